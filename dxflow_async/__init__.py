@@ -1,0 +1,91 @@
+"""Fast, safe, asynchronous data transfer for dxflow: local files, S3, and each compute unit's own storage."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dxflow_async.blocking.session import Session
+    from dxflow_async.config import AWSSettings, Settings
+    from dxflow_async.exceptions import (
+        AccessDeniedError,
+        AlreadyExistsError,
+        AuthenticationError,
+        ChecksumMismatchError,
+        ComputeUnitError,
+        ConfigurationError,
+        DxflowError,
+        NetworkError,
+        NotFoundError,
+        PreconditionFailedError,
+        ServiceError,
+        SessionClosedError,
+        SourceChangedError,
+        StallTimeoutError,
+        StorageError,
+        ThrottledError,
+        TransferError,
+        UnitNotFoundError,
+        UnsafePathError,
+        UnsupportedError,
+    )
+    from dxflow_async.models import Item, Progress, TransferReport, TransferResult
+    from dxflow_async.session import AsyncSession
+    from dxflow_async.storage.manager import AsyncStorageManager
+
+__all__ = [
+    "AWSSettings",
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "AsyncSession",
+    "AsyncStorageManager",
+    "AuthenticationError",
+    "ChecksumMismatchError",
+    "ComputeUnitError",
+    "ConfigurationError",
+    "DxflowError",
+    "Item",
+    "NetworkError",
+    "NotFoundError",
+    "PreconditionFailedError",
+    "Progress",
+    "ServiceError",
+    "Session",
+    "SessionClosedError",
+    "Settings",
+    "SourceChangedError",
+    "StallTimeoutError",
+    "StorageError",
+    "ThrottledError",
+    "TransferError",
+    "TransferReport",
+    "TransferResult",
+    "UnitNotFoundError",
+    "UnsafePathError",
+    "UnsupportedError",
+]
+
+_HOMES = {
+    "AWSSettings": "config",
+    "Settings": "config",
+    "AsyncSession": "session",
+    "AsyncStorageManager": "storage.manager",
+    "Session": "blocking.session",
+    "Item": "models",
+    "Progress": "models",
+    "TransferReport": "models",
+    "TransferResult": "models",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

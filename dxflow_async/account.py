@@ -1,0 +1,263 @@
+"""The client's side of an account: signing in to a hub, the secrets that gives, and where they are kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
+
+__all__ = ["Secrets", "StoredLogin", "sign_in", "verify"]
+
+TIMEOUT = 30.0
+"""Seconds for the whole of one request."""
+
+MAX_ANSWER_SIZE = 64 << 10
+"""Of a hub's answer, no more is read."""
+
+_log = logging.getLogger("dxflow_async.account")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a sign-in gives: pointers say who, secrets prove it and show in no repr.
+
+    Raises:
+        ConfigurationError: naming a field that is not a text of 1 to 1024 visible ASCII characters.
+    """
+
+    user_pointer: str
+    user_secret: str = field(repr=False)
+    namespace_pointer: str
+    namespace_secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not (isinstance(value, str) and re.fullmatch(r"[!-~]{1,1024}", value)):
+                owner, _, part = name.partition("_")
+                raise ConfigurationError(
+                    f'secrets["{owner}"]["{part}"] is missing or not a text of 1 to 1024 visible ASCII characters; '
+                    "pass the object that a sign-in gave"
+                )
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Self:
+        """Secrets from `{"user": {"pointer", "secret"}, "namespace": {"pointer", "secret"}}`; other keys are ignored.
+
+        Raises:
+            ConfigurationError: naming what is missing or wrong.
+        """
+        if not isinstance(tree, Mapping):
+            raise ConfigurationError(f"secrets must be an object, not {type(tree).__name__}")
+        parts = []
+        for owner in ("user", "namespace"):
+            if not isinstance(tree.get(owner), Mapping):
+                raise ConfigurationError(f'secrets["{owner}"] must be an object with "pointer" and "secret"')
+            parts += [tree[owner].get("pointer"), tree[owner].get("secret")]
+        return cls(*parts)
+
+    def to_dict(self) -> dict[str, dict[str, str]]:
+        """The same object again, secrets in clear."""
+        return {
+            "user": {"pointer": self.user_pointer, "secret": self.user_secret},
+            "namespace": {"pointer": self.namespace_pointer, "secret": self.namespace_secret},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLogin:
+    """The login that later sessions use: `login.json` in the home directory. Its calls wait for the disk, shortly.
+
+    Attributes:
+        hub: the URL of the hub that gave the secrets.
+        secrets: the secrets.
+    """
+
+    hub: str
+    secrets: Secrets
+
+    @classmethod
+    def load(cls, home: Path) -> Self | None:
+        """The stored login, or None when there is none. Warns in the log when others may read it.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is not a login.
+        """
+        path = _path(home)
+        try:
+            tree = json.loads(path.read_bytes())
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}; delete it and sign in again") from error
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
+        try:
+            tree = tree if isinstance(tree, dict) else {}
+            hub = tree.get("hub")
+            if not (isinstance(hub, str) and re.fullmatch(r"https?://[^\s?#]+", hub)):
+                raise ConfigurationError("hub must be http(s)://host[:port][/path]")
+            return cls(hub, Secrets.from_dict(tree.get("secrets", {})))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path} is not a login: {error}; delete it and sign in again") from error
+
+    def save(self, home: Path) -> None:
+        """Write the file anew, readable by its owner only; it is either the old or the new one.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # mkstemp makes it with mode 0600.
+            descriptor, temporary = tempfile.mkstemp(prefix=".login-", dir=home)
+        except OSError as error:
+            raise ConfigurationError(f"{_path(home)} cannot be written: {error}; set home elsewhere") from error
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump({"hub": self.hub, "secrets": self.secrets.to_dict()}, file)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, _path(home))
+        except BaseException as error:
+            os.unlink(temporary)
+            if isinstance(error, OSError):
+                raise ConfigurationError(f"{_path(home)} cannot be written: {error}") from error
+            raise
+
+    @staticmethod
+    def forget(home: Path) -> None:
+        """Delete the stored login, if there is one. The hub still accepts its secrets."""
+        _path(home).unlink(missing_ok=True)
+
+
+async def sign_in(
+    http: aiohttp.ClientSession, hub_url: str, email: str, password: str, namespace: str
+) -> tuple[Secrets, bool]:
+    """Sign in to a hub.
+
+    Returns:
+        The secrets, and whether the hub created the account just now.
+
+    Raises:
+        AuthenticationError: wrong e-mail or password, or too many failed tries (saying how long to wait).
+        ConfigurationError: the hub's URL is not valid.
+        NetworkError: the hub was not reached, or did not answer within 30 s.
+        ServiceError: it failed, or answered what no hub answers.
+    """
+    body = {"email": email, "password": password, "namespace": namespace}
+    answer = await _ask(http, "POST", hub_url, "auth/login/", json=body)
+    if answer.status != 200:
+        _fail(answer, f"sign-in of {email} at {answer.hub} failed: wrong e-mail or password; check both and try again")
+    try:
+        return Secrets.from_dict(answer.tree), answer.tree.get("created") is True
+    except ConfigurationError as error:
+        raise _invalid(answer) from error
+
+
+async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
+    """Return when the hub still accepts the user's secret.
+
+    Raises:
+        AuthenticationError: it does not.
+        ConfigurationError, NetworkError, ServiceError: as for `sign_in`.
+    """
+    headers = {"X-SECRET-KEY": secrets.user_secret}
+    path = f"users/{quote(secrets.user_pointer, safe='')}/"
+    answer = await _ask(http, "GET", hub_url, path, headers=headers)
+    if answer.status != 200:
+        _fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
+    user = answer.tree.get("user")
+    if not (isinstance(user, dict) and user.get("pointer") == secrets.user_pointer):
+        raise _invalid(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a hub said; `tree` is empty when that was no JSON object, `hub` is fit to be shown."""
+
+    hub: str
+    status: int
+    headers: Mapping[str, str]
+    tree: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        error = self.tree.get("error")
+        message = error.get("message") if isinstance(error, dict) else None
+        return message[:300] if isinstance(message, str) and message.isprintable() else "no reason given"
+
+
+async def _ask(http: aiohttp.ClientSession, method: str, hub_url: str, path: str, **options: Any) -> _Answer:
+    hub = re.sub("//[^/]*@", "//***@", hub_url)
+    try:
+        url = URL(f"{hub_url.rstrip('/')}/{path}", encoded=True)
+        if not (url.scheme in ("http", "https") and url.host and url.port):
+            raise ValueError("no web address")
+    except ValueError as error:
+        raise ConfigurationError(f"hub = {hub!r} is not allowed; it must be http(s)://host[:port][/path]") from error
+    # Redirects are not followed: they would carry the password or the secret to somewhere else.
+    options |= {"allow_redirects": False, "timeout": aiohttp.ClientTimeout(total=TIMEOUT)}
+    try:
+        async with http.request(method, url, **options) as response:
+            return _Answer(hub, response.status, response.headers, await _read_object(response))
+    except aiohttp.ClientResponseError as error:
+        raise ServiceError(f"{hub} did not answer as a hub: {error.message}; check hub", retryable=False) from error
+    except TimeoutError as error:
+        raise NetworkError(f"hub {hub} did not answer within {TIMEOUT:.0f} s; check hub and the network") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise NetworkError(f"hub {hub} cannot be reached: {error}; check hub and the network") from error
+
+
+async def _read_object(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(MAX_ANSWER_SIZE):
+        content += chunk
+        if len(content) > MAX_ANSWER_SIZE:
+            return {}
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _fail(answer: _Answer, denied: str) -> NoReturn:
+    status, hub = answer.status, answer.hub
+    if status in (401, 403):
+        raise AuthenticationError(denied)
+    if status == 429:
+        given = answer.headers.get("Retry-After", "")
+        wait = int(given) if re.fullmatch(r"\d{1,6}", given) else 60
+        raise AuthenticationError(f"{hub} refuses after too many failed tries; wait {wait} s, then try again")
+    if 300 <= status < 400:
+        target = answer.headers.get("Location", "somewhere else")
+        raise ServiceError(f"{hub} redirects to {target:.200}; set hub to that", status=status, retryable=False)
+    if status in (400, 413, 422):
+        raise AuthenticationError(f"{hub} refused the request: {answer.message}")
+    retryable = status >= 500
+    advice = "try again later" if retryable else "check that hub names a hub"
+    raise ServiceError(f"{hub} failed ({status}): {answer.message}; {advice}", status=status, retryable=retryable)
+
+
+def _invalid(answer: _Answer) -> ServiceError:
+    message = f"{answer.hub} answered what no hub answers; check that hub names a hub"
+    return ServiceError(message, status=answer.status, retryable=False)
+
+
+def _path(home: Path) -> Path:
+    return home / "login.json"

@@ -1,0 +1,171 @@
+"""The rules of remote and local paths. Hostile names stop here.
+
+A remote path is written `/first/second/name`; its *key* is the same without the leading slash. For a cloud the
+first segment is the bucket or container. A trailing slash means a directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dxflow_async.exceptions import ConfigurationError, UnsafePathError
+
+__all__ = [
+    "MAX_KEY_BYTES",
+    "PROVIDERS",
+    "Location",
+    "check_key",
+    "join",
+    "key_of",
+    "local_name",
+    "parent_of",
+    "parse_location",
+    "provider_name",
+]
+
+MAX_KEY_BYTES = 1024
+"""The longest object key of S3, Google Cloud Storage and Azure (there: characters), in bytes of UTF-8."""
+
+PROVIDERS = ("AWS", "AZURE", "GCP")
+"""The documented names of the account's providers."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place: a provider's name (`"LOCAL"` for this machine) and a path there."""
+
+    provider: str
+    path: str
+
+    def __str__(self) -> str:
+        return self.path if self.provider == "LOCAL" else f"{self.provider.lower()}:{self.path}"
+
+
+def provider_name(provider: str) -> str:
+    """A provider's name in capitals.
+
+    Raises:
+        ConfigurationError: it is none of `PROVIDERS`.
+    """
+    name = provider.upper() if isinstance(provider, str) else provider
+    if name not in PROVIDERS:
+        raise ConfigurationError(f"provider = {provider!r} is not allowed; it must be one of {', '.join(PROVIDERS)}")
+    return name
+
+
+def parse_location(text: str) -> Location:
+    """What `aws:/bucket/key`, `local:/dir/file` or a plain local path names.
+
+    Raises:
+        ConfigurationError: an empty text, or a provider whose path does not start with a slash.
+
+    Example:
+        >>> parse_location("aws:/bucket/key")
+        Location(provider='AWS', path='/bucket/key')
+        >>> str(parse_location("./my-data"))
+        './my-data'
+    """
+    if not text:
+        raise ConfigurationError("a location must not be empty; write aws:/bucket/key or a local path")
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme.upper() not in (*PROVIDERS, "LOCAL"):
+        return Location("LOCAL", text)
+    if scheme.upper() == "LOCAL":
+        return Location("LOCAL", rest or ".")
+    if not rest.startswith("/"):
+        raise ConfigurationError(f"location {text!r}: write {scheme}:/{rest}, with a slash after the colon")
+    return Location(scheme.upper(), rest)
+
+
+def key_of(path: str) -> str:
+    """The key of a remote path: without leading slashes. Nothing else is changed."""
+    return os.fspath(path).lstrip("/")
+
+
+def join(*parts: str) -> str:
+    """Parts put together with one slash between them; empty ones are left out."""
+    kept = [part for part in parts if part]
+    last = len(kept) - 1
+    return "/".join(
+        part.strip("/") if 0 < i < last else part.rstrip("/") if i < last else part.lstrip("/") if i else part
+        for i, part in enumerate(kept)
+    )
+
+
+def parent_of(path: str) -> str:
+    """The directory of a path, with its trailing slash.
+
+    Example:
+        >>> parent_of("/a/b"), parent_of("/a/b/"), parent_of("/a")
+        ('/a/', '/a/', '/')
+    """
+    return path.rstrip("/").rpartition("/")[0] + "/"
+
+
+def check_key(key: str, *, provider: str, operation: str) -> str:
+    """The key itself, when it may be created at every provider and written to a disk again.
+
+    Raises:
+        UnsafePathError: empty, NUL, not UTF-8, too long, or with an empty, `.` or `..` segment.
+    """
+    reason = _key_fault(key)
+    if reason:
+        shown = key.encode("utf-8", "backslashreplace").decode()
+        raise UnsafePathError(
+            f"{provider} {operation} of /{shown!s:.200} refused: {reason}; rename it",
+            provider=provider,
+            operation=operation,
+            path=f"/{shown}",
+        )
+    return key
+
+
+def _key_fault(key: str) -> str | None:
+    if not key:
+        return "the name is empty"
+    if "\0" in key:
+        return "the name has a NUL character"
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "the name is not valid Unicode"
+    if size > MAX_KEY_BYTES + 1 + key.find("/"):
+        return f"the name has {size} bytes, and {MAX_KEY_BYTES} is the limit"
+    segments = key.removesuffix("/").split("/")
+    if "" in segments:
+        return "the name has an empty segment (//), which not every provider keeps"
+    if "." in segments or ".." in segments:
+        return "the name has a '.' or '..' segment"
+    return None
+
+
+def local_name(relative: str) -> str:
+    """A remote relative name as a local relative path that stays where it is put.
+
+    Raises:
+        UnsafePathError: absolute, climbing, empty, with NUL, or special to this platform.
+    """
+    segments = relative.removesuffix("/").split("/")
+    if (
+        any(segment in ("", ".", "..") or "\0" in segment for segment in segments)
+        or PurePosixPath(relative).is_absolute()
+        or (os.name == "nt" and (_DRIVE.match(relative) or "\\" in relative or ":" in relative))
+    ):
+        raise UnsafePathError(
+            f"download of {relative!r} refused: the name would leave the destination; give that item another name",
+            operation="download",
+            path=relative,
+        )
+    if any(len(os.fsencode(segment)) > 255 for segment in segments):
+        raise UnsafePathError(
+            f"download of {relative[:80]!r}... refused: one part of the name has over 255 bytes, which no local "
+            "file system holds; download it under another name",
+            operation="download",
+            path=relative,
+        )
+    return "/".join(segments)

@@ -1,0 +1,456 @@
+"""Amazon S3 and everything that speaks its protocol.
+
+Identity (credential chain, refresh, endpoints) is the SDK's; every request goes over our data plane.
+The first segment of a key is the bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from dxflow_async.config import AWSSettings
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    NotFoundError,
+    PreconditionFailedError,
+    ServiceError,
+    StorageError,
+    ThrottledError,
+    UnsupportedError,
+)
+from dxflow_async.providers import checksum, s3xml
+from dxflow_async.providers.aws_errors import UNKNOWN_HEADER_CODES, error_of, parse_error, region_named
+from dxflow_async.providers.aws_identity import Identity
+from dxflow_async.providers.base import (
+    Body,
+    Buffered,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Part,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+)
+from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.providers.sigv4 import Signer, query_string
+from dxflow_async.providers.threads import Threads
+
+__all__ = ["AWSProvider"]
+
+_log = logging.getLogger("dxflow_async.providers.aws")
+
+MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
+
+
+# Features
+
+
+def _features(endpoint: str | None) -> Features:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    return Features(
+        checksum=True,
+        checksum_first=True,
+        copy=True,
+        presign=True,
+        public=True,
+        min_part_size=5 * MiB,
+        max_part_size=5 * GiB,
+        max_parts=10_000,
+        max_size=5 * TiB,
+        max_copy_size=5 * GiB,
+        buckets=True,
+        endpoint=endpoint or "s3.amazonaws.com",
+    )
+
+
+# The provider
+
+
+class AWSProvider(Provider):
+    """An S3 account.
+
+    Args:
+        settings: endpoint, region and credentials.
+        http: the session's data plane; not closed here.
+        threads: the session's threads.
+    """
+
+    name = "AWS"
+
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads) -> None:
+        self.features = _features(settings.endpoint)
+        self._settings = settings
+        self._http = http
+        self._threads = threads
+        self._identity = Identity(settings, threads)
+        self._signer = Signer()
+        self._regions: dict[str, str] = {}
+        self._readable_buckets: set[str] = set()
+        # None: not known yet; True: the server has returned a checksum; False: it refused one.
+        self._checksums: bool | None = None
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        bucket, slash, rest = prefix.partition("/")
+        if not slash:
+            return await self._list_buckets(bucket)
+        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": "1000"}
+        if not recursive:
+            query["delimiter"] = "/"
+        if cursor is not None:
+            query["continuation-token"] = cursor
+        call = Call(self.name, "list", f"/{prefix}")
+        response = await self._send(call, "GET", bucket, query=query)
+        parser = s3xml.ListParser(bucket)
+        async with HTTPReading(Entry(prefix), -1, self._http, call, response) as reading:
+            try:
+                async for chunk in reading:
+                    parser.feed(chunk)
+                parser.close()
+            except (s3xml.MalformedXMLError, KeyError, ValueError) as error:
+                raise call.error(ServiceError, f"the server's listing is not valid ({error})") from error
+        return Page(parser.entries, parser.token)
+
+    async def stat(self, key: str) -> Entry:
+        bucket, name = _split(key)
+        call = Call(self.name, "stat", f"/{key}")
+        response = await self._send(call, "HEAD", bucket, name, {"x-amz-checksum-mode": "ENABLED"})
+        response.release()
+        if not name:
+            return Entry(f"{bucket}/", directory=True)
+        return _entry(key, response.headers, int(response.headers.get("Content-Length", 0)))
+
+    async def read(self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> Reading:
+        bucket, name = _split(key)
+        call = Call(self.name, "read", f"/{key}")
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        if start or end is not None:
+            headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"}
+        if etag is not None:
+            headers["if-match"] = f'"{etag}"'
+        response = await self._send(call, "GET", bucket, name, headers)
+        length = int(response.headers.get("Content-Length", 0))
+        size = length
+        if response.status == 206:
+            size = int(response.headers.get("Content-Range", "/0").rpartition("/")[2])
+        elif "range" in headers:
+            response.close()
+            raise call.error(ServiceError, "the server ignored a range request", status=response.status)
+        entry = _entry(key, response.headers, size)
+        return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        bucket, name = _split(key)
+        call = Call(self.name, "write", f"/{key}")
+        headers = _object_headers(options)
+        response = await self._send_body(call, bucket, name, {}, headers, body)
+        response.release()
+        if options.public:
+            await self._check_readable(call, bucket, name)
+        return _entry(key, response.headers, body.size)
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        bucket, name = _split(key)
+        call = Call(self.name, "write", f"/{key}")
+        headers = _object_headers(options)
+        checksums = self._checksums is not False
+        if checksums:
+            headers |= {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+        try:
+            response = await self._send(call, "POST", bucket, name, headers, query={"uploads": ""})
+        except StorageError as error:
+            if not self._refused_checksums(error):
+                raise
+            return await self.start_upload(key, size, options)
+        document = await self._document(call, response)
+        return _S3Upload(self, key, document.values["UploadId"], options.public, checksums)
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        by_bucket: dict[str, list[str]] = {}
+        for key in keys:
+            bucket, name = _split(key)
+            by_bucket.setdefault(bucket, []).append(name)
+        for bucket, names in by_bucket.items():
+            call = Call(self.name, "delete", f"/{bucket}/{names[0]}")
+            data = s3xml.delete_body(names)
+            headers = {"content-md5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
+            response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
+            document = await self._document(call, response)
+            for row in document.rows.get("Error", ()):
+                failed = Call(self.name, "delete", f"/{bucket}/{row.get('Key', '')}")
+                raise error_of(failed, 200, row.get("Code", ""), row.get("Message", ""), {})
+        return len(keys)
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        bucket, name = _split(key)
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        headers = _copy_headers(source)
+        if options.public:
+            headers["x-amz-acl"] = "public-read"
+        response = await self._send(call, "PUT", bucket, name, headers)
+        document = await self._document(call, response)
+        return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)
+
+    async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
+        bucket, name = _split(key)
+        region = self._regions.get(bucket) or await self._identity.region()
+        url, _ = await self._address(bucket, name, region)
+        return await self._identity.presign(method, url, region, int(expires))
+
+    # Requests
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        bucket: str,
+        name: str = "",
+        headers: dict[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        payload: str | None = None,
+    ) -> Response:
+        """A response of status 200 to 206; a bucket in another region is followed there, once."""
+        region = self._regions.get(bucket) or await self._identity.region()
+        for _ in range(2):
+            url, path = await self._address(bucket, name, region)
+            text = query_string(query.items()) if query else ""
+            signed = {**(headers or {}), "host": urlsplit(url).netloc}
+            credentials = await self._identity.credentials()
+            hashed = payload or self._payload_hash(body)
+            self._signer.sign(credentials, region, method, path, text, signed, hashed)
+            response = await self._http.send(call, method, f"{url}?{text}" if text else url, signed, body)
+            if 200 <= response.status < 207:
+                return response
+            data = await read_error_body(response)
+            code, message = parse_error(data)
+            moved = response.headers.get("x-amz-bucket-region") or region_named(code, message, data)
+            if not moved or moved == region or not bucket:
+                break
+            self._regions[bucket] = region = moved
+        raise error_of(call, response.status, code, message, response.headers)
+
+    async def _send_body(
+        self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
+    ) -> Response:
+        """PUTs a body with a checksum the server compares; falls back to Content-MD5, remembered for the endpoint."""
+        if self._checksums is not False and body.crc32c is not None:
+            sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
+            try:
+                response = await self._send(call, "PUT", bucket, name, sent, query=query, body=body)
+            except StorageError as error:
+                if not self._refused_checksums(error):
+                    raise
+            else:
+                if self._checksums is None and "x-amz-checksum-crc32c" in response.headers:
+                    self._checksums = True
+                return response
+        if isinstance(body, Buffered):
+            headers = {**headers, "content-md5": await self._threads.run(_content_md5, body)}
+        return await self._send(call, "PUT", bucket, name, headers, query=query, body=body)
+
+    def _refused_checksums(self, error: StorageError) -> bool:
+        """Whether an error says that the server does not know checksum headers; from then on none are sent."""
+        unknown = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
+        if self._checksums is not None or not unknown:
+            return False
+        self._checksums = False
+        _log.warning("%s takes no CRC32C (%s): bodies carry a Content-MD5 instead", self.features.endpoint, error.code)
+        return True
+
+    def _payload_hash(self, body: Body | bytes | None) -> str:
+        if not self._settings.sign_payload:
+            return "UNSIGNED-PAYLOAD"
+        digest = hashlib.sha256(body if isinstance(body, bytes) else b"")
+        for chunk in getattr(body, "chunks", ()):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    async def _address(self, bucket: str, name: str, region: str) -> tuple[str, str]:
+        """The URL of an object, and the path in it."""
+        endpoint = await self._identity.endpoint(region)
+        escaped = quote(name, safe="/-_.~")
+        if bucket and self._virtual(bucket):
+            scheme, _, host = endpoint.partition("://")
+            return f"{scheme}://{bucket}.{host}/{escaped}", f"/{escaped}"
+        path = f"/{quote(bucket, safe='-_.~')}/{escaped}" if bucket else "/"
+        return endpoint + path, path
+
+    def _virtual(self, bucket: str) -> bool:
+        if self._settings.addressing == "auto":
+            # A dot in the bucket's name would not fit the certificate's wildcard.
+            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
+        return self._settings.addressing == "virtual"
+
+    async def _document(self, call: Call, response: Response) -> s3xml.Document:
+        """A small XML answer. S3 also reports failures under status 200, once the work has begun."""
+        data = await read_error_body(response)
+        try:
+            document = s3xml.parse(data)
+        except s3xml.MalformedXMLError as error:
+            raise call.error(ServiceError, f"the server's answer is not valid ({error})") from error
+        if document.root == "Error":
+            code, message = document.values.get("Code", ""), document.values.get("Message", "")
+            raise error_of(call, response.status, code, message, response.headers)
+        return document
+
+    async def _list_buckets(self, prefix: str) -> Page:
+        call = Call(self.name, "list", "/")
+        document = await self._document(call, await self._send(call, "GET", ""))
+        names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
+        return Page([Entry(f"{name}/", directory=True) for name in names], None)
+
+    async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
+        """Asks without credentials for an object just made public; once a bucket."""
+        if bucket in self._readable_buckets:
+            return
+        url, _ = await self._address(bucket, name, self._regions.get(bucket) or await self._identity.region())
+        response = await self._http.send(call, "HEAD", url, {"host": urlsplit(url).netloc})
+        response.release()
+        if response.status != 200:
+            raise call.error(
+                UnsupportedError,
+                f'it is stored, but not publicly readable: bucket "{bucket}" does not let objects be made public '
+                f"({response.status} without credentials); allow public access in its settings or add a bucket policy",
+                status=response.status,
+            )
+        self._readable_buckets.add(bucket)
+
+
+class _S3Upload(Upload):
+    """A multipart upload."""
+
+    def __init__(self, provider: AWSProvider, key: str, upload_id: str, public: bool, checksums: bool) -> None:
+        self.id = upload_id
+        self._provider = provider
+        self._key = key
+        self._bucket, self._name = _split(key)
+        self._public = public
+        self._checksums = checksums
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
+        query = {"partNumber": str(part.number), "uploadId": self.id}
+        response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
+        response.release()
+        stored = _crc32c(response.headers)
+        if stored is not None and stored != body.crc32c:
+            raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
+        return Receipt(part, _etag(response.headers), body.crc32c, verified=stored is not None)
+
+    async def copy_part(self, part: Part, source: Entry) -> Receipt:
+        call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
+        headers = _copy_headers(source)
+        headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
+        query = {"partNumber": str(part.number), "uploadId": self.id}
+        response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
+        document = await self._provider._document(call, response)
+        return Receipt(part, document.values["ETag"].strip('"'))
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        call = Call(self._provider.name, "write", f"/{self._key}")
+        verified = self._checksums and all(receipt.verified for receipt in receipts)
+        headers = {}
+        if verified and crc32c is not None:
+            headers = {"x-amz-checksum-crc32c": checksum.encode(crc32c), "x-amz-checksum-type": "FULL_OBJECT"}
+        body = s3xml.complete_body(
+            (r.part.number, r.etag or "", checksum.encode(r.crc32c) if verified and r.crc32c is not None else None)
+            for r in receipts
+        )
+        size = sum(receipt.part.size for receipt in receipts)
+        try:
+            response = await self._provider._send(
+                call, "POST", self._bucket, self._name, headers, query={"uploadId": self.id}, body=body
+            )
+            document = await self._provider._document(call, response)
+        except NotFoundError:
+            # An earlier attempt may have finished it and its answer been lost.
+            entry = await self._provider.stat(self._key)
+            if entry.etag != _multipart_etag(receipts):
+                raise
+            return entry
+        if self._public:
+            await self._provider._check_readable(call, self._bucket, self._name)
+        etag = document.values.get("ETag", "").strip('"') or None
+        return Entry(self._key, size, etag=etag, crc32c=checksum.decode(document.values.get("ChecksumCRC32C")))
+
+    async def abort(self) -> None:
+        call = Call(self._provider.name, "abort", f"/{self._key}")
+        try:
+            response = await self._provider._send(
+                call, "DELETE", self._bucket, self._name, query={"uploadId": self.id}
+            )
+            response.release()
+        except NotFoundError:
+            pass
+
+
+# Headers
+
+
+def _split(key: str) -> tuple[str, str]:
+    bucket, _, name = key.partition("/")
+    return bucket, name
+
+
+def _object_headers(options: ObjectOptions) -> dict[str, str]:
+    headers = {"content-type": options.content_type or "application/octet-stream"}
+    for name, value in options.metadata.items():
+        headers[f"x-amz-meta-{name.lower()}"] = value
+    if options.public:
+        headers["x-amz-acl"] = "public-read"
+    return headers
+
+
+def _copy_headers(source: Entry) -> dict[str, str]:
+    headers = {"x-amz-copy-source": quote(source.key, safe="/-_.~")}
+    if source.etag is not None:
+        headers["x-amz-copy-source-if-match"] = f'"{source.etag}"'
+    return headers
+
+
+def _entry(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    modified = headers.get("Last-Modified")
+    return Entry(
+        key,
+        size,
+        parsedate_to_datetime(modified).timestamp() if modified else 0.0,
+        etag=_etag(headers),
+        crc32c=_crc32c(headers),
+        content_type=headers.get("Content-Type"),
+        metadata={
+            name[11:].lower(): value for name, value in headers.items() if name[:11].lower() == "x-amz-meta-"
+        },
+    )
+
+
+def _etag(headers: Mapping[str, str]) -> str | None:
+    return headers.get("ETag", "").strip('"') or None
+
+
+def _crc32c(headers: Mapping[str, str]) -> int | None:
+    return checksum.decode(headers.get("x-amz-checksum-crc32c"))
+
+
+def _content_md5(body: Buffered) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in body.chunks:
+        digest.update(chunk)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _multipart_etag(receipts: Sequence[Receipt]) -> str:
+    digests = b"".join(bytes.fromhex(receipt.etag or "") for receipt in receipts)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"

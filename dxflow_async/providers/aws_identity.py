@@ -1,0 +1,100 @@
+"""Who we are to S3, and where it is: the SDK's credential chain, regions and endpoints."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from dxflow_async.config import AWSSettings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.sigv4 import Credentials
+from dxflow_async.providers.threads import Threads
+
+__all__ = ["Identity"]
+
+
+class Identity:
+    """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
+
+    def __init__(self, settings: AWSSettings, threads: Threads) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._sdk: Any = None
+        self._chain: Any = None
+        self._region = settings.region
+        self._endpoints: dict[str, str] = {}
+        self._fixed: Credentials | None = None
+        if settings.access_key and settings.secret_key:
+            self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
+            if settings.endpoint and not settings.profile:
+                fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+                self._region = settings.region or fallback or "us-east-1"
+
+    async def credentials(self) -> Credentials:
+        """What signs the next request. Asked anew for each, so that the SDK can refresh what expires.
+
+        Raises:
+            ConfigurationError: the chain found none.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        if self._chain is None:
+            self._chain = await (await self._session()).get_credentials()
+        if self._chain is None:
+            raise ConfigurationError(
+                "no AWS credentials were found: set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or AWS.profile, or run where the machine has a role"
+            )
+        frozen = await self._chain.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    async def region(self) -> str:
+        """The region of buckets that have not said otherwise."""
+        if self._region is None:
+            self._region = (await self._session()).region_name or "us-east-1"
+        return self._region
+
+    async def endpoint(self, region: str) -> str:
+        """The service's URL in a region, without a trailing slash."""
+        if self._settings.endpoint is not None:
+            return self._settings.endpoint.rstrip("/")
+        if region not in self._endpoints:
+            async with (await self._session()).client("s3", region_name=region) as client:
+                self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
+        return self._endpoints[region]
+
+    async def presign(self, method: str, url: str, region: str, expires: int) -> str:
+        """The URL with a signature in its query (SigV4).
+
+        Raises:
+            ConfigurationError: S3 allows 1 second to 7 days.
+        """
+        if not 1 <= expires <= 604_800:
+            raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
+        credentials = await self.credentials()
+        return await self._threads.run(_presign, credentials, method, url, region, expires)
+
+    async def _session(self) -> Any:
+        if self._sdk is None:
+            self._sdk = await self._threads.run(self._load)
+        return self._sdk
+
+    def _load(self) -> Any:
+        import aioboto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+        except BotoCoreError as error:
+            raise ConfigurationError(f"AWS.profile = {self._settings.profile!r}: {error}") from error
+
+
+def _presign(credentials: Credentials, method: str, url: str, region: str, expires: int) -> str:
+    from botocore.auth import S3SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials as SDKCredentials
+
+    request = AWSRequest(method, url)
+    sdk = SDKCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    S3SigV4QueryAuth(sdk, "s3", region, expires).add_auth(request)
+    return str(request.url)

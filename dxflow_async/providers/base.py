@@ -1,0 +1,328 @@
+"""The contract of a provider: any place that holds bytes under names.
+
+A cloud account, a compute unit and a local directory are all providers, so a transfer knows no difference:
+it reads from one and writes to another. `local.py` is the worked example; every provider file has its sections
+in that order. Third parties register theirs under the entry point group `dxflow_async.providers`.
+
+Names are *keys*: `bucket/path/name` for a cloud, `path/name` for a directory, never with a leading slash; a key
+that ends in a slash is a directory. What goes wrong is one of our `StorageError`s, translated in the provider's
+own table. Nothing here retries: that is the transfer engine's work, which asks `StorageError.retryable`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+from dxflow_async.providers import checksum
+
+__all__ = [
+    "Body",
+    "Buffered",
+    "Entry",
+    "Features",
+    "ObjectOptions",
+    "Page",
+    "Part",
+    "Provider",
+    "Reading",
+    "Receipt",
+    "Upload",
+]
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a provider can do beyond the core, and its limits (sizes in bytes). Ask before, not after.
+
+    Attributes:
+        checksum: the provider stores a CRC32C with an object and reports it.
+        checksum_first: a body's CRC32C is to be known before the body is sent.
+        directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
+        copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
+        rename: `rename` works, atomically.
+        presign: `presign` works.
+        public: `ObjectOptions.public` may be asked for.
+        min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
+        max_size: of an object.
+        buckets: the first segment of a key is a bucket, which only its owner makes and removes.
+        endpoint: the budget of requests in flight this provider draws on; None: no network.
+    """
+
+    checksum: bool = False
+    checksum_first: bool = False
+    directories: bool = False
+    copy: bool = False
+    rename: bool = False
+    presign: bool = False
+    public: bool = False
+    min_part_size: int = 1
+    max_part_size: int = 5 << 30
+    max_parts: int = 10_000
+    max_size: int = 5 << 40
+    max_copy_size: int = 5 << 30
+    buckets: bool = False
+    endpoint: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """What a provider knows of one object or directory.
+
+    Attributes:
+        key: its name; a directory's ends in a slash.
+        size: bytes.
+        modified: seconds since the epoch.
+        etag: names this version: it changes when the bytes do.
+        crc32c: of the whole, where the provider reports it.
+        unreadable: why it is no object to be read (a socket, a link into a loop), else None.
+    """
+
+    key: str
+    size: int = 0
+    modified: float = 0.0
+    directory: bool = False
+    etag: str | None = None
+    crc32c: int | None = None
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a listing; `cursor` asks for the next one, None ends it."""
+
+    entries: Sequence[Entry]
+    cursor: Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """What is stored with an object. `modified` is the source's time, where the provider can keep one."""
+
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    public: bool = False
+    modified: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes `[offset, offset + size)` of an object; numbers count from 1."""
+
+    number: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the provider said of a part it took.
+
+    `crc32c` is of the bytes as they were handed over; `verified` says that the provider compared it.
+    """
+
+    part: Part
+    etag: str | None = None
+    crc32c: int | None = None
+    verified: bool = False
+
+
+class Body(Protocol):
+    """Bytes to be written: their number, their CRC32C where it is known, and the buffers in order."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def crc32c(self) -> int | None: ...
+    def __aiter__(self) -> AsyncIterator[Buffer]: ...
+
+
+@dataclass(slots=True)
+class Buffered:
+    """A body held in memory: it can be sent again."""
+
+    chunks: Sequence[Buffer]
+    size: int
+    crc32c: int | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        for chunk in self.chunks:
+            yield chunk
+
+
+class Reading(ABC):
+    """An open read: iterate over it, or call `read` until it returns nothing; then `aclose`.
+
+    Attributes:
+        entry: the object's size, version and checksum, all of them of the one version that is read.
+        size: how many bytes this reading yields.
+        crc32c: what these bytes should have, where the provider reports it.
+    """
+
+    entry: Entry
+    size: int
+    crc32c: int | None = None
+
+    @abstractmethod
+    async def read(self) -> Buffer:
+        """The next buffer, of whatever size is at hand; empty at the end.
+
+        Raises:
+            NetworkError, StallTimeoutError: the rest did not come; read again from where it broke.
+            SourceChangedError: a local file was changed meanwhile.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Gives the connection or the file back, also in mid-read."""
+
+    async def read_all(self) -> Buffered:
+        """The rest, in memory, with its checksum."""
+        chunks: list[Buffer] = []
+        size = crc = 0
+        while chunk := await self.read():
+            chunks.append(chunk)
+            size += len(chunk)
+            crc = checksum.crc32c(chunk, crc)
+        return Buffered(chunks, size, crc)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        chunk = await self.read()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+
+class Upload(ABC):
+    """An object being written in parts: `write_part` for each, in any order, then `finish` or `abort`.
+
+    Nothing is visible under the key before `finish` has returned; `id` names the upload to the provider.
+    """
+
+    id: str
+
+    @abstractmethod
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        """Writes one part; the same part may be written again.
+
+        Raises:
+            StorageError: the part was not stored.
+        """
+
+    @abstractmethod
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        """Puts the parts together under the key and returns what is stored there.
+
+        Args:
+            receipts: of all parts, ordered by number.
+            crc32c: of the whole, for the provider to compare, where it is known.
+
+        Raises:
+            ChecksumMismatchError: the provider put together something else; the key is untouched.
+        """
+
+    @abstractmethod
+    async def abort(self) -> None:
+        """Removes what was written so far. Never raises for an upload that is gone already."""
+
+    async def copy_part(self, part: Part, source: Entry) -> Receipt:
+        """Fills one part from another object of this provider, where `Features.copy` is set."""
+        raise TypeError(f"{type(self).__name__} does not copy: Features.copy is not set ({part}, {source.key})")
+
+
+class Provider(ABC):
+    """A place that holds bytes under keys.
+
+    Attributes:
+        name: `"AWS"`, `"LOCAL"`, ...: as users write it.
+        features: what it can do.
+    """
+
+    name: str
+    features: Features
+
+    @abstractmethod
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        """One page of the entries whose keys start with `prefix`, in the order of their keys' bytes.
+
+        Args:
+            prefix: `""` for all; `"bucket/dir/"` for a directory's content.
+            recursive: all objects; else what follows `prefix` up to the next slash, directories included.
+            cursor: what the page before said.
+
+        Raises:
+            NotFoundError: the bucket or the directory does not exist.
+        """
+
+    @abstractmethod
+    async def stat(self, key: str) -> Entry:
+        """What is stored under a key.
+
+        Raises:
+            NotFoundError: nothing is.
+        """
+
+    @abstractmethod
+    async def read(self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> Reading:
+        """Opens the bytes `[start, end)` of an object; to its end when `end` is None.
+
+        Raises:
+            NotFoundError: no such object.
+            PreconditionFailedError: it is not the version of that `etag` any more.
+        """
+
+    @abstractmethod
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        """Stores an object in one go; a reader sees the old one or the new one.
+
+        The entry's `crc32c` is the provider's own where `Features.checksum` is set, else that of the bytes taken.
+
+        Raises:
+            ChecksumMismatchError: other bytes arrived than were sent.
+        """
+
+    @abstractmethod
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        """Begins an object in parts; `size` in bytes where it is known."""
+
+    @abstractmethod
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Deletes up to 1,000 objects; one that is not there is no error. Returns how many were asked for.
+
+        A key that ends in a slash is a directory, which goes with its content where `Features.directories` is set,
+        else the empty object that marks one.
+        """
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        """Copies an object server-side, metadata included, where `Features.copy` is set."""
+        raise TypeError(f"{self.name} does not copy: Features.copy is not set ({source.key} to {key}, {options})")
+
+    async def rename(self, source: str, key: str) -> None:
+        """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
+        raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
+
+    async def make_directory(self, key: str) -> None:
+        """Makes a directory, parents included, where `Features.directories` is set."""
+        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
+
+    async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
+        """A URL that works without credentials for `expires` seconds, where `Features.presign` is set."""
+        raise TypeError(f"{self.name} does not presign: Features.presign is not set ({method} {key}, {expires})")
+
+    async def aclose(self) -> None:
+        """Gives back what the provider holds; the data plane belongs to the session."""

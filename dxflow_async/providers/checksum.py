@@ -1,0 +1,60 @@
+"""CRC32C of bytes as they pass, and of a whole from its parts.
+
+The library releases the interpreter lock, takes any buffer, and uses the processor's own instruction.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+
+__all__ = ["combine", "crc32c", "decode", "encode", "label"]
+
+
+def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int:
+    """The checksum of what came before (`value`) and `data`.
+
+    Example:
+        >>> crc32c(b"89", crc32c(b"1234567")) == crc32c(b"123456789") == 0xE3069283
+        True
+    """
+    from awscrt import checksums
+
+    return checksums.crc32c(data, value)
+
+
+def combine(parts: Iterable[tuple[int | None, int]]) -> int | None:
+    """The checksum of a whole from (checksum, size in bytes) of its parts in order; None where one is not known.
+
+    Example:
+        >>> combine([(crc32c(b"1234"), 4), (crc32c(b"56789"), 5)]) == crc32c(b"123456789")
+        True
+    """
+    from awscrt import checksums
+
+    whole = 0
+    for value, size in parts:
+        if value is None:
+            return None
+        whole = checksums.combine_crc32c(whole, value, size)
+    return whole
+
+
+def encode(value: int) -> str:
+    """As S3 and Google write it: the base64 of four bytes, the highest first."""
+    return base64.b64encode(value.to_bytes(4, "big")).decode()
+
+
+def decode(text: str | None) -> int | None:
+    """What `encode` wrote; None for anything else, such as S3's checksums of checksums (`...==-3`)."""
+    if not text or "-" in text:
+        return None
+    try:
+        return int.from_bytes(base64.b64decode(text, validate=True), "big")
+    except ValueError:
+        return None
+
+
+def label(value: int | None) -> str | None:
+    """As results show it: `"crc32c:<base64>"`."""
+    return None if value is None else f"crc32c:{encode(value)}"

@@ -1,0 +1,49 @@
+"""Which providers there are: ours, and those that other packages register.
+
+A package adds one with the entry point group `dxflow_async.providers`: the name is the provider's in capitals, the
+object a callable `(settings: Settings, http: HTTP, threads: Threads) -> Provider`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from dxflow_async.config import Settings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.base import Provider
+from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.threads import Threads
+
+__all__ = ["GROUP", "create"]
+
+GROUP = "dxflow_async.providers"
+
+Factory = Callable[[Settings, HTTP, Threads], Provider]
+
+
+def create(name: str, settings: Settings, http: HTTP, threads: Threads) -> Provider:
+    """The provider of that name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    factory = _OURS.get(name)
+    if factory is None:
+        found = list(entry_points(group=GROUP, name=name))
+        if not found:
+            known = sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})
+            raise ConfigurationError(
+                f"provider = {name!r} is not allowed; this installation has {', '.join(known)}"
+            )
+        factory = found[0].load()
+    return factory(settings, http, threads)
+
+
+def _aws(settings: Settings, http: HTTP, threads: Threads) -> Provider:
+    from dxflow_async.providers.aws import AWSProvider
+
+    return AWSProvider(settings.aws, http, threads)
+
+
+_OURS: dict[str, Factory] = {"AWS": _aws}

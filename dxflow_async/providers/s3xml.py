@@ -1,0 +1,195 @@
+"""The XML that S3 speaks, read with limits: no document type, no entities, bounded depth and size.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html and its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NoReturn
+from urllib.parse import unquote_plus
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+from dxflow_async.providers.base import Entry
+
+__all__ = ["Document", "ListParser", "MalformedXMLError", "complete_body", "delete_body", "parse"]
+
+MAX_DOCUMENT_SIZE = 32 << 20
+MAX_DEPTH = 16
+
+
+class MalformedXMLError(ValueError):
+    """Not XML, or more of it than any honest answer has."""
+
+
+class _Parser:
+    """Calls `leaf` for each element that holds text, `branch` for each that holds elements, as they end."""
+
+    def __init__(self) -> None:
+        self._expat = expat.ParserCreate()
+        self._expat.buffer_text = True
+        self._expat.StartDoctypeDeclHandler = self._refuse
+        self._expat.EntityDeclHandler = self._refuse
+        self._expat.StartElementHandler = self._start
+        self._expat.EndElementHandler = self._end
+        self._expat.CharacterDataHandler = self._data
+        self._names: list[str] = []
+        self._text = ""
+        self._is_leaf = False
+        self._size = 0
+
+    def feed(self, data: bytes | memoryview | bytearray) -> None:
+        self._size += len(data)
+        if self._size > MAX_DOCUMENT_SIZE:
+            raise MalformedXMLError(f"an answer of over {MAX_DOCUMENT_SIZE} bytes")
+        try:
+            self._expat.Parse(bytes(data), False)
+        except expat.ExpatError as error:
+            raise MalformedXMLError(str(error)) from error
+
+    def close(self) -> None:
+        try:
+            self._expat.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise MalformedXMLError(str(error)) from error
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        """An element without elements in it."""
+
+    def branch(self, name: str) -> None:
+        """An element with elements in it."""
+
+    def _start(self, name: str, _: object) -> None:
+        names = self._names
+        if len(names) >= MAX_DEPTH:
+            raise MalformedXMLError(f"elements nested over {MAX_DEPTH} deep")
+        names.append(name)
+        self._text = ""
+        self._is_leaf = True
+
+    def _data(self, text: str) -> None:
+        self._text += text
+
+    def _end(self, name: str) -> None:
+        names = self._names
+        names.pop()
+        if self._is_leaf:
+            self.leaf(name, names[-1] if names else "", self._text)
+            self._is_leaf = False
+        else:
+            self.branch(name)
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise MalformedXMLError("a document type or an entity, which S3 never sends")
+
+
+class Document(_Parser):
+    """The texts of a small answer: `values["Code"]` is the first `<Code>`, `rows["Error"]` the texts in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self.rows: dict[str, list[dict[str, str]]] = {}
+        self._row: dict[str, str] = {}
+        self.root = ""
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        self.values.setdefault(name, text)
+        self._row[name] = text
+        self.root = name
+
+    def branch(self, name: str) -> None:
+        self.rows.setdefault(name, []).append(self._row)
+        self._row = {}
+        self.root = name
+
+
+def parse(data: bytes) -> Document:
+    """A small answer, whole.
+
+    Raises:
+        MalformedXMLError: not XML.
+    """
+    document = Document()
+    document.feed(data)
+    document.close()
+    return document
+
+
+class ListParser(_Parser):
+    """A page of ListObjectsV2 (with `encoding-type=url`), fed as it arrives.
+
+    Attributes:
+        entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
+        token: asks for the next page; None after the last.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__()
+        self.token: str | None = None
+        self._bucket = bucket
+        self._objects: list[Entry] = []
+        self._prefixes: list[Entry] = []
+        self._values: dict[str, str] = {}
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        if not self._prefixes:
+            return self._objects
+        return sorted(self._objects + self._prefixes, key=lambda entry: entry.key.encode())
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Contents":
+            self._values[name] = text
+        elif name == "Prefix" and parent == "CommonPrefixes":
+            self._prefixes.append(Entry(self._key(text), directory=True))
+        elif name == "NextContinuationToken":
+            self.token = text
+
+    def branch(self, name: str) -> None:
+        if name == "Contents":
+            values = self._values
+            key, size = self._key(values["Key"]), int(values.get("Size") or 0)
+            self._objects.append(
+                Entry(
+                    key,
+                    size,
+                    _timestamp(values.get("LastModified", "")),
+                    not size and key.endswith("/"),
+                    values.get("ETag", "").strip('"') or None,
+                )
+            )
+            self._values = {}
+
+    def _key(self, encoded: str) -> str:
+        plain = unquote_plus(encoded) if "%" in encoded or "+" in encoded else encoded
+        return f"{self._bucket}/{plain}"
+
+
+def _timestamp(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
+    """What finishes a multipart upload: part number, etag, and base64 CRC32C where there is one."""
+    rows = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag>"
+        + (f"<ChecksumCRC32C>{checksum}</ChecksumCRC32C>" if checksum else "")
+        + "</Part>"
+        for number, etag, checksum in parts
+    )
+    return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{rows}</CompleteMultipartUpload>'.encode()
+
+
+def delete_body(keys: Iterable[str]) -> bytes:
+    """What deletes up to 1,000 objects, reporting only what failed."""
+    rows = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{rows}</Delete>'.encode()
+
+
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

@@ -1,0 +1,192 @@
+"""The session: signs in, owns connections, threads and budgets, and hands out managers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Self
+
+import aiohttp
+from anyio import Lock
+
+from dxflow_async.account import Secrets, StoredLogin, sign_in, verify
+from dxflow_async.config import Settings
+from dxflow_async.exceptions import ConfigurationError, SessionClosedError
+from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.paths import provider_name
+from dxflow_async.providers import registry
+from dxflow_async.providers.base import Provider
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.resources import Resources
+
+__all__ = ["AsyncSession"]
+
+_log = logging.getLogger("dxflow_async.session")
+
+
+class AsyncSession:
+    """One user's connections to storage. Use as `async with`, or call `aclose` at the end.
+
+    Without an account it works directly with the clouds, with each SDK's own credentials, and the first segment of a
+    path is the bucket. With one it signs in, on first use, to a hub: `hub`, else the setting, else the stored login's,
+    else one inside this process; there, a provider that is not configured keeps its bytes in a local directory.
+
+    Args:
+        email, password: the account; its first sign-in to the embedded hub creates it.
+        namespace: the account's namespace to work in.
+        secrets: what an earlier sign-in gave, instead of e-mail and password.
+        hub: the control plane's URL.
+        settings: by default what `Settings.load()` finds.
+
+    Raises:
+        ConfigurationError: arguments or settings that cannot be.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with AsyncSession(email="you@example.com", password="secret") as session:
+        ...         await session.get_storage_manager().upload("data.csv", "/project/data/")
+    """
+
+    def __init__(
+        self,
+        email: str | None = None,
+        password: str | None = None,
+        *,
+        namespace: str = "diphyx",
+        secrets: Mapping[str, Any] | None = None,
+        hub: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        if (email is None) != (password is None):
+            raise ConfigurationError("email and password go together: give both or neither")
+        if email is not None and secrets is not None:
+            raise ConfigurationError("give email and password, or secrets, not both")
+        self.settings = settings or Settings.load()
+        self._email = email
+        self._password = password
+        self._namespace = namespace
+        self._secrets = None if secrets is None else Secrets.from_dict(secrets)
+        self._hub = hub or self.settings.hub
+        self._embedded: EmbeddedHub | None = None
+        self._resources = Resources(self.settings)
+        self._providers: dict[tuple[str, str], Provider] = {}
+        self._storage: AsyncStorageManager | None = None
+        self._signing_in = Lock()
+        self._signed_in = email is None and secrets is None
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closed
+
+    @property
+    def secrets(self) -> dict[str, Any] | None:
+        """What the sign-in gave, to be passed as `secrets=` later; None before it, and without an account."""
+        return None if self._secrets is None else self._secrets.to_dict()
+
+    def get_storage_manager(self) -> AsyncStorageManager:
+        """The account's storage at every provider.
+
+        Raises:
+            SessionClosedError: the session was closed.
+        """
+        self._open_resources()
+        if self._storage is None:
+            self._storage = AsyncStorageManager(self._open_resources, self._area)
+        return self._storage
+
+    async def sign_in(self) -> None:
+        """Signs in now instead of on first use; does nothing without an account, or when it is done.
+
+        Raises:
+            AuthenticationError: a wrong pair, wrong secrets, or too many tries.
+            NetworkError: the hub cannot be reached.
+        """
+        self._open_resources()
+        async with self._signing_in:
+            if not self._signed_in:
+                await self._sign_in()
+                self._signed_in = True
+
+    async def aclose(self) -> None:
+        """Closes connections, threads and the embedded hub. Calls under way fail; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for provider in self._providers.values():
+            await provider.aclose()
+        await self._resources.aclose()
+        if self._embedded is not None:
+            await self._embedded.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.sign_in()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _open_resources(self) -> Resources:
+        if self._closed:
+            raise SessionClosedError("this session was closed; make a new one")
+        return self._resources
+
+    async def _sign_in(self) -> None:
+        hub = await self._hub_url()
+        async with aiohttp.ClientSession() as http:
+            if self._secrets is not None:
+                await verify(http, hub, self._secrets)
+                return
+            assert self._email is not None
+            assert self._password is not None
+            self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
+            if created:
+                _log.warning("the account %s was created at %s", self._email, hub)
+
+    async def _hub_url(self) -> str:
+        if self._hub is None:
+            stored = StoredLogin.load(self.settings.home)
+            self._hub = None if stored is None else stored.hub
+        if self._hub is not None:
+            return self._hub
+        if not self.settings.embedded:
+            raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
+        self._embedded = EmbeddedHub(self.settings.home)
+        return await self._embedded.start()
+
+    async def _area(self, provider: str, storage_type: str) -> Area:
+        """Where the paths of a provider and a storage type lie."""
+        self._open_resources()
+        name = provider_name(provider)
+        if storage_type not in ("private", "public"):
+            raise ConfigurationError(f"storage type = {storage_type!r} is not allowed; it must be private or public")
+        await self.sign_in()
+        public = storage_type == "public"
+        own = getattr(self.settings, name.lower(), None)
+        if self._embedded is not None and not (own is not None and own.configured):
+            return Area(name, self._stand_in(name, storage_type))
+        key = (name, "")
+        if key not in self._providers:
+            self._providers[key] = registry.create(name, self.settings, self._resources.http, self._resources.threads)
+        prefix = getattr(own, storage_type, None)
+        return Area(name, self._providers[key], f"{prefix.rstrip('/')}/" if prefix else "", public)
+
+    def _stand_in(self, name: str, storage_type: str) -> Provider:
+        """A local directory in a provider's place."""
+        if not self.settings.embedded:
+            raise ConfigurationError(f"{name} is not configured: set {name.lower()}.endpoint, region or profile")
+        key = (name, storage_type)
+        if key not in self._providers:
+            root = self.settings.storage_home / name.lower() / storage_type
+            _log.warning(
+                "%s is not configured: its %s files are kept in %s; set %s.endpoint, region or profile for the real one",
+                name,
+                storage_type,
+                root,
+                name.lower(),
+            )
+            self._providers[key] = LocalProvider(root, self._resources.threads)
+        return self._providers[key]

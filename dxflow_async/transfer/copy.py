@@ -1,0 +1,318 @@
+"""Moving one object from a provider to a provider: up, down and across are the same work.
+
+A destination on the network gets each body from memory, with its checksum, so that it can be sent again; a local one
+takes the bytes as they arrive. The checksums of the parts make the checksum of the whole, which is compared with
+what either side reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
+from typing import TypeVar
+
+from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.base import Body, Buffered, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.checksum import combine
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.moving import Moving, Place, Route
+from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.reading import ResumedReading
+from dxflow_async.transfer.retry import Attempts, retry
+
+__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob", "SettledJob"]
+
+T = TypeVar("T")
+
+_COPY_PART_SIZE = 1 << 30
+
+_STREAM_SIZE = 2 << 20
+"""Bytes of memory a part takes that is streamed to a disk."""
+
+
+class CopyJob(Moving, Job):
+    """One object, read here and written there.
+
+    Args:
+        route: budgets, retries, progress.
+        source, destination: the two ends; the entry of a listing, where there is one, saves a request.
+        options: what is stored with it.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        source: Place,
+        destination: Place,
+        options: ObjectOptions,
+        entry: Entry | None = None,
+        *,
+        delete_source: bool = False,
+    ) -> None:
+        super().__init__(route, source, destination, 0 if entry is None else entry.size)
+        self._delete_source = delete_source
+        self._options = options
+        self._listed = entry
+        self._entry = entry
+        self._first: ResumedReading | None = None
+        self._upload: Upload | None = None
+        self._receipts: list[Receipt] = []
+        self._stored: Entry | None = None
+
+    async def open(self) -> Iterator[Part]:
+        self._started = monotonic()
+        self._receipts = []
+        self._entry = entry = await self._look()
+        if entry.size <= 2 * self._route.part_size:
+            return iter((Part(1, 0, entry.size),))
+        provider = self._destination.provider
+        part_size = part_size_for(entry.size, self._route.part_size, provider.features)
+        self._upload = await self._try(
+            lambda: provider.start_upload(self._destination.key, entry.size, self._options)
+        )
+        return split(entry.size, part_size)
+
+    async def _look(self) -> Entry:
+        """What there is to move. A small object of known size is only looked at when it is read."""
+        source, listed = self._source.provider, self._listed
+        if listed is not None and (
+            listed.size <= 2 * self._route.part_size or listed.crc32c is not None or not source.features.checksum
+        ):
+            return listed
+        if listed is None and not self._destination.provider.features.checksum_first:
+            # The request that tells the size brings the first bytes too.
+            attempts = Attempts()
+            self._first = await self._open(None, attempts)
+            self._retries += attempts.retries
+            entry = self._first.entry
+        else:
+            entry = await self._try(lambda: source.stat(self._source.key), self._source)
+        if listed is None:
+            self.size = entry.size
+            self._route.meter.sized(entry.size)
+        return entry
+
+    async def move(self, part: Part) -> None:
+        upload = self._upload
+        if upload is not None:
+            self._receipts.append(await self._send(part, lambda body: upload.write_part(part, body)))
+        else:
+            write = self._destination.provider.write
+            self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._options))
+            part = Part(1, 0, self._stored.size)
+        self._count(part.size)
+
+    async def finish(self) -> TransferResult:
+        assert self._entry is not None
+        if self._upload is None:
+            assert self._stored is not None
+            self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
+            return await self._settle(self._delete_source)
+        self._receipts.sort(key=lambda receipt: receipt.part.number)
+        whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
+        expected = self._entry.crc32c
+        if None not in (whole, expected) and whole != expected:
+            raise self._mismatch()
+        upload = self._upload
+        self._stored = await self._try(lambda: upload.finish(self._receipts, whole))
+        self._upload = None
+        self._judge(whole)
+        return await self._settle(self._delete_source)
+
+    async def abort(self) -> None:
+        await super().abort()
+        if self._first is not None:
+            await self._first.aclose()
+            self._first = None
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            await upload.abort()
+
+    def _judge(self, moved: int | None) -> None:
+        """Compares the checksum of what moved with what the network's side says it has."""
+        assert self._entry is not None
+        assert self._stored is not None
+        self._crc32c = moved
+        said = [
+            entry.crc32c
+            for place, entry in ((self._source, self._entry), (self._destination, self._stored))
+            if place.provider.features.checksum
+        ]
+        if any(value not in (None, moved) for value in said):
+            raise self._mismatch()
+        self._verified = bool(said) and moved is not None and None not in said
+
+    def _mismatch(self) -> ChecksumMismatchError:
+        return ChecksumMismatchError(
+            f"transfer of {self._source.shown} to {self._destination.shown} failed: the bytes that arrived have another "
+            "checksum than the source; try again, and check memory and network when it happens again",
+            provider=self._source.provider.name,
+            operation="read",
+            path=self._source.shown,
+        )
+
+    async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
+        """Reads a part and delivers it, as often as the policy allows."""
+        buffered = self._destination.provider.features.checksum_first
+        memory = await self._route.limits.memory.take(part.size if buffered else min(part.size, _STREAM_SIZE))
+        attempts = Attempts()
+        try:
+            if not buffered:
+                return await retry(lambda: self._stream(part, deliver, attempts), self._route.policy, attempts)
+            body = await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts)
+            return await self._try(lambda: deliver(body))
+        finally:
+            self._retries += attempts.retries
+            self._route.limits.memory.give(memory)
+
+    async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
+        async with await self._open(part, attempts) as reading:
+            return await deliver(reading)
+
+    async def _buffer(self, part: Part, attempts: Attempts) -> Buffered:
+        async with await self._open(part, attempts) as reading:
+            expected = reading.crc32c
+            body = await reading.read_all()
+        if expected is not None and expected != body.crc32c:
+            raise self._mismatch()
+        if self._upload is None:
+            self._crc32c = body.crc32c
+        return body
+
+    async def _open(self, part: Part | None, attempts: Attempts) -> ResumedReading:
+        """A part of the version that was looked at; or the whole of whichever is there now."""
+        if self._first is not None and part is not None and part.number == 1:
+            first, self._first = self._first, None
+            return first
+        provider = self._source.provider
+        pinned = self._entry if self._upload is not None else None
+        reading = ResumedReading(
+            provider,
+            self._source.key,
+            part.offset if part is not None and pinned is not None else 0,
+            part.offset + part.size if part is not None and pinned is not None else None,
+            pinned.etag if pinned is not None else None,
+            self._route.limits.requests(provider),
+            self._route.policy,
+            attempts,
+        )
+        await reading.open()
+        if pinned is None:
+            self._entry = reading.entry
+            if part is not None and reading.size > max(part.size, 2 * self._route.part_size):
+                await reading.aclose()
+                raise self._changed()
+        return reading
+
+    def _mismatch(self) -> ChecksumMismatchError:
+        return ChecksumMismatchError(
+            f"transfer of {self._source.shown} to {self._destination.shown} failed: the bytes that arrived have "
+            "another checksum than the source; try again, and check memory and network when it happens again",
+            provider=self._source.provider.name,
+            operation="read",
+            path=self._source.shown,
+        )
+
+    def _changed(self) -> SourceChangedError:
+        return SourceChangedError(
+            f"transfer of {self._source.shown} failed: it grew while it was transferred; try again",
+            provider=self._source.provider.name,
+            operation="read",
+            path=self._source.shown,
+        )
+
+
+class ServerCopyJob(Moving, Job):
+    """One object copied within a provider, by the provider."""
+
+    def __init__(
+        self,
+        route: Route,
+        source: Place,
+        destination: Place,
+        entry: Entry,
+        options: ObjectOptions,
+        *,
+        delete_source: bool = False,
+    ) -> None:
+        super().__init__(route, source, destination, entry.size)
+        self._delete_source = delete_source
+        self._entry = entry
+        self._options = options
+        self._upload: Upload | None = None
+        self._receipts: list[Receipt] = []
+
+    async def open(self) -> Iterator[Part]:
+        provider, size = self._source.provider, self._entry.size
+        self._receipts = []
+        if size <= provider.features.max_copy_size:
+            return iter((Part(1, 0, size),))
+        part_size = part_size_for(size, _COPY_PART_SIZE, provider.features)
+        self._upload = await self._try(lambda: provider.start_upload(self._destination.key, size, self._options))
+        return split(size, part_size)
+
+    async def move(self, part: Part) -> None:
+        provider, upload = self._source.provider, self._upload
+        if upload is None:
+            await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
+        else:
+            self._receipts.append(await self._try(lambda: upload.copy_part(part, self._entry)))
+        self._count(part.size)
+
+    async def finish(self) -> TransferResult:
+        upload = self._upload
+        if upload is not None:
+            self._receipts.sort(key=lambda receipt: receipt.part.number)
+            await self._try(lambda: upload.finish(self._receipts, None))
+            self._upload = None
+        return await self._settle(self._delete_source)
+
+    async def abort(self) -> None:
+        await super().abort()
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            await upload.abort()
+
+
+class MarkerJob(Moving, Job):
+    """A directory with nothing in it: a real one, or the empty object that marks one."""
+
+    def __init__(self, route: Route, source: Place, destination: Place, *, delete_source: bool = False) -> None:
+        super().__init__(route, source, destination)
+        self._delete_source = delete_source
+
+    async def open(self) -> Iterator[Part]:
+        return iter((Part(1, 0, 0),))
+
+    async def move(self, part: Part) -> None:
+        provider, key = self._destination.provider, self._destination.key
+        if provider.features.directories:
+            await self._try(lambda: provider.make_directory(key))
+        else:
+            await self._try(lambda: provider.write(key, Buffered((), 0, 0), ObjectOptions()))
+
+    async def finish(self) -> TransferResult:
+        return await self._settle(self._delete_source)
+
+
+class SettledJob(Job):
+    """An item that was settled while it was planned: refused, or skipped."""
+
+    def __init__(self, result: TransferResult) -> None:
+        self._result = result
+
+    async def open(self) -> Iterator[Part]:
+        return iter((Part(1, 0, 0),))
+
+    async def move(self, part: Part) -> None:
+        return None
+
+    async def finish(self) -> TransferResult:
+        return self._result
+
+    async def abort(self) -> None:
+        return None
+
+    def result(self, error: StorageError | None) -> TransferResult:
+        return self._result

@@ -1,0 +1,259 @@
+"""The pool: workers pull parts of open jobs first, then new jobs; whoever ends a job's last part finishes it.
+
+No worker waits for another one, so there is nothing to deadlock; one huge file uses every worker, and so do a
+hundred thousand tiny ones. At most as many jobs are open as there are workers, and the plan is read only as fast
+as it is worked off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+
+from anyio import CancelScope, create_task_group, move_on_after
+from anyio.abc import TaskGroup
+
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.models import TransferReport, TransferResult
+from dxflow_async.providers.base import Part
+from dxflow_async.transfer.progress import Meter
+
+__all__ = ["Engine", "Job", "first_of"]
+
+_PLANNED = 1000
+"""Jobs the plan may be ahead of the workers."""
+
+_ABORT_SECONDS = 10.0
+"""For removing what an unfinished job has left, also while cancelled."""
+
+_RESTARTS = 2
+"""How often an item whose whole turned out wrong is done again."""
+
+
+class Job(ABC):
+    """One item of a transfer. Its methods raise `StorageError`s; `abort` must leave nothing behind.
+
+    Attributes:
+        size: bytes; 0 where the plan does not know it yet.
+    """
+
+    size: int = 0
+
+    @abstractmethod
+    async def open(self) -> Iterator[Part]:
+        """First contact: the parts there are to do, at least one. Called anew when the job is restarted."""
+
+    @abstractmethod
+    async def move(self, part: Part) -> None:
+        """Does one part."""
+
+    @abstractmethod
+    async def finish(self) -> TransferResult:
+        """All parts are done: makes the destination visible, and says what became of the item."""
+
+    @abstractmethod
+    async def abort(self) -> None:
+        """Not to be finished: removes what is there so far."""
+
+    @abstractmethod
+    def result(self, error: StorageError | None) -> TransferResult:
+        """What became of the item."""
+
+
+class _Running:
+    """A job in the hands of the workers."""
+
+    __slots__ = ("error", "in_flight", "job", "parts", "restarts")
+
+    def __init__(self, job: Job, restarts: int = 0) -> None:
+        self.job = job
+        self.parts: Iterator[Part] = iter(())
+        self.in_flight = 1
+        self.error: StorageError | None = None
+        self.restarts = restarts
+
+
+class Engine:
+    """Runs the jobs of one call.
+
+    Args:
+        max_workers: at most that many parts are worked on at a time.
+        meter: counts, for progress.
+    """
+
+    def __init__(self, max_workers: int, meter: Meter) -> None:
+        self._max_workers = max_workers
+        self._meter = meter
+        self._new: deque[_Running] = deque()
+        self._open: deque[_Running] = deque()
+        self._running: set[_Running] = set()
+        self._results: list[TransferResult] = []
+        self._planned = False
+        self._plan_error: StorageError | None = None
+        self._workers = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._room: asyncio.Future[None] | None = None
+
+    async def run(self, jobs: AsyncIterator[Job]) -> TransferReport:
+        """Does all jobs and reports on each.
+
+        Raises:
+            StorageError: nothing could be planned. Where the plan breaks off later, that is a failed item of its own.
+        """
+        started = monotonic()
+        try:
+            async with create_task_group() as group:
+                await self._plan(jobs, group)
+        except BaseExceptionGroup as failures:
+            raise first_of(failures) from None
+        finally:
+            await self._abort_all()
+        if self._plan_error is not None:
+            if not self._results:
+                raise self._plan_error
+            self._results.append(TransferResult(self._plan_error.path, "", error=self._plan_error))
+        return TransferReport(self._results, monotonic() - started)
+
+    async def _plan(self, jobs: AsyncIterator[Job], group: TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async for job in jobs:
+                self._meter.planned(job.size)
+                self._new.append(_Running(job))
+                self._call_worker(group)
+                if len(self._new) >= _PLANNED:
+                    self._room = loop.create_future()
+                    await self._room
+        except StorageError as error:
+            self._plan_error = error
+        self._planned = True
+        self._meter.plan_ended()
+        self._wake_all()
+
+    def _call_worker(self, group: TaskGroup) -> None:
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if self._workers < self._max_workers:
+            self._workers += 1
+            group.start_soon(self._work, group)
+
+    async def _work(self, group: TaskGroup) -> None:
+        while True:
+            found = self._take()
+            if found is None:
+                if self._planned and not self._running:
+                    self._wake_all()
+                    return
+                waiter = asyncio.get_running_loop().create_future()
+                self._idle.append(waiter)
+                await waiter
+                continue
+            if self._open or self._new:
+                self._call_worker(group)
+            running, part = found
+            try:
+                if part is None:
+                    part = await self._begin(running, group)
+                if running.error is None:
+                    await running.job.move(part)
+            except StorageError as error:
+                running.error = running.error or error
+            running.in_flight -= 1
+            if not running.in_flight and (running.error is not None or not self._more(running)):
+                await self._end(running)
+
+    def _take(self) -> tuple[_Running, Part | None] | None:
+        """The next part of an open job, or else a new job."""
+        while self._open:
+            running = self._open[0]
+            part = None if running.error is not None else next(running.parts, None)
+            if part is not None:
+                running.in_flight += 1
+                return running, part
+            self._open.popleft()
+        if not self._new:
+            return None
+        running = self._new.popleft()
+        self._running.add(running)
+        if self._room is not None and len(self._new) < _PLANNED // 2:
+            room, self._room = self._room, None
+            if not room.done():
+                room.set_result(None)
+        return running, None
+
+    async def _begin(self, running: _Running, group: TaskGroup) -> Part:
+        """Opens a job, keeps its first part, and offers the others to whoever is free."""
+        running.parts = await running.job.open()
+        first = next(running.parts)
+        second = next(running.parts, None)
+        if second is not None:
+            running.parts = _chain(second, running.parts)
+            self._open.append(running)
+            self._call_worker(group)
+        return first
+
+    def _more(self, running: _Running) -> bool:
+        """Whether parts are left; they are then still on offer."""
+        part = next(running.parts, None)
+        if part is not None:
+            running.parts = _chain(part, running.parts)
+        return part is not None
+
+    async def _end(self, running: _Running) -> None:
+        try:
+            if running.error is not None:
+                raise running.error
+            result = await running.job.finish()
+        except StorageError as error:
+            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
+                await _abort_quietly(running.job)
+            self._running.discard(running)
+            if isinstance(error, ChecksumMismatchError) and running.restarts < _RESTARTS:
+                self._new.appendleft(_Running(running.job, running.restarts + 1))
+                return
+            result = running.job.result(error)
+        self._running.discard(running)
+        self._results.append(result)
+        self._meter.done(result)
+        if self._planned and not self._running and not self._new:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _abort_all(self) -> None:
+        """After a cancellation: nothing of the jobs under way is left."""
+        if self._running:
+            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
+                async with create_task_group() as group:
+                    for running in self._running:
+                        group.start_soon(_abort_quietly, running.job)
+
+
+async def _abort_quietly(job: Job) -> None:
+    try:
+        await job.abort()
+    except StorageError:
+        pass  # nothing more can be done, and the reason for the abort is what the caller is to see
+
+
+def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
+    yield first
+    yield from rest
+
+
+def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """A group of exceptions never reaches the user: the first one does."""
+    error: BaseException = failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,240 @@
+"""The session's budgets, which all its calls share: requests in flight, bytes in memory, bytes a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from time import monotonic
+
+from dxflow_async.exceptions import StorageError, ThrottledError
+from dxflow_async.providers.base import Provider
+
+__all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
+
+
+class AdaptiveLimit:
+    """Requests in flight to one endpoint: up while goodput grows, down when throttled or when it does not.
+
+    Use as `async with`. Waiters are served in order.
+
+    Args:
+        maximum: never more than that.
+        initial: where it starts.
+    """
+
+    _WINDOW = 0.25  # seconds over which goodput is measured
+    _BACK_OFF = 0.7
+    _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event
+
+    def __init__(self, maximum: int, initial: int = 16) -> None:
+        self._maximum = maximum
+        self._limit = float(min(initial, maximum))
+        self._in_flight = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._step = 2.0
+        self._done = 0
+        self._moved = 0
+        self._full = False
+        self._since = monotonic()
+        self._goodput = 0.0
+        self._decreased = 0.0
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight now."""
+        return int(self._limit)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are."""
+        return self._in_flight
+
+    async def acquire(self) -> None:
+        """Waits for a place."""
+        if self._in_flight < self.limit and not self._waiters:
+            self._in_flight += 1
+            return
+        self._full = True
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._leave()
+            raise
+
+    def release(self) -> None:
+        """Gives the place back."""
+        self._done += 1
+        if monotonic() - self._since >= self._WINDOW:
+            self._adapt()
+        self._leave()
+
+    def failed(self, error: StorageError) -> None:
+        """A request in flight failed; when it was throttled, fewer are made from now on."""
+        if isinstance(error, ThrottledError):
+            self.throttled()
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, StorageError):
+            self.failed(error)
+        self.release()
+
+    def moved(self, size: int) -> None:
+        """Bytes that arrived, for the goodput."""
+        self._moved += size
+
+    def throttled(self) -> None:
+        """The endpoint asked for less."""
+        now = monotonic()
+        if now - self._decreased >= self._SETTLE:
+            self._decreased = now
+            self._limit = max(1.0, self._limit * self._BACK_OFF)
+            self._start_window(now)
+
+    def _adapt(self) -> None:
+        """Hill climbing: goes on in the direction in which goodput grew, turns where it fell."""
+        now = monotonic()
+        if not self._full:
+            self._start_window(now)
+            return
+        # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
+        goodput = (self._moved + 16384 * self._done) / (now - self._since)
+        if goodput < self._goodput * 0.95:
+            self._step = -self._step
+        elif goodput < self._goodput * 1.05 and self._step > 0:
+            self._start_window(now)
+            return
+        self._goodput = goodput
+        self._limit = min(float(self._maximum), max(1.0, self._limit + self._step))
+        self._start_window(now)
+
+    def _start_window(self, now: float) -> None:
+        self._since = now
+        self._done = self._moved = 0
+        self._full = bool(self._waiters)
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        while self._waiters and self._in_flight < self.limit:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._in_flight += 1
+                waiter.set_result(None)
+
+
+class MemoryBudget:
+    """Bytes that may be buffered at a time; waiters are served in order, so a large one is not starved.
+
+    Args:
+        size: bytes. A request for more than all of it gets all of it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._used = 0
+        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @property
+    def used(self) -> int:
+        """Bytes taken now."""
+        return self._used
+
+    async def take(self, size: int) -> int:
+        """Waits until there is room; returns what to `give` back."""
+        size = min(size, self._size)
+        if not self._waiters and self._used + size <= self._size:
+            self._used += size
+            return size
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((waiter, size))
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self.give(size)
+            else:
+                waiter.cancel()
+                self._serve()
+            raise
+        return size
+
+    def give(self, size: int) -> None:
+        """Frees what `take` returned."""
+        self._used -= size
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiters:
+            waiter, size = self._waiters[0]
+            if not waiter.done():
+                if self._used + size > self._size:
+                    return
+                self._used += size
+                waiter.set_result(None)
+            self._waiters.popleft()
+
+
+class Bandwidth:
+    """A cap on bytes a second: each taker waits for its turn on the line.
+
+    Args:
+        rate: bytes a second.
+        burst: seconds' worth that may pass at once after a pause.
+    """
+
+    def __init__(self, rate: int, burst: float = 0.25) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._free_at = 0.0
+
+    async def take(self, size: int) -> None:
+        """Returns when `size` bytes may pass."""
+        now = monotonic()
+        self._free_at = max(self._free_at, now - self._burst) + size / self._rate
+        if self._free_at > now:
+            await asyncio.sleep(self._free_at - now)
+
+
+@dataclass(slots=True)
+class Limits:
+    """All budgets of a session.
+
+    Args:
+        max_concurrency: requests in flight per endpoint, at most.
+        max_memory_bytes: buffered bytes.
+        max_bandwidth: bytes a second, or None.
+    """
+
+    max_concurrency: int
+    max_memory_bytes: int
+    max_bandwidth: int | None = None
+    memory: MemoryBudget = field(init=False)
+    bandwidth: Bandwidth | None = field(init=False)
+    _endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.memory = MemoryBudget(self.max_memory_bytes)
+        self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
+
+    @property
+    def largest_part(self) -> int:
+        """Bytes one part of a stream may have, so that several are in flight."""
+        return max(self.max_memory_bytes // 4, 1)
+
+    def requests(self, provider: Provider) -> AdaptiveLimit | None:
+        """The budget of requests in flight that a provider draws on; None: no network."""
+        endpoint = provider.features.endpoint
+        if endpoint is None:
+            return None
+        limit = self._endpoints.get(endpoint)
+        if limit is None:
+            limit = self._endpoints[endpoint] = AdaptiveLimit(self.max_concurrency)
+        return limit
+
+

@@ -1,0 +1,69 @@
+"""Listings, page by page, each page tried as often as the policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from dxflow_async.exceptions import NotFoundError
+from dxflow_async.providers.base import Entry, Page, Provider
+from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.retry import RetryPolicy, retry
+
+__all__ = ["pages", "stat"]
+
+
+async def pages(
+    provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
+) -> AsyncIterator[Sequence[Entry]]:
+    """The entries whose keys start with `prefix`, in the order of their keys; memory is that of a page.
+
+    Raises:
+        StorageError: a page could not be had; what was yielded before is right.
+    """
+    if recursive and provider.features.buckets and "/" not in prefix:
+        async for buckets in pages(provider, prefix, recursive=False, limits=limits, policy=policy):
+            for bucket in buckets:
+                async for page in pages(provider, bucket.key, recursive=True, limits=limits, policy=policy):
+                    yield page
+        return
+    limit = limits.requests(provider)
+    cursor: Any = None
+
+    async def next_page() -> Page:
+        async with limit or nullcontext():
+            return await provider.list_page(prefix, recursive=recursive, cursor=cursor)
+
+    while True:
+        page = await retry(next_page, policy)
+        if page.entries:
+            yield page.entries
+        if page.cursor is None:
+            return
+        cursor = page.cursor
+
+
+async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:
+    """What is stored under a key: an object, or a directory when there is something below it; None for neither."""
+
+    async def look() -> Entry:
+        async with limits.requests(provider) or nullcontext():
+            return await provider.stat(key)
+
+    if key and not key.endswith("/"):
+        try:
+            return await retry(look, policy)
+        except NotFoundError:
+            if provider.features.directories:
+                return None
+    prefix = f"{key.removesuffix('/')}/" if key else ""
+    try:
+        async for page in pages(provider, prefix, recursive=False, limits=limits, policy=policy):
+            if page:
+                return Entry(prefix, directory=True)
+    except NotFoundError:
+        return None
+    # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
+    known = provider.features.directories or prefix.count("/") <= 1
+    return Entry(prefix, directory=True) if known else None

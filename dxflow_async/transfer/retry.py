@@ -1,0 +1,90 @@
+"""The one retry loop: exponential back-off with full jitter, and a budget that resets when bytes moved.
+
+Source of the jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+
+from dxflow_async.exceptions import StorageError
+
+__all__ = ["Attempts", "RetryPolicy", "retry"]
+
+_log = logging.getLogger("dxflow_async.transfer.retry")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and how long to wait between (seconds).
+
+    Attributes:
+        max_attempts: tries without progress.
+        first_wait, longest_wait: the bounds that waits are drawn below, doubling each time.
+        longest_retry_after: of what a server asks for, no more is waited.
+        sleep: waits; tests give their own.
+    """
+
+    max_attempts: int = 6
+    first_wait: float = 0.2
+    longest_wait: float = 20.0
+    longest_retry_after: float = 120.0
+    sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
+
+    def wait(self, failures: int, retry_after: float | None) -> float:
+        """Seconds before the next try after that many failures in a row."""
+        if retry_after is not None:
+            return min(max(retry_after, 0.0), self.longest_retry_after)
+        bound: float = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
+        return random.uniform(0, bound)
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The tries of one item: `retries` over its whole life, `failures` since bytes last moved."""
+
+    retries: int = 0
+    failures: int = 0
+    position: int = 0
+
+    def progressed_to(self, position: int) -> None:
+        """The offset that was reached: beyond the last one, the budget starts anew."""
+        if position > self.position:
+            self.position = position
+            self.failures = 0
+
+    async def failed(self, error: StorageError, policy: RetryPolicy) -> None:
+        """Waits before the next try.
+
+        Raises:
+            StorageError: the error itself, when it is not to be tried again.
+        """
+        self.failures += 1
+        if not error.retryable or self.failures >= policy.max_attempts:
+            raise error
+        self.retries += 1
+        seconds = policy.wait(self.failures, error.retry_after)
+        _log.info("%s; try %d in %.2f s", error, self.failures + 1, seconds)
+        await policy.sleep(seconds)
+
+
+async def retry(operation: Callable[[], Awaitable[T]], policy: RetryPolicy, attempts: Attempts | None = None) -> T:
+    """What `operation()` returns, tried as often as the policy allows.
+
+    Raises:
+        StorageError: the last one.
+    """
+    attempts = attempts or Attempts()
+    while True:
+        try:
+            return await operation()
+        except StorageError as error:
+            await attempts.failed(error, policy)
