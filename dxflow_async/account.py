@@ -124,17 +124,17 @@ class StoredLogin:
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             # mkstemp makes it with mode 0600.
-            descriptor, temporary = tempfile.mkstemp(prefix=".login-", dir=home)
+            descriptor, name = tempfile.mkstemp(prefix=".login-", dir=home)
         except OSError as error:
             raise ConfigurationError(f"{_path(home)} cannot be written: {error}; set home elsewhere") from error
         try:
-            with open(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({"hub": self.hub, "secrets": self.secrets.to_dict()}, file)
                 file.flush()
                 os.fsync(descriptor)
-            os.replace(temporary, _path(home))
+            Path(name).replace(_path(home))
         except BaseException as error:
-            os.unlink(temporary)
+            Path(name).unlink()
             if isinstance(error, OSError):
                 raise ConfigurationError(f"{_path(home)} cannot be written: {error}") from error
             raise

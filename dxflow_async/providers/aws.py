@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import (
@@ -52,6 +52,8 @@ __all__ = ["AWSProvider"]
 _log = logging.getLogger("dxflow_async.providers.aws")
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
+
+_MAX_BASES = 1000
 
 
 # Features
@@ -97,6 +99,7 @@ class AWSProvider(Provider):
         self._identity = Identity(settings, threads)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
+        self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._readable_buckets: set[str] = set()
         # None: not known yet; True: the server has returned a checksum; False: it refused one.
         self._checksums: bool | None = None
@@ -126,12 +129,20 @@ class AWSProvider(Provider):
         bucket, name = _split(key)
         call = Call(self.name, "stat", f"/{key}")
         response = await self._send(call, "HEAD", bucket, name, {"x-amz-checksum-mode": "ENABLED"})
-        response.release()
+        response.close()
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        return _entry(key, response.headers, int(response.headers.get("Content-Length", 0)))
+        return _entry(key, response.headers, int(response.headers.get("content-length", 0)))
 
-    async def read(self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> Reading:
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
         bucket, name = _split(key)
         call = Call(self.name, "read", f"/{key}")
         headers = {"x-amz-checksum-mode": "ENABLED"}
@@ -140,10 +151,10 @@ class AWSProvider(Provider):
         if etag is not None:
             headers["if-match"] = f'"{etag}"'
         response = await self._send(call, "GET", bucket, name, headers)
-        length = int(response.headers.get("Content-Length", 0))
+        length = int(response.headers.get("content-length", 0))
         size = length
         if response.status == 206:
-            size = int(response.headers.get("Content-Range", "/0").rpartition("/")[2])
+            size = int(response.headers.get("content-range", "/0").rpartition("/")[2])
         elif "range" in headers:
             response.close()
             raise call.error(ServiceError, "the server ignored a range request", status=response.status)
@@ -155,10 +166,10 @@ class AWSProvider(Provider):
         call = Call(self.name, "write", f"/{key}")
         headers = _object_headers(options)
         response = await self._send_body(call, bucket, name, {}, headers, body)
-        response.release()
+        response.close()
         if options.public:
             await self._check_readable(call, bucket, name)
-        return _entry(key, response.headers, body.size)
+        return Entry(key, body.size, etag=_etag(response.headers), crc32c=_crc32c(response.headers))
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = _split(key)
@@ -205,8 +216,8 @@ class AWSProvider(Provider):
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = _split(key)
         region = self._regions.get(bucket) or await self._identity.region()
-        url, _ = await self._address(bucket, name, region)
-        return await self._identity.presign(method, url, region, int(expires))
+        _, base, _ = await self._base(bucket, region)
+        return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
     # Requests
 
@@ -225,13 +236,16 @@ class AWSProvider(Provider):
         """A response of status 200 to 206; a bucket in another region is followed there, once."""
         region = self._regions.get(bucket) or await self._identity.region()
         for _ in range(2):
-            url, path = await self._address(bucket, name, region)
+            host, base, root = self._bases.get((bucket, region)) or await self._base(bucket, region)
+            escaped = quote(name, safe="/-_.~") if name else ""
+            path = root + escaped
             text = query_string(query.items()) if query else ""
-            signed = {**(headers or {}), "host": urlsplit(url).netloc}
+            url = base + (f"{escaped}?{text}" if text else escaped)
+            signed = {**headers, "host": host} if headers else {"host": host}
             credentials = await self._identity.credentials()
             hashed = payload or self._payload_hash(body)
             self._signer.sign(credentials, region, method, path, text, signed, hashed)
-            response = await self._http.send(call, method, f"{url}?{text}" if text else url, signed, body)
+            response = await self._http.send(call, method, url, signed, body)
             if 200 <= response.status < 207:
                 return response
             data = await read_error_body(response)
@@ -278,15 +292,18 @@ class AWSProvider(Provider):
             digest.update(chunk)
         return digest.hexdigest()
 
-    async def _address(self, bucket: str, name: str, region: str) -> tuple[str, str]:
-        """The URL of an object, and the path in it."""
-        endpoint = await self._identity.endpoint(region)
-        escaped = quote(name, safe="/-_.~")
+    async def _base(self, bucket: str, region: str) -> tuple[str, str, str]:
+        """The host of a bucket, and the URL and the path that its objects' names are put behind."""
+        scheme, _, host = (await self._identity.endpoint(region)).partition("://")
+        path = "/"
         if bucket and self._virtual(bucket):
-            scheme, _, host = endpoint.partition("://")
-            return f"{scheme}://{bucket}.{host}/{escaped}", f"/{escaped}"
-        path = f"/{quote(bucket, safe='-_.~')}/{escaped}" if bucket else "/"
-        return endpoint + path, path
+            host = f"{bucket}.{host}"
+        elif bucket:
+            path = f"/{quote(bucket, safe='-_.~')}/"
+        if len(self._bases) >= _MAX_BASES:
+            self._bases.clear()
+        self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
+        return base
 
     def _virtual(self, bucket: str) -> bool:
         if self._settings.addressing == "auto":
@@ -316,9 +333,9 @@ class AWSProvider(Provider):
         """Asks without credentials for an object just made public; once a bucket."""
         if bucket in self._readable_buckets:
             return
-        url, _ = await self._address(bucket, name, self._regions.get(bucket) or await self._identity.region())
-        response = await self._http.send(call, "HEAD", url, {"host": urlsplit(url).netloc})
-        response.release()
+        host, base, _ = await self._base(bucket, self._regions.get(bucket) or await self._identity.region())
+        response = await self._http.send(call, "HEAD", base + quote(name, safe="/-_.~"), {"host": host})
+        response.close()
         if response.status != 200:
             raise call.error(
                 UnsupportedError,
@@ -344,7 +361,7 @@ class _S3Upload(Upload):
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
-        response.release()
+        response.close()
         stored = _crc32c(response.headers)
         if stored is not None and stored != body.crc32c:
             raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
@@ -392,7 +409,7 @@ class _S3Upload(Upload):
             response = await self._provider._send(
                 call, "DELETE", self._bucket, self._name, query={"uploadId": self.id}
             )
-            response.release()
+            response.close()
         except NotFoundError:
             pass
 
@@ -422,22 +439,22 @@ def _copy_headers(source: Entry) -> dict[str, str]:
 
 
 def _entry(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    modified = headers.get("Last-Modified")
+    modified = headers.get("last-modified")
     return Entry(
         key,
         size,
         parsedate_to_datetime(modified).timestamp() if modified else 0.0,
         etag=_etag(headers),
         crc32c=_crc32c(headers),
-        content_type=headers.get("Content-Type"),
+        content_type=headers.get("content-type"),
         metadata={
-            name[11:].lower(): value for name, value in headers.items() if name[:11].lower() == "x-amz-meta-"
+            name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")
         },
     )
 
 
 def _etag(headers: Mapping[str, str]) -> str | None:
-    return headers.get("ETag", "").strip('"') or None
+    return headers.get("etag", "").strip('"') or None
 
 
 def _crc32c(headers: Mapping[str, str]) -> int | None:

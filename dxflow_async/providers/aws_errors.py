@@ -75,7 +75,7 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
     try:
-        retry_after = float(headers.get("Retry-After", ""))
+        retry_after = float(headers.get("retry-after", ""))
     except ValueError:
         retry_after = None
     return call.error(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from dxflow_async.providers import checksum
 
@@ -42,6 +42,7 @@ class Features:
     Attributes:
         checksum: the provider stores a CRC32C with an object and reports it.
         checksum_first: a body's CRC32C is to be known before the body is sent.
+        rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
@@ -55,6 +56,7 @@ class Features:
 
     checksum: bool = False
     checksum_first: bool = False
+    rereads: bool = False
     directories: bool = False
     copy: bool = False
     rename: bool = False
@@ -111,8 +113,7 @@ class ObjectOptions:
     modified: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The bytes `[offset, offset + size)` of an object; numbers count from 1."""
 
     number: int
@@ -182,8 +183,8 @@ class Reading(ABC):
     async def aclose(self) -> None:
         """Gives the connection or the file back, also in mid-read."""
 
-    async def read_all(self) -> Buffered:
-        """The rest, in memory, with its checksum."""
+    async def replayable(self) -> Body:
+        """The rest as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
         chunks: list[Buffer] = []
         size = crc = 0
         while chunk := await self.read():
@@ -278,8 +279,22 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    async def read(self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> Reading:
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
         """Opens the bytes `[start, end)` of an object; to its end when `end` is None.
+
+        Args:
+            key: its name.
+            start, end: in bytes.
+            etag: only this version of it.
+            listed: what a listing said of it just now, which may save looking again.
 
         Raises:
             NotFoundError: no such object.

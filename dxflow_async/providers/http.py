@@ -1,34 +1,35 @@
-"""The data plane: every hot request of every provider, over one aiohttp session.
+"""The data plane: every hot request of every provider, over one pool of connections.
 
-A provider supplies method, URL and signed headers; here the bytes stream, stalls time out, and what aiohttp raises
-becomes one of our errors. Nothing here retries.
+A provider supplies method, URL and signed headers; here the bytes stream, stalls time out, and what breaks becomes one
+of our errors. Nothing here retries, but for a kept-alive connection that the server had closed meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-import aiohttp
-from yarl import URL
 
 from dxflow_async.exceptions import ConfigurationError, NetworkError, StallTimeoutError, StorageError
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading
+from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
+from dxflow_async.providers.threads import Threads
 
 __all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
 
-Response = aiohttp.ClientResponse
-
-SEND_SIZE = 256 << 10
-"""Bytes handed to the socket at a time: small enough that a stall shows."""
-
 ERROR_BODY_SIZE = 64 << 10
 """Of an error's body, no more is read."""
+
+IDLE_SECONDS = 15.0
+"""After which a connection is not used again: servers close theirs after some such time."""
 
 
 class Throttle(Protocol):
@@ -37,8 +38,7 @@ class Throttle(Protocol):
     async def take(self, size: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What a request is for: said in every error."""
 
     provider: str
@@ -56,103 +56,175 @@ class Call:
         )
 
 
-@dataclass(slots=True)
+class Origin(NamedTuple):
+    """Where a connection leads; `proxy` is a URL, or empty."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: str
+
+
 class HTTP:
-    """One connection pool for a session.
+    """The connections of a session. How many requests are in flight is for the session's limits to say.
 
     Args:
+        threads: where certificates are loaded.
         connect_timeout: seconds to connect, TLS included.
         stall_timeout: seconds without a byte moving, either way.
         ca_bundle: certificate authorities to trust besides the system's.
         throttle: a cap on bytes a second, or None.
     """
 
-    connect_timeout: float = 10.0
-    stall_timeout: float = 60.0
-    ca_bundle: Path | None = None
-    throttle: Throttle | None = None
-    _session: aiohttp.ClientSession | None = None
-    _proxies: Mapping[str, str] = field(default_factory=getproxies)
+    def __init__(
+        self,
+        threads: Threads,
+        *,
+        connect_timeout: float = 10.0,
+        stall_timeout: float = 60.0,
+        ca_bundle: Path | None = None,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self.connect_timeout = connect_timeout
+        self.stall_timeout = stall_timeout
+        self.throttle = throttle
+        self._threads = threads
+        self._ca_bundle = ca_bundle
+        self._tls: ssl.SSLContext | None = None
+        self._proxies = getproxies()
+        self._origins: dict[tuple[str, str], Origin] = {}
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._all: set[Connection] = set()
 
     async def send(
         self, call: Call, method: str, url: str, headers: Mapping[str, str], body: Body | bytes | None = None
     ) -> Response:
-        """One attempt at one request; the response's body is still to be read, or released.
+        """One attempt at one request; the response's body is still to be read, or closed.
+
+        Args:
+            call: what it is for.
+            method: in capitals.
+            url: escaped as it is to be sent.
+            headers: as they are to be sent, `host` among them; the length is added.
+            body: what is sent.
 
         Raises:
             NetworkError: not connected, or cut off.
             StallTimeoutError: no byte moved for the stall timeout.
         """
-        session = self._session or self._open()
-        target = URL(url, encoded=True)
-        options: dict[str, Any] = {"headers": headers, "allow_redirects": False}
-        if self._proxies and not proxy_bypass(target.host or ""):
-            options["proxy"] = self._proxies.get(target.scheme)
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        origin = self._origins.get((scheme, authority)) or self._origin(scheme, authority)
+        target = url if origin.proxy and scheme == "http" else slash + path
+        if body is not None:
+            headers = {**headers, "content-length": str(len(body) if isinstance(body, bytes) else body.size)}
+        elif method in ("PUT", "POST"):
+            headers = {**headers, "content-length": "0"}
         try:
-            if body is None or isinstance(body, bytes):
-                return await session.request(method, target, data=body, **options)
-            return await self._send_body(session, method, target, body, options)
+            head = head_of(method, target, headers)
+            connection, fresh = self._take(origin), False
+            if connection is None:
+                connection, fresh = await self._connect(origin), True
+            try:
+                return await connection.request(method, head, body, self.throttle)
+            except ConnectionBrokenError as error:
+                # Closed by the server while it was idle. What changes nothing when done twice is done again.
+                if fresh or not error.unanswered or method == "POST" or hasattr(body, "read"):
+                    raise
+            connection = await self._connect(origin)
+            return await connection.request(method, head, body, self.throttle)
         except _FOREIGN as error:
             raise _translated(call, error, self) from error
 
-    async def _send_body(
-        self, session: aiohttp.ClientSession, method: str, url: URL, body: Body, options: dict[str, Any]
-    ) -> Response:
-        chunks = getattr(body, "chunks", None)
-        if chunks is not None and body.size <= SEND_SIZE and len(chunks) == 1 and self.throttle is None:
-            return await session.request(method, url, data=chunks[0], **options)
-        options["headers"] = {**options["headers"], "Content-Length": str(body.size)}
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.stall_timeout) as clock:
-
-            async def moving() -> AsyncIterator[Buffer]:
-                async for piece in self._pieces(body):
-                    clock.reschedule(loop.time() + self.stall_timeout)
-                    yield piece
-                clock.reschedule(loop.time() + self.stall_timeout)
-
-            return await session.request(method, url, data=moving(), **options)
-
-    async def _pieces(self, body: Body) -> AsyncIterator[Buffer]:
-        async for chunk in body:
-            view = memoryview(chunk)
-            for start in range(0, len(view), SEND_SIZE):
-                piece = view[start : start + SEND_SIZE]
-                if self.throttle is not None:
-                    await self.throttle.take(len(piece))
-                yield piece
-
     async def aclose(self) -> None:
-        """Closes every connection."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        """Closes every connection, also those in use."""
+        for connection in list(self._all):
+            connection.abort()
+        self._all.clear()
+        self._idle.clear()
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
 
-    def _open(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            # The session's limits say how many requests are in flight; a second limit here could only deadlock.
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls(), ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self.connect_timeout, sock_read=self.stall_timeout
-            ),
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER_SIZE,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+    def _origin(self, scheme: str, authority: str) -> Origin:
+        parts = urlsplit(f"{scheme}://{authority}")
+        host = parts.hostname or ""
+        proxy = "" if proxy_bypass(authority) else self._proxies.get(scheme, "")
+        port = parts.port or {"http": 80, "https": 443}[scheme]
+        origin = self._origins[scheme, authority] = Origin(scheme, host, port, proxy)
+        return origin
+
+    def _take(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.usable and monotonic() - connection.idle_since < IDLE_SECONDS:
+                return connection
+            connection.abort()
+            self._all.discard(connection)
+        return None
+
+    async def _connect(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        idle = self._idle.setdefault(origin, deque())
+
+        def on_free(connection: Connection) -> None:
+            if connection.usable and connection in self._all:
+                idle.append(connection)
+            else:
+                self._all.discard(connection)
+
+        def make() -> Connection:
+            return Connection(self.stall_timeout, on_free)
+
+        tls = await self._context() if origin.scheme == "https" else None
+        async with asyncio.timeout(self.connect_timeout):
+            if origin.proxy:
+                connection = await self._connect_through_proxy(origin, make, tls)
+            elif tls is None:
+                _, connection = await loop.create_connection(make, origin.host, origin.port)
+            else:
+                _, connection = await loop.create_connection(
+                    make, origin.host, origin.port, ssl=tls, server_hostname=origin.host
+                )
+        self._all.add(connection)
+        return connection
+
+    async def _connect_through_proxy(self, origin: Origin, make: Any, tls: ssl.SSLContext | None) -> Connection:
+        """A plain request goes to the proxy itself; for TLS the proxy is asked for a tunnel."""
+        loop = asyncio.get_running_loop()
+        proxy = urlsplit(origin.proxy if "://" in origin.proxy else f"http://{origin.proxy}")
+        transport, connection = await loop.create_connection(make, proxy.hostname, proxy.port or 3128)
+        if tls is None:
+            return connection  # type: ignore[no-any-return]
+        authority = f"{origin.host}:{origin.port}"
+        headers = {"host": authority}
+        if proxy.username is not None:
+            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+            headers["proxy-authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        response = await connection.request("CONNECT", head_of("CONNECT", authority, headers), None)
+        if response.status != 200:
+            connection.abort()
+            raise ConnectionBrokenError(f"the proxy {proxy.hostname} refused a tunnel ({response.status})")
+        tunnelled = make()
+        tunnelled.connection_made(
+            await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host)
         )
-        return self._session
+        return tunnelled  # type: ignore[no-any-return]
 
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if self.ca_bundle is not None:
-            try:
-                context.load_verify_locations(self.ca_bundle)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigurationError(f"ca_bundle = {str(self.ca_bundle)!r} is not a PEM file: {error}") from error
-        return context
+    async def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = await self._threads.run(_make_context, self._ca_bundle)
+        return self._tls
 
 
-READ_BUFFER_SIZE = 512 << 10
+def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_bundle is not None:
+        try:
+            context.load_verify_locations(ca_bundle)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"ca_bundle = {str(ca_bundle)!r} is not a PEM file: {error}") from error
+    return context
 
 
 @dataclass(slots=True)
@@ -168,7 +240,7 @@ class HTTPReading(Reading):
 
     async def read(self) -> Buffer:
         try:
-            chunk = await self.response.content.readany()
+            chunk = await self.response.read()
         except _FOREIGN as error:
             raise _translated(self.call, error, self.http) from error
         if self.http.throttle is not None and chunk:
@@ -176,50 +248,41 @@ class HTTPReading(Reading):
         return chunk
 
     async def aclose(self) -> None:
-        if self.response.content.at_eof():
-            self.response.release()
-        else:
-            self.response.close()
+        self.response.close()
 
 
 async def read_error_body(response: Response) -> bytes:
     """At most 64 KiB of a response that says why something failed; its connection is given back."""
+    pieces, size = [], 0
     try:
-        pieces, size = [], 0
-        while size < ERROR_BODY_SIZE and (piece := await response.content.readany()):
+        while size < ERROR_BODY_SIZE and (piece := await response.read()):
             pieces.append(piece)
             size += len(piece)
-        return b"".join(pieces)[:ERROR_BODY_SIZE]
     except _FOREIGN:
-        return b""
+        pass  # what came of it has to do
     finally:
-        if response.content.at_eof():
-            response.release()
-        else:
-            response.close()
+        response.close()
+    return b"".join(pieces)[:ERROR_BODY_SIZE]
 
 
-_FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
+_FOREIGN = (OSError, ValueError)  # TimeoutError and ssl.SSLError are OSErrors
 
 # The first row that fits.
 _ERRORS: tuple[tuple[type[BaseException], type[StorageError], str, bool], ...] = (
-    (aiohttp.ClientConnectorCertificateError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle", False),
-    (aiohttp.ClientConnectorDNSError, NetworkError, "the host name was not found ({error})", True),
-    (aiohttp.ConnectionTimeoutError, StallTimeoutError, "no connection within {connect_timeout} s", True),
-    (TimeoutError, StallTimeoutError, "no byte moved for {stall_timeout} s", True),
-    (aiohttp.ClientConnectorError, NetworkError, "could not connect ({error})", True),
-    (aiohttp.InvalidURL, NetworkError, "the URL is not valid ({error})", False),
-    (aiohttp.ClientPayloadError, NetworkError, "the connection broke in mid-body ({error})", True),
-    (aiohttp.ClientError, NetworkError, "the connection broke ({error})", True),
-    (OSError, NetworkError, "the connection broke ({error})", True),
+    (ssl.SSLCertVerificationError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle", False),
+    (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s", True),
+    (TimeoutError, StallTimeoutError, "no connection within {connect_timeout} s", True),
+    (ConnectionBrokenError, NetworkError, "{error}", True),
+    (ssl.SSLError, NetworkError, "the encrypted connection failed ({error})", True),
+    (ConnectionRefusedError, NetworkError, "the connection was refused; check the endpoint", True),
+    (OSError, NetworkError, "could not connect ({error})", True),
+    (ValueError, NetworkError, "the request is not valid ({error})", False),
 )
 
 
 def _translated(call: Call, error: BaseException, http: HTTP) -> StorageError:
     for foreign, ours, text, retryable in _ERRORS:
         if isinstance(error, foreign):
-            said = text.format(
-                error=error, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout
-            )
+            said = text.format(error=error, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout)
             return call.error(ours, said, retryable=retryable)
     raise TypeError(f"no row for {type(error).__name__}") from error

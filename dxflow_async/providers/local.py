@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -39,7 +40,7 @@ from dxflow_async.providers.base import (
     Receipt,
     Upload,
 )
-from dxflow_async.providers.files import READ_SIZE, ReadableFile, Root, TemporaryFile, etag_of
+from dxflow_async.providers.files import CACHED_SIZE, READ_SIZE, ReadableFile, Root, TemporaryFile, etag_of
 from dxflow_async.providers.threads import Threads
 
 __all__ = ["LocalProvider"]
@@ -51,7 +52,7 @@ _PAGE_SIZE = 1000
 
 # Features
 
-_FEATURES = Features(directories=True, copy=True, rename=True, max_copy_size=1 << 62, max_size=1 << 62)
+_FEATURES = Features(rereads=True, directories=True, copy=True, rename=True, max_copy_size=1 << 62, max_size=1 << 62)
 
 
 # The provider
@@ -81,16 +82,28 @@ class LocalProvider(Provider):
     async def stat(self, key: str) -> Entry:
         return await self._run("stat", key, self._stat, key)
 
-    async def read(self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> Reading:
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
         file = ReadableFile(self.root.resolve(key), key, start, end)
+        first: Buffer | None = None
         try:
-            first = await self._run("read", key, self._open, file, key)
+            if listed is not None and listed.size <= CACHED_SIZE and self.root.follow_symlinks:
+                first = self._open_cached(file)
+            if first is None:
+                first = await self._run("read", key, self._open, file, key)
             if etag is not None and file.entry.etag != etag:
                 raise _error("read", key, PreconditionFailedError, "the file was changed meanwhile; try again")
         except BaseException:
             file.close()
             raise
-        return _LocalReading(self, file, first)
+        return _LocalReading(self, file, start, first)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         file = TemporaryFile(self.root, key)
@@ -157,7 +170,15 @@ class LocalProvider(Provider):
                 raise
             raise _translated(operation, str(error.filename or key), error) from error
 
-    def _open(self, file: ReadableFile, key: str) -> bytes:
+    def _open_cached(self, file: ReadableFile) -> Buffer | None:
+        """In the loop: its directory entry was just listed, and its bytes are taken only where they are in memory."""
+        try:
+            return file.open_cached(self.root.cached_reads)
+        except OSError:
+            file.close()
+            return None
+
+    def _open(self, file: ReadableFile, key: str) -> Buffer:
         self.root.contained(key)
         return file.open()
 
@@ -185,19 +206,20 @@ class LocalProvider(Provider):
         try:
             file.create(source.size)
             shutil.copyfile(self.root.contained(source.key), file.path)
-            status = file.commit(None)
+            file.commit(None)
         finally:
             file.discard()
-        return Entry(key, status.st_size, status.st_mtime)
+        return Entry(key, source.size)
 
 
 # Its reading
 
 
 class _LocalReading(Reading):
-    def __init__(self, provider: LocalProvider, file: ReadableFile, first: bytes) -> None:
+    def __init__(self, provider: LocalProvider, file: ReadableFile, start: int, first: Buffer) -> None:
         self.entry = file.entry
         self.size = file.remaining + len(first)
+        self._start = start
         self._provider = provider
         self._file = file
         self._first = first
@@ -208,14 +230,36 @@ class _LocalReading(Reading):
             return first
         return await self._provider._run("read", self.entry.key, self._file.read) if self._file.remaining else b""
 
-    async def read_all(self) -> Buffered:
-        chunks: list[Buffer] = [self._first] if self._first else []
-        if self._file.remaining:
-            chunks += await self._provider._run("read", self.entry.key, self._file.read_all)
-        return Buffered(chunks, self.size, self._file.crc32c)
+    async def replayable(self) -> Body:
+        chunks = [self._first] if self._first else []
+        if not self._file.remaining:
+            return Buffered(chunks, self.size, self._file.crc32c)
+        crc = await self._provider._run("read", self.entry.key, self._file.scan, self._file.crc32c)
+        return _FileBody(self._provider, self.entry, self._start, self.size, crc)
 
     async def aclose(self) -> None:
         self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _FileBody:
+    """A part of a file that was read once, for its checksum, and is read again whenever it is sent."""
+
+    provider: LocalProvider
+    entry: Entry
+    start: int
+    size: int
+    crc32c: int | None
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        reading = await self.provider.read(
+            self.entry.key, self.start, self.start + self.size, etag=self.entry.etag
+        )
+        try:
+            while chunk := await reading.read():
+                yield chunk
+        finally:
+            await reading.aclose()
 
 
 # Its upload
@@ -234,8 +278,8 @@ class _LocalUpload(Upload):
         return Receipt(part, crc32c=crc)
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
-        status = await self._provider._run("write", self._key, self._file.commit, self._options.modified)
-        return Entry(self._key, status.st_size, status.st_mtime, crc32c=crc32c)
+        await self._provider._run("write", self._key, self._file.commit, self._options.modified)
+        return Entry(self._key, sum(receipt.part.size for receipt in receipts), crc32c=crc32c)
 
     async def abort(self) -> None:
         await self._provider.discard(self._file)

@@ -26,6 +26,11 @@ class ListingCache:
         self._listings: OrderedDict[tuple[Area, str], dict[str, Item]] = OrderedDict()
         self._count = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was listed yet."""
+        return not self._listings
+
     def put(self, area: Area, path: str, items: Iterable[Item]) -> None:
         """A directory was listed."""
         self.drop(area, path)

@@ -406,6 +406,8 @@ class AsyncStorageManager:
         return report
 
     def _note_stored(self, area: Area, storage_type: str, report: TransferReport) -> None:
+        if self._cache.empty:
+            return
         now, scheme = time(), len(area.shown(""))
         for result in report:
             if result.error is None and result.skipped is None:

@@ -155,7 +155,8 @@ class CopyJob(Moving, Job):
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the policy allows."""
         buffered = self._destination.provider.features.checksum_first
-        memory = await self._route.limits.memory.take(part.size if buffered else min(part.size, _STREAM_SIZE))
+        whole = buffered and not self._source.provider.features.rereads
+        memory = await self._route.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
         attempts = Attempts()
         try:
             if not buffered:
@@ -170,10 +171,10 @@ class CopyJob(Moving, Job):
         async with await self._open(part, attempts) as reading:
             return await deliver(reading)
 
-    async def _buffer(self, part: Part, attempts: Attempts) -> Buffered:
+    async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
-            body = await reading.read_all()
+            body = await reading.replayable()
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -196,6 +197,7 @@ class CopyJob(Moving, Job):
             self._route.limits.requests(provider),
             self._route.policy,
             attempts,
+            self._listed if pinned is None else None,
         )
         await reading.open()
         if pinned is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic
 
 from anyio import CancelScope, create_task_group, move_on_after
@@ -80,11 +80,11 @@ class Engine:
     """Runs the jobs of one call.
 
     Args:
-        max_workers: at most that many parts are worked on at a time.
+        max_workers: at most that many parts are worked on at a time; asked again and again, since it adapts.
         meter: counts, for progress.
     """
 
-    def __init__(self, max_workers: int, meter: Meter) -> None:
+    def __init__(self, max_workers: Callable[[], int], meter: Meter) -> None:
         self._max_workers = max_workers
         self._meter = meter
         self._new: deque[_Running] = deque()
@@ -134,18 +134,19 @@ class Engine:
         self._wake_all()
 
     def _call_worker(self, group: TaskGroup) -> None:
-        while self._idle:
+        while self._idle and self._workers - len(self._idle) < self._max_workers():
             waiter = self._idle.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        if self._workers < self._max_workers:
+        if self._workers < self._max_workers():
             self._workers += 1
             group.start_soon(self._work, group)
 
     async def _work(self, group: TaskGroup) -> None:
         while True:
-            found = self._take()
+            surplus = self._workers - len(self._idle) > self._max_workers()
+            found = None if surplus else self._take()
             if found is None:
                 if self._planned and not self._running:
                     self._wake_all()

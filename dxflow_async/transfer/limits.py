@@ -13,10 +13,17 @@ from dxflow_async.providers.base import Provider
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
 
-class AdaptiveLimit:
-    """Requests in flight to one endpoint: up while goodput grows, down when throttled or when it does not.
+_INITIAL = 16
+_READ_AHEAD = 4
+_REQUEST_WORTH = 16 << 10
+_BETTER = 1.05
 
-    Use as `async with`. Waiters are served in order.
+
+class AdaptiveLimit:
+    """Requests in flight to one endpoint: up while goodput grows, a step back where it fell, down when throttled.
+
+    Use as `async with`. Waiters are served in order. Only throttling takes it below where it began: goodput is noisy,
+    and a walk downhill would end at one.
 
     Args:
         maximum: never more than that.
@@ -25,14 +32,15 @@ class AdaptiveLimit:
 
     _WINDOW = 0.25  # seconds over which goodput is measured
     _BACK_OFF = 0.7
+    _STEP = 2.0
     _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event
 
-    def __init__(self, maximum: int, initial: int = 16) -> None:
+    def __init__(self, maximum: int, initial: int = _INITIAL) -> None:
         self._maximum = maximum
-        self._limit = float(min(initial, maximum))
+        self._floor = float(min(initial, maximum))
+        self._limit = self._floor
         self._in_flight = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._step = 2.0
         self._done = 0
         self._moved = 0
         self._full = False
@@ -98,20 +106,16 @@ class AdaptiveLimit:
             self._start_window(now)
 
     def _adapt(self) -> None:
-        """Hill climbing: goes on in the direction in which goodput grew, turns where it fell."""
+        """A window in which all places were taken says whether the last step was worth it."""
         now = monotonic()
-        if not self._full:
-            self._start_window(now)
-            return
-        # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
-        goodput = (self._moved + 16384 * self._done) / (now - self._since)
-        if goodput < self._goodput * 0.95:
-            self._step = -self._step
-        elif goodput < self._goodput * 1.05 and self._step > 0:
-            self._start_window(now)
-            return
-        self._goodput = goodput
-        self._limit = min(float(self._maximum), max(1.0, self._limit + self._step))
+        if self._full:
+            # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
+            goodput = (self._moved + _REQUEST_WORTH * self._done) / (now - self._since)
+            if self._limit < self._floor or goodput > self._goodput * _BETTER:
+                self._limit = min(float(self._maximum), self._limit + self._STEP)
+            elif goodput < self._goodput / _BETTER:
+                self._limit = max(self._floor, self._limit - self._STEP)
+            self._goodput = goodput
         self._start_window(now)
 
     def _start_window(self, now: float) -> None:
@@ -221,6 +225,13 @@ class Limits:
     def __post_init__(self) -> None:
         self.memory = MemoryBudget(self.max_memory_bytes)
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
+
+    def workers(self) -> int:
+        """How many parts are worth working on at a time: as many as requests may be in flight, and a few to read ahead."""
+        widest = _INITIAL
+        for limit in self._endpoints.values():
+            widest = max(widest, limit.limit)
+        return min(widest, self.max_concurrency) + _READ_AHEAD
 
     @property
     def largest_part(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.models import TransferResult
@@ -21,8 +21,7 @@ __all__ = ["Moving", "Place", "Route"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """An object at a provider, and how users write it."""
 
     provider: Provider

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.base import Buffer, Buffered, Entry, Provider, Reading
+from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
@@ -22,6 +22,7 @@ class ResumedReading(Reading):
         etag: the version, or None for whichever is there at first.
         limit: the endpoint's requests in flight; None for a local disk.
         policy, attempts: how often to try.
+        listed: what a listing said of the object just now.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class ResumedReading(Reading):
         limit: AdaptiveLimit | None,
         policy: RetryPolicy,
         attempts: Attempts,
+        listed: Entry | None = None,
     ) -> None:
         self.entry = Entry(key)
+        self._listed = listed
         self.size = 0
         self._provider = provider
         self._position = start
@@ -75,10 +78,10 @@ class ResumedReading(Reading):
                 self._position += len(chunk)
                 return chunk
 
-    async def read_all(self) -> Buffered:
-        if self._limit is None and self._inner is not None:
-            return await self._inner.read_all()
-        return await super().read_all()
+    async def replayable(self) -> Body:
+        if self._provider.features.rereads and self._inner is not None:
+            return await self._inner.replayable()
+        return await super().replayable()
 
     async def aclose(self) -> None:
         inner, self._inner = self._inner, None
@@ -92,7 +95,7 @@ class ResumedReading(Reading):
         key = self.entry.key
         while True:
             try:
-                self._inner = await self._provider.read(key, self._position, self._end, etag=self._etag)
+                self._inner = await self._provider.read(key, self._position, self._end, etag=self._etag, listed=self._listed)
             except StorageError as error:
                 if self._limit is not None:
                     self._limit.failed(error)

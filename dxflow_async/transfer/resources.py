@@ -32,10 +32,14 @@ class Resources:
     def __post_init__(self) -> None:
         settings = self.settings
         self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
-        self.http = HTTP(
-            settings.connect_timeout, settings.stall_timeout, settings.ca_bundle, self.limits.bandwidth
-        )
         self.threads = Threads(settings.disk_threads)
+        self.http = HTTP(
+            self.threads,
+            connect_timeout=settings.connect_timeout,
+            stall_timeout=settings.stall_timeout,
+            ca_bundle=settings.ca_bundle,
+            throttle=self.limits.bandwidth,
+        )
         self.policy = RetryPolicy(settings.max_attempts)
 
     def route(self, on_progress: OnProgress | None) -> Route:
@@ -51,7 +55,7 @@ class Resources:
             TransferError: some item failed; it has the report.
         """
         route = self.route(on_progress)
-        report = await Engine(self.settings.max_concurrency, route.meter).run(plan(route))
+        report = await Engine(self.limits.workers, route.meter).run(plan(route))
         route.meter.close()
         return checked(report)
 

@@ -6,7 +6,7 @@ import glob
 import mimetypes
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError
@@ -131,8 +131,12 @@ def file_job(route: Route, source: Place, target: Place, options: ObjectOptions,
     if entry is not None and entry.directory:
         return MarkerJob(route, source, target)
     if options.content_type is None:
-        options = replace(options, content_type=content_type_of(target.key))
+        options = _typed(options, content_type_of(target.key))
     return CopyJob(route, source, target, options, entry)
+
+
+def _typed(options: ObjectOptions, content_type: str) -> ObjectOptions:
+    return ObjectOptions(content_type, options.metadata, options.public, options.modified)
 
 
 def content_type_of(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Ours against the peers, on the same real server, in one run: `python -m benchmarks --help`."""

@@ -1,0 +1,27 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import transfer
+from benchmarks.race import RaceError
+
+
+def main() -> None:
+    """Run one benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for module, title in ((transfer, "ours against the peers"),):
+        command = commands.add_parser(module.__name__.rpartition(".")[2], help=title)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args()
+    try:
+        options.run(options)
+    except RaceError as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

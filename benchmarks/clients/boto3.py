@@ -1,0 +1,53 @@
+"""boto3: one transfer manager (s3transfer) of sixteen threads for all files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.config import Config
+
+from benchmarks.clients.job import Job, MiB, measured
+
+OPTIONS = TransferConfig(
+    multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16, preferred_transfer_client="classic"
+)
+
+
+def upload(client: Any, job: Job) -> None:
+    with create_transfer_manager(client, OPTIONS) as manager:
+        futures = [manager.upload(str(path), job.bucket, key) for path, key, _ in job.files()]
+        for future in futures:
+            future.result()
+
+
+def download(client: Any, job: Job) -> None:
+    with create_transfer_manager(client, OPTIONS) as manager:
+        futures = [
+            manager.download(job.bucket, item["Key"], str(job.path_of(item["Key"])))
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=job.bucket, Prefix=job.prefix)
+            for item in page["Contents"]
+        ]
+        for future in futures:
+            future.result()
+
+
+def main() -> None:
+    job = Job.from_arguments()
+    client = boto3.client(
+        "s3",
+        endpoint_url=job.endpoint,
+        region_name=job.region,
+        aws_access_key_id=job.access_key,
+        aws_secret_access_key=job.secret_key,
+        verify=job.ca_bundle,
+        config=Config(max_pool_connections=32, s3={"addressing_style": "path"}),
+    )
+    client.head_bucket(Bucket=job.bucket)
+    with measured():
+        (upload if job.operation == "upload" else download)(client, job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The facade: the same calls, for threads that have no event loop."""

@@ -1,0 +1,79 @@
+"""The progress bar, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dxflow_async.models import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["progress_bar", "progress_line"]
+
+_screen = threading.Lock()  # one bar at a time: those of other threads would overwrite each other
+
+
+@contextmanager
+def progress_bar(label: str, *, enabled: bool = True) -> Iterator[Callable[[Progress], None] | None]:
+    """Shows a bar on standard error while the block runs; yields what takes the events.
+
+    Yields None where there is nothing to show: not enabled, not a terminal, or another thread's bar is there.
+    """
+    if not (enabled and sys.stderr is not None and sys.stderr.isatty() and _screen.acquire(blocking=False)):
+        yield None
+        return
+    try:
+        from rich.console import Console
+
+        with _rich_bar(label, Console(stderr=True)) as show:
+            yield show
+    finally:
+        _screen.release()
+
+
+def progress_line(progress: Progress) -> str:
+    """A snapshot as text.
+
+    Example:
+        >>> progress_line(Progress(3, 10, 2048, None, 1, 0, 2.0))
+        '3/10 files, 2.0 kB, 1.0 kB/s, 1 failed'
+    """
+    from rich.filesize import decimal
+
+    files = f"{progress.files_done}/{progress.files_total or '?'} files"
+    size = decimal(progress.bytes_done)
+    if progress.bytes_total:
+        size += f" of {decimal(progress.bytes_total)}"
+    parts = [files, size, f"{decimal(int(progress.goodput))}/s"]
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if progress.retries:
+        parts.append(f"{progress.retries} retries")
+    return ", ".join(parts)
+
+
+@contextmanager
+def _rich_bar(label: str, console: Console) -> Iterator[Callable[[Progress], None]]:
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[line]}"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console) as bar:
+        task = bar.add_task(label, total=None, line="")
+
+        def show(event: Progress) -> None:
+            # A tree of empty files has no bytes to measure it by.
+            total = event.bytes_total or event.files_total
+            done = event.bytes_done if event.bytes_total else event.files_done
+            bar.update(task, completed=done, total=total, line=progress_line(event))
+
+        yield show

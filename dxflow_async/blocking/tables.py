@@ -1,0 +1,71 @@
+"""What the facade prints: listings, in the documented form."""
+
+from __future__ import annotations
+
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable
+from typing import TextIO
+
+from dxflow_async.models import Item
+
+__all__ = ["format_item", "print_items", "printable", "write_line"]
+
+_UNKNOWN_TIME = " " * 19
+_UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_UNSAFE_FORMATS = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
+    """Prints one line an item, in the order given; with `below`, their paths below that directory as names."""
+    for item in items:
+        write_line(format_item(item, below=below))
+
+
+def format_item(item: Item, *, below: str | None = None) -> str:
+    """An item's line: type, size in bytes, local time (blank where it is unknown), name.
+
+    Example:
+        >>> format_item(Item("preview.png", "/data/preview.png", size=137484), below="/")
+        '-     137484                     data/preview.png'
+    """
+    kind = "d" if item.directory else "-"
+    name = item.name if below is None else _relative(item, below)
+    return f"{kind} {item.size:>10} {_local_time(item.modification)} {printable(name)}"
+
+
+def printable(text: str) -> str:
+    """Text that cannot command a terminal: control characters and reversals of direction are shown as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(character) if _is_unsafe(character) else character for character in text)
+
+
+def write_line(line: str, stream: TextIO | None = None) -> None:
+    """Prints a line, to standard output by default, with escapes for what the stream's encoding lacks."""
+    stream = sys.stdout if stream is None else stream
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def _relative(item: Item, below: str) -> str:
+    directory = f"/{below.strip('/')}/" if below.strip("/") else "/"
+    return item.path.removeprefix(directory).rstrip("/") or item.name
+
+
+def _local_time(modification: float) -> str:
+    if modification <= 0:
+        return _UNKNOWN_TIME
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(modification))
+    except (OverflowError, ValueError, OSError):
+        return _UNKNOWN_TIME
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE_CATEGORIES or character in _UNSAFE_FORMATS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,0 +1,50 @@
+"""`login` and `logout`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+from dxflow_async.account import Secrets, StoredLogin
+from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.cli.run import read_password, run_loop
+from dxflow_async.config import Settings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.session import AsyncSession
+
+__all__ = ["login", "logout"]
+
+
+def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> int:
+    """Sign in to a hub, and keep the secrets it gives for all commands and sessions to come.
+
+    Args:
+        email: The account. Its password is asked for, or is the first line of standard input.
+        hub: The hub's URL; by default the setting (DXFLOW_HUB).
+        namespace: The namespace to work in.
+    """
+    settings = Settings.load()
+    url = hub or settings.hub
+    if url is None:
+        raise ConfigurationError("no hub to sign in to: name one with --hub, or set hub (DXFLOW_HUB)")
+    password = read_password(f"Password of {email}: ")
+    session = AsyncSession(email, password, namespace=namespace, hub=url, settings=settings)
+    secrets = Secrets.from_dict(run_loop(partial(_secrets, session)))
+    StoredLogin(url, secrets).save(settings.home)
+    write_line(f"signed in to {printable(url)} as {printable(email)}")
+    return 0
+
+
+def logout() -> int:
+    """Forget the stored login."""
+    StoredLogin.forget(Settings.load().home)
+    write_line("signed out: there is no stored login")
+    return 0
+
+
+async def _secrets(session: AsyncSession) -> Mapping[str, Any]:
+    async with aclosing(session):
+        await session.sign_in()
+        return session.secrets or {}

@@ -1,0 +1,47 @@
+"""The commands by name; each is imported only when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from dxflow_async.cli.status import USAGE, reported
+
+__all__ = ["run_app"]
+
+_COMMANDS = {
+    "cp": ("transfer:cp", "Copy files and directories, up, down or within a provider."),
+    "mv": ("transfer:mv", "Move within a provider."),
+    "ls": ("objects:ls", "List what is at a place."),
+    "cat": ("objects:cat", "Write an object's bytes to standard output."),
+    "rm": ("objects:rm", "Delete objects."),
+    "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
+    "login": ("account:login", "Sign in to a hub, for all commands to come."),
+    "logout": ("account:logout", "Forget the stored login."),
+    "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),
+}
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Parses the arguments and runs the command they name; returns its exit status."""
+    app = App(
+        name="dxflow-async",
+        help="Move files between this machine and cloud storage. Places are written aws:/bucket/key or ./path.",
+        version=lambda: version("dxflow-async"),
+        result_action="return_value",
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        help_format="plaintext",
+    )
+    for name, (target, summary) in _COMMANDS.items():
+        app.command(f"dxflow_async.cli.{target}", name=name, help=summary)
+
+    def call() -> int:
+        return app(arguments) or 0
+
+    try:
+        return reported(call)
+    except CycloptsError:  # printed already
+        return USAGE

@@ -1,0 +1,158 @@
+"""`demo`: a tree of odd files goes up, is listed, comes down, and is compared."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from rich.filesize import decimal
+
+from dxflow_async.blocking.progress import progress_bar, progress_line
+from dxflow_async.blocking.tables import format_item, printable, write_line
+from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
+from dxflow_async.cli.run import run_loop
+from dxflow_async.cli.status import FAILED, complain
+from dxflow_async.config import AWSSettings, Settings
+from dxflow_async.exceptions import ConfigurationError, StorageError
+from dxflow_async.models import Progress, TransferReport
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.manager import AsyncStorageManager
+
+__all__ = ["demo"]
+
+_ROWS_SHOWN = 12
+_LINE_SECONDS = 2.0
+
+
+def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None) -> int:
+    """Upload, list, download and compare a tree of odd files, with an account of its own, and leave nothing behind.
+
+    Args:
+        files: How many small files, beside the large and the odd ones.
+        seed: The same seed makes the same tree.
+        bucket: A bucket of the configured S3 service to use (it is cleaned); by default a temporary directory
+            stands in for it.
+    """
+    if files < 3:
+        raise ConfigurationError(f"files = {files} is not allowed; it must be at least 3")
+    with _temporary_directory() as directory:
+        settings = _settings(directory / "home", bucket)
+        top = f"/{bucket or 'demo'}/dxflow-demo-{secrets.token_hex(4)}/"
+        write_line(f"making {files} small files, some large ones and odd names in {printable(str(directory))}")
+        made = make_tree(directory / "tree", files, seed)
+        write_line(f"made {made.files} files, {decimal(made.bytes)}")
+        up, down = run_loop(partial(_there_and_back, settings, directory, top))
+        compared = compare_trees(directory / "tree", directory / "back")
+        return _conclude(made, compared, up, down)
+
+
+async def _there_and_back(settings: Settings, directory: Path, top: str) -> tuple[TransferReport, TransferReport]:
+    session = AsyncSession("demo@example.com", secrets.token_urlsafe(24), settings=settings)
+    async with contextlib.aclosing(session):
+        storage = session.get_storage_manager()
+        async with _deleted_at_end(storage, top):
+            with _progress("upload") as show:
+                up = await storage.upload(f"{directory / 'tree'}/", top, on_progress=show)
+            await _show_listing(storage, top)
+            with _progress("download") as show:
+                down = await storage.download(top, directory / "back", on_progress=show)
+    return up, down
+
+
+@contextlib.asynccontextmanager
+async def _deleted_at_end(storage: AsyncStorageManager, top: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(StorageError):  # what failed first says more
+            await storage.delete(top)
+        raise
+    await storage.delete(top)
+
+
+async def _show_listing(storage: AsyncStorageManager, top: str) -> None:
+    write_line(f"\nwhat is at aws:{top}")
+    count = 0
+    async for item in storage.scan(path=top, recursive=True):
+        count += 1
+        if count <= _ROWS_SHOWN:
+            write_line(format_item(item, below=top))
+    write_line(f"... {count} in all\n")
+
+
+def _settings(home: Path, bucket: str | None) -> Settings:
+    settings = dataclasses.replace(Settings.load(home=home), hub=None, embedded=True)
+    if bucket is None:
+        return dataclasses.replace(settings, aws=AWSSettings())
+    if not settings.aws.configured:
+        raise ConfigurationError("--bucket needs an S3 service: set DXFLOW_AWS_ENDPOINT, _REGION or _PROFILE")
+    return dataclasses.replace(settings, aws=dataclasses.replace(settings.aws, private=None))
+
+
+def _conclude(made: Comparison, compared: Comparison, up: TransferReport, down: TransferReport) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "items", "bytes", "seconds", "goodput", "retries", "verified")
+    for name, report in (("upload", up), ("download", down)):
+        goodput = f"{decimal(int(report.goodput))}/s"
+        verified = f"{report.verified} of {len(report)}"
+        cells = (len(report), report.bytes, f"{report.seconds:.2f}", goodput, report.retries, verified)
+        table.add_row(name, *map(str, cells))
+    Console(file=sys.stdout).print(table)
+    if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
+        complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")
+        return FAILED
+    write_line(f"all {compared.files} files came back with the same names and the same {compared.bytes} bytes")
+    return 0
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, else a plain line now and then."""
+    with progress_bar(label) as show:
+        yield show or _lines(label)
+
+
+def _lines(label: str) -> Callable[[Progress], None]:
+    due = monotonic() + _LINE_SECONDS
+
+    def show(progress: Progress) -> None:
+        nonlocal due
+        if monotonic() >= due or progress.files_done == progress.files_total:
+            due = monotonic() + _LINE_SECONDS
+            write_line(f"{label}: {progress_line(progress)}")
+
+    return show
+
+
+@contextlib.contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    """Removed at the end, whatever happens; a second Ctrl-C does not interrupt that."""
+    directory = tempfile.TemporaryDirectory(prefix="dxflow-demo-")
+    try:
+        yield Path(directory.name)
+    finally:
+        with _interrupts_ignored():
+            directory.cleanup()
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

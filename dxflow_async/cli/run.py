@@ -1,0 +1,96 @@
+"""Running a command: its loop, its session, its errors and exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from dxflow_async.account import StoredLogin
+from dxflow_async.blocking.portal import loop_factory
+from dxflow_async.config import Settings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.manager import AsyncStorageManager
+
+__all__ = ["Account", "Flag", "read_password", "run_loop", "with_storage"]
+
+T = TypeVar("T")
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose storage is meant: an e-mail's, the stored login's, or else the clouds directly.
+
+    Attributes:
+        email: Sign in with this e-mail; the password is asked for, or is the first line of standard input.
+        hub: The hub to sign in to.
+    """
+
+    email: str | None = None
+    hub: str | None = None
+
+
+def run_loop(work: Callable[[], Awaitable[T]]) -> T:
+    """What `await work()` returns, in a loop of its own.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came, and `work` has cleaned up.
+        CancelledError: SIGTERM came, and `work` has cleaned up.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_until_terminated(work))
+
+
+def with_storage(account: Account, call: Callable[[AsyncStorageManager], Awaitable[T]]) -> T:
+    """What `call` returns when it is given the account's storage."""
+    session = _new_session(account, Settings.load())
+
+    async def work() -> T:
+        async with aclosing(session):
+            return await call(session.get_storage_manager())
+
+    return run_loop(work)
+
+
+def read_password(prompt: str) -> str:
+    """A password typed at the terminal, or the first line of standard input where that is none.
+
+    Raises:
+        ConfigurationError: there is no such line.
+    """
+    if sys.stdin is not None and sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
+    if not password:
+        raise ConfigurationError("no password was given: type it at a terminal, or pipe it in as one line")
+    return password
+
+
+def _new_session(account: Account, settings: Settings) -> AsyncSession:
+    if account.email is not None:
+        password = read_password(f"Password of {account.email}: ")
+        return AsyncSession(account.email, password, hub=account.hub, settings=settings)
+    login = StoredLogin.load(settings.home)
+    if login is None:
+        return AsyncSession(settings=settings)
+    # The secrets are that hub's, whatever else is set.
+    return AsyncSession(secrets=login.secrets.to_dict(), hub=login.hub, settings=settings)
+
+
+async def _until_terminated(work: Callable[[], Awaitable[T]]) -> T:
+    task = asyncio.current_task()
+    if task is not None and os.name == "posix":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work()

@@ -1,0 +1,59 @@
+"""Exit statuses, and what a command says on standard error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.exceptions import ConfigurationError, DxflowError, TransferError
+
+__all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "reported"]
+
+FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+_MAX_ITEMS_SHOWN = 20
+
+
+def reported(call: Callable[[], int]) -> int:
+    """What `call` returns; its errors become messages on standard error and an exit status."""
+    logging.basicConfig(format="dxflow-async: %(message)s")
+    try:
+        status = call()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    except asyncio.CancelledError:
+        complain("terminated")
+        return TERMINATED
+    except BrokenPipeError:
+        # Whoever read our output has ended; the interpreter would complain at its own last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except ConfigurationError as error:
+        complain(error)
+        return USAGE
+    except (DxflowError, OSError) as error:
+        complain(error)
+        _list_failures(error)
+        return FAILED
+    return status
+
+
+def complain(message: object) -> None:
+    """A line on standard error."""
+    write_line(f"dxflow-async: {printable(str(message))}", sys.stderr)
+
+
+def _list_failures(error: Exception) -> None:
+    if not isinstance(error, TransferError):
+        return
+    failed = error.report.failed
+    for result in failed[:_MAX_ITEMS_SHOWN]:
+        write_line(f"  {printable(str(result.error))}", sys.stderr)
+    if len(failed) > _MAX_ITEMS_SHOWN:
+        write_line(f"  and {len(failed) - _MAX_ITEMS_SHOWN} more", sys.stderr)

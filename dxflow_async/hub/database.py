@@ -1,0 +1,93 @@
+"""The hub's SQLite file: made for its owner only, shared by several processes, its schema checked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from dxflow_async.exceptions import ConfigurationError
+
+__all__ = ["DATABASE_NAME", "SCHEMA_VERSION", "open_database"]
+
+DATABASE_NAME = "hub.sqlite3"
+
+SCHEMA_VERSION = 1
+"""Kept in the file's `user_version`."""
+
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another process that writes."""
+
+_SCHEMA = """
+CREATE TABLE accounts (pointer TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
+    created REAL NOT NULL);
+CREATE TABLE namespaces (pointer TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL,
+    UNIQUE (account, name));
+CREATE TABLE sign_ins (id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL REFERENCES accounts,
+    namespace TEXT NOT NULL REFERENCES namespaces, user_digest BLOB NOT NULL, namespace_digest BLOB NOT NULL,
+    created REAL NOT NULL);
+CREATE INDEX sign_ins_by_account ON sign_ins (account);
+CREATE TABLE failures (account TEXT NOT NULL REFERENCES accounts, peer TEXT NOT NULL, at REAL NOT NULL);
+CREATE INDEX failures_by_account ON failures (account, peer, at)
+"""
+
+
+def open_database(home: Path) -> sqlite3.Connection:
+    """A connection, for any thread that holds the owner's lock; directory and file are created when missing.
+
+    Transactions are begun by hand. Waits for the disk: not for the loop's thread.
+
+    Raises:
+        ConfigurationError: the file cannot be used, or a newer version of this program wrote it.
+    """
+    path = home / DATABASE_NAME
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"the hub's database {path} cannot be opened: {error}; set home elsewhere") from error
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare_patiently(database, path)
+    except sqlite3.Error as error:
+        database.close()
+        raise ConfigurationError(
+            f"the hub's database {path} cannot be used: {error}; stop what holds it, or move it away"
+        ) from error
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare_patiently(database: sqlite3.Connection, path: Path) -> None:
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            return _prepare(database, path)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait when two connections switch to WAL at the same moment.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"the hub's database {path} has version {version} and this program knows {SCHEMA_VERSION}; "
+            "upgrade dxflow-async, or set home elsewhere"
+        )
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA foreign_keys = ON")
+    if version == SCHEMA_VERSION:
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        if database.execute("PRAGMA user_version").fetchone() == (0,):
+            for statement in _SCHEMA.split(";"):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,1 @@
+"""The tests, as a package: they import the servers of `tests.servers`."""

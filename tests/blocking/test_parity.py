@@ -1,0 +1,115 @@
+"""The blocking twins agree with the asynchronous ones: names, parameters, defaults and annotations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from dxflow_async import exceptions
+from dxflow_async.blocking.session import Session
+from dxflow_async.blocking.storage import StorageManager
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.manager import AsyncStorageManager
+
+_RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+"""The language's own words for the same."""
+
+_ONE_SIDED = {
+    (AsyncSession, "sign_in"): "a blocking session has signed in when it is made",
+    (Session, "settings"): "an attribute there, a property here",
+}
+
+_PARAMETERS = {
+    (Session, "__init__", "progress"): "only the facade shows a bar",
+    (StorageManager, "list", "return_info"): "only the facade prints",
+}
+"""Parameters that one side has alone, each with a default."""
+
+_ANNOTATIONS = {
+    (StorageManager, "list", "return"): "None, because it prints",
+    (StorageManager, "scan", "return"): "an iterator of the other kind",
+    (StorageManager, "read", "return"): "an iterator of the other kind",
+    (StorageManager, "write", "data"): "bytes, a file or an iterable instead of an asynchronous one",
+    (StorageManager, "upload_many", "pairs"): "an iterable only, which the calling thread iterates",
+    (StorageManager, "download_many", "pairs"): "an iterable only, which the calling thread iterates",
+    (Session, "get_storage_manager", "return"): "the other twin",
+}
+
+_TWINS = [(AsyncSession, Session), (AsyncStorageManager, StorageManager)]
+
+
+def _public(cls: type) -> dict[str, object]:
+    kept = ("__aenter__", "__aexit__", "__enter__", "__exit__", "_get_content_from_path")
+    members = {name: inspect.getattr_static(cls, name) for name in dir(cls) if not name.startswith("_") or name in kept}
+    return {_RENAMED.get(name, name): member for name, member in members.items()}
+
+
+def _methods() -> list[tuple[type, str, Callable[..., object], Callable[..., object]]]:
+    found = []
+    for twin, facade in _TWINS:
+        ours, theirs = _public(facade), _public(twin)
+        for name in sorted(ours.keys() & theirs.keys()):
+            one, other = theirs[name], ours[name]
+            if isinstance(one, property):
+                assert isinstance(other, property)
+                one, other = one.fget, other.fget
+            if inspect.isfunction(one) and inspect.isfunction(other):
+                found.append((facade, name, one, other))
+    return [*found, (Session, "__init__", AsyncSession.__init__, Session.__init__)]
+
+
+def _text(annotation: object) -> str:
+    return str(annotation).replace("builtins.", "")
+
+
+@pytest.mark.parametrize(("twin", "facade"), _TWINS)
+def test_each_has_what_the_other_has(twin: type, facade: type) -> None:
+    """Every public name is on both sides, but for the listed ones; methods stay methods, properties properties."""
+    alone = {name for cls, name in _ONE_SIDED if cls in (twin, facade)}
+    theirs, ours = _public(twin), _public(facade)
+    assert theirs.keys() ^ ours.keys() == alone
+    for name in ours.keys() & theirs.keys():
+        assert type(theirs[name]) is type(ours[name]), name
+
+
+@pytest.mark.parametrize(("facade", "name", "twin", "ours"), _methods())
+def test_signatures_agree(facade: type, name: str, twin: Callable[..., object], ours: Callable[..., object]) -> None:
+    """Parameters in the same order, of the same kind, with the same defaults and annotations, but for the listed."""
+    theirs, mine = inspect.signature(twin), inspect.signature(ours)
+    alone = {parameter for cls, method, parameter in _PARAMETERS if (cls, method) == (facade, name)}
+    assert alone <= mine.parameters.keys()
+    assert all(mine.parameters[parameter].default is not inspect.Parameter.empty for parameter in alone)
+    shared = [parameter for parameter in mine.parameters.values() if parameter.name not in alone]
+    assert [(each.name, each.kind, each.default) for each in shared] == [
+        (each.name, each.kind, each.default) for each in theirs.parameters.values()
+    ]
+    annotations = {each.name: _text(each.annotation) for each in shared} | {"return": _text(mine.return_annotation)}
+    others = {key: _text(each.annotation) for key, each in theirs.parameters.items()}
+    others["return"] = _text(theirs.return_annotation)
+    listed = {parameter for cls, method, parameter in _ANNOTATIONS if (cls, method) == (facade, name)}
+    assert {key for key in annotations if annotations[key] != others[key]} == listed
+
+
+@pytest.mark.parametrize(("facade", "name", "twin", "ours"), _methods())
+def test_every_delegate_names_its_twin(
+    facade: type, name: str, twin: Callable[..., object], ours: Callable[..., object]
+) -> None:
+    """The docstring says where the contract stands."""
+    if name.startswith("__"):
+        return
+    assert facade.__name__ in twin.__qualname__
+    assert f"`{twin.__qualname__}`" in (ours.__doc__ or "")
+
+
+def test_the_documented_import_name_has_the_facade_only() -> None:
+    """`dxflow` gives Session and exceptions, and these are the ones of `dxflow_async`."""
+    documented, errors = import_module("dxflow"), import_module("dxflow.exceptions")
+    assert documented.__all__ == ["Session", "exceptions"]
+    assert documented.Session is Session
+    assert documented.exceptions is errors
+    assert errors.__all__ == exceptions.__all__
+    for name in exceptions.__all__:
+        assert getattr(errors, name) is getattr(exceptions, name)

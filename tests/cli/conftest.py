@@ -1,0 +1,78 @@
+"""The command, called in this process, with a home and a working directory of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dxflow_async.cli import main
+from tests.scripts import Outcome
+from tests.servers.weed import SeaweedFS
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`DXFLOW_HOME`; no other setting of ours is in the environment, and `tmp_path` is the working directory."""
+    for name in list(os.environ):
+        if name.startswith(("DXFLOW_", "AWS_")):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("DXFLOW_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+@pytest.fixture
+def command(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command with these arguments, and `stdin` as its standard input."""
+    assert home
+
+    def run(*arguments: str, stdin: str = "") -> Outcome:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        capfd.readouterr()
+        status = main(arguments)
+        return Outcome(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def signed_in(command: Command) -> Command:
+    """The same, signed in to the embedded hub by e-mail and password."""
+
+    def run(*arguments: str) -> Outcome:
+        return command(*arguments, "--email", "your@email.com", stdin="your_password\n")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A real S3 server."""
+    with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture
+def configured(home: Path, server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> SeaweedFS:
+    """The server, set as the S3 service by the environment."""
+    assert home
+    for name, value in s3_variables(server).items():
+        monkeypatch.setenv(name, value)
+    return server
+
+
+def s3_variables(server: SeaweedFS) -> dict[str, str]:
+    """The settings that reach a server."""
+    return {
+        "DXFLOW_AWS_ENDPOINT": server.endpoint,
+        "DXFLOW_AWS_REGION": server.region,
+        "DXFLOW_AWS_ACCESS_KEY": server.access_key,
+        "DXFLOW_AWS_SECRET_KEY": server.secret_key,
+    }

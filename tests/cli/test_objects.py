@@ -1,0 +1,100 @@
+"""`ls`, `cat`, `rm` and `presign`."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.servers.weed import SeaweedFS
+
+_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
+@pytest.fixture(autouse=True)
+def stored(signed_in: Command, tmp_path: Path) -> None:
+    """bucket/a.txt, bucket/sub/b.txt and a hostile name, in the account's storage."""
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "a.txt").write_bytes(b"aaa")
+    (tree / "sub" / "b.txt").write_bytes(b"bb")
+    (tree / "z\x1b[2J").write_bytes(b"")
+    assert signed_in("cp", "tree/", "aws:/bucket/").status == 0
+
+
+def test_ls_prints_the_documented_table(signed_in: Command) -> None:
+    """A line an item; a name that would command the terminal is escaped."""
+    outcome = signed_in("ls", "aws:/bucket/")
+    assert outcome.status == 0
+    first, second, third = outcome.stdout.splitlines()
+    assert re.fullmatch(rf"-          3 {_TIME} a\.txt", first)
+    assert re.fullmatch(rf"d +\d+ {_TIME} sub", second)
+    assert re.fullmatch(rf"-          0 {_TIME} z\\x1b\[2J", third)
+
+
+@pytest.mark.parametrize("option", ["-r", "--recursive"])
+def test_ls_recursive_prints_paths(signed_in: Command, option: str) -> None:
+    """Everything below, by its path below."""
+    lines = signed_in("ls", option, "aws:/bucket/").stdout.splitlines()
+    assert [line.split(maxsplit=4)[-1] for line in lines] == ["a.txt", "sub/b.txt", "z\\x1b[2J"]
+
+
+@pytest.mark.parametrize("arguments", [("ls",), ("ls", "-r")])
+def test_ls_of_an_object_and_of_nothing(signed_in: Command, arguments: tuple[str, ...]) -> None:
+    """An object is listed alone; what is not there is status 1."""
+    assert signed_in(*arguments, "aws:/bucket/a.txt").stdout.endswith(" a.txt\n")
+    outcome = signed_in(*arguments, "aws:/bucket/none")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert "/bucket/none" in outcome.stderr
+
+
+def test_cat_writes_the_bytes(signed_in: Command) -> None:
+    """Nothing before, nothing after."""
+    assert signed_in("cat", "aws:/bucket/sub/b.txt").stdout == "bb"
+    assert signed_in("cat", "aws:/bucket/none").status == 1
+
+
+def test_rm_deletes_objects(signed_in: Command) -> None:
+    """Several at once; the number is told, unless quiet."""
+    assert signed_in("rm", "aws:/bucket/a.txt", "aws:/bucket/sub/b.txt").stdout == "2 deleted\n"
+    assert "a.txt" not in signed_in("ls", "-r", "aws:/bucket/").stdout
+
+
+def test_rm_of_a_directory_must_be_said(signed_in: Command) -> None:
+    """With a slash and without --recursive it is refused; with it, all below goes."""
+    outcome = signed_in("rm", "aws:/bucket/sub/")
+    assert outcome.status == 2
+    assert "--recursive" in outcome.stderr
+    assert signed_in("rm", "--recursive", "--quiet", "aws:/bucket/sub/").stdout == ""
+    assert "sub" not in signed_in("ls", "-r", "aws:/bucket/").stdout
+
+
+@pytest.mark.parametrize("name", ["ls", "cat", "rm", "presign"])
+def test_a_local_path_is_status_2(signed_in: Command, name: str) -> None:
+    """These are for remote places."""
+    outcome = signed_in(name, "./tree")
+    assert outcome.status == 2
+    assert "aws:/bucket/key" in outcome.stderr
+
+
+def test_rm_of_nothing_is_status_2(command: Command) -> None:
+    """Nothing was named."""
+    assert command("rm").status == 2
+
+
+def test_presign_without_urls_is_status_1(signed_in: Command) -> None:
+    """A local directory in S3's place has none."""
+    assert signed_in("presign", "aws:/bucket/a.txt").status == 1
+
+
+def test_presign_prints_a_url_that_works(command: Command, configured: SeaweedFS) -> None:
+    """Anybody may fetch it, without an account."""
+    bucket = configured.create_bucket("presigned")
+    configured.client.put_object(Bucket=bucket, Key="name", Body=b"bytes")
+    url = command("presign", f"aws:/{bucket}/name", "--expires", "60").stdout.strip()
+    with urllib.request.urlopen(url) as response:
+        assert response.read() == b"bytes"
+    assert "X-Amz-Expires=60&" in f"{url}&"

@@ -1,0 +1,147 @@
+"""`cp` and `mv`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.servers.weed import SeaweedFS
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory with a directory."""
+    tree = tmp_path / "my-data"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "a.txt").write_bytes(b"aaa")
+    (tree / "sub" / "ü b.txt").write_bytes(b"bb")
+    return tree
+
+
+def test_a_tree_goes_up_and_comes_down(signed_in: Command, tree: Path, tmp_path: Path) -> None:
+    """`cp DIR aws:/x/` makes x/DIR; `cp aws:/x/ DIR` brings what is in it."""
+    up = signed_in("cp", "./my-data", "aws:/bucket/prefix/")
+    assert (up.status, up.stdout.partition(" in ")[0]) == (0, "2 items, 5 bytes")
+    down = signed_in("cp", "aws:/bucket/prefix/my-data/", "back")
+    assert down.status == 0
+    assert (tmp_path / "back" / "sub" / "ü b.txt").read_bytes() == b"bb"
+    assert tree.exists()
+
+
+def test_a_file_gets_the_name_that_is_written(signed_in: Command, tree: Path, tmp_path: Path) -> None:
+    """As `cp` does: both ways, unless the destination is a directory."""
+    assert tree.exists()
+    assert signed_in("cp", "my-data/a.txt", "aws:/bucket/other.txt").status == 0
+    assert signed_in("cp", "aws:/bucket/other.txt", "third.txt").status == 0
+    assert (tmp_path / "third.txt").read_bytes() == b"aaa"
+    (tmp_path / "there").mkdir()
+    assert signed_in("cp", "aws:/bucket/other.txt", "there").status == 0
+    assert signed_in("cp", "aws:/bucket/other.txt", "new/").status == 0
+    assert (tmp_path / "there" / "other.txt").read_bytes() == (tmp_path / "new" / "other.txt").read_bytes() == b"aaa"
+
+
+def test_a_remote_directory_without_its_slash_keeps_its_name(signed_in: Command, tree: Path, tmp_path: Path) -> None:
+    """`cp aws:/x/DIR out` makes out/DIR."""
+    assert tree.exists()
+    signed_in("cp", "my-data", "aws:/bucket/")
+    assert signed_in("cp", "aws:/bucket/my-data", "out").status == 0
+    assert (tmp_path / "out" / "my-data" / "a.txt").exists()
+
+
+def test_within_a_provider_cp_copies_and_mv_moves(signed_in: Command, tree: Path) -> None:
+    """The source stays, or goes."""
+    assert tree.exists()
+    signed_in("cp", "my-data/a.txt", "aws:/bucket/a")
+    assert signed_in("cp", "aws:/bucket/a", "aws:/bucket/b").status == 0
+    assert signed_in("mv", "aws:/bucket/a", "aws:/bucket/c").status == 0
+    listed = signed_in("ls", "aws:/bucket/").stdout
+    assert [line.split()[-1] for line in listed.splitlines()] == ["b", "c"]
+
+
+def test_json_is_the_whole_report(signed_in: Command, tree: Path) -> None:
+    """Standard output is one JSON object and nothing else."""
+    assert tree.exists()
+    report = json.loads(signed_in("cp", "my-data", "aws:/bucket/", "--json").stdout)
+    assert report["bytes"] == 5
+    assert sorted(item["destination"] for item in report["items"]) == [
+        "aws:/bucket/my-data/a.txt",
+        "aws:/bucket/my-data/sub/ü b.txt",
+    ]
+
+
+def test_quiet_prints_nothing(signed_in: Command, tree: Path) -> None:
+    """On standard output; the log's warnings are no output of the transfer."""
+    assert tree.exists()
+    assert signed_in("cp", "my-data", "aws:/bucket/", "--quiet").stdout == ""
+
+
+def test_failed_items_are_listed_up_to_twenty(signed_in: Command, tmp_path: Path) -> None:
+    """Status 1, a line each, and how many more; what worked stays done; the JSON has all."""
+    deep = tmp_path / "tree" / "/".join(["d" * 200] * 5) / ("e" * 100)
+    deep.mkdir(parents=True)
+    for number in range(25):
+        (deep / f"too-long-{number}").write_bytes(b"")
+    (tmp_path / "tree" / "fine").write_bytes(b"fine")
+    outcome = signed_in("cp", "tree/", "aws:/bucket/", "--json")
+    assert outcome.status == 1
+    assert outcome.stderr.count("refused") >= 20
+    assert sum(line.startswith("  ") for line in outcome.stderr.splitlines()) == 21
+    assert outcome.stderr.endswith("  and 5 more\n")
+    assert "Traceback" not in outcome.stderr
+    assert sum(item["error"] is not None for item in json.loads(outcome.stdout)["items"]) == 25
+    assert signed_in("cat", "aws:/bucket/fine").stdout == "fine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("cp", "a", "b"),
+        ("cp", "aws:/a", "gcp:/b"),
+        ("cp", "aws:a", "b"),
+        ("cp", "a"),
+        ("cp", "a", "aws:/b", "--no-such-option"),
+        ("mv", "a", "aws:/b"),
+        ("mv", "aws:/a", "azure:/b"),
+        ("no-such-command",),
+    ],
+)
+def test_wrong_usage_is_status_2(command: Command, arguments: tuple[str, ...]) -> None:
+    """With a message and no traceback."""
+    outcome = command(*arguments)
+    assert outcome.status == 2
+    assert outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_wrong_setting_is_status_2(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("DXFLOW_PART_SIZE", "small")
+    outcome = command("cp", "a", "aws:/b")
+    assert outcome.status == 2
+    assert "DXFLOW_PART_SIZE" in outcome.stderr
+
+
+@pytest.mark.parametrize("arguments", [("cp", "none", "aws:/bucket/"), ("cp", "aws:/bucket/none", ".")])
+def test_a_source_that_is_not_there_is_status_1(signed_in: Command, arguments: tuple[str, ...]) -> None:
+    """It is named."""
+    outcome = signed_in(*arguments)
+    assert outcome.status == 1
+    assert "none" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_without_an_account_it_works_with_s3_itself(
+    command: Command, configured: SeaweedFS, tree: Path, tmp_path: Path
+) -> None:
+    """Direct mode: the first segment is the bucket of a real S3 server."""
+    assert tree.exists()
+    bucket = configured.create_bucket("direct-mode")
+    up = command("cp", "my-data/", f"aws:/{bucket}/")
+    assert (up.status, "2 verified" in up.stdout) == (0, True)
+    listed = configured.client.list_objects_v2(Bucket=bucket)
+    assert [each["Key"] for each in listed["Contents"]] == ["a.txt", "sub/ü b.txt"]
+    assert command("cp", f"aws:/{bucket}/", "back").status == 0
+    assert (tmp_path / "back" / "sub" / "ü b.txt").read_bytes() == b"bb"

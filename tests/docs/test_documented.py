@@ -1,0 +1,107 @@
+"""The documented snippets of the blocking API run as they stand.
+
+Only the literal local paths are mapped, into a temporary directory; the account and its files are made before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dxflow_async.blocking.session import Session
+from tests.docs.blocks import python_blocks
+
+_DOCUMENT = Path(__file__).with_name("documented.md")
+_SHA256 = "1e362dfa2f2ab2d40d5eeefc9caf3b65fc93081aad18633d80834c6bd349f976"
+_BLOCKS = python_blocks(_DOCUMENT)
+_SESSION, _COMPUTE_UNIT, _PROVIDERS, _BATCH, _ERRORS = _BLOCKS
+"""The compute unit's block is not run here: it belongs to compute units, which the facade does not have yet."""
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What stands for /local: the files that the snippets upload."""
+    for name in list(os.environ):
+        if name.startswith(("DXFLOW_", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DXFLOW_HOME", str(tmp_path / "home"))
+    local = tmp_path / "local"
+    (local / "data").mkdir(parents=True)
+    for name in ("file.txt", "data.csv", "model.pkl", "results.json", "data/a.csv", "data/b.csv", "data/c.txt"):
+        (local / name).write_text(f"content of {name}")
+    return local
+
+
+@pytest.fixture
+def run(local: Path) -> Iterator[Any]:
+    """Runs a snippet in the names that the snippets before it made; the first one makes the session."""
+    with Session(email="your@email.com", password="your_password") as account:
+        storage = account.get_storage_manager()
+        storage.write("/remote/file.txt", b"remote file")
+        for name in ("one.dat", "two.dat", "below/three.dat"):
+            storage.write(f"/results/{name}", name.encode())
+    names: dict[str, Any] = {}
+
+    def run(block: str) -> dict[str, Any]:
+        exec(compile(block.replace('"/local/', f'"{local}/'), "documented.md", "exec"), names)
+        return names
+
+    yield run
+    if "session" in names:
+        names["session"].close()
+
+
+def test_the_document_is_the_given_one() -> None:
+    """To the byte: no formatter has touched it."""
+    assert hashlib.sha256(_DOCUMENT.read_bytes()).hexdigest() == _SHA256
+
+
+def test_every_block_is_known() -> None:
+    """A block that is added to the document is added here."""
+    assert "get_storage_manager" in _SESSION
+    assert "get_compute_manager" in _COMPUTE_UNIT
+    assert all("storage_manager." in block for block in (_PROVIDERS, _BATCH, _ERRORS))
+
+
+def test_session_level_storage_manager(run: Any, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It lists, uploads into the directory, and downloads into the directory."""
+    storage = run(_SESSION)["storage_manager"]
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["remote", "results"]
+    assert b"".join(storage.read("/remote/path/file.txt")) == b"content of file.txt"
+    assert (local / "downloads" / "file.txt").read_text() == "remote file"
+
+
+def test_working_with_multiple_providers(run: Any) -> None:
+    """Each provider gets its own."""
+    run(_SESSION)
+    storage = run(_PROVIDERS)["storage_manager"]
+    assert b"".join(storage.read("/s3-bucket/data/data.csv", provider="AWS")) == b"content of data.csv"
+    assert b"".join(storage.read("/container/models/model.pkl", provider="AZURE")) == b"content of model.pkl"
+    assert b"".join(storage.read("/gcs-bucket/results/results.json", provider="GCP")) == b"content of results.json"
+    assert not storage.exists("/container/models/model.pkl", provider="AWS")
+
+
+def test_batch_operations(run: Any, local: Path) -> None:
+    """Every CSV file goes up; every file of the remote directory, and none below it, comes down."""
+    run(_SESSION)
+    storage = run(_BATCH)["storage_manager"]
+    assert [item.name for item in storage.scan(path="/project/datasets/")] == ["a.csv", "b.csv"]
+    assert sorted(path.name for path in (local / "results").rglob("*")) == ["one.dat", "two.dat"]
+    assert (local / "results" / "two.dat").read_text() == "two.dat"
+
+
+def test_error_handling(run: Any, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed when it works; a failure is a StorageError that says what failed."""
+    run(_SESSION)
+    capsys.readouterr()
+    storage = run(_ERRORS)["storage_manager"]
+    assert capsys.readouterr().out == ""
+    assert storage.exists("/remote/file.txt")
+    (local / "file.txt").unlink()
+    run(_ERRORS)
+    assert capsys.readouterr().out.startswith("Upload failed: ")
