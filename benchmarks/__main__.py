@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 
-from benchmarks import transfer
+from benchmarks import memory, transfer
 from benchmarks.race import RaceError
 
 
@@ -12,11 +14,13 @@ def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for module, title in ((transfer, "ours against the peers"),):
-        command = commands.add_parser(module.__name__.rpartition(".")[2], help=title)
+    for module, title in ((transfer, "ours against the peers"), (memory, "the peak memory of ours")):
+        command = commands.add_parser(module.__name__.rpartition(".")[2], help=title, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args()
+    # The server and the scratch directory are to go also when the run is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         options.run(options)
     except RaceError as error:

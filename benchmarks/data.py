@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DATASETS", "Dataset", "make"]
+__all__ = ["DATASETS", "Dataset", "make", "make_sparse"]
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 _FILES_PER_DIRECTORY = 100
@@ -84,9 +84,8 @@ def _mix(scale: float) -> tuple[str, list[int]]:
 DATASETS = {"big": _big, "small": _small, "mix": _mix}
 
 
-def make(name: str, scale: float, parent: Path) -> Dataset:
-    """Make a dataset in a directory of its own below `parent`."""
-    title, sizes = DATASETS[name](scale)
+def make(name: str, title: str, sizes: Sequence[int], parent: Path) -> Dataset:
+    """Make files of these sizes in a directory of their own below `parent`."""
     directory = parent / name
     names = {f"{index // _FILES_PER_DIRECTORY:03}/{index:05}.bin": size for index, size in enumerate(sizes)}
     source = random.Random(name)
@@ -95,8 +94,19 @@ def make(name: str, scale: float, parent: Path) -> Dataset:
         with (directory / path).open("wb") as file:
             for start in range(0, size, 8 * MiB):
                 file.write(source.randbytes(min(8 * MiB, size - start)))
-    sample = random.Random(name).sample(sorted(names), min(_SAMPLE, len(names)))
+    sample = source.sample(sorted(names), min(_SAMPLE, len(names)))
     return Dataset(name, title, directory, names, {path: _digest(directory / path) for path in sample})
+
+
+def make_sparse(name: str, size: int, parent: Path) -> Dataset:
+    """Make one file of `size` bytes, nearly all of them a hole."""
+    path = parent / name / "sparse.bin"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        for position in (0, size // 3, size - MiB):
+            file.seek(position)
+            file.write(random.Random(position).randbytes(MiB))
+    return Dataset(name, f"1 x {size // MiB:,} MiB", path.parent, {path.name: size}, {path.name: _digest(path)})
 
 
 def _files(directory: Path) -> Iterator[Path]:

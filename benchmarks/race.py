@@ -19,11 +19,12 @@ from benchmarks.contestants import Contestant, clean_environment
 from benchmarks.data import Dataset
 from tests.servers import SeaweedFS
 
-__all__ = ["OPERATIONS", "TRANSPORTS", "Race", "RaceError", "Run"]
+__all__ = ["OPERATIONS", "PREFIX", "TRANSPORTS", "Race", "RaceError", "Run", "launch", "listing", "new_job"]
 
 OPERATIONS = {"up": "upload", "down": "download"}
 TRANSPORTS = ("http", "https")
-_PREFIX = "data/"
+PREFIX = "data/"
+_ATTEMPTS = 3
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -107,12 +108,12 @@ class Race:
             turn += 1
 
     def _run(self, contestant: Contestant, transport: str, row: str) -> Run:
-        """A run, made anew at most twice when others disturbed it; then the least disturbed one."""
+        """Run until others do not disturb it, three times at most; the least disturbed run counts."""
         name, _, direction = row.partition("-")
         race = self._upload if direction == "up" else self._download
         runs: list[Run] = []
         try:
-            while len(runs) < 3 and all(run.disturbed for run in runs):
+            while len(runs) < _ATTEMPTS and all(run.disturbed for run in runs):
                 runs.append(race(contestant, transport, self._datasets[name]))
         except (ValueError, subprocess.SubprocessError) as error:
             raise RaceError(f"{contestant.name}, {row} over {transport}: {error}") from error
@@ -124,8 +125,9 @@ class Race:
         # The server makes a bucket's volumes when its first object arrives.
         self._server.client.put_object(Bucket=bucket, Key="first", Body=b"first")
         try:
-            run = self._measure(contestant, transport, dataset, "up", bucket, dataset.directory)
-            dataset.check_sizes(_listing(self._server, bucket))
+            job = new_job(self._server, "upload", dataset.directory, bucket, transport)
+            run = self._measure(contestant, job, transport, f"{dataset.name}-up")
+            dataset.check_sizes(listing(self._server, bucket))
         finally:
             self._server.delete_bucket(bucket)
         return run
@@ -134,34 +136,21 @@ class Race:
         target = self._directory / "downloaded"
         target.mkdir()
         try:
-            run = self._measure(contestant, transport, dataset, "down", f"source-{dataset.name}", target)
+            job = new_job(self._server, "download", target, f"source-{dataset.name}", transport)
+            run = self._measure(contestant, job, transport, f"{dataset.name}-down")
             dataset.check(target)
         finally:
             shutil.rmtree(target)
         return run
 
-    def _measure(
-        self, contestant: Contestant, transport: str, dataset: Dataset, direction: str, bucket: str, directory: Path
-    ) -> Run:
-        server = self._server
-        job = Job(
-            operation=OPERATIONS[direction],
-            directory=str(directory),
-            bucket=bucket,
-            prefix=_PREFIX,
-            endpoint=server.endpoint if transport == "https" else server.http_endpoint,
-            region=server.region,
-            access_key=server.access_key,
-            secret_key=server.secret_key,
-            ca_bundle=str(server.ca_bundle) if transport == "https" else None,
-        )
+    def _measure(self, contestant: Contestant, job: Job, transport: str, row: str) -> Run:
         settle()
-        machine, served = machine_cpu(), server_cpu(server)
+        machine, served = machine_cpu(), server_cpu(self._server)
         process, own = launch(contestant, job, self._directory)
-        machine, served = machine_cpu() - machine, server_cpu(server) - served
+        machine, served = machine_cpu() - machine, server_cpu(self._server) - served
         return Run(
             transport=transport,
-            row=f"{dataset.name}-{direction}",
+            row=row,
             contestant=contestant.name,
             wall=own.get("wall", process["wall"]),
             cpu=own.get("cpu", process["cpu"]),
@@ -173,10 +162,29 @@ class Race:
         )
 
 
+def new_job(server: SeaweedFS, operation: str, directory: Path, bucket: str, transport: str = "http") -> Job:
+    """A job against this server."""
+    secure = transport == "https"
+    return Job(
+        operation=operation,
+        directory=str(directory),
+        bucket=bucket,
+        prefix=PREFIX,
+        endpoint=server.endpoint if secure else server.http_endpoint,
+        region=server.region,
+        access_key=server.access_key,
+        secret_key=server.secret_key,
+        ca_bundle=str(server.ca_bundle) if secure else None,
+    )
+
+
 def launch(
     contestant: Contestant, job: Job, directory: Path, *, timeout: float = 900.0
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Run a contestant; what its process took, and what it says itself that the job took (nothing for a program).
+    """Run a contestant.
+
+    Returns:
+        What its process took, and what it says itself that the job took: nothing for a program.
 
     Raises:
         ValueError: it failed; with the tail of its output.
@@ -228,16 +236,17 @@ def server_cpu(server: SeaweedFS) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _listing(server: SeaweedFS, bucket: str) -> dict[str, int]:
-    pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_PREFIX)
-    return {item["Key"].removeprefix(_PREFIX): item["Size"] for page in pages for item in page.get("Contents", [])}
+def listing(server: SeaweedFS, bucket: str) -> dict[str, int]:
+    """Bytes of what was uploaded, by its path below the prefix."""
+    pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
+    return {item["Key"].removeprefix(PREFIX): item["Size"] for page in pages for item in page.get("Contents", [])}
 
 
 def _upload(server: SeaweedFS, dataset: Dataset, bucket: str) -> None:
-    from s3transfer.manager import TransferConfig, TransferManager
+    from s3transfer.manager import TransferConfig, TransferManager  # type: ignore[import-untyped]
 
     options = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
     with TransferManager(server.client, options) as manager:
         for name in dataset.sizes:
-            manager.upload(str(dataset.directory / name), bucket, _PREFIX + name)
-    dataset.check_sizes(_listing(server, bucket))
+            manager.upload(str(dataset.directory / name), bucket, PREFIX + name)
+    dataset.check_sizes(listing(server, bucket))

@@ -15,9 +15,9 @@ __all__ = ["machine", "summary", "targets"]
 MiB = 1 << 20
 _TRANSPORTS = {"http": "Plain HTTP", "https": "TLS"}
 _FOOTER = """\
-Wall seconds / client CPU seconds / peak RSS in MiB, medians of {rounds}. Libraries (dxflow-async, obstore, boto3, aioboto3):
-wall and CPU of the job alone, after imports and one warm-up request; programs (s5cmd, rclone): of the whole process.
-RSS is always the whole process's. Client and server share the machine."""
+Wall seconds / client CPU seconds / peak RSS in MiB, medians of {rounds}. Wall and CPU of a library (dxflow-async,
+obstore, boto3, aioboto3) are of the job alone, after imports and one warm-up request; a program's (s5cmd, rclone) are
+of its whole process. RSS is always the whole process's. Client and server share the machine."""
 
 
 class _Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
+import datetime as dt
 import json
 import shutil
 import sys
@@ -27,7 +27,7 @@ PEERS = [name for name in CONTESTANTS if name != OURS]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """Declare the command's options."""
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant in each row (%(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the big file's size and of the others' count")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=", ".join(ROWS))
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     contestants = [CONTESTANTS[name] for name in (*([] if options.peers_only else [OURS]), *options.peers)]
     names = list(dict.fromkeys(row.partition("-")[0] for row in options.rows))
     with scratch(int(8 * GiB * options.scale) + GiB) as directory:
-        datasets = [make(name, options.scale, directory / "source") for name in names]
+        datasets = [make(name, *DATASETS[name](options.scale), directory / "source") for name in names]
         runs = []
         with SeaweedFS.start(directory / "server", tls=True) as server:
             race = Race(server, directory, datasets, _progress)
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 @contextmanager
 def scratch(needed: int) -> Iterator[Path]:
-    """A temporary directory with room for `needed` bytes, in memory when there is such a file system."""
+    """Make a temporary directory with room for `needed` bytes, in memory when there is such a file system."""
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() and shutil.disk_usage(memory).free >= needed else Path(tempfile.gettempdir())
     if shutil.disk_usage(parent).free < needed:
@@ -67,9 +67,10 @@ def scratch(needed: int) -> Iterator[Path]:
 
 
 def _progress(run: Run) -> None:
+    others = f"others {run.other_cpu:.2f}{' (disturbed)' if run.disturbed else ''}"
     sys.stderr.write(
         f"{run.transport:5} {run.row:10} {run.contestant:12} {run.wall:7.2f} s {run.cpu:7.2f} s CPU "
-        f"{run.rss / (1 << 20):6.0f} MiB  server {run.server_cpu:6.2f} s CPU, others {run.other_cpu:5.2f}{' (disturbed)' if run.disturbed else ''}\n"
+        f"{run.rss / (1 << 20):6.0f} MiB  server CPU {run.server_cpu:6.2f} s, {others}\n"
     )
 
 
@@ -81,7 +82,7 @@ def _write(options: argparse.Namespace, runs: list[Run], directory: Path) -> Non
     if options.json is None:
         return
     content = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": {**machine(), "files on": "tmpfs" if directory.is_relative_to("/dev/shm") else "disk"},
         "versions": {name: CONTESTANTS[name].version for name in {run.contestant for run in runs}},
         "scale": options.scale,

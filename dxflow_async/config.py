@@ -19,11 +19,18 @@ from typing import Any, Self
 
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["AWSSettings", "Settings", "parse_size"]
+__all__ = ["AWSSettings", "Settings", "default_home", "parse_size"]
 
 _log = logging.getLogger("dxflow_async.config")
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
+
+
+def default_home() -> Path:
+    """The platform's data directory for this program."""
+    from platformdirs import user_data_path
+
+    return user_data_path("dxflow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +103,7 @@ class Settings:
         'eu-central-1'
     """
 
-    home: Path = field(default_factory=lambda: default_home())
+    home: Path = field(default_factory=default_home)
     hub: str | None = None
     embedded: bool = True
     max_concurrency: int = 64
@@ -157,13 +164,6 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-def default_home() -> Path:
-    """The platform's data directory for this program."""
-    from platformdirs import user_data_path
-
-    return user_data_path("dxflow")
-
-
 def parse_size(text: str) -> int:
     """Bytes from `"8MiB"`, `"1.5GiB"`, `"64k"` or a plain number; a bare k, M, G or T is binary.
 
@@ -185,9 +185,16 @@ def parse_size(text: str) -> int:
 
 def _boolean(text: str) -> bool:
     try:
-        return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}[
-            text.strip().lower()
-        ]
+        return {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }[text.strip().lower()]
     except KeyError:
         raise ValueError("not true or false") from None
 
@@ -257,9 +264,7 @@ def _checked(path: Path, text: str, tree: dict[str, Any], kinds: dict[str, str],
             raise ConfigurationError(
                 f"{path}:{_line(text, name)}: unknown setting {prefix}{name}; known are {', '.join(kinds)}"
             )
-    return {
-        name: _convert(f"{path}:{_line(text, name)}", name, kinds[name], value) for name, value in tree.items()
-    }
+    return {name: _convert(f"{path}:{_line(text, name)}", name, kinds[name], value) for name, value in tree.items()}
 
 
 def _line(text: str, key: str) -> int:
@@ -274,9 +279,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[
     known = {*top, *aws, "DXFLOW_HOME"}
     for variable in environ:
         if variable.startswith("DXFLOW_") and variable not in known:
-            raise ConfigurationError(
-                f"environment: unknown variable {variable}; known are {', '.join(sorted(known))}"
-            )
+            raise ConfigurationError(f"environment: unknown variable {variable}; known are {', '.join(sorted(known))}")
     return _read_variables(environ, top), _read_variables(environ, aws)
 
 

@@ -182,7 +182,7 @@ class AsyncSession:
         if key not in self._providers:
             root = self.settings.storage_home / name.lower() / storage_type
             _log.warning(
-                "%s is not configured: its %s files are kept in %s; set %s.endpoint, region or profile for the real one",
+                "%s is not configured: its %s files are kept in %s; for the real one set %s.endpoint or .region",
                 name,
                 storage_type,
                 root,

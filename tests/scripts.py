@@ -49,6 +49,7 @@ class RunningScript:
         environment: all of its environment variables.
         directory: where it runs.
         module: arguments after `-m`, instead of a script.
+        strict: in development mode, with warnings as errors.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class RunningScript:
         *,
         directory: Path | None = None,
         module: tuple[str, ...] = (),
+        strict: bool = True,
     ) -> None:
         command = ("-m", *module) if module else ("-c", textwrap.dedent(code))
         self._process = subprocess.Popen(
-            [sys.executable, *_OPTIONS, *command],
+            [sys.executable, *(_OPTIONS if strict else ()), *command],
             env=dict(environment),
             cwd=directory,
             stdin=subprocess.DEVNULL,

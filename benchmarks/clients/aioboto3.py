@@ -9,31 +9,31 @@ from typing import Any
 import aioboto3  # type: ignore[import-untyped]
 import uvloop
 from aiobotocore.config import AioConfig
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 
 from benchmarks.clients.job import Job, MiB, measured
 
-OPTIONS = TransferConfig(multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16)
+_OPTIONS = TransferConfig(multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16)
 
 
-async def upload(client: Any, job: Job) -> None:
+async def _upload(client: Any, job: Job) -> None:
     slots = asyncio.Semaphore(16)
 
     async def put(path: Path, key: str) -> None:
         async with slots:
-            await client.upload_file(str(path), job.bucket, key, Config=OPTIONS)
+            await client.upload_file(str(path), job.bucket, key, Config=_OPTIONS)
 
     async with asyncio.TaskGroup() as group:
         for path, key, _ in job.files():
             group.create_task(put(path, key))
 
 
-async def download(client: Any, job: Job) -> None:
+async def _download(client: Any, job: Job) -> None:
     slots = asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
         async with slots:
-            await client.download_file(job.bucket, key, str(job.path_of(key)), Config=OPTIONS)
+            await client.download_file(job.bucket, key, str(job.path_of(key)), Config=_OPTIONS)
 
     async with asyncio.TaskGroup() as group:
         async for page in client.get_paginator("list_objects_v2").paginate(Bucket=job.bucket, Prefix=job.prefix):
@@ -41,15 +41,15 @@ async def download(client: Any, job: Job) -> None:
                 group.create_task(get(item["Key"]))
 
 
-async def main() -> None:
+async def _main() -> None:
     job = Job.from_arguments()
     session = aioboto3.Session(job.access_key, job.secret_key, region_name=job.region)
     options = AioConfig(max_pool_connections=64, s3={"addressing_style": "path"})
     async with session.client("s3", endpoint_url=job.endpoint, verify=job.ca_bundle, config=options) as client:
         await client.head_bucket(Bucket=job.bucket)
         with measured():
-            await (upload if job.operation == "upload" else download)(client, job)
+            await (_upload if job.operation == "upload" else _download)(client, job)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(_main())

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
+import boto3  # type: ignore[import-untyped]
+from boto3.s3.transfer import (  # type: ignore[import-untyped]
+    TransferConfig,
+    create_transfer_manager,
+)
 from botocore.config import Config
 
 from benchmarks.clients.job import Job, MiB, measured
 
-OPTIONS = TransferConfig(
+_OPTIONS = TransferConfig(
     multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16, preferred_transfer_client="classic"
 )
 
 
-def upload(client: Any, job: Job) -> None:
-    with create_transfer_manager(client, OPTIONS) as manager:
+def _upload(client: Any, job: Job) -> None:
+    with create_transfer_manager(client, _OPTIONS) as manager:
         futures = [manager.upload(str(path), job.bucket, key) for path, key, _ in job.files()]
         for future in futures:
             future.result()
 
 
-def download(client: Any, job: Job) -> None:
-    with create_transfer_manager(client, OPTIONS) as manager:
+def _download(client: Any, job: Job) -> None:
+    with create_transfer_manager(client, _OPTIONS) as manager:
         futures = [
             manager.download(job.bucket, item["Key"], str(job.path_of(item["Key"])))
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=job.bucket, Prefix=job.prefix)
@@ -33,7 +36,7 @@ def download(client: Any, job: Job) -> None:
             future.result()
 
 
-def main() -> None:
+def _main() -> None:
     job = Job.from_arguments()
     client = boto3.client(
         "s3",
@@ -46,8 +49,8 @@ def main() -> None:
     )
     client.head_bucket(Bucket=job.bucket)
     with measured():
-        (upload if job.operation == "upload" else download)(client, job)
+        (_upload if job.operation == "upload" else _download)(client, job)
 
 
 if __name__ == "__main__":
-    main()
+    _main()

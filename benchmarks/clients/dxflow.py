@@ -11,11 +11,9 @@ from benchmarks.clients.job import Job, measured
 from dxflow_async import AsyncSession, AWSSettings, Settings
 
 
-async def main() -> None:
+async def _main() -> None:
     job = Job.from_arguments()
-    aws = AWSSettings(
-        endpoint=job.endpoint, region=job.region, access_key=job.access_key, secret_key=job.secret_key
-    )
+    aws = AWSSettings(endpoint=job.endpoint, region=job.region, access_key=job.access_key, secret_key=job.secret_key)
     remote = f"/{job.bucket}/{job.prefix}"
     with tempfile.TemporaryDirectory() as home:
         ca_bundle = None if job.ca_bundle is None else Path(job.ca_bundle)
@@ -30,4 +28,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(_main())

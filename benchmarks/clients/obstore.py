@@ -17,10 +17,10 @@ from benchmarks.clients.job import Job, MiB, measured
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-PART = 8 * MiB
+_PART = 8 * MiB
 
 
-def connect(job: Job) -> S3Store:
+def _connect(job: Job) -> S3Store:
     options: ClientConfig = {"allow_http": True, "timeout": timedelta(minutes=5)}
     if job.ca_bundle is not None:
         options["root_certificate"] = Path(job.ca_bundle).read_bytes()
@@ -35,20 +35,20 @@ def connect(job: Job) -> S3Store:
     )
 
 
-async def upload(store: S3Store, job: Job) -> None:
+async def _upload(store: S3Store, job: Job) -> None:
     slots = asyncio.Semaphore(32)
 
     async def put(path: Path, key: str, size: int) -> None:
         async with slots:
-            multipart = size > PART
-            await obstore.put_async(store, key, path, use_multipart=multipart, chunk_size=PART, max_concurrency=12)
+            multipart = size > _PART
+            await obstore.put_async(store, key, path, use_multipart=multipart, chunk_size=_PART, max_concurrency=12)
 
     async with asyncio.TaskGroup() as group:
         for path, key, size in job.files():
             group.create_task(put(path, key, size))
 
 
-async def download(store: S3Store, job: Job) -> None:
+async def _download(store: S3Store, job: Job) -> None:
     slots, range_slots = asyncio.Semaphore(32), asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
@@ -64,8 +64,8 @@ async def download(store: S3Store, job: Job) -> None:
         file = os.open(job.path_of(key), os.O_WRONLY | os.O_CREAT)
         try:
             async with asyncio.TaskGroup() as group:
-                for start in range(0, size, PART):
-                    group.create_task(get_range(key, file, start, min(size, start + PART)))
+                for start in range(0, size, _PART):
+                    group.create_task(get_range(key, file, start, min(size, start + _PART)))
         finally:
             os.close(file)
 
@@ -73,16 +73,16 @@ async def download(store: S3Store, job: Job) -> None:
         async for page in obstore.list(store, job.prefix):
             for item in page:
                 key, size = item["path"], item["size"]
-                group.create_task(get_ranges(key, size) if size > PART else get(key))
+                group.create_task(get_ranges(key, size) if size > _PART else get(key))
 
 
-async def main() -> None:
+async def _main() -> None:
     job = Job.from_arguments()
-    store = connect(job)
+    store = _connect(job)
     await obstore.list(store, "nothing/").collect_async()
     with measured():
-        await (upload if job.operation == "upload" else download)(store, job)
+        await (_upload if job.operation == "upload" else _download)(store, job)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(_main())

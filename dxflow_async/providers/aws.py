@@ -17,14 +17,10 @@ from urllib.parse import quote
 
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import (
-    AccessDeniedError,
-    AlreadyExistsError,
     ChecksumMismatchError,
     NotFoundError,
-    PreconditionFailedError,
     ServiceError,
     StorageError,
-    ThrottledError,
     UnsupportedError,
 )
 from dxflow_async.providers import checksum, s3xml
@@ -406,9 +402,7 @@ class _S3Upload(Upload):
     async def abort(self) -> None:
         call = Call(self._provider.name, "abort", f"/{self._key}")
         try:
-            response = await self._provider._send(
-                call, "DELETE", self._bucket, self._name, query={"uploadId": self.id}
-            )
+            response = await self._provider._send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
             response.close()
         except NotFoundError:
             pass
@@ -447,9 +441,7 @@ def _entry(key: str, headers: Mapping[str, str], size: int) -> Entry:
         etag=_etag(headers),
         crc32c=_crc32c(headers),
         content_type=headers.get("content-type"),
-        metadata={
-            name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")
-        },
+        metadata={name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")},
     )
 
 

@@ -71,6 +71,7 @@ _STATUSES: dict[int, tuple[type[StorageError], str]] = {
 
 
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
+    """What to raise for an answer of that status, code and message."""
     cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
     subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
@@ -88,6 +89,7 @@ def _other(status: int) -> tuple[type[StorageError], str]:
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
+    """Code and message of an error's body; whatever is there where it is no XML."""
     if not data:
         return "", ""
     try:

@@ -339,5 +339,5 @@ class Provider(ABC):
         """A URL that works without credentials for `expires` seconds, where `Features.presign` is set."""
         raise TypeError(f"{self.name} does not presign: Features.presign is not set ({method} {key}, {expires})")
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027 - most hold nothing
         """Gives back what the provider holds; the data plane belongs to the session."""

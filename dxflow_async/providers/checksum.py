@@ -20,7 +20,7 @@ def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int:
     """
     from awscrt import checksums
 
-    return checksums.crc32c(data, value)
+    return int(checksums.crc32c(data, value))
 
 
 def combine(parts: Iterable[tuple[int | None, int]]) -> int | None:

@@ -184,7 +184,9 @@ class Root:
     def _check(self, real: str, key: str) -> None:
         top = os.path.realpath(self.path)
         if real != top and not real.startswith(os.path.join(top, "")):
-            raise UnsafePathError(f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key)
+            raise UnsafePathError(
+                f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key
+            )
 
 
 def _entry(path: str, key: str) -> Entry | None:
@@ -295,6 +297,14 @@ class ReadableFile:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    def _changed(self) -> SourceChangedError:
+        return SourceChangedError(
+            f"LOCAL read of {self.path} failed: the file was changed while it was read; try again",
+            provider="LOCAL",
+            operation="read",
+            path=self.path,
+        )
 
 
 class TemporaryFile:

@@ -192,7 +192,7 @@ class HTTP:
         """A plain request goes to the proxy itself; for TLS the proxy is asked for a tunnel."""
         loop = asyncio.get_running_loop()
         proxy = urlsplit(origin.proxy if "://" in origin.proxy else f"http://{origin.proxy}")
-        transport, connection = await loop.create_connection(make, proxy.hostname, proxy.port or 3128)
+        transport, connection = await loop.create_connection(make, proxy.hostname or "", proxy.port or 3128)
         if tls is None:
             return connection  # type: ignore[no-any-return]
         authority = f"{origin.host}:{origin.port}"
@@ -205,9 +205,7 @@ class HTTP:
             connection.abort()
             raise ConnectionBrokenError(f"the proxy {proxy.hostname} refused a tunnel ({response.status})")
         tunnelled = make()
-        tunnelled.connection_made(
-            await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host)
-        )
+        tunnelled.connection_made(await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host))
         return tunnelled  # type: ignore[no-any-return]
 
     async def _context(self) -> ssl.SSLContext:

@@ -150,8 +150,7 @@ class Connection(asyncio.Protocol):
         write = self._transport.write
         if body.size <= SEND_SIZE and throttle is None:
             buffers: list[Buffer] = [head]
-            async for chunk in body:
-                buffers.append(chunk)
+            buffers += [chunk async for chunk in body]
             self._transport.writelines(buffers)
             return
         write(head)

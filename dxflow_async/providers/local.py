@@ -20,7 +20,6 @@ from anyio import CancelScope
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
-    ChecksumMismatchError,
     NotFoundError,
     PreconditionFailedError,
     StorageError,
@@ -252,9 +251,7 @@ class _FileBody:
     crc32c: int | None
 
     async def __aiter__(self) -> AsyncIterator[Buffer]:
-        reading = await self.provider.read(
-            self.entry.key, self.start, self.start + self.size, etag=self.entry.etag
-        )
+        reading = await self.provider.read(self.entry.key, self.start, self.start + self.size, etag=self.entry.etag)
         try:
             while chunk := await reading.read():
                 yield chunk
@@ -310,4 +307,6 @@ def _translated(operation: str, path: str, error: OSError) -> StorageError:
 
 
 def _error(operation: str, path: str, cls: type[StorageError], text: str, code: str | None = None) -> StorageError:
-    return cls(f"LOCAL {operation} of {path} failed: {text}", provider="LOCAL", operation=operation, path=path, code=code)
+    return cls(
+        f"LOCAL {operation} of {path} failed: {text}", provider="LOCAL", operation=operation, path=path, code=code
+    )

@@ -33,9 +33,7 @@ def create(name: str, settings: Settings, http: HTTP, threads: Threads) -> Provi
         found = list(entry_points(group=GROUP, name=name))
         if not found:
             known = sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})
-            raise ConfigurationError(
-                f"provider = {name!r} is not allowed; this installation has {', '.join(known)}"
-            )
+            raise ConfigurationError(f"provider = {name!r} is not allowed; this installation has {', '.join(known)}")
         factory = found[0].load()
     return factory(settings, http, threads)
 

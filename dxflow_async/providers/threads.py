@@ -74,7 +74,7 @@ class Threads:
         while (call := self._calls.get()) is not None:
             try:
                 call.result = call.function(*call.args)
-            except BaseException as error:  # handed to the caller, whatever it is
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 call.error = error
             self._finished.append(call)
             if not self._waking:

@@ -30,6 +30,11 @@ __all__ = ["AsyncStorageManager"]
 
 Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
 
+# In the class below, `list` is a method.
+Items = list[Item]
+Contents = list[dict[str, Any]]
+Keys = list[str]
+
 _DELETE_BATCH = 1000
 
 
@@ -58,13 +63,13 @@ class AsyncStorageManager:
 
     async def list(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
-    ) -> list[Item]:
+    ) -> Items:
         """The items at a path: a directory's content, or the one object of that name.
 
         Raises:
             NotFoundError: there is neither.
         """
-        items: list[Item] = []
+        items: Items = []
         try:
             async for item in self.scan(provider, path, storage_type=storage_type, recursive=recursive):
                 items.append(item)
@@ -85,9 +90,7 @@ class AsyncStorageManager:
         if prefix and not prefix.endswith("/"):
             prefix += "/"
         resources = self._resources()
-        listing = pages(
-            area.provider, prefix, recursive=recursive, limits=resources.limits, policy=resources.policy
-        )
+        listing = pages(area.provider, prefix, recursive=recursive, limits=resources.limits, policy=resources.policy)
         async for page in listing:
             for entry in page:
                 if entry.key != prefix:
@@ -121,9 +124,7 @@ class AsyncStorageManager:
 
     # The listing cache
 
-    async def update_path_items(
-        self, path: str = "/", storage_type: str = "private", provider: str = "AWS"
-    ) -> None:
+    async def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
         """Lists a directory and keeps the listing for `_get_content_from_path`."""
         area = await self._areas(provider, storage_type)
         path = _directory(path)
@@ -145,7 +146,7 @@ class AsyncStorageManager:
             content = self._cache.get((provider_name(provider), "private"), below)
             waiting += [item.path for item in content or () if item.directory]
 
-    def _get_content_from_path(self, provider: str, path: str) -> list[dict[str, Any]] | None:
+    def _get_content_from_path(self, provider: str, path: str) -> Contents | None:
         """What a directory held when it was last listed; None when it never was."""
         name = provider_name(provider)
         items = self._cache.get((name, "private"), _directory(path))
@@ -324,17 +325,15 @@ class AsyncStorageManager:
         finally:
             await reading.aclose()
 
-    async def delete(
-        self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private"
-    ) -> int:
+    async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
         """Deletes an object, several, or (a path that ends in a slash) a directory with all that is in it.
 
         Returns:
-            How many objects were asked to be deleted; one that is not there is no error. A real directory counts as one.
+            How many were asked to be deleted; one that is not there is no error. A real directory counts as one.
         """
         area = await self._areas(provider, storage_type)
         count = 0
-        batch: list[str] = []
+        batch: Keys = []
         for each in (path,) if isinstance(path, str) else path:
             async for key in self._to_delete(area, each):
                 batch.append(key)
@@ -344,9 +343,7 @@ class AsyncStorageManager:
             self._cache.removed((area.name, storage_type), f"/{key_of(each)}")
         return count + (await self._delete(area, batch) if batch else 0)
 
-    async def copy(
-        self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private"
-    ) -> TransferReport:
+    async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Copies an object, or a directory with all that is in it, within a provider; server-side where it can.
 
         A `dst` with a trailing slash is a directory to put it into, else exactly the name to give it; of a `src`
@@ -354,9 +351,7 @@ class AsyncStorageManager:
         """
         return await self._relocate(src, dst, provider, storage_type, move=False)
 
-    async def move(
-        self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private"
-    ) -> TransferReport:
+    async def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Moves, with the rules of `copy`; a source is deleted only after its copy is complete."""
         return await self._relocate(src, dst, provider, storage_type, move=True)
 
@@ -413,7 +408,11 @@ class AsyncStorageManager:
             if result.error is None and result.skipped is None:
                 path = f"/{result.destination[scheme:]}"
                 item = Item(
-                    path.rstrip("/").rpartition("/")[2], path, path.endswith("/"), result.bytes, now,
+                    path.rstrip("/").rpartition("/")[2],
+                    path,
+                    path.endswith("/"),
+                    result.bytes,
+                    now,
                     checksum=result.checksum,
                 )
                 self._cache.added((area.name, storage_type), item)
@@ -444,7 +443,7 @@ class AsyncStorageManager:
             for entry in page:
                 yield entry.key
 
-    async def _delete(self, area: Area, keys: list[str]) -> int:
+    async def _delete(self, area: Area, keys: Keys) -> int:
         resources = self._resources()
 
         async def once() -> int:

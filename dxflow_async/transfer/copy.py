@@ -68,9 +68,7 @@ class CopyJob(Moving, Job):
             return iter((Part(1, 0, entry.size),))
         provider = self._destination.provider
         part_size = part_size_for(entry.size, self._route.part_size, provider.features)
-        self._upload = await self._try(
-            lambda: provider.start_upload(self._destination.key, entry.size, self._options)
-        )
+        self._upload = await self._try(lambda: provider.start_upload(self._destination.key, entry.size, self._options))
         return split(entry.size, part_size)
 
     async def _look(self) -> Entry:
@@ -142,15 +140,6 @@ class CopyJob(Moving, Job):
         if any(value not in (None, moved) for value in said):
             raise self._mismatch()
         self._verified = bool(said) and moved is not None and None not in said
-
-    def _mismatch(self) -> ChecksumMismatchError:
-        return ChecksumMismatchError(
-            f"transfer of {self._source.shown} to {self._destination.shown} failed: the bytes that arrived have another "
-            "checksum than the source; try again, and check memory and network when it happens again",
-            provider=self._source.provider.name,
-            operation="read",
-            path=self._source.shown,
-        )
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the policy allows."""

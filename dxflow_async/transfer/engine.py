@@ -11,6 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 
 from anyio import CancelScope, create_task_group, move_on_after
@@ -241,10 +242,9 @@ class Engine:
 
 
 async def _abort_quietly(job: Job) -> None:
-    try:
+    # Nothing more can be done, and the reason for the abort is what the caller is to see.
+    with suppress(StorageError):
         await job.abort()
-    except StorageError:
-        pass  # nothing more can be done, and the reason for the abort is what the caller is to see
 
 
 def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

@@ -227,7 +227,7 @@ class Limits:
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
-        """How many parts are worth working on at a time: as many as requests may be in flight, and a few to read ahead."""
+        """Parts worth working on at a time: as many as requests may be in flight, and a few to read ahead."""
         widest = _INITIAL
         for limit in self._endpoints.values():
             widest = max(widest, limit.limit)
@@ -247,5 +247,3 @@ class Limits:
         if limit is None:
             limit = self._endpoints[endpoint] = AdaptiveLimit(self.max_concurrency)
         return limit
-
-

@@ -36,12 +36,12 @@ async def pages(
             return await provider.list_page(prefix, recursive=recursive, cursor=cursor)
 
     while True:
-        page = await retry(next_page, policy)
-        if page.entries:
-            yield page.entries
-        if page.cursor is None:
+        found = await retry(next_page, policy)
+        if found.entries:
+            yield found.entries
+        if found.cursor is None:
             return
-        cursor = page.cursor
+        cursor = found.cursor
 
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:

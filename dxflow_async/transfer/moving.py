@@ -84,6 +84,10 @@ class Moving:
     def _count(self, size: int) -> None:
         self._moved += size
         self._route.meter.moved(size)
+        for place in (self._source, self._destination):
+            limit = self._route.limits.requests(place.provider)
+            if limit is not None:
+                limit.moved(size)
 
     async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None) -> T:
         """A request, to the destination by default, within its limit, as often as the policy allows."""

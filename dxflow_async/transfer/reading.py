@@ -95,7 +95,9 @@ class ResumedReading(Reading):
         key = self.entry.key
         while True:
             try:
-                self._inner = await self._provider.read(key, self._position, self._end, etag=self._etag, listed=self._listed)
+                self._inner = await self._provider.read(
+                    key, self._position, self._end, etag=self._etag, listed=self._listed
+                )
             except StorageError as error:
                 if self._limit is not None:
                     self._limit.failed(error)

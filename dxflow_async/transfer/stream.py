@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import suppress
 
 from anyio import CancelScope, create_task_group, move_on_after
 
@@ -99,11 +100,9 @@ class StreamWriter(Moving):
 
     async def _clean_up(self) -> None:
         if self._upload is not None:
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                try:
-                    await self._upload.abort()
-                except StorageError:
-                    pass  # the reason for the abort is what the caller is to see
+            # The reason for the abort is what the caller is to see.
+            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS), suppress(StorageError):
+                await self._upload.abort()
 
 
 async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncIterator[Buffered]:

@@ -93,12 +93,12 @@ async def upload(route: Route, files: LocalFiles, source: str, target: Target) -
     into = not target.key or target.key.endswith("/")
     if len(paths) > 1 and not into:
         raise ConfigurationError(
-            f"{source} matches {len(paths)} files, and {target.shown} is one name; end it in a slash to make it a directory"
+            f"{source} matches {len(paths)} files, and {target.shown} is one name; end it in a slash for a directory"
         )
     for path in paths:
         place = files.place(path)
         entry = await place.provider.stat(place.key)
-        name = os.path.basename(os.path.abspath(path))
+        name = place.key.rpartition("/")[2]
         if not entry.directory:
             end = target.place(name) if into else target.place()
             yield file_job(route, place, end, target.options, entry)

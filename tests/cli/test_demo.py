@@ -57,7 +57,9 @@ def test_a_difference_is_status_1(command: Command, temporary: Path, monkeypatch
 def test_ctrl_c_leaves_nothing(tmp_path: Path, line: str) -> None:
     """Status 130 and an empty temporary directory, whenever it comes."""
     environment = clean_environment(tmp_path / "home", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")
-    with RunningScript("", environment, module=("dxflow_async.cli", "demo", "--files", "2000")) as script:
+    # Not strict: Ctrl-C between opening a file and its `with` is a ResourceWarning in any program.
+    module = ("dxflow_async.cli", "demo", "--files", "2000")
+    with RunningScript("", environment, module=module, strict=False) as script:
         script.wait_for_line(line)
         script.interrupt()
         outcome = script.wait()

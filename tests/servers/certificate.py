@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +26,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path, Path]:
 
     # Two certificates: rustls refuses a server whose certificate is an authority's.
     issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     issuer = (
         _builder("Test authority", "Test authority")
         .public_key(issuer_key.public_key())
@@ -53,7 +51,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path, Path]:
 def _builder(subject: str, issuer: str) -> CertificateBuilder:
     from cryptography import x509
 
-    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))

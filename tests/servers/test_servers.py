@@ -16,6 +16,7 @@ from tests.servers import MotoServer, Process, SeaweedFS, ServerStartError, free
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """One server for the tests of this module, with a bucket."""
     with SeaweedFS.start(tmp_path_factory.mktemp("weed"), tls=True) as running:
         running.create_bucket("bucket-one")
         yield running
@@ -117,7 +118,7 @@ def test_port_is_free_with_its_companion() -> None:
 
 
 def test_moto_keeps_odd_keys(tmp_path: Path) -> None:
-    """moto keeps keys that SeaweedFS folds."""
+    """The moto server keeps keys that SeaweedFS folds."""
     with MotoServer.start(tmp_path) as server:
         server.create_bucket("bucket-one")
         for key in ("a//b", "trail/"):

@@ -1,0 +1,129 @@
+"""The house's own rules: which way imports go, what importing costs, what the public door shows."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dxflow_async
+
+ROOT = Path(dxflow_async.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+LAYERS = [
+    {"exceptions", "models", "config", "paths"},
+    {"providers"},
+    {"transfer"},
+    {"storage", "compute"},
+    {"session"},
+    {"blocking", "cli", "distributed", "dxflow"},
+]
+BESIDE = {"hub", "account"}
+SDKS = ("aioboto3", "aiobotocore", "boto3", "botocore", "azure", "gcloud", "google")
+
+
+def level(module: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if module in names)
+
+
+def imported_by(path: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.add(node.module)
+            names |= {f"{node.module}.{each.name}" for each in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+    return names
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_layers_import_downward_only(path: Path) -> None:
+    """A layer knows those below it; the hub knows the bottom one only."""
+    part = part_of(path)
+    if part == "__init__":
+        return
+    used = {name.split(".")[1] for name in imported_by(path) if name.startswith("dxflow_async.")} - {part}
+    if part in BESIDE:
+        assert used <= LAYERS[0] | BESIDE
+        return
+    allowed = set().union(*LAYERS[: level(part) + 1])
+    assert used <= allowed | (BESIDE if level(part) >= level("session") else set())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sdks_stay_in_their_provider(path: Path) -> None:
+    """An SDK's name appears in its provider's files only, and is not imported with them."""
+    found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
+    if found:
+        assert part_of(path) == "providers"
+        assert path.name.startswith(("aws", "azure", "gcp"))
+    tree = ast.parse(path.read_text("utf-8"))
+    top = {each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names}
+    top |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert not {name for name in top if name.split(".")[0] in SDKS}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_small(path: Path) -> None:
+    """No file is above 500 lines."""
+    assert len(path.read_text("utf-8").splitlines()) <= 500
+
+
+def test_the_worked_example_is_short() -> None:
+    """The provider that newcomers follow is under 200 lines."""
+    assert len((ROOT / "providers/local.py").read_text("utf-8").splitlines()) < 200
+
+
+def test_public_names_are_what_is_there() -> None:
+    """Every name of the sorted `__all__` can be had, and `dir` shows no other."""
+    assert list(dxflow_async.__all__) == sorted(dxflow_async.__all__)
+    assert dir(dxflow_async) == sorted(dxflow_async.__all__)
+    assert all(getattr(dxflow_async, name).__name__ == name for name in dxflow_async.__all__)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    """The lazy door refuses what is not public."""
+    with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
+        _ = dxflow_async.Sesion  # type: ignore[attr-defined]
+
+
+MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "dxflow_async.")]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
+def test_each_module_says_what_it_is_for(name: str) -> None:
+    """Every module can be imported and has a docstring."""
+    assert importlib.import_module(name).__doc__
+
+
+def seconds_to_import(module: str) -> float:
+    code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(5)]
+    return min(float(run.stdout) for run in runs)
+
+
+def test_importing_is_cheap() -> None:
+    """`import dxflow_async` takes under a third of `import aiohttp`, which takes some 300 ms on a slow machine."""
+    assert seconds_to_import("dxflow_async") < seconds_to_import("aiohttp") / 3
+
+
+def test_importing_loads_no_sdk() -> None:
+    """Neither the package nor its session and facade load a cloud's SDK."""
+    code = (
+        "import sys, dxflow_async; from dxflow_async import AsyncSession, Session; import dxflow_async.providers.aws; "
+        f"print([name for name in sys.modules if name.split('.')[0] in {SDKS}])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == "[]"
