@@ -243,7 +243,7 @@ def listing(server: SeaweedFS, bucket: str) -> dict[str, int]:
 
 
 def _upload(server: SeaweedFS, dataset: Dataset, bucket: str) -> None:
-    from s3transfer.manager import TransferConfig, TransferManager  # type: ignore[import-untyped]
+    from s3transfer.manager import TransferConfig, TransferManager
 
     options = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
     with TransferManager(server.client, options) as manager:

@@ -14,8 +14,9 @@ import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from dxflow_async.exceptions import ConfigurationError
 
@@ -123,7 +124,9 @@ class Settings:
             raise ConfigurationError(_bad("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
+            if value is None and name == "max_bandwidth":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise ConfigurationError(_bad(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(_bad("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
@@ -138,17 +141,29 @@ class Settings:
             ConfigurationError: an unknown key or a bad value, with its file and line or variable.
         """
         home = Path(arguments.get("home") or os.environ.get("DXFLOW_HOME") or default_home())
-        tree: dict[str, Any] = {"home": home, "aws": {}}
-        _merge(tree, *_from_file(home / "config.toml"))
-        _merge(tree, *_from_environment(os.environ))
-        tree["home"] = home
-        tree["aws"] = AWSSettings(**tree["aws"])
-        return cls(**{**tree, **arguments})
+        found = {**_from_file(home / "config.toml"), **_from_environment(os.environ)}
+        top = {name: each.value for name, each in found.items() if "." not in name and name not in arguments}
+        aws = {name.removeprefix("AWS."): each.value for name, each in found.items() if "." in name}
+        try:
+            return cls(**{"aws": AWSSettings(**aws), **top, **arguments, "home": home})
+        except ConfigurationError as error:
+            # Messages begin with the setting's name.
+            name = str(error).partition(" ")[0]
+            if name not in found or name in arguments:
+                raise
+            raise ConfigurationError(f"{found[name].where}: {error}") from None
 
     @property
     def storage_home(self) -> Path:
         """Where a provider that is not configured keeps its bytes under the embedded hub."""
         return self.home / "storage"
+
+
+class _Found(NamedTuple):
+    """A setting's value, and the file and line or the variable it is from."""
+
+    value: Any
+    where: str
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -174,13 +189,13 @@ def parse_size(text: str) -> int:
         >>> parse_size("8MiB"), parse_size("64k"), parse_size("10MB")
         (8388608, 65536, 10000000)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?[bB]?))?[bB]?\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?[bB]?)|[bB])?\s*", text)
     if match is None:
         raise ValueError(f"not a size: {text!r}")
     number, letter, suffix = match.groups()
     power = 0 if letter is None else " KMGT".index(letter.upper())
     base = 1000 if suffix in ("B", "b") else 1024
-    return int(float(number) * base**power)
+    return int(Fraction(number) * base**power)
 
 
 def _boolean(text: str) -> bool:
@@ -218,53 +233,52 @@ def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
     return str, "text"
 
 
-def _convert(where: str, name: str, kind: str, value: Any) -> Any:
+def _convert(where: str, prefix: str, name: str, kind: str, value: Any) -> Any:
     parse, allowed = _parser(name, kind)
+    fits = isinstance(value, str) or isinstance(value, bool) == (parse is _boolean)
+    if fits and isinstance(value, bool | int | float | str) and not (isinstance(value, float) and parse is int):
+        try:
+            return value if isinstance(value, bool) else parse(str(value))
+        except ValueError:
+            pass
     shown = "***" if name in _SECRETS else value
-    if isinstance(value, bool) != (parse is _boolean) and not isinstance(value, str):
-        raise ConfigurationError(f"{where}: {_bad(name, shown, allowed)}")
-    if not isinstance(value, bool | int | float | str):
-        raise ConfigurationError(f"{where}: {_bad(name, shown, allowed)}")
-    if isinstance(value, float) and parse is int:
-        raise ConfigurationError(f"{where}: {_bad(name, shown, allowed)}")
-    try:
-        return value if isinstance(value, bool) else parse(str(value))
-    except ValueError:
-        raise ConfigurationError(f"{where}: {_bad(name, shown, allowed)}") from None
+    raise ConfigurationError(f"{where}: {_bad(prefix + name, shown, allowed)}")
 
 
 def _kinds(cls: type) -> dict[str, str]:
     return {each.name: str(each.type) for each in dataclasses.fields(cls) if each.name not in ("aws", "home")}
 
 
-def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The top-level and the `[aws]` settings of a TOML file; nothing when there is no file."""
+def _from_file(path: Path) -> dict[str, _Found]:
+    """The settings of a TOML file, those of `[aws]` named `AWS.x`; nothing when there is no file."""
     try:
         text = path.read_text("utf-8")
+        tree = tomllib.loads(text)
     except FileNotFoundError:
-        return {}, {}
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
     section = tree.pop("aws", {})
     if not isinstance(section, dict):
         raise ConfigurationError(f"{path}:{_line(text, 'aws')}: aws must be a table, [aws]")
     if _SECRETS & section.keys():
         _warn_when_readable(path)
-    top = _checked(path, text, tree, _kinds(Settings), "")
-    return top, _checked(path, text, section, _kinds(AWSSettings), "aws.")
+    return {
+        **_checked(path, text, tree, _kinds(Settings), ""),
+        **_checked(path, text, section, _kinds(AWSSettings), "AWS."),
+    }
 
 
-def _checked(path: Path, text: str, tree: dict[str, Any], kinds: dict[str, str], prefix: str) -> dict[str, Any]:
-    for name in tree:
+def _checked(path: Path, text: str, tree: dict[str, Any], kinds: dict[str, str], prefix: str) -> dict[str, _Found]:
+    found = {}
+    for name, value in tree.items():
+        where = f"{path}:{_line(text, name)}"
         if name not in kinds:
-            raise ConfigurationError(
-                f"{path}:{_line(text, name)}: unknown setting {prefix}{name}; known are {', '.join(kinds)}"
-            )
-    return {name: _convert(f"{path}:{_line(text, name)}", name, kinds[name], value) for name, value in tree.items()}
+            raise ConfigurationError(f"{where}: unknown setting {prefix}{name}; known are {', '.join(kinds)}")
+        found[prefix + name] = _Found(_convert(where, prefix, name, kinds[name], value), where)
+    return found
 
 
 def _line(text: str, key: str) -> int:
@@ -273,27 +287,20 @@ def _line(text: str, key: str) -> int:
     return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
 
 
-def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    top = {f"DXFLOW_{name.upper()}": (name, kind) for name, kind in _kinds(Settings).items()}
-    aws = {f"DXFLOW_AWS_{name.upper()}": (name, kind) for name, kind in _kinds(AWSSettings).items()}
-    known = {*top, *aws, "DXFLOW_HOME"}
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
+    known = {f"DXFLOW_{name.upper()}": ("", name, kind) for name, kind in _kinds(Settings).items()}
+    known |= {f"DXFLOW_AWS_{name.upper()}": ("AWS.", name, kind) for name, kind in _kinds(AWSSettings).items()}
     for variable in environ:
-        if variable.startswith("DXFLOW_") and variable not in known:
-            raise ConfigurationError(f"environment: unknown variable {variable}; known are {', '.join(sorted(known))}")
-    return _read_variables(environ, top), _read_variables(environ, aws)
-
-
-def _read_variables(environ: Mapping[str, str], known: dict[str, tuple[str, str]]) -> dict[str, Any]:
+        if variable.startswith("DXFLOW_") and variable not in (*known, "DXFLOW_HOME"):
+            listed = ", ".join(sorted((*known, "DXFLOW_HOME")))
+            raise ConfigurationError(f"environment: unknown variable {variable}; known are {listed}")
     return {
-        name: _convert(f"environment: {variable}", name, kind, environ[variable])
-        for variable, (name, kind) in known.items()
+        prefix + name: _Found(
+            _convert(f"environment: {variable}", prefix, name, kind, environ[variable]), f"environment: {variable}"
+        )
+        for variable, (prefix, name, kind) in known.items()
         if variable in environ
     }
-
-
-def _merge(tree: dict[str, Any], top: dict[str, Any], aws: dict[str, Any]) -> None:
-    tree.update(top)
-    tree["aws"].update(aws)
 
 
 def _warn_when_readable(path: Path) -> None:

@@ -35,7 +35,7 @@ class Item:
     etag: str | None = None
     checksum: str | None = None
     content_type: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,9 @@ def key_of(path: str) -> str:
 
 def join(*parts: str) -> str:
     """Parts put together with one slash between them; empty ones are left out."""
-    kept = [part for part in parts if part]
+    filled = [part for part in parts if part]
+    last = len(filled) - 1
+    kept = [part for i, part in enumerate(filled) if part.strip("/") or i in (0, last)]
     last = len(kept) - 1
     return "/".join(
         part.strip("/") if 0 < i < last else part.rstrip("/") if i < last else part.lstrip("/") if i else part
@@ -159,7 +161,15 @@ def local_name(relative: str) -> str:
             operation="download",
             path=relative,
         )
-    if any(len(os.fsencode(segment)) > 255 for segment in segments):
+    try:
+        longest = max(len(os.fsencode(segment)) for segment in segments)
+    except UnicodeEncodeError as error:
+        raise UnsafePathError(
+            f"download of {relative!r} refused: the name is not valid Unicode; download it under another name",
+            operation="download",
+            path=relative,
+        ) from error
+    if longest > 255:
         raise UnsafePathError(
             f"download of {relative[:80]!r}... refused: one part of the name has over 255 bytes, which no local "
             "file system holds; download it under another name",

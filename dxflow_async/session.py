@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import aiohttp
-from anyio import Lock
+from anyio import CancelScope, Lock
 
 from dxflow_async.account import Secrets, StoredLogin, sign_in, verify
 from dxflow_async.config import Settings
@@ -116,14 +116,21 @@ class AsyncSession:
         if self._closed:
             return
         self._closed = True
-        for provider in self._providers.values():
-            await provider.aclose()
-        await self._resources.aclose()
-        if self._embedded is not None:
-            await self._embedded.aclose()
+        try:
+            for provider in self._providers.values():
+                await provider.aclose()
+        finally:
+            await self._resources.aclose()
+            if self._embedded is not None:
+                await self._embedded.aclose()
 
     async def __aenter__(self) -> Self:
-        await self.sign_in()
+        try:
+            await self.sign_in()
+        except BaseException:
+            with CancelScope(shield=True):
+                await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,8 +161,10 @@ class AsyncSession:
             return self._hub
         if not self.settings.embedded:
             raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
-        self._embedded = EmbeddedHub(self.settings.home)
-        return await self._embedded.start()
+        if self._embedded is None:
+            self._embedded = EmbeddedHub(self.settings.home)
+        self._hub = await self._embedded.start()
+        return self._hub
 
     async def _area(self, provider: str, storage_type: str) -> Area:
         """Where the paths of a provider and a storage type lie."""

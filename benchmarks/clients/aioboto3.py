@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import aioboto3  # type: ignore[import-untyped]
+import aioboto3
 import uvloop
 from aiobotocore.config import AioConfig
-from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
+from boto3.s3.transfer import TransferConfig
 
 from benchmarks.clients.job import Job, MiB, measured
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
-from boto3.s3.transfer import (  # type: ignore[import-untyped]
+import boto3
+from boto3.s3.transfer import (
     TransferConfig,
     create_transfer_manager,
 )

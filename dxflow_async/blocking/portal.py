@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -230,7 +230,7 @@ class Portal:
         try:
             async with asyncio.timeout(GRACE):
                 await self._stack.aclose()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the thread is to end
             _log.exception("closing the session failed")
         await _end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
 
@@ -281,7 +281,7 @@ class _Executor(ThreadPoolExecutor):
             future: Future[T] = Future()
             try:
                 future.set_result(function(*args, **kwargs))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to who waits
                 future.set_exception(error)
             return future
 
@@ -295,7 +295,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _end_tasks(tasks: Set[asyncio.Task[Any] | None]) -> None:
+async def _end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     running = {task for task in tasks if task is not None and not task.done()}
     for task in running:
         task.cancel()
@@ -334,7 +334,7 @@ async def _next_batch(
             weight += weigh(item)
             if weight >= limit or time.monotonic() >= deadline:
                 return items, True, None
-    except Exception as error:  # what came before it is delivered first
+    except Exception as error:  # noqa: BLE001 - raised once what came before it is delivered
         return items, False, error
     return items, False, None
 

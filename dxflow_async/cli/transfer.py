@@ -56,18 +56,18 @@ def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
             raise ConfigurationError("both places are local; write one of them as aws:/bucket/key")
         download = _download if source.path.endswith("/") or _names_directory(target.path) else _download_as
 
-        def transfer(storage: AsyncStorageManager, show: OnProgress | None) -> Awaitable[TransferReport]:
+        def transfer(storage: AsyncStorageManager, show: OnProgress | None, /) -> Awaitable[TransferReport]:
             return download(storage, source, target.path, area, show)
 
     elif source.provider == "LOCAL":
 
-        def transfer(storage: AsyncStorageManager, show: OnProgress | None) -> Awaitable[TransferReport]:
+        def transfer(storage: AsyncStorageManager, show: OnProgress | None, /) -> Awaitable[TransferReport]:
             return storage.upload(source.path, target.path, target.provider, area, on_progress=show)
 
     else:
         _check_one_provider(source, target)
 
-        def transfer(storage: AsyncStorageManager, show: OnProgress | None) -> Awaitable[TransferReport]:
+        def transfer(storage: AsyncStorageManager, _: OnProgress | None, /) -> Awaitable[TransferReport]:
             return storage.copy(source.path, target.path, source.provider, storage_type=area)
 
     return _run(transfer, output, account)

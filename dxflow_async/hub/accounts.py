@@ -184,9 +184,9 @@ class Accounts:
             (account, namespace, _digest(issued.user_secret), _digest(issued.namespace_secret), self._clock()),
         )
         execute(
-            "DELETE FROM sign_ins WHERE account = ?1 AND id NOT IN"
-            " (SELECT id FROM sign_ins WHERE account = ?1 ORDER BY id DESC LIMIT ?2)",
-            (account, MAX_SIGN_INS),
+            "DELETE FROM sign_ins WHERE account = :account AND id NOT IN"
+            " (SELECT id FROM sign_ins WHERE account = :account ORDER BY id DESC LIMIT :most)",
+            {"account": account, "most": MAX_SIGN_INS},
         )
         return issued
 

@@ -154,7 +154,7 @@ class AWSProvider(Provider):
         elif "range" in headers:
             response.close()
             raise call.error(ServiceError, "the server ignored a range request", status=response.status)
-        entry = _entry(key, response.headers, size)
+        entry = Entry(key, size, etag=_etag(response.headers), crc32c=_crc32c(response.headers))
         return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:

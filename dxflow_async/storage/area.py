@@ -41,6 +41,10 @@ class Area:
         """A remote path with its provider, as results show it."""
         return f"{self.name.lower()}:/{key_of(path)}"
 
+    def path_shown(self, shown: str) -> str:
+        """The remote path of what `shown` gave."""
+        return f"/{shown[len(self.shown('')) :]}"
+
     def place(self, path: str) -> Place:
         """A remote path as one end of a transfer."""
         return Place(self.provider, self.key(path), self.shown(path))

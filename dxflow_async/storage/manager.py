@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
-from time import time
 from typing import Any
 
-from dxflow_async.exceptions import NotFoundError, TransferError, UnsupportedError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, TransferError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.paths import check_key, key_of, provider_name
+from dxflow_async.paths import key_of, provider_name
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.listing import ListingCache, directory_path, note_moved, note_stored
 from dxflow_async.transfer import download as downloads
 from dxflow_async.transfer import upload as uploads
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.listing import pages, stat
-from dxflow_async.transfer.moving import Route
+from dxflow_async.transfer.moving import Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.relocate import relocate
@@ -126,8 +125,10 @@ class AsyncStorageManager:
 
     async def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
         """Lists a directory and keeps the listing for `_get_content_from_path`."""
+        await self._list_into_cache(provider, directory_path(path), storage_type)
+
+    async def _list_into_cache(self, provider: str, path: str, storage_type: str) -> Items:
         area = await self._areas(provider, storage_type)
-        path = _directory(path)
         try:
             items = [item async for item in self.scan(provider, path, storage_type=storage_type, recursive=False)]
         except NotFoundError:
@@ -136,22 +137,22 @@ class AsyncStorageManager:
                 raise
             items = []
         self._cache.put((area.name, storage_type), path, items)
+        return items
 
     async def update_all(self, provider: str = "AWS", path: str = "/") -> None:
         """Lists a directory and all directories below it, and keeps the listings."""
-        waiting = [_directory(path)]
+        waiting = [directory_path(path)]
         while waiting:
-            below = waiting.pop()
-            await self.update_path_items(below, "private", provider)
-            content = self._cache.get((provider_name(provider), "private"), below)
-            waiting += [item.path for item in content or () if item.directory]
+            items = await self._list_into_cache(provider, waiting.pop(), "private")
+            waiting += [item.path for item in items if item.directory]
 
     def _get_content_from_path(self, provider: str, path: str) -> Contents | None:
         """What a directory held when it was last listed; None when it never was."""
+        self._resources()
         name = provider_name(provider)
-        items = self._cache.get((name, "private"), _directory(path))
+        items = self._cache.get((name, "private"), directory_path(path))
         if items is None:
-            items = self._cache.get((name, "public"), _directory(path))
+            items = self._cache.get((name, "public"), directory_path(path))
         return None if items is None else [_content(item) for item in items]
 
     # Moving
@@ -288,11 +289,11 @@ class AsyncStorageManager:
         """
         area = await self._areas(provider, utype)
         place = area.place(path)
-        check_key(place.key, provider=area.name, operation="write")
+        check_target(place, "write")
         options = _options(area, content_type or uploads.content_type_of(path), metadata)
         route = self._resources().route(on_progress)
         report = TransferReport([await StreamWriter(route, place, options).write(data)], route.meter.seconds)
-        self._note_stored(area, utype, report)
+        note_stored(self._cache, area, utype, report)
         route.meter.close()
         return report
 
@@ -305,20 +306,23 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
     ) -> AsyncIterator[bytes]:
-        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection."""
+        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection.
+
+        Raises:
+            NotFoundError: no such object.
+            PreconditionFailedError: it has no byte at `start`, or was replaced while it was read.
+        """
+        start = start or 0
+        if start < 0 or (end is not None and end < start):
+            raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
         area = await self._areas(provider, storage_type)
         resources = self._resources()
-        reading = ResumedReading(
-            area.provider,
-            area.key(path),
-            start or 0,
-            end,
-            None,
-            resources.limits.requests(area.provider),
-            resources.policy,
-            Attempts(),
-        )
-        await reading.open()
+        if start == end:
+            return
+        reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
+        # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
+        async with resources.limits.requests(area.provider) or nullcontext():
+            await reading.open()
         try:
             while chunk := await reading.read():
                 yield bytes(chunk)
@@ -333,15 +337,29 @@ class AsyncStorageManager:
         """
         area = await self._areas(provider, storage_type)
         count = 0
-        batch: Keys = []
-        for each in (path,) if isinstance(path, str) else path:
-            async for key in self._to_delete(area, each):
-                batch.append(key)
-                if len(batch) == _DELETE_BATCH:
-                    count += await self._delete(area, batch)
-                    batch = []
-            self._cache.removed((area.name, storage_type), f"/{key_of(each)}")
-        return count + (await self._delete(area, batch) if batch else 0)
+        keys: Keys = []
+        paths: Keys = []
+
+        async def flush() -> int:
+            deleted = await self._delete(area, keys) if keys else 0
+            for each in paths:
+                self._cache.removed((area.name, storage_type), each)
+            keys.clear()
+            paths.clear()
+            return deleted
+
+        try:
+            for each in (path,) if isinstance(path, str) else path:
+                async for key in self._to_delete(area, each):
+                    keys.append(key)
+                    if len(keys) == _DELETE_BATCH:
+                        count += await flush()
+                paths.append(f"/{key_of(each)}")
+            return count + await flush()
+        except BaseException:
+            for key in keys:
+                self._cache.doubted((area.name, storage_type), area.path(key))
+            raise
 
     async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Copies an object, or a directory with all that is in it, within a provider; server-side where it can.
@@ -395,45 +413,41 @@ class AsyncStorageManager:
         try:
             report = await self._resources().transfer(plan, on_progress)
         except TransferError as error:
-            self._note_stored(area, storage_type, error.report)
+            note_stored(self._cache, area, storage_type, error.report)
             raise
-        self._note_stored(area, storage_type, report)
+        except BaseException:
+            # Broken off: who knows what is stored.
+            self._cache.drop_below((area.name, storage_type), "/")
+            raise
+        note_stored(self._cache, area, storage_type, report)
         return report
-
-    def _note_stored(self, area: Area, storage_type: str, report: TransferReport) -> None:
-        if self._cache.empty:
-            return
-        now, scheme = time(), len(area.shown(""))
-        for result in report:
-            if result.error is None and result.skipped is None:
-                path = f"/{result.destination[scheme:]}"
-                item = Item(
-                    path.rstrip("/").rpartition("/")[2],
-                    path,
-                    path.endswith("/"),
-                    result.bytes,
-                    now,
-                    checksum=result.checksum,
-                )
-                self._cache.added((area.name, storage_type), item)
 
     async def _relocate(self, src: str, dst: str, provider: str, storage_type: str, *, move: bool) -> TransferReport:
         area = await self._areas(provider, storage_type)
         options = ObjectOptions(public=area.public)
         try:
-            return await self._transfer(
+            report = await self._transfer(
                 area,
                 storage_type,
                 lambda route: relocate(route, area.place(src), area.place(dst), options, move=move),
                 None,
             )
-        finally:
-            if move:
-                self._cache.removed((area.name, storage_type), f"/{key_of(src)}")
-                self._cache.drop_below((area.name, storage_type), _directory(f"/{key_of(src)}"))
+        except TransferError:
+            self._cache.doubted((area.name, storage_type), f"/{key_of(src)}")
+            raise
+        if move:
+            note_moved(self._cache, area, storage_type, src, report)
+        return report
 
     async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         key = area.key(path)
+        if area.provider.features.buckets and "/" not in key:
+            raise UnsafePathError(
+                f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete what is in it",
+                provider=area.name,
+                operation="delete",
+                path=path,
+            )
         if not key.endswith("/") or area.provider.features.directories:
             yield key
             return
@@ -455,12 +469,6 @@ class AsyncStorageManager:
 
 def _options(area: Area, content_type: str | None, metadata: Mapping[str, str] | None) -> ObjectOptions:
     return ObjectOptions(content_type, metadata or {}, area.public)
-
-
-def _directory(path: str) -> str:
-    """A remote path with one slash at either end."""
-    key = key_of(path).rstrip("/")
-    return f"/{key}/" if key else "/"
 
 
 def _content(item: Item) -> dict[str, Any]:

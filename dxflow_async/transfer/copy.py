@@ -8,7 +8,6 @@ what either side reports.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from time import monotonic
 from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
@@ -16,7 +15,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Body, Buffered, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.checksum import combine
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.moving import Moving, Place, Route
+from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.retry import Attempts, retry
@@ -56,19 +55,21 @@ class CopyJob(Moving, Job):
         self._listed = entry
         self._entry = entry
         self._first: ResumedReading | None = None
+        self._reserved = 0
         self._upload: Upload | None = None
         self._receipts: list[Receipt] = []
         self._stored: Entry | None = None
 
     async def open(self) -> Iterator[Part]:
-        self._started = monotonic()
+        self._begin()
         self._receipts = []
         self._entry = entry = await self._look()
         if entry.size <= 2 * self._route.part_size:
             return iter((Part(1, 0, entry.size),))
+        await self._drop_first()
         provider = self._destination.provider
         part_size = part_size_for(entry.size, self._route.part_size, provider.features)
-        self._upload = await self._try(lambda: provider.start_upload(self._destination.key, entry.size, self._options))
+        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, entry.size, self._options))
         return split(entry.size, part_size)
 
     async def _look(self) -> Entry:
@@ -79,7 +80,9 @@ class CopyJob(Moving, Job):
         ):
             return listed
         if listed is None and not self._destination.provider.features.checksum_first:
-            # The request that tells the size brings the first bytes too.
+            # The request that tells the size brings a small object's bytes too. Whoever has a place among the
+            # requests never waits for memory, or all could wait for each other.
+            self._reserved = await self._route.limits.memory.take(_STREAM_SIZE)
             attempts = Attempts()
             self._first = await self._open(None, attempts)
             self._retries += attempts.retries
@@ -87,8 +90,8 @@ class CopyJob(Moving, Job):
         else:
             entry = await self._try(lambda: source.stat(self._source.key), self._source)
         if listed is None:
+            self._route.meter.sized(entry.size - self.size)
             self.size = entry.size
-            self._route.meter.sized(entry.size)
         return entry
 
     async def move(self, part: Part) -> None:
@@ -120,12 +123,17 @@ class CopyJob(Moving, Job):
 
     async def abort(self) -> None:
         await super().abort()
-        if self._first is not None:
-            await self._first.aclose()
-            self._first = None
+        await self._drop_first()
         if self._upload is not None:
             upload, self._upload = self._upload, None
             await upload.abort()
+
+    async def _drop_first(self) -> None:
+        first, self._first = self._first, None
+        reserved, self._reserved = self._reserved, 0
+        self._route.limits.memory.give(reserved)
+        if first is not None:
+            await first.aclose()
 
     def _judge(self, moved: int | None) -> None:
         """Compares the checksum of what moved with what the network's side says it has."""
@@ -145,7 +153,9 @@ class CopyJob(Moving, Job):
         """Reads a part and delivers it, as often as the policy allows."""
         buffered = self._destination.provider.features.checksum_first
         whole = buffered and not self._source.provider.features.rereads
-        memory = await self._route.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
+        memory, self._reserved = self._reserved, 0
+        if not memory:
+            memory = await self._route.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
         attempts = Attempts()
         try:
             if not buffered:
@@ -235,12 +245,13 @@ class ServerCopyJob(Moving, Job):
         self._receipts: list[Receipt] = []
 
     async def open(self) -> Iterator[Part]:
+        self._begin()
         provider, size = self._source.provider, self._entry.size
         self._receipts = []
         if size <= provider.features.max_copy_size:
             return iter((Part(1, 0, size),))
         part_size = part_size_for(size, _COPY_PART_SIZE, provider.features)
-        self._upload = await self._try(lambda: provider.start_upload(self._destination.key, size, self._options))
+        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, size, self._options))
         return split(size, part_size)
 
     async def move(self, part: Part) -> None:

@@ -38,13 +38,7 @@ async def download(route: Route, threads: Threads, source: Place, destination: s
         return
     found = await stat(source.provider, source.key, limits=route.limits, policy=route.policy)
     if found is None:
-        raise NotFoundError(
-            f"{source.provider.name} download of {source.shown} failed: there is no such object, and nothing below a "
-            "directory of that name; check the path",
-            provider=source.provider.name,
-            operation="download",
-            path=source.shown,
-        )
+        raise _nothing(source)
     if found.directory:
         whole = Place(source.provider, f"{source.key}/", f"{source.shown}/")
         async for job in _tree(route, threads, whole, os.path.join(destination, local_name(name))):
@@ -64,15 +58,30 @@ def download_to(route: Route, threads: Threads, source: Place, path: str, entry:
 
 async def _tree(route: Route, threads: Threads, source: Place, destination: str) -> AsyncIterator[Job]:
     provider = LocalProvider(Path(destination), threads)
-    await provider.make_directory("")
     prefix = source.key
+    # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
+    found = source.provider.features.directories or prefix.count("/") <= 1
     listing = pages(source.provider, prefix, recursive=True, limits=route.limits, policy=route.policy)
     async for page in listing:
+        found = True
         for entry in page:
             name = entry.key[len(prefix) :]
             if name:
                 start = Place(source.provider, entry.key, source.shown + name)
                 yield _tree_job(route, start, provider, name, destination, entry)
+    if not found:
+        raise _nothing(source)
+    await provider.make_directory("")
+
+
+def _nothing(source: Place) -> NotFoundError:
+    return NotFoundError(
+        f"{source.provider.name} download of {source.shown} failed: there is no such object, and nothing below a "
+        "directory of that name; check the path",
+        provider=source.provider.name,
+        operation="download",
+        path=source.shown,
+    )
 
 
 def _tree_job(route: Route, source: Place, provider: LocalProvider, name: str, top: str, entry: Entry) -> Job:

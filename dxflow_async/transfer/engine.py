@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from time import monotonic
 
@@ -130,6 +130,8 @@ class Engine:
                     await self._room
         except StorageError as error:
             self._plan_error = error
+        finally:
+            await _close(jobs)
         self._planned = True
         self._meter.plan_ended()
         self._wake_all()
@@ -149,7 +151,7 @@ class Engine:
             surplus = self._workers - len(self._idle) > self._max_workers()
             found = None if surplus else self._take()
             if found is None:
-                if self._planned and not self._running:
+                if self._planned and not self._running and not self._new:
                     self._wake_all()
                     return
                 waiter = asyncio.get_running_loop().create_future()
@@ -239,6 +241,13 @@ class Engine:
                 async with create_task_group() as group:
                     for running in self._running:
                         group.start_soon(_abort_quietly, running.job)
+
+
+async def _close(jobs: AsyncIterator[Job]) -> None:
+    """A plan that was broken off ends now, not when it happens to be collected."""
+    if isinstance(jobs, AsyncGenerator):
+        with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
+            await jobs.aclose()
 
 
 async def _abort_quietly(job: Job) -> None:

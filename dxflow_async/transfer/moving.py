@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from dxflow_async.exceptions import StorageError
+from anyio import CancelScope, move_on_after
+
+from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Provider
+from dxflow_async.paths import check_key
+from dxflow_async.providers.base import ObjectOptions, Provider, Upload
 from dxflow_async.providers.checksum import label
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["Moving", "Place", "Route"]
+__all__ = ["Moving", "Place", "Route", "begin_upload", "check_target"]
 
 T = TypeVar("T")
+
+_UNDO_SECONDS = 10.0
 
 
 class Place(NamedTuple):
@@ -27,6 +33,28 @@ class Place(NamedTuple):
     provider: Provider
     key: str
     shown: str
+
+
+def check_target(place: Place, operation: str, *, directory: bool = False) -> None:
+    """Refuses a name that must not be created, before anything is sent.
+
+    Raises:
+        UnsafePathError: as `check_key`; a bucket's own name; a name with content that ends in a slash.
+    """
+    provider, key = place.provider, place.key
+    check_key(key, provider=provider.name, operation=operation)
+    reason = None
+    if provider.features.buckets and not key.partition("/")[2]:
+        reason = "it names a bucket; write /bucket/name"
+    elif key.endswith("/") and not directory:
+        reason = "the name of something with content must not end in a slash; give the whole name"
+    if reason is not None:
+        raise UnsafePathError(
+            f"{provider.name} {operation} of {place.shown} refused: {reason}",
+            provider=provider.name,
+            operation=operation,
+            path=place.shown,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +70,17 @@ class Route:
     part_size: int
 
 
+async def begin_upload(provider: Provider, key: str, size: int | None, options: ObjectOptions) -> Upload:
+    """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
+    starting = asyncio.ensure_future(provider.start_upload(key, size, options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
+            await (await starting).abort()
+        raise
+
+
 class Moving:
     """What moves from one place to another: since when, how many bytes, and how often it was tried."""
 
@@ -51,10 +90,18 @@ class Moving:
         self._source = source
         self._destination = destination
         self._started = monotonic()
+        self._begun = False
         self._retries = 0
         self._crc32c: int | None = None
         self._verified = False
         self._moved = 0
+
+    def _begin(self) -> None:
+        """First contact; a second one is another try of the whole."""
+        self._started = self._started if self._begun else monotonic()
+        self._retries += self._begun
+        self._begun = True
+        self._crc32c = None
 
     async def abort(self) -> None:
         """Not to be finished: what was counted does not count."""

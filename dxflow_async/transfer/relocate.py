@@ -11,7 +11,7 @@ from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.listing import pages, stat
-from dxflow_async.transfer.moving import Moving, Place, Route
+from dxflow_async.transfer.moving import Moving, Place, Route, check_target
 
 __all__ = ["relocate"]
 
@@ -43,7 +43,7 @@ async def relocate(
         end = _below(destination, source.key.rpartition("/")[2])
     if found.directory:
         source, end = _directory(source), _directory(end)
-    _check(source, end, operation)
+    _check(source, end, operation, directory=found.directory)
     if move and source.provider.features.rename:
         yield RenameJob(route, source, end, found)
     elif not found.directory:
@@ -82,9 +82,12 @@ def _copy(route: Route, source: Place, end: Place, entry: Entry, options: Object
     return CopyJob(route, source, end, options, entry, delete_source=move)
 
 
-def _check(source: Place, end: Place, operation: str) -> None:
-    check_key(end.key, provider=end.provider.name, operation=operation)
-    if end.key == source.key or (source.key.endswith("/") and end.key.startswith(source.key)):
+def _check(source: Place, end: Place, operation: str, *, directory: bool) -> None:
+    if directory and end.key.count("/") == 1 and end.key != source.key:
+        check_key(end.key, provider=end.provider.name, operation=operation)
+    else:
+        check_target(end, operation, directory=directory)
+    if end.key == source.key or (directory and end.key.startswith(source.key)):
         raise UnsafePathError(
             f"{source.provider.name} {operation} of {source.shown} to {end.shown} refused: the destination is the "
             "source, or lies in it; choose another one",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing, suppress
 
 from anyio import CancelScope, create_task_group, move_on_after
 
@@ -12,7 +13,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.transfer.engine import first_of
-from dxflow_async.transfer.moving import Moving, Place, Route
+from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
 
 __all__ = ["StreamWriter", "part_size_at"]
 
@@ -65,7 +66,10 @@ class StreamWriter(Moving):
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
-        bodies = _bodies(data, self._route.part_size, self._route.limits.largest_part)
+        async with aclosing(_bodies(data, self._route.part_size, self._route.limits.largest_part)) as bodies:
+            return await self._write_bodies(bodies)
+
+    async def _write_bodies(self, bodies: AsyncIterator[Buffered]) -> Entry:
         first = await anext(bodies)
         second = await anext(bodies, None)
         provider, key = self._destination.provider, self._destination.key
@@ -74,18 +78,18 @@ class StreamWriter(Moving):
             self._crc32c = first.crc32c
             self._count(first.size)
             return stored
-        self._upload = upload = await self._try(lambda: provider.start_upload(key, None, self._options))
-        await self._send_all(upload, _chained(first, second, bodies))
+        self._upload = upload = await self._try(lambda: begin_upload(provider, key, None, self._options))
+        await self._send_all(upload, deque((first, second)), bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
         stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c))
         self._upload = None
         return stored
 
-    async def _send_all(self, upload: Upload, bodies: AsyncIterator[Buffered]) -> None:
+    async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
         offset = number = 0
         async with create_task_group() as group:
-            async for body in bodies:
+            while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number += 1
                 memory = await self._route.limits.memory.take(body.size)
                 group.start_soon(self._send, upload, Part(number, offset, body.size), body, memory)
@@ -105,7 +109,7 @@ class StreamWriter(Moving):
                 await self._upload.abort()
 
 
-async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncIterator[Buffered]:
+async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:
     """The stream cut into parts, with their checksums; an empty stream is one empty part."""
     buffer = bytearray()
     number = 1
@@ -125,10 +129,3 @@ async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> Async
 
 def _body(buffer: bytearray) -> Buffered:
     return Buffered((buffer,) if buffer else (), len(buffer), crc32c(buffer))
-
-
-async def _chained(first: Buffered, second: Buffered, rest: AsyncIterator[Buffered]) -> AsyncIterator[Buffered]:
-    yield first
-    yield second
-    async for body in rest:
-        yield body

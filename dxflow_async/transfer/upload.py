@@ -9,16 +9,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
-from dxflow_async.paths import check_key
 from dxflow_async.providers.base import Entry, ObjectOptions, Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.transfer.copy import CopyJob, MarkerJob, SettledJob
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.listing import pages
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.moving import Place, Route, check_target
 
 __all__ = ["LocalFiles", "Target", "content_type_of", "file_job", "upload"]
 
@@ -97,8 +96,14 @@ async def upload(route: Route, files: LocalFiles, source: str, target: Target) -
         )
     for path in paths:
         place = files.place(path)
-        entry = await place.provider.stat(place.key)
         name = place.key.rpartition("/")[2]
+        try:
+            entry = await place.provider.stat(place.key)
+        except StorageError as error:
+            if len(paths) == 1:
+                raise
+            yield SettledJob(TransferResult(path, target.shown + name, error=error))
+            continue
         if not entry.directory:
             end = target.place(name) if into else target.place()
             yield file_job(route, place, end, target.options, entry)
@@ -123,7 +128,7 @@ async def _tree(route: Route, top: Place, target: Target) -> AsyncIterator[Job]:
 def file_job(route: Route, source: Place, target: Place, options: ObjectOptions, entry: Entry | None) -> Job:
     """What uploads one file, or says why it is not uploaded."""
     try:
-        check_key(target.key, provider=target.provider.name, operation="upload")
+        check_target(target, "upload", directory=entry is not None and entry.directory)
     except UnsafePathError as error:
         return SettledJob(TransferResult(source.shown, target.shown, error=error))
     if entry is not None and entry.unreadable is not None:

@@ -20,6 +20,7 @@ def _portal_threads() -> int:
 
 def test_a_wrong_password_raises_where_the_session_is_made(session: Session) -> None:
     """Signing in is part of the construction, and a failed one leaves no thread."""
+    assert session.secrets
     before = _portal_threads()
     with pytest.raises(AuthenticationError):
         Session("your@email.com", "another_password")

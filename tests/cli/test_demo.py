@@ -80,7 +80,7 @@ def test_it_runs_against_a_bucket_and_cleans_it(command: Command, configured: Se
 def test_ctrl_c_cleans_the_bucket(configured: SeaweedFS, tmp_path: Path) -> None:
     """No object and no upload in parts is left at the server."""
     bucket = configured.create_bucket("demo-interrupted")
-    variables = {**s3_variables(configured), "DXFLOW_MAX_BANDWIDTH": "10MiB", "PYTHONUNBUFFERED": "1"}
+    variables = {**s3_variables(configured), "DXFLOW_MAX_BANDWIDTH": "40MiB", "PYTHONUNBUFFERED": "1"}
     environment = clean_environment(tmp_path / "home", **variables)
     module = ("dxflow_async.cli", "demo", "--files", "20", "--bucket", bucket)
     with RunningScript("", environment, module=module) as script:

@@ -11,12 +11,11 @@ _README = Path(__file__).parent.parent.parent / "README.md"
 
 
 def test_the_python_blocks_run(tmp_path: Path) -> None:
-    """Each in a directory with `my-data` and `data.csv`, with a home of its own and no cloud configured."""
+    """Each in a directory that has a table in `results`, with a home of its own and no cloud configured."""
     for number, block in enumerate(python_blocks(_README), 1):
         directory = tmp_path / str(number)
-        (directory / "my-data" / "sub").mkdir(parents=True)
-        for name in ("data.csv", "my-data/a.txt", "my-data/sub/b.bin"):
-            (directory / name).write_bytes(name.encode() * 1000)
+        (directory / "results").mkdir(parents=True)
+        (directory / "results" / "table.csv").write_text("column\n" * 100)
         outcome = run_script(block, clean_environment(directory / "home"), directory=directory)
         assert outcome.status == 0, f"block {number}:\n{block}\n{outcome.stderr}"
         assert "Traceback" not in outcome.stderr

@@ -1,0 +1,54 @@
+"""Settings and looks behind the back of a session, for tests against SeaweedFS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from dxflow_async import AWSSettings, Settings
+from tests.servers import S3Server
+
+__all__ = ["MiB", "open_files", "part_files", "settings_for", "tasks", "unfinished_uploads"]
+
+MiB = 1 << 20
+
+
+def settings_for(server: S3Server, home: Path, *, endpoint: str | None = None, **options: Any) -> Settings:
+    """Settings of a session that works with the server itself, or through `endpoint`."""
+    aws = AWSSettings(
+        endpoint=endpoint or server.endpoint,
+        region=server.region,
+        access_key=server.access_key,
+        secret_key=server.secret_key,
+    )
+    return Settings(home=home, aws=aws, **options)
+
+
+def unfinished_uploads(server: S3Server, bucket: str) -> list[str]:
+    """The keys of multipart uploads that were neither finished nor removed."""
+    return [upload["Key"] for upload in server.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
+
+
+def part_files(directory: Path) -> list[str]:
+    """Temporary files of downloads."""
+    return [str(path) for path in directory.rglob("*.dxpart")]
+
+
+def tasks() -> set[asyncio.Task[Any]]:
+    """All tasks of the loop but this one."""
+    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+
+def open_files(directory: Path) -> list[str]:
+    """The files below a directory that this process has open."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(each)
+        except FileNotFoundError:
+            continue
+        if target.startswith(str(directory)):
+            found.append(target)
+    return found

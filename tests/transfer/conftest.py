@@ -1,0 +1,40 @@
+"""SeaweedFS, and sessions with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from dxflow_async import AsyncSession
+from dxflow_async.storage.manager import AsyncStorageManager
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, settings_for
+
+
+@pytest.fixture(scope="package")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A server for all tests of the folder."""
+    with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def bucket(weed: SeaweedFS) -> str:
+    """A bucket for all tests of the folder."""
+    return weed.create_bucket(f"bucket-{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def session(weed: SeaweedFS, tmp_path: Path) -> AsyncIterator[AsyncSession]:
+    """A session with parts of 5 MiB."""
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "home", part_size=5 * MiB)) as session:
+        yield session
+
+
+@pytest.fixture
+def storage(session: AsyncSession) -> AsyncStorageManager:
+    """The session's storage."""
+    return session.get_storage_manager()

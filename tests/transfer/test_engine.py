@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import monotonic
+
+import pytest
+
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
+from dxflow_async.models import TransferReport, TransferResult
+from dxflow_async.providers.base import Part
+from dxflow_async.transfer import engine
+from dxflow_async.transfer.engine import Engine, Job
+from dxflow_async.transfer.plan import split
+from dxflow_async.transfer.progress import Meter
+from tests.sessions import tasks
+
+
+class Pool:
+    """What the jobs of a test see of each other."""
+
+    def __init__(self) -> None:
+        self.at_work = self.most_at_work = 0
+        self.open: set[str] = set()
+        self.most_open = 0
+        self.calls: Counter[tuple[str, str]] = Counter()
+
+
+class FakeJob(Job):
+    """A job in memory: parts take some turns of the loop, and fail as told."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        name: str,
+        parts: int = 1,
+        turns: int = 1,
+        fail: Callable[[Part], Exception | None] = lambda part: None,
+        finish: Callable[[], Exception | None] = lambda: None,
+    ) -> None:
+        self.size = parts
+        self._pool, self._name, self._parts, self._turns = pool, name, parts, turns
+        self._fail, self._finish = fail, finish
+        self._attempts = 0
+
+    async def open(self) -> Iterator[Part]:
+        self._attempts += 1
+        self._called("open")
+        self._pool.open.add(self._name)
+        self._pool.most_open = max(self._pool.most_open, len(self._pool.open))
+        return split(self._parts, 1)
+
+    async def move(self, part: Part) -> None:
+        self._called("move")
+        self._pool.at_work += 1
+        self._pool.most_at_work = max(self._pool.most_at_work, self._pool.at_work)
+        try:
+            for _ in range(self._turns):
+                await asyncio.sleep(0)
+            error = self._fail(part)
+            if error is not None:
+                raise error
+        finally:
+            self._pool.at_work -= 1
+
+    async def finish(self) -> TransferResult:
+        self._called("finish")
+        error = self._finish()
+        if error is not None:
+            raise error
+        self._pool.open.discard(self._name)
+        return self.result(None)
+
+    async def abort(self) -> None:
+        self._called("abort")
+        await asyncio.sleep(0)
+        self._pool.open.discard(self._name)
+
+    def result(self, error: StorageError | None) -> TransferResult:
+        return TransferResult(self._name, self._name, self._parts, attempts=self._attempts, error=error)
+
+    def _called(self, method: str) -> None:
+        self._pool.calls[self._name, method] += 1
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool()
+
+
+async def plan_of(*jobs: Job) -> AsyncIterator[Job]:
+    for job in jobs:
+        yield job
+
+
+async def run(jobs: AsyncIterator[Job], workers: int = 8) -> TransferReport:
+    before = tasks()
+    try:
+        async with asyncio.timeout(60):
+            return await Engine(lambda: workers, Meter()).run(jobs)
+    finally:
+        assert tasks() == before
+
+
+async def test_one_huge_job_uses_every_worker(pool: Pool) -> None:
+    """The parts of one job are worked on at once, by as many workers as there may be."""
+    report = await run(plan_of(FakeJob(pool, "huge", parts=500, turns=5)))
+    assert report.ok
+    assert pool.most_at_work == 8
+    assert pool.calls["huge", "move"] == 500
+    assert pool.calls["huge", "finish"] == 1
+
+
+async def test_many_tiny_jobs_with_the_plan_a_little_ahead(pool: Pool) -> None:
+    """A hundred thousand jobs are planned only as fast as they are done, few of them open at a time."""
+    done, most_ahead = 0, 0
+
+    async def plan() -> AsyncIterator[Job]:
+        nonlocal most_ahead
+        for number in range(100_000):
+            most_ahead = max(most_ahead, number - pool.calls.total() // 3)
+            yield FakeJob(pool, str(number % 50), turns=0)
+
+    report = await run(plan())
+    done = len(report)
+    assert done == 100_000
+    assert most_ahead <= engine._PLANNED + 10
+    assert pool.most_open <= 8
+
+
+async def test_plan_failing_midway_keeps_what_was_planned(pool: Pool) -> None:
+    """Jobs planned before it broke off are done, and the failure is an item of its own."""
+
+    async def plan() -> AsyncIterator[Job]:
+        for number in range(20):
+            yield FakeJob(pool, str(number))
+        raise ServiceError("the listing failed", path="/bucket/")
+
+    report = await run(plan())
+    assert len(report) == 21
+    assert [(result.source, str(result.error)) for result in report.failed] == [("/bucket/", "the listing failed")]
+
+
+async def test_plan_failing_at_once_is_raised(pool: Pool) -> None:
+    """Where nothing could be planned, the error itself is raised."""
+
+    async def plan() -> AsyncIterator[Job]:
+        raise NotFoundError("no such directory")
+        yield FakeJob(pool, "never")
+
+    with pytest.raises(NotFoundError, match="no such directory"):
+        await run(plan())
+
+
+async def test_failing_part_aborts_its_job_only(pool: Pool) -> None:
+    """One failure ends one item: it is aborted once, never finished, and the others are done."""
+    bad = FakeJob(pool, "bad", parts=100, fail=lambda part: ServiceError("no") if part.number == 5 else None)
+    report = await run(plan_of(*(FakeJob(pool, str(number), parts=3) for number in range(30)), bad))
+    assert [result.source for result in report.failed] == ["bad"]
+    assert len(report) == 31
+    assert pool.calls["bad", "abort"] == 1
+    assert pool.calls["bad", "finish"] == 0
+    assert pool.calls["bad", "move"] < 100
+    assert sum(pool.calls[str(number), "abort"] for number in range(30)) == 0
+
+
+async def test_wrong_whole_is_done_again(pool: Pool) -> None:
+    """A mismatch of the whole's checksum restarts the job; twice, then it is an error."""
+    verdicts = [ChecksumMismatchError("flipped"), None]
+    once = FakeJob(pool, "once", parts=4, finish=lambda: verdicts.pop(0))
+    always = FakeJob(pool, "always", parts=4, finish=lambda: ChecksumMismatchError("flipped"))
+    report = await run(plan_of(once, always))
+    by_name = {result.source: result for result in report}
+    assert by_name["once"].error is None
+    assert by_name["once"].attempts == 2
+    assert isinstance(by_name["always"].error, ChecksumMismatchError)
+    assert by_name["always"].attempts == 3
+    assert pool.calls["always", "abort"] == 3
+
+
+async def test_restarted_last_job_is_not_lost_when_fewer_workers_are_allowed(pool: Pool) -> None:
+    """Workers that became too many go; what is left to do is done by the others."""
+    allowed = 40
+
+    def fewer() -> ChecksumMismatchError | None:
+        nonlocal allowed
+        if allowed == 40:
+            allowed = 1
+            return ChecksumMismatchError("flipped")
+        return None
+
+    jobs = [FakeJob(pool, str(number), parts=40, turns=3, finish=fewer) for number in range(5)]
+    async with asyncio.timeout(30):
+        report = await Engine(lambda: allowed, Meter()).run(plan_of(*jobs))
+    assert report.ok
+    assert len(report) == 5
+
+
+async def test_jobs_that_end_the_plan_are_done_by_fewer_workers(pool: Pool) -> None:
+    """Idle workers that the plan's end wakes up do not leave while jobs wait, even when they are too many by then."""
+    allowed = 20
+
+    async def plan() -> AsyncIterator[Job]:
+        nonlocal allowed
+        yield FakeJob(pool, "many", parts=100, turns=2)
+        while not pool.calls["many", "finish"]:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        allowed = 5
+        yield FakeJob(pool, "last")
+
+    async with asyncio.timeout(30):
+        report = await Engine(lambda: allowed, Meter()).run(plan())
+    assert [result.source for result in report] == ["many", "last"]
+
+
+@pytest.mark.parametrize("turns", [1, 3, 10, 30, 100])
+async def test_cancellation_aborts_every_open_job_once(pool: Pool, turns: int) -> None:
+    """Whenever it is cancelled: what was opened and not ended is aborted, once, and no task is left."""
+    before = tasks()
+    jobs = plan_of(*(FakeJob(pool, str(number), parts=5, turns=7) for number in range(50)))
+    running = asyncio.ensure_future(Engine(lambda: 8, Meter()).run(jobs))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert tasks() == before
+    assert not pool.open
+    for number in map(str, range(50)):
+        ended = pool.calls[number, "abort"] + pool.calls[number, "finish"]
+        assert ended == pool.calls[number, "open"] or pool.calls[number, "abort"] == 1
+
+
+async def test_abort_that_hangs_does_not_hold_up_a_cancellation(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cleaning up has its time, and no more."""
+    monkeypatch.setattr(engine, "_ABORT_SECONDS", 0.05)
+
+    class Hanging(FakeJob):
+        async def abort(self) -> None:
+            self._called("abort")
+            await asyncio.Event().wait()
+
+    running = asyncio.ensure_future(Engine(lambda: 4, Meter()).run(plan_of(Hanging(pool, "hangs", turns=1_000_000))))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    running.cancel()
+    started = monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 30)
+    assert pool.calls["hangs", "abort"] == 1
+    assert monotonic() - started >= 0.04
+
+
+async def test_groups_of_exceptions_never_reach_the_user(pool: Pool) -> None:
+    """What is no storage error of an item comes out as itself, with everything else aborted."""
+    jobs = [FakeJob(pool, str(number), parts=3, fail=lambda part: ZeroDivisionError("a bug")) for number in range(10)]
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        await run(plan_of(*jobs))
+    assert not pool.open
+
+
+async def test_broken_off_plan_is_closed_at_once(pool: Pool) -> None:
+    """The plan's own clean-up has run when the cancelled call ends."""
+    closed = False
+
+    async def plan() -> AsyncIterator[Job]:
+        nonlocal closed
+        try:
+            for number in range(1_000_000):
+                yield FakeJob(pool, str(number % 8), turns=3)
+        finally:
+            await asyncio.sleep(0)
+            closed = True
+
+    running = asyncio.ensure_future(Engine(lambda: 8, Meter()).run(plan()))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert closed
+
+
+async def test_empty_plan_is_an_empty_report() -> None:
+    """Nothing to do is no failure."""
+    report = await run(plan_of())
+    assert len(report) == 0
+    assert report.ok

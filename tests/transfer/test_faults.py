@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dxflow_async import AsyncSession
+from dxflow_async.exceptions import TransferError
+from dxflow_async.storage.manager import AsyncStorageManager
+from tests.faults.proxy import FaultProxy, Mode, Request
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty small files and two of 40 MiB."""
+    top, random = tmp_path_factory.mktemp("tree"), Random(1)
+    for number in range(30):
+        (top / f"small-{number:02}").write_bytes(random.randbytes(random.randrange(20_000)))
+    for number in range(2):
+        (top / f"large-{number}").write_bytes(random.randbytes(40 * MiB))
+    return top
+
+
+def hashes(top: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in top.rglob("*")
+        if path.is_file()
+    }
+
+
+@asynccontextmanager
+async def storage_through(
+    proxy: FaultProxy, weed: SeaweedFS, home: Path, stall_timeout: float = 10.0
+) -> AsyncIterator[AsyncStorageManager]:
+    options = settings_for(
+        weed, home, endpoint=proxy.endpoint, part_size=5 * MiB, stall_timeout=stall_timeout, max_attempts=8
+    )
+    async with AsyncSession(settings=options) as session:
+        yield session.get_storage_manager()
+
+
+@pytest.mark.parametrize("modes", [("reset",), ("stall",), ("slow_down", "too_many"), ("lost_answer",), ("flip",)])
+async def test_every_file_arrives(
+    modes: tuple[Mode, ...], tree: Path, weed: SeaweedFS, bucket: str, tmp_path: Path
+) -> None:
+    """Whatever one request in eight suffers, all bytes arrive both ways, with a bounded number of retries."""
+    target = f"/{bucket}/{modes[0]}/"
+
+    def applies(request: Request) -> bool:
+        # A wrong bit in a large download shows in the whole only, which is done again but twice.
+        once_more = modes == ("flip",) and request.method == "GET" and "large" in request.target
+        return request.moves_object and not once_more
+
+    faulty = FaultProxy(weed.endpoint, modes, rate=0.12, seed=7, applies=applies)
+    stall_timeout = 1.0 if "stall" in modes else 10.0
+    async with faulty.running() as proxy, storage_through(proxy, weed, tmp_path / "home", stall_timeout) as storage:
+        up = await storage.upload(f"{tree}/", target)
+        faults_up = proxy.faults.total()
+        down = await storage.download(target, tmp_path / "back")
+    assert hashes(tmp_path / "back") == hashes(tree)
+    assert len(up) == len(down) == 32
+    assert 0 < faults_up < proxy.faults.total()
+    # A server under load stalls by itself too.
+    most = 10 if "stall" in modes else 1
+    assert 0 < up.retries <= most * faults_up
+    assert 0 < down.retries <= most * (proxy.faults.total() - faults_up)
+    assert up.verified == down.verified == 32
+    assert unfinished_uploads(weed, bucket) == []
+    assert part_files(tmp_path) == []
+
+
+async def test_attempts_are_those_that_were_made(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """A file that was refused three times took four attempts."""
+    (tmp_path / "file").write_bytes(b"content")
+    proxy = FaultProxy(weed.endpoint, ("too_many",), rate=1.0, limit=3)
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        report = await storage.upload(tmp_path / "file", f"/{bucket}/attempts")
+    assert [result.attempts for result in report] == [4]
+    assert report.retries == 3
+
+
+async def test_flipped_bit_of_a_large_download_is_done_again(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """A wrong bit in one part shows in the whole: the file is fetched anew, and that counts as an attempt."""
+    data = Random(2).randbytes(20 * MiB)
+    weed.client.put_object(Bucket=bucket, Key="flipped", Body=data, ChecksumAlgorithm="CRC32C")
+    proxy = FaultProxy(weed.endpoint, ("flip",), rate=1.0, limit=1)
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        (result,) = await storage.download(f"/{bucket}/flipped", tmp_path)
+    assert (tmp_path / "flipped").read_bytes() == data
+    assert result.attempts == 2
+    assert result.verified
+
+
+async def test_flipped_bits_without_end_are_an_error(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """What never arrives as it was sent is not stored under its name."""
+    weed.client.put_object(Bucket=bucket, Key="always", Body=b"x" * 12 * MiB, ChecksumAlgorithm="CRC32C")
+    (tmp_path / "always").write_bytes(b"old")
+    proxy = FaultProxy(weed.endpoint, ("flip",), rate=1.0)
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        with pytest.raises(TransferError, match="checksum") as raised:
+            await storage.download_many([(f"/{bucket}/always", str(tmp_path / "always"))])
+    assert (tmp_path / "always").read_bytes() == b"old"
+    assert len(raised.value.report.failed) == 1
+    assert part_files(tmp_path) == []
+
+
+async def test_failed_upload_leaves_no_parts(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """An upload in parts that cannot be done is removed from the server."""
+    (tmp_path / "large").write_bytes(bytes(20 * MiB))
+
+    def is_third_part(request: Request) -> bool:
+        return "partNumber=3" in request.target
+
+    proxy = FaultProxy(weed.endpoint, ("too_many",), rate=1.0, applies=is_third_part)
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        with pytest.raises(TransferError):
+            await storage.upload(tmp_path / "large", f"/{bucket}/never")
+        assert not await storage.exists(f"/{bucket}/never")
+    assert proxy.faults["too_many"] == 8
+    assert unfinished_uploads(weed, bucket) == []
+
+
+async def test_finish_whose_answer_was_lost_is_found_out(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """When the upload was put together but the answer lost, the retry sees that it is there."""
+    (tmp_path / "large").write_bytes(Random(3).randbytes(12 * MiB))
+
+    def is_finish(request: Request) -> bool:
+        return request.method == "POST" and "uploadId=" in request.target
+
+    proxy = FaultProxy(weed.endpoint, ("lost_answer",), rate=1.0, limit=1, applies=is_finish)
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        (result,) = await storage.upload(tmp_path / "large", f"/{bucket}/finished")
+    assert result.attempts == 2
+    assert weed.client.head_object(Bucket=bucket, Key="finished")["ContentLength"] == 12 * MiB
+
+
+async def test_listing_survives_faults(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """Pages of a listing are asked for again."""
+    proxy = FaultProxy(
+        weed.endpoint, ("slow_down", "reset", "lost_answer"), rate=0.5, seed=3, applies=lambda request: True
+    )
+    weed.client.put_object(Bucket=bucket, Key="listed/one", Body=b"1")
+    async with proxy.running(), storage_through(proxy, weed, tmp_path / "home") as storage:
+        for _ in range(8):
+            assert [item.name for item in await storage.list("AWS", f"/{bucket}/listed/")] == ["one"]
+    assert proxy.faults.total() > 0

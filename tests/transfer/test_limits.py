@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dxflow_async.exceptions import ServiceError, ThrottledError
+from dxflow_async.transfer import limits
+from dxflow_async.transfer.limits import AdaptiveLimit, Bandwidth, Limits, MemoryBudget
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the limits."""
+    clock = Clock()
+    monkeypatch.setattr(limits, "monotonic", clock)
+    return clock
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_throttling_decreases_once_while_it_settles(clock: Clock) -> None:
+    """Many refusals at once are one event; a later one decreases again, by a factor."""
+    limit = AdaptiveLimit(64, 50)
+    for _ in range(10):
+        limit.throttled()
+    assert limit.limit == 35
+    clock.now += 2
+    limit.throttled()
+    assert limit.limit == 24
+
+
+async def test_limit_never_falls_below_one(clock: Clock) -> None:
+    """However often it is throttled, one request stays allowed."""
+    limit = AdaptiveLimit(8)
+    for _ in range(50):
+        clock.now += 2
+        limit.throttled()
+    assert limit.limit == 1
+    await asyncio.wait_for(limit.acquire(), 5)
+
+
+async def test_limit_grows_again_after_throttling(clock: Clock) -> None:
+    """Windows in which all places were taken bring it back to where it began."""
+    limit = AdaptiveLimit(64, 16)
+    limit.throttled()
+    assert limit.limit == 11
+    for _ in range(20):
+        await _full_window(limit, clock)
+    assert limit.limit >= 16
+
+
+async def test_limit_grows_while_goodput_does_and_stops_at_the_maximum(clock: Clock) -> None:
+    """More bytes a second with each step are worth the next step, up to the maximum."""
+    limit = AdaptiveLimit(24, 16)
+    for step in range(20):
+        await _full_window(limit, clock, moved=(1 << 20) << step)
+    assert limit.limit == 24
+
+
+async def test_limit_stays_where_it_is_not_used_up(clock: Clock) -> None:
+    """Without waiters nothing is learnt about more places."""
+    limit = AdaptiveLimit(64, 16)
+    for step in range(20):
+        async with limit:
+            limit.moved(1 << step)
+            clock.now += 1
+    assert limit.limit == 16
+
+
+async def _full_window(limit: AdaptiveLimit, clock: Clock, moved: int = 0) -> None:
+    places = limit.limit
+    for _ in range(places):
+        await limit.acquire()
+    waiting = asyncio.ensure_future(limit.acquire())
+    await settle()
+    limit.moved(moved)
+    clock.now += 1
+    for _ in range(places):
+        limit.release()
+    await waiting
+    limit.release()
+
+
+async def test_places_are_given_in_order() -> None:
+    """Who waits longest is served first."""
+    limit, served = AdaptiveLimit(1, 1), []
+
+    async def work(number: int) -> None:
+        async with limit:
+            served.append(number)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(work, range(50)))
+    assert served == list(range(50))
+
+
+@given(moments=st.lists(st.integers(0, 6), min_size=1, max_size=20), places=st.integers(1, 3))
+@settings(deadline=None)
+def test_cancelled_waiters_leak_no_place(moments: list[int], places: int) -> None:
+    """Whenever waiters are cancelled, all places are free in the end, and never more are taken than there are."""
+
+    async def run() -> None:
+        limit = AdaptiveLimit(places, places)
+        most = 0
+
+        async def work() -> None:
+            nonlocal most
+            async with limit:
+                most = max(most, limit.in_flight)
+                await asyncio.sleep(0)
+
+        workers = [asyncio.ensure_future(work()) for _ in range(20)]
+        for moment, victim in zip(moments, itertools.cycle(workers), strict=False):
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            victim.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        assert limit.in_flight == 0
+        assert most <= places
+
+    asyncio.run(run())
+
+
+async def test_only_throttling_is_throttling() -> None:
+    """A request that failed otherwise gives its place back and takes none away."""
+    limit = AdaptiveLimit(16)
+    for error in (ServiceError("failed"), ThrottledError("slow down")):
+        with pytest.raises(type(error)):
+            async with limit:
+                raise error
+    assert (limit.in_flight, limit.limit) == (0, 11)
+
+
+Step = tuple[int, int, bool]
+
+
+@given(
+    size=st.integers(1, 100),
+    steps=st.lists(st.tuples(st.integers(0, 150), st.integers(0, 4), st.booleans()), max_size=30),
+)
+@settings(deadline=None)
+def test_memory_is_never_over_and_ends_empty(size: int, steps: list[Step]) -> None:
+    """Whatever is taken, held and cancelled: never more is used than there is, order is kept, and all comes back."""
+
+    async def run() -> None:
+        budget = MemoryBudget(size)
+        order: list[int] = []
+
+        async def hold(number: int, wanted: int, turns: int) -> None:
+            taken = await budget.take(wanted)
+            order.append(number)
+            try:
+                assert taken == min(wanted, size)
+                assert budget.used <= size
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            finally:
+                budget.give(taken)
+
+        holders = []
+        for number, (wanted, turns, cancel) in enumerate(steps):
+            holders.append(asyncio.ensure_future(hold(number, wanted, turns)))
+            if cancel:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                holders[number // 2].cancel()
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(*holders, return_exceptions=True)
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        assert budget.used == 0
+        assert order == sorted(order)
+
+    asyncio.run(run())
+
+
+async def test_large_request_is_not_starved() -> None:
+    """Small ones that come later wait behind a large one."""
+    budget = MemoryBudget(10)
+    await budget.take(6)
+    large = asyncio.ensure_future(budget.take(8))
+    await settle()
+    small = asyncio.ensure_future(budget.take(1))
+    await settle()
+    assert not large.done()
+    assert not small.done()
+    budget.give(6)
+    assert await large == 8
+    assert await small == 1
+
+
+async def test_cancelled_large_request_lets_others_pass() -> None:
+    """Who waits behind a request that is given up does not wait for it."""
+    budget = MemoryBudget(10)
+    await budget.take(6)
+    large, small = asyncio.ensure_future(budget.take(8)), asyncio.ensure_future(budget.take(3))
+    await settle()
+    large.cancel()
+    assert await asyncio.wait_for(small, 5) == 3
+    assert budget.used == 9
+
+
+async def test_bandwidth_keeps_the_rate(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over any while, the burst and the rate's worth pass, and no more."""
+    slept = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+        clock.now += seconds
+
+    monkeypatch.setattr(limits.asyncio, "sleep", sleep)
+    bandwidth = Bandwidth(1000, burst=0.25)
+    for _ in range(100):
+        await bandwidth.take(100)
+    assert slept == pytest.approx(10 - 0.25)
+
+
+async def test_bandwidth_serves_takers_at_once_by_turns() -> None:
+    """Takers at the same time share the line: together they take as long as one after the other."""
+    bandwidth, loop = Bandwidth(100_000, burst=0.0), asyncio.get_running_loop()
+    started = loop.time()
+    await asyncio.gather(*(bandwidth.take(1000) for _ in range(20)))
+    assert loop.time() - started >= 0.19
+
+
+def test_workers_follow_the_endpoints() -> None:
+    """There are as many workers as requests may be in flight, and a few to read ahead, within the maximum."""
+    assert Limits(4, 1 << 20).workers() == 8
+    assert Limits(64, 1 << 20).workers() == 20

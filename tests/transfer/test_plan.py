@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.base import Features
+from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.stream import part_size_at
+
+MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
+S3 = Features(min_part_size=5 * MiB, max_part_size=5 * GiB, max_parts=10_000, max_size=5 * TiB)
+
+
+@given(size=st.integers(0, 1 << 24), part_size=st.integers(1 << 12, 1 << 22))
+def test_parts_cover_exactly_and_in_order(size: int, part_size: int) -> None:
+    """The parts begin at nothing, follow one another without a gap, and end at the size."""
+    end = 0
+    for number, part in enumerate(split(size, part_size), 1):
+        assert part.number == number
+        assert part.offset == end
+        assert 0 < part.size <= part_size or size == 0
+        end += part.size
+    assert end == size
+
+
+@given(size=st.integers(1, 5 * TiB), wanted=st.integers(1, 64 * MiB))
+def test_part_size_keeps_the_limits(size: int, wanted: int) -> None:
+    """Whatever the size, parts are as many and as large as the provider takes."""
+    part_size = part_size_for(size, wanted, S3)
+    assert S3.min_part_size <= part_size <= S3.max_part_size
+    assert part_size >= wanted
+    assert -(-size // part_size) <= S3.max_parts
+
+
+@given(size=st.integers(1, 4 * TiB), more=st.integers(0, TiB))
+def test_part_size_grows_with_the_object(size: int, more: int) -> None:
+    """A larger object never has smaller parts."""
+    assert part_size_for(size, 8 * MiB, S3) <= part_size_for(size + more, 8 * MiB, S3)
+
+
+def test_wanted_part_size_is_taken_while_it_fits() -> None:
+    """No more is taken than asked for, unless the number of parts demands it."""
+    assert part_size_for(10_000 * 8 * MiB, 8 * MiB, S3) == 8 * MiB
+    assert part_size_for(10_000 * 8 * MiB + 1, 8 * MiB, S3) == 9 * MiB
+
+
+@pytest.mark.parametrize(
+    "features",
+    [S3, Features(max_parts=10, max_part_size=MiB, max_size=5 * TiB)],
+    ids=["larger than any object", "more parts than there are"],
+)
+def test_too_large_an_object_is_refused(features: Features) -> None:
+    """What no part size can hold is refused, with the limits in the message."""
+    with pytest.raises(UnsupportedError, match=str(features.max_size)):
+        part_size_for(5 * TiB + 1, 8 * MiB, features)
+
+
+@given(number=st.integers(1, 10_000), first=st.integers(5 * MiB, 64 * MiB), largest=st.integers(1, 64 * MiB))
+def test_stream_parts_never_shrink_nor_exceed(number: int, first: int, largest: int) -> None:
+    """The parts of a stream are at least the first size, never smaller than the one before, and bounded."""
+    size = part_size_at(number, first, largest)
+    assert first <= size <= max(first, largest)
+    assert size <= part_size_at(number + 1, first, largest)
+
+
+def test_ten_thousand_stream_parts_hold_half_a_tebibyte() -> None:
+    """A stream of unknown length may be long."""
+    assert sum(part_size_at(number, 8 * MiB, 64 * MiB) for number in range(1, 10_001)) > 0.45 * TiB
