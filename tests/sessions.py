@@ -18,7 +18,7 @@ MiB = 1 << 20
 def settings_for(server: S3Server, home: Path, *, endpoint: str | None = None, **options: Any) -> Settings:
     """Settings of a session that works with the server itself, or through `endpoint`."""
     aws = AWSSettings(
-        endpoint=endpoint or server.endpoint,
+        endpoint=server.endpoint if endpoint is None else endpoint,
         region=server.region,
         access_key=server.access_key,
         secret_key=server.secret_key,
@@ -38,7 +38,7 @@ def part_files(directory: Path) -> list[str]:
 
 def tasks() -> set[asyncio.Task[Any]]:
     """All tasks of the loop but this one."""
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+    return asyncio.all_tasks() - {asyncio.current_task()}
 
 
 def open_files(directory: Path) -> list[str]:

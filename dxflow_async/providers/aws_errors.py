@@ -75,10 +75,8 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
     subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
-    try:
-        retry_after = float(headers.get("retry-after", ""))
-    except ValueError:
-        retry_after = None
+    seconds = headers.get("retry-after", "")
+    retry_after = float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None
     return call.error(
         cls, said, status=status, code=code or None, request_id=headers.get("x-amz-request-id"), retry_after=retry_after
     )
@@ -99,8 +97,11 @@ def parse_error(data: bytes) -> tuple[str, str]:
     return values.get("Code", ""), values.get("Message", "")
 
 
-def region_named(code: str, message: str, data: bytes) -> str | None:
-    """The region an error tells to use: a `<Region>` element, or words in its message."""
+def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:
+    """The region an error tells to use: in a header, a `<Region>` element, or words in its message."""
+    told = headers.get("x-amz-bucket-region", "")
+    if re.fullmatch(r"[a-z0-9-]+", told):
+        return told
     if code not in ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"):
         return None
     found = re.search(rb"<Region>([a-z0-9-]+)</Region>", data) or re.search(r"expecting '([a-z0-9-]+)'", message)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 from dxflow_async.config import AWSSettings
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.sigv4 import Credentials
 from dxflow_async.providers.threads import Threads
 
@@ -20,6 +21,8 @@ class Identity:
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
+        # The first requests of a session come together; what they need is looked up once.
+        self._loading = asyncio.Lock()
         self._chain: Any = None
         self._region = settings.region
         self._endpoints: dict[str, str] = {}
@@ -35,17 +38,18 @@ class Identity:
 
         Raises:
             ConfigurationError: the chain found none.
+            AccessDeniedError: they could not be refreshed.
         """
         if self._fixed is not None:
             return self._fixed
-        if self._chain is None:
-            self._chain = await (await self._session()).get_credentials()
-        if self._chain is None:
-            raise ConfigurationError(
-                "no AWS credentials were found: set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or AWS.profile, or run where the machine has a role"
-            )
-        frozen = await self._chain.get_frozen_credentials()
+        try:
+            frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
+        except _sdk_errors() as error:
+            raise AccessDeniedError(
+                f"AWS credentials could not be had: {error}; sign in to AWS again, or set AWS.profile",
+                provider="AWS",
+                operation="sign in",
+            ) from error
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     async def region(self) -> str:
@@ -58,9 +62,11 @@ class Identity:
         """The service's URL in a region, without a trailing slash."""
         if self._settings.endpoint is not None:
             return self._settings.endpoint.rstrip("/")
-        if region not in self._endpoints:
-            async with (await self._session()).client("s3", region_name=region) as client:
-                self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
+        sdk = await self._session()
+        async with self._loading:
+            if region not in self._endpoints:
+                async with sdk.client("s3", region_name=region) as client:
+                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
         return self._endpoints[region]
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
@@ -75,9 +81,21 @@ class Identity:
         return await self._threads.run(_presign, credentials, method, url, region, expires)
 
     async def _session(self) -> Any:
-        if self._sdk is None:
-            self._sdk = await self._threads.run(self._load)
+        async with self._loading:
+            if self._sdk is None:
+                self._sdk = await self._threads.run(self._load)
         return self._sdk
+
+    async def _find_chain(self) -> Any:
+        sdk = await self._session()
+        async with self._loading:
+            self._chain = self._chain or await sdk.get_credentials()
+        if self._chain is None:
+            raise ConfigurationError(
+                "no AWS credentials were found: set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or AWS.profile, or run where the machine has a role"
+            )
+        return self._chain
 
     def _load(self) -> Any:
         import aioboto3
@@ -87,6 +105,12 @@ class Identity:
             return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
         except BotoCoreError as error:
             raise ConfigurationError(f"AWS.profile = {self._settings.profile!r}: {error}") from error
+
+
+def _sdk_errors() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
 
 
 def _presign(credentials: Credentials, method: str, url: str, region: str, expires: int) -> str:

@@ -50,9 +50,10 @@ def decode(text: str | None) -> int | None:
     if not text or "-" in text:
         return None
     try:
-        return int.from_bytes(base64.b64decode(text, validate=True), "big")
+        value = base64.b64decode(text, validate=True)
     except ValueError:
         return None
+    return int.from_bytes(value, "big") if len(value) == 4 else None
 
 
 def label(value: int | None) -> str | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import ssl
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +18,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from dxflow_async.exceptions import ConfigurationError, NetworkError, StallTimeoutError, StorageError
+from dxflow_async.exceptions import ConfigurationError, DxflowError, NetworkError, StallTimeoutError, StorageError
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading
 from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
 from dxflow_async.providers.threads import Threads
@@ -91,7 +92,8 @@ class HTTP:
         self._threads = threads
         self._ca_bundle = ca_bundle
         self._tls: ssl.SSLContext | None = None
-        self._proxies = getproxies()
+        self._loading = asyncio.Lock()
+        self._proxies = _proxies()
         self._origins: dict[tuple[str, str], Origin] = {}
         self._idle: dict[Origin, deque[Connection]] = {}
         self._all: set[Connection] = set()
@@ -120,6 +122,8 @@ class HTTP:
             headers = {**headers, "content-length": str(len(body) if isinstance(body, bytes) else body.size)}
         elif method in ("PUT", "POST"):
             headers = {**headers, "content-length": "0"}
+        if origin.proxy and scheme == "http":
+            headers = {**headers, **_proxy_headers(origin)}
         try:
             head = head_of(method, target, headers)
             connection, fresh = self._take(origin), False
@@ -133,6 +137,8 @@ class HTTP:
                     raise
             connection = await self._connect(origin)
             return await connection.request(method, head, body, self.throttle)
+        except DxflowError:  # the body's, or the settings'
+            raise
         except _FOREIGN as error:
             raise _translated(call, error, self) from error
 
@@ -147,7 +153,9 @@ class HTTP:
     def _origin(self, scheme: str, authority: str) -> Origin:
         parts = urlsplit(f"{scheme}://{authority}")
         host = parts.hostname or ""
-        proxy = "" if proxy_bypass(authority) else self._proxies.get(scheme, "")
+        proxy = self._proxies.get(scheme, "")
+        if proxy and _bypasses_proxy(authority):
+            proxy = ""
         port = parts.port or {"http": 80, "https": 443}[scheme]
         origin = self._origins[scheme, authority] = Origin(scheme, host, port, proxy)
         return origin
@@ -196,22 +204,44 @@ class HTTP:
         if tls is None:
             return connection  # type: ignore[no-any-return]
         authority = f"{origin.host}:{origin.port}"
-        headers = {"host": authority}
-        if proxy.username is not None:
-            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-            headers["proxy-authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        headers = {"host": authority, **_proxy_headers(origin)}
         response = await connection.request("CONNECT", head_of("CONNECT", authority, headers), None)
         if response.status != 200:
             connection.abort()
             raise ConnectionBrokenError(f"the proxy {proxy.hostname} refused a tunnel ({response.status})")
+        connection.detach()
         tunnelled = make()
         tunnelled.connection_made(await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host))
         return tunnelled  # type: ignore[no-any-return]
 
     async def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = await self._threads.run(_make_context, self._ca_bundle)
+        async with self._loading:
+            if self._tls is None:
+                self._tls = await self._threads.run(_make_context, self._ca_bundle)
         return self._tls
+
+
+def _proxies() -> dict[str, str]:
+    """By scheme, as the environment has them, or the system's settings where there are such."""
+    if sys.platform not in ("darwin", "win32") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return {}
+    from urllib.request import getproxies
+
+    return getproxies()
+
+
+def _bypasses_proxy(authority: str) -> bool:
+    from urllib.request import proxy_bypass
+
+    return bool(proxy_bypass(authority))
+
+
+def _proxy_headers(origin: Origin) -> dict[str, str]:
+    proxy = urlsplit(origin.proxy if "://" in origin.proxy else f"http://{origin.proxy}")
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"proxy-authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -249,18 +279,18 @@ class HTTPReading(Reading):
         self.response.close()
 
 
-async def read_error_body(response: Response) -> bytes:
-    """At most 64 KiB of a response that says why something failed; its connection is given back."""
+async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -> bytes:
+    """A small body, such as one that says why something failed; its connection is given back."""
     pieces, size = [], 0
     try:
-        while size < ERROR_BODY_SIZE and (piece := await response.read()):
+        while size < max_size and (piece := await response.read()):
             pieces.append(piece)
             size += len(piece)
     except _FOREIGN:
         pass  # what came of it has to do
     finally:
         response.close()
-    return b"".join(pieces)[:ERROR_BODY_SIZE]
+    return b"".join(pieces)[:max_size]
 
 
 _FOREIGN = (OSError, ValueError)  # TimeoutError and ssl.SSLError are OSErrors

@@ -2,7 +2,7 @@
 
 Why our own: on small objects a general client costs three times the CPU of this one, and that is the larger part of
 a transfer of many files. Heads and chunked bodies are parsed by llhttp (through httptools); bodies of known length,
-which is nearly all there is in storage, pass the parser by.
+which is nearly all there is in storage, pass the parser by: the system writes them into the buffers that are handed on.
 Source: https://www.rfc-editor.org/rfc/rfc9112
 """
 
@@ -23,8 +23,14 @@ __all__ = ["Connection", "ConnectionBrokenError", "Headers", "Response", "Stalle
 SEND_SIZE = 256 << 10
 """Bytes handed to the socket at a time: small enough that a stall shows."""
 
-READ_BUFFER_SIZE = 512 << 10
+READ_BUFFER_SIZE = 1 << 20
 """Bytes that arrived and wait to be read; beyond, the peer has to wait."""
+
+BLOCK_SIZE = 1 << 20
+"""Bytes of a body that are received into one buffer."""
+
+INBOX_SIZE = 32 << 10
+"""Bytes that are received at a time while it is not known what they are."""
 
 MAX_HEAD_SIZE = 64 << 10
 """Of a response's head, no more is taken."""
@@ -57,7 +63,7 @@ class Response:
         # Given up at the body's end: from then on the connection may serve another request.
         self._connection: Connection | None = connection
 
-    async def read(self) -> bytes:
+    async def read(self) -> Buffer:
         """The next bytes of the body, as they came; empty at the end.
 
         Raises:
@@ -78,7 +84,7 @@ class Response:
             connection.release()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Requests one after the other; made by `loop.create_connection`.
 
     Args:
@@ -95,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._unsent = 0
+        self._inbox = memoryview(bytearray(INBOX_SIZE))
         self.idle_since = 0.0
         self._reset("")
 
@@ -108,7 +115,12 @@ class Connection(asyncio.Protocol):
         self._chunked = False
         self._keep_alive = False
         self._complete = method == ""
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[Buffer] = deque()
+        # What is received now: `_block[_taken:_filled]` waits to be read.
+        self._block: memoryview | None = None
+        self._filled = 0
+        self._taken = 0
+        self._direct = False
         self._buffered = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -136,12 +148,13 @@ class Connection(asyncio.Protocol):
         try:
             if body is None or isinstance(body, bytes):
                 self._transport.write(head + body if body else head)
+                self._sent = True
             else:
-                await self._send(head, body, throttle)
-            self._sent = True
+                self._sent = await self._send(head, body, throttle)
             while not self._status:
                 await self._wait()
         except BaseException:
+            self._method = ""
             self.abort()
             raise
         return Response(self._status, self._headers, self)
@@ -162,28 +175,26 @@ class Connection(asyncio.Protocol):
                 if throttle is not None:
                     await throttle.take(len(piece))
                 if self._status:
-                    return  # refused already: the rest would be for nothing
+                    return False  # refused already: the rest would be for nothing
                 self._raise_if_broken()
                 write(piece)
                 self._moved_at = monotonic()
                 sent += len(piece)
                 if self._writable is not None:
                     await self._writable
-        if sent != body.size:
-            raise ConnectionBrokenError(f"the body had {sent} bytes where {body.size} were announced")
+        _check_size(body, sent, ended=True)
+        return True
 
-    async def read_body(self) -> bytes:
-        while not self._chunks:
+    async def read_body(self) -> Buffer:
+        while not self._buffered:
             if self._complete:
                 return b""
             await self._wait()
-        if len(self._chunks) == 1:
-            chunk = self._chunks.popleft()
-        else:
-            chunk = b"".join(self._chunks)
-            self._chunks.clear()
-        self._buffered = 0
-        if self._paused:
+        if not self._chunks:
+            self._seal()
+        chunk = self._chunks.popleft()
+        self._buffered -= len(chunk)
+        if self._paused and self._buffered <= READ_BUFFER_SIZE // 2:
             self._paused = False
             self._moved_at = monotonic()
             self._transport.resume_reading()
@@ -191,10 +202,11 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """The response is not read any further."""
-        if not (self._complete and self._sent):
+        if self._paused or not (self._complete and self._sent):
             self._keep_alive = False
         self._method = ""
         self._chunks.clear()
+        self._block = None
         if not self.usable:
             self.abort()
         self.idle_since = monotonic()
@@ -208,6 +220,13 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self._transport is not None:
             self._transport.abort()
+
+    def detach(self) -> None:
+        """The transport is another's from now on."""
+        self._method = ""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _wait(self) -> None:
         self._raise_if_broken()
@@ -237,7 +256,8 @@ class Connection(asyncio.Protocol):
         if self._method == "":
             return
         unsent = self._transport.get_write_buffer_size()
-        if unsent < self._unsent or self._paused:
+        we_are_slow = self._paused or self._complete or (not self._sent and not unsent)
+        if unsent < self._unsent or we_are_slow:
             self._moved_at = monotonic()
         self._unsent = unsent
         idle = monotonic() - self._moved_at
@@ -262,22 +282,38 @@ class Connection(asyncio.Protocol):
         if writable is not None and not writable.done():
             writable.set_result(None)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        self._direct = bool(self._status and self._remaining)
+        if not self._direct:
+            return self._inbox
+        assert self._remaining is not None
+        if self._block is None or self._filled == len(self._block):
+            self._seal()
+            self._block = memoryview(bytearray(min(BLOCK_SIZE, self._remaining)))
+            self._filled = self._taken = 0
+        return self._block[self._filled : self._filled + self._remaining]
+
+    def buffer_updated(self, size: int) -> None:
         self._moved_at = monotonic()
-        if self._complete:
+        if self._direct:
+            assert self._remaining is not None
+            self._filled += size
+            self._remaining -= size
+            self._complete = not self._remaining
+            self._arrived(size)
+        elif self._complete:
             self._keep_alive = False  # nothing was asked for
-        elif self._remaining is not None and self._status:
-            self.on_body(data)
         elif self._status and not self._chunked:
-            self._push(data)
+            self._push(bytes(self._inbox[:size]))
         else:
-            self._parse(data)
+            self._parse(bytes(self._inbox[:size]))
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._complete and self._status and self._remaining is None and not self._chunked:
+        unmeasured = self._status and self._remaining is None and not self._chunked
+        if unmeasured and error is None and self._error is None:
             self._complete = True  # a body without a length ends with the connection
         self._keep_alive = False
         self._fail(
@@ -301,10 +337,10 @@ class Connection(asyncio.Protocol):
         if not self._status:
             self._head_size += len(data)
         try:
-            if self._head_size > MAX_HEAD_SIZE + READ_BUFFER_SIZE:
+            if self._head_size > MAX_HEAD_SIZE + INBOX_SIZE:
                 raise httptools.HttpParserError(f"a head of over {MAX_HEAD_SIZE} bytes")
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if self._complete:
                 self._keep_alive = False
             else:
@@ -312,6 +348,8 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def on_message_begin(self) -> None:
+        if self._status:
+            raise ValueError("two answers to one request")
         self._headers = Headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -333,6 +371,7 @@ class Connection(asyncio.Protocol):
         self._status = status
         self._complete = self._remaining == 0
         self._wake()
+        self.resume_writing()  # a peer that refuses need not take the rest
 
     def on_body(self, data: bytes) -> None:
         if self._remaining is not None:
@@ -351,11 +390,27 @@ class Connection(asyncio.Protocol):
     def _push(self, data: bytes) -> None:
         if data and self._method != "":
             self._chunks.append(data)
-            self._buffered += len(data)
-            if self._buffered > READ_BUFFER_SIZE and not self._paused and not self._complete:
-                self._paused = True
-                self._transport.pause_reading()
+            self._arrived(len(data))
+        else:
+            self._wake()
+
+    def _arrived(self, size: int) -> None:
+        self._buffered += size
+        if self._buffered > READ_BUFFER_SIZE and not self._paused and not self._complete:
+            self._paused = True
+            self._transport.pause_reading()
         self._wake()
+
+    def _seal(self) -> None:
+        """What was received of the block so far goes to the chunks to be read."""
+        if self._block is not None and self._taken < self._filled:
+            self._chunks.append(self._block[self._taken : self._filled])
+            self._taken = self._filled
+
+
+def _check_size(body: Body, size: int, *, ended: bool) -> None:
+    if size > body.size or (ended and size != body.size):
+        raise ConnectionBrokenError(f"the body had {size} bytes or more where {body.size} were announced")
 
 
 def head_of(method: str, target: str, headers: Mapping[str, str]) -> bytes:

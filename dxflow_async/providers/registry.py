@@ -7,7 +7,6 @@ object a callable `(settings: Settings, http: HTTP, threads: Threads) -> Provide
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
@@ -30,6 +29,8 @@ def create(name: str, settings: Settings, http: HTTP, threads: Threads) -> Provi
     """
     factory = _OURS.get(name)
     if factory is None:
+        from importlib.metadata import entry_points
+
         found = list(entry_points(group=GROUP, name=name))
         if not found:
             known = sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})

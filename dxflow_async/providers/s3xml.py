@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NoReturn
@@ -14,9 +15,10 @@ from xml.sax.saxutils import escape
 
 from dxflow_async.providers.base import Entry
 
-__all__ = ["Document", "ListParser", "MalformedXMLError", "complete_body", "delete_body", "parse"]
+__all__ = ["Document", "ListParser", "MalformedXMLError", "complete_body", "delete_body", "is_text", "parse"]
 
 MAX_DOCUMENT_SIZE = 32 << 20
+MAX_TEXT_SIZE = 64 << 10
 MAX_DEPTH = 16
 
 
@@ -35,6 +37,7 @@ class _Parser:
         self._expat.StartElementHandler = self._start
         self._expat.EndElementHandler = self._end
         self._expat.CharacterDataHandler = self._data
+        self.root = ""
         self._names: list[str] = []
         self._text = ""
         self._is_leaf = False
@@ -44,15 +47,17 @@ class _Parser:
         self._size += len(data)
         if self._size > MAX_DOCUMENT_SIZE:
             raise MalformedXMLError(f"an answer of over {MAX_DOCUMENT_SIZE} bytes")
-        try:
-            self._expat.Parse(bytes(data), False)
-        except expat.ExpatError as error:
-            raise MalformedXMLError(str(error)) from error
+        self._parse(bytes(data), last=False)
 
     def close(self) -> None:
+        self._parse(b"", last=True)
+
+    def _parse(self, data: bytes, *, last: bool) -> None:
         try:
-            self._expat.Parse(b"", True)
-        except expat.ExpatError as error:
+            self._expat.Parse(data, last)
+        except MalformedXMLError:
+            raise
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for an encoding unheard of
             raise MalformedXMLError(str(error)) from error
 
     def leaf(self, name: str, parent: str, text: str) -> None:
@@ -65,12 +70,16 @@ class _Parser:
         names = self._names
         if len(names) >= MAX_DEPTH:
             raise MalformedXMLError(f"elements nested over {MAX_DEPTH} deep")
+        if not names:
+            self.root = name
         names.append(name)
         self._text = ""
         self._is_leaf = True
 
     def _data(self, text: str) -> None:
         self._text += text
+        if len(self._text) > MAX_TEXT_SIZE:
+            raise MalformedXMLError(f"a text of over {MAX_TEXT_SIZE} characters")
 
     def _end(self, name: str) -> None:
         names = self._names
@@ -93,17 +102,14 @@ class Document(_Parser):
         self.values: dict[str, str] = {}
         self.rows: dict[str, list[dict[str, str]]] = {}
         self._row: dict[str, str] = {}
-        self.root = ""
 
     def leaf(self, name: str, parent: str, text: str) -> None:
         self.values.setdefault(name, text)
         self._row[name] = text
-        self.root = name
 
     def branch(self, name: str) -> None:
         self.rows.setdefault(name, []).append(self._row)
         self._row = {}
-        self.root = name
 
 
 def parse(data: bytes) -> Document:
@@ -133,6 +139,14 @@ class ListParser(_Parser):
         self._objects: list[Entry] = []
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
+        self._truncated = False
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "ListBucketResult":
+            raise MalformedXMLError(f"<{self.root}> where a listing was expected")
+        if self._truncated and self.token is None:
+            raise MalformedXMLError("a listing that goes on without saying where")
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -146,12 +160,17 @@ class ListParser(_Parser):
         elif name == "Prefix" and parent == "CommonPrefixes":
             self._prefixes.append(Entry(self._key(text), directory=True))
         elif name == "NextContinuationToken":
-            self.token = text
+            self.token = text or None
+        elif name == "IsTruncated":
+            self._truncated = text == "true"
 
     def branch(self, name: str) -> None:
         if name == "Contents":
             values = self._values
-            key, size = self._key(values["Key"]), int(values.get("Size") or 0)
+            try:
+                key, size = self._key(values["Key"]), int(values.get("Size") or 0)
+            except (KeyError, ValueError) as error:
+                raise MalformedXMLError(f"an object without a name or a size ({error})") from error
             self._objects.append(
                 Entry(
                     key,
@@ -188,8 +207,15 @@ def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
 
 def delete_body(keys: Iterable[str]) -> bytes:
     """What deletes up to 1,000 objects, reporting only what failed."""
-    rows = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    # XML would read a plain carriage return as a line feed: another key.
+    rows = "".join(f"<Object><Key>{escape(key, {'\r': '&#13;'})}</Key></Object>" for key in keys)
     return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{rows}</Delete>'.encode()
 
 
+def is_text(key: str) -> bool:
+    """Whether XML can hold a key: control characters have no way into it."""
+    return _NO_TEXT.search(key) is None
+
+
+_NO_TEXT = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

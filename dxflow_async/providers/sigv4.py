@@ -31,7 +31,8 @@ class Credentials:
 
 def query_string(parameters: Iterable[tuple[str, str]]) -> str:
     """Parameters in the canonical form: sorted, every byte but the unreserved ones escaped."""
-    return "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(parameters))
+    escaped = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in parameters)
+    return "&".join([f"{name}={value}" for name, value in escaped])
 
 
 class Signer:

@@ -7,6 +7,7 @@ finished calls are handed back together: while the loop is busy, any number of t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -56,10 +57,13 @@ class Threads:
         try:
             return await call.future  # type: ignore[no-any-return]
         except asyncio.CancelledError:
-            if not call.handed_back:
-                call.future = loop.create_future()
-                with CancelScope(shield=True):
-                    await asyncio.wait([call.future])
+            with CancelScope(shield=True):
+                while not call.handed_back:
+                    call.future = loop.create_future()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.wait([call.future])
+            if call.future.done() and not call.future.cancelled():
+                call.future.exception()  # nobody is left to be told
             raise
         finally:
             self._waiting -= 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -74,7 +75,7 @@ async def test_where_sources_go(account: Account, tree: Path, source: str, targe
 async def test_several_matches_for_one_name_are_refused(account: Account, tree: Path) -> None:
     """A glob pattern that matches several needs a directory; nothing is sent."""
     (tree / "c.txt").touch()
-    with pytest.raises(ConfigurationError, match="2 files.*slash"):
+    with pytest.raises(ConfigurationError, match=r"2 files.*slash"):
         await account.storage.upload(f"{tree}/*.txt", account / "name")
     assert await names(account) == []
 
@@ -100,7 +101,6 @@ ODD_NAMES = [
     ".hidden",
     "quote\"'&<>",
     "new\nline",
-    "back\\slash",
     "emoji-😀",
     "trailing.",
     "-",
@@ -272,7 +272,7 @@ async def test_progress_is_monotone_and_final(account: Account, tree: Path) -> N
     (tree / "large").write_bytes(bytes(12 * MiB))
     events: list[Progress] = []
     report = await account.storage.upload(f"{tree}/", account / "dir/", on_progress=events.append)
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         assert before.files_done <= after.files_done
         assert before.bytes_done <= after.bytes_done
         assert before.seconds <= after.seconds

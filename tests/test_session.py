@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import AsyncSession, Settings
+from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, SessionClosedError
+from dxflow_async.hub.embedded import EmbeddedHub
+from tests.servers import SeaweedFS, free_port
+from tests.sessions import settings_for, tasks
+
+PAIR = ("you@example.com", "right password")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home of the test's own."""
+    return Settings(home=tmp_path / "home")
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    count = 0
+    for each in Path("/proc/self/fd").iterdir():
+        try:
+            count += os.readlink(each).startswith("socket:")
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def disk_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("dxflow")]
+
+
+async def test_direct_session_needs_no_account(tmp_path: Path) -> None:
+    """Without an account it works with the cloud itself: the first segment of a path is the bucket."""
+    with SeaweedFS.start(tmp_path / "weed") as weed:
+        weed.create_bucket("bucket-one")
+        async with AsyncSession(settings=settings_for(weed, tmp_path / "home")) as session:
+            assert session.secrets is None
+            storage = session.get_storage_manager()
+            assert session.get_storage_manager() is storage
+            assert [item.path for item in await storage.list()] == ["/bucket-one/"]
+    assert not (tmp_path / "home").exists()
+
+
+async def test_first_sign_in_creates_the_account(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The embedded hub makes the account, and says so, once."""
+    for expected in (1, 0):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "dxflow_async.session"):
+            async with AsyncSession(*PAIR, settings=settings) as session:
+                assert session.secrets is not None
+        assert sum("was created" in record.message for record in caplog.records) == expected
+
+
+async def test_wrong_password_is_refused_and_leaves_nothing(settings: Settings) -> None:
+    """A wrong password is an AuthenticationError; the hub that was started for it is stopped again."""
+    async with AsyncSession(*PAIR, settings=settings):
+        pass
+    before, running = sockets(), tasks()
+    session = AsyncSession(PAIR[0], "wrong password", settings=settings)
+    with pytest.raises(AuthenticationError, match=r"you@example\.com"):
+        async with session:
+            pass
+    assert session.closed
+    assert sockets() == before
+    assert tasks() == running
+
+
+async def test_signing_in_again_uses_the_same_hub(settings: Settings) -> None:
+    """After a failed sign-in another try starts no second hub."""
+    async with AsyncSession(*PAIR, settings=settings):
+        pass
+    before = sockets()
+    session = AsyncSession(PAIR[0], "wrong password", settings=settings)
+    for _ in range(2):
+        with pytest.raises(AuthenticationError):
+            await session.sign_in()
+    await session.aclose()
+    assert sockets() == before
+
+
+async def test_secrets_stand_for_the_account(settings: Settings) -> None:
+    """What one sign-in gave opens the next session; something else does not."""
+    async with AsyncSession(*PAIR, settings=settings) as session:
+        secrets = session.secrets
+    assert secrets is not None
+    async with AsyncSession(secrets=secrets, settings=settings) as session:
+        assert session.secrets == secrets
+    secrets["user"]["secret"] = "forged"
+    with pytest.raises(AuthenticationError):
+        async with AsyncSession(secrets=secrets, settings=settings):
+            pass
+
+
+async def test_hub_argument_is_used(settings: Settings, tmp_path: Path) -> None:
+    """A hub that is given is signed in to; none is started here."""
+    hub = EmbeddedHub(tmp_path / "elsewhere")
+    url = await hub.start()
+    try:
+        async with AsyncSession(*PAIR, hub=url, settings=settings) as session:
+            assert session.secrets is not None
+    finally:
+        await hub.aclose()
+    assert not (tmp_path / "home").exists()
+    with pytest.raises(NetworkError, match="cannot be reached"):
+        async with AsyncSession(*PAIR, hub=f"http://127.0.0.1:{free_port()}", settings=settings):
+            pass
+
+
+async def test_embedded_hub_can_be_forbidden(tmp_path: Path) -> None:
+    """Without a hub, and none allowed here, the error names the settings."""
+    with pytest.raises(ConfigurationError, match="DXFLOW_HUB"):
+        async with AsyncSession(*PAIR, settings=Settings(home=tmp_path, embedded=False)):
+            pass
+
+
+async def test_stand_in_is_named_once(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a local directory stands in for a provider the log says which, and what would make it the real one."""
+    with caplog.at_level(logging.WARNING, "dxflow_async.session"):
+        async with AsyncSession(*PAIR, settings=settings) as session:
+            for _ in range(3):
+                assert await session.get_storage_manager().list() == []
+    said = [record.message for record in caplog.records if "is not configured" in record.message]
+    assert len(said) == 1
+    assert str(settings.storage_home / "aws" / "private") in said[0]
+    assert "aws.endpoint" in said[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"email": "you@example.com"},
+        {"password": "alone"},
+        {"email": "you@example.com", "password": "x", "secrets": {}},
+        {"secrets": {"user": {}}},
+    ],
+)
+def test_arguments_that_cannot_be(settings: Settings, arguments: dict[str, object]) -> None:
+    """Half a pair, a pair with secrets, or secrets that are none: refused before any I/O."""
+    with pytest.raises(ConfigurationError):
+        AsyncSession(settings=settings, **arguments)  # type: ignore[arg-type]
+
+
+async def test_closing_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
+    """Threads end, sockets are closed, no task is left; closing again does nothing, using it is an error."""
+    threads, before, running = disk_threads(), sockets(), tasks()
+    session = AsyncSession(*PAIR, settings=settings)
+    (tmp_path / "file").write_bytes(b"x")
+    await session.get_storage_manager().upload(tmp_path / "file", "/b/file")
+    started = [thread for thread in disk_threads() if thread not in threads]
+    assert started
+    for _ in range(2):
+        await session.aclose()
+    for thread in started:
+        thread.join(10)
+    assert disk_threads() == threads
+    assert sockets() == before
+    assert tasks() == running
+    with pytest.raises(SessionClosedError):
+        await session.sign_in()
+
+
+async def test_connections_are_closed_with_the_session(tmp_path: Path) -> None:
+    """None of the pool's sockets stays open."""
+    with SeaweedFS.start(tmp_path / "weed") as weed:
+        weed.create_bucket("bucket-one")
+        weed.client.close()
+        before = sockets()
+        async with AsyncSession(settings=settings_for(weed, tmp_path)) as session:
+            storage = session.get_storage_manager()
+            assert await storage.list(path="/bucket-one/") == []
+            assert sockets() > before
+        assert sockets() == before
