@@ -25,7 +25,7 @@ def main() -> None:
         "rss": usage.ru_maxrss * unit,
         "status": os.waitstatus_to_exitcode(status),
     }
-    with open(sys.argv[1], "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib alone would double this process
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
         json.dump(figures, file)
 
 

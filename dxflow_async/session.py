@@ -1,18 +1,18 @@
-"""The session: signs in, owns connections, threads and budgets, and hands out managers."""
+"""The session: signs in, owns connections, threads and budgets, and hands out managers.
+
+What only an account needs (the hub, its client) is loaded when there is one.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 from anyio import CancelScope, Lock
 
-from dxflow_async.account import Secrets, StoredLogin, sign_in, verify
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
-from dxflow_async.hub.embedded import EmbeddedHub
 from dxflow_async.paths import provider_name
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
@@ -20,6 +20,10 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.account import Secrets
+    from dxflow_async.hub.embedded import EmbeddedHub
 
 __all__ = ["AsyncSession"]
 
@@ -67,7 +71,7 @@ class AsyncSession:
         self._email = email
         self._password = password
         self._namespace = namespace
-        self._secrets = None if secrets is None else Secrets.from_dict(secrets)
+        self._secrets = None if secrets is None else _checked(secrets)
         self._hub = hub or self.settings.hub
         self._embedded: EmbeddedHub | None = None
         self._resources = Resources(self.settings)
@@ -142,6 +146,10 @@ class AsyncSession:
         return self._resources
 
     async def _sign_in(self) -> None:
+        import aiohttp
+
+        from dxflow_async.account import sign_in, verify
+
         hub = await self._hub_url()
         async with aiohttp.ClientSession() as http:
             if self._secrets is not None:
@@ -154,8 +162,11 @@ class AsyncSession:
                 _log.warning("the account %s was created at %s", self._email, hub)
 
     async def _hub_url(self) -> str:
+        from dxflow_async.account import StoredLogin
+        from dxflow_async.hub.embedded import EmbeddedHub
+
         if self._hub is None:
-            stored = StoredLogin.load(self.settings.home)
+            stored = await self._resources.threads.run(StoredLogin.load, self.settings.home)
             self._hub = None if stored is None else stored.hub
         if self._hub is not None:
             return self._hub
@@ -199,3 +210,9 @@ class AsyncSession:
             )
             self._providers[key] = LocalProvider(root, self._resources.threads)
         return self._providers[key]
+
+
+def _checked(secrets: Mapping[str, Any]) -> Secrets:
+    from dxflow_async.account import Secrets
+
+    return Secrets.from_dict(secrets)

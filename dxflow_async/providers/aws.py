@@ -11,7 +11,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,10 +24,19 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers import checksum, s3xml
 from dxflow_async.providers.aws_errors import UNKNOWN_HEADER_CODES, error_of, parse_error, region_named
+from dxflow_async.providers.aws_headers import (
+    copy_headers,
+    crc32c_of,
+    entry_of,
+    etag_of,
+    extent_of,
+    multipart_etag,
+    object_headers,
+    range_headers,
+)
 from dxflow_async.providers.aws_identity import Identity
 from dxflow_async.providers.base import (
     Body,
-    Buffered,
     Entry,
     Features,
     ObjectOptions,
@@ -40,7 +48,7 @@ from dxflow_async.providers.base import (
     Upload,
 )
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
-from dxflow_async.providers.sigv4 import Signer, query_string
+from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
 
 __all__ = ["AWSProvider"]
@@ -117,18 +125,18 @@ class AWSProvider(Provider):
                 async for chunk in reading:
                     parser.feed(chunk)
                 parser.close()
-            except (s3xml.MalformedXMLError, KeyError, ValueError) as error:
+            except s3xml.MalformedXMLError as error:
                 raise call.error(ServiceError, f"the server's listing is not valid ({error})") from error
         return Page(parser.entries, parser.token)
 
     async def stat(self, key: str) -> Entry:
         bucket, name = _split(key)
         call = Call(self.name, "stat", f"/{key}")
-        response = await self._send(call, "HEAD", bucket, name, {"x-amz-checksum-mode": "ENABLED"})
+        response = await self._send(call, "HEAD", bucket, name, range_headers(0, None, None))
         response.close()
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        return _entry(key, response.headers, int(response.headers.get("content-length", 0)))
+        return entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
 
     async def read(
         self,
@@ -141,47 +149,43 @@ class AWSProvider(Provider):
     ) -> Reading:
         bucket, name = _split(key)
         call = Call(self.name, "read", f"/{key}")
-        headers = {"x-amz-checksum-mode": "ENABLED"}
-        if start or end is not None:
-            headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"}
-        if etag is not None:
-            headers["if-match"] = f'"{etag}"'
-        response = await self._send(call, "GET", bucket, name, headers)
-        length = int(response.headers.get("content-length", 0))
-        size = length
-        if response.status == 206:
-            size = int(response.headers.get("content-range", "/0").rpartition("/")[2])
-        elif "range" in headers:
+        response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
+        try:
+            size, length = extent_of(response.status, response.headers, start, end)
+        except ValueError as error:
             response.close()
-            raise call.error(ServiceError, "the server ignored a range request", status=response.status)
-        entry = Entry(key, size, etag=_etag(response.headers), crc32c=_crc32c(response.headers))
+            raise call.error(ServiceError, str(error), status=response.status) from error
+        entry = Entry(key, size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = _split(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = _object_headers(options)
+        headers = object_headers(options)
         response = await self._send_body(call, bucket, name, {}, headers, body)
         response.close()
         if options.public:
             await self._check_readable(call, bucket, name)
-        return Entry(key, body.size, etag=_etag(response.headers), crc32c=_crc32c(response.headers))
+        return Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = _split(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = _object_headers(options)
-        checksums = self._checksums is not False
-        if checksums:
-            headers |= {"x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
-        try:
+        headers, refusal = object_headers(options), None
+        if checksums := self._checksums is not False:
+            sent = {**headers, "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+            try:
+                response = await self._send(call, "POST", bucket, name, sent, query={"uploads": ""})
+            except StorageError as error:
+                checksums, refusal = False, self._refusal(error)
+        if not checksums:
             response = await self._send(call, "POST", bucket, name, headers, query={"uploads": ""})
-        except StorageError as error:
-            if not self._refused_checksums(error):
-                raise
-            return await self.start_upload(key, size, options)
+            self._remember(refusal)
         document = await self._document(call, response)
-        return _S3Upload(self, key, document.values["UploadId"], options.public, checksums)
+        upload_id = document.values.get("UploadId")
+        if not upload_id:
+            raise call.error(ServiceError, "the server did not name the upload it began")
+        return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
 
     async def delete(self, keys: Sequence[str]) -> int:
         by_bucket: dict[str, list[str]] = {}
@@ -189,20 +193,19 @@ class AWSProvider(Provider):
             bucket, name = _split(key)
             by_bucket.setdefault(bucket, []).append(name)
         for bucket, names in by_bucket.items():
-            call = Call(self.name, "delete", f"/{bucket}/{names[0]}")
-            data = s3xml.delete_body(names)
-            headers = {"content-md5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
-            response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
-            document = await self._document(call, response)
-            for row in document.rows.get("Error", ()):
-                failed = Call(self.name, "delete", f"/{bucket}/{row.get('Key', '')}")
-                raise error_of(failed, 200, row.get("Code", ""), row.get("Message", ""), {})
+            together = [name for name in names if s3xml.is_text(name)]
+            if together:
+                await self._delete_together(bucket, together)
+            for name in names:
+                if not s3xml.is_text(name):
+                    call = Call(self.name, "delete", f"/{bucket}/{name}")
+                    (await self._send(call, "DELETE", bucket, name)).close()
         return len(keys)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = _split(key)
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        headers = _copy_headers(source)
+        headers = copy_headers(source)
         if options.public:
             headers["x-amz-acl"] = "public-read"
         response = await self._send(call, "PUT", bucket, name, headers)
@@ -214,6 +217,18 @@ class AWSProvider(Provider):
         region = self._regions.get(bucket) or await self._identity.region()
         _, base, _ = await self._base(bucket, region)
         return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+
+    async def _delete_together(self, bucket: str, names: Sequence[str]) -> None:
+        call = Call(self.name, "delete", f"/{bucket}/{names[0]}")
+        data = s3xml.delete_body(names)
+        digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
+        headers = {"content-md5": base64.b64encode(digest).decode()}
+        response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
+        document = await self._document(call, response)
+        for row in document.rows.get("Error", ()):
+            if row.get("Code") != "NoSuchKey":
+                failed = Call(self.name, "delete", f"/{bucket}/{row.get('Key', '')}")
+                raise error_of(failed, 200, row.get("Code", ""), row.get("Message", ""), {})
 
     # Requests
 
@@ -227,7 +242,6 @@ class AWSProvider(Provider):
         *,
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
-        payload: str | None = None,
     ) -> Response:
         """A response of status 200 to 206; a bucket in another region is followed there, once."""
         region = self._regions.get(bucket) or await self._identity.region()
@@ -239,14 +253,14 @@ class AWSProvider(Provider):
             url = base + (f"{escaped}?{text}" if text else escaped)
             signed = {**headers, "host": host} if headers else {"host": host}
             credentials = await self._identity.credentials()
-            hashed = payload or self._payload_hash(body)
-            self._signer.sign(credentials, region, method, path, text, signed, hashed)
+            payload = (await self._digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
+            self._signer.sign(credentials, region, method, path, text, signed, payload)
             response = await self._http.send(call, method, url, signed, body)
             if 200 <= response.status < 207:
                 return response
             data = await read_error_body(response)
             code, message = parse_error(data)
-            moved = response.headers.get("x-amz-bucket-region") or region_named(code, message, data)
+            moved = region_named(response.headers, code, message, data)
             if not moved or moved == region or not bucket:
                 break
             self._regions[bucket] = region = moved
@@ -256,37 +270,44 @@ class AWSProvider(Provider):
         self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
     ) -> Response:
         """PUTs a body with a checksum the server compares; falls back to Content-MD5, remembered for the endpoint."""
+        refusal = None
         if self._checksums is not False and body.crc32c is not None:
             sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
             try:
                 response = await self._send(call, "PUT", bucket, name, sent, query=query, body=body)
             except StorageError as error:
-                if not self._refused_checksums(error):
-                    raise
+                refusal = self._refusal(error)
             else:
                 if self._checksums is None and "x-amz-checksum-crc32c" in response.headers:
                     self._checksums = True
                 return response
-        if isinstance(body, Buffered):
-            headers = {**headers, "content-md5": await self._threads.run(_content_md5, body)}
-        return await self._send(call, "PUT", bucket, name, headers, query=query, body=body)
+        digest = await self._digest(hashlib.md5(usedforsecurity=False), body)
+        headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
+        response = await self._send(call, "PUT", bucket, name, headers, query=query, body=body)
+        self._remember(refusal)
+        return response
 
-    def _refused_checksums(self, error: StorageError) -> bool:
-        """Whether an error says that the server does not know checksum headers; from then on none are sent."""
-        unknown = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
-        if self._checksums is not None or not unknown:
-            return False
-        self._checksums = False
-        _log.warning("%s takes no CRC32C (%s): bodies carry a Content-MD5 instead", self.features.endpoint, error.code)
-        return True
+    def _refusal(self, error: StorageError) -> StorageError:
+        """The error itself, when it may be because of checksum headers; else it is raised."""
+        if self._checksums or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
+            raise error
+        return error
 
-    def _payload_hash(self, body: Body | bytes | None) -> str:
-        if not self._settings.sign_payload:
-            return "UNSIGNED-PAYLOAD"
-        digest = hashlib.sha256(body if isinstance(body, bytes) else b"")
-        for chunk in getattr(body, "chunks", ()):
-            digest.update(chunk)
-        return digest.hexdigest()
+    def _remember(self, refusal: StorageError | None) -> None:
+        """The same request went through without checksum headers: from now on none are sent."""
+        if refusal is not None and self._checksums is None:
+            self._checksums = False
+            text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
+            _log.warning(text, self.features.endpoint, refusal.code)
+
+    async def _digest(self, digest: Any, body: Body | bytes | None) -> bytes:
+        """The digest of a body, which is read for that once more than it is sent."""
+        if isinstance(body, bytes):
+            digest.update(body)
+        elif body is not None:
+            async for chunk in body:
+                await self._threads.run(digest.update, chunk)
+        return bytes(digest.digest())
 
     async def _base(self, bucket: str, region: str) -> tuple[str, str, str]:
         """The host of a bucket, and the URL and the path that its objects' names are put behind."""
@@ -309,7 +330,7 @@ class AWSProvider(Provider):
 
     async def _document(self, call: Call, response: Response) -> s3xml.Document:
         """A small XML answer. S3 also reports failures under status 200, once the work has begun."""
-        data = await read_error_body(response)
+        data = await read_error_body(response, s3xml.MAX_DOCUMENT_SIZE)
         try:
             document = s3xml.parse(data)
         except s3xml.MalformedXMLError as error:
@@ -345,7 +366,7 @@ class AWSProvider(Provider):
 class _S3Upload(Upload):
     """A multipart upload."""
 
-    def __init__(self, provider: AWSProvider, key: str, upload_id: str, public: bool, checksums: bool) -> None:
+    def __init__(self, provider: AWSProvider, key: str, upload_id: str, *, public: bool, checksums: bool) -> None:
         self.id = upload_id
         self._provider = provider
         self._key = key
@@ -358,19 +379,19 @@ class _S3Upload(Upload):
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
         response.close()
-        stored = _crc32c(response.headers)
-        if stored is not None and stored != body.crc32c:
+        stored = crc32c_of(response.headers)
+        if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
-        return Receipt(part, _etag(response.headers), body.crc32c, verified=stored is not None)
+        return Receipt(part, etag_of(response.headers), body.crc32c, verified=stored == body.crc32c is not None)
 
     async def copy_part(self, part: Part, source: Entry) -> Receipt:
         call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
-        headers = _copy_headers(source)
+        headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
         document = await self._provider._document(call, response)
-        return Receipt(part, document.values["ETag"].strip('"'))
+        return Receipt(part, document.values.get("ETag", "").strip('"'))
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         call = Call(self._provider.name, "write", f"/{self._key}")
@@ -391,7 +412,7 @@ class _S3Upload(Upload):
         except NotFoundError:
             # An earlier attempt may have finished it and its answer been lost.
             entry = await self._provider.stat(self._key)
-            if entry.etag != _multipart_etag(receipts):
+            if entry.etag != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
                 raise
             return entry
         if self._public:
@@ -408,58 +429,6 @@ class _S3Upload(Upload):
             pass
 
 
-# Headers
-
-
 def _split(key: str) -> tuple[str, str]:
     bucket, _, name = key.partition("/")
     return bucket, name
-
-
-def _object_headers(options: ObjectOptions) -> dict[str, str]:
-    headers = {"content-type": options.content_type or "application/octet-stream"}
-    for name, value in options.metadata.items():
-        headers[f"x-amz-meta-{name.lower()}"] = value
-    if options.public:
-        headers["x-amz-acl"] = "public-read"
-    return headers
-
-
-def _copy_headers(source: Entry) -> dict[str, str]:
-    headers = {"x-amz-copy-source": quote(source.key, safe="/-_.~")}
-    if source.etag is not None:
-        headers["x-amz-copy-source-if-match"] = f'"{source.etag}"'
-    return headers
-
-
-def _entry(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    modified = headers.get("last-modified")
-    return Entry(
-        key,
-        size,
-        parsedate_to_datetime(modified).timestamp() if modified else 0.0,
-        etag=_etag(headers),
-        crc32c=_crc32c(headers),
-        content_type=headers.get("content-type"),
-        metadata={name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")},
-    )
-
-
-def _etag(headers: Mapping[str, str]) -> str | None:
-    return headers.get("etag", "").strip('"') or None
-
-
-def _crc32c(headers: Mapping[str, str]) -> int | None:
-    return checksum.decode(headers.get("x-amz-checksum-crc32c"))
-
-
-def _content_md5(body: Buffered) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for chunk in body.chunks:
-        digest.update(chunk)
-    return base64.b64encode(digest.digest()).decode()
-
-
-def _multipart_etag(receipts: Sequence[Receipt]) -> str:
-    digests = b"".join(bytes.fromhex(receipt.etag or "") for receipt in receipts)
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"

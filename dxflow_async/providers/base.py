@@ -292,13 +292,13 @@ class Provider(ABC):
 
         Args:
             key: its name.
-            start, end: in bytes.
+            start, end: in bytes, `start < end`; what is behind the object's end is left out.
             etag: only this version of it.
             listed: what a listing said of it just now, which may save looking again.
 
         Raises:
             NotFoundError: no such object.
-            PreconditionFailedError: it is not the version of that `etag` any more.
+            PreconditionFailedError: it is not the version of that `etag` any more, or a range has no byte of it.
         """
 
     @abstractmethod

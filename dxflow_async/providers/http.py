@@ -19,7 +19,14 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from dxflow_async.exceptions import ConfigurationError, DxflowError, NetworkError, StallTimeoutError, StorageError
+from dxflow_async.exceptions import (
+    ConfigurationError,
+    DxflowError,
+    NetworkError,
+    SessionClosedError,
+    StallTimeoutError,
+    StorageError,
+)
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading
 from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
 from dxflow_async.providers.threads import Threads
@@ -97,6 +104,7 @@ class HTTP:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._idle: dict[Origin, deque[Connection]] = {}
         self._all: set[Connection] = set()
+        self._closed = False
 
     async def send(
         self, call: Call, method: str, url: str, headers: Mapping[str, str], body: Body | bytes | None = None
@@ -113,7 +121,10 @@ class HTTP:
         Raises:
             NetworkError: not connected, or cut off.
             StallTimeoutError: no byte moved for the stall timeout.
+            SessionClosedError: after `aclose`.
         """
+        if self._closed:
+            raise SessionClosedError("the session was closed; make a new one")
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
         origin = self._origins.get((scheme, authority)) or self._origin(scheme, authority)
@@ -144,6 +155,7 @@ class HTTP:
 
     async def aclose(self) -> None:
         """Closes every connection, also those in use."""
+        self._closed = True
         for connection in list(self._all):
             connection.abort()
         self._all.clear()

@@ -159,17 +159,21 @@ class Connection(asyncio.BufferedProtocol):
             raise
         return Response(self._status, self._headers, self)
 
-    async def _send(self, head: bytes, body: Body, throttle: Any) -> None:
+    async def _send(self, head: bytes, body: Body, throttle: Any) -> bool:
+        """Whether all of it was sent: not when the answer came before that."""
         write = self._transport.write
         if body.size <= SEND_SIZE and throttle is None:
             buffers: list[Buffer] = [head]
             buffers += [chunk async for chunk in body]
+            _check_size(body, sum(map(len, buffers)) - len(head), ended=True)
+            self._raise_if_broken()
             self._transport.writelines(buffers)
-            return
+            return True
         write(head)
         sent = 0
         async for chunk in body:
             view = memoryview(chunk)
+            _check_size(body, sent + len(view), ended=False)
             for start in range(0, len(view), SEND_SIZE):
                 piece = view[start : start + SEND_SIZE]
                 if throttle is not None:

@@ -208,7 +208,7 @@ def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
 def delete_body(keys: Iterable[str]) -> bytes:
     """What deletes up to 1,000 objects, reporting only what failed."""
     # XML would read a plain carriage return as a line feed: another key.
-    rows = "".join(f"<Object><Key>{escape(key, {'\r': '&#13;'})}</Key></Object>" for key in keys)
+    rows = "".join([f"<Object><Key>{escape(key, _ESCAPED)}</Key></Object>" for key in keys])
     return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{rows}</Delete>'.encode()
 
 
@@ -217,5 +217,6 @@ def is_text(key: str) -> bool:
     return _NO_TEXT.search(key) is None
 
 
-_NO_TEXT = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_ESCAPED = {"\r": "&#13;"}
+_NO_TEXT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

@@ -16,6 +16,8 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CancelScope
 
+from dxflow_async.exceptions import SessionClosedError
+
 __all__ = ["Threads"]
 
 T = TypeVar("T")
@@ -39,12 +41,15 @@ class Threads:
         self._started = 0
         self._waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """What `function(*args)` returns, run in a thread.
 
         When cancelled, waits for the call to end (its result is lost): what the caller cleans up next is at rest.
         """
+        if self._closed:
+            raise SessionClosedError("the session was closed; make a new one")
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -70,6 +75,7 @@ class Threads:
 
     def close(self) -> None:
         """Lets the threads end once they have done what was asked of them."""
+        self._closed = True
         for _ in range(self._started):
             self._calls.put(None)
         self._started = 0

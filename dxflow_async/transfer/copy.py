@@ -15,7 +15,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Body, Buffered, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.checksum import combine
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
+from dxflow_async.transfer.moving import Metered, Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.retry import Attempts, retry
@@ -101,8 +101,6 @@ class CopyJob(Moving, Job):
         else:
             write = self._destination.provider.write
             self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._options))
-            part = Part(1, 0, self._stored.size)
-        self._count(part.size)
 
     async def finish(self) -> TransferResult:
         assert self._entry is not None
@@ -160,7 +158,7 @@ class CopyJob(Moving, Job):
         try:
             if not buffered:
                 return await retry(lambda: self._stream(part, deliver, attempts), self._route.policy, attempts)
-            body = await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts)
+            body = Metered(await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts), self._count)
             return await self._try(lambda: deliver(body))
         finally:
             self._retries += attempts.retries
@@ -168,7 +166,12 @@ class CopyJob(Moving, Job):
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
         async with await self._open(part, attempts) as reading:
-            return await deliver(reading)
+            body = Metered(reading, self._count)
+            try:
+                return await deliver(body)
+            except StorageError:
+                body.forget()
+                raise
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         async with await self._open(part, attempts) as reading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -14,13 +14,13 @@ from anyio import CancelScope, move_on_after
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
-from dxflow_async.providers.base import ObjectOptions, Provider, Upload
+from dxflow_async.providers.base import Body, Buffer, ObjectOptions, Provider, Upload
 from dxflow_async.providers.checksum import label
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["Moving", "Place", "Route", "begin_upload", "check_target"]
+__all__ = ["Metered", "Moving", "Place", "Route", "begin_upload", "check_target"]
 
 T = TypeVar("T")
 
@@ -79,6 +79,37 @@ async def begin_upload(provider: Provider, key: str, size: int | None, options: 
         with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
             await (await starting).abort()
         raise
+
+
+class Metered:
+    """A body that counts its bytes as they are taken, anew each time it is sent."""
+
+    __slots__ = ("_body", "_count", "_counted")
+
+    def __init__(self, body: Body, count: Callable[[int], None]) -> None:
+        self._body = body
+        self._count = count
+        self._counted = 0
+
+    @property
+    def size(self) -> int:
+        return self._body.size
+
+    @property
+    def crc32c(self) -> int | None:
+        return self._body.crc32c
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        self.forget()
+        async for chunk in self._body:
+            self._counted += len(chunk)
+            self._count(len(chunk))
+            yield chunk
+
+    def forget(self) -> None:
+        """What was taken so far was of no use."""
+        counted, self._counted = self._counted, 0
+        self._count(-counted)
 
 
 class Moving:

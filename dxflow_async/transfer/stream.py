@@ -13,7 +13,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.transfer.engine import first_of
-from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
+from dxflow_async.transfer.moving import Metered, Moving, Place, Route, begin_upload
 
 __all__ = ["StreamWriter", "part_size_at"]
 
@@ -74,9 +74,9 @@ class StreamWriter(Moving):
         second = await anext(bodies, None)
         provider, key = self._destination.provider, self._destination.key
         if second is None:
-            stored = await self._try(lambda: provider.write(key, first, self._options))
+            body = Metered(first, self._count)
+            stored = await self._try(lambda: provider.write(key, body, self._options))
             self._crc32c = first.crc32c
-            self._count(first.size)
             return stored
         self._upload = upload = await self._try(lambda: begin_upload(provider, key, None, self._options))
         await self._send_all(upload, deque((first, second)), bodies)
@@ -96,9 +96,9 @@ class StreamWriter(Moving):
                 offset += body.size
 
     async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
+        metered = Metered(body, self._count)
         try:
-            self._receipts.append(await self._try(lambda: upload.write_part(part, body)))
-            self._count(part.size)
+            self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
         finally:
             self._route.limits.memory.give(memory)
 

@@ -1,0 +1,94 @@
+"""Blocking work on the local disk: run in threads, its errors made ours.
+
+Source: https://man7.org/linux/man-pages/man3/errno.3.html
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+from anyio import CancelScope
+
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+    UnsupportedError,
+)
+from dxflow_async.providers.base import Body, Buffer
+from dxflow_async.providers.files import READ_SIZE, TemporaryFile
+from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.tree import error_of
+
+__all__ = ["Disk"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# errno: our error, and what to do about it.
+_ERRORS: dict[int, tuple[type[StorageError], str]] = {
+    errno.ENOENT: (NotFoundError, "it does not exist; check the path"),
+    errno.ENOTDIR: (NotFoundError, "a part of the path is a file, not a directory; check the path"),
+    errno.EACCES: (AccessDeniedError, "permission denied; check its owner and mode"),
+    errno.EPERM: (AccessDeniedError, "the operation is not permitted; check its owner and mode"),
+    errno.EROFS: (AccessDeniedError, "the file system is read-only"),
+    errno.EEXIST: (AlreadyExistsError, "something of that name exists; choose another name"),
+    errno.EISDIR: (AlreadyExistsError, "a directory has that name; choose another name"),
+    errno.ENOTEMPTY: (AlreadyExistsError, "a directory that is not empty has that name; choose another name"),
+    errno.ENAMETOOLONG: (UnsafePathError, "the name is too long for this file system; choose a shorter one"),
+    errno.EINVAL: (UnsafePathError, "this file system does not take the name; choose another"),
+    errno.ELOOP: (UnsafePathError, "it is a symbolic link, or one into a loop; remove the link"),
+    errno.ENXIO: (UnsupportedError, "it is not a regular file; leave it out"),
+    errno.ENOSPC: (StorageError, "the disk is full; make room"),
+    errno.EDQUOT: (StorageError, "the disk quota is used up; make room"),
+    errno.EFBIG: (StorageError, "this file system does not take files of that size; choose another"),
+}
+
+
+class Disk:
+    """Runs what blocks.
+
+    Args:
+        threads: where.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
+    async def run(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """What `function(*arguments)` returns.
+
+        Raises:
+            StorageError: for the `OSError` it raised.
+        """
+        try:
+            return await self._threads.run(function, *arguments)
+        except StorageError:
+            raise
+        except OSError as error:
+            path = str(error.filename2 or error.filename or key)
+            cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
+            raise error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0)) from error
+
+    async def write_at(self, file: TemporaryFile, offset: int, body: Body) -> int:
+        """Writes a body at an offset and returns its checksum."""
+        chunks: list[Buffer] = []
+        size = crc = 0
+        async for chunk in body:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size >= READ_SIZE:
+                crc = await self.run("write", file.path, file.write, chunks, offset, crc)
+                offset += size
+                chunks, size = [], 0
+        return await self.run("write", file.path, file.write, chunks, offset, crc) if chunks else crc
+
+    async def discard(self, file: TemporaryFile) -> None:
+        """Removes a temporary file, also while a cancellation is under way."""
+        if file.path:
+            with CancelScope(shield=True):
+                await self._threads.run(file.discard)

@@ -1,0 +1,223 @@
+"""A directory whose names do not lead out of it, for `local.py`: all of it blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.providers.base import Entry
+
+__all__ = ["CachedReads", "Root", "error_of", "etag_of"]
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
+
+
+class CachedReads:
+    """Which devices can be asked for bytes that are in memory anyway, without ever waiting for a disk.
+
+    Reading such a file in the event loop takes a few microseconds; handing it to a thread takes fifty.
+    """
+
+    def __init__(self) -> None:
+        self._flags: dict[int, int | None] = {}
+
+    def learn(self, device: int) -> None:
+        """Looks up what kind of file system a device has. Blocks."""
+        if device not in self._flags:
+            self._flags[device] = _READ_FLAGS.get(_file_system(device))
+
+    def flags(self, device: int) -> int | None:
+        """What to read with; None where a read might wait."""
+        return self._flags.get(device)
+
+
+# Others, network file systems above all, may wait in `open` already.
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)
+_READ_FLAGS: dict[str, int | None] = {"tmpfs": 0, "ramfs": 0, "ext4": _NOWAIT, "xfs": _NOWAIT, "btrfs": _NOWAIT}
+
+
+def _file_system(device: int) -> str:
+    """The kind of a device's file system, as Linux names it.
+
+    Source: https://docs.kernel.org/filesystems/proc.html (3.5, /proc/<pid>/mountinfo)
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            if line.split(" ", 3)[2] == number:
+                return line.rpartition(" - ")[2].split(" ", 1)[0]
+    return ""
+
+
+class Root:
+    """A directory that paths do not leave.
+
+    Args:
+        path: the directory; it is made when something is first written.
+        follow_symlinks: links may lead out of it: for the user's own files, never for names from outside.
+    """
+
+    def __init__(self, path: Path, *, follow_symlinks: bool = False) -> None:
+        self.path = Path(os.path.abspath(path))
+        self.follow_symlinks = follow_symlinks
+        self._prefix = os.path.join(self.path, "")
+        self.cached_reads = CachedReads()
+
+    # Paths
+
+    def resolve(self, key: str) -> str:
+        """The path of a key, without a look at the disk.
+
+        Raises:
+            UnsafePathError: it would lie outside, or is no name.
+        """
+        name = key.removesuffix("/")
+        if "\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
+            raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
+        if os.name == "nt" and os.path.splitdrive(name)[0]:
+            raise UnsafePathError(f"{key!r} names a drive; remove it", path=key)
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError as error:
+            raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
+        return self._prefix + name if name else str(self.path)
+
+    def contained(self, key: str) -> str:
+        """The path of a key, whose links lead nowhere else."""
+        path = self.resolve(key)
+        self._check(path, key)
+        return path
+
+    def beside(self, key: str) -> str:
+        """The path of a key, whose directory is inside: a link of that name is meant itself, not what it leads to."""
+        path = self.resolve(key)
+        if path == str(self.path):
+            raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
+        self._check(os.path.dirname(path), key)
+        return path
+
+    def _check(self, path: str, key: str) -> None:
+        if self.follow_symlinks:
+            return
+        real, top = os.path.realpath(path), os.path.realpath(self.path)
+        if real != top and not real.startswith(os.path.join(top, "")):
+            raise UnsafePathError(
+                f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key
+            )
+
+    # What is there
+
+    def entry(self, key: str) -> Entry:
+        """What has a key."""
+        path = self.contained(key)
+        entry = _entry(key, os.stat(path))
+        if key.endswith("/") and not entry.directory:
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file", path)
+        return entry
+
+    def walk(self, prefix: str, *, recursive: bool) -> Iterator[Entry]:
+        """Entries below a prefix, in the order of their keys' bytes; a recursive walk has files and empty directories.
+
+        Raises:
+            FileNotFoundError: the prefix ends in a slash and is no directory.
+        """
+        directory, _, start = prefix.rpartition("/")
+        top = f"{directory}/" if directory else ""
+        path = self.contained(top)
+        if not top and not os.path.isdir(path):
+            return
+        status = os.stat(path)
+        self.cached_reads.learn(status.st_dev)
+        yield from self._walk(path, top, self._names(path, start), (status,) if recursive else ())
+
+    def _walk(self, path: str, prefix: str, names: list[str], above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
+        for name in names:
+            below = f"{path}/{name.removesuffix('/')}"
+            entry = _found(below, prefix + name)
+            if entry is None:
+                continue
+            if not above or not entry.directory:
+                yield entry
+                continue
+            try:
+                status, inner = os.stat(below), self._names(below)
+            except FileNotFoundError:
+                continue  # it was removed meanwhile
+            except OSError as error:
+                entry.unreadable = error.strerror or str(error)
+                yield entry
+                continue
+            self.cached_reads.learn(status.st_dev)
+            if any(os.path.samestat(status, each) for each in above):
+                entry.unreadable = "a link to a directory above it"
+            if entry.unreadable or not inner:
+                yield entry
+            else:
+                yield from self._walk(below, prefix + name, inner, (*above, status))
+
+    def _names(self, path: str, start: str = "") -> list[str]:
+        with os.scandir(path) as found:
+            names = [
+                f"{each.name}/" if each.is_dir(follow_symlinks=self.follow_symlinks) else each.name
+                for each in found
+                if each.name.startswith(start) and not _TEMPORARY.fullmatch(each.name)
+            ]
+        names.sort(key=os.fsencode)
+        return names
+
+    # Changes
+
+    def delete(self, key: str) -> None:
+        """Removes a file, or a directory with its content; a link is removed, not followed."""
+        path = self.beside(key)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if key.endswith("/") and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+
+    def rename(self, source: str, key: str) -> None:
+        """Moves a file or a directory; the target is replaced."""
+        path, target = self.beside(source), self.beside(key)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(path, target)
+
+    def make_directory(self, key: str) -> None:
+        """Makes a directory, parents included."""
+        os.makedirs(self.contained(key), exist_ok=True)
+
+
+def _found(path: str, key: str) -> Entry | None:
+    """What a listing says of a name; None when it is gone."""
+    try:
+        return _entry(key, os.stat(path))
+    except FileNotFoundError:
+        return Entry(key, unreadable="a symbolic link to nothing") if os.path.islink(path) else None
+    except OSError as error:
+        return Entry(key, unreadable=error.strerror or str(error))
+
+
+def _entry(key: str, status: os.stat_result) -> Entry:
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True)
+    unreadable = None if stat.S_ISREG(status.st_mode) else "not a regular file"
+    return Entry(key, status.st_size, status.st_mtime, etag=etag_of(status), unreadable=unreadable)
+
+
+def etag_of(status: os.stat_result) -> str:
+    """Names a version of a file: another size, time or inode is another version."""
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
+
+
+def error_of(operation: str, path: str, cls: type[StorageError], text: str, code: str | None = None) -> StorageError:
+    """An error about a local path."""
+    return cls(
+        f"LOCAL {operation} of {path} failed: {text}", provider="LOCAL", operation=operation, path=path, code=code
+    )
