@@ -17,7 +17,7 @@ from dxflow_async.providers.tree import Root, error_of, etag_of
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]
 
-READ_SIZE = 1 << 20
+READ_SIZE = 512 << 10
 """Bytes a read asks the system for: large against the cost of a call, small against a cache."""
 
 SCAN_SIZE = 256 << 10

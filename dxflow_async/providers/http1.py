@@ -23,10 +23,10 @@ __all__ = ["Connection", "ConnectionBrokenError", "Headers", "Response", "Stalle
 SEND_SIZE = 256 << 10
 """Bytes handed to the socket at a time: small enough that a stall shows."""
 
-READ_BUFFER_SIZE = 1 << 20
+READ_BUFFER_SIZE = 512 << 10
 """Bytes that arrived and wait to be read; beyond, the peer has to wait."""
 
-BLOCK_SIZE = 1 << 20
+BLOCK_SIZE = 512 << 10
 """Bytes of a body that are received into one buffer."""
 
 INBOX_SIZE = 32 << 10

@@ -16,6 +16,8 @@ from dxflow_async.providers.base import Entry
 
 __all__ = ["CachedReads", "Root", "error_of", "etag_of"]
 
+_MAX_DIRECTORIES = 10_000
+
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
 
 
@@ -69,6 +71,7 @@ class Root:
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
+        self._inside: dict[str, tuple[int, int]] = {}
 
     # Paths
 
@@ -100,8 +103,18 @@ class Root:
         path = self.resolve(key)
         if path == str(self.path):
             raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
-        self._check(os.path.dirname(path), key)
+        self._check_directory(os.path.dirname(path), key)
         return path
+
+    def _check_directory(self, path: str, key: str) -> None:
+        """As `_check`, in one look where the same directory has been found inside before."""
+        known, found = self._inside.get(path), _identity(path)
+        if found is None or found != known:
+            self._check(path, key)
+        if found is not None and found != known:
+            if len(self._inside) >= _MAX_DIRECTORIES:
+                self._inside.clear()
+            self._inside[path] = found
 
     def _check(self, path: str, key: str) -> None:
         if self.follow_symlinks:
@@ -192,6 +205,15 @@ class Root:
     def make_directory(self, key: str) -> None:
         """Makes a directory, parents included."""
         os.makedirs(self.contained(key), exist_ok=True)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which directory a path leads to; None where it is no directory itself."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def _found(path: str, key: str) -> Entry | None:

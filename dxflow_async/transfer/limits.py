@@ -13,7 +13,7 @@ from dxflow_async.providers.base import Provider
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
 
-_INITIAL = 16
+_INITIAL = 40
 _READ_AHEAD = 4
 _REQUEST_WORTH = 16 << 10
 _BETTER = 1.05
