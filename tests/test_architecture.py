@@ -96,7 +96,7 @@ def test_public_names_are_what_is_there() -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     """The lazy door refuses what is not public."""
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
-        _ = dxflow_async.Sesion  # type: ignore[attr-defined]
+        _ = dxflow_async.Sesion
 
 
 MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "dxflow_async.")]
