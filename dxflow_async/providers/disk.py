@@ -20,7 +20,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.base import Body, Buffer
-from dxflow_async.providers.files import READ_SIZE, TemporaryFile
+from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import error_of
 
@@ -81,7 +81,7 @@ class Disk:
         async for chunk in body:
             chunks.append(chunk)
             size += len(chunk)
-            if size >= READ_SIZE:
+            if size >= WRITE_SIZE:
                 crc = await self.run("write", file.path, file.write, chunks, offset, crc)
                 offset += size
                 chunks, size = [], 0

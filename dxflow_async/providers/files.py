@@ -15,10 +15,13 @@ from dxflow_async.providers.base import Buffer, Entry
 from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.tree import Root, error_of, etag_of
 
-__all__ = ["CACHED_SIZE", "READ_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]
+__all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]
 
 READ_SIZE = 512 << 10
 """Bytes a read asks the system for: large against the cost of a call, small against a cache."""
+
+WRITE_SIZE = 1 << 20
+"""Bytes that are gathered before they are written; a body of up to that is written in one go."""
 
 SCAN_SIZE = 256 << 10
 """Bytes of a checksum's pass over a file: they stay in the processor's cache."""

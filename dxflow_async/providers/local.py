@@ -28,7 +28,7 @@ from dxflow_async.providers.base import (
     Upload,
 )
 from dxflow_async.providers.disk import Disk
-from dxflow_async.providers.files import CACHED_SIZE, READ_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
 
@@ -93,7 +93,7 @@ class LocalProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         file, check = TemporaryFile(self.root, key), (body.size, body.crc32c, options.modified)
         try:
-            if body.size <= READ_SIZE:
+            if body.size <= WRITE_SIZE:
                 chunks = [chunk async for chunk in body]
                 crc = await self._disk.run("write", key, file.write_new, chunks, *check)
             else:

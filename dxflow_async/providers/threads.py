@@ -84,6 +84,9 @@ class Threads:
         while (call := self._calls.get()) is not None:
             try:
                 call.result = call.function(*call.args)
+            except StopIteration as error:  # which no future can hold
+                call.error = RuntimeError(f"{call.function!r} raised StopIteration")
+                call.error.__cause__ = error
             except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 call.error = error
             self._finished.append(call)

@@ -1,0 +1,1 @@
+"""The contract of a provider, proved for each of them."""

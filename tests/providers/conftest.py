@@ -1,0 +1,61 @@
+"""What the tests of providers share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from dxflow_async.config import AWSSettings
+from dxflow_async.providers.aws import AWSProvider
+from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.threads import Threads
+from tests.loops import LOOPS, LoopFactory
+from tests.servers import SeaweedFS
+
+
+def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
+    """Every test of this folder runs on both of these loops."""
+    return {name: LOOPS[name] for name in ("asyncio", "uvloop")}
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """Threads, ended afterwards."""
+    threads = Threads(4)
+    yield threads
+    threads.close()
+
+
+@pytest.fixture
+async def http(threads: Threads) -> AsyncIterator[HTTP]:
+    """A data plane that is not patient."""
+    http = HTTP(threads, connect_timeout=5, stall_timeout=0.3)
+    yield http
+    await http.aclose()
+    assert not http._all
+
+
+class Connect:
+    """Makes providers, and gives the data plane back."""
+
+    def __init__(self, http: HTTP, threads: Threads) -> None:
+        self._http, self._threads = http, threads
+
+    def __call__(self, endpoint: str, **settings: Any) -> AWSProvider:
+        given = {"access_key": "AKIDEXAMPLE", "secret_key": "secret", "region": "us-east-1", **settings}
+        return AWSProvider(AWSSettings(endpoint=endpoint, **given), self._http, self._threads)
+
+
+@pytest.fixture
+def connect(http: HTTP, threads: Threads) -> Connect:
+    """Makes providers."""
+    http.stall_timeout = 30.0
+    return Connect(http, threads)
+
+
+@pytest.fixture
+def aws(weed: SeaweedFS, connect: Connect) -> AWSProvider:
+    """The provider at SeaweedFS."""
+    return connect(weed.endpoint, access_key=weed.access_key, secret_key=weed.secret_key)

@@ -1,0 +1,141 @@
+"""How connections are made: TLS, proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from dxflow_async.exceptions import ConfigurationError, NetworkError, StallTimeoutError
+from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.threads import Threads
+from tests.providers.asking import ask
+from tests.providers.bodies import body
+from tests.providers.proxy import Proxy
+from tests.providers.scripted import ScriptedServer, answer
+from tests.providers.test_http1 import stall
+from tests.servers.certificate import make_certificate
+
+MiB = 1 << 20
+
+# TLS
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server needs, and the authority to trust."""
+    certificate, key, authority = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, authority
+
+
+async def test_tls(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """A server of a trusted authority is talked to, both ways, on one connection."""
+    context, authority = certified
+    http = HTTP(threads, ca_bundle=authority)
+    async with ScriptedServer(answer(body=b"y" * 3 * MiB), tls=context) as server:
+        for _ in range(2):
+            assert (await ask(http, server.url, "PUT", body(b"x" * 2 * MiB)))[1] == b"y" * 3 * MiB
+        assert server.requests[1].body == b"x" * 2 * MiB
+        assert server.connections == 1
+        await http.aclose()
+
+
+async def test_untrusted_certificate(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """A certificate of nobody we know is refused for good, naming the setting that would trust it."""
+    async with ScriptedServer(answer(), tls=certified[0]) as server:
+        with pytest.raises(NetworkError, match="ca_bundle") as raised:
+            await ask(http, server.url)
+    assert not raised.value.retryable
+    assert server.requests == []
+
+
+async def test_ca_bundle_that_is_none(threads: Threads, tmp_path: Path) -> None:
+    """A bundle that holds no certificate is a setting that is wrong."""
+    (tmp_path / "bundle.pem").write_text("no certificate")
+    http = HTTP(threads, ca_bundle=tmp_path / "bundle.pem")
+    with pytest.raises(ConfigurationError, match="ca_bundle"):
+        await ask(http, "https://127.0.0.1:1")
+    await http.aclose()
+
+
+async def test_no_answer_to_a_handshake(threads: Threads) -> None:
+    """Connecting, the handshake included, takes no longer than the connect timeout."""
+    http = HTTP(threads, connect_timeout=0.2)
+    async with ScriptedServer(stall) as server:
+        with pytest.raises(StallTimeoutError, match=r"no connection within 0.2 s"):
+            await ask(http, f"https://127.0.0.1:{server.port}")
+        await server.closed()
+    await http.aclose()
+
+
+# Proxies
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without proxies."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+async def test_plain_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
+    """HTTP_PROXY is asked with the whole URL, and told the password in it."""
+    async with Proxy("me", "p@ss") as proxy, ScriptedServer(answer(body=b"ok")) as server:
+        no_proxies.setenv("HTTP_PROXY", f"http://me:p%40ss@{proxy.address}")
+        http = HTTP(threads)
+        for _ in range(2):
+            assert (await ask(http, server.url, "PUT", body(b"data")))[1] == b"ok"
+        await http.aclose()
+    assert proxy.targets == [f"PUT {server.url}/path?query=1"]
+    assert server.requests[0].target == "/path?query=1"
+    assert len(server.requests) == 2
+
+
+async def test_tunnel(no_proxies: pytest.MonkeyPatch, threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """HTTPS_PROXY opens a tunnel, which outlives the stall timeout while it is used or idle."""
+    context, authority = certified
+    async with Proxy("me", "secret") as proxy, ScriptedServer(answer(body=b"ok"), tls=context) as server:
+        no_proxies.setenv("HTTPS_PROXY", f"me:secret@{proxy.address}")
+        http = HTTP(threads, stall_timeout=0.2, ca_bundle=authority)
+        for _ in range(3):
+            assert (await ask(http, server.url, "PUT", body(b"x" * MiB)))[1] == b"ok"
+            await asyncio.sleep(0.25)
+        await http.aclose()
+        assert proxy.targets == [f"CONNECT 127.0.0.1:{server.port}"]
+        assert server.connections == 1
+
+
+async def test_tunnel_refused(
+    no_proxies: pytest.MonkeyPatch, threads: Threads, certified: tuple[ssl.SSLContext, Path]
+) -> None:
+    """A proxy that opens no tunnel is named with its status; an untrusted server behind one is no less untrusted."""
+    context, authority = certified
+    async with Proxy("me", "secret") as proxy, ScriptedServer(answer(body=b"ok"), tls=context) as server:
+        no_proxies.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+        http = HTTP(threads, ca_bundle=authority)
+        with pytest.raises(NetworkError, match=r"proxy 127.0.0.1 refused a tunnel \(407\)"):
+            await ask(http, server.url)
+        await http.aclose()
+        no_proxies.setenv("HTTPS_PROXY", f"http://me:secret@{proxy.address}")
+        http = HTTP(threads)
+        with pytest.raises(NetworkError, match="ca_bundle"):
+            await ask(http, server.url)
+        await http.aclose()
+    assert server.requests == []
+
+
+async def test_no_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
+    """NO_PROXY names hosts that are reached directly."""
+    async with Proxy() as proxy, ScriptedServer(answer(body=b"ok")) as server:
+        no_proxies.setenv("HTTP_PROXY", f"http://{proxy.address}")
+        no_proxies.setenv("NO_PROXY", "example.com,127.0.0.1")
+        http = HTTP(threads)
+        assert (await ask(http, server.url))[1] == b"ok"
+        await http.aclose()
+    assert proxy.targets == []

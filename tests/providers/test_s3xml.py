@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from urllib.parse import quote_plus
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dxflow_async.providers import s3xml
+from dxflow_async.providers.s3xml import ListParser, MalformedXMLError, complete_body, delete_body, parse
+
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+keys = st.text(characters, min_size=1, max_size=30)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
+
+
+def listing(names: list[str], prefixes: list[str], token: str | None) -> bytes:
+    """What S3 answers to ListObjectsV2 with `encoding-type=url`."""
+    rows = "".join(
+        f"<Contents><Key>{quote_plus(name, safe='/')}</Key><LastModified>2024-01-02T03:04:05.000Z</LastModified>"
+        f"<ETag>&quot;{number:x}&quot;</ETag><Size>{number}</Size><StorageClass>STANDARD</StorageClass>"
+        "<Owner><ID>x</ID></Owner></Contents>"
+        for number, name in enumerate(names, 1)
+    )
+    rows += "".join(f"<CommonPrefixes><Prefix>{quote_plus(each)}</Prefix></CommonPrefixes>" for each in prefixes)
+    more = "" if token is None else f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<Name>b</Name><Prefix></Prefix><IsTruncated>{str(token is not None).lower()}</IsTruncated>{rows}{more}"
+        "</ListBucketResult>"
+    ).encode()
+
+
+def feed(parser: ListParser, data: bytes, cuts: list[int]) -> ListParser:
+    """Feeds data in pieces."""
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for start, end in pairwise(edges):
+        parser.feed(data[start:end])
+    parser.close()
+    return parser
+
+
+@given(
+    st.lists(keys, max_size=10, unique=True),
+    st.lists(keys.map(lambda key: f"{key}/"), max_size=5, unique=True),
+    st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20),
+    st.lists(st.integers(0, 1 << 20), max_size=10),
+)
+def test_listing_comes_back(names: list[str], prefixes: list[str], token: str | None, cuts: list[int]) -> None:
+    """A listing of any keys, cut anywhere, is read as it was written, in the order of bytes."""
+    parser = feed(ListParser("b"), listing(sorted(names, key=str.encode), prefixes, token), cuts)
+    wanted = sorted([f"b/{name}" for name in [*names, *prefixes]], key=str.encode)
+    assert [entry.key for entry in parser.entries] == wanted
+    assert parser.token == token
+    objects = [entry for entry in parser.entries if not entry.directory]
+    assert all(entry.etag == f"{entry.size:x}" and entry.modified == 1704164645 for entry in objects)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'<!DOCTYPE x [<!ENTITY a "b">]><ListBucketResult>&a;</ListBucketResult>',
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><ListBucketResult/>',
+        b"<ListBucketResult>&unknown;</ListBucketResult>",
+        b'<?xml version="1.0" encoding="no-such"?><ListBucketResult/>',
+        b'<?xml version="1.0" encoding="shift_jis"?><ListBucketResult/>',
+        b"<html><body>Sign in to the network</body></html>",
+        b"<Error><Code>SlowDown</Code></Error>",
+        b"<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+        b"<ListBucketResult><Contents><Key>a</Key><Size>many</Size></Contents></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"<ListBucketResult>",
+        b"",
+        b"<a>" * (s3xml.MAX_DEPTH + 1),
+        b"<ListBucketResult><Name>" + b"x" * (s3xml.MAX_TEXT_SIZE + 1),
+    ],
+    ids=lambda data: data[:40].decode(),
+)
+def test_refused(data: bytes) -> None:
+    """Document types, entities, depth, endless texts, and what is no listing are refused."""
+    with pytest.raises(MalformedXMLError):
+        feed(ListParser("b"), data, [])
+
+
+def test_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer without an end is refused."""
+    monkeypatch.setattr(s3xml, "MAX_DOCUMENT_SIZE", 10_000)
+    parser = ListParser("b")
+    parser.feed(b"<ListBucketResult>")
+    for _ in range(400):
+        parser.feed(b"<Name>1234567890</Name>")
+    with pytest.raises(MalformedXMLError):
+        parser.feed(b"<Name>1234567890</Name>" * 40)
+
+
+def test_empty_token_ends_the_listing() -> None:
+    """Some servers send an empty token after the last page."""
+    data = b"<ListBucketResult><NextContinuationToken></NextContinuationToken></ListBucketResult>"
+    assert feed(ListParser("b"), data, []).token is None
+
+
+@given(st.binary(max_size=200) | st.text("<>/&;!?[]'\"= aContentsKeySizl0\n").map(str.encode))
+def test_garbage(data: bytes) -> None:
+    """Whatever arrives, the only error is ours."""
+    for parser in (ListParser("b"), s3xml.Document()):
+        try:
+            parser.feed(data)
+            parser.close()
+        except MalformedXMLError:
+            pass
+
+
+@given(texts, texts)
+def test_document(code: str, message: str) -> None:
+    """The texts of an error, and of rows of them, are found by name."""
+    rows = "".join(f"<Error><Key>k{number}</Key><Code>{escape(code)}</Code></Error>" for number in range(3))
+    document = parse(f"<Result><Message>{escape(message)}</Message>{rows}</Result>".encode())
+    assert (document.root, document.values["Message"]) == ("Result", message)
+    assert [row["Key"] for row in document.rows["Error"]] == ["k0", "k1", "k2"]
+    assert all(row["Code"] == code for row in document.rows["Error"])
+
+
+@given(st.lists(keys.filter(s3xml.is_text), max_size=5))
+def test_delete_names_the_keys(names: list[str]) -> None:
+    """Any XML parser reads the very keys that are to be deleted, carriage returns among them."""
+    tree = ET.fromstring(delete_body(names))
+    assert [found.text for found in tree.iter("{http://s3.amazonaws.com/doc/2006-03-01/}Key")] == names
+
+
+@pytest.mark.parametrize(
+    ("key", "possible"), [("a\tb\nc\rd é🚀", True), ("\x01", False), ("\x1b[0m", False), ("\ufffe", False)]
+)
+def test_keys_that_xml_cannot_hold(key: str, possible: bool) -> None:
+    """Control characters have no place in XML."""
+    assert s3xml.is_text(key) is possible
+
+
+def test_complete_names_parts() -> None:
+    """Part numbers, etags in quotes, and checksums where there are any."""
+    tree = ET.fromstring(complete_body([(1, "aa", "4waSgw=="), (2, "b&b", None)]))
+    assert [found.text for found in tree.iter("{http://s3.amazonaws.com/doc/2006-03-01/}PartNumber")] == ["1", "2"]
+    assert [found.text for found in tree.iter("{http://s3.amazonaws.com/doc/2006-03-01/}ETag")] == ['"aa"', '"b&b"']
+    assert [found.text for found in tree.iter("{http://s3.amazonaws.com/doc/2006-03-01/}ChecksumCRC32C")] == [
+        "4waSgw=="
+    ]

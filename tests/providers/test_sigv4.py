@@ -1,0 +1,107 @@
+"""Our signature against the SDK's."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from datetime import UTC, datetime
+from unittest.mock import patch
+from urllib.parse import quote
+
+import botocore.auth
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials as SDKCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dxflow_async.providers import sigv4
+from dxflow_async.providers.sigv4 import UNSIGNED, Credentials, Signer, query_string
+
+printable = st.text(string.ascii_letters + string.digits + string.punctuation + " \t", max_size=20)
+names = st.from_regex(r"x-amz-meta-[a-z0-9-]{1,10}", fullmatch=True)
+secrets = st.text(string.ascii_letters + string.digits + "/+=", min_size=1, max_size=40)
+credentials = st.builds(Credentials, secrets, secrets, st.none() | secrets)
+FIRST, LAST = 946_684_800, 4_102_444_800
+
+
+def sdk_authorization(
+    signing: Credentials, region: str, method: str, url: str, headers: dict[str, str], body: bytes | None, second: int
+) -> tuple[str, str | None]:
+    """The header that botocore makes, and the token that it sends."""
+    request = AWSRequest(method, url, dict(headers), body or b"")
+    signs_payload = Config(s3={"payload_signing_enabled": body is not None})
+    request.context["client_config"] = signs_payload
+    sdk = SDKCredentials(signing.access_key, signing.secret_key, signing.token)
+    with patch.object(botocore.auth, *_clock(second)):
+        S3SigV4Auth(sdk, "s3", region).add_auth(request)
+    return request.headers["Authorization"], request.headers.get("X-Amz-Security-Token")
+
+
+def _clock(second: int) -> tuple[str, object]:
+    """What botocore asks for the time."""
+    moment = datetime.fromtimestamp(second, UTC)
+    if hasattr(botocore.auth, "get_current_datetime"):
+        return "get_current_datetime", lambda **_: moment
+
+    class Frozen:
+        class datetime(datetime):  # noqa: N801
+            @classmethod
+            def utcnow(cls) -> datetime:  # type: ignore[override]
+                return moment.replace(tzinfo=None)
+
+    return "datetime", Frozen
+
+
+@given(
+    credentials,
+    st.sampled_from(["us-east-1", "eu-central-1", "cn-north-1"]),
+    st.sampled_from(["GET", "PUT", "HEAD", "POST", "DELETE"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), printable, max_size=4),
+    st.dictionaries(names, printable, max_size=4),
+    st.none() | st.binary(max_size=50),
+    st.integers(FIRST, LAST),
+)
+def test_signature_is_the_sdks(
+    signing: Credentials,
+    region: str,
+    method: str,
+    key: str,
+    query: dict[str, str],
+    extra: dict[str, str],
+    body: bytes | None,
+    second: int,
+) -> None:
+    """For any request the authorization is the one that botocore would send."""
+    path = f"/bucket/{quote(key, safe='/-_.~')}"
+    text = query_string(query.items())
+    headers = {**extra, "host": "s3.example.com:9000"}
+    url = f"http://s3.example.com:9000{path}" + (f"?{text}" if text else "")
+    expected, token = sdk_authorization(signing, region, method, url, headers, body, second)
+    payload = UNSIGNED if body is None else hashlib.sha256(body).hexdigest()
+    with patch.object(sigv4, "time", lambda: second + 0.5):
+        Signer().sign(signing, region, method, path, text, headers, payload)
+    assert headers["authorization"] == expected
+    assert headers.get("x-amz-security-token") == token
+
+
+def test_keys_are_not_mixed_up() -> None:
+    """One signer serves several credentials, days and regions, each as a new one would."""
+    shared = Signer()
+    for second in (FIRST, FIRST + 86_400, FIRST):
+        for region in ("us-east-1", "eu-west-1"):
+            for secret in ("one", "two"):
+                made = []
+                for signer in (shared, Signer()):
+                    headers = {"host": "h"}
+                    with patch.object(sigv4, "time", lambda: second):  # noqa: B023
+                        signer.sign(Credentials("AKID", secret), region, "GET", "/", "", headers)
+                    made.append(headers["authorization"])
+                assert made[0] == made[1]
+
+
+def test_secrets_are_not_shown() -> None:
+    """A representation of credentials has no secret in it."""
+    assert "hidden" not in repr(Credentials("AKID", "hidden-key", "hidden-token"))

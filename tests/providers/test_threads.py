@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import anyio
+import pytest
+
+from dxflow_async.providers.threads import Threads
+
+
+async def test_result(threads: Threads) -> None:
+    """A call returns what its function returns, run in another thread."""
+    assert await threads.run(lambda a, b: a + b, 1, 2) == 3
+    assert await threads.run(threading.get_ident) != threading.get_ident()
+
+
+async def test_exception(threads: Threads) -> None:
+    """What the function raises, the caller gets (no coroutine can raise StopIteration); the thread goes on."""
+    for error, expected in ((ValueError("no"), ValueError), (StopIteration(), RuntimeError)):
+        with pytest.raises(expected):
+            await threads.run(_raise, error)
+    assert await threads.run(int, "7") == 7
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+async def test_calls_from_many_tasks(threads: Threads) -> None:
+    """Thousands of calls from many tasks each get their own result, by no more threads than were asked for."""
+    seen = set()
+
+    def work(number: int) -> int:
+        seen.add(threading.get_ident())
+        return number * number
+
+    async def task(start: int) -> list[int]:
+        return [await threads.run(work, number) for number in range(start, start + 50)]
+
+    results = await asyncio.gather(*(task(start) for start in range(0, 5000, 50)))
+    assert [value for each in results for value in each] == [number * number for number in range(5000)]
+    assert len(seen) <= 4
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_cancellation_waits_for_the_call(threads: Threads, times: int) -> None:
+    """A cancelled call has ended when its caller goes on, however often it is cancelled; its error goes nowhere."""
+    release, ended = threading.Event(), threading.Event()
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+
+    def work() -> None:
+        release.wait()
+        ended.set()
+        raise ValueError("nobody is told")
+
+    task = asyncio.create_task(threads.run(work))
+    for _ in range(times):
+        await asyncio.sleep(0.02)
+        task.cancel()
+    await asyncio.sleep(0.02)
+    assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+    del task
+    assert unseen == []
+
+
+async def test_cancelled_scope_waits_for_the_call(threads: Threads) -> None:
+    """The same under anyio, which cancels again and again."""
+    ended = threading.Event()
+
+    def work() -> None:
+        time.sleep(0.05)
+        ended.set()
+
+    with anyio.move_on_after(0.01) as scope:
+        await threads.run(work)
+    assert scope.cancelled_caught
+    assert ended.is_set()
+
+
+async def test_close_ends_the_threads() -> None:
+    """After `close` the threads do what was asked of them and end."""
+    threads = Threads(3, "test-close")
+    pending = [asyncio.create_task(threads.run(time.sleep, 0.01)) for _ in range(6)]
+    await asyncio.sleep(0)
+    running = [each for each in threading.enumerate() if each.name.startswith("test-close")]
+    assert len(running) == 3
+    threads.close()
+    await asyncio.gather(*pending)
+    for each in running:
+        each.join(5)
+        assert not each.is_alive()
