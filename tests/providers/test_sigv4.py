@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import string
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from unittest.mock import patch
 from urllib.parse import quote
 
@@ -45,13 +46,8 @@ def _clock(second: int) -> tuple[str, object]:
     if hasattr(botocore.auth, "get_current_datetime"):
         return "get_current_datetime", lambda **_: moment
 
-    class Frozen:
-        class datetime(datetime):  # noqa: N801
-            @classmethod
-            def utcnow(cls) -> datetime:  # type: ignore[override]
-                return moment.replace(tzinfo=None)
-
-    return "datetime", Frozen
+    frozen = type("datetime", (datetime,), {"utcnow": classmethod(lambda _: moment.replace(tzinfo=None))})
+    return "datetime", SimpleNamespace(datetime=frozen)
 
 
 @given(
