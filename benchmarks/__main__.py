@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import memory, transfer
+from benchmarks import memory, report, transfer
 from benchmarks.race import RaceError
 
 
@@ -14,7 +14,11 @@ def main() -> None:
     """Run one benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for module, title in ((transfer, "ours against the peers"), (memory, "the peak memory of ours")):
+    for module, title in (
+        (transfer, "ours against the peers"),
+        (report, "the tables of a race that was written to a file"),
+        (memory, "the peak memory of ours"),
+    ):
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=title, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)

@@ -1,23 +1,46 @@
-"""What a race gave: medians, ratios and ranks, as Markdown."""
+"""`python -m benchmarks report`: what a race gave: medians, ratios and ranks, as Markdown."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 from benchmarks.contestants import OURS
 from benchmarks.race import Run
 
-__all__ = ["machine", "summary", "targets"]
+__all__ = ["add_arguments", "machine", "run", "show", "summary", "targets"]
 
 MiB = 1 << 20
 _TRANSPORTS = {"http": "Plain HTTP", "https": "TLS"}
 _FOOTER = """\
-Wall seconds / client CPU seconds / peak RSS in MiB, medians of {rounds}. Wall and CPU of a library (dxflow-async,
-obstore, boto3, aioboto3) are of the job alone, after imports and one warm-up request; a program's (s5cmd, rclone) are
-of its whole process. RSS is always the whole process's. Client and server share the machine."""
+Wall seconds / client CPU seconds / peak RSS in MiB, medians of {rounds} runs. Wall and CPU of a library
+(dxflow-async, obstore, boto3, aioboto3) are of the job alone, after imports and one warm-up request; a program's
+(s5cmd, rclone) are of its whole process. RSS is always the whole process's. Client and server share the machine."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("file", type=Path, help="what `transfer --json` wrote, also while it still runs")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the tables of a race that was written to a file."""
+    content = json.loads(options.file.read_text())
+    show([Run(**each) for each in content["runs"]], content["rows"])
+
+
+def show(runs: Sequence[Run], titles: dict[str, str]) -> None:
+    """Print the tables, and what ours misses."""
+    sys.stdout.write(summary(runs, titles) + "\n")
+    for line in targets(runs):
+        sys.stdout.write(f"missed: {line}\n")
 
 
 class _Row:
@@ -63,8 +86,9 @@ def summary(runs: Sequence[Run], titles: dict[str, str]) -> str:
             ratios = (_ratio(figures.wall_ratio), _ratio(figures.cpu_ratio), str(figures.rss_rank or ""))
             lines += _line(titles[row], *map(figures.cell, names), *ratios)
         lines.append("")
-    rounds = max(sum(run.contestant == names[0] for run in runs if _key(run) == key) for key in set(map(_key, runs)))
-    return "\n".join([*lines, _FOOTER.format(rounds=f"{rounds} rounds" if rounds > 1 else "1 round")])
+    counts = Counter((*_key(run), run.contestant) for run in runs).values()
+    rounds = " to ".join(dict.fromkeys((str(min(counts)), str(max(counts)))))
+    return "\n".join([*lines, _FOOTER.format(rounds=rounds)])
 
 
 def targets(runs: Sequence[Run]) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.data import DATASETS, Dataset, make
 from benchmarks.race import OPERATIONS, TRANSPORTS, Race, Run
-from benchmarks.report import machine, summary, targets
+from benchmarks.report import machine, show
 from tests.servers import SeaweedFS
 
 __all__ = ["add_arguments", "run", "scratch"]
@@ -49,10 +49,8 @@ def run(options: argparse.Namespace) -> None:
             race.stock()
             for each in race.rounds(options.rounds, contestants, options.transports, options.rows):
                 runs.append(each)
-                _write(options, runs, directory)
-    sys.stdout.write(summary(runs, _titles(datasets)) + "\n")
-    for line in targets(runs):
-        sys.stdout.write(f"missed: {line}\n")
+                _write(options, runs, _titles(datasets), directory)
+    show(runs, _titles(datasets))
 
 
 @contextmanager
@@ -78,7 +76,7 @@ def _titles(datasets: list[Dataset]) -> dict[str, str]:
     return {f"{dataset.name}-{way}": f"{dataset.title} {way}" for dataset in datasets for way in OPERATIONS}
 
 
-def _write(options: argparse.Namespace, runs: list[Run], directory: Path) -> None:
+def _write(options: argparse.Namespace, runs: list[Run], titles: dict[str, str], directory: Path) -> None:
     if options.json is None:
         return
     content = {
@@ -87,6 +85,7 @@ def _write(options: argparse.Namespace, runs: list[Run], directory: Path) -> Non
         "versions": {name: CONTESTANTS[name].version for name in {run.contestant for run in runs}},
         "scale": options.scale,
         "rounds": options.rounds,
+        "rows": titles,
         "runs": [dataclasses.asdict(each) for each in runs],
     }
     options.json.write_text(json.dumps(content, indent=1) + "\n")
