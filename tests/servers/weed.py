@@ -67,7 +67,7 @@ class SeaweedFS(S3Server):
             options = [f"-s3.port.https={https_port}", f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
         access_key, secret_key = "AKID" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
         process = Process(
-            [program("weed"), "mini", *_options(directory, ports), *options],
+            [program("weed"), "-logtostderr", "mini", *_options(directory, ports), *options],
             directory / "weed.log",
             {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key},
         )
