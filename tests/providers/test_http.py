@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.exceptions import ConfigurationError, NetworkError, StallTimeoutError
+from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from tests.providers.asking import ask
@@ -42,6 +42,16 @@ async def test_tls(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> 
         assert server.requests[1].body == b"x" * 2 * MiB
         assert server.connections == 1
         await http.aclose()
+
+
+async def test_closed_plane_refuses_work(threads: Threads) -> None:
+    """After `aclose` no connection is made any more."""
+    http = HTTP(threads)
+    async with ScriptedServer(answer()) as server:
+        await http.aclose()
+        with pytest.raises(SessionClosedError):
+            await ask(http, server.url)
+        assert server.connections == 0
 
 
 async def test_untrusted_certificate(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:

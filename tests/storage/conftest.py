@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -25,19 +25,6 @@ class Account:
 
     def __truediv__(self, name: str) -> str:
         return f"/{self.bucket}/{name}"
-
-
-@pytest.fixture(scope="package")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server for all tests of the folder."""
-    with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
-        yield server
-
-
-@pytest.fixture(scope="package")
-def bucket(weed: SeaweedFS) -> str:
-    """A bucket for all tests of the folder."""
-    return weed.create_bucket("bucket-one")
 
 
 @pytest.fixture

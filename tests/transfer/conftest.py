@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -12,19 +11,6 @@ from dxflow_async import AsyncSession
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for
-
-
-@pytest.fixture(scope="package")
-def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server for all tests of the folder."""
-    with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
-        yield server
-
-
-@pytest.fixture(scope="package")
-def bucket(weed: SeaweedFS) -> str:
-    """A bucket for all tests of the folder."""
-    return weed.create_bucket(f"bucket-{uuid4().hex[:8]}")
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+"""One object from provider to provider, where either side may break off or lie about checksums."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import Progress, Settings, TransferError, TransferReport
+from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
+from dxflow_async.providers.base import Body, Entry, ObjectOptions, Provider, Reading
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import RetryPolicy
+
+DATA = bytes(range(256)) * 8192
+
+Make = Callable[[type[LocalProvider], str], LocalProvider]
+
+
+class Remote(LocalProvider):
+    """A directory that behaves as a network does: it keeps checksums, and bodies come from memory."""
+
+    features = replace(LocalProvider.features, checksum=True, checksum_first=True, rereads=False)
+
+
+class ForgetfulStore(Remote):
+    """Says that it stored other bytes."""
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        entry = await super().write(key, body, options)
+        assert entry.crc32c is not None
+        return replace(entry, crc32c=entry.crc32c ^ 1)
+
+
+class GarbledSource(Remote):
+    """Says of its bytes what is not so, as if they had changed on the way."""
+
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
+        reading = await super().read(key, start, end, etag=etag, listed=listed)
+        reading.crc32c = 1
+        return reading
+
+
+class BreakingStore(Remote):
+    """Takes half of the first body, and breaks off."""
+
+    broken = False
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        if not self.broken:
+            self.broken = True
+            await anext(aiter(body))
+            raise NetworkError("the connection broke")
+        return await super().write(key, body, options)
+
+
+@pytest.fixture
+async def resources(tmp_path: Path) -> AsyncIterator[Resources]:
+    """What a session owns."""
+    resources = Resources(Settings(home=tmp_path / "home"))
+    yield resources
+    await resources.aclose()
+
+
+@pytest.fixture
+def make(resources: Resources, tmp_path: Path) -> Make:
+    """Makes a provider below a directory."""
+    return lambda kind, name: kind(tmp_path / name, resources.threads)
+
+
+async def move(
+    resources: Resources, source: Provider, destination: Provider, states: list[Progress] | None = None
+) -> TransferReport:
+    """Moves the object `x`."""
+
+    async def plan(route: Route) -> AsyncIterator[Job]:
+        yield CopyJob(route, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
+
+    return await resources.transfer(plan, None if states is None else states.append)
+
+
+async def test_checksum_kept_from_end_to_end(resources: Resources, make: Make, tmp_path: Path) -> None:
+    """What both sides agree on is verified."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(DATA)
+    (result,) = await move(resources, make(LocalProvider, "a"), make(Remote, "b"))
+    assert result.verified
+    assert (tmp_path / "b/x").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"), [(LocalProvider, ForgetfulStore), (GarbledSource, Remote)], ids=["stored", "read"]
+)
+async def test_disagreement_is_an_error(
+    resources: Resources,
+    make: Make,
+    tmp_path: Path,
+    source: type[LocalProvider],
+    destination: type[LocalProvider],
+) -> None:
+    """A checksum that either side gives and the bytes do not have is never accepted, however often it is tried."""
+    resources.policy = RetryPolicy(first_wait=0.0)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(DATA)
+    with pytest.raises(TransferError) as raised:
+        await move(resources, make(source, "a"), make(destination, "b"))
+    (result,) = raised.value.report
+    assert isinstance(result.error, ChecksumMismatchError)
+    assert result.attempts > 1
+    assert not result.verified
+
+
+async def test_bytes_that_were_sent_twice_count_once(resources: Resources, make: Make, tmp_path: Path) -> None:
+    """A body that broke off and was sent again is counted once, in the result and in the progress."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(DATA)
+    states: list[Progress] = []
+    (result,) = await move(resources, make(LocalProvider, "a"), make(BreakingStore, "b"), states)
+    assert (result.bytes, result.attempts) == (len(DATA), 2)
+    assert states[-1].bytes_done == len(DATA)
