@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from dxflow_async.config import warn_when_readable
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
 
 __all__ = ["Secrets", "StoredLogin", "sign_in", "verify"]
@@ -99,13 +99,11 @@ class StoredLogin:
         path = _path(home)
         try:
             tree = json.loads(path.read_bytes())
-            mode = path.stat().st_mode
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path} cannot be read: {error}; delete it and sign in again") from error
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
+        warn_when_readable(path)
         try:
             tree = tree if isinstance(tree, dict) else {}
             hub = tree.get("hub")

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, Self
 
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["AWSSettings", "Settings", "default_home", "parse_size"]
+__all__ = ["AWSSettings", "Settings", "default_home", "parse_size", "warn_when_readable"]
 
 _log = logging.getLogger("dxflow_async.config")
 
-KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
+MiB, GiB = 1 << 20, 1 << 30
 
 
 def default_home() -> Path:
@@ -264,7 +264,7 @@ def _from_file(path: Path) -> dict[str, _Found]:
     if not isinstance(section, dict):
         raise ConfigurationError(f"{path}:{_line(text, 'aws')}: aws must be a table, [aws]")
     if _SECRETS & section.keys():
-        _warn_when_readable(path)
+        warn_when_readable(path)
     return {
         **_checked(path, text, tree, _kinds(Settings), ""),
         **_checked(path, text, section, _kinds(AWSSettings), "AWS."),
@@ -303,7 +303,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
     }
 
 
-def _warn_when_readable(path: Path) -> None:
+def warn_when_readable(path: Path) -> None:
+    """A file of secrets that others may read is worth a line in the log."""
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
 

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from dxflow_async.exceptions import StorageError
 
-__all__ = ["Item", "Progress", "TransferReport", "TransferResult", "Unit"]
+__all__ = ["Item", "Progress", "TransferReport", "TransferResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,6 @@ class Item:
     checksum: str | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A compute unit as the hub describes it. Memory and disk are in GB."""
-
-    pointer: str
-    name: str
-    status: str
-    ip: str
-    protocol: str
-    provider: str
-    type_name: str
-    cpu: int
-    memory: float
-    disk: float
 
 
 @dataclass(frozen=True, slots=True)

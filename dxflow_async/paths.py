@@ -18,7 +18,6 @@ __all__ = [
     "PROVIDERS",
     "Location",
     "check_key",
-    "join",
     "key_of",
     "local_name",
     "parent_of",
@@ -85,18 +84,6 @@ def parse_location(text: str) -> Location:
 def key_of(path: str) -> str:
     """The key of a remote path: without leading slashes. Nothing else is changed."""
     return os.fspath(path).lstrip("/")
-
-
-def join(*parts: str) -> str:
-    """Parts put together with one slash between them; empty ones are left out."""
-    filled = [part for part in parts if part]
-    last = len(filled) - 1
-    kept = [part for i, part in enumerate(filled) if part.strip("/") or i in (0, last)]
-    last = len(kept) - 1
-    return "/".join(
-        part.strip("/") if 0 < i < last else part.rstrip("/") if i < last else part.lstrip("/") if i else part
-        for i, part in enumerate(kept)
-    )
 
 
 def parent_of(path: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
-from dxflow_async.paths import check_key, join, key_of, local_name, parent_of, parse_location, provider_name
+from dxflow_async.paths import check_key, key_of, local_name, parent_of, parse_location, provider_name
 
 texts = st.text(alphabet="ab/.\\:\0é\ud800 ", max_size=20) | st.text(max_size=20)
 
@@ -20,14 +20,6 @@ def test_key_has_no_leading_slash_and_all_else(path: str) -> None:
     assert path.endswith(key)
     assert set(path[: len(path) - len(key)]) <= {"/"}
     assert key_of(f"/{key}") == key
-
-
-@given(parts=st.lists(texts.filter(lambda part: "//" not in part), max_size=5))
-def test_join_has_one_slash_between_parts(parts: list[str]) -> None:
-    """No part is lost, and none brings a second slash in."""
-    joined = join(*parts)
-    assert "//" not in joined
-    assert [each for each in joined.split("/") if each] == [each for p in parts for each in p.split("/") if each]
 
 
 @given(path=texts)
