@@ -14,7 +14,7 @@ from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.data import Dataset, make, make_sparse
 from benchmarks.race import RaceError, launch, listing, new_job
 from benchmarks.report import machine
-from dxflow_async.config import parse_size
+from dxflow_async.sources import parse_size
 from tests.servers import SeaweedFS
 
 __all__ = ["LIMIT", "add_arguments", "run"]

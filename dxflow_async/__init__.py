@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
-    from dxflow_async.config import AWSSettings, Settings
+    from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -41,10 +41,12 @@ __all__ = [
     "AsyncSession",
     "AsyncStorageManager",
     "AuthenticationError",
+    "AzureSettings",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DxflowError",
+    "GCPSettings",
     "Item",
     "NetworkError",
     "NotFoundError",
@@ -68,6 +70,8 @@ __all__ = [
 
 _HOMES = {
     "AWSSettings": "config",
+    "AzureSettings": "config",
+    "GCPSettings": "config",
     "Settings": "config",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",

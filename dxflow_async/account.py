@@ -16,8 +16,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from dxflow_async.config import warn_when_readable
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
+from dxflow_async.sources import warn_when_readable
 
 __all__ = ["Secrets", "StoredLogin", "sign_in", "verify"]
 

@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import os
 import re
-import stat
-import tomllib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.sources import Sections, from_environment, from_file, not_allowed
 
-__all__ = ["AWSSettings", "Settings", "default_home", "parse_size", "warn_when_readable"]
-
-_log = logging.getLogger("dxflow_async.config")
+__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings", "default_home"]
 
 MiB, GiB = 1 << 20, 1 << 30
 
@@ -60,16 +53,76 @@ class AWSSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
-        if self.endpoint is not None and not re.fullmatch(r"https?://[^/?#\s]+/?", self.endpoint):
-            raise ConfigurationError(_bad("AWS.endpoint", self.endpoint, "http(s)://host[:port]"))
+        _check_endpoint("AWS", self.endpoint, path=False)
         if self.addressing not in ("auto", "path", "virtual"):
-            raise ConfigurationError(_bad("AWS.addressing", self.addressing, "auto, path or virtual"))
+            raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
         if (self.access_key is None) != (self.secret_key is None):
             raise ConfigurationError("AWS.access_key and AWS.secret_key go together: set both or neither")
-        for name in ("private", "public"):
-            area = getattr(self, name)
-            if area is not None and (not area.strip("/") or area.startswith("/")):
-                raise ConfigurationError(_bad(f"AWS.{name}", area, "bucket or bucket/prefix"))
+        _check_areas("AWS", self)
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything says that the real service is meant."""
+        return self != type(self)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureSettings:
+    """How to reach Azure Blob Storage. Of the ways to identify, the first that is set is taken.
+
+    Attributes:
+        endpoint: the blob service's URL; None: that of `account`.
+        account: the storage account's name.
+        connection_string: as the portal shows it; it names the endpoint and the account too.
+        account_key: the account's key, in base64.
+        sas_token: a shared access signature. Without any of these: azure-identity's chain, where it is installed.
+        private, public: `container/prefix` of the account's areas; None: the first path segment is the container.
+    """
+
+    endpoint: str | None = None
+    account: str | None = None
+    connection_string: str | None = field(default=None, repr=False)
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+    private: str | None = None
+    public: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_endpoint("AZURE", self.endpoint, path=True)
+        if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
+            raise ConfigurationError(not_allowed("AZURE.account", self.account, "3 to 24 small letters and digits"))
+        if self.account_key is not None and self.account is None:
+            raise ConfigurationError("AZURE.account_key needs AZURE.account: set both")
+        _check_areas("AZURE", self)
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything says that the real service is meant."""
+        return self != type(self)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GCPSettings:
+    """How to reach Google Cloud Storage.
+
+    Attributes:
+        endpoint: the service's URL; None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
+        project: whose buckets are listed; None: the credentials'.
+        service_file: a service account's JSON file; None: application default credentials, metadata server included.
+        private, public: `bucket/prefix` of the account's areas; None: the first path segment is the bucket.
+    """
+
+    endpoint: str | None = None
+    project: str | None = None
+    service_file: Path | None = None
+    private: str | None = None
+    public: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_endpoint("GCP", self.endpoint, path=False)
+        if self.service_file is not None and not self.service_file.is_file():
+            raise ConfigurationError(not_allowed("GCP.service_file", self.service_file, "a readable JSON file"))
+        _check_areas("GCP", self)
 
     @property
     def configured(self) -> bool:
@@ -94,7 +147,7 @@ class Settings:
         disk_threads: threads that read and write local files.
         max_cached_items: listing cache; the directories used longest ago go first.
         ca_bundle: a PEM file of certificate authorities to trust besides the system's.
-        aws: how to reach S3.
+        aws, azure, gcp: how to reach the providers.
 
     Raises:
         ConfigurationError: naming the setting, its value and what is allowed.
@@ -118,20 +171,22 @@ class Settings:
     max_cached_items: int = 1_000_000
     ca_bundle: Path | None = None
     aws: AWSSettings = field(default_factory=AWSSettings)
+    azure: AzureSettings = field(default_factory=AzureSettings)
+    gcp: GCPSettings = field(default_factory=GCPSettings)
 
     def __post_init__(self) -> None:
         if self.hub is not None and not re.fullmatch(r"https?://[^\s?#]+", self.hub):
-            raise ConfigurationError(_bad("hub", self.hub, "http(s)://host[:port][/path]"))
+            raise ConfigurationError(not_allowed("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and name == "max_bandwidth":
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ConfigurationError(_bad(name, value, f"{low} to {high}"))
+                raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
-            raise ConfigurationError(_bad("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
+            raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
         if self.ca_bundle is not None and not self.ca_bundle.is_file():
-            raise ConfigurationError(_bad("ca_bundle", self.ca_bundle, "a readable PEM file"))
+            raise ConfigurationError(not_allowed("ca_bundle", self.ca_bundle, "a readable PEM file"))
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
@@ -141,11 +196,13 @@ class Settings:
             ConfigurationError: an unknown key or a bad value, with its file and line or variable.
         """
         home = Path(arguments.get("home") or os.environ.get("DXFLOW_HOME") or default_home())
-        found = {**_from_file(home / "config.toml"), **_from_environment(os.environ)}
-        top = {name: each.value for name, each in found.items() if "." not in name and name not in arguments}
-        aws = {name.removeprefix("AWS."): each.value for name, each in found.items() if "." in name}
+        found = from_file(home / "config.toml", cls, _SECTIONS) | from_environment(os.environ, cls, _SECTIONS)
+        values: dict[str, Any] = {name: each.value for name, each in found.items() if "." not in name}
         try:
-            return cls(**{"aws": AWSSettings(**aws), **top, **arguments, "home": home})
+            for section, settings in _SECTIONS.items():
+                own = {name: each.value for name, each in found.items() if name.startswith(f"{section}.")}
+                values[section.lower()] = settings(**{name.partition(".")[2]: value for name, value in own.items()})
+            return cls(**{**values, **arguments, "home": home})
         except ConfigurationError as error:
             # Messages begin with the setting's name.
             name = str(error).partition(" ")[0]
@@ -157,13 +214,6 @@ class Settings:
     def storage_home(self) -> Path:
         """Where a provider that is not configured keeps its bytes under the embedded hub."""
         return self.home / "storage"
-
-
-class _Found(NamedTuple):
-    """A setting's value, and the file and line or the variable it is from."""
-
-    value: Any
-    where: str
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -178,136 +228,18 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_cached_items", 0, 1 << 40),
 )
 
-
-def parse_size(text: str) -> int:
-    """Bytes from `"8MiB"`, `"1.5GiB"`, `"64k"` or a plain number; a bare k, M, G or T is binary.
-
-    Raises:
-        ValueError: not a size.
-
-    Example:
-        >>> parse_size("8MiB"), parse_size("64k"), parse_size("10MB")
-        (8388608, 65536, 10000000)
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?[bB]?)|[bB])?\s*", text)
-    if match is None:
-        raise ValueError(f"not a size: {text!r}")
-    number, letter, suffix = match.groups()
-    power = 0 if letter is None else " KMGT".index(letter.upper())
-    base = 1000 if suffix in ("B", "b") else 1024
-    return int(Fraction(number) * base**power)
+_SECTIONS: Sections = {"AWS": AWSSettings, "AZURE": AzureSettings, "GCP": GCPSettings}
 
 
-def _boolean(text: str) -> bool:
-    try:
-        return {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-        }[text.strip().lower()]
-    except KeyError:
-        raise ValueError("not true or false") from None
+def _check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
+    pattern, allowed = r"https?://[^/?#\s]+/?", "http(s)://host[:port]"
+    if path:
+        pattern, allowed = r"https?://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
+    if endpoint is not None and not re.fullmatch(pattern, endpoint):
+        raise ConfigurationError(not_allowed(f"{section}.endpoint", endpoint, allowed))
 
 
-_SIZES = {"max_memory_bytes", "max_bandwidth", "part_size"}
-_SECRETS = {"secret_key", "session_token"}
-
-
-def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
-    """How the text of a setting becomes its value, and what is allowed."""
-    if name in _SIZES:
-        return parse_size, "a size such as 8MiB"
-    if kind.startswith("bool"):
-        return _boolean, "true or false"
-    if kind.startswith("int"):
-        return int, "a whole number"
-    if kind.startswith("float"):
-        return float, "a number of seconds"
-    if kind.startswith("Path"):
-        return Path, "a path"
-    return str, "text"
-
-
-def _convert(where: str, prefix: str, name: str, kind: str, value: Any) -> Any:
-    parse, allowed = _parser(name, kind)
-    fits = isinstance(value, str) or isinstance(value, bool) == (parse is _boolean)
-    if fits and isinstance(value, bool | int | float | str) and not (isinstance(value, float) and parse is int):
-        try:
-            return value if isinstance(value, bool) else parse(str(value))
-        except ValueError:
-            pass
-    shown = "***" if name in _SECRETS else value
-    raise ConfigurationError(f"{where}: {_bad(prefix + name, shown, allowed)}")
-
-
-def _kinds(cls: type) -> dict[str, str]:
-    return {each.name: str(each.type) for each in dataclasses.fields(cls) if each.name not in ("aws", "home")}
-
-
-def _from_file(path: Path) -> dict[str, _Found]:
-    """The settings of a TOML file, those of `[aws]` named `AWS.x`; nothing when there is no file."""
-    try:
-        text = path.read_text("utf-8")
-        tree = tomllib.loads(text)
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
-    section = tree.pop("aws", {})
-    if not isinstance(section, dict):
-        raise ConfigurationError(f"{path}:{_line(text, 'aws')}: aws must be a table, [aws]")
-    if _SECRETS & section.keys():
-        warn_when_readable(path)
-    return {
-        **_checked(path, text, tree, _kinds(Settings), ""),
-        **_checked(path, text, section, _kinds(AWSSettings), "AWS."),
-    }
-
-
-def _checked(path: Path, text: str, tree: dict[str, Any], kinds: dict[str, str], prefix: str) -> dict[str, _Found]:
-    found = {}
-    for name, value in tree.items():
-        where = f"{path}:{_line(text, name)}"
-        if name not in kinds:
-            raise ConfigurationError(f"{where}: unknown setting {prefix}{name}; known are {', '.join(kinds)}")
-        found[prefix + name] = _Found(_convert(where, prefix, name, kinds[name], value), where)
-    return found
-
-
-def _line(text: str, key: str) -> int:
-    """The line a key stands in (tomllib does not tell); 1 where it cannot be found."""
-    pattern = re.compile(rf"\s*\[?\[?\s*[\"']?{re.escape(key)}[\"']?\s*[]=.]")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
-    known = {f"DXFLOW_{name.upper()}": ("", name, kind) for name, kind in _kinds(Settings).items()}
-    known |= {f"DXFLOW_AWS_{name.upper()}": ("AWS.", name, kind) for name, kind in _kinds(AWSSettings).items()}
-    for variable in environ:
-        if variable.startswith("DXFLOW_") and variable not in (*known, "DXFLOW_HOME"):
-            listed = ", ".join(sorted((*known, "DXFLOW_HOME")))
-            raise ConfigurationError(f"environment: unknown variable {variable}; known are {listed}")
-    return {
-        prefix + name: _Found(
-            _convert(f"environment: {variable}", prefix, name, kind, environ[variable]), f"environment: {variable}"
-        )
-        for variable, (prefix, name, kind) in known.items()
-        if variable in environ
-    }
-
-
-def warn_when_readable(path: Path) -> None:
-    """A file of secrets that others may read is worth a line in the log."""
-    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
-
-
-def _bad(name: str, value: object, allowed: str) -> str:
-    return f"{name} = {str(value)!r} is not allowed; it must be {allowed}"
+def _check_areas(section: str, settings: AWSSettings | AzureSettings | GCPSettings) -> None:
+    for name, area in (("private", settings.private), ("public", settings.public)):
+        if area is not None and (not area.strip("/") or area.startswith("/")):
+            raise ConfigurationError(not_allowed(f"{section}.{name}", area, "bucket or bucket/prefix"))

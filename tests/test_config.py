@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dxflow_async import AWSSettings, Settings
-from dxflow_async.config import parse_size
+from dxflow_async import AWSSettings, AzureSettings, Settings
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.sources import parse_size
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ def test_every_source_wins_over_the_one_before(home: Path, monkeypatch: pytest.M
     assert loaded.aws == AWSSettings(region="variable", profile="file")
 
 
+def test_each_provider_has_its_section(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sections do not mix, and only one that is written counts as configured."""
+    write(home, "[aws]\nprivate = 'a'\n[azure]\nprivate = 'b'")
+    monkeypatch.setenv("DXFLOW_AZURE_ACCOUNT", "science")
+    loaded = Settings.load()
+    assert (loaded.aws, loaded.azure) == (AWSSettings(private="a"), AzureSettings(private="b", account="science"))
+    assert (loaded.aws.configured, loaded.azure.configured, loaded.gcp.configured) == (True, True, False)
+
+
 def test_argument_home_is_where_the_file_is(home: Path, tmp_path: Path) -> None:
     """A home that is given has its own file; None is no home."""
     other = tmp_path / "other"
@@ -74,6 +83,10 @@ def test_argument_home_is_where_the_file_is(home: Path, tmp_path: Path) -> None:
         ("[aws]\naddressing = 'odd'", 2, ["AWS.addressing", "path or virtual"]),
         ("[aws]\nendpoint = 's3'", 2, ["AWS.endpoint", "http(s)://"]),
         ("aws = 3", 1, ["aws must be a table"]),
+        ("[azure]\naccount = 'Capitals'", 2, ["AZURE.account", "Capitals", "small letters"]),
+        ("[azure]\nendpoint = 'blob'", 2, ["AZURE.endpoint", "http(s)://"]),
+        ("[gcp]\nprivate = '/area'", 2, ["GCP.private", "bucket/prefix"]),
+        ("[gcp]\nservice_file = 'none.json'", 2, ["GCP.service_file", "JSON"]),
         ("stall_timeout = nan", 1, ["stall_timeout", "nan"]),
     ],
 )
@@ -133,6 +146,8 @@ def test_secrets_are_in_no_message_and_no_repr(home: Path) -> None:
     aws = AWSSettings(access_key="AKID", secret_key="hush-hush", session_token="very-quiet")
     assert "hush" not in repr(aws)
     assert "quiet" not in repr(Settings(home=home, aws=aws))
+    azure = AzureSettings(account="a23", account_key="hush", connection_string="AccountKey=hush", sas_token="sig=hush")
+    assert "hush" not in repr(azure)
     write(home, "[aws]\nsecret_key = ['hush-hush']")
     with pytest.raises(ConfigurationError) as raised:
         Settings.load()

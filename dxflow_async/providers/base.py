@@ -50,6 +50,8 @@ class Features:
         public: `ObjectOptions.public` may be asked for.
         min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
         max_size: of an object.
+        mtime: it keeps `ObjectOptions.modified`, and `stat` and `read` tell it as `Entry.mtime`.
+        mtime_listed: listings tell it too.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
@@ -67,6 +69,8 @@ class Features:
     max_parts: int = 10_000
     max_size: int = 5 << 40
     max_copy_size: int = 5 << 30
+    mtime: bool = False
+    mtime_listed: bool = False
     buckets: bool = False
     endpoint: str | None = None
 
@@ -81,6 +85,7 @@ class Entry:
         modified: seconds since the epoch.
         etag: names this version: it changes when the bytes do.
         crc32c: of the whole, where the provider reports it.
+        mtime: seconds since the epoch, when the object's source was changed, as it was kept with it; None: not told.
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
     """
 
@@ -93,6 +98,7 @@ class Entry:
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     unreadable: str | None = None
+    mtime: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
