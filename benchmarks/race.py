@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,16 +87,33 @@ class Race:
             self._server.create_bucket(f"source-{dataset.name}")
             _upload(self._server, dataset, f"source-{dataset.name}")
 
+    def warm_up(self, contestant: Contestant, transports: Sequence[str], rows: Sequence[str]) -> None:
+        """Runs that do not count: a server that has just been started takes memory from the system as it works."""
+        for transport in transports:
+            self._run(contestant, transport, rows[0])
+
     def rounds(
-        self, count: int, contestants: Sequence[Contestant], transports: Sequence[str], rows: Sequence[str]
+        self,
+        count: int,
+        contestants: Sequence[Contestant],
+        transports: Sequence[str],
+        rows: Sequence[str],
+        once: Collection[str] = (),
     ) -> Iterator[Run]:
         """All runs; the order of the contestants rotates from row to row and from round to round.
+
+        Args:
+            count: of rounds.
+            contestants, transports, rows: what is run in each round.
+            once: names of contestants that are in the first round only.
 
         Raises:
             RaceError: a contestant failed or gave a wrong result.
         """
         turn = 0
-        for _ in range(count):
+        for number in range(count):
+            if number:
+                contestants = [each for each in contestants if each.name not in once]
             for transport in transports:
                 for row in rows:
                     first = turn % len(contestants)

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the big file's size and of the others' count")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="PEER", help=", ".join(PEERS))
+    parser.add_argument("--once", nargs="+", choices=PEERS, default=[], metavar="PEER", help="in the first round only")
     parser.add_argument("--peers-only", action="store_true", help="leave ours out")
     parser.add_argument("--transports", nargs="+", choices=TRANSPORTS, default=TRANSPORTS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
@@ -47,7 +48,8 @@ def run(options: argparse.Namespace) -> None:
         with SeaweedFS.start(directory / "server", tls=True) as server:
             race = Race(server, directory, datasets, _progress)
             race.stock()
-            for each in race.rounds(options.rounds, contestants, options.transports, options.rows):
+            race.warm_up(contestants[-1], options.transports, options.rows)
+            for each in race.rounds(options.rounds, contestants, options.transports, options.rows, options.once):
                 runs.append(each)
                 _write(options, runs, _titles(datasets), directory)
     show(runs, _titles(datasets))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         UnsafePathError,
         UnsupportedError,
     )
-    from dxflow_async.models import Item, Progress, TransferReport, TransferResult
+    from dxflow_async.models import Item, Progress, SyncAction, SyncPlan, TransferReport, TransferResult
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.manager import AsyncStorageManager
 
@@ -59,6 +59,8 @@ __all__ = [
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
+    "SyncAction",
+    "SyncPlan",
     "ThrottledError",
     "TransferError",
     "TransferReport",
@@ -78,6 +80,8 @@ _HOMES = {
     "Session": "blocking.session",
     "Item": "models",
     "Progress": "models",
+    "SyncAction": "models",
+    "SyncPlan": "models",
     "TransferReport": "models",
     "TransferResult": "models",
 }

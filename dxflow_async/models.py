@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from dxflow_async.exceptions import StorageError
 
-__all__ = ["Item", "Progress", "TransferReport", "TransferResult"]
+__all__ = ["Item", "Progress", "SyncAction", "SyncPlan", "TransferReport", "TransferResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class TransferResult:
         verified: whether the other side's own checksum was compared with it.
         skipped: why the item was left alone, else None.
         error: why it failed, else None.
+        deleted: nothing moved: a sync deleted what is at the destination only.
     """
 
     source: str
@@ -63,6 +66,7 @@ class TransferResult:
     verified: bool = False
     skipped: str | None = None
     error: StorageError | None = None
+    deleted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types."""
@@ -120,6 +124,11 @@ class TransferReport(Sequence[TransferResult]):
         return [result for result in self._results if result.skipped is not None]
 
     @property
+    def deleted(self) -> list[TransferResult]:
+        """What a sync deleted at the destination."""
+        return [result for result in self._results if result.deleted]
+
+    @property
     def verified(self) -> int:
         """How many items were compared with the other side's own checksum."""
         return sum(result.verified for result in self._results)
@@ -170,3 +179,102 @@ class Progress:
     def goodput(self) -> float:
         """Bytes a second since the call began."""
         return self.bytes_done / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAction:
+    """One thing that a sync would do.
+
+    Attributes:
+        kind: `"copy"`, `"delete"`, or `"skip"` for what it would have to leave alone.
+        path: below the two directories; a directory's ends in a slash.
+        size: bytes, of what is copied or deleted.
+        reason: why.
+    """
+
+    kind: Literal["copy", "delete", "skip"]
+    path: str
+    size: int
+    reason: str
+
+
+class SyncPlan(Sequence[SyncAction]):
+    """What a sync would do, in the order it would. A million actions take some 10 MB.
+
+    Attributes:
+        unchanged: how many items are the same on both sides.
+
+    Example:
+        >>> plan = SyncPlan([SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "not at the source")])
+        >>> len(plan), plan.copies, plan.deletes, plan.bytes, plan[-1].path
+        (2, 1, 1, 3, 'b')
+    """
+
+    _GROUP = 1000
+
+    __slots__ = ("_groups", "_last", "_length", "_unpacked", "bytes", "copies", "deletes", "unchanged")
+
+    def __init__(self, actions: Iterable[SyncAction] = ()) -> None:
+        self.bytes = 0
+        self.copies = 0
+        self.deletes = 0
+        self.unchanged = 0
+        self._groups: list[bytes] = []
+        self._last: list[SyncAction] = []
+        self._length = 0
+        self._unpacked: tuple[int, list[SyncAction]] = (-1, [])
+        for action in actions:
+            self.append(action)
+
+    @overload
+    def __getitem__(self, index: int) -> SyncAction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SyncAction]: ...
+    def __getitem__(self, index: int | slice) -> SyncAction | Sequence[SyncAction]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._length))]
+        position = range(self._length)[index]
+        return self._group(position // self._GROUP)[position % self._GROUP]
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def skips(self) -> int:
+        """How many items would be left alone."""
+        return self._length - self.copies - self.deletes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON types."""
+        return {
+            "copies": self.copies,
+            "deletes": self.deletes,
+            "skips": self.skips,
+            "unchanged": self.unchanged,
+            "bytes": self.bytes,
+            "actions": [{name: getattr(each, name) for name in SyncAction.__slots__} for each in self],
+        }
+
+    def __repr__(self) -> str:
+        return f"<SyncPlan copies={self.copies} deletes={self.deletes} skips={self.skips} unchanged={self.unchanged}>"
+
+    def append(self, action: SyncAction) -> None:
+        """Puts one more action at the end."""
+        self._length += 1
+        self._last.append(action)
+        if action.kind == "copy":
+            self.copies += 1
+            self.bytes += action.size
+        self.deletes += action.kind == "delete"
+        if len(self._last) == self._GROUP:
+            rows = [(each.kind, each.path, each.size, each.reason) for each in self._last]
+            self._groups.append(zlib.compress(json.dumps(rows).encode(), 1))
+            self._last = []
+
+    def _group(self, number: int) -> list[SyncAction]:
+        if number == len(self._groups):
+            return self._last
+        if self._unpacked[0] != number:
+            rows = json.loads(zlib.decompress(self._groups[number]))
+            self._unpacked = number, [SyncAction(*row) for row in rows]
+        return self._unpacked[1]

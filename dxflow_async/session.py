@@ -6,20 +6,27 @@ What only an account needs (the hub, its client) is loaded when there is one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from anyio import CancelScope, Lock
 
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
+from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import provider_name
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
 from dxflow_async.providers.local import LocalProvider
+from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.compare import Compare, Comparison
+from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync import Rules
 
 if TYPE_CHECKING:
     from dxflow_async.account import Secrets
@@ -76,6 +83,8 @@ class AsyncSession:
         self._embedded: EmbeddedHub | None = None
         self._resources = Resources(self.settings)
         self._providers: dict[tuple[str, str], Provider] = {}
+        cache = ListingCache(self.settings.max_cached_items)
+        self._anywhere = Anywhere(self._open_resources, self._area, cache)
         self._storage: AsyncStorageManager | None = None
         self._signing_in = Lock()
         self._signed_in = email is None and secrets is None
@@ -99,8 +108,131 @@ class AsyncSession:
         """
         self._open_resources()
         if self._storage is None:
-            self._storage = AsyncStorageManager(self._open_resources, self._area)
+            self._storage = AsyncStorageManager(self._open_resources, self._area, self._anywhere)
         return self._storage
+
+    async def copy(
+        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Copies a file or an object, or a directory with all that is in it, from anywhere to anywhere.
+
+        Places are written `aws:/bucket/key`, `azure:/container/blob`, `gcp:/bucket/object`, `local:/dir/file`, or as
+        a local path, which may be a glob pattern as a source. A `dst` that ends in a slash is a directory to put the
+        source into, else exactly the name to give it; an existing local directory counts as written with the slash.
+        Of a `src` that ends in a slash only the content is meant.
+
+        Within a provider the provider copies; from one to the other the bytes stream through memory, large objects in
+        parallel parts, compared with the checksums that either side tells. The media type and the time of the last
+        change go along; within a provider all metadata does.
+
+        Args:
+            src: what to copy.
+            dst: where to.
+            storage_type: of the account's places: `"private"` or `"public"`.
+            on_progress: told at most ten times a second.
+
+        Returns:
+            What became of each item.
+
+        Raises:
+            NotFoundError: there is no such source.
+            UnsafePathError: the destination is the source, or lies in it.
+            TransferError: some item failed; the others are there.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncSession() as session:
+            ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
+        """
+        source, destination = await self._located(src, dst, storage_type)
+        return await self._anywhere.relocate(source, destination, on_progress, move=False)
+
+    async def move(
+        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
+
+        On one local disk it is a rename. Local directories that a move has emptied go, too, but for one that was
+        written with a slash at its end; what lies behind a link is copied, and stays.
+        """
+        source, destination = await self._located(src, dst, storage_type)
+        return await self._anywhere.relocate(source, destination, on_progress, move=True)
+
+    @overload
+    async def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: Literal[False] = False,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport: ...
+    @overload
+    async def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: Literal[True],
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> SyncPlan: ...
+    async def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: bool = False,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport | SyncPlan:
+        """Makes the directory `dst` like the directory `src`: copies what is new or differs.
+
+        Places are written as for `copy`; both are directories, with or without a slash at the end. A `dst` that is
+        not there is made. Memory does not grow with the directories.
+
+        Args:
+            src: the directory to go by.
+            dst: the directory to change.
+            delete: whether what only `dst` has is deleted: at the end, and only when both listings came to their end
+                and every copy worked.
+            compare: `"size+mtime"` (or checksums, where those of both sides cost nothing), `"checksum"` (files and
+                objects that none is stored with are read for it), or `"size"`.
+            include: glob patterns; when there are any, the sync is about these names only.
+            exclude: glob patterns of names that it is not about: they are neither copied nor deleted. `*.csv`
+                matches in every directory, `raw/*.csv` from the top, `**` any directories; what matches a directory
+                matches all that is in it.
+            dry_run: whether only to say what would be done.
+            storage_type: of the account's places.
+            on_progress: told at most ten times a second.
+
+        Returns:
+            What was copied and deleted; with `dry_run` what would be.
+
+        Raises:
+            NotFoundError: there is no such source; nothing is deleted.
+            UnsafePathError: one of the directories lies in the other one.
+            ConfigurationError: a pattern or a comparison that cannot be.
+            TransferError: some item failed, and nothing was deleted; or it could not be deleted.
+        """
+        rules = Rules(Comparison(compare), NameFilter(include, exclude), delete)
+        source, destination = await self._located(src, dst, storage_type)
+        if dry_run:
+            return await self._anywhere.plan(source, destination, rules)
+        return await self._anywhere.sync(source, destination, rules, on_progress)
 
     async def sign_in(self) -> None:
         """Signs in now instead of on first use; does nothing without an account, or when it is done.
@@ -139,6 +271,9 @@ class AsyncSession:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def _located(self, src: Written, dst: Written, storage_type: str) -> tuple[Located, Located]:
+        return await self._anywhere.locate(src, storage_type), await self._anywhere.locate(dst, storage_type)
 
     def _open_resources(self) -> Resources:
         if self._closed:

@@ -1,4 +1,4 @@
-"""What tests of more than one folder share: one S3 server for the whole run."""
+"""What tests of more than one folder share: one server of a kind for the whole run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.servers import SeaweedFS
+from tests.servers import Azurite, GCSServer, SeaweedFS
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,29 @@ def bucket(weed: SeaweedFS) -> str:
 def prefix(bucket: str) -> str:
     """Where the keys of one test start."""
     return f"{bucket}/{uuid4().hex[:12]}/"
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Azure Blob Storage over plain HTTP, signatures enforced and checksums compared."""
+    with Azurite.start(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+@pytest.fixture
+def container(azurite: Azurite) -> str:
+    """A container there, of the test's own."""
+    return azurite.create_container(f"container-{uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GCSServer]:
+    """Google Cloud Storage in memory; it lets everybody do everything."""
+    with GCSServer.start(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
+
+
+@pytest.fixture
+def gcs_bucket(gcs: GCSServer) -> str:
+    """A bucket there, of the test's own."""
+    return gcs.create_bucket(f"bucket-{uuid4().hex[:12]}")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dxflow_async.exceptions import NotFoundError
-from dxflow_async.models import Item, Progress, TransferReport, TransferResult
+from dxflow_async.models import Item, Progress, SyncAction, SyncPlan, TransferReport, TransferResult
 
 
 @pytest.fixture
@@ -63,3 +63,35 @@ def test_progress_tells_goodput() -> None:
     """Bytes a second, and nothing before any time has passed."""
     assert Progress(1, 2, 100, None, 0, 0, 4.0).goodput == 25.0
     assert Progress(0, None, 0, None, 0, 0, 0.0).goodput == 0.0
+
+
+def test_plan_is_a_compact_sequence() -> None:
+    """Actions come back as they were, by index, slice and iteration, also when there are many."""
+    actions = [SyncAction("copy" if n % 3 else "delete", f"d/{n}\udcff ü", n, "new") for n in range(2500)]
+    plan = SyncPlan(actions)
+    assert list(plan) == actions
+    assert (plan[0], plan[999], plan[1000], plan[-1]) == (actions[0], actions[999], actions[1000], actions[-1])
+    assert plan[995:1005] == actions[995:1005]
+    assert plan[::-500] == actions[::-500]
+    with pytest.raises(IndexError):
+        _ = plan[2500]
+    with pytest.raises(IndexError):
+        _ = SyncPlan()[0]
+    assert actions[1700] in plan
+
+
+def test_plan_sums_up() -> None:
+    """Only what is copied counts as bytes; its dict is plain JSON."""
+    actions = [SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "x"), SyncAction("skip", "c", 7, "y")]
+    plan = SyncPlan(actions)
+    assert (len(plan), plan.copies, plan.deletes, plan.skips, plan.bytes, plan.unchanged) == (3, 1, 1, 1, 3, 0)
+    tree = json.loads(json.dumps(plan.to_dict()))
+    assert tree["actions"][1] == {"kind": "delete", "path": "b", "size": 5, "reason": "x"}
+    assert repr(plan) == "<SyncPlan copies=1 deletes=1 skips=1 unchanged=0>"
+
+
+def test_what_was_deleted_is_told_apart() -> None:
+    """Nothing of it moved."""
+    report = TransferReport([TransferResult("a", "/b/a", bytes=10), TransferResult("", "/b/c", deleted=True)], 1.0)
+    assert [result.destination for result in report.deleted] == ["/b/c"]
+    assert (report.bytes, report.to_dict()["items"][1]["deleted"]) == (10, True)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self, overload
 
 from dxflow_async.blocking.portal import Portal
+from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.config import Settings
+from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
+from dxflow_async.storage.anywhere import Written
+from dxflow_async.transfer.compare import Compare
+from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["Session"]
 
@@ -82,9 +88,86 @@ class Session:
         twin = self._portal.call_soon(self._session.get_storage_manager)
         return StorageManager(self, self._portal, twin, progress=self._progress)
 
+    def copy(
+        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Twin: `AsyncSession.copy`."""
+        with self._shown("copy", on_progress) as show:
+            return self._portal.call(self._session.copy, src, dst, storage_type=storage_type, on_progress=show)
+
+    def move(
+        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Twin: `AsyncSession.move`."""
+        with self._shown("move", on_progress) as show:
+            return self._portal.call(self._session.move, src, dst, storage_type=storage_type, on_progress=show)
+
+    @overload
+    def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: Literal[False] = False,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport: ...
+    @overload
+    def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: Literal[True],
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> SyncPlan: ...
+    def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: bool = False,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport | SyncPlan:
+        """Twin: `AsyncSession.sync`."""
+        with self._shown("sync", on_progress) as show:
+            call = functools.partial(
+                self._session.sync,
+                src,
+                dst,
+                delete=delete,
+                compare=compare,
+                include=include if isinstance(include, str) else tuple(include),
+                exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+                storage_type=storage_type,
+                on_progress=show,
+            )
+            return self._portal.call(call, dry_run=True) if dry_run else self._portal.call(call)
+
     def close(self) -> None:
         """Cancels what is running in other threads and closes everything. Twin: `AsyncSession.aclose`."""
         self._portal.close()
+
+    def _shown(
+        self, label: str, on_progress: OnProgress | None
+    ) -> contextlib.AbstractContextManager[OnProgress | None]:
+        if on_progress is not None:
+            return contextlib.nullcontext(on_progress)
+        return progress_bar(label, enabled=self._progress)
 
     def __enter__(self) -> Self:
         return self

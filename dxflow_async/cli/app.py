@@ -12,14 +12,17 @@ from dxflow_async.cli.status import USAGE, reported
 __all__ = ["run_app"]
 
 _COMMANDS = {
-    "cp": ("transfer:cp", "Copy files and directories, up, down or within a provider."),
-    "mv": ("transfer:mv", "Move within a provider."),
+    "cp": ("transfer:cp", "Copy files and directories, from anywhere to anywhere."),
+    "mv": ("transfer:mv", "Move files and directories, from anywhere to anywhere."),
+    "sync": ("transfer:sync", "Make a directory like another one."),
     "ls": ("objects:ls", "List what is at a place."),
     "cat": ("objects:cat", "Write an object's bytes to standard output."),
     "rm": ("objects:rm", "Delete objects."),
     "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
     "login": ("account:login", "Sign in to a hub, for all commands to come."),
     "logout": ("account:logout", "Forget the stored login."),
+    "hub": ("hub:hub", "Run a hub of your own, and its accounts."),
+    "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
     "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),
 }
 

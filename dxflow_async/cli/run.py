@@ -21,7 +21,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.manager import AsyncStorageManager
 
-__all__ = ["Account", "Flag", "read_password", "run_loop", "with_storage"]
+__all__ = ["Account", "Flag", "read_password", "run_loop", "with_session", "with_storage"]
 
 T = TypeVar("T")
 
@@ -53,15 +53,20 @@ def run_loop(work: Callable[[], Awaitable[T]]) -> T:
         return runner.run(_until_terminated(work))
 
 
-def with_storage(account: Account, call: Callable[[AsyncStorageManager], Awaitable[T]]) -> T:
-    """What `call` returns when it is given the account's storage."""
+def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """What `call` returns when it is given a session of the account."""
     session = _new_session(account, Settings.load())
 
     async def work() -> T:
         async with aclosing(session):
-            return await call(session.get_storage_manager())
+            return await call(session)
 
     return run_loop(work)
+
+
+def with_storage(account: Account, call: Callable[[AsyncStorageManager], Awaitable[T]]) -> T:
+    """What `call` returns when it is given the account's storage."""
+    return with_session(account, lambda session: call(session.get_storage_manager()))
 
 
 def read_password(prompt: str) -> str:

@@ -1,24 +1,24 @@
-"""`cp` and `mv`."""
+"""`cp`, `mv` and `sync`."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import printable, write_line
-from dxflow_async.cli.run import Account, Flag, with_storage
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, TransferError
-from dxflow_async.models import TransferReport
-from dxflow_async.paths import Location, parse_location
-from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.exceptions import TransferError
+from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
 
-__all__ = ["cp", "mv"]
+__all__ = ["cp", "mv", "sync"]
 
 
 @Parameter(name="*")
@@ -37,95 +37,103 @@ class Output:
 
 _DIRECT, _PLAIN = Account(), Output()
 
-Transfer = Callable[[AsyncStorageManager, OnProgress | None], Awaitable[TransferReport]]
+Transfer = Callable[[AsyncSession, OnProgress | None], Awaitable[TransferReport]]
+Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
 
 
 def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
-    """Copy files and directories: up, down, or within a provider.
+    """Copy files and directories, from anywhere to anywhere.
 
     Args:
         src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
             is meant.
-        dst: Where to. With a slash at its end a directory to put things into, else the name to give.
-        public: The remote side is the account's public storage.
+        dst: Where to. With a slash at its end a directory to put things into, else the name to give; a local
+            directory that is there counts as written with the slash.
+        public: Remote places are in the account's public storage.
     """
-    source, target = parse_location(src), parse_location(dst)
-    area = "public" if public else "private"
-    if target.provider == "LOCAL":
-        if source.provider == "LOCAL":
-            raise ConfigurationError("both places are local; write one of them as aws:/bucket/key")
-        download = _download if source.path.endswith("/") or _names_directory(target.path) else _download_as
-
-        def transfer(storage: AsyncStorageManager, show: OnProgress | None, /) -> Awaitable[TransferReport]:
-            return download(storage, source, target.path, area, show)
-
-    elif source.provider == "LOCAL":
-
-        def transfer(storage: AsyncStorageManager, show: OnProgress | None, /) -> Awaitable[TransferReport]:
-            return storage.upload(source.path, target.path, target.provider, area, on_progress=show)
-
-    else:
-        _check_one_provider(source, target)
-
-        def transfer(storage: AsyncStorageManager, _: OnProgress | None, /) -> Awaitable[TransferReport]:
-            return storage.copy(source.path, target.path, source.provider, storage_type=area)
-
-    return _run(transfer, output, account)
+    area = _area(public)
+    return _run(lambda session, show: session.copy(src, dst, storage_type=area, on_progress=show), output, account)
 
 
 def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
-    """Move objects and directories within a provider.
+    """Move files and directories, from anywhere to anywhere; what is moved is deleted once its copy is stored.
 
     Args:
-        src: What to move, written aws:/bucket/key; with a slash at its end the directory's content.
-        dst: Where to. With a slash at its end a directory to put things into, else the name to give.
-        public: Both are in the account's public storage.
+        src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
+            is meant.
+        dst: Where to, as for cp.
+        public: Remote places are in the account's public storage.
     """
-    source, target = parse_location(src), parse_location(dst)
-    if "LOCAL" in (source.provider, target.provider):
-        raise ConfigurationError("mv moves within a provider; use cp from and to local files")
-    _check_one_provider(source, target)
-    area = "public" if public else "private"
+    area = _area(public)
+    return _run(lambda session, show: session.move(src, dst, storage_type=area, on_progress=show), output, account)
+
+
+def sync(
+    src: str,
+    dst: str,
+    *,
+    delete: Flag = False,
+    compare: Compare = "size+mtime",
+    include: Patterns = (),
+    exclude: Patterns = (),
+    dry_run: Flag = False,
+    public: Flag = False,
+    output: Output = _PLAIN,
+    account: Account = _DIRECT,
+) -> int:
+    """Make a directory like another one: copy what is new or differs.
+
+    Args:
+        src: The directory to go by: a local path, or aws:/bucket/prefix.
+        dst: The directory to change; it is made when it is not there.
+        delete: Delete what only the destination has, at the end, when all copies worked.
+        compare: What is taken for the same: equal size and time, checksum, or size.
+        include: Only names that match this pattern, such as *.csv or raw/**; may be given several times.
+        exclude: Leave alone names that match this pattern, on both sides; may be given several times.
+        dry_run: Only print what would be done.
+        public: Remote places are in the account's public storage.
+    """
+    area = _area(public)
+    if dry_run:
+        plan = with_session(
+            account,
+            lambda session: session.sync(
+                src,
+                dst,
+                delete=delete,
+                compare=compare,
+                include=include,
+                exclude=exclude,
+                dry_run=True,
+                storage_type=area,
+            ),
+        )
+        _print_plan(plan, output)
+        return 0
     return _run(
-        lambda storage, _: storage.move(source.path, target.path, source.provider, storage_type=area), output, account
+        lambda session, show: session.sync(
+            src,
+            dst,
+            delete=delete,
+            compare=compare,
+            include=include,
+            exclude=exclude,
+            storage_type=area,
+            on_progress=show,
+        ),
+        output,
+        account,
     )
 
 
-def _check_one_provider(source: Location, target: Location) -> None:
-    if source.provider != target.provider:
-        raise ConfigurationError(
-            f"{source} and {target} are at two providers; download to a local directory, and upload from there"
-        )
-
-
-def _names_directory(path: str) -> bool:
-    return path.endswith(("/", os.sep)) or os.path.isdir(path)
-
-
-async def _download(
-    storage: AsyncStorageManager, source: Location, path: str, area: str, show: OnProgress | None
-) -> TransferReport:
-    return await storage.download(source.path, path, source.provider, storage_type=area, on_progress=show)
-
-
-async def _download_as(
-    storage: AsyncStorageManager, source: Location, path: str, area: str, show: OnProgress | None
-) -> TransferReport:
-    """A single object becomes the file of that name; a directory goes into the directory of that name."""
-    try:
-        found = await storage.stat(source.path, source.provider, storage_type=area)
-    except NotFoundError:
-        found = None
-    if found is None or found.directory:
-        return await _download(storage, source, path, area, show)
-    pairs = [(source.path, path)]
-    return await storage.download_many(pairs, source.provider, storage_type=area, on_progress=show)
+def _area(public: bool) -> str:
+    return "public" if public else "private"
 
 
 def _run(transfer: Transfer, output: Output, account: Account) -> int:
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
-            report = with_storage(account, lambda storage: transfer(storage, show))
+            report = with_session(account, lambda session: transfer(session, show))
     except TransferError as error:
         if output.json:
             write_line(json.dumps(error.report.to_dict()))
@@ -140,6 +148,25 @@ def _run(transfer: Transfer, output: Output, account: Account) -> int:
 def _summary(report: TransferReport) -> str:
     from rich.filesize import decimal
 
-    moved = f"{len(report)} items, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
+    deleted = len(report.deleted)
+    items = f"{len(report) - deleted} items"
+    moved = f"{items}, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{skipped}"
+    gone = f", {deleted} deleted" if deleted else ""
+    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{skipped}"
+
+
+def _print_plan(plan: SyncPlan, output: Output) -> None:
+    from rich.filesize import decimal
+
+    if output.json:
+        write_line(json.dumps(plan.to_dict()))
+        return
+    if output.quiet:
+        return
+    for action in plan:
+        write_line(f"{action.kind:<6} {action.size:>12} {printable(action.path)} ({printable(action.reason)})")
+    write_line(
+        f"{plan.copies} to copy, {decimal(plan.bytes)}; {plan.deletes} to delete; {plan.skips} to skip; "
+        f"{plan.unchanged} unchanged"
+    )

@@ -1,38 +1,33 @@
 """Accounts of a hub: who may sign in, and with which secrets.
 
 Kept in SQLite, which several processes may have open at once. Passwords are hashed with argon2id; of a secret only
-its SHA-256 is kept, which is enough for 256 random bits. All of it runs in threads of its own, never on the loop.
+its SHA-256 is kept, which is enough for 256 random bits. All of it runs in the store's threads, never on the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import hashlib
 import hmac
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from dxflow_async.exceptions import AuthenticationError
+from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.hub.credentials import Credentials
-from dxflow_async.hub.database import open_database
+from dxflow_async.hub.store import Store
 
-__all__ = ["Accounts", "SignIn", "TooManyTriesError", "User"]
-
-T = TypeVar("T")
+__all__ = ["Account", "Accounts", "Namespace", "SignIn", "TooManyTriesError", "User"]
 
 MAX_FAILURES = 5
 """Wrong passwords of one account and peer, within `FAILURE_WINDOW`."""
+MAX_PEER_FAILURES = 30
+"""Wrong passwords of one peer, whatever the account."""
 FAILURE_WINDOW = 60.0
 """Seconds that a failed try counts."""
 MAX_SIGN_INS = 100
@@ -68,112 +63,160 @@ class SignIn:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as its administrator sees it; `created` in seconds since the epoch."""
+
+    email: str
+    disabled: bool
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One of an account's namespaces."""
+
+    pointer: str
+    name: str
+
+
 class Accounts:
-    """The accounts in one database; made by `open`.
+    """The accounts of a hub.
+
+    Args:
+        store: the hub's database.
+        clock: seconds since the epoch.
+        sign_up: whether the first sign-in of an e-mail makes its account.
 
     Example:
-        accounts = await Accounts.open(settings.home)
+        accounts = Accounts(store)
         signed_in = await accounts.sign_in(Credentials("me@example.org", "...", "diphyx"), "127.0.0.1")
-        await accounts.aclose()
     """
 
-    def __init__(self, database: sqlite3.Connection, clock: Callable[[], float]) -> None:
-        self._database = database
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time, sign_up: bool = True) -> None:
+        self._store = store
         self._clock = clock
-        self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="dxflow-hub")
+        self._sign_up = sign_up
 
-    @classmethod
-    async def open(cls, home: Path, *, clock: Callable[[], float] = time.time) -> Self:
-        """Open the database in `home`; both are created, for their owner only, when missing.
-
-        Raises:
-            ConfigurationError: it cannot be used, or a newer version of this program wrote it.
-        """
-        return cls(await asyncio.to_thread(open_database, home), clock)
-
-    async def aclose(self) -> None:
-        """Wait for what is running, then close the database."""
-        await asyncio.to_thread(self._close)
+    # Signing in
 
     async def sign_in(self, given: Credentials, peer: str) -> SignIn:
-        """Sign in, creating the account or its namespace when it is the first time.
+        """Sign in, creating the namespace, and where that is allowed the account, when it is the first time.
 
         Args:
             given: e-mail, password and namespace.
             peer: the address it comes from; failures are counted for each account and peer.
 
         Raises:
-            AuthenticationError: wrong password.
+            AuthenticationError: wrong password, no such account, or it is disabled.
             TooManyTriesError: after five wrong ones within a minute, whatever the password.
         """
-        return await self._run(self._sign_in, given, peer)
+        return await self._store.run(self._sign_in, given, peer)
 
     async def user(self, pointer: str, secret: str) -> User | None:
         """The user of that pointer, if the secret is a valid one of theirs."""
-        return await self._run(self._user, pointer, secret)
+        return await self._store.run(self._user, pointer, secret)
 
     async def revoke(self, pointer: str, secret: str) -> bool:
         """End the sign-in that a user secret came from; False when it is not valid (any more)."""
-        return await self._run(self._revoke, pointer, secret)
+        return await self._store.run(self._revoke, pointer, secret)
 
-    async def _run(self, call: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+    async def namespaces(self, pointer: str) -> list[Namespace]:
+        """The namespaces of an account, in the order of their names."""
+        return await self._store.run(self._namespaces, pointer)
 
-    def _close(self) -> None:
-        self._threads.shutdown()
-        self._database.close()
+    # Administration
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield self._database
+    async def create(self, given: Credentials) -> None:
+        """Make an account.
+
+        Raises:
+            ConfigurationError: there is one of that e-mail.
+        """
+        if await self._store.run(self._create, given) is None:
+            raise ConfigurationError(f"{given.email} has an account already")
+
+    async def change_password(self, given: Credentials) -> None:
+        """Give an account another password; all its sign-ins end.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        hashed = await self._store.run(_HASHER.hash, given.password)
+        await self._store.run(self._change, given.email, "password", hashed)
+
+    async def disable(self, email: str) -> None:
+        """Let nobody sign in to an account any more; all its sign-ins end.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        await self._store.run(self._change, email, "disabled", 1)
+
+    async def enable(self, email: str) -> None:
+        """Undo `disable`; its old sign-ins stay ended.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        await self._store.run(self._change, email, "disabled", 0)
+
+    async def accounts(self) -> list[Account]:
+        """All accounts, in the order of their e-mails."""
+        return await self._store.run(self._list)
 
     def _sign_in(self, given: Credentials, peer: str) -> SignIn:
-        with self._lock:
-            found = self._database.execute(
+        with self._store.reading() as database:
+            found = database.execute(
                 "SELECT pointer, password FROM accounts WHERE email = ?", (given.email.lower(),)
             ).fetchone()
-            if found is not None:
-                self._refuse_after_failures(found[0], peer)
-        if found is None:
+            # Who has no account is counted by e-mail, and answered just as slowly.
+            account, hashed = found or (given.email.lower(), "")
+            self._refuse_after_failures(database, account, peer)
+        if found is None and self._sign_up:
             return self._create(given) or self._sign_in(given, peer)
-        account, hashed = found
-        right = _matches(hashed, given.password)
-        with self._transaction() as database:
+        right = _matches(hashed or _hash_of_nobody(), given.password) and found is not None
+        with self._store.transaction() as database:
             # Once more: tries that were checked beside this one count too, or many at once would pass.
-            self._refuse_after_failures(account, peer)
+            self._refuse_after_failures(database, account, peer)
             if right:
-                return self._issue(account, given.namespace, created=False)
+                self._refuse_disabled(database, account)
+                return self._issue(database, account, given.namespace, created=False)
             now = self._clock()
             database.execute("DELETE FROM failures WHERE abs(at - ?) >= ?", (now, FAILURE_WINDOW))
             database.execute("INSERT INTO failures VALUES (?, ?, ?)", (account, peer, now))
         raise AuthenticationError("wrong e-mail or password")
 
-    def _refuse_after_failures(self, account: str, peer: str) -> None:
+    def _refuse_after_failures(self, database: sqlite3.Connection, account: str, peer: str) -> None:
         now = self._clock()
-        failures = self._database.execute(
-            "SELECT at FROM failures WHERE account = ? AND peer = ? AND abs(at - ?) < ? ORDER BY at DESC LIMIT ?",
-            (account, peer, now, FAILURE_WINDOW, MAX_FAILURES),
+        failures = database.execute(
+            "SELECT at, account FROM failures WHERE peer = ? AND abs(at - ?) < ? ORDER BY at DESC",
+            (peer, now, FAILURE_WINDOW),
         ).fetchall()
-        if len(failures) == MAX_FAILURES:
-            raise TooManyTriesError(min(failures[-1][0] + FAILURE_WINDOW - now, FAILURE_WINDOW))
+        own = [at for at, of in failures if of == account]
+        for times, most in (own, MAX_FAILURES), ([at for at, _ in failures], MAX_PEER_FAILURES):
+            if len(times) >= most:
+                raise TooManyTriesError(min(times[most - 1] + FAILURE_WINDOW - now, FAILURE_WINDOW))
+
+    def _refuse_disabled(self, database: sqlite3.Connection, account: str) -> None:
+        (disabled,) = database.execute("SELECT disabled FROM accounts WHERE pointer = ?", (account,)).fetchone()
+        if disabled:
+            raise AuthenticationError("this account is disabled; ask the hub's administrator")
 
     def _create(self, given: Credentials) -> SignIn | None:
-        """Create an account; None when somebody else created it meanwhile."""
+        """Create an account, signed in to it; None when somebody else created it meanwhile."""
         hashed = _HASHER.hash(given.password)
         account = secrets.token_hex(16)
-        with self._transaction() as database:
+        with self._store.transaction() as database:
             created = database.execute(
-                "INSERT OR IGNORE INTO accounts VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO accounts (pointer, email, password, created) VALUES (?, ?, ?, ?)",
                 (account, given.email.lower(), hashed, self._clock()),
             ).rowcount
-            return self._issue(account, given.namespace, created=True) if created else None
+            return self._issue(database, account, given.namespace, created=True) if created else None
 
-    def _issue(self, account: str, name: str, *, created: bool) -> SignIn:
+    def _issue(self, database: sqlite3.Connection, account: str, name: str, *, created: bool) -> SignIn:
         """New secrets, within a transaction."""
-        execute = self._database.execute
+        execute = database.execute
         execute("INSERT OR IGNORE INTO namespaces VALUES (?, ?, ?)", (secrets.token_hex(16), account, name))
         (namespace,) = execute(
             "SELECT pointer FROM namespaces WHERE account = ? AND name = ?", (account, name)
@@ -190,23 +233,48 @@ class Accounts:
         )
         return issued
 
-    def _sign_in_of(self, pointer: str, secret: str) -> int | None:
-        digest = _digest(secret)
-        rows = self._database.execute("SELECT id, user_digest FROM sign_ins WHERE account = ?", (pointer,)).fetchall()
-        matching = [number for number, stored in rows if hmac.compare_digest(stored, digest)]
-        return matching[0] if matching else None
-
     def _user(self, pointer: str, secret: str) -> User | None:
-        with self._lock:
-            if self._sign_in_of(pointer, secret) is None:
+        with self._store.reading() as database:
+            if _sign_in_of(database, pointer, secret) is None:
                 return None
-            (email,) = self._database.execute("SELECT email FROM accounts WHERE pointer = ?", (pointer,)).fetchone()
+            (email,) = database.execute("SELECT email FROM accounts WHERE pointer = ?", (pointer,)).fetchone()
             return User(pointer, email)
 
     def _revoke(self, pointer: str, secret: str) -> bool:
-        with self._transaction() as database:
-            number = self._sign_in_of(pointer, secret)
+        with self._store.transaction() as database:
+            number = _sign_in_of(database, pointer, secret)
             return database.execute("DELETE FROM sign_ins WHERE id = ?", (number,)).rowcount > 0
+
+    def _namespaces(self, pointer: str) -> list[Namespace]:
+        with self._store.reading() as database:
+            rows = database.execute("SELECT pointer, name FROM namespaces WHERE account = ? ORDER BY name", (pointer,))
+            return [Namespace(*row) for row in rows]
+
+    def _change(self, email: str, column: str, value: object) -> None:
+        with self._store.transaction() as database:
+            found = database.execute("SELECT pointer FROM accounts WHERE email = ?", (email.lower(),)).fetchone()
+            if found is None:
+                raise ConfigurationError(f"there is no account {email}; make it with `hub user add`")
+            database.execute(f"UPDATE accounts SET {column} = ? WHERE pointer = ?", (value, found[0]))  # noqa: S608 - ours
+            database.execute("DELETE FROM sign_ins WHERE account = ?", found)
+
+    def _list(self) -> list[Account]:
+        with self._store.reading() as database:
+            rows = database.execute("SELECT email, disabled, created FROM accounts ORDER BY email")
+            return [Account(email, bool(disabled), created) for email, disabled, created in rows]
+
+
+@functools.cache
+def _hash_of_nobody() -> str:
+    """What the password of an unknown e-mail is compared with."""
+    return _HASHER.hash(secrets.token_hex(32))
+
+
+def _sign_in_of(database: sqlite3.Connection, pointer: str, secret: str) -> int | None:
+    digest = _digest(secret)
+    rows = database.execute("SELECT id, user_digest FROM sign_ins WHERE account = ?", (pointer,)).fetchall()
+    matching = [number for number, stored in rows if hmac.compare_digest(stored, digest)]
+    return matching[0] if matching else None
 
 
 def _matches(hashed: str, password: str) -> bool:

@@ -1,4 +1,4 @@
-"""The hub's SQLite file: made for its owner only, shared by several processes, its schema checked."""
+"""The hub's SQLite file: made for its owner only, shared by several processes, its schema checked and brought up."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ __all__ = ["DATABASE_NAME", "SCHEMA_VERSION", "open_database"]
 
 DATABASE_NAME = "hub.sqlite3"
 
-SCHEMA_VERSION = 1
-"""Kept in the file's `user_version`."""
-
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes."""
 
-_SCHEMA = """
+# What brings a database from each version to the next; an empty file has version 0.
+_STEPS = (
+    """
 CREATE TABLE accounts (pointer TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
     created REAL NOT NULL);
 CREATE TABLE namespaces (pointer TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL,
@@ -30,7 +29,24 @@ CREATE TABLE sign_ins (id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NU
 CREATE INDEX sign_ins_by_account ON sign_ins (account);
 CREATE TABLE failures (account TEXT NOT NULL REFERENCES accounts, peer TEXT NOT NULL, at REAL NOT NULL);
 CREATE INDEX failures_by_account ON failures (account, peer, at)
-"""
+""",
+    # Failures count for unknown e-mails too: what stands for an account there need not be one.
+    """
+ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+DROP TABLE failures;
+CREATE TABLE failures (account TEXT NOT NULL, peer TEXT NOT NULL, at REAL NOT NULL);
+CREATE INDEX failures_by_account ON failures (account, peer, at);
+CREATE TABLE units (pointer TEXT PRIMARY KEY, account TEXT REFERENCES accounts, name TEXT NOT NULL,
+    status TEXT NOT NULL, ip TEXT NOT NULL, protocol TEXT NOT NULL, secrets BLOB NOT NULL, type TEXT NOT NULL,
+    created REAL NOT NULL);
+CREATE INDEX units_by_account ON units (account, name);
+CREATE TABLE providers (account TEXT NOT NULL REFERENCES accounts, provider TEXT NOT NULL, settings BLOB NOT NULL,
+    PRIMARY KEY (account, provider))
+""",
+)
+
+SCHEMA_VERSION = len(_STEPS)
+"""Kept in the file's `user_version`."""
 
 
 def open_database(home: Path) -> sqlite3.Connection:
@@ -87,7 +103,8 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
         return
     with database:
         database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in _SCHEMA.split(";"):
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        for step in _STEPS[version:]:
+            for statement in step.split(";"):
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,20 +1,28 @@
-"""A hub inside this process, for whoever has none: on a free loopback port, in the running loop."""
+"""A hub inside this process, for whoever has none: on a free loopback port, in the running loop, with one unit."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from aiohttp import web
-
+from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.serving import UNIT
+from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.hub.unit_routes import SERVED, UNITS
+from dxflow_async.hub.units import DEMO
 
 __all__ = ["EmbeddedHub"]
+
+_DRAIN_SECONDS = 2.0
 
 
 class EmbeddedHub:
     """A hub on `127.0.0.1`, reached from this machine only; its accounts are kept in `home`.
 
-    Several processes may each run one on the same home: they share the accounts.
+    Every account sees its one unit, `Demo`, whose volume is `home/units/Demo`. Several processes may each run a hub on
+    the same home: they share the accounts and the volume.
 
     Example:
         hub = EmbeddedHub(settings.home)
@@ -25,25 +33,42 @@ class EmbeddedHub:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._runner: web.AppRunner | None = None
+        self._servers: list[Server] = []
 
     async def start(self) -> str:
         """Listen, and return the base URL.
 
         Raises:
-            ConfigurationError: the database in `home` cannot be used.
+            ConfigurationError: the database or the unit's directory in `home` cannot be used.
         """
-        self._runner = web.AppRunner(create_app(self._home), access_log=None, shutdown_timeout=2.0)
         try:
-            await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+            app = create_app(self._home)
+            url = await self._start(Server(app, Listening()))
+            demo = await app[UNITS].ensure_demo()
+            root = await asyncio.to_thread(_made, self._home / "units" / DEMO)
+            unit_app = create_unit_app(root, demo.secrets)
+            address = (await self._start(Server(unit_app, Listening(), CONNECTION_OPTIONS))).partition("//")[2]
+            app[SERVED].add(demo.pointer, address, unit_app[UNIT])
         except BaseException:
             await self.aclose()
             raise
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return url
 
     async def aclose(self) -> None:
         """Stop listening, give running requests two seconds, and close the database. May be called twice."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        servers, self._servers = self._servers, []
+        for server in reversed(servers):
+            await server.aclose(_DRAIN_SECONDS)
+
+    async def _start(self, server: Server) -> str:
+        url = await server.start()
+        self._servers.append(server)
+        return url
+
+
+def _made(directory: Path) -> Path:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the Demo unit's volume {directory} cannot be made: {error}") from error
+    return directory

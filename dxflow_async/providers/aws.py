@@ -33,6 +33,7 @@ from dxflow_async.providers.aws_headers import (
     multipart_etag,
     object_headers,
     range_headers,
+    timed_headers,
 )
 from dxflow_async.providers.aws_identity import Identity
 from dxflow_async.providers.base import (
@@ -71,6 +72,7 @@ def _features(endpoint: str | None) -> Features:
         copy=True,
         presign=True,
         public=True,
+        mtime=True,
         min_part_size=5 * MiB,
         max_part_size=5 * GiB,
         max_parts=10_000,
@@ -155,7 +157,7 @@ class AWSProvider(Provider):
         except ValueError as error:
             response.close()
             raise call.error(ServiceError, str(error), status=response.status) from error
-        entry = Entry(key, size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+        entry = entry_of(key, response.headers, size)
         return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
@@ -208,6 +210,10 @@ class AWSProvider(Provider):
         headers = copy_headers(source)
         if options.public:
             headers["x-amz-acl"] = "public-read"
+        if options.modified is not None:
+            response = await self._send(call, "HEAD", *_split(source.key), range_headers(0, None, source.etag))
+            response.close()
+            headers |= timed_headers(response.headers, options.modified)
         response = await self._send(call, "PUT", bucket, name, headers)
         document = await self._document(call, response)
         return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)

@@ -6,13 +6,13 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeader
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Entry, ObjectOptions, Receipt
+from dxflow_async.providers.fields import extent_of, timestamp_of
+from dxflow_async.providers.mtime import NAME, format_mtime, parse_mtime
 
 __all__ = [
     "copy_headers",
@@ -23,16 +23,29 @@ __all__ = [
     "multipart_etag",
     "object_headers",
     "range_headers",
+    "timed_headers",
 ]
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_METADATA = "x-amz-meta-"
+_MTIME = _METADATA + NAME
+_SYSTEM = {
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-website-redirect-location",
+}
 
 
 def object_headers(options: ObjectOptions) -> dict[str, str]:
-    """What is stored with an object."""
+    """What is stored with an object. A metadata entry `mtime` of the user's own wins over the source's time."""
     headers = {"content-type": options.content_type or "application/octet-stream"}
+    if options.modified is not None:
+        headers[_MTIME] = format_mtime(options.modified)
     for name, value in options.metadata.items():
-        headers[f"x-amz-meta-{name.lower()}"] = value
+        headers[_METADATA + name.lower()] = value
     if options.public:
         headers["x-amz-acl"] = "public-read"
     return headers
@@ -46,6 +59,15 @@ def copy_headers(source: Entry) -> dict[str, str]:
     return headers
 
 
+def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
+    """What to store with a copy: all that is stored with the source, as its headers say, and its time.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
+    """
+    kept = {name: value for name, value in source.items() if name in _SYSTEM or name.startswith(_METADATA)}
+    return {_MTIME: format_mtime(modified), **kept, "x-amz-metadata-directive": "REPLACE"}
+
+
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
     """Which bytes of which version to read."""
     headers = {"x-amz-checksum-mode": "ENABLED"}
@@ -56,36 +78,21 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
     return headers
 
 
-def extent_of(status: int, headers: Mapping[str, str], start: int, end: int | None) -> tuple[int, int]:
-    """The size of an object and that of the range `[start, end)` of it, which is what was sent.
-
-    Raises:
-        ValueError: something else was sent.
-    """
-    if "content-length" not in headers:
-        raise ValueError("the server does not say how many bytes it sends")
-    length = int(headers["content-length"])
-    if not start and end is None:
-        return length, length
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
-    if status != 206 or found is None:
-        raise ValueError("the server ignored a range request")
-    first, last, size = map(int, found.groups())
-    if first != start or last + 1 != min(end or size, size) or last + 1 - first != length:
-        raise ValueError("the server sent another range than was asked for")
-    return size, length
-
-
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    """An object as the headers describe it."""
+    """An object as the headers describe it; an `mtime` that is no time is metadata like any other."""
+    metadata = {name[11:]: value for name, value in headers.items() if name.startswith(_METADATA)}
+    mtime = parse_mtime(metadata.get(NAME))
+    if mtime is not None:
+        del metadata[NAME]
     return Entry(
         key,
         size,
-        _timestamp(headers.get("last-modified", "")),
+        timestamp_of(headers.get("last-modified", "")),
         etag=etag_of(headers),
         crc32c=crc32c_of(headers),
         content_type=headers.get("content-type"),
-        metadata={name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")},
+        metadata=metadata,
+        mtime=mtime,
     )
 
 
@@ -106,10 +113,3 @@ def multipart_etag(receipts: Sequence[Receipt]) -> str | None:
     except ValueError:
         return None
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"
-
-
-def _timestamp(text: str) -> float:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        return 0.0

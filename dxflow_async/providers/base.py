@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from dxflow_async.providers import checksum
 
@@ -29,10 +29,13 @@ __all__ = [
     "Provider",
     "Reading",
     "Receipt",
+    "StreamedBody",
     "Upload",
 ]
 
 Buffer = bytes | bytearray | memoryview
+
+_STEP = 256 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Features:
         max_size: of an object.
         mtime: it keeps `ObjectOptions.modified`, and `stat` and `read` tell it as `Entry.mtime`.
         mtime_listed: listings tell it too.
+        ordered: listings keep the order of keys' bytes for sure, also where a name and a directory start alike.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
@@ -71,6 +75,7 @@ class Features:
     max_copy_size: int = 5 << 30
     mtime: bool = False
     mtime_listed: bool = False
+    ordered: bool = False
     buckets: bool = False
     endpoint: str | None = None
 
@@ -150,6 +155,13 @@ class Body(Protocol):
     def __aiter__(self) -> AsyncIterator[Buffer]: ...
 
 
+@runtime_checkable
+class StreamedBody(Body, Protocol):
+    """A body that comes from elsewhere, once, and goes into the writer's own buffers: see `Reading.readinto`."""
+
+    async def readinto(self, buffer: memoryview) -> int: ...
+
+
 @dataclass(slots=True)
 class Buffered:
     """A body held in memory: it can be sent again."""
@@ -175,6 +187,7 @@ class Reading(ABC):
     entry: Entry
     size: int
     crc32c: int | None = None
+    _rest: Buffer = b""
 
     @abstractmethod
     async def read(self) -> Buffer:
@@ -185,19 +198,26 @@ class Reading(ABC):
             SourceChangedError: a local file was changed meanwhile.
         """
 
+    async def readinto(self, buffer: memoryview) -> int:
+        """The next bytes, written into a buffer: how many; 0 at the end. May be fewer than fit. Raises as `read`."""
+        chunk = self._rest or await self.read()
+        size = min(len(chunk), len(buffer))
+        buffer[:size] = chunk[:size]
+        self._rest = memoryview(chunk)[size:]
+        return size
+
     @abstractmethod
     async def aclose(self) -> None:
         """Gives the connection or the file back, also in mid-read."""
 
     async def replayable(self) -> Body:
-        """The rest as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
-        chunks: list[Buffer] = []
+        """All of it as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
+        buffer = memoryview(bytearray(self.size))
         size = crc = 0
-        while chunk := await self.read():
-            chunks.append(chunk)
-            size += len(chunk)
-            crc = checksum.crc32c(chunk, crc)
-        return Buffered(chunks, size, crc)
+        while filled := await self.readinto(buffer[size : size + _STEP]):
+            crc = checksum.crc32c(buffer[size : size + filled], crc)
+            size += filled
+        return Buffered((buffer[:size],), size, crc)
 
     async def __aenter__(self) -> Self:
         return self
@@ -330,7 +350,10 @@ class Provider(ABC):
         """
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        """Copies an object server-side, metadata included, where `Features.copy` is set."""
+        """Copies an object server-side, metadata included, where `Features.copy` is set.
+
+        `options.modified` is kept with the copy where `Features.mtime` is set and the source has no time kept with it.
+        """
         raise TypeError(f"{self.name} does not copy: Features.copy is not set ({source.key} to {key}, {options})")
 
     async def rename(self, source: str, key: str) -> None:
@@ -339,6 +362,14 @@ class Provider(ABC):
 
     async def make_directory(self, key: str) -> None:
         """Makes a directory, parents included, where `Features.directories` is set."""
+        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
+
+    async def remove_directory(self, key: str) -> None:
+        """Removes a directory that has nothing in it, where `Features.directories` is set.
+
+        Raises:
+            AlreadyExistsError: something is in it.
+        """
         raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:

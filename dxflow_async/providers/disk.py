@@ -6,7 +6,7 @@ Source: https://man7.org/linux/man-pages/man3/errno.3.html
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CancelScope
@@ -19,7 +19,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Body, Buffer
+from dxflow_async.providers.base import Body, Buffer, StreamedBody
 from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import error_of
@@ -74,21 +74,51 @@ class Disk:
             cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
             raise error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0)) from error
 
+    async def collect(self, body: Body) -> Sequence[Buffer]:
+        """A small body, whole."""
+        if isinstance(body, StreamedBody):
+            buffer = memoryview(bytearray(body.size))
+            return [buffer[: await _fill(body, buffer)]]
+        return [chunk async for chunk in body]
+
     async def write_at(self, file: TemporaryFile, offset: int, body: Body) -> int:
         """Writes a body at an offset and returns its checksum."""
-        chunks: list[Buffer] = []
-        size = crc = 0
-        async for chunk in body:
-            chunks.append(chunk)
-            size += len(chunk)
-            if size >= WRITE_SIZE:
+        crc = 0
+        async for chunks in _blocks(body):
+            # Writers of one file wait for each other in the kernel, spinning.
+            async with file.writing:
                 crc = await self.run("write", file.path, file.write, chunks, offset, crc)
-                offset += size
-                chunks, size = [], 0
-        return await self.run("write", file.path, file.write, chunks, offset, crc) if chunks else crc
+            offset += sum(map(len, chunks))
+        return crc
 
     async def discard(self, file: TemporaryFile) -> None:
         """Removes a temporary file, also while a cancellation is under way."""
         if file.path:
             with CancelScope(shield=True):
                 await self._threads.run(file.discard)
+
+
+async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:
+    """A body in pieces worth a call to a thread; a piece is written before the next one is asked for."""
+    if isinstance(body, StreamedBody):
+        block = memoryview(bytearray(min(WRITE_SIZE, body.size)))
+        while size := await _fill(body, block):
+            yield (block[:size],)
+        return
+    chunks: list[Buffer] = []
+    size = 0
+    async for chunk in body:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= WRITE_SIZE:
+            yield chunks
+            chunks, size = [], 0
+    if chunks:
+        yield chunks
+
+
+async def _fill(body: StreamedBody, buffer: memoryview) -> int:
+    filled = 0
+    while filled < len(buffer) and (size := await body.readinto(buffer[filled:])):
+        filled += size
+    return filled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -20,7 +21,7 @@ __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryF
 READ_SIZE = 512 << 10
 """Bytes a read asks the system for: large against the cost of a call, small against a cache."""
 
-WRITE_SIZE = 1 << 20
+WRITE_SIZE = 512 << 10
 """Bytes that are gathered before they are written; a body of up to that is written in one go."""
 
 SCAN_SIZE = 256 << 10
@@ -76,7 +77,8 @@ class ReadableFile:
             raise FileNotFoundError(errno.ENOENT, "it is a directory", self.path)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, "it is not a regular file", self.path)
-        self.entry = Entry(self._key, status.st_size, status.st_mtime, etag=etag_of(status))
+        modified = status.st_mtime
+        self.entry = Entry(self._key, status.st_size, modified, etag=etag_of(status), mtime=modified)
         start, end = self._range
         self._end = status.st_size if end is None else min(end, status.st_size)
         self._position = start
@@ -136,6 +138,7 @@ class TemporaryFile:
         self._key = key
         self._descriptor = -1
         self._target = ""
+        self.writing = asyncio.Lock()
         self.path = ""
 
     def create(self, size: int | None = None) -> None:
@@ -225,7 +228,7 @@ def copy_file(root: Root, source: Entry, key: str) -> Entry:
         status = os.stat(path)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", path, PreconditionFailedError, _CHANGED)
-        file.commit(None)
+        file.commit(status.st_mtime)
     finally:
         file.discard()
     return Entry(key, status.st_size)

@@ -107,7 +107,14 @@ class HTTP:
         self._closed = False
 
     async def send(
-        self, call: Call, method: str, url: str, headers: Mapping[str, str], body: Body | bytes | None = None
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body | bytes | None = None,
+        *,
+        repeatable: bool | None = None,
     ) -> Response:
         """One attempt at one request; the response's body is still to be read, or closed.
 
@@ -117,6 +124,7 @@ class HTTP:
             url: escaped as it is to be sent.
             headers: as they are to be sent, `host` among them; the length is added.
             body: what is sent.
+            repeatable: whether doing it twice changes nothing; by default, whatever is no POST.
 
         Raises:
             NetworkError: not connected, or cut off.
@@ -144,7 +152,8 @@ class HTTP:
                 return await connection.request(method, head, body, self.throttle)
             except ConnectionBrokenError as error:
                 # Closed by the server while it was idle. What changes nothing when done twice is done again.
-                if fresh or not error.unanswered or method == "POST" or hasattr(body, "read"):
+                again = method != "POST" if repeatable is None else repeatable
+                if fresh or not error.unanswered or not again or hasattr(body, "read"):
                     raise
             connection = await self._connect(origin)
             return await connection.request(method, head, body, self.throttle)
@@ -286,6 +295,15 @@ class HTTPReading(Reading):
         if self.http.throttle is not None and chunk:
             await self.http.throttle.take(len(chunk))
         return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        try:
+            size = await self.response.readinto(buffer)
+        except _FOREIGN as error:
+            raise _translated(self.call, error, self.http) from error
+        if self.http.throttle is not None and size:
+            await self.http.throttle.take(size)
+        return size
 
     async def aclose(self) -> None:
         self.response.close()

@@ -23,11 +23,11 @@ __all__ = ["Connection", "ConnectionBrokenError", "Headers", "Response", "Stalle
 SEND_SIZE = 256 << 10
 """Bytes handed to the socket at a time: small enough that a stall shows."""
 
-READ_BUFFER_SIZE = 512 << 10
+READ_BUFFER_SIZE = 128 << 10
 """Bytes that arrived and wait to be read; beyond, the peer has to wait."""
 
-BLOCK_SIZE = 512 << 10
-"""Bytes of a body that are received into one buffer."""
+CHUNK_SIZE = 128 << 10
+"""Bytes of a body that `Response.read` returns at most: what malloc need not ask the system for."""
 
 INBOX_SIZE = 32 << 10
 """Bytes that are received at a time while it is not known what they are."""
@@ -77,6 +77,19 @@ class Response:
             self.close()
         return chunk
 
+    async def readinto(self, buffer: memoryview) -> int:
+        """Fills a buffer with the next bytes of the body; returns how many, fewer only at its end or where it broke.
+
+        Raises:
+            ConnectionBrokenError, StalledError: as `read`, once there is nothing left that came before.
+        """
+        if self._connection is None:
+            return 0
+        size = await self._connection.read_body_into(buffer)
+        if not size:
+            self.close()
+        return size
+
     def close(self) -> None:
         """Gives the connection back, or ends it when the body was not read to its end."""
         connection, self._connection = self._connection, None
@@ -116,10 +129,9 @@ class Connection(asyncio.BufferedProtocol):
         self._keep_alive = False
         self._complete = method == ""
         self._chunks: deque[Buffer] = deque()
-        # What is received now: `_block[_taken:_filled]` waits to be read.
-        self._block: memoryview | None = None
+        # Where the reader wants the next bytes, and how many of them are there; None: nobody waits for any.
+        self._target: memoryview | None = None
         self._filled = 0
-        self._taken = 0
         self._direct = False
         self._buffered = 0
         self._paused = False
@@ -190,19 +202,64 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     async def read_body(self) -> Buffer:
-        while not self._buffered:
+        while not self._chunks:
             if self._complete:
                 return b""
+            if self._remaining:
+                block = memoryview(bytearray(min(CHUNK_SIZE, self._remaining)))
+                return block[: await self._receive(block, 0, at_least=1)]
             await self._wait()
-        if not self._chunks:
-            self._seal()
         chunk = self._chunks.popleft()
-        self._buffered -= len(chunk)
-        if self._paused and self._buffered <= READ_BUFFER_SIZE // 2:
+        self._taken(len(chunk))
+        return chunk
+
+    async def read_body_into(self, buffer: memoryview) -> int:
+        filled = 0
+        while filled < len(buffer):
+            if self._chunks:
+                chunk = self._chunks.popleft()
+                size = min(len(chunk), len(buffer) - filled)
+                buffer[filled : filled + size] = chunk[:size]
+                filled += size
+                if size < len(chunk):
+                    self._chunks.appendleft(memoryview(chunk)[size:])
+                self._taken(size)
+            elif self._complete or (filled and self._error is not None):
+                break
+            elif self._remaining:
+                filled = await self._receive(buffer, filled, at_least=len(buffer))
+            else:
+                await self._wait()
+        return filled
+
+    async def _receive(self, buffer: memoryview, filled: int, *, at_least: int) -> int:
+        """Has the system write what arrives into `buffer[filled:]`, and returns how much of it is filled then."""
+        self._target, self._filled = buffer, filled
+        self._resume()
+        try:
+            while self._filled < at_least and not self._complete:
+                if self._error is not None and self._filled:
+                    break
+                await self._wait()
+        finally:
+            self._target = None
+        return self._filled
+
+    def _taken(self, size: int) -> None:
+        self._buffered -= size
+        if self._buffered <= READ_BUFFER_SIZE // 2:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._paused:
             self._paused = False
             self._moved_at = monotonic()
             self._transport.resume_reading()
-        return chunk
+
+    def _pause(self) -> None:
+        if not self._paused and not self._complete:
+            self._paused = True
+            self._transport.pause_reading()
 
     def release(self) -> None:
         """The response is not read any further."""
@@ -210,7 +267,6 @@ class Connection(asyncio.BufferedProtocol):
             self._keep_alive = False
         self._method = ""
         self._chunks.clear()
-        self._block = None
         if not self.usable:
             self.abort()
         self.idle_since = monotonic()
@@ -287,28 +343,29 @@ class Connection(asyncio.BufferedProtocol):
             writable.set_result(None)
 
     def get_buffer(self, _: int) -> memoryview:
-        self._direct = bool(self._status and self._remaining)
+        target, filled, remaining = self._target, self._filled, self._remaining
+        self._direct = target is not None and filled < len(target) and bool(remaining)
         if not self._direct:
             return self._inbox
-        assert self._remaining is not None
-        if self._block is None or self._filled == len(self._block):
-            self._seal()
-            self._block = memoryview(bytearray(min(BLOCK_SIZE, self._remaining)))
-            self._filled = self._taken = 0
-        return self._block[self._filled : self._filled + self._remaining]
+        assert target is not None
+        assert remaining is not None
+        return target[filled : filled + remaining]
 
     def buffer_updated(self, size: int) -> None:
         self._moved_at = monotonic()
         if self._direct:
+            assert self._target is not None
             assert self._remaining is not None
             self._filled += size
             self._remaining -= size
             self._complete = not self._remaining
-            self._arrived(size)
+            if self._filled == len(self._target):
+                self._pause()
+            self._wake()
         elif self._complete:
             self._keep_alive = False  # nothing was asked for
         elif self._status and not self._chunked:
-            self._push(bytes(self._inbox[:size]))
+            self.on_body(bytes(self._inbox[:size]))
         else:
             self._parse(bytes(self._inbox[:size]))
 
@@ -394,22 +451,10 @@ class Connection(asyncio.BufferedProtocol):
     def _push(self, data: bytes) -> None:
         if data and self._method != "":
             self._chunks.append(data)
-            self._arrived(len(data))
-        else:
-            self._wake()
-
-    def _arrived(self, size: int) -> None:
-        self._buffered += size
-        if self._buffered > READ_BUFFER_SIZE and not self._paused and not self._complete:
-            self._paused = True
-            self._transport.pause_reading()
+            self._buffered += len(data)
+            if self._buffered > READ_BUFFER_SIZE:
+                self._pause()
         self._wake()
-
-    def _seal(self) -> None:
-        """What was received of the block so far goes to the chunks to be read."""
-        if self._block is not None and self._taken < self._filled:
-            self._chunks.append(self._block[self._taken : self._filled])
-            self._taken = self._filled
 
 
 def _check_size(body: Body, size: int, *, ended: bool) -> None:

@@ -7,7 +7,7 @@ its upload. Beside stand `tree.py` and `files.py`, which block, and `disk.py`: t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ _PAGE_SIZE = 1000
 
 # Features
 
-_FEATURES = Features(rereads=True, directories=True, copy=True, rename=True, max_copy_size=1 << 62, max_size=1 << 62)
+_CAN = Features(rereads=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True)
+_FEATURES = replace(_CAN, max_copy_size=1 << 62, max_size=1 << 62)
 
 
 # The provider
@@ -58,6 +59,7 @@ class LocalProvider(Provider):
 
     def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks)
+        self.threads = threads
         self._disk = Disk(threads)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
@@ -69,13 +71,7 @@ class LocalProvider(Provider):
         return await self._disk.run("stat", key, self.root.entry, key)
 
     async def read(
-        self,
-        key: str,
-        start: int = 0,
-        end: int | None = None,
-        *,
-        etag: str | None = None,
-        listed: Entry | None = None,
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reading:
         file = ReadableFile(self.root, key, start, end)
         try:
@@ -94,7 +90,7 @@ class LocalProvider(Provider):
         file, check = TemporaryFile(self.root, key), (body.size, body.crc32c, options.modified)
         try:
             if body.size <= WRITE_SIZE:
-                chunks = [chunk async for chunk in body]
+                chunks = await self._disk.collect(body)
                 crc = await self._disk.run("write", key, file.write_new, chunks, *check)
             else:
                 await self._disk.run("write", key, file.create, body.size)
@@ -126,6 +122,9 @@ class LocalProvider(Provider):
 
     async def make_directory(self, key: str) -> None:
         await self._disk.run("make directory", key, self.root.make_directory, key)
+
+    async def remove_directory(self, key: str) -> None:
+        await self._disk.run("delete", key, self.root.remove_directory, key)
 
 
 # Its reading

@@ -45,4 +45,16 @@ def _aws(settings: Settings, http: HTTP, threads: Threads) -> Provider:
     return AWSProvider(settings.aws, http, threads)
 
 
-_OURS: dict[str, Factory] = {"AWS": _aws}
+def _azure(settings: Settings, http: HTTP, threads: Threads) -> Provider:
+    from dxflow_async.providers.azure import AzureProvider
+
+    return AzureProvider(settings.azure, http, threads)
+
+
+def _gcp(settings: Settings, http: HTTP, threads: Threads) -> Provider:
+    from dxflow_async.providers.gcp import GCPProvider
+
+    return GCPProvider(settings.gcp, http, threads)
+
+
+_OURS: dict[str, Factory] = {"AWS": _aws, "AZURE": _azure, "GCP": _gcp}

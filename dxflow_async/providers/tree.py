@@ -224,13 +224,18 @@ class Root:
         """Makes a directory, parents included."""
         os.makedirs(self.contained(key), exist_ok=True)
 
+    def remove_directory(self, key: str) -> None:
+        """Removes a directory with nothing in it."""
+        os.rmdir(self.beside(key))
+
 
 def _entry(key: str, status: os.stat_result) -> Entry:
     if stat.S_ISDIR(status.st_mode):
         return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True)
     link = "a symbolic link, which is not followed" if stat.S_ISLNK(status.st_mode) else None
     unreadable = None if stat.S_ISREG(status.st_mode) else link or "not a regular file"
-    return Entry(key, status.st_size, status.st_mtime, etag=etag_of(status), unreadable=unreadable)
+    modified = status.st_mtime
+    return Entry(key, status.st_size, modified, etag=etag_of(status), unreadable=unreadable, mtime=modified)
 
 
 def etag_of(status: os.stat_result) -> str:

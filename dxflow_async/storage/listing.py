@@ -101,24 +101,29 @@ def directory_path(path: str) -> str:
 
 
 def note_stored(cache: ListingCache, where: Area, storage_type: str, report: TransferReport) -> None:
-    """What a transfer has stored is there now."""
+    """What a transfer has stored is there now, and what it has deleted is not; a renamed directory is another one."""
     if cache.empty:
         return
     now = time()
+    area = (where.name, storage_type)
     for result in report:
         if result.error is None and result.skipped is None:
             path = where.path_shown(result.destination)
+            if result.deleted:
+                cache.removed(area, path)
+                continue
+            if path.endswith("/") and result.source.endswith("/"):
+                cache.drop_below(area, path)
             name = path.rstrip("/").rpartition("/")[2]
             item = Item(name, path, path.endswith("/"), result.bytes, now, checksum=result.checksum)
-            cache.added((where.name, storage_type), item)
+            cache.added(area, item)
 
 
 def note_moved(cache: ListingCache, where: Area, storage_type: str, source: str, report: TransferReport) -> None:
-    """What was moved away is not there any more; a directory that was moved as one is another one now."""
+    """What was moved away is not there any more."""
     area = (where.name, storage_type)
     for result in report:
-        cache.removed(area, where.path_shown(result.source))
-        if result.destination.endswith("/"):
-            cache.drop_below(area, where.path_shown(result.destination))
+        if result.skipped is None:
+            cache.removed(area, where.path_shown(result.source))
     if all(result.source != where.shown(source) for result in report):
         cache.removed(area, directory_path(source))

@@ -7,23 +7,26 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import nullcontext
 from typing import Any
 
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, TransferError, UnsafePathError, UnsupportedError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.paths import key_of, provider_name
 from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.listing import ListingCache, directory_path, note_moved, note_stored
-from dxflow_async.transfer import download as downloads
-from dxflow_async.transfer import upload as uploads
+from dxflow_async.storage.listing import directory_path, note_stored
+from dxflow_async.transfer.content_type import content_type_of
+from dxflow_async.transfer.download import download, download_to
+from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
 from dxflow_async.transfer.moving import Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
-from dxflow_async.transfer.relocate import relocate
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts, retry
 from dxflow_async.transfer.stream import StreamWriter
+from dxflow_async.transfer.upload import upload
 
 __all__ = ["AsyncStorageManager"]
 
@@ -53,10 +56,16 @@ class AsyncStorageManager:
         ...         print(report.bytes, report.goodput)
     """
 
-    def __init__(self, resources: Callable[[], Resources], areas: Callable[[str, str], Awaitable[Area]]) -> None:
+    def __init__(
+        self,
+        resources: Callable[[], Resources],
+        areas: Callable[[str, str], Awaitable[Area]],
+        anywhere: Anywhere,
+    ) -> None:
         self._resources = resources
         self._areas = areas
-        self._cache = ListingCache(resources().settings.max_cached_items)
+        self._anywhere = anywhere
+        self._cache = anywhere.cache
 
     # Looking
 
@@ -187,10 +196,12 @@ class AsyncStorageManager:
             UnsupportedError: the provider has no public objects.
         """
         area = await self._areas(provider, utype)
-        target = self._target(area, dst, _options(area, content_type, metadata))
-        files = self._files()
-        return await self._transfer(
-            area, utype, lambda route: uploads.upload(route, files, os.fspath(src), target), on_progress
+        options = _options(area, content_type, metadata)
+        files, end = self._files(), RemoteEnd(area.place(dst))
+        return await self._anywhere.transfer(
+            Located(dst, area, utype),
+            lambda route: upload(route, files, os.fspath(src), end, options),
+            on_progress,
         )
 
     async def download(
@@ -223,7 +234,7 @@ class AsyncStorageManager:
         destination = os.getcwd() if dst is None else os.fspath(dst)
         resources = self._resources()
         return await resources.transfer(
-            lambda route: downloads.download(route, resources.threads, area.place(src), destination), on_progress
+            lambda route: download(route, resources.threads, area.place(src), destination), on_progress
         )
 
     async def upload_many(
@@ -246,9 +257,11 @@ class AsyncStorageManager:
 
         async def plan(route: Route) -> AsyncIterator[Job]:
             async for source, destination in _each(pairs):
-                yield uploads.file_job(route, files.place(source), area.place(destination), options, None)
+                target = area.place(destination)
+                start, end = files.place(source), RemoteEnd(target)
+                yield job_for(route, start, end, target, None, options, operation="upload")
 
-        return await self._transfer(area, utype, plan, on_progress)
+        return await self._anywhere.transfer(Located("", area, utype), plan, on_progress)
 
     async def download_many(
         self,
@@ -267,7 +280,7 @@ class AsyncStorageManager:
 
         async def plan(route: Route) -> AsyncIterator[Job]:
             async for source, destination in _each(pairs):
-                yield downloads.download_to(route, resources.threads, area.place(source), destination)
+                yield download_to(route, resources.threads, area.place(source), destination)
 
         return await resources.transfer(plan, on_progress)
 
@@ -290,7 +303,7 @@ class AsyncStorageManager:
         area = await self._areas(provider, utype)
         place = area.place(path)
         check_target(place, "write")
-        options = _options(area, content_type or uploads.content_type_of(path), metadata)
+        options = _options(area, content_type or content_type_of(path), metadata)
         route = self._resources().route(on_progress)
         report = TransferReport([await StreamWriter(route, place, options).write(data)], route.meter.seconds)
         note_stored(self._cache, area, utype, report)
@@ -400,44 +413,13 @@ class AsyncStorageManager:
 
     # What they share
 
-    def _files(self) -> uploads.LocalFiles:
-        return uploads.LocalFiles(self._resources().threads)
-
-    def _target(self, area: Area, path: str, options: ObjectOptions) -> uploads.Target:
-        return uploads.Target(area.provider, area.key(path), area.shown(path), options)
-
-    async def _transfer(
-        self, area: Area, storage_type: str, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None
-    ) -> TransferReport:
-        """A transfer to the account's storage, after which the listing cache knows what was stored."""
-        try:
-            report = await self._resources().transfer(plan, on_progress)
-        except TransferError as error:
-            note_stored(self._cache, area, storage_type, error.report)
-            raise
-        except BaseException:
-            # Broken off: who knows what is stored.
-            self._cache.drop_below((area.name, storage_type), "/")
-            raise
-        note_stored(self._cache, area, storage_type, report)
-        return report
+    def _files(self) -> LocalFiles:
+        return LocalFiles(self._resources().threads)
 
     async def _relocate(self, src: str, dst: str, provider: str, storage_type: str, *, move: bool) -> TransferReport:
         area = await self._areas(provider, storage_type)
-        options = ObjectOptions(public=area.public)
-        try:
-            report = await self._transfer(
-                area,
-                storage_type,
-                lambda route: relocate(route, area.place(src), area.place(dst), options, move=move),
-                None,
-            )
-        except TransferError:
-            self._cache.doubted((area.name, storage_type), f"/{key_of(src)}")
-            raise
-        if move:
-            note_moved(self._cache, area, storage_type, src, report)
-        return report
+        source, destination = Located(src, area, storage_type), Located(dst, area, storage_type)
+        return await self._anywhere.relocate(source, destination, move=move)
 
     async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         key = area.key(path)

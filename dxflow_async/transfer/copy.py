@@ -12,10 +12,12 @@ from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.checksum import combine
+from dxflow_async.providers.mtime import NAME, changed_at
+from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.moving import Metered, Moving, Place, Route, begin_upload
+from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.retry import Attempts, retry
@@ -36,7 +38,9 @@ class CopyJob(Moving, Job):
     Args:
         route: budgets, retries, progress.
         source, destination: the two ends; the entry of a listing, where there is one, saves a request.
-        options: what is stored with it.
+        options: what is stored with it; the media type and the time that are not given are the source's.
+        entry: what is known of the source.
+        delete_source: of a move, once the copy is known to be stored.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class CopyJob(Moving, Job):
         delete_source: bool = False,
     ) -> None:
         super().__init__(route, source, destination, 0 if entry is None else entry.size)
-        self._delete_source = delete_source
+        self._moves = delete_source
         self._options = options
         self._listed = entry
         self._entry = entry
@@ -69,15 +73,14 @@ class CopyJob(Moving, Job):
         await self._drop_first()
         provider = self._destination.provider
         part_size = part_size_for(entry.size, self._route.part_size, provider.features)
-        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, entry.size, self._options))
+        options = self._described()
+        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, entry.size, options))
         return split(entry.size, part_size)
 
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
         source, listed = self._source.provider, self._listed
-        if listed is not None and (
-            listed.size <= 2 * self._route.part_size or listed.crc32c is not None or not source.features.checksum
-        ):
+        if listed is not None and (listed.size <= 2 * self._route.part_size or _told(source.features, listed)):
             return listed
         if listed is None and not self._destination.provider.features.checksum_first:
             # The request that tells the size brings a small object's bytes too. Whoever has a place among the
@@ -100,14 +103,14 @@ class CopyJob(Moving, Job):
             self._receipts.append(await self._send(part, lambda body: upload.write_part(part, body)))
         else:
             write = self._destination.provider.write
-            self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._options))
+            self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._described()))
 
     async def finish(self) -> TransferResult:
         assert self._entry is not None
         if self._upload is None:
             assert self._stored is not None
             self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
-            return await self._settle(self._delete_source)
+            return await self._settle()
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
         expected = self._entry.crc32c
@@ -117,7 +120,13 @@ class CopyJob(Moving, Job):
         self._stored = await self._try(lambda: upload.finish(self._receipts, whole))
         self._upload = None
         self._judge(whole)
-        return await self._settle(self._delete_source)
+        return await self._settle()
+
+    async def _settle(self) -> TransferResult:
+        if self._moves:
+            assert self._entry is not None
+            await self._delete_source(self._entry)
+        return self.result(None)
 
     async def abort(self) -> None:
         await super().abort()
@@ -132,6 +141,18 @@ class CopyJob(Moving, Job):
         self._route.limits.memory.give(reserved)
         if first is not None:
             await first.aclose()
+
+    def _described(self) -> ObjectOptions:
+        """What is stored with the object, completed by what is known of the source. The user's own metadata wins."""
+        options, listed, seen = self._options, self._listed, self._entry
+        content_type = options.content_type
+        if content_type is None:
+            told = (entry.content_type for entry in (seen, listed) if entry is not None)
+            content_type = next(filter(None, told), None) or content_type_of(self._destination.key)
+        modified = options.modified
+        if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
+            modified = changed_at(self._source.provider.features, listed, seen)
+        return ObjectOptions(content_type, options.metadata, options.public, modified)
 
     def _judge(self, moved: int | None) -> None:
         """Compares the checksum of what moved with what the network's side says it has."""
@@ -159,14 +180,14 @@ class CopyJob(Moving, Job):
             if not buffered:
                 return await retry(lambda: self._stream(part, deliver, attempts), self._route.policy, attempts)
             body = Metered(await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts), self._count)
-            return await self._try(lambda: deliver(body))
+            return await self._try(lambda: deliver(body), size=part.size)
         finally:
             self._retries += attempts.retries
             self._route.limits.memory.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
         async with await self._open(part, attempts) as reading:
-            body = Metered(reading, self._count)
+            body = MeteredReading(reading, self._count)
             try:
                 return await deliver(body)
             except StorageError:
@@ -209,26 +230,35 @@ class CopyJob(Moving, Job):
                 raise self._changed()
         return reading
 
-    def _mismatch(self) -> ChecksumMismatchError:
-        return ChecksumMismatchError(
-            f"transfer of {self._source.shown} to {self._destination.shown} failed: the bytes that arrived have "
-            "another checksum than the source; try again, and check memory and network when it happens again",
-            provider=self._source.provider.name,
-            operation="read",
-            path=self._source.shown,
+    def _mismatch(self) -> StorageError:
+        text = (
+            "the bytes that arrived have another checksum than the source; try again, and check memory and network "
+            "when it happens again"
         )
+        return self._failed(ChecksumMismatchError, text)
 
-    def _changed(self) -> SourceChangedError:
-        return SourceChangedError(
-            f"transfer of {self._source.shown} failed: it grew while it was transferred; try again",
-            provider=self._source.provider.name,
-            operation="read",
-            path=self._source.shown,
-        )
+    def _changed(self) -> StorageError:
+        return self._failed(SourceChangedError, "it grew while it was transferred; try again")
+
+
+def _told(features: Features, listed: Entry) -> bool:
+    """Whether a listing says all that there is to know before an object is read in parts."""
+    return (listed.crc32c is not None or not features.checksum) and (
+        listed.mtime is not None or features.mtime_listed or not features.mtime
+    )
 
 
 class ServerCopyJob(Moving, Job):
-    """One object copied within a provider, by the provider."""
+    """One object copied within a provider, by the provider, with all that is stored with it.
+
+    Args:
+        route: budgets, retries, progress.
+        source, destination: the two ends.
+        entry: what is known of the source.
+        options: whether it is to be public.
+        delete_source: of a move, once the copy is known to be stored.
+        keep_time: where the source has no time kept with it, the copy gets the one at which the source was stored.
+    """
 
     def __init__(
         self,
@@ -239,9 +269,11 @@ class ServerCopyJob(Moving, Job):
         options: ObjectOptions,
         *,
         delete_source: bool = False,
+        keep_time: bool = False,
     ) -> None:
         super().__init__(route, source, destination, entry.size)
-        self._delete_source = delete_source
+        self._moves = delete_source
+        self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
         self._entry = entry
         self._options = options
         self._upload: Upload | None = None
@@ -252,10 +284,24 @@ class ServerCopyJob(Moving, Job):
         provider, size = self._source.provider, self._entry.size
         self._receipts = []
         if size <= provider.features.max_copy_size:
+            if self._keeps_time:
+                seen = await self._look()
+                modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
+                self._options = ObjectOptions(public=self._options.public, modified=modified)
             return iter((Part(1, 0, size),))
         part_size = part_size_for(size, _COPY_PART_SIZE, provider.features)
-        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, size, self._options))
+        seen = await self._look()
+        # An object that is put together from parts does not get by itself what is stored with the source.
+        modified = changed_at(provider.features, self._entry, seen)
+        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
+        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, size, options))
         return split(size, part_size)
+
+    async def _look(self) -> Entry:
+        seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
+        if self._entry.etag is not None and seen.etag != self._entry.etag:
+            raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
+        return seen
 
     async def move(self, part: Part) -> None:
         provider, upload = self._source.provider, self._upload
@@ -271,7 +317,9 @@ class ServerCopyJob(Moving, Job):
             self._receipts.sort(key=lambda receipt: receipt.part.number)
             await self._try(lambda: upload.finish(self._receipts, None))
             self._upload = None
-        return await self._settle(self._delete_source)
+        if self._moves:
+            await self._delete_source(self._entry)
+        return self.result(None)
 
     async def abort(self) -> None:
         await super().abort()
@@ -285,7 +333,7 @@ class MarkerJob(Moving, Job):
 
     def __init__(self, route: Route, source: Place, destination: Place, *, delete_source: bool = False) -> None:
         super().__init__(route, source, destination)
-        self._delete_source = delete_source
+        self._moves = delete_source
 
     async def open(self) -> Iterator[Part]:
         return iter((Part(1, 0, 0),))
@@ -298,7 +346,12 @@ class MarkerJob(Moving, Job):
             await self._try(lambda: provider.write(key, Buffered((), 0, 0), ObjectOptions()))
 
     async def finish(self) -> TransferResult:
-        return await self._settle(self._delete_source)
+        provider, key = self._source.provider, self._source.key
+        if self._moves and provider.features.directories:
+            await self._try(lambda: provider.remove_directory(key), self._source)
+        elif self._moves:
+            await self._try(lambda: provider.delete([key]), self._source)
+        return self.result(None)
 
 
 class SettledJob(Job):

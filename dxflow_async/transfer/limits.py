@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,16 +15,65 @@ __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
 
 _INITIAL = 40
+_LARGE_INITIAL = 16
+_LARGE_SIZE = 1 << 20
 _READ_AHEAD = 4
 _REQUEST_WORTH = 16 << 10
 _BETTER = 1.05
 
 
+class Gate:
+    """Lets so many through at a time; the others wait, and are served in order.
+
+    Args:
+        capacity: how many, asked each time.
+    """
+
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        self._capacity = capacity
+        self._inside = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def inside(self) -> int:
+        """How many are through."""
+        return self._inside
+
+    @property
+    def waiting(self) -> bool:
+        """Whether someone is not."""
+        return bool(self._waiters)
+
+    async def enter(self) -> None:
+        """Waits for a place."""
+        if self._inside < self._capacity() and not self._waiters:
+            self._inside += 1
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self._inside -= 1
+        while self._waiters and self._inside < self._capacity():
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._inside += 1
+                waiter.set_result(None)
+
+
 class AdaptiveLimit:
     """Requests in flight to one endpoint: up while goodput grows, a step back where it fell, down when throttled.
 
-    Use as `async with`. Waiters are served in order. Only throttling takes it below where it began: goodput is noisy,
-    and a walk downhill would end at one.
+    Use as `async with limit`, or `limit.place(size)` for a body. Only throttling takes it below where it began:
+    goodput is noisy, and a walk downhill would end at one. Of requests of 1 MiB and more, fewer are in flight: each
+    fills a connection, where small ones mostly wait, and each has buffers.
 
     Args:
         maximum: never more than that.
@@ -39,8 +89,8 @@ class AdaptiveLimit:
         self._maximum = maximum
         self._floor = float(min(initial, maximum))
         self._limit = self._floor
-        self._in_flight = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._all = Gate(lambda: self.limit)
+        self._large = Gate(lambda: max(min(self.limit, _LARGE_INITIAL), self.limit - (_INITIAL - _LARGE_INITIAL)))
         self._done = 0
         self._moved = 0
         self._full = False
@@ -56,29 +106,32 @@ class AdaptiveLimit:
     @property
     def in_flight(self) -> int:
         """Requests that are."""
-        return self._in_flight
+        return self._all.inside
 
-    async def acquire(self) -> None:
-        """Waits for a place."""
-        if self._in_flight < self.limit and not self._waiters:
-            self._in_flight += 1
-            return
-        self._full = True
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+    def place(self, size: int) -> _Place:
+        """A place for a request that moves so many bytes, for `async with`."""
+        return _Place(self, size)
+
+    async def acquire(self, size: int = 0) -> None:
+        """Waits for a place; `release` gives it back, and is to be told the same size."""
+        if size >= _LARGE_SIZE:
+            await self._large.enter()
         try:
-            await waiter
+            await self._all.enter()
         except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self._leave()
+            if size >= _LARGE_SIZE:
+                self._large.leave()
             raise
+        self._full = self._full or self._all.waiting or self._large.waiting
 
-    def release(self) -> None:
+    def release(self, size: int = 0) -> None:
         """Gives the place back."""
         self._done += 1
         if monotonic() - self._since >= self._WINDOW:
             self._adapt()
-        self._leave()
+        self._all.leave()
+        if size >= _LARGE_SIZE:
+            self._large.leave()
 
     def failed(self, error: StorageError) -> None:
         """A request in flight failed; when it was throttled, fewer are made from now on."""
@@ -121,15 +174,25 @@ class AdaptiveLimit:
     def _start_window(self, now: float) -> None:
         self._since = now
         self._done = self._moved = 0
-        self._full = bool(self._waiters)
+        self._full = self._all.waiting or self._large.waiting
 
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        while self._waiters and self._in_flight < self.limit:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                self._in_flight += 1
-                waiter.set_result(None)
+
+class _Place:
+    """A place among the requests in flight, while the block runs."""
+
+    __slots__ = ("_limit", "_size")
+
+    def __init__(self, limit: AdaptiveLimit, size: int) -> None:
+        self._limit = limit
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        await self._limit.acquire(self._size)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, StorageError):
+            self._limit.failed(error)
+        self._limit.release(self._size)
 
 
 class MemoryBudget:

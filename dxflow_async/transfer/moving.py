@@ -11,16 +11,16 @@ from typing import NamedTuple, TypeVar
 
 from anyio import CancelScope, move_on_after
 
-from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
-from dxflow_async.providers.base import Body, Buffer, ObjectOptions, Provider, Upload
+from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Upload
 from dxflow_async.providers.checksum import label
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["Metered", "Moving", "Place", "Route", "begin_upload", "check_target"]
+__all__ = ["Metered", "MeteredReading", "Moving", "Place", "Route", "begin_upload", "check_target"]
 
 T = TypeVar("T")
 
@@ -106,10 +106,31 @@ class Metered:
             self._count(len(chunk))
             yield chunk
 
+    @property
+    def uncounted(self) -> Body:
+        """The same bytes, for whoever looks at them before they are sent."""
+        return self._body
+
     def forget(self) -> None:
         """What was taken so far was of no use."""
         counted, self._counted = self._counted, 0
         self._count(-counted)
+
+
+class MeteredReading(Metered):
+    """A reading that is written as it comes, and counted."""
+
+    __slots__ = ("_reading",)
+
+    def __init__(self, reading: Reading, count: Callable[[int], None]) -> None:
+        super().__init__(reading, count)
+        self._reading = reading
+
+    async def readinto(self, buffer: memoryview) -> int:
+        size = await self._reading.readinto(buffer)
+        self._counted += size
+        self._count(size)
+        return size
 
 
 class Moving:
@@ -153,11 +174,32 @@ class Moving:
             error,
         )
 
-    async def _settle(self, delete_source: bool) -> TransferResult:
-        """It arrived: of a move, the source goes now."""
-        if delete_source:
-            await self._try(lambda: self._source.provider.delete([self._source.key]), self._source)
-        return self.result(None)
+    async def _delete_source(self, moved: Entry) -> None:
+        """Of a move: the source goes, once it is sure that the copy is stored and that the source is what was copied.
+
+        Raises:
+            ChecksumMismatchError: something else is stored.
+            SourceChangedError: the source is another one by now. Either way it stays.
+        """
+        source, destination = self._source, self._destination
+        if not self._verified:
+            stored = await self._try(lambda: destination.provider.stat(destination.key))
+            told = None not in (stored.crc32c, moved.crc32c)
+            if stored.size != moved.size or (told and stored.crc32c != moved.crc32c):
+                raise self._failed(ChecksumMismatchError, "something else is stored at the destination; both are kept")
+        now = await self._try(lambda: source.provider.stat(source.key), source)
+        if moved.etag is not None and now.etag != moved.etag:
+            raise self._failed(SourceChangedError, "it was changed while it was moved; both are kept, move it again")
+        await self._try(lambda: source.provider.delete([source.key]), source)
+
+    def _failed(self, cls: type[StorageError], text: str) -> StorageError:
+        source = self._source
+        return cls(
+            f"transfer of {source.shown} to {self._destination.shown} failed: {text}",
+            provider=source.provider.name,
+            operation="read",
+            path=source.shown,
+        )
 
     def _count(self, size: int) -> None:
         self._moved += size
@@ -167,12 +209,12 @@ class Moving:
             if limit is not None:
                 limit.moved(size)
 
-    async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None) -> T:
-        """A request, to the destination by default, within its limit, as often as the policy allows."""
+    async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None, size: int = 0) -> T:
+        """A request with a body of `size` bytes, to the destination by default, as often as the policy allows."""
         limit = self._route.limits.requests((place or self._destination).provider)
 
         async def limited() -> T:
-            async with limit or nullcontext():
+            async with limit.place(size) if limit is not None else nullcontext():
                 return await operation()
 
         attempts = Attempts()

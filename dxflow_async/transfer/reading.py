@@ -45,6 +45,7 @@ class ResumedReading(Reading):
         self._end = end
         self._etag = etag
         self._limit = limit
+        self._bytes = end - start if end is not None else 0 if listed is None else listed.size - start
         self._policy = policy
         self._attempts = attempts
         self._inner: Reading | None = None
@@ -56,7 +57,7 @@ class ResumedReading(Reading):
             StorageError: it could not be opened.
         """
         if self._limit is not None:
-            await self._limit.acquire()
+            await self._limit.acquire(self._bytes)
         try:
             inner = await self._open()
         except BaseException:
@@ -77,6 +78,17 @@ class ResumedReading(Reading):
             else:
                 self._position += len(chunk)
                 return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        while True:
+            assert self._inner is not None, "read before open"
+            try:
+                size = await self._inner.readinto(buffer)
+            except StorageError as error:
+                await self._resume(error)
+            else:
+                self._position += size
+                return size
 
     async def replayable(self) -> Body:
         if self._provider.features.rereads and self._inner is not None:
@@ -116,4 +128,4 @@ class ResumedReading(Reading):
 
     def _release(self) -> None:
         if self._limit is not None:
-            self._limit.release()
+            self._limit.release(self._bytes)

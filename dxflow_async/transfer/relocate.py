@@ -1,34 +1,46 @@
-"""Copying and moving within one provider, done by the provider where its Features say so."""
+"""Copying and moving from anywhere to anywhere; within one provider it is done by the provider where it can."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
-from dxflow_async.exceptions import NotFoundError, UnsafePathError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
-from dxflow_async.paths import check_key
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.transfer.copy import SettledJob
+from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
-from dxflow_async.transfer.moving import Moving, Place, Route, check_target
+from dxflow_async.transfer.moving import Moving, Place, Route
 
-__all__ = ["relocate"]
+__all__ = ["look_up", "relocate", "relocate_found", "remove_emptied"]
 
 
 async def relocate(
-    route: Route, source: Place, destination: Place, options: ObjectOptions, *, move: bool
+    route: Route, source: Place, end: End, options: ObjectOptions, *, operation: str, move: bool = False
 ) -> AsyncIterator[Job]:
-    """The jobs that copy or move an object, or a directory with all that is in it, within a provider.
+    """The jobs that copy or move an object, or a directory with all that is in it.
 
-    A destination that ends in a slash is a directory to put the source into; else it is the name to give it. Of a
-    source written with a trailing slash only the content is meant.
+    The rules of names are those of `ends.py`.
 
     Raises:
         NotFoundError: no such source.
         UnsafePathError: a destination that is the source, or lies in it.
     """
-    operation = "move" if move else "copy"
+    found = await look_up(route, source, operation)
+    async for job in relocate_found(route, source, found, end, options, operation=operation, move=move):
+        yield job
+
+
+async def look_up(route: Route, source: Place, operation: str) -> Entry:
+    """What is to be copied.
+
+    Raises:
+        NotFoundError: there is no such source.
+    """
     found = await stat(source.provider, source.key, limits=route.limits, policy=route.policy)
     if found is None:
         raise NotFoundError(
@@ -38,22 +50,80 @@ async def relocate(
             operation=operation,
             path=source.shown,
         )
-    end = destination
-    if destination.key.endswith("/") and not source.key.endswith("/"):
-        end = _below(destination, source.key.rpartition("/")[2])
+    return found
+
+
+async def relocate_found(
+    route: Route, source: Place, found: Entry, end: End, options: ObjectOptions, *, operation: str, move: bool = False
+) -> AsyncIterator[Job]:
+    """As `relocate`, of a source that was looked up."""
+    name = source.key.rpartition("/")[2]
     if found.directory:
-        source, end = _directory(source), _directory(end)
-    _check(source, end, operation, directory=found.directory)
-    if move and source.provider.features.rename:
-        yield RenameJob(route, source, end, found)
-    elif not found.directory:
-        yield _copy(route, source, end, found, options, move)
+        content_only = not name
+        source, target = directory(source), end.directory(name)
     else:
-        listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
-        async for page in listing:
-            for entry in page:
-                name = entry.key[len(source.key) :]
-                yield _copy(route, _below(source, name), _below(end, name), entry, options, move)
+        content_only, target = False, end.named(name)
+    if await contains(source, target):
+        raise _onto_itself(source, target, operation)
+    if move and source.provider is target.provider and source.provider.features.rename:
+        end.check(target, operation, marker=found.directory)
+        yield RenameJob(route, source, target, found)
+    elif move and _is_own(source) and isinstance(end, LocalEnd):
+        async for job in _rename(route, source, end, target, found, whole=not content_only):
+            yield job
+    elif not found.directory:
+        yield job_for(route, source, end, target, found, options, operation=operation, move=move)
+    else:
+        async for job in _tree(route, source, end, target, options, operation, move):
+            yield job
+
+
+async def _tree(
+    route: Route, source: Place, end: End, target: Place, options: ObjectOptions, operation: str, move: bool
+) -> AsyncIterator[Job]:
+    listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
+    links = _Links(source)
+    async for page in listing:
+        for entry in page:
+            name = entry.key[len(source.key) :]
+            if not name and not target.key:
+                continue  # the marker of a local destination itself, which is made anyway
+            start, goal = below(source, name), below(target, name)
+            goes = move and not await links.lead_to(name)
+            yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)
+    if target.provider.features.directories:
+        await target.provider.make_directory(target.key)
+
+
+class _Links:
+    """Which names below one of the user's own directories lie behind a link: they are copied, and not deleted."""
+
+    _MAX_KNOWN = 10_000
+
+    def __init__(self, top: Place) -> None:
+        self._top = top
+        self._known: dict[str, bool] = {}
+
+    async def lead_to(self, name: str) -> bool:
+        """Whether a directory above a name is a link."""
+        above = name.removesuffix("/").rpartition("/")[0]
+        if not above or not _is_own(self._top):
+            return False
+        known = self._known.get(above)
+        if known is None:
+            if len(self._known) >= self._MAX_KNOWN:
+                self._known.clear()
+            known = self._known[above] = await _is_link(below(self._top, above)) or await self.lead_to(above)
+        return known
+
+
+async def _is_link(place: Place) -> bool:
+    provider = place.provider
+    assert isinstance(provider, LocalProvider)
+    return await provider.threads.run(os.path.islink, provider.root.path / place.key.removesuffix("/"))
+
+
+# Renaming
 
 
 class RenameJob(Moving, Job):
@@ -73,33 +143,74 @@ class RenameJob(Moving, Job):
         return self.result(None)
 
 
-def _copy(route: Route, source: Place, end: Place, entry: Entry, options: ObjectOptions, move: bool) -> Job:
-    provider = source.provider
-    if entry.directory:
-        return MarkerJob(route, source, end, delete_source=move)
-    if provider.features.copy:
-        return ServerCopyJob(route, source, end, entry, options, delete_source=move)
-    return CopyJob(route, source, end, options, entry, delete_source=move)
+def _is_own(source: Place) -> bool:
+    """Whether it is one of the user's own files, not one that stands in for a cloud's."""
+    return isinstance(source.provider, LocalProvider) and source.provider.root.follow_symlinks
 
 
-def _check(source: Place, end: Place, operation: str, *, directory: bool) -> None:
-    if directory and end.key.count("/") == 1 and end.key != source.key:
-        check_key(end.key, provider=end.provider.name, operation=operation)
+async def _rename(
+    route: Route, source: Place, end: End, target: Place, entry: Entry, *, whole: bool
+) -> AsyncIterator[Job]:
+    """The jobs that move within this machine.
+
+    Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
+    through item by item, and what is to go to another disk is copied, then deleted.
+    """
+    code = await _renamed(source, target) if whole else "EEXIST"
+    if isinstance(code, StorageError):
+        yield SettledJob(TransferResult(source.shown, target.shown, error=code))
+    elif code is None:
+        yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
+    elif not entry.directory:
+        yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
+    elif code == "EXDEV":
+        async for job in _tree(route, source, end, target, ObjectOptions(), "move", move=True):
+            yield job
     else:
-        check_target(end, operation, directory=directory)
-    if end.key == source.key or (directory and end.key.startswith(source.key)):
-        raise UnsafePathError(
-            f"{source.provider.name} {operation} of {source.shown} to {end.shown} refused: the destination is the "
-            "source, or lies in it; choose another one",
-            provider=source.provider.name,
-            operation=operation,
-            path=source.shown,
-        )
+        await target.provider.make_directory(target.key)
+        listing = pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy)
+        async for page in listing:
+            for each in page:
+                name = each.key[len(source.key) :]
+                async for job in _rename(route, below(source, name), end, below(target, name), each, whole=True):
+                    yield job
 
 
-def _below(place: Place, name: str) -> Place:
-    return Place(place.provider, place.key + name, place.shown + name)
+async def _renamed(source: Place, target: Place) -> StorageError | str | None:
+    """Tries it: None when it worked, the system's word where another way is left, else the error."""
+    provider = source.provider
+    assert isinstance(provider, LocalProvider)
+    assert isinstance(target.provider, LocalProvider)
+    path = target.provider.root.path / target.key
+    try:
+        await provider.rename(source.key.removesuffix("/"), path.relative_to(provider.root.path).as_posix())
+    except StorageError as error:
+        taken = isinstance(error, AlreadyExistsError) and source.key.endswith("/") and not await _is_link(source)
+        return error.code if error.code == "EXDEV" or taken else error
+    return None
 
 
-def _directory(place: Place) -> Place:
-    return place if place.key.endswith("/") or not place.key else _below(place, "/")
+async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
+    """After a move: real directories below `top` that hold nothing any more go, and `top` where that is meant."""
+    if not top.provider.features.directories:
+        return
+    try:
+        async for page in pages(top.provider, top.key, recursive=False, limits=route.limits, policy=route.policy):
+            for entry in page:
+                inside = Place(top.provider, entry.key, entry.key)
+                if entry.directory and not (_is_own(inside) and await _is_link(inside)):
+                    await remove_emptied(route, inside, itself=True)
+        if itself:
+            await top.provider.remove_directory(top.key)
+    except (AlreadyExistsError, NotFoundError):
+        return  # something is in it, or it went with the rename
+
+
+def _onto_itself(source: Place, target: Place, operation: str) -> UnsafePathError:
+    return UnsafePathError(
+        f"{source.provider.name} {operation} of {source.shown} to {target.shown} refused: the destination is the "
+        "source, or lies in it; choose another one",
+        provider=source.provider.name,
+        operation=operation,
+        path=source.shown,
+    )

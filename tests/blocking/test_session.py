@@ -12,6 +12,7 @@ import pytest
 from dxflow_async.blocking.session import Session
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, SessionClosedError
+from dxflow_async.models import Progress
 
 
 def _portal_threads() -> int:
@@ -111,3 +112,18 @@ def test_a_call_from_on_progress_is_an_error_not_a_deadlock(session: Session) ->
     storage = session.get_storage_manager()
     with pytest.raises(RuntimeError, match="own thread"):
         storage.write("/bucket/name", b"bytes", on_progress=lambda _: storage.list())
+
+
+def test_copy_move_and_sync_do_what_the_twin_does(session: Session, tmp_path: Path) -> None:
+    """From anywhere to anywhere, in the calling thread's directory; a dry run returns the plan."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(b"1")
+    assert session.copy(tmp_path / "a/x", "aws:/bucket/x").bytes == 1
+    assert session.move("aws:/bucket/x", "gcp:/bucket/y").ok
+    assert [item.name for item in session.get_storage_manager().scan("GCP", "/bucket/")] == ["y"]
+    plan = session.sync(tmp_path / "a", "aws:/bucket/b", exclude=iter(["*.tmp"]), dry_run=True)
+    assert [(action.kind, action.path) for action in plan] == [("copy", "x")]
+    seen: list[Progress] = []
+    assert len(session.sync(tmp_path / "a", "aws:/bucket/b", on_progress=seen.append)) == 1
+    assert seen[-1].files_done == 1
+    assert len(session.sync(tmp_path / "a", "aws:/bucket/b", compare="checksum", delete=True)) == 0

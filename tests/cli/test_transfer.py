@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,12 @@ def test_a_file_gets_the_name_that_is_written(signed_in: Command, tree: Path, tm
     assert (tmp_path / "there" / "other.txt").read_bytes() == (tmp_path / "new" / "other.txt").read_bytes() == b"aaa"
 
 
-def test_a_remote_directory_without_its_slash_keeps_its_name(signed_in: Command, tree: Path, tmp_path: Path) -> None:
-    """`cp aws:/x/DIR out` makes out/DIR."""
+def test_a_directory_without_its_slash_is_the_directory_itself(signed_in: Command, tree: Path, tmp_path: Path) -> None:
+    """`cp aws:/x/DIR out` makes it `out`, and puts it into `out` where that is a directory already."""
     assert tree.exists()
     signed_in("cp", "my-data", "aws:/bucket/")
+    assert signed_in("cp", "aws:/bucket/my-data", "out").status == 0
+    assert (tmp_path / "out" / "a.txt").exists()
     assert signed_in("cp", "aws:/bucket/my-data", "out").status == 0
     assert (tmp_path / "out" / "my-data" / "a.txt").exists()
 
@@ -59,6 +62,47 @@ def test_within_a_provider_cp_copies_and_mv_moves(signed_in: Command, tree: Path
     assert signed_in("mv", "aws:/bucket/a", "aws:/bucket/c").status == 0
     listed = signed_in("ls", "aws:/bucket/").stdout
     assert [line.split()[-1] for line in listed.splitlines()] == ["b", "c"]
+
+
+PLACES = {"local": "there/", "aws": "aws:/bucket/", "azure": "azure:/container/", "gcp": "gcp:/bucket/"}
+
+
+@pytest.mark.parametrize(("one", "other"), list(product(PLACES, PLACES)))
+def test_cp_and_mv_between_any_two_places(signed_in: Command, tree: Path, tmp_path: Path, one: str, other: str) -> None:
+    """Every ordered pair; `mv` takes what it has moved away."""
+    start, goal = f"{PLACES[one]}start/", f"{PLACES[other]}goal/"
+    assert signed_in("cp", "my-data/", start).status == 0
+    assert signed_in("cp", f"{start}sub", goal).status == 0
+    assert signed_in("mv", f"{start}a.txt", f"{goal}b.txt").status == 0
+    assert signed_in("cp", goal, "back").status == 0
+    assert sorted(path.name for path in (tmp_path / "back").rglob("*")) == ["b.txt", "sub", "ü b.txt"]
+    assert signed_in("cp", start, "left").status == 0
+    assert sorted(path.name for path in (tmp_path / "left").rglob("*")) == ["sub", "ü b.txt"]
+    assert tree.exists()
+
+
+def test_sync_says_what_it_would_do_and_does_it(signed_in: Command, tree: Path, tmp_path: Path) -> None:
+    """A dry run prints a line an action and changes nothing; the second run has nothing to do."""
+    assert signed_in("sync", "my-data", "aws:/bucket/x", "--exclude", "*.md").status == 0
+    (tree / "new").write_bytes(b"new")
+    (tree / "notes.md").write_bytes(b"not copied")
+    (tree / "sub" / "ü b.txt").unlink()
+    options = ("my-data", "aws:/bucket/x", "--delete", "--exclude", "*.md", "--exclude", "*.tmp")
+    dry = signed_in("sync", *options, "--dry-run")
+    assert dry.stdout.splitlines() == [
+        "copy              3 new (new)",
+        "delete            2 sub/ü b.txt (not at the source)",
+        "1 to copy, 3 bytes; 1 to delete; 0 to skip; 2 unchanged",
+    ]
+    plan = json.loads(signed_in("sync", *options, "--dry-run", "--json").stdout)
+    assert [(each["kind"], each["path"]) for each in plan["actions"]] == [("copy", "new"), ("delete", "sub/ü b.txt")]
+    assert signed_in("sync", *options, "--dry-run", "--quiet").stdout == ""
+    done = signed_in("sync", *options)
+    assert (done.status, done.stdout.startswith("1 items, 3 bytes"), "1 deleted" in done.stdout) == (0, True, True)
+    again = json.loads(signed_in("sync", *options, "--json").stdout)
+    assert again["items"] == []
+    assert signed_in("sync", "aws:/bucket/x", "back", "--compare", "checksum").status == 0
+    assert sorted(path.name for path in (tmp_path / "back").rglob("*")) == ["a.txt", "new", "sub"]
 
 
 def test_json_is_the_whole_report(signed_in: Command, tree: Path) -> None:
@@ -98,13 +142,13 @@ def test_failed_items_are_listed_up_to_twenty(signed_in: Command, tmp_path: Path
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("cp", "a", "b"),
-        ("cp", "aws:/a", "gcp:/b"),
         ("cp", "aws:a", "b"),
         ("cp", "a"),
         ("cp", "a", "aws:/b", "--no-such-option"),
-        ("mv", "a", "aws:/b"),
-        ("mv", "aws:/a", "azure:/b"),
+        ("mv", "a", ""),
+        ("sync", "a"),
+        ("sync", "a", "b", "--compare", "md5"),
+        ("sync", "a", "b", "--include", "../x"),
         ("no-such-command",),
     ],
 )
@@ -124,7 +168,16 @@ def test_a_wrong_setting_is_status_2(command: Command, monkeypatch: pytest.Monke
     assert "DXFLOW_PART_SIZE" in outcome.stderr
 
 
-@pytest.mark.parametrize("arguments", [("cp", "none", "aws:/bucket/"), ("cp", "aws:/bucket/none", ".")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("cp", "none", "aws:/bucket/"),
+        ("cp", "aws:/bucket/none", "."),
+        ("mv", "none", "other"),
+        ("sync", "none", "aws:/bucket/x"),
+        ("sync", "aws:/bucket/none/", "x", "--delete", "--dry-run"),
+    ],
+)
 def test_a_source_that_is_not_there_is_status_1(signed_in: Command, arguments: tuple[str, ...]) -> None:
     """It is named."""
     outcome = signed_in(*arguments)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.config import AWSSettings
+from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws import AWSProvider
+from dxflow_async.providers.azure import AzureProvider
 from dxflow_async.providers.base import Provider
+from dxflow_async.providers.gcp import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from tests.loops import LOOPS, LoopFactory
-from tests.servers import SeaweedFS
+from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
 
 
@@ -25,11 +27,15 @@ class Place:
 
     Attributes:
         leftovers: names the uploads that were begun and neither finished nor aborted.
+        keeps_aborted: what was aborted is a leftover too, until the service drops it.
+        refused: names that are refused, because the service would take them for others.
     """
 
     provider: Provider
     prefix: str
     leftovers: Callable[[], list[str]]
+    keeps_aborted: bool = False
+    refused: frozenset[str] = frozenset()
 
     def __truediv__(self, name: str) -> str:
         return self.prefix + name
@@ -67,7 +73,35 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]
     threads.close()
 
 
-@pytest.fixture(params=["local", "aws"])
+@pytest.fixture
+async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
+    """Azure Blob Storage at Azurite, with signatures, in a container of the test's own."""
+    threads = Threads(4)
+    http = HTTP(threads)
+    settings = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+    yield Place(
+        AzureProvider(settings, http, threads),
+        f"{container}/area/",
+        lambda: azurite.uncommitted(container),
+        keeps_aborted=True,
+        refused=frozenset({"...", "tilde~-_."}),
+    )
+    await http.aclose()
+    threads.close()
+
+
+@pytest.fixture
+async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[Place]:
+    """Google Cloud Storage at fake-gcs-server, in a bucket of the test's own."""
+    threads = Threads(4)
+    http = HTTP(threads)
+    provider = GCPProvider(GCPSettings(endpoint=gcs.endpoint), http, threads)
+    yield Place(provider, f"{gcs_bucket}/area/", lambda: gcs.names(gcs_bucket, ".dxflow-parts/"))
+    await http.aclose()
+    threads.close()
+
+
+@pytest.fixture(params=["local", "aws", "azure", "gcp"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Each provider: a new one adds its fixture above and its name here."""
     found: Place = request.getfixturevalue(request.param)

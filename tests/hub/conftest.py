@@ -1,4 +1,6 @@
-"""A running hub and a client session for it."""
+"""A running hub, a running unit, and a client session for them."""
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +9,9 @@ import aiohttp
 import pytest
 
 from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from tests.hub.running import SECRETS, RunningUnit
 
 
 @pytest.fixture
@@ -22,3 +27,16 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client session."""
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+async def unit(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[RunningUnit]:
+    """A unit whose volume is `tmp_path / "volume"`; beside it lies a file that is none of its business."""
+    root = tmp_path / "volume"
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret.txt").write_text("outside")
+    app = create_unit_app(root, SECRETS)
+    server = Server(app, Listening(), CONNECTION_OPTIONS)
+    yield RunningUnit(await server.start(), root, http, app)
+    await server.aclose(1.0)

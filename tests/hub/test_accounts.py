@@ -16,6 +16,7 @@ import pytest
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.hub.accounts import Accounts, TooManyTriesError
 from dxflow_async.hub.credentials import Credentials
+from dxflow_async.hub.store import Store
 
 ME = Credentials("me@example.org", "correct horse", "diphyx")
 WRONG = Credentials("me@example.org", "battery staple", "diphyx")
@@ -39,9 +40,9 @@ def clock() -> Clock:
 @pytest.fixture
 async def accounts(tmp_path: Path, clock: Clock) -> AsyncIterator[Accounts]:
     """Accounts in an empty database."""
-    opened = await Accounts.open(tmp_path / "home", clock=clock)
-    yield opened
-    await opened.aclose()
+    store = await Store.open(tmp_path / "home")
+    yield Accounts(store, clock=clock)
+    await store.aclose()
 
 
 async def fail(accounts: Accounts, times: int, peer: str = "peer") -> None:
@@ -153,7 +154,8 @@ async def test_clock_set_back(accounts: Accounts, clock: Clock) -> None:
 
 async def test_account_created_twice_at_once(tmp_path: Path) -> None:
     """Two hubs that create the same account at once make one; the second signs in, or is refused when it differs."""
-    one, two = [await Accounts.open(tmp_path) for _ in range(2)]
+    stores = [await Store.open(tmp_path) for _ in range(2)]
+    one, two = map(Accounts, stores)
     try:
         issued = await asyncio.gather(one.sign_in(ME, "peer"), two.sign_in(ME, "peer"))
         assert sorted(each.created for each in issued) == [False, True]
@@ -164,8 +166,8 @@ async def test_account_created_twice_at_once(tmp_path: Path) -> None:
         )
         assert sum(type(result) is AuthenticationError for result in results) == 1
     finally:
-        await one.aclose()
-        await two.aclose()
+        for store in stores:
+            await store.aclose()
 
 
 async def test_nothing_secret_is_stored(accounts: Accounts, tmp_path: Path) -> None:
@@ -193,7 +195,8 @@ async def test_secrets_are_long_and_show_nowhere(accounts: Accounts) -> None:
 
 async def test_time_tells_nothing(tmp_path: Path) -> None:
     """A wrong password of a known e-mail takes about as long as the right one, and as an unknown e-mail."""
-    accounts = await Accounts.open(tmp_path)
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store)
     seconds: dict[str, list[float]] = {"wrong": [], "right": [], "unknown": []}
     try:
         await accounts.sign_in(ME, "peer")
@@ -207,7 +210,7 @@ async def test_time_tells_nothing(tmp_path: Path) -> None:
                     assert kind == "wrong"
                 seconds[kind].append(time.perf_counter() - started)
     finally:
-        await accounts.aclose()
+        await store.aclose()
     medians = [statistics.median(each) for each in seconds.values()]
     assert max(medians) / min(medians) < 3
 
@@ -227,14 +230,14 @@ async def test_owner_only(tmp_path: Path) -> None:
     """Directory and files are made for the owner only, whatever the umask."""
     before = os.umask(0)
     try:
-        accounts = await Accounts.open(tmp_path / "new" / "home")
+        store = await Store.open(tmp_path / "new" / "home")
         try:
-            await accounts.sign_in(ME, "peer")
+            await Accounts(store).sign_in(ME, "peer")
             home = tmp_path / "new" / "home"
             assert stat.S_IMODE(home.stat().st_mode) == 0o700
             assert {stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()} == {0o600}
         finally:
-            await accounts.aclose()
+            await store.aclose()
     finally:
         os.umask(before)
 
@@ -275,17 +278,18 @@ async def test_opened_at_once(tmp_path: Path) -> None:
 
 async def test_survives_a_restart(tmp_path: Path) -> None:
     """Accounts, secrets and counted failures are still there after closing and opening again."""
-    accounts = await Accounts.open(tmp_path)
-    issued = await accounts.sign_in(ME, "peer")
-    await fail(accounts, 5)
-    await accounts.aclose()
-    accounts = await Accounts.open(tmp_path)
+    store = await Store.open(tmp_path)
+    issued = await Accounts(store).sign_in(ME, "peer")
+    await fail(Accounts(store), 5)
+    await store.aclose()
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store)
     try:
         assert await accounts.user(issued.user_pointer, issued.user_secret) is not None
         with pytest.raises(TooManyTriesError):
             await accounts.sign_in(ME, "peer")
     finally:
-        await accounts.aclose()
+        await store.aclose()
 
 
 async def test_newer_database_is_refused(tmp_path: Path) -> None:
@@ -296,7 +300,7 @@ async def test_newer_database_is_refused(tmp_path: Path) -> None:
     database.close()
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match=r"hub\.sqlite3 has version 99 .* upgrade"):
-        await Accounts.open(tmp_path)
+        await Store.open(tmp_path)
     assert path.read_bytes() == before
 
 
@@ -304,9 +308,9 @@ async def test_unusable_database_is_refused(tmp_path: Path) -> None:
     """A file that is no database, and a home that is no directory, are refused by name."""
     (tmp_path / "hub.sqlite3").write_bytes(b"this is not a database" * 100)
     with pytest.raises(ConfigurationError, match=r"hub\.sqlite3 cannot be used: file is not a database"):
-        await Accounts.open(tmp_path)
+        await Store.open(tmp_path)
     with pytest.raises(ConfigurationError, match="cannot be opened"):
-        await Accounts.open(tmp_path / "hub.sqlite3")
+        await Store.open(tmp_path / "hub.sqlite3")
 
 
 BAD: dict[str, list[object]] = {

@@ -281,6 +281,6 @@ async def test_embedded_cannot_listen(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.EADDRINUSE, "no port")
 
     monkeypatch.setattr(web.TCPSite, "start", no_port)
-    with pytest.raises(OSError, match="no port"):
+    with pytest.raises(ConfigurationError, match="no port"):
         await EmbeddedHub(tmp_path).start()
-    assert files_in(tmp_path) == ["hub.sqlite3"]  # without a -wal file: nobody has it open
+    assert sorted(files_in(tmp_path)) == ["hub.key", "hub.sqlite3"]  # without a -wal file: nobody has it open

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from dxflow_async.config import AWSSettings
+from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws import AWSProvider
+from dxflow_async.providers.azure import AzureProvider
+from dxflow_async.providers.gcp import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from tests.loops import LOOPS, LoopFactory
-from tests.servers import SeaweedFS
+from tests.servers import Azurite, GCSServer, SeaweedFS
 
 
 def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
@@ -59,3 +61,50 @@ def connect(http: HTTP, threads: Threads) -> Connect:
 def aws(weed: SeaweedFS, connect: Connect) -> AWSProvider:
     """The provider at SeaweedFS."""
     return connect(weed.endpoint, access_key=weed.access_key, secret_key=weed.secret_key)
+
+
+class ConnectGCP:
+    """Makes providers of Google."""
+
+    def __init__(self, http: HTTP, threads: Threads) -> None:
+        self._http, self._threads = http, threads
+
+    def __call__(self, endpoint: str | None = None, **settings: Any) -> GCPProvider:
+        return GCPProvider(GCPSettings(endpoint=endpoint, **settings), self._http, self._threads)
+
+
+@pytest.fixture
+def connect_gcp(http: HTTP, threads: Threads) -> ConnectGCP:
+    """Makes providers of Google."""
+    http.stall_timeout = 30.0
+    return ConnectGCP(http, threads)
+
+
+@pytest.fixture
+def gcp(gcs: GCSServer, connect_gcp: ConnectGCP) -> GCPProvider:
+    """The provider at fake-gcs-server."""
+    return connect_gcp(gcs.endpoint)
+
+
+class ConnectAzure:
+    """Makes providers of Azure."""
+
+    def __init__(self, http: HTTP, threads: Threads) -> None:
+        self._http, self._threads = http, threads
+
+    def __call__(self, endpoint: str, **settings: Any) -> AzureProvider:
+        given = {"account": "account1", "account_key": "a2V5", **settings}
+        return AzureProvider(AzureSettings(endpoint=endpoint, **given), self._http, self._threads)
+
+
+@pytest.fixture
+def connect_azure(http: HTTP, threads: Threads) -> ConnectAzure:
+    """Makes providers of Azure."""
+    http.stall_timeout = 30.0
+    return ConnectAzure(http, threads)
+
+
+@pytest.fixture
+def azure(azurite: Azurite, connect_azure: ConnectAzure) -> AzureProvider:
+    """The provider at Azurite."""
+    return connect_azure(azurite.endpoint, account=azurite.account, account_key=azurite.account_key)

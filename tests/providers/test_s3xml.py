@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dxflow_async.providers import s3xml
+from dxflow_async.providers import s3xml, xmlreader
 from dxflow_async.providers.s3xml import ListParser, MalformedXMLError, complete_body, delete_body, parse
 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -87,7 +87,7 @@ def test_refused(data: bytes) -> None:
 
 def test_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer without an end is refused."""
-    monkeypatch.setattr(s3xml, "MAX_DOCUMENT_SIZE", 10_000)
+    monkeypatch.setattr(xmlreader, "MAX_DOCUMENT_SIZE", 10_000)
     parser = ListParser("b")
     parser.feed(b"<ListBucketResult>")
     for _ in range(400):

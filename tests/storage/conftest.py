@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from dxflow_async import AsyncSession, Settings
+from dxflow_async.config import AzureSettings, GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.servers import SeaweedFS
+from tests.loops import LOOPS, LoopFactory
+from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for
+from tests.storage.spots import CloudSpot, LocalSpot, Spot
+
+
+def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
+    """Every test of this folder runs on each of these loops."""
+    return LOOPS
 
 
 @dataclass(frozen=True)
@@ -48,3 +58,40 @@ def account(request: pytest.FixtureRequest) -> Account:
     """Both, one after the other."""
     found: Account = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+async def everywhere(weed: SeaweedFS, azurite: Azurite, gcs: GCSServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
+    """A session that knows every provider, each at its real server."""
+    settings = replace(
+        settings_for(weed, tmp_path / "home", part_size=5 * MiB),
+        azure=AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key),
+        gcp=GCPSettings(endpoint=gcs.endpoint),
+    )
+    async with AsyncSession(settings=settings) as session:
+        yield session
+
+
+Spots = Callable[[str, str], Spot]
+
+
+@pytest.fixture
+def spots(everywhere: AsyncSession, bucket: str, container: str, gcs_bucket: str, tmp_path: Path) -> Spots:
+    """Makes a directory of a name at a provider."""
+    buckets = {"AWS": f"/{bucket}/{uuid4().hex[:8]}", "AZURE": f"/{container}", "GCP": f"/{gcs_bucket}"}
+
+    def spot(provider: str, name: str) -> Spot:
+        if provider == "LOCAL":
+            return LocalSpot(tmp_path / name)
+        return CloudSpot(everywhere.get_storage_manager(), provider, f"{buckets[provider]}/{name}")
+
+    return spot
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another disk than `tmp_path`: shared memory, which Linux keeps as one."""
+    directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    assert directory.stat().st_dev != tmp_path.stat().st_dev
+    yield directory
+    shutil.rmtree(directory)

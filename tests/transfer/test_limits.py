@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dxflow_async.exceptions import ServiceError, ThrottledError
 from dxflow_async.transfer import limits
 from dxflow_async.transfer.limits import AdaptiveLimit, Bandwidth, Limits, MemoryBudget
+from tests.sessions import MiB
 
 
 class Clock:
@@ -136,6 +137,26 @@ def test_cancelled_waiters_leak_no_place(moments: list[int], places: int) -> Non
         assert most <= places
 
     asyncio.run(run())
+
+
+async def test_fewer_large_requests_are_in_flight() -> None:
+    """Large requests have a lower limit, that grows with the other; small ones pass by those that wait for it."""
+    limit, inside = AdaptiveLimit(64), {0: 0, MiB: 0}
+
+    async def work(size: int) -> None:
+        async with limit.place(size):
+            inside[size] += 1
+            await asyncio.sleep(3600)
+
+    workers = [asyncio.ensure_future(work(size)) for size in [MiB] * 50 + [0] * 50]
+    await asyncio.sleep(0.01)
+    assert (inside, limit.in_flight) == ({MiB: 16, 0: 24}, 40)
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    assert limit.in_flight == 0
+    async with asyncio.timeout(1):
+        await asyncio.gather(*(limit.acquire(MiB) for _ in range(16)))
 
 
 async def test_only_throttling_is_throttling() -> None:

@@ -1,0 +1,150 @@
+"""`hub serve` and `hub user ...`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cyclopts import App
+
+from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.cli.run import Flag, read_password, run_loop
+from dxflow_async.config import Settings
+from dxflow_async.hub.accounts import Accounts
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.credentials import Credentials
+from dxflow_async.hub.logs import log_to_stderr
+from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.store import Store
+
+__all__ = ["hub"]
+
+T = TypeVar("T")
+
+hub = App(name="hub", help="Run a hub of your own, and its accounts.", result_action="return_value")
+user = App(name="user", help="The accounts of a hub.", result_action="return_value")
+hub.command(user)
+
+
+@hub.command
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8780,
+    data: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    insecure_http: Flag = False,
+    sign_up: Flag = False,
+) -> int:
+    """Run a hub until SIGTERM or Ctrl-C; requests under way then have 30 s to end.
+
+    Args:
+        host: The address to listen on; others than this machine's own need TLS, or --insecure-http.
+        port: The port; 0 takes a free one.
+        data: The directory of the database; by default hub in DXFLOW_HOME.
+        tls_cert: A PEM file with the certificate.
+        tls_key: A PEM file with its key.
+        insecure_http: Allow an address that others reach, without TLS.
+        sign_up: Let the first sign-in of an e-mail make its account.
+    """
+    listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
+    log_to_stderr()
+    run_loop(partial(_serve, _home(data), listening, sign_up=sign_up))
+    return 0
+
+
+@user.command
+def add(email: str, *, data: Path | None = None) -> int:
+    """Make an account.
+
+    Args:
+        email: The account. Its password is asked for, or is the first line of standard input.
+        data: The hub's directory.
+    """
+    given = Credentials(email, read_password(f"Password of {email}: "), "diphyx")
+    _administer(data, lambda accounts: accounts.create(given))
+    write_line(f"made the account {printable(email)}")
+    return 0
+
+
+@user.command
+def password(email: str, *, data: Path | None = None) -> int:
+    """Give an account another password; whoever is signed in to it must sign in again.
+
+    Args:
+        email: The account. Its new password is asked for, or is the first line of standard input.
+        data: The hub's directory.
+    """
+    given = Credentials(email, read_password(f"New password of {email}: "), "diphyx")
+    _administer(data, lambda accounts: accounts.change_password(given))
+    write_line(f"changed the password of {printable(email)}")
+    return 0
+
+
+@user.command
+def disable(email: str, *, data: Path | None = None) -> int:
+    """Let nobody sign in to an account any more, and end its sign-ins.
+
+    Args:
+        email: The account.
+        data: The hub's directory.
+    """
+    _administer(data, lambda accounts: accounts.disable(email))
+    write_line(f"disabled {printable(email)}")
+    return 0
+
+
+@user.command
+def enable(email: str, *, data: Path | None = None) -> int:
+    """Undo `disable`.
+
+    Args:
+        email: The account.
+        data: The hub's directory.
+    """
+    _administer(data, lambda accounts: accounts.enable(email))
+    write_line(f"enabled {printable(email)}")
+    return 0
+
+
+@user.command(name="list")
+def list_users(*, data: Path | None = None) -> int:
+    """List the accounts.
+
+    Args:
+        data: The hub's directory.
+    """
+    for each in _administer(data, lambda accounts: accounts.accounts()):
+        write_line(f"{'disabled' if each.disabled else 'active':8} {printable(each.email)}")
+    return 0
+
+
+def _administer(data: Path | None, call: Callable[[Accounts], Awaitable[T]]) -> T:
+    home = _home(data)
+
+    async def work() -> T:
+        store = await Store.open(home)
+        try:
+            return await call(Accounts(store))
+        finally:
+            await store.aclose()
+
+    return run_loop(work)
+
+
+async def _serve(home: Path, listening: Listening, *, sign_up: bool) -> None:
+    server = Server(create_app(home, sign_up=sign_up), listening)
+    url = await server.start()
+    write_line(f"hub at {url}; its data is in {printable(str(home))}")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.aclose()
+
+
+def _home(data: Path | None) -> Path:
+    return data or Settings.load().home / "hub"

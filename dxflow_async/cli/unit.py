@@ -1,0 +1,65 @@
+"""`unit serve`."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from cyclopts import App
+
+from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.cli.run import Flag, run_loop
+from dxflow_async.config import Settings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.hub.logs import log_to_stderr
+from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.hub.unit_secrets import UnitSecrets
+
+__all__ = ["unit"]
+
+unit = App(name="unit", help="Serve a directory as a compute unit's storage.", result_action="return_value")
+
+
+@unit.command
+def serve(
+    *,
+    root: Path,
+    host: str = "127.0.0.1",
+    port: int = 8790,
+    secrets: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    insecure_http: Flag = False,
+) -> int:
+    """Serve a directory until SIGTERM or Ctrl-C; uploads under way then have 30 s to end.
+
+    Args:
+        root: The directory.
+        host: The address to listen on; others than this machine's own need TLS, or --insecure-http.
+        port: The port; 0 takes a free one.
+        secrets: The file with the secrets RW and RO, made when it is missing; by default unit-secrets.json in
+            DXFLOW_HOME.
+        tls_cert: A PEM file with the certificate.
+        tls_key: A PEM file with its key.
+        insecure_http: Allow an address that others reach, without TLS.
+    """
+    listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
+    file = secrets or Settings.load().home / "unit-secrets.json"
+    if file.resolve().is_relative_to(root.resolve()):
+        raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")
+    unit_secrets = UnitSecrets.load_or_create(file)
+    log_to_stderr()
+    run_loop(partial(_serve, root, unit_secrets, listening, file))
+    return 0
+
+
+async def _serve(root: Path, unit_secrets: UnitSecrets, listening: Listening, file: Path) -> None:
+    server = Server(create_unit_app(root, unit_secrets), listening, CONNECTION_OPTIONS)
+    url = await server.start()
+    write_line(f"serving {printable(str(root))} at {url}; the secrets are in {printable(str(file))}")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.aclose()

@@ -1,0 +1,115 @@
+"""Opening a path below a directory such that nothing outside it can be reached, also while names are being changed.
+
+Where the kernel has `openat2` (Linux 5.6) it resolves the whole path itself: links that stay inside are followed, and
+whatever leads out, absolute links among it, is refused with `EXDEV`. Elsewhere the path is walked name by name
+from one directory's descriptor to the next, and no link is followed at all (`ELOOP`).
+
+Source: https://man7.org/linux/man-pages/man2/openat2.2.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import stat
+import sys
+
+__all__ = ["O_PATH", "has_openat2", "open_beneath", "walk_beneath"]
+
+O_PATH = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+"""Opens a name without touching what it names, where the system can."""
+
+_SYS_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
+# The kernel asks to try again when something was renamed meanwhile; an attacker may rename for ever.
+_MAX_TRIES = 64
+# What the kernel takes at a time; a walk could go on for ever, and make directories that no program removes again.
+_PATH_MAX = 4096
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """A descriptor for `path` below the directory `root`. Blocks.
+
+    Args:
+        root: a directory's descriptor.
+        path: relative; `""` is the directory itself.
+        flags: as for `os.open`; the descriptor is not inherited.
+        mode: permissions, where the flags create.
+
+    Raises:
+        OSError: as `os.open`; `EXDEV` or `ELOOP` when the path leads out.
+    """
+    opened = _openat2 if has_openat2() else walk_beneath
+    return opened(root, path, flags | os.O_CLOEXEC, mode)
+
+
+@functools.cache
+def has_openat2() -> bool:
+    """Whether the kernel has `openat2`, and lets us call it."""
+    if sys.platform != "linux":
+        return False
+    root = os.open("/", O_PATH | os.O_CLOEXEC)
+    try:
+        os.close(_openat2(root, "", O_PATH | os.O_CLOEXEC, 0))
+    except OSError:
+        return False  # ENOSYS, or EPERM from an old container's filter of system calls
+    finally:
+        os.close(root)
+    return True
+
+
+def _openat2(root: int, path: str, flags: int, mode: int) -> int:
+    how = _OpenHow(flags, mode if flags & os.O_CREAT else 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    name = os.fsencode(path or ".")
+    for _ in range(_MAX_TRIES):
+        descriptor = _libc().syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how))
+        if descriptor >= 0:
+            return int(descriptor)
+        number = ctypes.get_errno()
+        if number not in (errno.EAGAIN, errno.EINTR):
+            raise OSError(number, os.strerror(number), path)
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    libc.syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
+    return libc
+
+
+def walk_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """The same without `openat2`: links are refused wherever they lead."""
+    if len(os.fsencode(path)) >= _PATH_MAX:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+    names = path.split("/") if path else ["."]
+    current = os.dup(root)
+    for number, name in enumerate(names, 1):
+        wanted = flags if number == len(names) else O_PATH | os.O_DIRECTORY
+        try:
+            inner = os.open(name, wanted | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=current)
+        except NotADirectoryError as error:
+            raise _link_or(error, current, name) from None
+        finally:
+            os.close(current)
+        current = inner
+    if stat.S_ISLNK(os.fstat(current).st_mode):
+        os.close(current)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    return current
+
+
+def _link_or(error: OSError, directory: int, name: str) -> OSError:
+    """A link is not a directory either: which of both it was."""
+    try:
+        is_link = stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except OSError:
+        return error
+    return OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) if is_link else error

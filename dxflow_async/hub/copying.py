@@ -1,0 +1,63 @@
+"""Copies of files and directories within a volume. All of it blocks."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from dxflow_async.exceptions import AlreadyExistsError, PreconditionFailedError
+from dxflow_async.hub.listing import list_tree
+from dxflow_async.hub.names import shown
+from dxflow_async.hub.reflink import copy_file
+from dxflow_async.hub.volume import Found, etag_of
+from dxflow_async.hub.workspace import Workspace
+
+__all__ = ["copy"]
+
+
+def copy(workspace: Workspace, path: str, destination: str, etag: str | None = None) -> Found:
+    """Copies a file, or a directory with what is in it; files that are there are replaced, each at once.
+
+    Args:
+        workspace: of the volume.
+        path: what is copied; its time and checksum are the copy's too.
+        destination: the copy's path; directories above it are made.
+        etag: only this version of a file.
+
+    Raises:
+        AlreadyExistsError: a directory stands where a file is to be, a file where a directory is, or the copy would
+            lie within its source.
+        PreconditionFailedError: the source is not that version, or was changed meanwhile.
+    """
+    volume = workspace.volume
+    if not volume.stat(path).directory:
+        _copy_file(workspace, path, destination, etag)
+        return volume.stat(destination)
+    if not path or f"{destination}/".startswith(f"{path}/"):
+        raise AlreadyExistsError(f"/{shown(path)} cannot be copied into itself; choose another place", path=path)
+    volume.make_directory(destination)
+    for each in list_tree(volume, path):
+        source, target = f"{path}/{each.name}", f"{destination}/{each.name}"
+        if each.unreadable:
+            raise OSError(errno.ENXIO, each.unreadable, source)
+        if each.directory:
+            volume.make_directory(target)
+        else:
+            _copy_file(workspace, source, target, None)
+    return volume.stat(destination)
+
+
+def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | None) -> None:
+    source = workspace.volume.open_file(path)
+    try:
+        before = os.fstat(source)
+        if etag not in (None, etag_of(before)):
+            raise PreconditionFailedError(f"/{shown(path)} is not that version any more; look again", path=path)
+        workspace.check_target(destination)
+        with workspace.directory() as directory, workspace.temporary_file(directory) as (target, name):
+            copy_file(source, target, before, workspace.stopping)
+            if etag_of(os.fstat(source)) != etag_of(before):
+                raise PreconditionFailedError(f"/{shown(path)} was changed meanwhile; try again", path=path)
+            workspace.place(directory, name, target, destination)
+    finally:
+        os.close(source)

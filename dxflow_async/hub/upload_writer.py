@@ -1,0 +1,108 @@
+"""Writing to one upload: what it takes counts when it is written and compared, not before. All of it blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dxflow_async.exceptions import StorageError
+from dxflow_async.hub import checksums
+from dxflow_async.hub.checksums import Buffer, Expected, Hashing
+from dxflow_async.hub.upload_state import Status, mismatch, write_progress
+from dxflow_async.hub.volume import Found
+
+__all__ = ["Writer", "write_at"]
+
+_MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
+
+
+class Writer:
+    """Takes the next bytes of one upload; made by `Uploads.writer`, and closed whatever happens.
+
+    Args:
+        status: how far it is.
+        info, data: the descriptors of its state and of its bytes.
+        expected: what all bytes of this writer are compared with.
+        finish: gives the file its name, when it is told the checksum of the whole.
+        stack: what is closed in the end.
+    """
+
+    def __init__(
+        self,
+        status: Status,
+        info: int,
+        data: int,
+        expected: Expected | None,
+        finish: Callable[[int], Found | None],
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self.upload = status.upload
+        self.offset = status.offset
+        self._status = status
+        self._info, self._data = info, data
+        self._finish = finish
+        self._expected = expected
+        self._hashing = Hashing(expected)
+        self._stack = stack
+        self._crc_before = status.crc32c
+        self._crc = self._received = 0
+
+    @property
+    def room(self) -> int:
+        """Bytes that are still to come."""
+        return self.upload.length - self.offset - self._received
+
+    def write(self, chunks: Sequence[Buffer]) -> None:
+        """Writes the next bytes; without anything to compare them with they count at once.
+
+        Raises:
+            StorageError: 413, they are more than the upload's length; none of them is written.
+        """
+        size = sum(map(len, chunks))
+        if size > self.room:
+            raise StorageError(f"the upload ends at {self.upload.length}", status=413, code="too_long")
+        write_at(self._data, chunks, self.upload.start + self.offset + self._received)
+        self._crc = checksums.crc32c(chunks, self._crc)
+        self._hashing.update(chunks)
+        self._received += size
+        if self._expected is None:
+            self._advance()
+
+    def complete(self) -> Status:
+        """Compares, counts, and at the upload's end gives the file its name.
+
+        Raises:
+            ChecksumMismatchError: 460, other bytes arrived; they are dropped.
+        """
+        if not self._hashing.agrees(self._crc):
+            if not self.upload.group:
+                os.ftruncate(self._data, self.offset)
+            raise mismatch(self.upload.path)
+        if self._received:
+            self._advance()
+        found = self._finish(self._crc_before) if self.offset == self.upload.length else None
+        return replace(self._status, offset=self.offset, crc32c=self._crc_before, found=found)
+
+    def close(self) -> None:
+        """Lets others write; a second call does nothing."""
+        self._stack.close()
+
+    def _advance(self) -> None:
+        self._crc_before = checksums.combine(self._crc_before, self._crc, self._received)
+        self.offset += self._received
+        self._crc = self._received = 0
+        write_progress(self._info, self.offset, self._crc_before)
+
+
+def write_at(descriptor: int, chunks: Sequence[Buffer], offset: int) -> None:
+    """Writes all of the chunks, wherever the system stops in between."""
+    views = [memoryview(chunk) for chunk in chunks]
+    while views:
+        written = os.pwritev(descriptor, views[:_MAX_BUFFERS], offset)
+        offset += written
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if written:
+            views[0] = views[0][written:]

@@ -1,0 +1,117 @@
+"""The XML that Azure Blob Storage speaks.
+
+Source: https://learn.microsoft.com/rest/api/storageservices/list-blobs and its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
+
+from dxflow_async.providers.azure_headers import describe
+from dxflow_async.providers.base import Entry
+from dxflow_async.providers.fields import timestamp_of
+from dxflow_async.providers.xmlreader import MalformedXMLError, Parser
+
+__all__ = ["BlobListParser", "ContainerListParser", "block_list"]
+
+
+class _ListParser(Parser):
+    """What all listings have in common.
+
+    Attributes:
+        marker: asks for the next page; None after the last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marker: str | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "EnumerationResults":
+            raise MalformedXMLError(f"<{self.root}> where a listing was expected")
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "NextMarker":
+            self.marker = text or None
+
+
+class ContainerListParser(_ListParser):
+    """A page of List Containers; `entries` are the containers, as directories."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Entry] = []
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "Name" and parent == "Container":
+            self.entries.append(Entry(f"{text}/", directory=True))
+        else:
+            super().leaf(name, parent, text)
+
+
+class BlobListParser(_ListParser):
+    """A page of List Blobs with `include=metadata`, fed as it arrives.
+
+    Where the account has a hierarchical namespace, its directories are listed as blobs too.
+    """
+
+    def __init__(self, container: str) -> None:
+        super().__init__()
+        self._container = container
+        self._entries: dict[str, Entry] = {}
+        self._values: dict[str, str] = {}
+        self._metadata: dict[str, str] = {}
+        self._encoded = False
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Objects and common prefixes in the order of their keys' bytes; keys start with `container/`."""
+        return sorted(self._entries.values(), key=lambda entry: entry.key.encode())
+
+    def attributes(self, name: str, values: dict[str, str]) -> None:
+        # A name that XML cannot hold.
+        self._encoded = name == "Name" and values.get("Encoded") == "true"
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Properties":
+            self._values[name] = text
+        elif parent == "Metadata":
+            self._metadata[name.lower()] = text
+        elif name == "Name":
+            self._values[name] = unquote(text) if self._encoded else text
+            self._encoded = False
+        else:
+            super().leaf(name, parent, text)
+
+    def branch(self, name: str) -> None:
+        if name == "Blob":
+            self._add(self._blob())
+        elif name == "BlobPrefix":
+            self._add(Entry(f"{self._container}/{self._values.get('Name', '')}", directory=True))
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.setdefault(entry.key, entry)
+        self._values, self._metadata = {}, {}
+
+    def _blob(self) -> Entry:
+        values, metadata = self._values, self._metadata
+        try:
+            key, size = f"{self._container}/{values['Name']}", int(values.get("Content-Length") or 0)
+        except (KeyError, ValueError) as error:
+            raise MalformedXMLError(f"a blob without a name or a size ({error})") from error
+        modified = timestamp_of(values.get("Last-Modified", ""))
+        if values.get("ResourceType") == "directory" or metadata.get("hdi_isfolder") == "true":
+            return Entry(f"{key.rstrip('/')}/", 0, modified, directory=True)
+        etag = values.get("Etag", "").strip('"') or None
+        entry = Entry(key, size, modified, not size and key.endswith("/"), etag)
+        entry.content_type = values.get("Content-Type") or None
+        describe(entry, metadata)
+        return entry
+
+
+def block_list(block_ids: Iterable[str]) -> bytes:
+    """What commits blocks in this order: each the latest of its id, so that committing again does no harm."""
+    rows = "".join([f"<Latest>{block_id}</Latest>" for block_id in block_ids])
+    return f"<?xml version='1.0' encoding='utf-8'?><BlockList>{rows}</BlockList>".encode()

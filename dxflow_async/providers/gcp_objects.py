@@ -1,0 +1,226 @@
+"""Objects as Google's JSON describes them, and as the headers of a download do.
+
+Source: https://cloud.google.com/storage/docs/json_api/v1/objects#resource
+and https://cloud.google.com/storage/docs/xml-api/reference-headers
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError
+from dxflow_async.providers import checksum
+from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions
+from dxflow_async.providers.http import Call
+from dxflow_async.providers.http1 import ConnectionBrokenError
+
+__all__ = [
+    "ENTRY_FIELDS",
+    "LIST_FIELDS",
+    "SINGLE_SIZE",
+    "STORED_FIELDS",
+    "Checked",
+    "Related",
+    "entries_of",
+    "entry_of",
+    "entry_of_headers",
+    "resource_of",
+]
+
+SINGLE_SIZE = 8 << 20
+"""Bytes of an object that is sent in one request; larger ones can go on after a break."""
+
+STORED_FIELDS = "name,size,generation,crc32c"
+"""Asked for when an object was written."""
+
+ENTRY_FIELDS = "name,size,generation,timeCreated,crc32c,contentType,metadata"
+LIST_FIELDS = "nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
+
+_MTIME = "mtime"
+_CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/]{6}==)")
+
+
+def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[str, Any]:
+    """An object to be stored. Given its CRC32C, the service refuses other bytes.
+
+    Raises:
+        ConfigurationError: the content type could not stand in a header.
+    """
+    content_type = options.content_type or "application/octet-stream"
+    if not (content_type.isascii() and content_type.isprintable()):
+        raise ConfigurationError(f"content_type = {content_type!r} is not allowed; it must be like text/csv")
+    metadata = dict(options.metadata)
+    if options.modified is not None:
+        metadata[_MTIME] = f"{options.modified:.6f}"
+    resource: dict[str, Any] = {"name": name, "contentType": content_type}
+    if metadata:
+        resource["metadata"] = metadata
+    if crc32c is not None:
+        resource["crc32c"] = checksum.encode(crc32c)
+    return resource
+
+
+def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
+    """An object as its resource describes it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no object's.
+    """
+    name, size = resource["name"], int(resource["size"])
+    metadata = resource.get("metadata") or {}
+    mtime = metadata.get(_MTIME)
+    if mtime is not None:
+        metadata = {name: value for name, value in metadata.items() if name != _MTIME}
+    return Entry(
+        f"{bucket}/{name}",
+        size,
+        _timestamp(resource.get("timeCreated", "")),
+        not size and name.endswith("/"),
+        resource.get("generation"),
+        checksum.decode(resource.get("crc32c")),
+        resource.get("contentType"),
+        metadata,
+        mtime=_seconds(mtime),
+    )
+
+
+def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequence[Entry]:
+    """A page's objects and directories in the order of their keys' bytes, without those below the prefix `hidden`.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no listing.
+    """
+    entries = [entry_of(bucket, resource) for resource in document.get("items", ())]
+    prefixes = document.get("prefixes", ())
+    if prefixes:
+        entries += [Entry(f"{bucket}/{prefix}", directory=True) for prefix in prefixes]
+        entries.sort(key=lambda entry: entry.key.encode())
+    if not hidden:
+        return entries
+    below = f"{bucket}/{hidden}"
+    return [entry for entry in entries if not entry.key.startswith(below)]
+
+
+def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    """An object as the headers of a download describe it."""
+    found = _CRC32C.search(headers.get("x-goog-hash", ""))
+    return Entry(
+        key,
+        size,
+        etag=headers.get("x-goog-generation"),
+        crc32c=checksum.decode(found[1]) if found else None,
+        content_type=headers.get("content-type"),
+        mtime=_seconds(headers.get("x-goog-meta-mtime")),
+    )
+
+
+def _timestamp(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _seconds(text: str | None) -> float | None:
+    """An mtime: decimal seconds; RFC 3339 is how rclone keeps it with Google."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return _timestamp(text) or None
+
+
+# Bodies
+
+
+class Checked:
+    """A body from an offset on. Its last buffer is held back until all of it had the size and CRC32C it says.
+
+    What is wrong on this side so never becomes an object, whatever the server compares.
+
+    Args:
+        call: what the body is sent for.
+        body: the whole.
+        start: bytes to leave out, which are compared all the same.
+
+    Attributes:
+        crc32c: of what was sent so far, the left-out bytes included.
+        failed: reading the body failed, not sending it.
+    """
+
+    __slots__ = ("_body", "_call", "_start", "crc32c", "failed")
+
+    def __init__(self, call: Call, body: Body, start: int = 0) -> None:
+        self._call = call
+        self._body = body
+        self._start = start
+        self.crc32c: int | None = None
+        self.failed = False
+
+    @property
+    def size(self) -> int:
+        return self._body.size - self._start
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        size = crc = 0
+        held: Buffer = b""
+        self.failed = True
+        async for chunk in self._body:
+            crc = checksum.crc32c(chunk, crc)
+            left_out = self._start - size
+            size += len(chunk)
+            if size > self._body.size:
+                break
+            if left_out > 0:
+                chunk = memoryview(chunk)[left_out:]  # noqa: PLW2901 - what is left of it
+            if chunk:
+                if held:
+                    self.failed = False
+                    yield held
+                    self.failed = True
+                held = chunk
+        self._compare(size, crc)
+        self.crc32c = crc
+        self.failed = False
+        if held:
+            yield held
+
+    def _compare(self, size: int, crc: int) -> None:
+        if size != self._body.size:
+            raise ConnectionBrokenError(f"the body had {size} bytes or more where {self._body.size} were announced")
+        if self._body.crc32c not in (None, crc):
+            raise self._call.error(ChecksumMismatchError, "the bytes changed in memory before they were sent")
+
+
+class Related:
+    """A resource and its bytes as one `multipart/related` body.
+
+    Source: https://cloud.google.com/storage/docs/uploading-objects#uploading-an-object (multipart upload)
+    """
+
+    __slots__ = ("_body", "_head", "_tail", "content_type", "size")
+
+    crc32c = None
+
+    def __init__(self, resource: Mapping[str, Any], body: Checked) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/related; boundary={boundary}"
+        self._head = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(resource)}\r\n"
+            f"--{boundary}\r\nContent-Type: {resource['contentType']}\r\n\r\n"
+        ).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self._body = body
+        self.size = len(self._head) + body.size + len(self._tail)
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        yield self._head
+        async for chunk in self._body:
+            yield chunk
+        yield self._tail

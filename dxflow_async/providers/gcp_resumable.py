@@ -1,0 +1,149 @@
+"""Resumable uploads: one session, all bytes in one request, and after a break on from where the server got to.
+
+Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    NetworkError,
+    ServiceError,
+    StallTimeoutError,
+    StorageError,
+)
+from dxflow_async.providers.base import Body
+from dxflow_async.providers.gcp_objects import STORED_FIELDS, Checked
+from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests
+from dxflow_async.providers.http import Call, Response
+
+__all__ = ["ResumableUpload"]
+
+_RANGE = re.compile(r"bytes=0-(\d+)")
+_GONE = (404, 410, 499)
+
+
+class _State(NamedTuple):
+    """How many bytes the server has, and the object's resource once it is stored."""
+
+    offset: int
+    stored: dict[str, Any] | None = None
+
+
+class ResumableUpload:
+    """One object on its way.
+
+    Args:
+        requests, call: who sends, and what for.
+        bucket, resource: the object to make.
+        query: what else to ask for, such as `&predefinedAcl=publicRead`.
+
+    Attributes:
+        crc32c: of the whole, once it was sent to its end.
+    """
+
+    def __init__(
+        self, requests: Requests, call: Call, bucket: str, resource: Mapping[str, Any], query: str = ""
+    ) -> None:
+        self.crc32c: int | None = None
+        self._requests = requests
+        self._call = call
+        self._bucket = bucket
+        self._resource = resource
+        self._query = query
+        # The session's path and query. Whoever knows it can write to it: it is not to be shown.
+        self._session: str | None = None
+
+    async def send(self, body: Body) -> dict[str, Any]:
+        """Sends what the server does not have yet, and goes on after a break as long as each one made progress.
+
+        Returns:
+            What was stored, as the server describes it.
+
+        Raises:
+            StorageError: no progress, or the session is gone. Where `retryable` says so, call it again with the same
+                bytes; it goes on where it was.
+        """
+        state = _State(0)
+        if self._session is None:
+            await self._begin()
+        else:
+            state = await self._status(body.size)
+        while state.stored is None:
+            error, before = None, state
+            checked = Checked(self._call, body, before.offset)
+            try:
+                state = await self._put(body.size, before.offset, checked)
+            except (NetworkError, StallTimeoutError, ServiceError) as broken:
+                if checked.failed or self._session is None:
+                    raise
+                error = broken
+                state = await self._status(body.size)
+            finally:
+                self.crc32c = checked.crc32c if self.crc32c is None else self.crc32c
+            if state.stored is None and not before.offset < state.offset < body.size:
+                raise error or self._call.error(ServiceError, "the server took a part of it only; try again")
+        return state.stored
+
+    async def cancel(self) -> None:
+        """Gives the session up, and what the server has of it. Never raises for one that is gone already."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(StorageError):
+                (await self._requests.send_to_session(self._call, "DELETE", session, {}, None)).close()
+
+    async def _begin(self) -> None:
+        path = f"/upload/storage/v1/b/{self._bucket}/o?uploadType=resumable&fields={STORED_FIELDS}{self._query}"
+        headers = {
+            "content-type": JSON_TYPE,
+            "x-upload-content-type": self._resource["contentType"],
+        }
+        body = json.dumps(self._resource).encode()
+        response = await self._requests.send(self._call, "POST", path, headers, body, missing_bucket=self._bucket)
+        response.close()
+        # Of its URL only the path is taken: bytes go nowhere but to the endpoint that was set.
+        url = urlsplit(response.headers.get("location", ""))
+        if not url.query:
+            raise self._call.error(ServiceError, "the server did not name the session it began")
+        self._session = f"{url.path}?{url.query}"
+
+    async def _put(self, size: int, offset: int, body: Checked) -> _State:
+        headers = {
+            "content-type": self._resource["contentType"],
+            "content-range": f"bytes {offset}-{size - 1}/{size}",
+        }
+        return await self._ask(size, headers, body)
+
+    async def _status(self, size: int) -> _State:
+        return await self._ask(size, {"content-range": f"bytes */{size}"}, None)
+
+    async def _ask(self, size: int, headers: dict[str, str], body: Checked | None) -> _State:
+        assert self._session is not None
+        response = await self._requests.send_to_session(self._call, "PUT", self._session, headers, body)
+        if response.status in (200, 201):
+            stored = await self._requests.document(self._call, response)
+            self._session = None
+            return _State(size, stored)
+        if response.status == 308:
+            response.close()
+            found = _RANGE.fullmatch(response.headers.get("range", ""))
+            return _State(int(found[1]) + 1 if found else 0)
+        if response.status in _GONE:
+            raise self._lost(response)
+        error = await self._requests.failure(self._call, response)
+        if isinstance(error, ChecksumMismatchError):
+            self._session = None  # with what it has, it can only fail again
+        raise error
+
+    def _lost(self, response: Response) -> StorageError:
+        self._session = None
+        response.close()
+        said = f"the server lost what it had of it ({response.status}); start again"
+        return self._call.error(ServiceError, said, status=response.status)

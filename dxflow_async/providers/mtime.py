@@ -1,0 +1,54 @@
+"""The time a file was changed, as it is kept with an object: metadata `mtime`, decimal seconds since the epoch.
+
+Source: https://rclone.org/s3/#modification-times-and-hashes
+"""
+
+from __future__ import annotations
+
+import re
+
+from dxflow_async.providers.base import Entry, Features
+
+__all__ = ["NAME", "changed_at", "format_mtime", "parse_mtime"]
+
+NAME = "mtime"
+"""The metadata entry's name."""
+
+# Eleven digits reach the year 5138; what no file system can hold is no time.
+_LARGEST = 1e11
+_SECONDS = re.compile(r"-?\d{1,11}(\.\d{1,12})?")
+
+
+def format_mtime(seconds: float) -> str:
+    """As it is kept: to the microsecond, which is what a float holds of today's times.
+
+    Example:
+        >>> format_mtime(1700000000.123456)
+        '1700000000.123456'
+    """
+    return f"{seconds:.6f}"
+
+
+def parse_mtime(text: str | None) -> float | None:
+    """What `format_mtime` or rclone wrote; None for anything else.
+
+    Example:
+        >>> parse_mtime("1700000000.5"), parse_mtime("yesterday"), parse_mtime("1e400")
+        (1700000000.5, None, None)
+    """
+    return float(text) if text is not None and _SECONDS.fullmatch(text) else None
+
+
+def changed_at(features: Features, listed: Entry | None, seen: Entry | None) -> float | None:
+    """When an object's source was changed: the time kept with it, else when it was stored; None: not told.
+
+    Args:
+        features: of its provider.
+        listed: what a listing said of it.
+        seen: what `stat` or `read` said of it.
+    """
+    entries = [each for each in ((listed, seen) if features.mtime_listed else (seen, listed)) if each is not None]
+    kept = next((each.mtime for each in entries if each.mtime is not None), None)
+    if kept is not None and abs(kept) < _LARGEST:
+        return kept
+    return next((each.modified for each in entries if each.modified), None)

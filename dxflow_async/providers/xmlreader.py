@@ -1,0 +1,127 @@
+"""XML from a storage service, read with limits: no document type, no entities, bounded depth and size."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+from xml.parsers import expat
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_DOCUMENT_SIZE",
+    "MAX_TEXT_SIZE",
+    "Document",
+    "MalformedXMLError",
+    "Parser",
+    "parse",
+]
+
+MAX_DOCUMENT_SIZE = 32 << 20
+MAX_TEXT_SIZE = 64 << 10
+MAX_DEPTH = 16
+
+
+class MalformedXMLError(ValueError):
+    """Not XML, or more of it than any honest answer has."""
+
+
+class Parser:
+    """Calls `leaf` for each element that holds text, `branch` for each that holds elements, as they end."""
+
+    def __init__(self) -> None:
+        self._expat = expat.ParserCreate()
+        self._expat.buffer_text = True
+        self._expat.StartDoctypeDeclHandler = self._refuse
+        self._expat.EntityDeclHandler = self._refuse
+        self._expat.StartElementHandler = self._start
+        self._expat.EndElementHandler = self._end
+        self._expat.CharacterDataHandler = self._data
+        self.root = ""
+        self._names: list[str] = []
+        self._text = ""
+        self._is_leaf = False
+        self._size = 0
+
+    def feed(self, data: bytes | memoryview | bytearray) -> None:
+        self._size += len(data)
+        if self._size > MAX_DOCUMENT_SIZE:
+            raise MalformedXMLError(f"an answer of over {MAX_DOCUMENT_SIZE} bytes")
+        self._parse(bytes(data), last=False)
+
+    def close(self) -> None:
+        self._parse(b"", last=True)
+
+    def _parse(self, data: bytes, *, last: bool) -> None:
+        try:
+            self._expat.Parse(data, last)
+        except MalformedXMLError:
+            raise
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for an encoding unheard of
+            raise MalformedXMLError(str(error)) from error
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        """An element without elements in it."""
+
+    def branch(self, name: str) -> None:
+        """An element with elements in it."""
+
+    def attributes(self, name: str, values: dict[str, str]) -> None:
+        """What stands in an element's tag; called as it begins, and only where there is something."""
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        names = self._names
+        if len(names) >= MAX_DEPTH:
+            raise MalformedXMLError(f"elements nested over {MAX_DEPTH} deep")
+        if not names:
+            self.root = name
+        names.append(name)
+        self._text = ""
+        self._is_leaf = True
+        if attributes:
+            self.attributes(name, attributes)
+
+    def _data(self, text: str) -> None:
+        self._text += text
+        if len(self._text) > MAX_TEXT_SIZE:
+            raise MalformedXMLError(f"a text of over {MAX_TEXT_SIZE} characters")
+
+    def _end(self, name: str) -> None:
+        names = self._names
+        names.pop()
+        if self._is_leaf:
+            self.leaf(name, names[-1] if names else "", self._text)
+            self._is_leaf = False
+        else:
+            self.branch(name)
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise MalformedXMLError("a document type or an entity, which no storage service sends")
+
+
+class Document(Parser):
+    """The texts of a small answer: `values["Code"]` is the first `<Code>`, `rows["Error"]` the texts in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self.rows: dict[str, list[dict[str, str]]] = {}
+        self._row: dict[str, str] = {}
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        self.values.setdefault(name, text)
+        self._row[name] = text
+
+    def branch(self, name: str) -> None:
+        self.rows.setdefault(name, []).append(self._row)
+        self._row = {}
+
+
+def parse(data: bytes) -> Document:
+    """A small answer, whole.
+
+    Raises:
+        MalformedXMLError: not XML.
+    """
+    document = Document()
+    document.feed(data)
+    document.close()
+    return document

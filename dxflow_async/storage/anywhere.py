@@ -1,0 +1,179 @@
+"""Copying, moving and syncing between any two places, with a listing cache that stays true."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from dxflow_async.exceptions import TransferError
+from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.paths import Location, key_of, parse_location
+from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
+from dxflow_async.transfer.ends import End, LocalEnd, LocalFiles, RemoteEnd, directory
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.relocate import relocate, remove_emptied
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync import Rules, Sync
+from dxflow_async.transfer.upload import expand, upload
+
+__all__ = ["Anywhere", "Located", "Written"]
+
+Written = str | os.PathLike[str]
+"""How users write a place: `aws:/bucket/key`, a local path, or a path object, which is always local."""
+
+_SEPARATORS = ("/", os.sep)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A place that users wrote.
+
+    Attributes:
+        path: without the provider.
+        area: of the account's storage; None on this machine.
+        storage_type: of the area.
+    """
+
+    path: str
+    area: Area | None = None
+    storage_type: str = "private"
+
+    @property
+    def content_only(self) -> bool:
+        """Whether only what is in the directory is meant."""
+        return self.path.endswith("/" if self.area is not None else _SEPARATORS)
+
+
+class Anywhere:
+    """What goes from anywhere to anywhere.
+
+    Args:
+        resources: the session's.
+        areas: finds the area of a provider and a storage type.
+        cache: the session's listings.
+    """
+
+    def __init__(
+        self,
+        resources: Callable[[], Resources],
+        areas: Callable[[str, str], Awaitable[Area]],
+        cache: ListingCache,
+    ) -> None:
+        self._resources = resources
+        self._areas = areas
+        self._cache = cache
+
+    @property
+    def cache(self) -> ListingCache:
+        """The session's listings."""
+        return self._cache
+
+    async def locate(self, written: Written, storage_type: str) -> Located:
+        """What users wrote, found.
+
+        Raises:
+            ConfigurationError: no place is written like that, or the provider cannot be used.
+        """
+        local = isinstance(written, os.PathLike)
+        location = Location("LOCAL", os.fspath(written)) if local else parse_location(os.fspath(written))
+        if location.provider == "LOCAL":
+            self._resources()  # which a closed session has not
+            return Located(location.path)
+        return Located(location.path, await self._areas(location.provider, storage_type), storage_type)
+
+    async def relocate(
+        self, source: Located, destination: Located, on_progress: OnProgress | None = None, *, move: bool
+    ) -> TransferReport:
+        """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
+        resources = self._resources()
+        end = await self._end(destination)
+        options, operation = _options(destination), "move" if move else "copy"
+
+        def plan(route: Route) -> AsyncIterator[Job]:
+            if source.area is None:
+                files = LocalFiles(resources.threads)
+                return upload(route, files, source.path, end, options, operation=operation, move=move)
+            start = source.area.place(source.path)
+            return relocate(route, start, end, options, operation=operation, move=move)
+
+        tops = await self._tops(source) if move else []
+        try:
+            report = await self.transfer(destination, plan, on_progress)
+        except BaseException:
+            if move and source.area is not None:
+                self._cache.doubted((source.area.name, source.storage_type), f"/{key_of(source.path)}")
+            raise
+        if move and source.area is not None:
+            note_moved(self._cache, source.area, source.storage_type, source.path, report)
+        for top in tops:
+            await remove_emptied(resources.route(None), top, itself=not source.content_only)
+        return report
+
+    async def sync(
+        self, source: Located, destination: Located, rules: Rules, on_progress: OnProgress | None
+    ) -> TransferReport:
+        """Syncs; see `AsyncSession.sync`."""
+        sync = await self._sync(source, destination, rules)
+        return await self._kept_true(destination, sync.run(on_progress))
+
+    async def plan(self, source: Located, destination: Located, rules: Rules) -> SyncPlan:
+        """What `sync` would do."""
+        sync = await self._sync(source, destination, rules)
+        return await sync.plan()
+
+    async def transfer(
+        self, destination: Located, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None
+    ) -> TransferReport:
+        """Runs the jobs of a plan, after which the listing cache knows what was stored."""
+        return await self._kept_true(destination, self._resources().transfer(plan, on_progress))
+
+    async def _kept_true(self, destination: Located, transfer: Awaitable[TransferReport]) -> TransferReport:
+        area = destination.area
+        if area is None:
+            return await transfer
+        try:
+            report = await transfer
+        except TransferError as error:
+            note_stored(self._cache, area, destination.storage_type, error.report)
+            raise
+        except BaseException:
+            # Broken off: who knows what is stored.
+            self._cache.drop_below((area.name, destination.storage_type), "/")
+            raise
+        note_stored(self._cache, area, destination.storage_type, report)
+        return report
+
+    async def _end(self, destination: Located) -> End:
+        if destination.area is not None:
+            return RemoteEnd(destination.area.place(destination.path))
+        threads = self._resources().threads
+        into = destination.path.endswith(_SEPARATORS) or await threads.run(os.path.isdir, destination.path)
+        return LocalEnd(destination.path, threads, into=into)
+
+    async def _tops(self, source: Located) -> list[Place]:
+        """The real directories that a move is to leave empty, or gone."""
+        threads = self._resources().threads
+        if source.area is not None:
+            return [directory(source.area.place(source.path))]
+        files = LocalFiles(threads)
+        paths = await expand(threads, source.path)
+        return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
+
+    async def _sync(self, source: Located, destination: Located, rules: Rules) -> Sync:
+        resources = self._resources()
+        place = source.area.place(source.path) if source.area is not None else None
+        place = place or LocalFiles(resources.threads).place(source.path)
+        return Sync(resources, directory(place), await self._end(destination), _options(destination), rules)
+
+
+def _options(destination: Located) -> ObjectOptions:
+    return ObjectOptions(public=destination.area is not None and destination.area.public)
+
+
+def _is_real_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path.rstrip("".join(_SEPARATORS)))

@@ -1,0 +1,128 @@
+"""The end of a sync: what only the destination has goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext, suppress
+
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
+from dxflow_async.models import SyncAction, TransferResult
+from dxflow_async.paths import parent_of
+from dxflow_async.transfer.listing import stat
+from dxflow_async.transfer.moving import Place
+from dxflow_async.transfer.pairing import DESTINATION, Pair, Pairing
+from dxflow_async.transfer.pool import for_each
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import retry
+
+__all__ = ["Deleting"]
+
+
+class Deleting:
+    """What is to be deleted, the last name first, so that a directory comes after what is in it.
+
+    Never among it: the destination itself, what lies behind a link, what is below a directory of the source that
+    could not be read, and a directory that the source has, too.
+
+    Args:
+        resources: the session's.
+        source, destination: the two directories.
+        pairing: what only the destination has is left in it.
+        kept: directories that stay, though nothing may be in them any more.
+    """
+
+    def __init__(
+        self, resources: Resources, source: Place, destination: Place, pairing: Pairing, kept: set[str]
+    ) -> None:
+        self._resources = resources
+        self._source = source
+        self._destination = destination
+        self._pairing = pairing
+        self._kept = kept
+        self._real = destination.provider.features.directories
+
+    async def plan(self) -> AsyncIterator[SyncAction]:
+        """What would be deleted."""
+        async for pairs in self._pages():
+            for pair in pairs:
+                assert pair.destination is not None
+                yield SyncAction("delete", pair.name, pair.destination.size, "not at the source")
+
+    async def run(self) -> list[TransferResult]:
+        """Deletes it, and the real directories that are left with nothing in them."""
+        results: list[TransferResult] = []
+        async for pairs in self._pages():
+            names = [pair.name for pair in pairs]
+            files = [name for name in names if not (self._real and name.endswith("/"))]
+            if files:
+                keys = [self._destination.key + name for name in files]
+                error = await self._caught(lambda keys=keys: self._destination.provider.delete(keys))  # type: ignore[misc]
+                results += [self._result(name, error) for name in files]
+            if self._real:
+                results += await self._remove_directories(names)
+        return results
+
+    async def _pages(self) -> AsyncIterator[Sequence[Pair]]:
+        run = self._resources.threads.run
+        left = self._pairing.left(DESTINATION, reverse=True)
+        while (pairs := await run(next, left, None)) is not None:
+            stay = tuple(self._pairing.unreadable)
+            superfluous = [pair for pair in pairs if not (stay and pair.name.startswith(stay))]
+            doubtful = [pair.name for pair in superfluous if self._doubtful(pair.name)]
+            there = await self._at_source(doubtful) if doubtful else set()
+            yield [pair for pair in superfluous if pair.name not in there]
+
+    def _doubtful(self, name: str) -> bool:
+        """Whether only a look at the source tells that it has no such thing.
+
+        It may have a directory with something in it, which is not listed; and a listing that was out of order once
+        may have said anything.
+        """
+        return self._pairing.disordered or (self._real and name.endswith("/"))
+
+    async def _at_source(self, names: Sequence[str]) -> set[str]:
+        there: set[str] = set()
+        limits, policy = self._resources.limits, self._resources.policy
+
+        async def look(name: str) -> None:
+            found = await stat(self._source.provider, self._source.key + name, limits=limits, policy=policy)
+            if found is not None and found.directory == name.endswith("/"):
+                there.add(name)
+
+        await for_each(names, look, self._resources.settings.max_concurrency)
+        return there
+
+    async def _remove_directories(self, names: Sequence[str]) -> list[TransferResult]:
+        """Removes the named directories, and those above what was deleted, where nothing is in them any more."""
+        named = {name for name in names if name.endswith("/")}
+        above = {parent_of(f"/{name}")[1:] for name in names}
+        removed = set()
+        for name in sorted(named | above, key=len, reverse=True):
+            each = name
+            while each and each not in self._kept and await self._remove_directory(each):
+                removed.add(each)
+                each = parent_of(f"/{each}")[1:]
+        return [self._result(name, None) for name in sorted(named & removed)]
+
+    async def _remove_directory(self, name: str) -> bool:
+        key = self._destination.key + name
+        with suppress(AlreadyExistsError, NotFoundError):
+            await self._destination.provider.remove_directory(key)
+            return True
+        return False
+
+    def _result(self, name: str, error: StorageError | None) -> TransferResult:
+        return TransferResult("", self._destination.shown + name, error=error, deleted=error is None)
+
+    async def _caught(self, operation: Callable[[], Awaitable[object]]) -> StorageError | None:
+        limit = self._resources.limits.requests(self._destination.provider)
+
+        async def once() -> object:
+            async with limit or nullcontext():
+                return await operation()
+
+        try:
+            await retry(once, self._resources.policy)
+        except StorageError as error:
+            return error
+        return None

@@ -1,0 +1,156 @@
+"""The two ends of a copy: how places are written, which names they give, and which they refuse.
+
+The rules are the same everywhere, for copy, move, upload and the command `cp`:
+
+- a destination that ends in a slash is a directory to put the source into; else it is the name to give it. An
+  existing local directory, and the whole of a provider, count as written with the slash;
+- of a source that ends in a slash only the content is meant, which goes into the directory that the destination
+  names, with or without its slash.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.paths import check_key, local_name
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.providers.threads import Threads
+from dxflow_async.transfer.moving import Place, check_target
+
+__all__ = ["End", "LocalEnd", "LocalFiles", "RemoteEnd", "below", "contains", "directory"]
+
+
+def below(place: Place, name: str) -> Place:
+    """A name in a directory."""
+    return Place(place.provider, place.key + name, place.shown + name)
+
+
+def directory(place: Place) -> Place:
+    """A place as a directory."""
+    slash = "" if not place.key or place.key.endswith("/") else "/"
+    return Place(place.provider, place.key + slash, place.shown.removesuffix("/") + "/")
+
+
+async def contains(outer: Place, inner: Place) -> bool:
+    """Whether a place is the other one, or lies in it where that is a directory (its key ends in a slash).
+
+    On this machine's disks links are followed for that.
+    """
+    if isinstance(outer.provider, LocalProvider) and isinstance(inner.provider, LocalProvider):
+        run = outer.provider.threads.run
+        one, other = await run(_real, outer.provider, outer.key), await run(_real, inner.provider, inner.key)
+        return os.path.join(other, "").startswith(os.path.join(one, ""))
+    if outer.provider is not inner.provider:
+        return False
+    if outer.key and not outer.key.endswith("/"):
+        return inner.key == outer.key
+    return directory(inner).key.startswith(outer.key)
+
+
+def _real(provider: LocalProvider, key: str) -> str:
+    return os.path.realpath(provider.root.path / key)
+
+
+class End(ABC):
+    """A destination.
+
+    Attributes:
+        shown: as users write it.
+        into: whether it is a directory to put things into.
+    """
+
+    shown: str
+    into: bool
+
+    @abstractmethod
+    def named(self, name: str) -> Place:
+        """Where an object of that name goes."""
+
+    @abstractmethod
+    def directory(self, name: str = "") -> Place:
+        """The directory that the content of a directory of that name goes into; of none, of itself."""
+
+    @abstractmethod
+    def check(self, place: Place, operation: str, *, marker: bool) -> None:
+        """Refuses a place that must not be created, before anything is; `marker`: it is a directory.
+
+        Raises:
+            UnsafePathError: with the reason.
+        """
+
+
+class RemoteEnd(End):
+    """A place in the account's storage."""
+
+    def __init__(self, place: Place) -> None:
+        self.shown = place.shown
+        self.into = not place.key or place.key.endswith("/")
+        self._place = place
+
+    def named(self, name: str) -> Place:
+        return below(self._place, name) if self.into else self._place
+
+    def directory(self, name: str = "") -> Place:
+        top = directory(self._place)
+        return directory(below(top, name)) if self.into and name else top
+
+    def check(self, place: Place, operation: str, *, marker: bool) -> None:
+        if marker and place.key.count("/") == 1:  # a bucket, as the top of what is copied
+            check_key(place.key, provider=place.provider.name, operation=operation)
+        else:
+            check_target(place, operation, directory=marker)
+
+
+class LocalEnd(End):
+    """A place on this machine; what is created never leaves it through a link.
+
+    Args:
+        path: as users write it; it need not exist.
+        threads: for its provider.
+        into: whether it is a directory to put things into.
+    """
+
+    def __init__(self, path: str, threads: Threads, *, into: bool) -> None:
+        self.shown = path
+        self.into = into
+        self._threads = threads
+
+    def named(self, name: str) -> Place:
+        path = os.path.join(self.shown, local_name(name)) if self.into else self.shown
+        parent, base = os.path.split(os.path.abspath(path))
+        return Place(LocalProvider(Path(parent), self._threads), base, path)
+
+    def directory(self, name: str = "") -> Place:
+        path = os.path.join(self.shown, local_name(name)) if self.into and name else self.shown
+        return Place(LocalProvider(Path(path), self._threads), "", os.path.join(path, ""))
+
+    def check(self, place: Place, operation: str, *, marker: bool) -> None:
+        local_name(place.key)
+        if place.key.endswith("/") and not marker:
+            raise UnsafePathError(
+                f"{operation} to {place.shown} refused: the name ends in a slash, which no file's can; "
+                "copy it under another name",
+                operation=operation,
+                path=place.shown,
+            )
+
+
+class LocalFiles:
+    """The user's own files, by the paths users write; links are followed."""
+
+    def __init__(self, threads: Threads) -> None:
+        self.threads = threads
+        self._providers: dict[str, LocalProvider] = {}
+
+    def place(self, path: str) -> Place:
+        """A file, or (with a slash at its end) a directory, as one end of a transfer."""
+        anchor = Path(path).absolute().anchor
+        provider = self._providers.get(anchor)
+        if provider is None:
+            provider = self._providers[anchor] = LocalProvider(Path(anchor), self.threads, follow_symlinks=True)
+        key = Path(os.path.abspath(path)).relative_to(anchor).as_posix()
+        slash = "/" if path.endswith(("/", os.sep)) else ""
+        return Place(provider, "" if key == "." else key + slash, path)

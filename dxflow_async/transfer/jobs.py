@@ -1,0 +1,56 @@
+"""What moves one item: which job it takes, or why it is left alone."""
+
+from __future__ import annotations
+
+from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.base import Entry, ObjectOptions
+from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob, SettledJob
+from dxflow_async.transfer.ends import End
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.moving import Place, Route
+
+__all__ = ["job_for"]
+
+
+def job_for(
+    route: Route,
+    source: Place,
+    end: End,
+    target: Place,
+    entry: Entry | None,
+    options: ObjectOptions,
+    *,
+    operation: str,
+    move: bool = False,
+    keep_time: bool = False,
+) -> Job:
+    """What copies or moves one item; within a provider that can, the provider does it.
+
+    Args:
+        route: what the jobs of the call share.
+        source, target: the two places.
+        end: what the target lies in, which may refuse it.
+        entry: what a listing said of the source.
+        options: what is stored with it, beside what the source tells.
+        operation: as errors call it.
+        move: the source goes when its copy is stored.
+        keep_time: the copy tells when the source was stored, where that tells no other time.
+    """
+    marker = entry is not None and _is_marker(entry)
+    try:
+        end.check(target, operation, marker=marker)
+    except UnsafePathError as error:
+        return SettledJob(TransferResult(source.shown, target.shown, error=error))
+    if entry is not None and entry.unreadable is not None:
+        return SettledJob(TransferResult(source.shown, target.shown, skipped=entry.unreadable))
+    if marker:
+        return MarkerJob(route, source, target, delete_source=move)
+    if entry is not None and source.provider is target.provider and source.provider.features.copy:
+        return ServerCopyJob(route, source, target, entry, options, delete_source=move, keep_time=keep_time)
+    return CopyJob(route, source, target, options, entry, delete_source=move)
+
+
+def _is_marker(entry: Entry) -> bool:
+    """A directory, or the empty object that stands for one."""
+    return entry.directory or (entry.key.endswith("/") and not entry.size)

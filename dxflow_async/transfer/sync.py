@@ -1,0 +1,173 @@
+"""Making one directory like another one: what differs is copied, and what is superfluous is deleted where wanted.
+
+Finding differences and copying go on at once, so that memory does not grow with the directories. Deleting comes last,
+and only when both listings came to their end and every copy worked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar
+
+from anyio import create_task_group
+
+from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
+from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.transfer.compare import Comparison
+from dxflow_async.transfer.copy import SettledJob
+from dxflow_async.transfer.deleting import Deleting
+from dxflow_async.transfer.differences import Difference, Differences
+from dxflow_async.transfer.ends import End, below, contains
+from dxflow_async.transfer.engine import Job, first_of
+from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.jobs import job_for
+from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.pairing import Pairing
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.relocate import look_up
+from dxflow_async.transfer.resources import Resources, checked
+
+__all__ = ["Rules", "Sync"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a sync does.
+
+    Attributes:
+        comparison: what counts as the same.
+        names: which names it is about; the others are neither copied nor deleted.
+        delete: whether what only the destination has goes.
+    """
+
+    comparison: Comparison
+    names: NameFilter
+    delete: bool = False
+
+
+class Sync:
+    """One sync.
+
+    Args:
+        resources: the session's.
+        source: a directory: its key ends in a slash, or is empty.
+        end: the destination, which may refuse names.
+        options: what is stored with what is copied.
+        rules: what to do.
+    """
+
+    def __init__(self, resources: Resources, source: Place, end: End, options: ObjectOptions, rules: Rules) -> None:
+        self._resources = resources
+        self._source = source
+        self._end = end
+        self._target = end.directory()
+        self._options = options
+        self._rules = rules
+
+    async def plan(self) -> SyncPlan:
+        """What would be done.
+
+        Raises:
+            NotFoundError: there is no such source.
+            UnsafePathError: one of the two directories lies in the other one.
+            StorageError: a listing failed.
+        """
+        await self._check()
+        return await self._with_pairing(self._plan)
+
+    async def run(self, on_progress: OnProgress | None) -> TransferReport:
+        """Does it.
+
+        Raises:
+            TransferError: something could not be copied, and nothing was deleted; or it could not be deleted.
+            NotFoundError, UnsafePathError, StorageError: as for `plan`.
+        """
+        await self._check()
+        if self._target.provider.features.directories:
+            await self._target.provider.make_directory(self._target.key)
+        return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
+
+    async def _check(self) -> None:
+        source, target = self._source, self._target
+        await look_up(self._resources.route(None), source, "sync")
+        if await contains(source, target) or await contains(target, source):
+            raise UnsafePathError(
+                f"{source.provider.name} sync of {source.shown} to {target.shown} refused: one of them is the other, "
+                "or lies in it; choose another destination",
+                provider=source.provider.name,
+                operation="sync",
+                path=source.shown,
+            )
+
+    async def _with_pairing(self, work: Callable[[Pairing], Awaitable[T]]) -> T:
+        source, target = self._source, self._target
+        pairing = Pairing(
+            (source.key, target.key),
+            self._rules.names.admits,
+            (source.provider.features.ordered, target.provider.features.ordered),
+            keeps=self._rules.delete,
+        )
+        try:
+            return await work(pairing)
+        finally:
+            pairing.close()
+
+    async def _plan(self, pairing: Pairing) -> SyncPlan:
+        plan, differences = SyncPlan(), self._differences(pairing)
+
+        async def collect() -> None:
+            async for each in differences:
+                plan.append(_planned(each))
+
+        await _beside(differences.find, collect)
+        if self._rules.delete:
+            async for action in self._deleting(pairing, differences).plan():
+                plan.append(action)
+        plan.unchanged = differences.unchanged
+        return plan
+
+    async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
+        started, differences = monotonic(), self._differences(pairing)
+        copied = await _beside(
+            differences.find,
+            lambda: self._resources.transfer(lambda route: self._jobs(route, differences), on_progress),
+        )
+        deleted = await self._deleting(pairing, differences).run() if self._rules.delete else []
+        return checked(TransferReport([*copied, *deleted], monotonic() - started))
+
+    def _differences(self, pairing: Pairing) -> Differences:
+        return Differences(self._resources, self._source, self._target, self._rules.comparison, pairing)
+
+    def _deleting(self, pairing: Pairing, differences: Differences) -> Deleting:
+        return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
+
+    async def _jobs(self, route: Route, differences: Differences) -> AsyncIterator[Job]:
+        async for each in differences:
+            source, target = below(self._source, each.name), below(self._target, each.name)
+            if each.error is not None:
+                yield SettledJob(TransferResult(source.shown, target.shown, error=each.error))
+            else:
+                end, entry, options = self._end, each.entry, self._options
+                yield job_for(route, source, end, target, entry, options, operation="sync", keep_time=True)
+
+
+def _planned(difference: Difference) -> SyncAction:
+    name, size, reason = difference.name, difference.entry.size, difference.reason
+    return SyncAction("copy" if difference.kind == "copy" else "skip", name, size, reason)
+
+
+async def _beside(find: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]) -> T:
+    """What `work()` returns, while `find()` is run beside it, for as long."""
+    try:
+        async with create_task_group() as group:
+            group.start_soon(find)
+            result = await work()
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        raise first_of(failures) from None
+    return result

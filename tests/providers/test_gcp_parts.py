@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    ChecksumMismatchError,
+    NotFoundError,
+    ServiceError,
+)
+from dxflow_async.providers.base import Entry, ObjectOptions, Part
+from dxflow_async.providers.checksum import crc32c, encode
+from dxflow_async.providers.gcp import GCPProvider
+from tests.providers.bodies import body, read
+from tests.providers.conftest import ConnectGCP
+from tests.providers.google import json_answer, json_error, stored
+from tests.providers.scripted import ScriptedServer, answer
+from tests.servers import GCSServer
+
+MiB = 1 << 20
+OPTIONS = ObjectOptions()
+
+
+# Parts
+
+
+@pytest.mark.parametrize("count", [1, 32, 33, 1025])
+async def test_more_parts_than_a_composition_takes(
+    gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str, count: int
+) -> None:
+    """Parts beyond 32 are put together in rounds, in their order; of the rounds nothing is left."""
+    pieces = [f"<part {number}>".encode() for number in range(count)]
+    upload = await gcp.start_upload(f"{gcs_bucket}/whole", None, ObjectOptions("text/x", {"run": "7"}))
+    offsets = [sum(map(len, pieces[:number])) for number in range(count)]
+    slots = asyncio.Semaphore(16)
+
+    async def write(number: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        async with slots:
+            part = Part(number + 1, offsets[number], len(pieces[number]))
+            return await upload.write_part(part, body(pieces[number]))
+
+    receipts = await asyncio.gather(*(write(number) for number in reversed(range(count))))
+    assert all(receipt.verified for receipt in receipts)
+    receipts.sort(key=lambda receipt: receipt.part.number)
+    data = b"".join(pieces)
+    entry = await upload.finish(receipts, crc32c(data))
+    assert (entry.size, entry.crc32c) == (len(data), crc32c(data))
+    assert await read(gcp, f"{gcs_bucket}/whole") == data
+    assert gcs.names(gcs_bucket) == ["whole"]
+
+
+async def test_parts_are_nobody_s_objects(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) -> None:
+    """Parts are left out of listings, but for one that asks for them; so a dead program's can be found and deleted."""
+    upload = await gcp.start_upload(f"{gcs_bucket}/whole", None, OPTIONS)
+    await upload.write_part(Part(1, 0, 1), body(b"x"))
+    await gcp.write(f"{gcs_bucket}/.dxflow-parts.txt", body(b"x"), OPTIONS)
+    for prefix, recursive in (("", True), ("", False), (".", True), (".dxflow-parts", False)):
+        page = await gcp.list_page(f"{gcs_bucket}/{prefix}", recursive=recursive)
+        assert [entry.key for entry in page.entries] == [f"{gcs_bucket}/.dxflow-parts.txt"]
+    page = await gcp.list_page(f"{gcs_bucket}/.dxflow-parts/", recursive=True)
+    assert [entry.key for entry in page.entries] == [f"{gcs_bucket}/.dxflow-parts/{upload.id}/00001"]
+    await gcp.delete([entry.key for entry in page.entries])
+    assert gcs.names(gcs_bucket) == [".dxflow-parts.txt"]
+
+
+async def test_composition_that_is_something_else(connect_gcp: ConnectGCP) -> None:
+    """When the service puts together something else after all, that is removed again, in that version only."""
+    part = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"x"))))
+    wrong = json_answer(stored(size="1", generation="9", crc32c=encode(1)))
+    async with ScriptedServer(part, wrong, answer("204 No Content")) as server:
+        upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        receipt = await upload.write_part(Part(1, 0, 1), body(b"x"))
+        with pytest.raises(ChecksumMismatchError, match="removed again"):
+            await upload.finish([receipt], crc32c(b"x"))
+    _, compose, remove = server.requests
+    document = json.loads(compose.body)
+    (source,) = document["sourceObjects"]
+    assert (source["generation"], source["objectPreconditions"]) == ("5", {"ifGenerationMatch": "5"})
+    assert document["destination"]["crc32c"] == encode(crc32c(b"x"))
+    assert (remove.method, remove.target) == ("DELETE", "/storage/v1/b/bucket/o/name?generation=9")
+
+
+async def test_parts_are_removed_for_good(connect_gcp: ConnectGCP) -> None:
+    """Parts are removed by their generation, so that a bucket that keeps old versions keeps none of them."""
+    part = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"x"))))
+    whole = json_answer(stored(size="1", crc32c=encode(crc32c(b"x"))))
+    async with ScriptedServer(part, whole, answer("204 No Content")) as server:
+        upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"x"))], None)
+    remove = server.requests[-1]
+    assert remove.method == "DELETE"
+    assert remove.target == f"/storage/v1/b/bucket/o/.dxflow-parts%2F{upload.id}%2F00001?generation=5"
+
+
+# Deleting, copying
+
+
+async def test_failure_in_a_delete(connect_gcp: ConnectGCP) -> None:
+    """What could not be deleted is said; what was not there is no failure, and neither is the answers' order."""
+
+    def reply(*rows: tuple[int, str]) -> bytes:
+        parts = [
+            f"--batch_x\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\nHTTP/1.1 {said}\r\n"
+            f"Content-Length: 0\r\n\r\n\r\n"
+            for number, said in rows
+        ]
+        return answer(body="".join([*parts, "--batch_x--"]).encode(), Content_Type="multipart/mixed; boundary=batch_x")
+
+    keys = ["bucket/a", "bucket/b"]
+    async with ScriptedServer(reply((1, "404 Not Found"), (0, "204 No Content"))) as server:
+        assert await connect_gcp(server.url).delete(keys) == 2
+    async with ScriptedServer(reply((1, "403 Forbidden"), (0, "204 No Content"))) as server:
+        with pytest.raises(AccessDeniedError, match="GCP delete of /bucket/b failed"):
+            await connect_gcp(server.url).delete(keys)
+    async with ScriptedServer(reply((1, "204 No Content"))) as server:
+        with pytest.raises(ServiceError, match="1 of 2"):
+            await connect_gcp(server.url).delete(keys)
+
+
+async def test_thousand_deletes(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) -> None:
+    """As many as a call may delete go in batches of a hundred."""
+    for number in range(3):
+        await gcp.write(f"{gcs_bucket}/{number * 499}", body(b"x"), OPTIONS)
+    assert await gcp.delete([f"{gcs_bucket}/{number}" for number in range(1000)]) == 1000
+    assert gcs.names(gcs_bucket) == []
+
+
+async def test_copy_in_several_calls(connect_gcp: ConnectGCP) -> None:
+    """A copy goes on with the token of the call before until it is done, of the version that was seen."""
+    unfinished = json_answer({"done": False, "rewriteToken": "to/ken+1"})
+    done = json_answer({"done": True, "resource": stored(generation="9")})
+    async with ScriptedServer(unfinished, done) as server:
+        source = Entry("bucket/from/x", 5, etag="7")
+        entry = await connect_gcp(server.url).copy(source, "other/to/y", ObjectOptions(public=True))
+    assert (entry.key, entry.etag, entry.crc32c) == ("other/name", "9", crc32c(b"bytes"))
+    first, second = [request.target for request in server.requests]
+    assert first.startswith("/storage/v1/b/bucket/o/from%2Fx/rewriteTo/b/other/o/to%2Fy?")
+    assert "sourceGeneration=7" in first
+    assert "destinationPredefinedAcl=publicRead" in first
+    assert second == f"{first}&rewriteToken=to%2Fken%2B1"
+
+
+async def test_copy_that_does_not_go_on(connect_gcp: ConnectGCP) -> None:
+    """A copy that is neither done nor says how to go on ends."""
+    async with ScriptedServer(json_answer({"done": False})) as server:
+        with pytest.raises(ServiceError, match="not valid"):
+            await connect_gcp(server.url).copy(Entry("bucket/a"), "bucket/b", OPTIONS)
+        assert len(server.requests) == 1
+
+
+async def test_copy_to_a_missing_bucket(connect_gcp: ConnectGCP) -> None:
+    """What is missing is not the version, when that is still there."""
+    missing = json_error("404 Not Found", "notFound", "The specified bucket does not exist.")
+    async with ScriptedServer(missing, json_answer(stored())) as server:
+        with pytest.raises(NotFoundError, match="does not exist"):
+            await connect_gcp(server.url).copy(Entry("bucket/name", 5, etag="7"), "other/name", OPTIONS)
+        assert len(server.requests) == 2

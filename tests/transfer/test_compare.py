@@ -1,0 +1,96 @@
+"""What counts as the same; without a loop."""
+
+from __future__ import annotations
+
+import pytest
+
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.base import Entry, Features
+from dxflow_async.providers.mtime import changed_at, format_mtime, parse_mtime
+from dxflow_async.transfer.compare import Compare, Comparison, Seen
+
+LISTED = Features(mtime=True, mtime_listed=True)
+ASKED = Features(mtime=True, checksum=True)
+NONE = Features()
+
+
+def difference(by: Compare, one: Entry, other: Entry, features: Features = LISTED) -> str | None:
+    comparison = Comparison(by)
+    source, destination = Seen(LISTED, one), Seen(features, other)
+    assert comparison.decided(source, destination)
+    return comparison.difference(source, destination)
+
+
+@pytest.mark.parametrize("by", ["size", "size+mtime", "checksum"])
+def test_another_size_is_a_difference(by: Compare) -> None:
+    """However it is compared, and without a look at anything else."""
+    assert difference(by, Entry("a", 1), Entry("a", 2), ASKED) == "size differs"
+
+
+def test_size_alone() -> None:
+    """Neither times nor checksums are looked at."""
+    one, other = Entry("a", 1, mtime=1.0, crc32c=1), Entry("a", 1, mtime=2.0, crc32c=2)
+    assert difference("size", one, other, ASKED) is None
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(0.0, True), (2e-6, True), (-9e-6, True), (1e-4, False), (1.0, False)])
+def test_times_within_the_precision_of_storing_them_are_the_same(seconds: float, same: bool) -> None:
+    """A microsecond more or less is no change."""
+    now = 1_700_000_000.123456
+    found = difference("size+mtime", Entry("a", 1, mtime=now), Entry("a", 1, mtime=now + seconds))
+    assert (found is None) is same
+
+
+def test_a_time_survives_being_stored() -> None:
+    """Written and read, every time is within the tolerance of itself."""
+    for time in (0.1, -5.75, 1_700_000_000.1234567, 4e9 + 1e-6):
+        stored = parse_mtime(format_mtime(time))
+        assert difference("size+mtime", Entry("a", mtime=time), Entry("a", mtime=stored)) is None
+
+
+def test_checksums_that_are_known_anyway_decide() -> None:
+    """Instead of times: equal bytes with another time are the same, others with an equal time are not."""
+    assert difference("size+mtime", Entry("a", 1, mtime=1.0, crc32c=5), Entry("a", 1, mtime=9.0, crc32c=5)) is None
+    assert difference("size+mtime", Entry("a", 1, mtime=1.0, crc32c=5), Entry("a", 1, mtime=1.0, crc32c=6))
+
+
+def test_what_the_listing_does_not_tell_is_asked_for() -> None:
+    """A time, or a checksum; once it was asked for, it is decided."""
+    source, destination = Seen(LISTED, Entry("a", 1, mtime=1.0)), Seen(ASKED, Entry("a", 1, modified=99.0))
+    assert not Comparison("size+mtime").decided(source, destination)
+    assert not Comparison("checksum").decided(source, destination)
+    destination.looked_up(Entry("a", 1, modified=99.0, mtime=1.0, crc32c=3))
+    assert Comparison("size+mtime").decided(source, destination)
+    assert Comparison("size+mtime").difference(source, destination) is None
+    source.crc32c = 4
+    assert Comparison("checksum").difference(source, destination) == "checksum differs"
+
+
+def test_what_is_not_known_is_not_taken_for_the_same() -> None:
+    """Neither a time nor a checksum."""
+    assert difference("size+mtime", Entry("a", 1, mtime=1.0), Entry("a", 1), NONE) == "time not known"
+    unknown = Comparison("checksum").difference(Seen(LISTED, Entry("a")), Seen(LISTED, Entry("a")))
+    assert unknown == "checksum not known"
+
+
+def test_there_are_three_comparisons() -> None:
+    """The message says which."""
+    with pytest.raises(ConfigurationError, match=r"md5.*size\+mtime, checksum, size"):
+        Comparison("md5")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1e400", "nan", "inf", "1" * 40, "1,5", "2023-01-01T00:00:00Z"])
+def test_hostile_times_are_none(text: str) -> None:
+    """What anybody may have written into metadata becomes no file's time."""
+    assert parse_mtime(text) is None
+    assert parse_mtime(None) is None
+
+
+def test_which_time_counts() -> None:
+    """The one that was kept before the one of storing; of two, the one that the listing and the copy agree on."""
+    listed, seen = Entry("a", modified=10.25), Entry("a", modified=10.0)
+    assert changed_at(LISTED, listed, seen) == 10.25
+    assert changed_at(ASKED, listed, seen) == 10.0
+    assert changed_at(ASKED, listed, Entry("a", modified=10.0, mtime=5.0)) == 5.0
+    assert changed_at(ASKED, Entry("a", modified=10.0, mtime=float("inf")), None) == 10.0
+    assert changed_at(NONE, None, Entry("a")) is None

@@ -1,0 +1,177 @@
+"""Two listings made into pairs, in order and out of it; without a loop."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dxflow_async.providers.base import Entry, Features
+from dxflow_async.transfer.compare import Comparison, Seen
+from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing, order
+from dxflow_async.transfer.spool import Spool
+
+Tree = dict[str, int]
+
+NAMES = st.text(st.sampled_from("ab-. /\u00e9\U0001f680\udcff"), min_size=1, max_size=6).filter(
+    lambda name: "" not in name.split("/")
+)
+TREES = st.dictionaries(NAMES, st.integers(0, 2), max_size=30)
+
+
+def entries(prefix: str, tree: Tree) -> list[Entry]:
+    """The listing of a tree, in the order of its keys."""
+    return [Entry(prefix + name, size) for name, size in sorted(tree.items(), key=lambda item: order(item[0]))]
+
+
+def pages(listing: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
+    return (listing[start : start + size] for start in range(0, len(listing), size))
+
+
+def paired(
+    pairing: Pairing, source: Sequence[Entry], destination: Sequence[Entry], size: int = 3
+) -> tuple[list[Pair], list[Pair]]:
+    """What comes of two listings: what is at the source, and what is at the destination only."""
+    waiting = [pages(source, size), pages(destination, size)]
+    found: list[Pair] = []
+    with closing(pairing):
+        while (side := pairing.wants()) is not None:
+            page = next(waiting[side], None)
+            found += pairing.end(side) if page is None else pairing.feed(side, page)
+        found += [pair for page in pairing.left(SOURCE) for pair in page]
+        return found, [pair for page in pairing.left(DESTINATION, reverse=True) for pair in page]
+
+
+def synced(source: Tree, destination: Tree, found: list[Pair], superfluous: list[Pair]) -> Tree:
+    """The destination after what the pairs say was done."""
+    result = dict(destination)
+    comparison, features = Comparison("size"), Features()
+    for pair in found:
+        assert pair.source is not None
+        if pair.destination is None or comparison.difference(
+            Seen(features, pair.source), Seen(features, pair.destination)
+        ):
+            result[pair.name] = source[pair.name]
+    for pair in superfluous:
+        del result[pair.name]
+    return result
+
+
+@given(TREES, TREES, st.randoms(use_true_random=False), st.integers(1, 7), st.sampled_from(["sorted", "one", "both"]))
+def test_after_a_sync_the_trees_are_equal(
+    source: Tree, destination: Tree, chance: random.Random, size: int, disorder: str
+) -> None:
+    """With deleting, whatever the trees and however the listings are out of order; every name is said once."""
+    ours, theirs = entries("from/", source), entries("to/", destination)
+    if disorder != "sorted":
+        chance.shuffle(theirs)
+    if disorder == "both":
+        chance.shuffle(ours)
+    found, superfluous = paired(Pairing(("from/", "to/")), ours, theirs, size)
+    assert sorted(pair.name for pair in found) == sorted(source)
+    assert sorted(pair.name for pair in superfluous) == sorted(destination.keys() - source.keys())
+    assert all((pair.destination is not None) == (pair.name in destination) for pair in found)
+    assert synced(source, destination, found, superfluous) == source
+    assert synced(source, destination, found, []) == {**destination, **source}
+
+
+@given(TREES, TREES, st.integers(1, 7))
+def test_where_the_order_is_kept_nothing_waits(source: Tree, destination: Tree, size: int) -> None:
+    """What is new is said at once when the destination's order can be relied on."""
+    pairing = Pairing(("", ""), ordered=(True, True), keeps=False)
+    waiting = [pages(entries("", source), size), pages(entries("", destination), size)]
+    found: list[Pair] = []
+    with closing(pairing):
+        while (side := pairing.wants()) is not None:
+            page = next(waiting[side], None)
+            found += pairing.end(side) if page is None else pairing.feed(side, page)
+        assert list(pairing.left(SOURCE)) == list(pairing.left(DESTINATION)) == []
+    assert [pair.name for pair in found] == sorted(source, key=order)
+    assert not pairing.disordered
+
+
+@given(TREES, TREES, st.sampled_from(["a", "*b*", "a/", "**/b", ".*"]))
+def test_what_is_excluded_is_neither_copied_nor_deleted(source: Tree, destination: Tree, pattern: str) -> None:
+    """Whichever side it is on."""
+    admits = NameFilter(exclude=[pattern]).admits
+    found, superfluous = paired(Pairing(("", ""), admits), entries("", source), entries("", destination))
+    result = synced(source, destination, found, superfluous)
+    names = {*source, *destination}
+    assert {name: result[name] for name in names if name in result} == {
+        name: (source if admits(name) else destination)[name]
+        for name in names
+        if name in (source if admits(name) else destination)
+    }
+
+
+def test_disorder_is_noticed() -> None:
+    """As SeaweedFS lists: the directory before the name that its slash is greater than."""
+    pairing = Pairing(("", ""))
+    listing = [Entry("a/b"), Entry("a-b")]
+    found, superfluous = paired(pairing, [Entry("a-b"), Entry("a/b")], listing)
+    assert (sorted(pair.name for pair in found), superfluous) == (["a-b", "a/b"], [])
+    assert pairing.disordered
+
+
+def test_what_is_named_twice_is_said_once() -> None:
+    """A page that begins where the one before ended makes nothing superfluous."""
+    pairing = Pairing(("", ""))
+    found, superfluous = paired(pairing, entries("", {"a": 1, "b": 1}), [Entry("a"), Entry("a"), Entry("b")], 1)
+    assert ([pair.name for pair in found], superfluous) == (["a", "b"], [])
+    assert pairing.disordered
+
+
+def test_directories_that_could_not_be_read_are_remembered() -> None:
+    """Also those that are not included: what is below them is not known."""
+    pairing = Pairing(("", ""), NameFilter(include=["*.csv"]).admits)
+    paired(pairing, [Entry("d/", directory=True, unreadable="permission denied"), Entry("x.csv")], [])
+    assert pairing.unreadable == ["d/"]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 1), NAMES), max_size=40))
+def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) -> None:
+    """All that a listing says, by name and in order; what was taken waits no longer."""
+    spool = Spool()
+    spool.MAX_BUFFERED = 3
+    with closing(spool):
+        expected = {}
+        for number, (side, name) in enumerate(rows):
+            entry = Entry(name, number, 1.25, etag="e", crc32c=7, content_type="t", unreadable="u", mtime=0.1)
+            spool.put(side, order(name), entry)
+            expected[side, name] = entry
+        for side in (0, 1):
+            names = sorted((name for each, name in expected if each == side), key=order)
+            listed = [entry for page in spool.pages(side, 2) for entry in page]
+            assert listed == [expected[side, name] for name in names]
+            assert [entry for page in spool.pages(side, 2, reverse=True) for entry in page] == listed[::-1]
+            for name in names:
+                assert spool.take(side, order(name)) == expected[side, name]
+                assert spool.take(side, order(name)) is None
+
+
+def test_memory_does_not_grow_with_the_directories() -> None:
+    """Of two listings with nothing in common all waits, on disk."""
+
+    def listing(side: str) -> Iterator[Sequence[Entry]]:
+        for start in range(0, 40_000, 1000):
+            yield [Entry(f"directory/object-{number:06}-{side}", number) for number in range(start, start + 1000)]
+
+    tracemalloc.start()
+    try:
+        waiting, count = [listing("a"), listing("b")], 0
+        with closing(Pairing(("", ""))) as pairing:
+            while (side := pairing.wants()) is not None:
+                page = next(waiting[side], None)
+                count += len(pairing.end(side) if page is None else pairing.feed(side, page))
+            for side in (SOURCE, DESTINATION):
+                count += sum(map(len, pairing.left(side)))
+        assert count == 80_000
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20  # all entries would take twice that
+    finally:
+        tracemalloc.stop()
