@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +10,11 @@ from cyclopts import App
 
 from dxflow_async.blocking.tables import printable, write_line
 from dxflow_async.cli.run import Flag, read_password, run_loop
+from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config import Settings
 from dxflow_async.hub.accounts import Accounts
 from dxflow_async.hub.app import create_app
 from dxflow_async.hub.credentials import Credentials
-from dxflow_async.hub.logs import log_to_stderr
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.store import Store
 
@@ -52,9 +50,9 @@ def serve(
         sign_up: Let the first sign-in of an e-mail make its account.
     """
     listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
-    log_to_stderr()
-    run_loop(partial(_serve, _home(data), listening, sign_up=sign_up))
-    return 0
+    home = _home(data)
+    server = Server(create_app(home, sign_up=sign_up), listening)
+    return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}")
 
 
 @user.command
@@ -134,16 +132,6 @@ def _administer(data: Path | None, call: Callable[[Accounts], Awaitable[T]]) -> 
             await store.aclose()
 
     return run_loop(work)
-
-
-async def _serve(home: Path, listening: Listening, *, sign_up: bool) -> None:
-    server = Server(create_app(home, sign_up=sign_up), listening)
-    url = await server.start()
-    write_line(f"hub at {url}; its data is in {printable(str(home))}")
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.aclose()
 
 
 def _home(data: Path | None) -> Path:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
 from pathlib import Path
 
 from cyclopts import App
 
-from dxflow_async.blocking.tables import printable, write_line
-from dxflow_async.cli.run import Flag, run_loop
+from dxflow_async.blocking.tables import printable
+from dxflow_async.cli.run import Flag
+from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.logs import log_to_stderr
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.hub.unit_secrets import UnitSecrets
@@ -50,16 +48,7 @@ def serve(
     if file.resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")
     unit_secrets = UnitSecrets.load_or_create(file)
-    log_to_stderr()
-    run_loop(partial(_serve, root, unit_secrets, listening, file))
-    return 0
-
-
-async def _serve(root: Path, unit_secrets: UnitSecrets, listening: Listening, file: Path) -> None:
     server = Server(create_unit_app(root, unit_secrets), listening, CONNECTION_OPTIONS)
-    url = await server.start()
-    write_line(f"serving {printable(str(root))} at {url}; the secrets are in {printable(str(file))}")
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await server.aclose()
+    return serve_until_told(
+        server, f"serving {printable(str(root))} at {{url}}; the secrets are in {printable(str(file))}"
+    )

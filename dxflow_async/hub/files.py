@@ -115,8 +115,8 @@ async def make_directory(request: web.Request) -> web.Response:
 
 def _next_piece(found: Iterator[Found], start: bytes) -> tuple[bytes, bool]:
     """The next items as JSON, after `start`, and whether there may be more."""
-    items = [json.dumps(each.to_dict()) for each in islice(found, _PAGE)]
-    return start + ",".join(items).encode(), len(items) == _PAGE
+    items = [each.to_dict() for each in islice(found, _PAGE)]
+    return start + json.dumps(items)[1:-1].encode(), len(items) == _PAGE
 
 
 def _flag(text: str) -> bool:

@@ -87,7 +87,11 @@ class Receiver:
         """The next piece of the body; nothing at its end."""
         chunks, size = self._chunks, 0
         async with asyncio.timeout(STALL_SECONDS) as stall:
-            while size < most and (chunk := await self._content.readany()):
+            while size < most:
+                # Unlike `readany` it does not join what has come. Empty also at the end of an HTTP chunk.
+                chunk, ended_chunk = await self._content.readchunk()
+                if not chunk and not ended_chunk:
+                    break
                 chunks.append(chunk)
                 size += len(chunk)
                 stall.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)

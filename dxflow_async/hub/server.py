@@ -20,6 +20,9 @@ __all__ = ["DRAIN_SECONDS", "Listening", "Server"]
 DRAIN_SECONDS = 30.0
 """That requests under way are given at the end."""
 
+# Connections that come faster than they are taken: one too many would be tried again after a second, then three.
+_BACKLOG = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
@@ -115,7 +118,7 @@ class Server:
         self._scheme = "https" if context else "http"
         host, port = self._listening.host, self._listening.port
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=context).start()
+            await web.TCPSite(self._runner, host, port, ssl_context=context, backlog=_BACKLOG).start()
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 

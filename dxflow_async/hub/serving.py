@@ -26,7 +26,8 @@ T = TypeVar("T")
 STALL_SECONDS = 60.0
 """Seconds without a byte, either way, after which a connection is given up."""
 
-_THREADS = 8
+# More would only wait for the interpreter.
+_THREADS = 4
 _LONG_THREADS = 2
 
 

@@ -60,7 +60,8 @@ class Vault:
         try:
             text = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place.encode())
         except InvalidTag as error:
-            raise ConfigurationError(f"what the hub keeps was sealed with another key than {self._path}") from error
+            reason = f"what the hub keeps was sealed with another key than {self._path}; restore that key"
+            raise ConfigurationError(reason) from error
         return json.loads(text)
 
 

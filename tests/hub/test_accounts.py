@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.hub.accounts import Accounts, TooManyTriesError
@@ -343,3 +344,128 @@ def test_good_fields(name: str, value: str) -> None:
     """Unusual but valid fields are accepted as they are."""
     fields = {"email": "me@example.org", "password": "pw", "namespace": "diphyx", name: value}
     assert getattr(Credentials.from_dict(fields), name) == value
+
+
+async def test_accounts_are_made_by_hand_only(tmp_path: Path) -> None:
+    """Where signing up is off an unknown e-mail is refused like a wrong password, and counted like one."""
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store, sign_up=False)
+    try:
+        await fail(accounts, 5)
+        with pytest.raises(TooManyTriesError):
+            await accounts.sign_in(ME, "peer")
+        assert await accounts.accounts() == []
+        await accounts.create(ME)
+        assert (await accounts.sign_in(ME, "another peer")).created is False
+        with pytest.raises(ConfigurationError, match="has an account already"):
+            await accounts.create(Credentials("Me@Example.org", "other", "diphyx"))
+    finally:
+        await store.aclose()
+
+
+async def test_unknown_e_mails_take_as_long(tmp_path: Path) -> None:
+    """Where signing up is off, time does not tell whether an e-mail has an account."""
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store, sign_up=False)
+    seconds: dict[str, list[float]] = {ME.email: [], "nobody@example.org": []}
+    try:
+        await accounts.create(ME)
+        for number in range(9):
+            for email, times in seconds.items():
+                started = time.perf_counter()
+                with pytest.raises(AuthenticationError):
+                    await accounts.sign_in(Credentials(email, "wrong", "diphyx"), f"peer {number}")
+                times.append(time.perf_counter() - started)
+    finally:
+        await store.aclose()
+    medians = [statistics.median(each) for each in seconds.values()]
+    assert max(medians) / min(medians) < 3
+
+
+async def test_one_peer_cannot_try_every_account(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer's failures count together too, whatever the accounts; other peers are let in."""
+    monkeypatch.setattr("dxflow_async.hub.accounts.MAX_PEER_FAILURES", 6)
+    you = Credentials("you@example.org", "pw", "diphyx")
+    for given in (ME, you):
+        await accounts.sign_in(given, "another peer")
+    await fail(accounts, 4)
+    for _ in range(2):
+        with pytest.raises(AuthenticationError, match="wrong e-mail"):
+            await accounts.sign_in(Credentials(you.email, "wrong", "diphyx"), "peer")
+    with pytest.raises(TooManyTriesError):
+        await accounts.sign_in(you, "peer")
+    await accounts.sign_in(you, "another peer")
+
+
+async def test_change_password(accounts: Accounts) -> None:
+    """The new password counts, the old one and all earlier sign-ins do not."""
+    issued = await accounts.sign_in(ME, "peer")
+    new = Credentials(ME.email.upper(), "another", "diphyx")
+    await accounts.change_password(new)
+    assert await accounts.user(issued.user_pointer, issued.user_secret) is None
+    with pytest.raises(AuthenticationError):
+        await accounts.sign_in(ME, "peer")
+    assert (await accounts.sign_in(new, "peer")).user_pointer == issued.user_pointer
+    with pytest.raises(ConfigurationError, match="there is no account"):
+        await accounts.change_password(Credentials("nobody@example.org", "x", "diphyx"))
+
+
+async def test_disable_and_enable(accounts: Accounts) -> None:
+    """A disabled account has no valid secret and takes no password, saying so to the right one only."""
+    issued = await accounts.sign_in(ME, "peer")
+    await accounts.disable(ME.email)
+    assert await accounts.user(issued.user_pointer, issued.user_secret) is None
+    with pytest.raises(AuthenticationError, match="is disabled"):
+        await accounts.sign_in(ME, "peer")
+    with pytest.raises(AuthenticationError, match="wrong e-mail"):
+        await accounts.sign_in(WRONG, "peer")
+    assert [(each.email, each.disabled) for each in await accounts.accounts()] == [(ME.email, True)]
+    await accounts.enable(ME.email)
+    assert (await accounts.sign_in(ME, "peer")).user_pointer == issued.user_pointer
+    with pytest.raises(ConfigurationError, match="there is no account"):
+        await accounts.disable("nobody@example.org")
+
+
+async def test_namespaces_are_listed(accounts: Accounts) -> None:
+    """An account's namespaces are those it signed in to, by name."""
+    issued = [await accounts.sign_in(Credentials(ME.email, ME.password, name), "peer") for name in ("b", "a", "b")]
+    found = await accounts.namespaces(issued[0].user_pointer)
+    assert [(each.name, each.pointer) for each in found] == [
+        ("a", issued[1].namespace_pointer),
+        ("b", issued[0].namespace_pointer),
+    ]
+
+
+OLD = """
+CREATE TABLE accounts (pointer TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
+    created REAL NOT NULL);
+CREATE TABLE namespaces (pointer TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL,
+    UNIQUE (account, name));
+CREATE TABLE sign_ins (id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL REFERENCES accounts,
+    namespace TEXT NOT NULL REFERENCES namespaces, user_digest BLOB NOT NULL, namespace_digest BLOB NOT NULL,
+    created REAL NOT NULL);
+CREATE INDEX sign_ins_by_account ON sign_ins (account);
+CREATE TABLE failures (account TEXT NOT NULL REFERENCES accounts, peer TEXT NOT NULL, at REAL NOT NULL);
+CREATE INDEX failures_by_account ON failures (account, peer, at);
+PRAGMA user_version = 1;
+"""
+
+
+async def test_an_older_database_is_brought_up(tmp_path: Path) -> None:
+    """A database of version 1 keeps its accounts, namespaces and sign-ins."""
+    database = sqlite3.connect(tmp_path / "hub.sqlite3")
+    database.executescript(OLD)
+    digest = hashlib.sha256(b"secret").digest()
+    with database:
+        database.execute("INSERT INTO accounts VALUES ('p', ?, ?, 1.0)", (ME.email, PasswordHasher().hash(ME.password)))
+        database.execute("INSERT INTO namespaces VALUES ('n', 'p', 'diphyx')")
+        database.execute("INSERT INTO sign_ins VALUES (1, 'p', 'n', ?, ?, 1.0)", (digest, digest))
+    database.close()
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store)
+    try:
+        assert await accounts.user("p", "secret") is not None
+        issued = await accounts.sign_in(ME, "peer")
+        assert (issued.user_pointer, issued.namespace_pointer, issued.created) == ("p", "n", False)
+    finally:
+        await store.aclose()

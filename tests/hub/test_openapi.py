@@ -50,7 +50,7 @@ CONFIG = schemathesis.Config.from_dict({"checks": {"negative_data_rejection": {"
 schema = schemathesis.openapi.from_dict(description(), config=CONFIG)
 # What is printable, or goes together, no schema says: there valid data may be a 400 too.
 STRICTER = ("signIn", "setProvider", "registerUnit")
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def excluded(case: schemathesis.Case[Any]) -> list[Any]:
