@@ -164,7 +164,7 @@ class Settings:
     max_memory_bytes: int = 256 * MiB
     max_bandwidth: int | None = None
     part_size: int = 8 * MiB
-    max_attempts: int = 6
+    max_attempts: int = 10
     connect_timeout: float = 10.0
     stall_timeout: float = 60.0
     disk_threads: int = 4

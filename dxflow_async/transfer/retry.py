@@ -33,9 +33,9 @@ class RetryPolicy:
         sleep: waits; tests give their own.
     """
 
-    max_attempts: int = 6
+    max_attempts: int = 10
     first_wait: float = 0.2
-    longest_wait: float = 20.0
+    longest_wait: float = 10.0
     longest_retry_after: float = 120.0
     sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
 

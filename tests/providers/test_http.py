@@ -11,9 +11,9 @@ import pytest
 from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
+from tests.faults.proxy import ForwardProxy
 from tests.providers.asking import ask
 from tests.providers.bodies import body
-from tests.providers.proxy import Proxy
 from tests.providers.scripted import ScriptedServer, answer
 from tests.providers.test_http1 import stall
 from tests.servers.certificate import make_certificate
@@ -96,7 +96,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 async def test_plain_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
     """HTTP_PROXY is asked with the whole URL, and told the password in it."""
-    async with Proxy("me", "p@ss") as proxy, ScriptedServer(answer(body=b"ok")) as server:
+    async with ForwardProxy("me", "p@ss").running() as proxy, ScriptedServer(answer(body=b"ok")) as server:
         no_proxies.setenv("HTTP_PROXY", f"http://me:p%40ss@{proxy.address}")
         http = HTTP(threads)
         for _ in range(2):
@@ -110,7 +110,10 @@ async def test_plain_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> 
 async def test_tunnel(no_proxies: pytest.MonkeyPatch, threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
     """HTTPS_PROXY opens a tunnel, which outlives the stall timeout while it is used or idle."""
     context, authority = certified
-    async with Proxy("me", "secret") as proxy, ScriptedServer(answer(body=b"ok"), tls=context) as server:
+    async with (
+        ForwardProxy("me", "secret").running() as proxy,
+        ScriptedServer(answer(body=b"ok"), tls=context) as server,
+    ):
         no_proxies.setenv("HTTPS_PROXY", f"me:secret@{proxy.address}")
         http = HTTP(threads, stall_timeout=0.2, ca_bundle=authority)
         for _ in range(3):
@@ -126,7 +129,10 @@ async def test_tunnel_refused(
 ) -> None:
     """A proxy that opens no tunnel is named with its status; an untrusted server behind one is no less untrusted."""
     context, authority = certified
-    async with Proxy("me", "secret") as proxy, ScriptedServer(answer(body=b"ok"), tls=context) as server:
+    async with (
+        ForwardProxy("me", "secret").running() as proxy,
+        ScriptedServer(answer(body=b"ok"), tls=context) as server,
+    ):
         no_proxies.setenv("HTTPS_PROXY", f"http://{proxy.address}")
         http = HTTP(threads, ca_bundle=authority)
         with pytest.raises(NetworkError, match=r"proxy 127.0.0.1 refused a tunnel \(407\)"):
@@ -142,7 +148,7 @@ async def test_tunnel_refused(
 
 async def test_no_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
     """NO_PROXY names hosts that are reached directly."""
-    async with Proxy() as proxy, ScriptedServer(answer(body=b"ok")) as server:
+    async with ForwardProxy().running() as proxy, ScriptedServer(answer(body=b"ok")) as server:
         no_proxies.setenv("HTTP_PROXY", f"http://{proxy.address}")
         no_proxies.setenv("NO_PROXY", "example.com,127.0.0.1")
         http = HTTP(threads)

@@ -1,0 +1,44 @@
+"""The providers, each at its real server, and what is moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.faults.sites import Site, aws_site, azure_site, gcp_site, make_tree
+from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.sessions import MiB
+
+
+@pytest.fixture
+def aws(weed: SeaweedFS) -> Site:
+    """S3, in a bucket of the test's own."""
+    bucket = weed.create_bucket(f"faults-{uuid4().hex[:8]}")
+    return aws_site(weed, bucket)
+
+
+@pytest.fixture
+def azure(azurite: Azurite, container: str) -> Site:
+    """Azure Blob Storage."""
+    return azure_site(azurite, container)
+
+
+@pytest.fixture
+def gcp(gcs: GCSServer, gcs_bucket: str) -> Site:
+    """Google Cloud Storage."""
+    return gcp_site(gcs, gcs_bucket)
+
+
+@pytest.fixture(params=["aws", "azure", "gcp"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each provider: a new one adds its fixture above and its name here."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files and one that moves in parts."""
+    return make_tree(tmp_path_factory.mktemp("faults") / "tree", 150, 24 * MiB)

@@ -1,0 +1,70 @@
+"""One request on its way to a server, and its answer on its way back."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tests.faults.proxy.listener import Stream
+from tests.faults.proxy.relay import length_of, relay, relay_chunks
+from tests.faults.proxy.request import Request
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """Passes both on, whole or not.
+
+    Args:
+        head: the request's.
+        client, server: the two sides.
+
+    Attributes:
+        size: of the answer's body, once its head is here; None where it comes in chunks.
+    """
+
+    def __init__(self, head: bytes, client: Stream, server: Stream) -> None:
+        self.request = Request.of(head)
+        self.client = client
+        self.server = server
+        self.size: int | None = 0
+        self._head = head
+        self._answer = b""
+
+    async def take(self, size: int | None = None) -> None:
+        """Receives the request's body, or so many bytes of it, for nothing."""
+        await relay(self.client.reader, None, self.request.size if size is None else size)
+
+    async def send(self, size: int | None = None, flip: Random | None = None) -> None:
+        """Passes the request on; of its body only so many bytes, or with one bit changed."""
+        await self.server.write(self._head)
+        await relay(self.client.reader, self.server, self.request.size if size is None else size, flip)
+
+    async def await_answer(self) -> None:
+        """The server has begun to answer."""
+        self._answer = await self.server.reader.readuntil(b"\r\n\r\n")
+        empty = self.request.method == "HEAD" or self._answer.split(b" ", 2)[1] in (b"204", b"304")
+        self.size = 0 if empty else length_of(self._answer)
+
+    async def answer(self, size: int | None = None, flip: Random | None = None) -> None:
+        """Passes the answer on; of its body only so many bytes, or with one bit changed."""
+        await self.client.write(self._answer)
+        if size is not None:
+            await relay(self.server.reader, self.client, size)
+        else:
+            await self._receive(self.client, flip)
+
+    async def answer_twice(self) -> None:
+        """Passes the answer on two times, with nothing between."""
+        kept = bytearray(self._answer)
+        await self._receive(None, keep=kept)
+        await self.client.write(bytes(kept + kept))
+
+    async def lose(self) -> None:
+        """Receives the answer for nothing."""
+        await self._receive(None)
+
+    async def _receive(self, to: Stream | None, flip: Random | None = None, keep: bytearray | None = None) -> None:
+        if self.size is None:
+            await relay_chunks(self.server.reader, to, keep)
+        else:
+            await relay(self.server.reader, to, self.size, flip, keep)
