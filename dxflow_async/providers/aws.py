@@ -23,7 +23,13 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers import checksum, s3xml
-from dxflow_async.providers.aws_errors import UNKNOWN_HEADER_CODES, error_of, parse_error, region_named
+from dxflow_async.providers.aws_errors import (
+    UNKNOWN_HEADER_CODES,
+    error_of,
+    is_token_refusal,
+    parse_error,
+    region_named,
+)
 from dxflow_async.providers.aws_headers import (
     copy_headers,
     crc32c_of,
@@ -249,16 +255,19 @@ class AWSProvider(Provider):
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
     ) -> Response:
-        """A response of status 200 to 206; a bucket in another region is followed there, once."""
-        region = self._regions.get(bucket) or await self._identity.region()
-        for _ in range(2):
+        """A response of status 200 to 206; a bucket in another region is followed there, once.
+
+        Credentials whose time has ended, whatever was said of it, are renewed, once.
+        """
+        region, refused = self._regions.get(bucket) or await self._identity.region(), None
+        regions = {region}
+        while (credentials := await self._identity.credentials()) != refused:
             host, base, root = self._bases.get((bucket, region)) or await self._base(bucket, region)
             escaped = quote(name, safe="/-_.~") if name else ""
             path = root + escaped
             text = query_string(query.items()) if query else ""
             url = base + (f"{escaped}?{text}" if text else escaped)
             signed = {**headers, "host": host} if headers else {"host": host}
-            credentials = await self._identity.credentials()
             payload = (await self._digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
             self._signer.sign(credentials, region, method, path, text, signed, payload)
             response = await self._http.send(call, method, url, signed, body)
@@ -267,9 +276,13 @@ class AWSProvider(Provider):
             data = await read_error_body(response)
             code, message = parse_error(data)
             moved = region_named(response.headers, code, message, data)
-            if not moved or moved == region or not bucket:
+            if moved and moved not in regions and bucket and len(regions) == 1:
+                self._regions[bucket] = region = moved
+                regions.add(region)
+            elif refused is None and is_token_refusal(response.status, code) and self._identity.forget(credentials):
+                refused = credentials
+            else:
                 break
-            self._regions[bucket] = region = moved
         raise error_of(call, response.status, code, message, response.headers)
 
     async def _send_body(

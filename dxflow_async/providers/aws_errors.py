@@ -22,7 +22,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers import s3xml
 from dxflow_async.providers.http import Call
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "parse_error", "region_named"]
+__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error", "region_named"]
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
@@ -95,6 +95,11 @@ def parse_error(data: bytes) -> tuple[str, str]:
     except s3xml.MalformedXMLError:
         return "", data[:200].decode("utf-8", "replace")
     return values.get("Code", ""), values.get("Message", "")
+
+
+def is_token_refusal(status: int, code: str) -> bool:
+    """Whether an answer says that the time of temporary credentials has ended; that to a HEAD does not say why."""
+    return status == 400 and code in ("ExpiredToken", "TokenRefreshRequired", "")
 
 
 def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:

@@ -27,6 +27,7 @@ class Identity:
         self._region = settings.region
         self._endpoints: dict[str, str] = {}
         self._fixed: Credentials | None = None
+        self._given: Credentials | None = None
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
             if settings.endpoint and not settings.profile:
@@ -50,7 +51,19 @@ class Identity:
                 provider="AWS",
                 operation="sign in",
             ) from error
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        return self._given
+
+    def forget(self, refused: Credentials) -> bool:
+        """The service takes these no more: the chain is gone through anew. False where there is nothing else to have.
+
+        The SDK renews what it knows the end of; this is for what ends earlier than it says.
+        """
+        if refused.token is None or self._fixed is not None:
+            return False
+        if refused == self._given:
+            self._sdk = self._chain = self._given = None
+        return True
 
     async def region(self) -> str:
         """The region of buckets that have not said otherwise."""

@@ -1,4 +1,4 @@
-"""The documented snippets of the blocking API run as they stand.
+"""The documented snippets of the blocking API run as they stand, at real servers and where directories stand in.
 
 Only the literal local paths are mapped, into a temporary directory; the account and its files are made before.
 """
@@ -15,6 +15,7 @@ import pytest
 
 from dxflow_async.blocking.session import Session
 from tests.docs.blocks import python_blocks
+from tests.servers import Azurite, GCSServer, SeaweedFS
 
 _DOCUMENT = Path(__file__).with_name("documented.md")
 _SHA256 = "1e362dfa2f2ab2d40d5eeefc9caf3b65fc93081aad18633d80834c6bd349f976"
@@ -23,13 +24,37 @@ _SESSION, _COMPUTE_UNIT, _PROVIDERS, _BATCH, _ERRORS = _BLOCKS
 """The compute unit's block is not run here: it belongs to compute units, which the facade does not have yet."""
 
 
-@pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What stands for /local: the files that the snippets upload."""
+_BUCKETS = ("remote", "results", "project", "s3-bucket", "container", "gcs-bucket")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite, gcs: GCSServer) -> Iterator[dict[str, str]]:
+    """The settings of one real server a provider, with the buckets that the snippets name."""
+    with SeaweedFS.start(tmp_path_factory.mktemp("documented")) as weed:
+        for create in (weed.create_bucket, azurite.create_container, gcs.create_bucket):
+            for name in _BUCKETS:
+                create(name)
+        yield {
+            "DXFLOW_AWS_ENDPOINT": weed.endpoint,
+            "DXFLOW_AWS_ACCESS_KEY": weed.access_key,
+            "DXFLOW_AWS_SECRET_KEY": weed.secret_key,
+            "DXFLOW_AZURE_ENDPOINT": azurite.endpoint,
+            "DXFLOW_AZURE_ACCOUNT": azurite.account,
+            "DXFLOW_AZURE_ACCOUNT_KEY": azurite.account_key,
+            "DXFLOW_GCP_ENDPOINT": gcs.endpoint,
+        }
+
+
+@pytest.fixture(params=["directories", "servers"])
+def local(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What stands for /local: the files that the snippets upload. The environment says where the account's are."""
     for name in list(os.environ):
         if name.startswith(("DXFLOW_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DXFLOW_HOME", str(tmp_path / "home"))
+    if request.param == "servers":
+        for name, value in request.getfixturevalue("servers").items():
+            monkeypatch.setenv(name, value)
     local = tmp_path / "local"
     (local / "data").mkdir(parents=True)
     for name in ("file.txt", "data.csv", "model.pkl", "results.json", "data/a.csv", "data/b.csv", "data/c.txt"):
@@ -43,8 +68,9 @@ def run(local: Path) -> Iterator[Any]:
     with Session(email="your@email.com", password="your_password") as account:
         storage = account.get_storage_manager()
         storage.write("/remote/file.txt", b"remote file")
-        for name in ("one.dat", "two.dat", "below/three.dat"):
-            storage.write(f"/results/{name}", name.encode())
+        for provider in ("AWS", "AZURE", "GCP"):
+            for name in ("one.dat", "two.dat", "below/three.dat"):
+                storage.write(f"/results/{name}", name.encode(), provider)
     names: dict[str, Any] = {}
 
     def run(block: str) -> dict[str, Any]:
@@ -71,26 +97,28 @@ def test_every_block_is_known() -> None:
 def test_session_level_storage_manager(run: Any, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It lists, uploads into the directory, and downloads into the directory."""
     storage = run(_SESSION)["storage_manager"]
-    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["remote", "results"]
+    assert {"remote", "results"} <= {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
     assert b"".join(storage.read("/remote/path/file.txt")) == b"content of file.txt"
     assert (local / "downloads" / "file.txt").read_text() == "remote file"
 
 
-def test_working_with_multiple_providers(run: Any) -> None:
-    """Each provider gets its own."""
+def test_working_with_multiple_providers(run: Any, tmp_path: Path) -> None:
+    """Each provider gets its own; what is configured keeps nothing on this machine."""
     run(_SESSION)
     storage = run(_PROVIDERS)["storage_manager"]
     assert b"".join(storage.read("/s3-bucket/data/data.csv", provider="AWS")) == b"content of data.csv"
     assert b"".join(storage.read("/container/models/model.pkl", provider="AZURE")) == b"content of model.pkl"
     assert b"".join(storage.read("/gcs-bucket/results/results.json", provider="GCP")) == b"content of results.json"
     assert not storage.exists("/container/models/model.pkl", provider="AWS")
+    assert (tmp_path / "home" / "storage").exists() == ("DXFLOW_AWS_ENDPOINT" not in os.environ)
 
 
-def test_batch_operations(run: Any, local: Path) -> None:
-    """Every CSV file goes up; every file of the remote directory, and none below it, comes down."""
+@pytest.mark.parametrize("provider", ["AWS", "AZURE", "GCP"])
+def test_batch_operations(run: Any, local: Path, provider: str) -> None:
+    """Every CSV file goes up; every file of the remote directory, and none below it, comes down: at any provider."""
     run(_SESSION)
-    storage = run(_BATCH)["storage_manager"]
-    assert [item.name for item in storage.scan(path="/project/datasets/")] == ["a.csv", "b.csv"]
+    storage = run(_BATCH.replace('"AWS"', f'"{provider}"'))["storage_manager"]
+    assert [item.name for item in storage.scan(provider, "/project/datasets/")] == ["a.csv", "b.csv"]
     assert sorted(path.name for path in (local / "results").rglob("*")) == ["one.dat", "two.dat"]
     assert (local / "results" / "two.dat").read_text() == "two.dat"
 

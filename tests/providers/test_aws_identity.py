@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
+import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
+import aiohttp
 import pytest
+from aiohttp import web
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from yarl import URL
 
+from dxflow_async import AsyncSession, Settings
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws import AWSProvider
@@ -20,6 +31,7 @@ from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer
+from tests.servers import SeaweedFS
 
 OPTIONS = ObjectOptions()
 
@@ -45,6 +57,53 @@ class Program:
 
     def _write(self, line: str) -> None:
         self._path.write_text(f"open({str(self._path.with_suffix('.runs'))!r}, 'a').write('x')\n{line}\n")
+
+
+class TokenGate:
+    """Stands before a server and lets the requests of one token pass, so many; then the next token is the good one.
+
+    What passes is signed anew, as the server knows no tokens.
+    """
+
+    def __init__(self, server: SeaweedFS, tokens: list[str], *, every: int, renewed: Callable[[str], None]) -> None:
+        self.ended = self._passed = 0
+        self._server, self._tokens, self._every, self._renewed = server, tokens, every, renewed
+        self._signer = S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region)
+
+    async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(auto_decompress=False)
+        application = web.Application(client_max_size=1 << 30)
+        application.router.add_route("*", "/{path:.*}", self._forward)
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+        await self._client.close()
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.headers["x-amz-security-token"] != self._tokens[self.ended]:
+            return web.Response(status=400, body=b"<Error><Code>ExpiredToken</Code></Error>")
+        self._passed += 1
+        if self._passed % self._every == 0 and self.ended < len(self._tokens) - 1:
+            self._renewed(self._tokens[self.ended + 1])
+            self.ended += 1
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
+        url = self._server.endpoint + request.raw_path
+        again = AWSRequest(request.method, url, headers, body)
+        self._signer.add_auth(again)
+        signed, data = dict(again.headers), io.BytesIO(body)
+        async with self._client.request(request.method, URL(url, encoded=True), headers=signed, data=data) as answer:
+            headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+            return web.Response(status=answer.status, headers=headers, body=await answer.read())
+
+
+_OURS = {"authorization", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256", "host", "content-length"}
+_HOP = {"date", "server", "connection", "transfer-encoding"}
 
 
 async def test_session_token(connect: Connect) -> None:
@@ -110,6 +169,49 @@ async def test_profile(profile: Program, http: HTTP, threads: Threads) -> None:
     assert all("Credential=AKIDPROCESS/" in each.headers["authorization"] for each in server.requests)
     assert all("/eu-west-3/" in each.headers["authorization"] for each in server.requests)
     assert profile.runs == 1
+
+
+async def test_token_that_ends_before_its_time(profile: Program, http: HTTP, threads: Threads) -> None:
+    """What the service takes no more is renewed, once for many requests at a time; HEAD is not told why."""
+    said = {"Version": 1, "AccessKeyId": "AKID1", "SecretAccessKey": "x", "SessionToken": "1"}
+    profile.says({**said, "Expiration": "2999-01-01T00:00:00Z"})
+    expired = answer("400 Bad Request", b"<Error><Code>ExpiredToken</Code></Error>")
+    async with ScriptedServer(answer(ETag='"1"'), *[answer("400 Bad Request")] * 10, answer(ETag='"1"')) as server:
+        aws = AWSProvider(AWSSettings(endpoint=server.url, profile="science"), http, threads)
+        await aws.stat("bucket/name")
+        profile.says({**said, "SessionToken": "2", "Expiration": "2999-01-01T00:00:00Z"})
+        await asyncio.gather(*(aws.stat(f"bucket/{number}") for number in range(10)))
+    tokens = [each.headers["x-amz-security-token"] for each in server.requests]
+    assert (tokens, profile.runs) == (["1"] * 11 + ["2"] * 10, 2)
+    async with ScriptedServer(expired) as server:
+        aws = AWSProvider(AWSSettings(endpoint=server.url, profile="science"), http, threads)
+        with pytest.raises(AccessDeniedError, match="sign in to AWS again"):
+            await aws.read("bucket/name")
+    assert (len(server.requests), profile.runs) == (1, 4), "the same token is not sent twice"
+
+
+async def test_token_that_ends_in_mid_transfer(profile: Program, weed: SeaweedFS, prefix: str, tmp_path: Path) -> None:
+    """A transfer in parts goes on with the new token, both ways, and nothing of it counts as a retry."""
+    tokens = [f"token-{number}" for number in range(6)]
+    said = {"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret"}
+    profile.says({**said, "SessionToken": tokens[0], "Expiration": "2999-01-01T00:00:00Z"})
+    data = random.Random(1).randbytes(41 << 20)
+    (tmp_path / "large").write_bytes(data)
+
+    def renewed(token: str) -> None:
+        profile.says({**said, "SessionToken": token, "Expiration": "2999-01-01T00:00:00Z"})
+
+    async with TokenGate(weed, tokens, every=8, renewed=renewed) as gate:
+        aws = AWSSettings(endpoint=gate.url, profile="science")
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", part_size=5 << 20, aws=aws)) as session:
+            storage = session.get_storage_manager()
+            up = await storage.upload(tmp_path / "large", f"/{prefix}large")
+            ended_up = gate.ended
+            down = await storage.download(f"/{prefix}large", tmp_path / "back")
+    assert (tmp_path / "back" / "large").read_bytes() == data
+    assert 0 < ended_up < gate.ended
+    assert (up.retries, down.retries, up.verified, down.verified) == (0, 0, 1, 1)
+    assert profile.runs == gate.ended + 1
 
 
 async def test_credentials_that_cannot_be_had(profile: Program, http: HTTP, threads: Threads) -> None:
