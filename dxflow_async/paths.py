@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
 
@@ -138,10 +137,8 @@ def local_name(relative: str) -> str:
         UnsafePathError: absolute, climbing, empty, with NUL, or special to this platform.
     """
     segments = relative.removesuffix("/").split("/")
-    if (
-        any(segment in ("", ".", "..") or "\0" in segment for segment in segments)
-        or PurePosixPath(relative).is_absolute()
-        or (os.name == "nt" and (_DRIVE.match(relative) or "\\" in relative or ":" in relative))
+    if any(segment in ("", ".", "..") or "\0" in segment for segment in segments) or (
+        os.name == "nt" and (_DRIVE.match(relative) or "\\" in relative or ":" in relative)
     ):
         raise UnsafePathError(
             f"download of {relative!r} refused: the name would leave the destination; give that item another name",

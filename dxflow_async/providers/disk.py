@@ -19,7 +19,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Body, Buffer, StreamedBody
+from dxflow_async.providers.base import Body, Buffer, StreamedBody, is_streamed
 from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import error_of
@@ -76,7 +76,7 @@ class Disk:
 
     async def collect(self, body: Body) -> Sequence[Buffer]:
         """A small body, whole."""
-        if isinstance(body, StreamedBody):
+        if is_streamed(body):
             buffer = memoryview(bytearray(body.size))
             return [buffer[: await _fill(body, buffer)]]
         return [chunk async for chunk in body]
@@ -100,7 +100,7 @@ class Disk:
 
 async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:
     """A body in pieces worth a call to a thread; a piece is written before the next one is asked for."""
-    if isinstance(body, StreamedBody):
+    if is_streamed(body):
         block = memoryview(bytearray(min(WRITE_SIZE, body.size)))
         while size := await _fill(body, block):
             yield (block[:size],)

@@ -27,7 +27,7 @@ from dxflow_async.exceptions import (
     StallTimeoutError,
     StorageError,
 )
-from dxflow_async.providers.base import Body, Buffer, Entry, Reading
+from dxflow_async.providers.base import Body, Buffer, Entry, Reading, is_streamed
 from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
 from dxflow_async.providers.threads import Threads
 
@@ -153,7 +153,7 @@ class HTTP:
             except ConnectionBrokenError as error:
                 # Closed by the server while it was idle. What changes nothing when done twice is done again.
                 again = method != "POST" if repeatable is None else repeatable
-                if fresh or not error.unanswered or not again or hasattr(body, "read"):
+                if fresh or not error.unanswered or not again or _is_gone(body):
                     raise
             connection = await self._connect(origin)
             return await connection.request(method, head, body, self.throttle)
@@ -307,6 +307,11 @@ class HTTPReading(Reading):
 
     async def aclose(self) -> None:
         self.response.close()
+
+
+def _is_gone(body: Body | bytes | None) -> bool:
+    """Whether what was sent of a body cannot be had again."""
+    return body is not None and not isinstance(body, bytes) and is_streamed(body)
 
 
 async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -> bytes:

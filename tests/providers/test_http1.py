@@ -269,7 +269,7 @@ async def test_closed_while_idle_is_noticed(http: HTTP) -> None:
 async def test_post_is_not_sent_twice(http: HTTP) -> None:
     """A POST on a connection that broke is for the caller to decide, and so is a body that is gone."""
     once = Broken([b"data"], 4)
-    once.read = None  # type: ignore[attr-defined]
+    once.readinto = None  # type: ignore[attr-defined]
     for method, data in (("POST", b"x"), ("PUT", once)):
         async with ScriptedServer(answer(), hang_up, answer()) as server:
             await ask(http, server.url)
