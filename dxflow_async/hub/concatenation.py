@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.hub import checksums
 from dxflow_async.hub.checksums import parse_expected
 from dxflow_async.hub.reflink import copy_bytes
@@ -79,7 +79,7 @@ def _crc_of(statuses: Sequence[Status]) -> int:
 def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[Upload]) -> None:
     group = parts[0].group
     if group:
-        _check_group(directory, parts)
+        _check_group(uploads, directory, parts)
         # A crash may have come between this step and the next.
         if exists(directory, parts[0].data_name) or not exists(directory, final.data_name):
             data = open_data(directory, parts[0].data_name, fcntl.LOCK_EX)
@@ -105,15 +105,24 @@ def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[U
         os.close(whole)
 
 
-def _check_group(directory: int, parts: Sequence[Upload]) -> None:
-    """The parts must be all that write into the group's file, one after the other."""
+def _check_group(uploads: Uploads, directory: int, parts: Sequence[Upload]) -> None:
+    """The parts must be all that write into the group's file, one after the other.
+
+    A part may be there twice, where the answer to its creation was lost; the one that is not named is dropped.
+    """
     group, offset = parts[0].group, 0
     for part in parts:
         if part.group != group or part.start != offset:
             raise _bad_group()
         offset += part.length
-    if {name for name in infos(directory) if name.startswith(f"{group}.")} != {part.info_name for part in parts}:
-        raise _bad_group()
+    starts, named = {part.start for part in parts}, {part.info_name for part in parts}
+    for name in infos(directory):
+        if not name.startswith(f"{group}.") or name in named:
+            continue
+        with contextlib.suppress(NotFoundError), locked(directory, name.removesuffix(".info")) as info:
+            if uploads.read(info, name.removesuffix(".info")).upload.start not in starts:
+                raise _bad_group()
+            os.unlink(name, dir_fd=directory)
 
 
 def _bad_group() -> StorageError:

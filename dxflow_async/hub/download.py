@@ -1,6 +1,7 @@
 """A file's bytes: `GET` and `HEAD /storage/download/?path=`.
 
-An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, and, where the file's CRC32C is known,
+An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, `Dx-Modified` (the same time as listings
+have it, in decimal seconds), and, where the file's CRC32C is known,
 `Repr-Digest: crc32c=:<base64>:`, which is of the whole file also when a range is sent. `Range` takes one range of
 bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`), `If-Match` pins the version, `If-None-Match` and `If-Range` are
 answered as usual. The file is held open while it is sent: what takes its name meanwhile does not mix in.
@@ -88,6 +89,7 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
         headers = {
             **version_headers(etag, checksums.stored(descriptor, status)),
             "Last-Modified": formatdate(status.st_mtime, usegmt=True),
+            "Dx-Modified": f"{status.st_mtime:.6f}",
             "Accept-Ranges": "bytes",
         }
         opened = _Opened(descriptor, status.st_size, headers, end=status.st_size)

@@ -7,7 +7,7 @@ downloaded nor listed.
 - `GET /storage/items/?path=/&recursive=false`: a JSON list of items, sent while it is read; directories first. With
   `order=key`, and always with `recursive=true`, it is in the order of the names' bytes, a directory's ending in a
   slash, and recursive names are relative to `path`.
-- `DELETE /storage/items/?path=`: 200; a directory goes with what is in it.
+- `DELETE /storage/items/?path=`: 200; a directory goes with what is in it, with `recursive=false` only an empty one.
 - `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file.
 
 Beside the published ones, for whoever finds them announced (`Dx-Extension`, in what `OPTIONS /storage/upload/` says):
@@ -37,8 +37,8 @@ from dxflow_async.hub.volume import Found
 
 __all__ = ["EXTENSIONS", "add_routes"]
 
-EXTENSIONS = ("stat", "rename", "directory", "order")
-"""What is announced."""
+EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range")
+"""What is announced: the routes, `order`, deleting with `recursive` (`prune`), and downloads by `Range` (`range`)."""
 
 _PAGE = 1000
 """Items in one piece of a listing."""
@@ -79,8 +79,9 @@ async def list_items(request: web.Request) -> web.StreamResponse:
 
 async def delete_item(request: web.Request) -> web.Response:
     """`DELETE /storage/items/`."""
-    unit = request.app[UNIT]
-    await unit.run_long(remove, unit.workspace, path_parameter(request))
+    unit, path = request.app[UNIT], path_parameter(request)
+    recursive = _flag(parse_query(request.rel_url.raw_query_string).get("recursive", "true"))
+    await unit.run_long(remove, unit.workspace, path, recursive)
     return web.json_response({})
 
 

@@ -65,13 +65,23 @@ def _names(volume: Volume, path: str, *, follow: bool = True) -> list[str]:
     directory = volume.open_directory(path) if follow else volume.open_real_directory(path)
     try:
         with os.scandir(directory) as entries:
-            names = [f"{each.name}/" if each.is_dir(follow_symlinks=False) else each.name for each in entries]
+            names = [f"{each.name}/" if _is_directory(volume, path, each) else each.name for each in entries]
     finally:
         os.close(directory)
     if not path:
         names = [name for name in names if name.removesuffix("/") != UPLOADS_DIRECTORY]
     names.sort(key=os.fsencode)
     return names
+
+
+def _is_directory(volume: Volume, path: str, entry: os.DirEntry[str]) -> bool:
+    """Whether a listing will say so: also of a link to a directory inside."""
+    if not entry.is_symlink():
+        return entry.is_dir(follow_symlinks=False)
+    try:
+        return volume.stat(_join(path, entry.name)).directory
+    except OSError:
+        return False
 
 
 def _looked_at(volume: Volume, path: str, names: list[str]) -> Iterator[Found]:

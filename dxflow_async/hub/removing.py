@@ -23,8 +23,13 @@ TRASH = "trash"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove(workspace: Workspace, path: str) -> None:
+def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # noqa: FBT002 - given by position
     """Removes a file, a link (never what it leads to), or a directory with all that is in it.
+
+    Args:
+        workspace: of the volume.
+        path: what is removed.
+        recursive: also a directory that is not empty.
 
     Raises:
         OSError: there is nothing of that name, or it may not be removed.
@@ -32,6 +37,9 @@ def remove(workspace: Workspace, path: str) -> None:
     with workspace.volume.parent(path) as (above, name):
         if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=above)
+            return
+        if not recursive:
+            os.rmdir(name, dir_fd=above)
             return
         if _removed_when_empty(name, above):
             return

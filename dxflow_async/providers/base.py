@@ -50,6 +50,7 @@ class Features:
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
+        ranges: a range is read without what is before it.
         presign: `presign` works.
         public: `ObjectOptions.public` may be asked for.
         min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
@@ -67,6 +68,7 @@ class Features:
     directories: bool = False
     copy: bool = False
     rename: bool = False
+    ranges: bool = True
     presign: bool = False
     public: bool = False
     min_part_size: int = 1

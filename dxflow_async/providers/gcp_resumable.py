@@ -20,7 +20,8 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.providers.base import Body
-from dxflow_async.providers.gcp_objects import STORED_FIELDS, Checked
+from dxflow_async.providers.checked import Checked
+from dxflow_async.providers.gcp_objects import STORED_FIELDS
 from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests
 from dxflow_async.providers.http import Call, Response
 

@@ -14,9 +14,10 @@ from anyio import CapacityLimiter, create_task_group
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Body, Entry
+from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.gcp_batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
-from dxflow_async.providers.gcp_objects import STORED_FIELDS, Checked, Related, entry_of
+from dxflow_async.providers.gcp_objects import STORED_FIELDS, Related, entry_of
 from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp_resumable import ResumableUpload
 from dxflow_async.providers.http import Call

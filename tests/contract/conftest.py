@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +18,8 @@ from dxflow_async.providers.gcp import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.unit import UnitProvider
+from tests.hub.running import SECRETS, UnitProcess
 from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
@@ -101,7 +105,39 @@ async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[Place]:
     threads.close()
 
 
-@pytest.fixture(params=["local", "aws", "azure", "gcp"])
+@pytest.fixture(scope="session")
+def unit_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnitProcess]:
+    """A unit's server."""
+    unit = UnitProcess(tmp_path_factory.mktemp("unit"))
+    process = unit.start()
+    yield unit
+    process.kill()
+
+
+@pytest.fixture
+async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
+    """A compute unit at our own server, in a directory of the test's own."""
+    threads = Threads(4)
+    http = HTTP(threads)
+    area = f"area-{uuid4().hex[:8]}/"
+    (unit_process.root / area).mkdir()
+    provider = await UnitProvider.connect("Demo", unit_process.url, SECRETS.rw, http, threads)
+    yield Place(provider, area, lambda: unit_leftovers(unit_process.root))
+    await http.aclose()
+    threads.close()
+
+
+def unit_leftovers(root: Path) -> list[str]:
+    """What a unit keeps of unfinished uploads, once it has seen which connections are gone."""
+    for _ in range(100):
+        names = [path.name for path in root.glob(".dx-uploads/*.data")]
+        if not names:
+            return []
+        time.sleep(0.02)
+    return names
+
+
+@pytest.fixture(params=["local", "aws", "azure", "gcp", "unit"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Each provider: a new one adds its fixture above and its name here."""
     found: Place = request.getfixturevalue(request.param)

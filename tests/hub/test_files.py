@@ -58,6 +58,22 @@ async def test_directories_come_first(unit: RunningUnit) -> None:
     assert [item["name"] for item in await items(unit, "path=/&order=key")] == ["a-", "a", "b", "z", "é"]
 
 
+async def test_links_to_directories_are_in_key_order(unit: RunningUnit) -> None:
+    """A link to a directory inside is ordered as the directory it is listed as; one that leads nowhere as a file."""
+    (unit.root / "target").mkdir()
+    (unit.root / "link").symlink_to("target")
+    (unit.root / "nowhere").symlink_to("missing")
+    for name in ("link-", "nowhere-"):
+        (unit.root / name).touch()
+    assert [item["name"] for item in await items(unit, "path=/&order=key")] == [
+        "link-",
+        "link",
+        "nowhere",
+        "nowhere-",
+        "target",
+    ]
+
+
 async def test_recursive_listing_is_in_key_order(unit: RunningUnit) -> None:
     """A recursive listing names everything relative to its path, in the order of keys, directories before content."""
     for name in ("top/a/1", "top/a/b/2", "top/a-x", "top/c", "other/x"):
@@ -155,6 +171,15 @@ async def test_a_checksum_of_other_bytes_is_not_told(unit: RunningUnit) -> None:
     (unit.root / "a").write_bytes(b"987654321")
     assert "checksum" not in (await unit.ask("GET", "/storage/stat/?path=/a")).tree
     assert "Repr-Digest" not in (await unit.get("a")).headers
+
+
+async def test_delete_of_what_is_empty_only(unit: RunningUnit) -> None:
+    """With `recursive=false` a file or an empty directory goes, and a directory with something in it stays."""
+    (unit.root / "dir/inner").mkdir(parents=True)
+    (unit.root / "dir/file").touch()
+    for path, status in (("dir", 409), ("dir/file", 200), ("dir/inner", 200), ("dir", 200), ("dir", 404)):
+        assert (await unit.ask("DELETE", f"/storage/items/?path=/{path}&recursive=false")).status == status
+    assert tree_of(unit.root) == {}
 
 
 async def test_delete(unit: RunningUnit) -> None:

@@ -35,7 +35,7 @@ async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     extensions = set(answer.headers["Tus-Extension"].split(","))
     assert extensions == {"creation", "creation-with-upload", "concatenation", "checksum", "termination", "expiration"}
     assert {"crc32c", "sha256", "sha1"} <= set(answer.headers["Tus-Checksum-Algorithm"].split(","))
-    assert {"rename", "directory", "stat", "order", "mtime", "checksum", "group"} == set(
+    assert {"rename", "directory", "stat", "order", "prune", "range", "mtime", "checksum", "group"} == set(
         answer.headers["Dx-Extension"].split(",")
     )
 
@@ -329,6 +329,16 @@ async def test_concatenations_that_cannot_be(unit: RunningUnit) -> None:
         assert (answer.status, answer.code) == (status, code)
     assert not (unit.root / "a").exists()
     assert (await concatenate(unit, grouped, name="a")).status == 201
+
+
+async def test_a_part_that_nobody_heard_of(unit: RunningUnit) -> None:
+    """A part of a group that was created twice, as when an answer was lost, is dropped when the other one is named."""
+    lost = await parts_of(unit, [10], group="g" * 16)
+    urls = await parts_of(unit, [10, 20], group="g" * 16)
+    assert (await concatenate(unit, urls, name="a")).status == 201
+    assert (unit.root / "a").read_bytes() == CONTENT[:30]
+    assert (await unit.ask("HEAD", lost[0], headers=TUS)).status == 404
+    assert [name for name in unit.work_files() if not name.startswith("final-")] == []
 
 
 async def test_terminated_parts_of_a_group(unit: RunningUnit) -> None:

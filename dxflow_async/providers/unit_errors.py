@@ -1,0 +1,155 @@
+"""What a compute unit says when something goes wrong, as our errors.
+
+A refusal's body is `{"error": {"code", "message"}}`; what another server says besides is told by its status.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    NetworkError,
+    NotFoundError,
+    PreconditionFailedError,
+    ServiceError,
+    StallTimeoutError,
+    StorageError,
+    ThrottledError,
+    UnsafePathError,
+    UnsupportedError,
+)
+from dxflow_async.providers.http import Call
+
+__all__ = ["error_of", "parse_error"]
+
+
+class _Row(NamedTuple):
+    """Our error, what to do about it, and whether to try again, where the error itself says otherwise."""
+
+    cls: type[StorageError]
+    advice: str
+    retryable: bool | None = None
+
+
+_SECRET = _Row(AccessDeniedError, "check the unit's secret; its RW secret does everything")
+_DENIED = _Row(AccessDeniedError, "check the path, and the rights on the unit's volume")
+_PATH = _Row(NotFoundError, "check the path")
+_GONE = _Row(NotFoundError, "start the upload again")
+_EXISTS = _Row(AlreadyExistsError, "choose another name")
+_NAME = _Row(UnsafePathError, "rename it")
+_REPLACED = _Row(PreconditionFailedError, "the file was replaced meanwhile; start again")
+_LOCKED = _Row(StorageError, "somebody writes to it still; try again in a moment", retryable=True)
+_MOVED = _Row(PreconditionFailedError, "ask where the upload is, and go on there", retryable=True)
+_PARTS = _Row(StorageError, "start the upload again")
+_REQUEST = _Row(StorageError, "the server does not take the request; it may be of another version")
+_TOO_LONG = _Row(StorageError, "the server takes nothing of that size")
+_FULL = _Row(StorageError, "make room on the unit's volume")
+_BROKEN = _Row(NetworkError, "try again")
+_UNKNOWN = _Row(UnsupportedError, "this server does not know the request")
+_SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
+_FAILED = _Row(ServiceError, "the unit failed; try again")
+_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to", retryable=False)
+
+_CODES: dict[str, _Row] = {
+    "wrong_secret": _SECRET,
+    "read_only": _SECRET,
+    "access_denied": _DENIED,
+    "outside": _DENIED,
+    "special_file": _Row(UnsupportedError, "it is not a regular file; leave it out"),
+    "not_found": _PATH,
+    "no_such_upload": _GONE,
+    "expired": _GONE,
+    "lost": _GONE,
+    "already_exists": _EXISTS,
+    "is_directory": _EXISTS,
+    "unsafe_path": _NAME,
+    "precondition_failed": _REPLACED,
+    "no_such_range": _Row(PreconditionFailedError, "the file is shorter than the range; start again"),
+    "wrong_offset": _MOVED,
+    "locked": _LOCKED,
+    "finished": _PARTS,
+    "final_upload": _PARTS,
+    "not_partial": _PARTS,
+    "not_complete": _PARTS,
+    "bad_group": _PARTS,
+    "checksum_mismatch": _Row(ChecksumMismatchError, "send them again"),
+    "invalid_parameter": _REQUEST,
+    "invalid_header": _REQUEST,
+    "invalid_metadata": _REQUEST,
+    "wrong_type": _REQUEST,
+    "encoded": _REQUEST,
+    "http_error": _REQUEST,
+    "wrong_version": _Row(UnsupportedError, "the server speaks another version of tus than 1.0.0"),
+    "method_not_allowed": _UNKNOWN,
+    "unsupported": _Row(UnsupportedError, "this unit cannot do that"),
+    "too_long": _TOO_LONG,
+    "body_too_large": _TOO_LONG,
+    "disk_full": _FULL,
+    "unit_stopped": _Row(ServiceError, "start the unit", retryable=False),
+    "busy": _SLOWER,
+    "stalled": _Row(StallTimeoutError, "try again"),
+    "broken_off": _BROKEN,
+    "malformed_body": _BROKEN,
+    "internal": _FAILED,
+}
+
+_STATUSES: dict[int, _Row] = {
+    400: _REQUEST,
+    401: _SECRET,
+    403: _DENIED,
+    404: _PATH,
+    405: _UNKNOWN,
+    408: _CODES["stalled"],
+    409: _Row(StorageError, "another request was at work on it; try again"),
+    410: _GONE,
+    412: _REPLACED,
+    413: _TOO_LONG,
+    415: _REQUEST,
+    416: _CODES["no_such_range"],
+    423: _LOCKED,
+    429: _SLOWER,
+    460: _CODES["checksum_mismatch"],
+    501: _UNKNOWN,
+    503: _SLOWER,
+    507: _FULL,
+}
+
+
+def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
+    """What to raise for an answer of that status, code and message."""
+    row = _CODES.get(code) or _STATUSES.get(status) or _other(status)
+    said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {row.advice}"
+    seconds = headers.get("retry-after", "")
+    return call.error(
+        row.cls,
+        said,
+        status=status,
+        code=code or None,
+        request_id=headers.get("x-request-id"),
+        retryable=row.retryable,
+        retry_after=float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None,
+    )
+
+
+def _other(status: int) -> _Row:
+    if status >= 500:
+        return _FAILED
+    return _ELSEWHERE if status < 400 else _REQUEST
+
+
+def parse_error(data: bytes) -> tuple[str, str]:
+    """Code and message of a refusal's body; whatever is there where it is of another form."""
+    try:
+        error = json.loads(data)["error"]
+        code, message = error["code"], error["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "", data[:200].decode("utf-8", "replace").strip()
+    if not (isinstance(code, str) and isinstance(message, str)):
+        return "", ""
+    return code[:100], message[:500]

@@ -1,0 +1,188 @@
+"""The requests of tus 1.0.0, and one upload of it that goes on where the server got to.
+
+Source: https://tus.io/protocols/resumable-upload
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
+from dxflow_async.providers.base import Body, ObjectOptions
+from dxflow_async.providers.checked import Checked
+from dxflow_async.providers.http import Call
+from dxflow_async.providers.mtime import format_mtime
+from dxflow_async.providers.unit_protocol import Announced, checksum_text, file_metadata, metadata_header
+from dxflow_async.providers.unit_requests import Requests
+
+__all__ = ["Sending", "Tus"]
+
+_BYTES = {"content-type": "application/offset+octet-stream"}
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between tries to remove what the server believes is still written to."""
+
+
+class Tus:
+    """The protocol's requests for one provider."""
+
+    def __init__(self, requests: Requests, announced: Announced) -> None:
+        self.announced = announced
+        self._requests = requests
+
+    def metadata(self, call: Call, key: str, options: ObjectOptions, crc32c: int | None = None) -> dict[str, str]:
+        """What the server is told of a file: with its time and checksum, where it knows what they are."""
+        pairs = file_metadata(call, key)
+        if options.modified is not None and "mtime" in self.announced.ours:
+            pairs["mtime"] = format_mtime(options.modified)
+        if crc32c is not None and self.announced.checks_files:
+            pairs["checksum"] = checksum_text(crc32c)
+        return pairs
+
+    async def create(self, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool = False) -> str:
+        """A new upload's address."""
+        headers = {"upload-length": str(size)}
+        if metadata:
+            headers["upload-metadata"] = metadata_header(metadata)
+        if partial:
+            headers["upload-concat"] = "partial"
+        # One that was created and is not known of expires.
+        response = await self._requests.tus(call, "POST", None, headers, repeatable=True)
+        return self._requests.endpoint.address(call, response.headers.get("location", ""))
+
+    async def store(
+        self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
+    ) -> tuple[Mapping[str, str], int | None]:
+        """A whole file in one request; the answer's headers, and the CRC32C of what was sent."""
+        headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
+        given = self._sum(crc32c)
+        checked = None if given else Checked(call, body)
+        # Twice the same is the same file.
+        again = bool(given) or None
+        response = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
+        offset = _offset(call, response.headers)
+        if offset != body.size:
+            raise call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
+        return response.headers, crc32c if checked is None else checked.crc32c
+
+    async def offset(self, call: Call, address: str) -> tuple[int, Mapping[str, str]]:
+        """Where an upload is, and what else is said of it.
+
+        Raises:
+            NotFoundError: there is no such upload any more.
+        """
+        response = await self._requests.tus(call, "HEAD", address, {})
+        return _offset(call, response.headers), response.headers
+
+    async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> Mapping[str, str]:
+        """The bytes of a body, which has to be the rest of the upload; the answer's headers."""
+        headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
+        # After a break it is asked first where the upload is.
+        response = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
+        reached = _offset(call, response.headers)
+        if reached != offset + body.size:
+            raise call.error(ServiceError, f"the server is at {reached}, not at {offset + body.size}; try again")
+        return response.headers
+
+    async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> Mapping[str, str]:
+        """A file made of partial uploads; the answer's headers."""
+        headers = {"upload-concat": f"final;{' '.join(parts)}", "upload-metadata": metadata_header(metadata)}
+        return (await self._requests.tus(call, "POST", None, headers)).headers
+
+    async def remove(self, call: Call, address: str) -> None:
+        """Has an upload forgotten, where the server can; one that is gone already is fine."""
+        if "termination" not in self.announced.tus:
+            return
+        with suppress(NotFoundError):
+            for pause in _PAUSES:
+                try:
+                    await self._requests.tus(call, "DELETE", address, {})
+                except StorageError as error:
+                    # It may not have seen yet that our connection is gone.
+                    if error.status != 423:
+                        raise
+                    await asyncio.sleep(pause)
+                else:
+                    return
+
+    def _sum(self, crc32c: int | None) -> dict[str, str]:
+        if crc32c is None or not self.announced.checks_bodies:
+            return {}
+        return {"upload-checksum": checksum_text(crc32c)}
+
+
+def _offset(call: Call, headers: Mapping[str, str]) -> int:
+    text = headers.get("upload-offset", "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise call.error(ServiceError, "the server does not say where the upload is")
+    return int(text)
+
+
+class Sending:
+    """One upload of the protocol on its way: created, written, and gone on with after a break.
+
+    Args:
+        tus, call: who asks, and what for.
+        size, metadata, partial: as `Tus.create` has them.
+        address: of one that was begun already.
+
+    Attributes:
+        address: where it is; None: not begun.
+        complete: all of it was sent.
+        compared: the server compared all of it with its checksum.
+        headers: of the last answer.
+    """
+
+    def __init__(
+        self, tus: Tus, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool, address: str | None = None
+    ) -> None:
+        self.address = address
+        self.complete = False
+        self.compared = False
+        self.headers: Mapping[str, str] = {}
+        self._tus = tus
+        self._call = call
+        self._new = size, metadata, partial
+
+    async def begin(self) -> str:
+        """Creates it."""
+        size, metadata, partial = self._new
+        self.address = await self._tus.create(self._call, size, metadata, partial=partial)
+        return self.address
+
+    async def write(self, body: Body) -> int:
+        """Sends what the server does not have yet; returns the CRC32C of the whole body."""
+        if self.complete:
+            await self.remove()
+        offset = 0
+        try:
+            if self.address is None:
+                await self.begin()
+            else:
+                offset, self.headers = await self._tus.offset(self._call, self.address)
+        except NotFoundError:
+            offset, _ = 0, await self.begin()
+        size = self._new[0]
+        if offset > size:
+            raise self._call.error(ServiceError, f"the server is at {offset}, behind the end at {size}; start again")
+        checked = Checked(self._call, body, offset)
+        assert self.address is not None
+        if offset < size:
+            # A server that compares what it is sent drops it all when it breaks off.
+            crc = body.crc32c if not offset and not self._tus.announced.checks_files else None
+            self.headers = await self._tus.append(self._call, self.address, offset, checked, crc)
+            self.compared = crc is not None and self._tus.announced.checks_bodies
+        else:
+            async for _ in checked:
+                pass
+        self.complete = True
+        assert checked.crc32c is not None
+        return checked.crc32c
+
+    async def remove(self) -> None:
+        """Forgets it, here and there."""
+        address, self.address, self.complete = self.address, None, False
+        if address is not None:
+            await self._tus.remove(self._call, address)
