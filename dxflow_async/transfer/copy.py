@@ -13,10 +13,11 @@ from typing import TypeVar
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.providers.checksum import combine
+from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.mending import Readings
 from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
 from dxflow_async.transfer.reading import ResumedReading
@@ -30,6 +31,8 @@ _COPY_PART_SIZE = 1 << 30
 
 _STREAM_SIZE = 2 << 20
 """Bytes of memory a part takes that is streamed to a disk."""
+
+_READ_SIZE = 256 << 10
 
 
 class CopyJob(Moving, Job):
@@ -62,11 +65,13 @@ class CopyJob(Moving, Job):
         self._reserved = 0
         self._upload: Upload | None = None
         self._receipts: list[Receipt] = []
+        self._readings = Readings()
+        self._mends = False
         self._stored: Entry | None = None
 
     async def open(self) -> Iterator[Part]:
         self._begin()
-        self._receipts = []
+        self._receipts, self._readings, self._mends = [], Readings(), False
         self._entry = entry = await self._look()
         if entry.size <= 2 * self._route.part_size:
             return iter((Part(1, 0, entry.size),))
@@ -99,7 +104,9 @@ class CopyJob(Moving, Job):
 
     async def move(self, part: Part) -> None:
         upload = self._upload
-        if upload is not None:
+        if self._mends:
+            await self._read_again(part)
+        elif upload is not None:
             self._receipts.append(await self._send(part, lambda body: upload.write_part(part, body)))
         else:
             write = self._destination.provider.write
@@ -121,6 +128,35 @@ class CopyJob(Moving, Job):
         self._upload = None
         self._judge(whole)
         return await self._settle()
+
+    async def mend(self) -> Iterator[Part] | None:
+        expected = None if self._entry is None else self._entry.crc32c
+        whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
+        if self._upload is None or None in (expected, whole) or expected == whole:
+            return None
+        assert expected is not None
+        wrong = self._readings.wrong(self._receipts, expected)
+        self._mends = not wrong
+        if not wrong:
+            return iter([receipt.part for receipt in self._receipts])
+        self._retries += 1
+        for receipt in wrong:
+            self._receipts.remove(receipt)
+            self._count(-receipt.part.size)
+        return iter([receipt.part for receipt in wrong])
+
+    async def _read_again(self, part: Part) -> None:
+        """Reads a part for nothing but its checksum."""
+        memory, attempts = await self._route.limits.memory.take(min(part.size, _STREAM_SIZE)), Attempts()
+        try:
+            async with await self._open(part, attempts) as reading:
+                buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
+                while size := await reading.readinto(buffer):
+                    crc = crc32c(buffer[:size], crc)
+            self._readings.add(part.number, crc)
+        finally:
+            self._retries += attempts.retries
+            self._route.limits.memory.give(memory)
 
     async def _settle(self) -> TransferResult:
         if self._moves:

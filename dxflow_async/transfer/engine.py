@@ -33,6 +33,9 @@ _ABORT_SECONDS = 10.0
 _RESTARTS = 2
 """How often an item whose whole turned out wrong is done again."""
 
+_MENDS = 5
+"""How often one is mended, where that can be: reading all of it anew may go wrong too."""
+
 
 class Job(ABC):
     """One item of a transfer. Its methods raise `StorageError`s; `abort` must leave nothing behind.
@@ -55,6 +58,10 @@ class Job(ABC):
     async def finish(self) -> TransferResult:
         """All parts are done: makes the destination visible, and says what became of the item."""
 
+    async def mend(self) -> Iterator[Part] | None:
+        """The whole turned out wrong: parts that are to be moved before it is finished anew; None: it starts anew."""
+        return None
+
     @abstractmethod
     async def abort(self) -> None:
         """Not to be finished: removes what is there so far."""
@@ -67,13 +74,14 @@ class Job(ABC):
 class _Running:
     """A job in the hands of the workers."""
 
-    __slots__ = ("error", "in_flight", "job", "parts", "restarts")
+    __slots__ = ("error", "in_flight", "job", "mends", "parts", "restarts")
 
     def __init__(self, job: Job, restarts: int = 0) -> None:
         self.job = job
         self.parts: Iterator[Part] = iter(())
         self.in_flight = 1
         self.error: StorageError | None = None
+        self.mends = 0
         self.restarts = restarts
 
 
@@ -215,10 +223,16 @@ class Engine:
                 raise running.error
             result = await running.job.finish()
         except StorageError as error:
+            mismatch = isinstance(error, ChecksumMismatchError)
+            parts = await running.job.mend() if mismatch and running.mends < _MENDS else None
+            if parts is not None:
+                running.parts, running.error, running.mends = parts, None, running.mends + 1
+                self._open.appendleft(running)
+                return
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
                 await _abort_quietly(running.job)
             self._running.discard(running)
-            if isinstance(error, ChecksumMismatchError) and running.restarts < _RESTARTS:
+            if mismatch and not running.mends and running.restarts < _RESTARTS:
                 self._new.appendleft(_Running(running.job, running.restarts + 1))
                 return
             result = running.job.result(error)

@@ -7,22 +7,19 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from dxflow_async import AsyncSession, AzureSettings, Settings
 from dxflow_async.exceptions import PreconditionFailedError, TransferError
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.faults.proxy import FaultProxy, Mode, Request
 from tests.servers import Azurite
 from tests.sessions import MiB, part_files, tasks
 
 
-def settings_for(azurite: Azurite, home: Path, *, origin: str | None = None, **options: Any) -> Settings:
-    """Settings of a session that works with Azurite itself, or through a proxy."""
-    endpoint = azurite.endpoint if origin is None else origin + urlsplit(azurite.endpoint).path
-    azure = AzureSettings(endpoint=endpoint, account=azurite.account, account_key=azurite.account_key)
+def settings_for(azurite: Azurite, home: Path, **options: Any) -> Settings:
+    """Settings of a session that works with Azurite."""
+    azure = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
     return Settings(home=home, azure=azure, **options)
 
 
@@ -86,27 +83,6 @@ async def test_download_of_a_replaced_object_leaves_the_destination(
     assert isinstance(raised.value.report[0].error, PreconditionFailedError)
     assert (tmp_path / "versions").read_bytes() == b"old"
     assert part_files(tmp_path) == []
-
-
-def _moves_blob(request: Request) -> bool:
-    """Whether a blob's bytes, or a list of blocks, are in a request or its answer."""
-    return request.size > 0 or (request.method == "GET" and "comp=" not in request.target)
-
-
-@pytest.mark.parametrize("mode", ["reset", "slow_down", "too_many", "flip", "lost_answer"])
-async def test_faults(azurite: Azurite, container: str, tree: dict[str, bytes], tmp_path: Path, mode: Mode) -> None:
-    """Whatever networks and servers do to some requests, what arrives is what was sent."""
-    proxy = FaultProxy(azurite.endpoint, (mode,), rate=0.15, applies=_moves_blob)
-    async with proxy.running():
-        settings = settings_for(
-            azurite, tmp_path / "home", origin=proxy.endpoint, part_size=5 * MiB, stall_timeout=5.0, max_attempts=20
-        )
-        async with AsyncSession(settings=settings) as session:
-            storage = session.get_storage_manager()
-            await storage.upload(f"{tmp_path}/here/", f"/{container}/up/", "AZURE")
-            await storage.download(f"/{container}/up/", tmp_path / "back", "AZURE")
-    assert files(tmp_path / "back") == tree
-    assert proxy.faults[mode] >= 3
 
 
 async def test_cancelled_upload(azurite: Azurite, container: str, tmp_path: Path) -> None:

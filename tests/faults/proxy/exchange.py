@@ -37,7 +37,8 @@ class Exchange:
     async def send(self, size: int | None = None, flip: Random | None = None) -> None:
         """Passes the request on; of its body only so many bytes, or with one bit changed."""
         await self.server.write(self._head)
-        await relay(self.client.reader, self.server, self.request.size if size is None else size, flip)
+        size = self.request.size if size is None else size
+        await relay(self.client.reader, self.server, size, flip, margins=self.request.margins)
 
     async def await_answer(self) -> None:
         """The server has begun to answer."""

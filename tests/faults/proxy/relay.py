@@ -25,6 +25,7 @@ async def relay(
     size: int,
     flip: Random | None = None,
     keep: bytearray | None = None,
+    margins: tuple[int, int] = (0, 0),
 ) -> None:
     """Passes `size` bytes on.
 
@@ -32,8 +33,9 @@ async def relay(
         reader, to, size: what from where to where; to None: it is thrown away.
         flip: where one bit is to be changed, this says which.
         keep: takes a copy.
+        margins: bytes at the beginning and at the end that are left as they are.
     """
-    flipped = flip.randrange(size) if flip is not None and size else -1
+    flipped = flip.randrange(margins[0], size - margins[1]) if flip is not None and size else -1
     position = 0
     while position < size:
         piece = await reader.read(min(PIECE, size - position))

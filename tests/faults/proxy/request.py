@@ -38,5 +38,10 @@ class Request:
         if self.method == "PUT":
             return self.size > 0 and "comp=blocklist" not in self.target
         if self.method == "POST":
-            return self.size > 0 and "uploadType=multipart" in self.target
+            return self.size > sum(self.margins) > 0
         return self.method == "GET" and not _ABOUT.search(self.target) and self.target.count("/") > 1
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """What stands around an object's bytes in the body."""
+        return (512, 64) if "uploadType=multipart" in self.target else (0, 0)
