@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import memory, report, transfer
+from benchmarks import copy, listing, memory, report, sync, transfer
 from benchmarks.race import RaceError
 
 
@@ -15,7 +15,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(required=True)
     for module, title in (
-        (transfer, "ours against the peers"),
+        (transfer, "uploads and downloads at one provider, ours against the peers"),
+        (copy, "copies from provider to provider, ours against rclone"),
+        (sync, "syncs of many files, ours against the peers"),
+        (listing, "a listing of many objects, ours against the peers"),
         (report, "the tables of a race that was written to a file"),
         (memory, "the peak memory of ours"),
     ):

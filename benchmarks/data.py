@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DATASETS", "Dataset", "make", "make_sparse"]
+__all__ = ["DATASETS", "Dataset", "make", "make_empty", "make_sparse"]
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 _FILES_PER_DIRECTORY = 100
@@ -107,6 +107,16 @@ def make_sparse(name: str, size: int, parent: Path) -> Dataset:
             file.seek(position)
             file.write(random.Random(position).randbytes(MiB))
     return Dataset(name, f"1 x {size // MiB:,} MiB", path.parent, {path.name: size}, {path.name: _digest(path)})
+
+
+def make_empty(count: int, directory: Path) -> None:
+    """Make empty files, all of one time, a thousand in a directory."""
+    for index in range(count):
+        path = f"{directory}/{index // 1000:04}/{index:07}"
+        if not index % 1000:
+            os.makedirs(os.path.dirname(path))
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -1,31 +1,21 @@
-"""Runs of contestants on one server: each in a fresh process, on fresh ground, checked afterwards."""
+"""Runs of contestants: each in a fresh process, on fresh ground, checked afterwards."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.clients.job import Job
-from benchmarks.contestants import Contestant, clean_environment
-from benchmarks.data import Dataset
-from tests.servers import SeaweedFS
+from benchmarks.contestants import Contestant
+from benchmarks.launch import launch
+from benchmarks.rows import Row
 
-__all__ = ["OPERATIONS", "PREFIX", "TRANSPORTS", "Race", "RaceError", "Run", "launch", "listing", "new_job"]
+__all__ = ["Heat", "Race", "RaceError", "Run"]
 
-OPERATIONS = {"up": "upload", "down": "download"}
-TRANSPORTS = ("http", "https")
-PREFIX = "data/"
 _ATTEMPTS = 3
-_LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 class RaceError(RuntimeError):
@@ -37,15 +27,15 @@ class Run:
     """What one contestant took for one row, once. Times are seconds, `rss` is bytes.
 
     Attributes:
-        row: `DATASET-up` or `DATASET-down`.
+        table: what the row is in.
         wall, cpu: of the job alone for a library, of the whole process for a program.
         process_wall, process_cpu: of the whole process.
         rss: the process's peak.
-        server_cpu: what the server took meanwhile.
+        server_cpu: what the servers took meanwhile.
         other_cpu: what anything else on the machine took meanwhile, the system's own work included.
     """
 
-    transport: str
+    table: str
     row: str
     contestant: str
     wall: float
@@ -62,49 +52,44 @@ class Run:
         return self.other_cpu > 0.15 * self.process_wall * (os.cpu_count() or 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """The rows of one table, and who races over them."""
+
+    table: str
+    contestants: Sequence[Contestant]
+    rows: Sequence[Row]
+
+    def racing(self, row: Row, absent: Collection[str] = ()) -> list[Contestant]:
+        """Those that can do a row."""
+        return [each for each in self.contestants if each.name not in (*row.without, *absent)]
+
+
 class Race:
-    """A race on one server.
+    """A race.
 
     Args:
-        server: serves plain HTTP and TLS.
-        directory: for what contestants download.
-        datasets: to race with; they are put on the server for the downloads.
+        directory: for what contestants print.
         report: called after each run.
+        patient: wait until the machine is quiet, and run again what was disturbed.
     """
 
-    def __init__(
-        self, server: SeaweedFS, directory: Path, datasets: Sequence[Dataset], report: Callable[[Run], None]
-    ) -> None:
-        self._server = server
+    def __init__(self, directory: Path, report: Callable[[Run], None], *, patient: bool = True) -> None:
         self._directory = directory
-        self._datasets = {dataset.name: dataset for dataset in datasets}
         self._report = report
-        self._count = 0
+        self._patient = patient
 
-    def stock(self) -> None:
-        """Put what is to be downloaded on the server."""
-        for dataset in self._datasets.values():
-            self._server.create_bucket(f"source-{dataset.name}")
-            _upload(self._server, dataset, f"source-{dataset.name}")
-
-    def warm_up(self, contestant: Contestant, transports: Sequence[str], rows: Sequence[str]) -> None:
+    def warm_up(self, heats: Sequence[Heat]) -> None:
         """Runs that do not count: a server that has just been started takes memory from the system as it works."""
-        for transport in transports:
-            self._run(contestant, transport, rows[0])
+        for heat in heats:
+            self._run(heat.racing(heat.rows[0])[-1], heat.table, heat.rows[0])
 
-    def rounds(
-        self,
-        count: int,
-        contestants: Sequence[Contestant],
-        transports: Sequence[str],
-        rows: Sequence[str],
-        once: Collection[str] = (),
-    ) -> Iterator[Run]:
+    def rounds(self, count: int, heats: Sequence[Heat], once: Collection[str] = ()) -> Iterator[Run]:
         """All runs; the order of the contestants rotates from row to row and from round to round.
 
         Args:
             count: of rounds.
-            contestants, transports, rows: what is run in each round.
+            heats: what is run in each round.
             once: names of contestants that are in the first round only.
 
         Raises:
@@ -112,126 +97,55 @@ class Race:
         """
         turn = 0
         for number in range(count):
-            if number:
-                contestants = [each for each in contestants if each.name not in once]
-            for transport in transports:
-                for row in rows:
-                    first = turn % len(contestants)
+            for heat in heats:
+                for row in heat.rows:
+                    contestants = heat.racing(row, once if number else ())
+                    first = turn % max(len(contestants), 1)
                     for contestant in (*contestants[first:], *contestants[:first]):
-                        run = self._run(contestant, transport, row)
+                        run = self._run(contestant, heat.table, row)
                         self._report(run)
                         yield run
                     turn += 1
             turn += 1
 
-    def _run(self, contestant: Contestant, transport: str, row: str) -> Run:
+    def _run(self, contestant: Contestant, table: str, row: Row) -> Run:
         """Run until others do not disturb it, three times at most; the least disturbed run counts."""
-        name, _, direction = row.partition("-")
-        race = self._upload if direction == "up" else self._download
         runs: list[Run] = []
         try:
-            while len(runs) < _ATTEMPTS and all(run.disturbed for run in runs):
-                runs.append(race(contestant, transport, self._datasets[name]))
-        except (ValueError, subprocess.SubprocessError) as error:
-            raise RaceError(f"{contestant.name}, {row} over {transport}: {error}") from error
+            while len(runs) < (_ATTEMPTS if self._patient else 1) and all(run.disturbed for run in runs):
+                runs.append(self._measure(contestant, table, row))
+        except (ValueError, OSError, subprocess.SubprocessError) as error:
+            raise RaceError(f"{contestant.name}, {row.name} of {table}: {error}") from error
         return min(runs, key=lambda run: run.other_cpu / run.process_wall)
 
-    def _upload(self, contestant: Contestant, transport: str, dataset: Dataset) -> Run:
-        self._count += 1
-        bucket = self._server.create_bucket(f"upload-{self._count}")
-        # The server makes a bucket's volumes when its first object arrives.
-        self._server.client.put_object(Bucket=bucket, Key="first", Body=b"first")
-        try:
-            job = new_job(self._server, "upload", dataset.directory, bucket, transport)
-            run = self._measure(contestant, job, transport, f"{dataset.name}-up")
-            dataset.check_sizes(listing(self._server, bucket))
-        finally:
-            self._server.delete_bucket(bucket)
-        return run
+    def _measure(self, contestant: Contestant, table: str, row: Row) -> Run:
+        def served() -> float:
+            return sum(store.cpu() for store in row.stores)
 
-    def _download(self, contestant: Contestant, transport: str, dataset: Dataset) -> Run:
-        target = self._directory / "downloaded"
-        target.mkdir()
-        try:
-            job = new_job(self._server, "download", target, f"source-{dataset.name}", transport)
-            run = self._measure(contestant, job, transport, f"{dataset.name}-down")
-            dataset.check(target)
-        finally:
-            shutil.rmtree(target)
-        return run
-
-    def _measure(self, contestant: Contestant, job: Job, transport: str, row: str) -> Run:
-        settle()
-        machine, served = machine_cpu(), server_cpu(self._server)
-        process, own = launch(contestant, job, self._directory)
-        machine, served = machine_cpu() - machine, server_cpu(self._server) - served
+        with row.ready(contestant) as ground:
+            if self._patient:
+                settle()
+            machine, server = machine_cpu(), served()
+            outcome = launch(contestant, ground.job, self._directory)
+            machine, server = machine_cpu() - machine, served() - server
+            ground.check(outcome)
+        process, own = outcome.process, outcome.own
         return Run(
-            transport=transport,
-            row=row,
+            table=table,
+            row=row.name,
             contestant=contestant.name,
             wall=own.get("wall", process["wall"]),
             cpu=own.get("cpu", process["cpu"]),
             process_wall=process["wall"],
             process_cpu=process["cpu"],
             rss=process["rss"],
-            server_cpu=served,
-            other_cpu=max(machine - served - process["cpu"], 0.0),
+            server_cpu=server,
+            other_cpu=max(machine - server - process["cpu"], 0.0),
         )
 
 
-def new_job(server: SeaweedFS, operation: str, directory: Path, bucket: str, transport: str = "http") -> Job:
-    """A job against this server."""
-    secure = transport == "https"
-    return Job(
-        operation=operation,
-        directory=str(directory),
-        bucket=bucket,
-        prefix=PREFIX,
-        endpoint=server.endpoint if secure else server.http_endpoint,
-        region=server.region,
-        access_key=server.access_key,
-        secret_key=server.secret_key,
-        ca_bundle=str(server.ca_bundle) if secure else None,
-    )
-
-
-def launch(
-    contestant: Contestant, job: Job, directory: Path, *, timeout: float = 900.0
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Run a contestant.
-
-    Returns:
-        What its process took, and what it says itself that the job took: nothing for a program.
-
-    Raises:
-        ValueError: it failed; with the tail of its output.
-        subprocess.TimeoutExpired: it was killed after `timeout` seconds.
-    """
-    figures = directory / "figures.json"
-    figures.unlink(missing_ok=True)
-    command = [sys.executable, "-I", "-S", str(_LAUNCHER), str(figures), *contestant.command(job)]
-    with subprocess.Popen(
-        command,
-        env={**clean_environment(), **contestant.environment(job)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as child:
-        try:
-            output, errors = child.communicate(timeout=timeout)
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
-    process = json.loads(figures.read_text())
-    if process["status"]:
-        raise ValueError(f"status {process['status']}: {(output + errors)[-2000:]}")
-    return process, json.loads(output.splitlines()[-1]) if contestant.library else {}
-
-
 def settle(*, timeout: float = 20.0) -> None:
-    """Wait until the server has finished what it does behind a request, and the machine is quiet."""
+    """Wait until the servers have finished what they do behind a request, and the machine is quiet."""
     deadline = time.monotonic() + timeout
     busy = True
     while busy and time.monotonic() < deadline:
@@ -245,25 +159,3 @@ def machine_cpu() -> float:
     fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     user, nice, system, _, _, *interrupts_and_stolen = map(int, fields)
     return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
-
-
-def server_cpu(server: SeaweedFS) -> float:
-    """CPU seconds the server has taken so far."""
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def listing(server: SeaweedFS, bucket: str) -> dict[str, int]:
-    """Bytes of what was uploaded, by its path below the prefix."""
-    pages = server.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
-    return {item["Key"].removeprefix(PREFIX): item["Size"] for page in pages for item in page.get("Contents", [])}
-
-
-def _upload(server: SeaweedFS, dataset: Dataset, bucket: str) -> None:
-    from s3transfer.manager import TransferConfig, TransferManager
-
-    options = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
-    with TransferManager(server.client, options) as manager:
-        for name in dataset.sizes:
-            manager.upload(str(dataset.directory / name), bucket, PREFIX + name)
-    dataset.check_sizes(listing(server, bucket))

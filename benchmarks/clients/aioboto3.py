@@ -21,7 +21,7 @@ async def _upload(client: Any, job: Job) -> None:
 
     async def put(path: Path, key: str) -> None:
         async with slots:
-            await client.upload_file(str(path), job.bucket, key, Config=_OPTIONS)
+            await client.upload_file(str(path), job.place.bucket, key, Config=_OPTIONS)
 
     async with asyncio.TaskGroup() as group:
         for path, key, _ in job.files():
@@ -33,20 +33,24 @@ async def _download(client: Any, job: Job) -> None:
 
     async def get(key: str) -> None:
         async with slots:
-            await client.download_file(job.bucket, key, str(job.path_of(key)), Config=_OPTIONS)
+            await client.download_file(job.place.bucket, key, str(job.path_of(key)), Config=_OPTIONS)
 
     async with asyncio.TaskGroup() as group:
-        async for page in client.get_paginator("list_objects_v2").paginate(Bucket=job.bucket, Prefix=job.prefix):
+        async for page in client.get_paginator("list_objects_v2").paginate(
+            Bucket=job.place.bucket, Prefix=job.place.prefix
+        ):
             for item in page["Contents"]:
                 group.create_task(get(item["Key"]))
 
 
 async def _main() -> None:
     job = Job.from_arguments()
-    session = aioboto3.Session(job.access_key, job.secret_key, region_name=job.region)
+    session = aioboto3.Session(job.place.access_key, job.place.secret_key, region_name=job.place.region)
     options = AioConfig(max_pool_connections=64, s3={"addressing_style": "path"})
-    async with session.client("s3", endpoint_url=job.endpoint, verify=job.ca_bundle, config=options) as client:
-        await client.head_bucket(Bucket=job.bucket)
+    async with session.client(
+        "s3", endpoint_url=job.place.endpoint, verify=job.place.ca_bundle, config=options
+    ) as client:
+        await client.head_bucket(Bucket=job.place.bucket)
         with measured():
             await (_upload if job.operation == "upload" else _download)(client, job)
 

@@ -20,7 +20,7 @@ _OPTIONS = TransferConfig(
 
 def _upload(client: Any, job: Job) -> None:
     with create_transfer_manager(client, _OPTIONS) as manager:
-        futures = [manager.upload(str(path), job.bucket, key) for path, key, _ in job.files()]
+        futures = [manager.upload(str(path), job.place.bucket, key) for path, key, _ in job.files()]
         for future in futures:
             future.result()
 
@@ -28,8 +28,10 @@ def _upload(client: Any, job: Job) -> None:
 def _download(client: Any, job: Job) -> None:
     with create_transfer_manager(client, _OPTIONS) as manager:
         futures = [
-            manager.download(job.bucket, item["Key"], str(job.path_of(item["Key"])))
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=job.bucket, Prefix=job.prefix)
+            manager.download(job.place.bucket, item["Key"], str(job.path_of(item["Key"])))
+            for page in client.get_paginator("list_objects_v2").paginate(
+                Bucket=job.place.bucket, Prefix=job.place.prefix
+            )
             for item in page["Contents"]
         ]
         for future in futures:
@@ -40,14 +42,14 @@ def _main() -> None:
     job = Job.from_arguments()
     client = boto3.client(
         "s3",
-        endpoint_url=job.endpoint,
-        region_name=job.region,
-        aws_access_key_id=job.access_key,
-        aws_secret_access_key=job.secret_key,
-        verify=job.ca_bundle,
+        endpoint_url=job.place.endpoint,
+        region_name=job.place.region,
+        aws_access_key_id=job.place.access_key,
+        aws_secret_access_key=job.place.secret_key,
+        verify=job.place.ca_bundle,
         config=Config(max_pool_connections=32, s3={"addressing_style": "path"}),
     )
-    client.head_bucket(Bucket=job.bucket)
+    client.head_bucket(Bucket=job.place.bucket)
     with measured():
         (_upload if job.operation == "upload" else _download)(client, job)
 

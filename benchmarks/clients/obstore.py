@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 import uvloop
-from obstore.store import S3Store
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from benchmarks.clients.job import Job, MiB, measured
 
@@ -19,23 +20,38 @@ if TYPE_CHECKING:
 
 _PART = 8 * MiB
 
+Store = S3Store | AzureStore | GCSStore
 
-def _connect(job: Job) -> S3Store:
+
+def _connect(job: Job) -> Store:
+    place = job.place
     options: ClientConfig = {"allow_http": True, "timeout": timedelta(minutes=5)}
-    if job.ca_bundle is not None:
-        options["root_certificate"] = Path(job.ca_bundle).read_bytes()
+    if place.ca_bundle is not None:
+        options["root_certificate"] = Path(place.ca_bundle).read_bytes()
+    if place.provider == "AZURE":
+        return AzureStore(
+            place.bucket,
+            endpoint=place.endpoint,
+            account_name=place.access_key,
+            account_key=place.secret_key,
+            client_options=options,
+        )
+    if place.provider == "GCP":
+        account = {"gcs_base_url": place.endpoint, "disable_oauth": True}
+        empty = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        return GCSStore(place.bucket, service_account_key=json.dumps(account | empty), client_options=options)
     return S3Store(
-        job.bucket,
-        endpoint=job.endpoint,
-        region=job.region,
-        access_key_id=job.access_key,
-        secret_access_key=job.secret_key,
+        place.bucket,
+        endpoint=place.endpoint,
+        region=place.region,
+        access_key_id=place.access_key,
+        secret_access_key=place.secret_key,
         virtual_hosted_style_request=False,
         client_options=options,
     )
 
 
-async def _upload(store: S3Store, job: Job) -> None:
+async def _upload(store: Store, job: Job) -> None:
     slots = asyncio.Semaphore(32)
 
     async def put(path: Path, key: str, size: int) -> None:
@@ -48,7 +64,7 @@ async def _upload(store: S3Store, job: Job) -> None:
             group.create_task(put(path, key, size))
 
 
-async def _download(store: S3Store, job: Job) -> None:
+async def _download(store: Store, job: Job) -> None:
     slots, range_slots = asyncio.Semaphore(32), asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
@@ -70,18 +86,28 @@ async def _download(store: S3Store, job: Job) -> None:
             os.close(file)
 
     async with asyncio.TaskGroup() as group:
-        async for page in obstore.list(store, job.prefix):
+        async for page in obstore.list(store, job.place.prefix):
             for item in page:
                 key, size = item["path"], item["size"]
                 group.create_task(get_ranges(key, size) if size > _PART else get(key))
+
+
+async def _list(store: Store, job: Job) -> int:
+    count = 0
+    async for page in obstore.list(store, job.place.prefix, chunk_size=1000):
+        count += len(page)
+    return count
 
 
 async def _main() -> None:
     job = Job.from_arguments()
     store = _connect(job)
     await obstore.list(store, "nothing/").collect_async()
-    with measured():
-        await (_upload if job.operation == "upload" else _download)(store, job)
+    with measured() as figures:
+        if job.operation == "list":
+            figures["items"] = await _list(store, job)
+        else:
+            await (_upload if job.operation == "upload" else _download)(store, job)
 
 
 if __name__ == "__main__":

@@ -48,15 +48,16 @@ def npm_install(name: str, version: str) -> Path:
         FileNotFoundError: Node is not installed.
         ServerStartError: npm failed; the message ends with what it said.
     """
-    place = _CACHE / f"{name}-{version}"
+    folder = name.removeprefix("@").replace("/", "-")
+    place = _CACHE / f"{folder}-{version}"
     if place.is_dir():
         return place / "node_modules"
     node, npm = _node("bin", "node"), _node("lib", "node_modules", "npm", "bin", "npm-cli.js")
     _CACHE.mkdir(exist_ok=True)
-    with (_CACHE / f"{name}.lock").open("w") as lock:
+    with (_CACHE / f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.is_dir():
-            half = _CACHE / f"{name}-{version}.half"
+            half = _CACHE / f"{folder}-{version}.half"
             shutil.rmtree(half, ignore_errors=True)
             options = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
             command = [str(node), str(npm), "install", f"{name}@{version}", "--prefix", str(half), *options]
@@ -92,10 +93,11 @@ class Azurite:
         self._client: Any = None
 
     @classmethod
-    def start(cls, directory: Path, *, tls: bool = False) -> Self:
+    def start(cls, directory: Path, *, tls: bool = False, any_version: bool = False) -> Self:
         """Start a server that keeps everything in `directory`, and wait until it serves.
 
-        Over TLS it also takes bearer tokens, of which it checks times, issuer and audience, and no signature.
+        Over TLS it also takes bearer tokens, of which it checks times, issuer and audience, and no signature. With
+        `any_version` it takes requests of newer versions of the API than it knows.
 
         Raises:
             FileNotFoundError: Node is not installed.
@@ -104,7 +106,7 @@ class Azurite:
         directory.mkdir(parents=True, exist_ok=True)
         main = npm_install("azurite", _VERSION) / "azurite" / "dist" / "src" / "blob" / "main.js"
         for attempts_left in (2, 1, 0):
-            server = cls._spawn(main, directory, tls=tls)
+            server = cls._spawn(main, directory, tls=tls, any_version=any_version)
             try:
                 server._process.wait_until(server._is_ready)
             except BaseException as error:
@@ -117,11 +119,13 @@ class Azurite:
         raise AssertionError("unreachable")
 
     @classmethod
-    def _spawn(cls, main: Path, directory: Path, *, tls: bool) -> Self:
+    def _spawn(cls, main: Path, directory: Path, *, tls: bool, any_version: bool) -> Self:
         port, ca_bundle, scheme, options = free_port(), None, "http", []
         if tls:
             certificate, key, ca_bundle = make_certificate(directory)
             scheme, options = "https", ["--cert", str(certificate), "--key", str(key), "--oauth", "basic"]
+        if any_version:
+            options.append("--skipApiVersionCheck")
         account, account_key = f"account{secrets.token_hex(4)}", base64.b64encode(secrets.token_bytes(64)).decode()
         where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
         process = Process(
