@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.packed import Packed
 
 __all__ = ["Item", "Progress", "SyncAction", "SyncPlan", "TransferReport", "TransferResult"]
 
@@ -75,8 +74,14 @@ class TransferResult:
         return values
 
 
-class TransferReport(Sequence[TransferResult]):
-    """Every item's result, in the order the items ended, and their sums.
+class TransferReport(Packed[TransferResult]):
+    """Every item's result, in the order the items ended, and their sums. A million results take some 30 MB.
+
+    Attributes:
+        seconds: how long the call took.
+        bytes: moved by the items that worked.
+        retries: attempts beyond the first, over all items.
+        verified: how many items were compared with the other side's own checksum.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -84,59 +89,35 @@ class TransferReport(Sequence[TransferResult]):
         (3, 6.0, True)
     """
 
-    __slots__ = ("_results", "seconds")
+    __slots__ = ("_failed", "bytes", "retries", "seconds", "verified")
 
-    def __init__(self, results: Sequence[TransferResult], seconds: float) -> None:
-        self._results = results
+    def __init__(self, results: Iterable[TransferResult] = (), seconds: float = 0.0) -> None:
         self.seconds = seconds
-
-    @overload
-    def __getitem__(self, index: int) -> TransferResult: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[TransferResult]: ...
-    def __getitem__(self, index: int | slice) -> TransferResult | Sequence[TransferResult]:
-        return self._results[index]
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    def __iter__(self) -> Iterator[TransferResult]:
-        return iter(self._results)
-
-    @property
-    def bytes(self) -> int:
-        """The bytes moved by items that worked."""
-        return sum(result.bytes for result in self._results if result.error is None)
-
-    @property
-    def retries(self) -> int:
-        """Attempts beyond the first, over all items."""
-        return sum(result.attempts - 1 for result in self._results)
+        self.bytes = 0
+        self.retries = 0
+        self.verified = 0
+        self._failed: list[TransferResult] = []
+        super().__init__(results)
 
     @property
     def failed(self) -> list[TransferResult]:
         """The items that failed."""
-        return [result for result in self._results if result.error is not None]
+        return list(self._failed)
 
     @property
     def skipped(self) -> list[TransferResult]:
         """The items that were left alone."""
-        return [result for result in self._results if result.skipped is not None]
+        return [result for result in self if result.skipped is not None]
 
     @property
     def deleted(self) -> list[TransferResult]:
         """What a sync deleted at the destination."""
-        return [result for result in self._results if result.deleted]
-
-    @property
-    def verified(self) -> int:
-        """How many items were compared with the other side's own checksum."""
-        return sum(result.verified for result in self._results)
+        return [result for result in self if result.deleted]
 
     @property
     def ok(self) -> bool:
         """Whether nothing failed."""
-        return all(result.error is None for result in self._results)
+        return not self._failed
 
     @property
     def goodput(self) -> float:
@@ -150,14 +131,30 @@ class TransferReport(Sequence[TransferResult]):
             "seconds": self.seconds,
             "goodput": self.goodput,
             "retries": self.retries,
-            "items": [result.to_dict() for result in self._results],
+            "items": [result.to_dict() for result in self],
         }
+
+    def append(self, item: TransferResult) -> None:
+        """Puts one more result at the end."""
+        super().append(item)
+        if item.error is None:
+            self.bytes += item.bytes
+        else:
+            self._failed.append(item)
+        self.retries += item.attempts - 1
+        self.verified += item.verified
 
     def __repr__(self) -> str:
         return (
-            f"<TransferReport items={len(self)} failed={len(self.failed)} "
+            f"<TransferReport items={len(self)} failed={len(self._failed)} "
             f"bytes={self.bytes} seconds={self.seconds:.2f}>"
         )
+
+    def _row(self, item: TransferResult) -> Sequence[Any] | None:
+        return None if item.error is not None else [getattr(item, name) for name in TransferResult.__slots__]
+
+    def _item(self, row: Sequence[Any]) -> TransferResult:
+        return TransferResult(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +195,13 @@ class SyncAction:
     reason: str
 
 
-class SyncPlan(Sequence[SyncAction]):
+class SyncPlan(Packed[SyncAction]):
     """What a sync would do, in the order it would. A million actions take some 10 MB.
 
     Attributes:
         unchanged: how many items are the same on both sides.
+        copies, deletes: how many items would be copied, and deleted.
+        bytes: how many would be copied.
 
     Example:
         >>> plan = SyncPlan([SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "not at the source")])
@@ -210,39 +209,19 @@ class SyncPlan(Sequence[SyncAction]):
         (2, 1, 1, 3, 'b')
     """
 
-    _GROUP = 1000
-
-    __slots__ = ("_groups", "_last", "_length", "_unpacked", "bytes", "copies", "deletes", "unchanged")
+    __slots__ = ("bytes", "copies", "deletes", "unchanged")
 
     def __init__(self, actions: Iterable[SyncAction] = ()) -> None:
         self.bytes = 0
         self.copies = 0
         self.deletes = 0
         self.unchanged = 0
-        self._groups: list[bytes] = []
-        self._last: list[SyncAction] = []
-        self._length = 0
-        self._unpacked: tuple[int, list[SyncAction]] = (-1, [])
-        for action in actions:
-            self.append(action)
-
-    @overload
-    def __getitem__(self, index: int) -> SyncAction: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[SyncAction]: ...
-    def __getitem__(self, index: int | slice) -> SyncAction | Sequence[SyncAction]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self._length))]
-        position = range(self._length)[index]
-        return self._group(position // self._GROUP)[position % self._GROUP]
-
-    def __len__(self) -> int:
-        return self._length
+        super().__init__(actions)
 
     @property
     def skips(self) -> int:
         """How many items would be left alone."""
-        return self._length - self.copies - self.deletes
+        return len(self) - self.copies - self.deletes
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON types."""
@@ -255,26 +234,19 @@ class SyncPlan(Sequence[SyncAction]):
             "actions": [{name: getattr(each, name) for name in SyncAction.__slots__} for each in self],
         }
 
+    def append(self, item: SyncAction) -> None:
+        """Puts one more action at the end."""
+        super().append(item)
+        if item.kind == "copy":
+            self.copies += 1
+            self.bytes += item.size
+        self.deletes += item.kind == "delete"
+
     def __repr__(self) -> str:
         return f"<SyncPlan copies={self.copies} deletes={self.deletes} skips={self.skips} unchanged={self.unchanged}>"
 
-    def append(self, action: SyncAction) -> None:
-        """Puts one more action at the end."""
-        self._length += 1
-        self._last.append(action)
-        if action.kind == "copy":
-            self.copies += 1
-            self.bytes += action.size
-        self.deletes += action.kind == "delete"
-        if len(self._last) == self._GROUP:
-            rows = [(each.kind, each.path, each.size, each.reason) for each in self._last]
-            self._groups.append(zlib.compress(json.dumps(rows).encode(), 1))
-            self._last = []
+    def _row(self, item: SyncAction) -> Sequence[Any]:
+        return item.kind, item.path, item.size, item.reason
 
-    def _group(self, number: int) -> list[SyncAction]:
-        if number == len(self._groups):
-            return self._last
-        if self._unpacked[0] != number:
-            rows = json.loads(zlib.decompress(self._groups[number]))
-            self._unpacked = number, [SyncAction(*row) for row in rows]
-        return self._unpacked[1]
+    def _item(self, row: Sequence[Any]) -> SyncAction:
+        return SyncAction(*row)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 
 import pytest
 
@@ -67,17 +68,37 @@ def test_progress_tells_goodput() -> None:
 
 def test_plan_is_a_compact_sequence() -> None:
     """Actions come back as they were, by index, slice and iteration, also when there are many."""
-    actions = [SyncAction("copy" if n % 3 else "delete", f"d/{n}\udcff ü", n, "new") for n in range(2500)]
+    actions = [SyncAction("copy" if n % 3 else "delete", f"d/{n}\udcff ü", n, "new") for n in range(12_500)]
     plan = SyncPlan(actions)
     assert list(plan) == actions
-    assert (plan[0], plan[999], plan[1000], plan[-1]) == (actions[0], actions[999], actions[1000], actions[-1])
-    assert plan[995:1005] == actions[995:1005]
+    assert (plan[0], plan[999], plan[11_000], plan[-1]) == (actions[0], actions[999], actions[11_000], actions[-1])
+    assert plan[10_995:11_005] == actions[10_995:11_005]
     assert plan[::-500] == actions[::-500]
     with pytest.raises(IndexError):
-        _ = plan[2500]
+        _ = plan[12_500]
     with pytest.raises(IndexError):
         _ = SyncPlan()[0]
-    assert actions[1700] in plan
+    assert actions[11_700] in plan
+
+
+def test_report_is_a_compact_sequence() -> None:
+    """Results come back as they were, the failed ones with their very error, also when there are many."""
+    gone = NotFoundError("gone", path="/b/7")
+    results = [
+        TransferResult(
+            f"d/{n}\udcff", f"/b/{n}", n, 0.1 + n, error=gone if n % 1000 == 7 else None, verified=n % 2 == 0
+        )
+        for n in range(12_500)
+    ]
+    report = TransferReport(results, 1.0)
+    assert len(report) == 12_500
+    assert list(report) == results
+    assert (report[11_006], report[-1], report[10_005:10_010]) == (results[11_006], results[-1], results[10_005:10_010])
+    assert report[11_007].error is gone
+    assert [result.source for result in report.failed] == [each.source for each in results if each.error]
+    assert (report.bytes, report.verified) == (sum(n for n in range(12_500) if n % 1000 != 7), 6250)
+    assert list(pickle.loads(pickle.dumps(report))[:7]) == results[:7]
+    assert sum(map(len, filter(lambda group: isinstance(group, bytes), report._groups))) < 2 * 1000 * 40
 
 
 def test_plan_sums_up() -> None:

@@ -148,7 +148,7 @@ def _run(transfer: Transfer, output: Output, account: Account) -> int:
 def _summary(report: TransferReport) -> str:
     from rich.filesize import decimal
 
-    deleted = len(report.deleted)
+    deleted = sum(each.deleted for each in report)
     items = f"{len(report) - deleted} items"
     moved = f"{items}, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)

@@ -48,19 +48,19 @@ class Deleting:
                 assert pair.destination is not None
                 yield SyncAction("delete", pair.name, pair.destination.size, "not at the source")
 
-    async def run(self) -> list[TransferResult]:
-        """Deletes it, and the real directories that are left with nothing in them."""
-        results: list[TransferResult] = []
+    async def run(self) -> AsyncIterator[TransferResult]:
+        """Deletes it, and the real directories that are left with nothing in them; what became of each."""
         async for pairs in self._pages():
             names = [pair.name for pair in pairs]
             files = [name for name in names if not (self._real and name.endswith("/"))]
             if files:
                 keys = [self._destination.key + name for name in files]
                 error = await self._caught(lambda keys=keys: self._destination.provider.delete(keys))  # type: ignore[misc]
-                results += [self._result(name, error) for name in files]
+                for name in files:
+                    yield self._result(name, error)
             if self._real:
-                results += await self._remove_directories(names)
-        return results
+                for result in await self._remove_directories(names):
+                    yield result
 
     async def _pages(self) -> AsyncIterator[Sequence[Pair]]:
         run = self._resources.threads.run

@@ -99,7 +99,7 @@ class Engine:
         self._new: deque[_Running] = deque()
         self._open: deque[_Running] = deque()
         self._running: set[_Running] = set()
-        self._results: list[TransferResult] = []
+        self._report = TransferReport()
         self._planned = False
         self._plan_error: StorageError | None = None
         self._workers = 0
@@ -121,10 +121,11 @@ class Engine:
         finally:
             await self._abort_all()
         if self._plan_error is not None:
-            if not self._results:
+            if not self._report:
                 raise self._plan_error
-            self._results.append(TransferResult(self._plan_error.path, "", error=self._plan_error))
-        return TransferReport(self._results, monotonic() - started)
+            self._report.append(TransferResult(self._plan_error.path, "", error=self._plan_error))
+        self._report.seconds = monotonic() - started
+        return self._report
 
     async def _plan(self, jobs: AsyncIterator[Job], group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -237,7 +238,7 @@ class Engine:
                 return
             result = running.job.result(error)
         self._running.discard(running)
-        self._results.append(result)
+        self._report.append(result)
         self._meter.done(result)
         if self._planned and not self._running and not self._new:
             self._wake_all()

@@ -133,12 +133,15 @@ class Sync:
 
     async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
         started, differences = monotonic(), self._differences(pairing)
-        copied = await _beside(
+        report = await _beside(
             differences.find,
             lambda: self._resources.transfer(lambda route: self._jobs(route, differences), on_progress),
         )
-        deleted = await self._deleting(pairing, differences).run() if self._rules.delete else []
-        return checked(TransferReport([*copied, *deleted], monotonic() - started))
+        if self._rules.delete:
+            async for result in self._deleting(pairing, differences).run():
+                report.append(result)
+        report.seconds = monotonic() - started
+        return checked(report)
 
     def _differences(self, pairing: Pairing) -> Differences:
         return Differences(self._resources, self._source, self._target, self._rules.comparison, pairing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -153,25 +152,3 @@ def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) ->
             for name in names:
                 assert spool.take(side, order(name)) == expected[side, name]
                 assert spool.take(side, order(name)) is None
-
-
-def test_memory_does_not_grow_with_the_directories() -> None:
-    """Of two listings with nothing in common all waits, on disk."""
-
-    def listing(side: str) -> Iterator[Sequence[Entry]]:
-        for start in range(0, 40_000, 1000):
-            yield [Entry(f"directory/object-{number:06}-{side}", number) for number in range(start, start + 1000)]
-
-    tracemalloc.start()
-    try:
-        waiting, count = [listing("a"), listing("b")], 0
-        with closing(Pairing(("", ""))) as pairing:
-            while (side := pairing.wants()) is not None:
-                page = next(waiting[side], None)
-                count += len(pairing.end(side) if page is None else pairing.feed(side, page))
-            for side in (SOURCE, DESTINATION):
-                count += sum(map(len, pairing.left(side)))
-        assert count == 80_000
-        assert tracemalloc.get_traced_memory()[1] < 10 << 20  # all entries would take twice that
-    finally:
-        tracemalloc.stop()
