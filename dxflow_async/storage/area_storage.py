@@ -1,0 +1,299 @@
+"""What can be done in one storage area: the account's at one provider, or a compute unit's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
+
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError
+from dxflow_async.models import Item, TransferReport
+from dxflow_async.paths import key_of
+from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.storage.anywhere import Anywhere, Located
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.listing import note_stored
+from dxflow_async.transfer.content_type import content_type_of
+from dxflow_async.transfer.download import download, download_to
+from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobs import job_for
+from dxflow_async.transfer.listing import pages, stat
+from dxflow_async.transfer.moving import Route, check_target
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.reading import ResumedReading
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import Attempts, retry
+from dxflow_async.transfer.stream import StreamWriter
+from dxflow_async.transfer.upload import upload
+
+__all__ = ["AreaStorage", "Pairs"]
+
+Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
+
+# In the class below, `list` is a method.
+Items = list[Item]
+Keys = list[str]
+
+_DELETE_BATCH = 1000
+
+
+class AreaStorage:
+    """One area's storage. Each call is the one of `AsyncStorageManager` of that name, where its contract stands.
+
+    Args:
+        resources: the session's.
+        find: finds the area; called by each call, so that the first one signs in.
+        anywhere: the session's.
+        storage_type: of the area.
+    """
+
+    def __init__(
+        self,
+        resources: Callable[[], Resources],
+        find: Callable[[], Awaitable[Area]],
+        anywhere: Anywhere,
+        storage_type: str = "private",
+    ) -> None:
+        self._resources = resources
+        self._find = find
+        self._anywhere = anywhere
+        self._storage_type = storage_type
+
+    # Looking
+
+    async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
+        """The items at a path: a directory's content, or the one object of that name."""
+        items: Items = []
+        try:
+            async for item in self.scan(path, recursive=recursive):
+                items.append(item)
+        except NotFoundError:
+            if path.endswith("/"):
+                raise
+        if items:
+            return items
+        found = await self.stat(path)
+        return [] if found.directory else [found]
+
+    async def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncIterator[Item]:
+        """Yields what is below a directory, page by page, in the order of names; memory is that of a page."""
+        area = await self._find()
+        prefix = area.key(path)
+        if prefix and not prefix.endswith("/"):
+            prefix += "/"
+        resources = self._resources()
+        listing = pages(area.provider, prefix, recursive=recursive, limits=resources.limits, policy=resources.policy)
+        async for page in listing:
+            for entry in page:
+                if entry.key != prefix:
+                    yield area.item(entry)
+
+    async def stat(self, path: str) -> Item:
+        """What is stored at a path: an object with its media type, metadata and checksum, or a directory."""
+        area = await self._find()
+        resources = self._resources()
+        found = await stat(area.provider, area.key(path), limits=resources.limits, policy=resources.policy)
+        if found is None:
+            raise NotFoundError(
+                f"{area.name} stat of {path} failed: there is no such object or directory; check the path",
+                provider=area.name,
+                operation="stat",
+                path=path,
+            )
+        return area.item(found)
+
+    async def exists(self, path: str) -> bool:
+        """Whether there is an object or a directory at a path."""
+        try:
+            await self.stat(path)
+        except NotFoundError:
+            return False
+        return True
+
+    # Moving
+
+    async def upload(
+        self,
+        src: str | os.PathLike[str],
+        dst: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Uploads a file, a directory with all that is in it, or what a glob pattern matches."""
+        area = await self._find()
+        options = _options(area, content_type, metadata)
+        files, end = LocalFiles(self._resources().threads), RemoteEnd(area.place(dst))
+        return await self._anywhere.transfer(
+            Located(dst, area, self._storage_type),
+            lambda route: upload(route, files, os.fspath(src), end, options),
+            on_progress,
+        )
+
+    async def download(
+        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Downloads an object, or a directory with all that is in it, into a local directory."""
+        area = await self._find()
+        destination = os.getcwd() if dst is None else os.fspath(dst)
+        resources = self._resources()
+        return await resources.transfer(
+            lambda route: download(route, resources.threads, area.place(src), destination), on_progress
+        )
+
+    async def upload_many(
+        self,
+        pairs: Pairs,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Uploads files under names of their own: `pairs` of local and remote path, read as fast as they are sent."""
+        area = await self._find()
+        options = _options(area, content_type, metadata)
+        files = LocalFiles(self._resources().threads)
+
+        async def plan(route: Route) -> AsyncIterator[Job]:
+            async for source, destination in _each(pairs):
+                target = area.place(destination)
+                start, end = files.place(source), RemoteEnd(target)
+                yield job_for(route, start, end, target, None, options, operation="upload")
+
+        return await self._anywhere.transfer(Located("", area, self._storage_type), plan, on_progress)
+
+    async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
+        """Downloads objects to files: `pairs` of remote and local path, read as fast as they are done."""
+        area = await self._find()
+        resources = self._resources()
+
+        async def plan(route: Route) -> AsyncIterator[Job]:
+            async for source, destination in _each(pairs):
+                yield download_to(route, resources.threads, area.place(source), destination)
+
+        return await resources.transfer(plan, on_progress)
+
+    async def write(
+        self,
+        path: str,
+        data: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Stores a stream of unknown length under a path; memory stays bounded, and a broken stream stores nothing."""
+        area = await self._find()
+        place = area.place(path)
+        check_target(place, "write")
+        options = _options(area, content_type or content_type_of(path), metadata)
+        route = self._resources().route(on_progress)
+        report = TransferReport([await StreamWriter(route, place, options).write(data)], route.meter.seconds)
+        note_stored(self._anywhere.cache, area, self._storage_type, report)
+        route.meter.close()
+        return report
+
+    async def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection."""
+        start = start or 0
+        if start < 0 or (end is not None and end < start):
+            raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
+        area = await self._find()
+        resources = self._resources()
+        if start == end:
+            return
+        reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
+        # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
+        async with resources.limits.requests(area.provider) or nullcontext():
+            await reading.open()
+        try:
+            while chunk := await reading.read():
+                yield bytes(chunk)
+        finally:
+            await reading.aclose()
+
+    async def delete(self, path: str | Iterable[str]) -> int:
+        """Deletes an object, several, or (a path that ends in a slash) a directory with all that is in it."""
+        area = await self._find()
+        cache, where = self._anywhere.cache, (area.name, self._storage_type)
+        count = 0
+        keys: Keys = []
+        paths: Keys = []
+
+        async def flush() -> int:
+            deleted = await self._delete(area, keys) if keys else 0
+            for each in paths:
+                cache.removed(where, each)
+            keys.clear()
+            paths.clear()
+            return deleted
+
+        try:
+            for each in (path,) if isinstance(path, str) else path:
+                async for key in self._to_delete(area, each):
+                    keys.append(key)
+                    if len(keys) == _DELETE_BATCH:
+                        count += await flush()
+                paths.append(f"/{key_of(each)}")
+            return count + await flush()
+        except BaseException:
+            for key in keys:
+                cache.doubted(where, area.path(key))
+            raise
+
+    async def copy(self, src: str, dst: str) -> TransferReport:
+        """Copies an object, or a directory with all that is in it, within the area; server-side where it can."""
+        return await self._relocate(src, dst, move=False)
+
+    async def move(self, src: str, dst: str) -> TransferReport:
+        """Moves, with the rules of `copy`; a source is deleted only after its copy is complete."""
+        return await self._relocate(src, dst, move=True)
+
+    # What they share
+
+    async def _relocate(self, src: str, dst: str, *, move: bool) -> TransferReport:
+        area = await self._find()
+        source, destination = Located(src, area, self._storage_type), Located(dst, area, self._storage_type)
+        return await self._anywhere.relocate(source, destination, move=move)
+
+    async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+        key = area.key(path)
+        if area.provider.features.buckets and "/" not in key:
+            raise UnsafePathError(
+                f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete what is in it",
+                provider=area.name,
+                operation="delete",
+                path=path,
+            )
+        if not key.endswith("/") or area.provider.features.directories:
+            yield key
+            return
+        resources = self._resources()
+        listing = pages(area.provider, key, recursive=True, limits=resources.limits, policy=resources.policy)
+        async for page in listing:
+            for entry in page:
+                yield entry.key
+
+    async def _delete(self, area: Area, keys: Keys) -> int:
+        resources = self._resources()
+
+        async def once() -> int:
+            async with resources.limits.requests(area.provider) or nullcontext():
+                return await area.provider.delete(keys)
+
+        return await retry(once, resources.policy)
+
+
+def _options(area: Area, content_type: str | None, metadata: Mapping[str, str] | None) -> ObjectOptions:
+    return ObjectOptions(content_type, metadata or {}, area.public)
+
+
+async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
+    if isinstance(pairs, AsyncIterable):
+        async for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)
+    else:
+        for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)
