@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
+    from dxflow_async.compute.manager import AsyncComputeManager
+    from dxflow_async.compute.storage import AsyncUnitStorage
+    from dxflow_async.compute.unit import AsyncComputeUnit
     from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
         UnsafePathError,
         UnsupportedError,
     )
-    from dxflow_async.models import Item, Progress, SyncAction, SyncPlan, TransferReport, TransferResult
+    from dxflow_async.models import Item, Progress, SyncAction, SyncPlan, TransferReport, TransferResult, Unit
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.manager import AsyncStorageManager
 
@@ -38,8 +41,11 @@ __all__ = [
     "AWSSettings",
     "AccessDeniedError",
     "AlreadyExistsError",
+    "AsyncComputeManager",
+    "AsyncComputeUnit",
     "AsyncSession",
     "AsyncStorageManager",
+    "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
     "ChecksumMismatchError",
@@ -65,6 +71,7 @@ __all__ = [
     "TransferError",
     "TransferReport",
     "TransferResult",
+    "Unit",
     "UnitNotFoundError",
     "UnsafePathError",
     "UnsupportedError",
@@ -75,6 +82,9 @@ _HOMES = {
     "AzureSettings": "config",
     "GCPSettings": "config",
     "Settings": "config",
+    "AsyncComputeManager": "compute.manager",
+    "AsyncComputeUnit": "compute.unit",
+    "AsyncUnitStorage": "compute.storage",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
     "Session": "blocking.session",
@@ -84,6 +94,7 @@ _HOMES = {
     "SyncPlan": "models",
     "TransferReport": "models",
     "TransferResult": "models",
+    "Unit": "models",
 }
 
 

@@ -10,22 +10,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
-from yarl import URL
 
-from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
+from dxflow_async.control import ask, fail, invalid
+from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import warn_when_readable
 
 __all__ = ["Secrets", "StoredLogin", "sign_in", "verify"]
-
-TIMEOUT = 30.0
-"""Seconds for the whole of one request."""
-
-MAX_ANSWER_SIZE = 64 << 10
-"""Of a hub's answer, no more is read."""
 
 _log = logging.getLogger("dxflow_async.account")
 
@@ -158,13 +152,13 @@ async def sign_in(
         ServiceError: it failed, or answered what no hub answers.
     """
     body = {"email": email, "password": password, "namespace": namespace}
-    answer = await _ask(http, "POST", hub_url, "auth/login/", json=body)
+    answer = await ask(http, "POST", hub_url, "auth/login/", json=body)
     if answer.status != 200:
-        _fail(answer, f"sign-in of {email} at {answer.hub} failed: wrong e-mail or password; check both and try again")
+        fail(answer, f"sign-in of {email} at {answer.hub} failed: wrong e-mail or password; check both and try again")
     try:
         return Secrets.from_dict(answer.tree), answer.tree.get("created") is True
     except ConfigurationError as error:
-        raise _invalid(answer) from error
+        raise invalid(answer) from error
 
 
 async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
@@ -176,85 +170,12 @@ async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) ->
     """
     headers = {"X-SECRET-KEY": secrets.user_secret}
     path = f"users/{quote(secrets.user_pointer, safe='')}/"
-    answer = await _ask(http, "GET", hub_url, path, headers=headers)
+    answer = await ask(http, "GET", hub_url, path, headers=headers)
     if answer.status != 200:
-        _fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
+        fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
     user = answer.tree.get("user")
     if not (isinstance(user, dict) and user.get("pointer") == secrets.user_pointer):
-        raise _invalid(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a hub said; `tree` is empty when that was no JSON object, `hub` is fit to be shown."""
-
-    hub: str
-    status: int
-    headers: Mapping[str, str]
-    tree: dict[str, Any]
-
-    @property
-    def message(self) -> str:
-        error = self.tree.get("error")
-        message = error.get("message") if isinstance(error, dict) else None
-        return message[:300] if isinstance(message, str) and message.isprintable() else "no reason given"
-
-
-async def _ask(http: aiohttp.ClientSession, method: str, hub_url: str, path: str, **options: Any) -> _Answer:
-    hub = re.sub("//[^/]*@", "//***@", hub_url)
-    try:
-        url = URL(f"{hub_url.rstrip('/')}/{path}", encoded=True)
-        if not (url.scheme in ("http", "https") and url.host and url.port):
-            raise ValueError("no web address")
-    except ValueError as error:
-        raise ConfigurationError(f"hub = {hub!r} is not allowed; it must be http(s)://host[:port][/path]") from error
-    # Redirects are not followed: they would carry the password or the secret to somewhere else.
-    options |= {"allow_redirects": False, "timeout": aiohttp.ClientTimeout(total=TIMEOUT)}
-    try:
-        async with http.request(method, url, **options) as response:
-            return _Answer(hub, response.status, response.headers, await _read_object(response))
-    except aiohttp.ClientResponseError as error:
-        raise ServiceError(f"{hub} did not answer as a hub: {error.message}; check hub", retryable=False) from error
-    except TimeoutError as error:
-        raise NetworkError(f"hub {hub} did not answer within {TIMEOUT:.0f} s; check hub and the network") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise NetworkError(f"hub {hub} cannot be reached: {error}; check hub and the network") from error
-
-
-async def _read_object(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(MAX_ANSWER_SIZE):
-        content += chunk
-        if len(content) > MAX_ANSWER_SIZE:
-            return {}
-    try:
-        tree = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
-
-
-def _fail(answer: _Answer, denied: str) -> NoReturn:
-    status, hub = answer.status, answer.hub
-    if status in (401, 403):
-        raise AuthenticationError(denied)
-    if status == 429:
-        given = answer.headers.get("Retry-After", "")
-        wait = int(given) if re.fullmatch(r"\d{1,6}", given) else 60
-        raise AuthenticationError(f"{hub} refuses after too many failed tries; wait {wait} s, then try again")
-    if 300 <= status < 400:
-        target = answer.headers.get("Location", "somewhere else")
-        raise ServiceError(f"{hub} redirects to {target:.200}; set hub to that", status=status, retryable=False)
-    if status in (400, 413, 422):
-        raise AuthenticationError(f"{hub} refused the request: {answer.message}")
-    retryable = status >= 500
-    advice = "try again later" if retryable else "check that hub names a hub"
-    raise ServiceError(f"{hub} failed ({status}): {answer.message}; {advice}", status=status, retryable=retryable)
-
-
-def _invalid(answer: _Answer) -> ServiceError:
-    message = f"{answer.hub} answered what no hub answers; check that hub names a hub"
-    return ServiceError(message, status=answer.status, retryable=False)
+        raise invalid(answer)
 
 
 def _path(home: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dxflow_async.exceptions import StorageError
 from dxflow_async.packed import Packed
 
-__all__ = ["Item", "Progress", "SyncAction", "SyncPlan", "TransferReport", "TransferResult"]
+__all__ = ["Item", "Progress", "SyncAction", "SyncPlan", "TransferReport", "TransferResult", "Unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,3 +250,38 @@ class SyncPlan(Packed[SyncAction]):
 
     def _item(self, row: Sequence[Any]) -> SyncAction:
         return SyncAction(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A compute unit, as its hub describes it. Its secrets show in no repr.
+
+    Attributes:
+        pointer: names it to the hub.
+        name: as its owner called it.
+        status: `"READY"`, `"STOPPED"`, `"TERMINATED"`, or another word of the hub's.
+        ip: host, or host:port.
+        protocol: `"HTTP"` or `"HTTPS"`.
+        cluster_type: what it runs on: `provider:name`.
+        cpu: how many processors.
+        memory, disk: GB.
+        rw_secret: does everything with the unit.
+        ro_secret: may list and download.
+    """
+
+    pointer: str
+    name: str
+    status: str
+    ip: str
+    protocol: str
+    cluster_type: str
+    cpu: float = 0
+    memory: float = 0
+    disk: float = 0
+    rw_secret: str = field(default="", repr=False)
+    ro_secret: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return f"{self.protocol.lower()}://{self.ip}"

@@ -22,6 +22,7 @@ __all__ = [
     "parent_of",
     "parse_location",
     "provider_name",
+    "unit_path",
 ]
 
 MAX_KEY_BYTES = 1024
@@ -57,7 +58,7 @@ def provider_name(provider: str) -> str:
 
 
 def parse_location(text: str) -> Location:
-    """What `aws:/bucket/key`, `local:/dir/file` or a plain local path names.
+    """What `aws:/bucket/key`, `unit:/Demo/results/x`, `local:/dir/file` or a plain local path names.
 
     Raises:
         ConfigurationError: an empty text, or a provider whose path does not start with a slash.
@@ -71,13 +72,29 @@ def parse_location(text: str) -> Location:
     if not text:
         raise ConfigurationError("a location must not be empty; write aws:/bucket/key or a local path")
     scheme, colon, rest = text.partition(":")
-    if not colon or scheme.upper() not in (*PROVIDERS, "LOCAL"):
+    if not colon or scheme.upper() not in (*PROVIDERS, "LOCAL", "UNIT"):
         return Location("LOCAL", text)
     if scheme.upper() == "LOCAL":
         return Location("LOCAL", rest or ".")
     if not rest.startswith("/"):
         raise ConfigurationError(f"location {text!r}: write {scheme}:/{rest}, with a slash after the colon")
     return Location(scheme.upper(), rest)
+
+
+def unit_path(path: str) -> tuple[str, str]:
+    """Which unit the path of a `unit:` location names, and the path inside it; the unit alone is its root directory.
+
+    Raises:
+        ConfigurationError: it names none.
+
+    Example:
+        >>> unit_path("/Demo/results/x.dat"), unit_path("/Demo")
+        (('Demo', '/results/x.dat'), ('Demo', '/'))
+    """
+    name, _, rest = key_of(path).partition("/")
+    if not name:
+        raise ConfigurationError(f"location unit:{path} names no unit; write unit:/NAME/path")
+    return name, f"/{rest}"
 
 
 def key_of(path: str) -> str:

@@ -6,20 +6,24 @@ What only an account needs (the hub, its client) is loaded when there is one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from anyio import CancelScope, Lock
 
+from dxflow_async.compute.manager import AsyncComputeManager
+from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.compute.volumes import Volumes
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
-from dxflow_async.models import SyncPlan, TransferReport
-from dxflow_async.paths import provider_name
+from dxflow_async.models import SyncPlan, TransferReport, Unit
+from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.compare import Compare, Comparison
@@ -29,7 +33,10 @@ from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync import Rules
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from dxflow_async.account import Secrets
+    from dxflow_async.compute.hub import UnitHub
     from dxflow_async.hub.embedded import EmbeddedHub
 
 __all__ = ["AsyncSession"]
@@ -84,10 +91,13 @@ class AsyncSession:
         self._resources = Resources(self.settings)
         self._providers: dict[tuple[str, str], Provider] = {}
         cache = ListingCache(self.settings.max_cached_items)
-        self._anywhere = Anywhere(self._open_resources, self._area, cache)
+        self._anywhere = Anywhere(self._open_resources, self._area, self._volume, cache)
+        self._volumes = Volumes(self._open_resources)
         self._storage: AsyncStorageManager | None = None
+        self._compute: AsyncComputeManager | None = None
         self._signing_in = Lock()
-        self._signed_in = email is None and secrets is None
+        self._has_account = email is not None or secrets is not None
+        self._signed_in = not self._has_account
         self._closed = False
 
     @property
@@ -111,15 +121,32 @@ class AsyncSession:
             self._storage = AsyncStorageManager(self._open_resources, self._area, self._anywhere)
         return self._storage
 
+    def get_compute_manager(self) -> AsyncComputeManager:
+        """The account's compute units.
+
+        Raises:
+            ConfigurationError: the session has no account.
+            SessionClosedError: the session was closed.
+        """
+        self._open_resources()
+        if not self._has_account:
+            raise ConfigurationError(
+                "compute units belong to an account, and this session has none: sign in, with email and password or "
+                "with secrets (in the shell: dxflow-async login, or --email)"
+            )
+        if self._compute is None:
+            self._compute = AsyncComputeManager(self._unit_hub, self._unit_storage)
+        return self._compute
+
     async def copy(
         self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
     ) -> TransferReport:
         """Copies a file or an object, or a directory with all that is in it, from anywhere to anywhere.
 
-        Places are written `aws:/bucket/key`, `azure:/container/blob`, `gcp:/bucket/object`, `local:/dir/file`, or as
-        a local path, which may be a glob pattern as a source. A `dst` that ends in a slash is a directory to put the
-        source into, else exactly the name to give it; an existing local directory counts as written with the slash.
-        Of a `src` that ends in a slash only the content is meant.
+        Places are written `aws:/bucket/key`, `azure:/container/blob`, `gcp:/bucket/object`, `unit:/Demo/dir/file`,
+        `local:/dir/file`, or as a local path, which may be a glob pattern as a source. A `dst` that ends in a slash is
+        a directory to put the source into, else exactly the name to give it; an existing local directory counts as
+        written with the slash. Of a `src` that ends in a slash only the content is meant.
 
         Within a provider the provider copies; from one to the other the bytes stream through memory, large objects in
         parallel parts, compared with the checksums that either side tells. The media type and the time of the last
@@ -255,6 +282,7 @@ class AsyncSession:
         try:
             for provider in self._providers.values():
                 await provider.aclose()
+            await self._volumes.aclose()
         finally:
             await self._resources.aclose()
             if self._embedded is not None:
@@ -281,12 +309,10 @@ class AsyncSession:
         return self._resources
 
     async def _sign_in(self) -> None:
-        import aiohttp
-
         from dxflow_async.account import sign_in, verify
 
         hub = await self._hub_url()
-        async with aiohttp.ClientSession() as http:
+        async with await self._connect_to_hub() as http:
             if self._secrets is not None:
                 await verify(http, hub, self._secrets)
                 return
@@ -295,6 +321,12 @@ class AsyncSession:
             self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
             if created:
                 _log.warning("the account %s was created at %s", self._email, hub)
+
+    async def _connect_to_hub(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        tls = await self._open_resources().http.tls_context()
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls))
 
     async def _hub_url(self) -> str:
         from dxflow_async.account import StoredLogin
@@ -345,6 +377,33 @@ class AsyncSession:
             )
             self._providers[key] = LocalProvider(root, self._resources.threads)
         return self._providers[key]
+
+    async def _unit_hub(self) -> UnitHub:
+        from dxflow_async.compute.hub import UnitHub
+
+        await self.sign_in()
+        assert self._secrets is not None
+        assert self._hub is not None
+        return UnitHub(self._hub, self._secrets.user_pointer, self._secrets.user_secret, self._connect_to_hub)
+
+    def _unit_storage(self, unit: Callable[[], Unit]) -> AsyncUnitStorage:
+        return AsyncUnitStorage(self._open_resources, lambda: self._volumes.open(unit()), self._anywhere)
+
+    async def _volume(self, name: str) -> Area:
+        # Asked for each time: a unit that was started again may have another address.
+        return await self._volumes.open((await self.get_compute_manager().get_unit(name)).detail)
+
+    async def _storage_at(self, written: str, storage_type: str) -> tuple[AreaStorage, str]:
+        """What has the calls of the place that users wrote, and the path there; for the command line."""
+        location = parse_location(written)
+        if location.provider == "UNIT":
+            name, path = unit_path(location.path)
+            return (await self.get_compute_manager().get_unit(name)).storage, path
+
+        def find() -> Awaitable[Area]:
+            return self._area(location.provider, storage_type)
+
+        return AreaStorage(self._open_resources, find, self._anywhere, storage_type), location.path
 
 
 def _checked(secrets: Mapping[str, Any]) -> Secrets:

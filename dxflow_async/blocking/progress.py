@@ -13,7 +13,7 @@ from dxflow_async.models import Progress
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["progress_bar", "progress_line"]
+__all__ = ["progress_bar", "progress_line", "shown"]
 
 _screen = threading.Lock()  # one bar at a time: those of other threads would overwrite each other
 
@@ -34,6 +34,15 @@ def progress_bar(label: str, *, enabled: bool = True) -> Iterator[Callable[[Prog
             yield show
     finally:
         _screen.release()
+
+
+@contextmanager
+def shown(
+    label: str, on_progress: Callable[[Progress], None] | None, *, enabled: bool
+) -> Iterator[Callable[[Progress], None] | None]:
+    """What takes the events of a call: the caller's own, or else a bar."""
+    with progress_bar(label, enabled=enabled and on_progress is None) as show:
+        yield on_progress or show
 
 
 def progress_line(progress: Progress) -> str:

@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, overload
 
+from dxflow_async.blocking.compute import ComputeManager
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.blocking.progress import progress_bar
+from dxflow_async.blocking.progress import shown
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.config import Settings
 from dxflow_async.models import SyncPlan, TransferReport
@@ -88,6 +89,11 @@ class Session:
         twin = self._portal.call_soon(self._session.get_storage_manager)
         return StorageManager(self, self._portal, twin, progress=self._progress)
 
+    def get_compute_manager(self) -> ComputeManager:
+        """Twin: `AsyncSession.get_compute_manager`."""
+        twin = self._portal.call_soon(self._session.get_compute_manager)
+        return ComputeManager(self, self._portal, twin, progress=self._progress)
+
     def copy(
         self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
     ) -> TransferReport:
@@ -165,9 +171,7 @@ class Session:
     def _shown(
         self, label: str, on_progress: OnProgress | None
     ) -> contextlib.AbstractContextManager[OnProgress | None]:
-        if on_progress is not None:
-            return contextlib.nullcontext(on_progress)
-        return progress_bar(label, enabled=self._progress)
+        return shown(label, on_progress, enabled=self._progress)
 
     def __enter__(self) -> Self:
         return self

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import builtins
 import functools
-import itertools
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
+from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.blocking.progress import progress_bar
+from dxflow_async.blocking.progress import shown
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.manager import AsyncStorageManager
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
 
 __all__ = ["StorageManager"]
-
-_BATCH_BYTES = 1 << 20
-_BATCH_SECONDS = 0.05
-_BATCH_PAIRS = 256
 
 
 class StorageManager:
@@ -176,7 +171,7 @@ class StorageManager:
                     metadata=metadata,
                     on_progress=show,
                 ),
-                _groups(pairs),
+                groups(pairs),
             )
 
     def download_many(
@@ -191,7 +186,7 @@ class StorageManager:
         with self._shown("download", on_progress) as show:
             return self._portal.feed(
                 lambda stream: self._twin.download_many(stream, provider, storage_type=storage_type, on_progress=show),
-                _groups(pairs),
+                groups(pairs),
             )
 
     def write(
@@ -222,7 +217,7 @@ class StorageManager:
                 metadata=metadata,
                 on_progress=on_progress,
             ),
-            _buffers(data),
+            buffers(data),
         )
 
     def read(
@@ -237,7 +232,7 @@ class StorageManager:
         """Twin: `AsyncStorageManager.read`."""
         return self._portal.iterate(
             functools.partial(self._twin.read, path, start, end, provider, storage_type=storage_type),
-            limit=_BATCH_BYTES,
+            limit=BATCH_BYTES,
             weigh=len,
         )
 
@@ -266,38 +261,5 @@ class StorageManager:
         """Twin: `AsyncStorageManager.presign`."""
         return self._portal.call(self._twin.presign, path, expires, provider, storage_type=storage_type, method=method)
 
-    @contextmanager
-    def _shown(self, label: str, on_progress: OnProgress | None) -> Iterator[OnProgress | None]:
-        with progress_bar(label, enabled=self._progress and on_progress is None) as show:
-            yield on_progress or show
-
-
-def _groups(pairs: Iterable[tuple[str, str]]) -> Iterator[builtins.list[tuple[str, str]]]:
-    remaining = iter(pairs)
-    while group := builtins.list(itertools.islice(remaining, _BATCH_PAIRS)):
-        yield group
-
-
-def _buffers(data: bytes | BinaryIO | Iterable[bytes]) -> Iterator[builtins.list[bytes]]:
-    """The data in groups of about a mebibyte, sooner where they come slowly."""
-    group: builtins.list[bytes] = []
-    size, deadline = 0, time.monotonic() + _BATCH_SECONDS
-    for chunk in _chunks(data):
-        if not isinstance(chunk, bytes | bytearray | memoryview):
-            raise TypeError(f"write takes bytes, not {type(chunk).__name__}: encode text, open files in binary mode")
-        group.append(bytes(chunk))
-        size += len(chunk)
-        if size >= _BATCH_BYTES or time.monotonic() >= deadline:
-            yield group
-            group, size, deadline = [], 0, time.monotonic() + _BATCH_SECONDS
-    if group:
-        yield group
-
-
-def _chunks(data: bytes | BinaryIO | Iterable[bytes]) -> Iterable[bytes]:
-    if isinstance(data, bytes | bytearray | memoryview):
-        view = memoryview(data).cast("B")
-        return (bytes(view[start : start + _BATCH_BYTES]) for start in range(0, len(view), _BATCH_BYTES))
-    if hasattr(data, "read"):
-        return iter(functools.partial(data.read, _BATCH_BYTES), b"")
-    return data
+    def _shown(self, label: str, on_progress: OnProgress | None) -> AbstractContextManager[OnProgress | None]:
+        return shown(label, on_progress, enabled=self._progress)

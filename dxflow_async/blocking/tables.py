@@ -1,16 +1,20 @@
-"""What the facade prints: listings, in the documented form."""
+"""What the facade prints: listings and units, in the documented forms."""
 
 from __future__ import annotations
 
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from dxflow_async.models import Item
+from dxflow_async.models import Item, Unit
 
-__all__ = ["format_item", "print_items", "printable", "write_line"]
+__all__ = ["format_item", "print_items", "print_units", "printable", "write_line"]
+
+_UNIT_COLUMNS = ("Name", "Status", "IP", "Cluster Type", "CPU", "Memory(GB)", "Disk")
+_NUMBERS = 3
+"""The last columns, which are aligned to the right."""
 
 _UNKNOWN_TIME = " " * 19
 _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
@@ -35,6 +39,14 @@ def format_item(item: Item, *, below: str | None = None) -> str:
     return f"{kind} {item.size:>10} {_local_time(item.modification)} {printable(name)}"
 
 
+def print_units(units: Iterable[Unit]) -> None:
+    """Prints a table of units, in the order given."""
+    rows = [_UNIT_COLUMNS, *(_unit_row(unit) for unit in units)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        write_line(_table_line(row, widths))
+
+
 def printable(text: str) -> str:
     """Text that cannot command a terminal: control characters and reversals of direction are shown as escapes."""
     if text.isascii() and text.isprintable():
@@ -47,6 +59,18 @@ def write_line(line: str, stream: TextIO | None = None) -> None:
     stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def _unit_row(unit: Unit) -> tuple[str, ...]:
+    texts = (unit.name, unit.status, unit.ip, unit.cluster_type)
+    return (*map(printable, texts), f"{unit.cpu:g}", f"{unit.memory:g}", f"{unit.disk:g}")
+
+
+def _table_line(row: Sequence[str], widths: Sequence[int]) -> str:
+    split = len(row) - _NUMBERS
+    cells = [cell.ljust(width) for cell, width in zip(row[:split], widths, strict=False)]
+    cells += [cell.rjust(width) for cell, width in zip(row[split:], widths[split:], strict=True)]
+    return "  ".join(cells)
 
 
 def _relative(item: Item, below: str) -> str:

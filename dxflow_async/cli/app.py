@@ -21,6 +21,7 @@ _COMMANDS = {
     "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
     "login": ("account:login", "Sign in to a hub, for all commands to come."),
     "logout": ("account:logout", "Forget the stored login."),
+    "units": ("units:units", "The compute units of the account."),
     "hub": ("hub:hub", "Run a hub of your own, and its accounts."),
     "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
     "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),

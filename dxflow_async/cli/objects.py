@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import format_item, print_items, write_line
-from dxflow_async.cli.run import Account, Flag, with_storage
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.paths import Location, parse_location
-from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.area_storage import AreaStorage
 
 __all__ = ["cat", "ls", "presign", "rm"]
 
@@ -24,17 +27,16 @@ def ls(location: str, *, recursive: Recursive = False, public: Flag = False, acc
     """List what is at a place: type, bytes, local time of the last change, name.
 
     Args:
-        location: A directory or an object, written aws:/bucket/key.
+        location: A directory or an object, written aws:/bucket/key or unit:/NAME/path.
         recursive: Everything below it.
         public: In the account's public storage.
     """
-    place, area = _remote(location), _area(public)
 
-    async def show(storage: AsyncStorageManager) -> None:
-        if not (recursive and await _list_below(storage, place, area)):
-            print_items(await storage.list(place.provider, place.path, storage_type=area))
+    async def show(storage: AreaStorage, path: str) -> None:
+        if not (recursive and await _list_below(storage, path)):
+            print_items(await storage.list(path))
 
-    with_storage(account, show)
+    _with_storage(account, location, public, show)
     return 0
 
 
@@ -42,17 +44,16 @@ def cat(location: str, *, public: Flag = False, account: Account = _DIRECT) -> i
     """Write an object's bytes to standard output.
 
     Args:
-        location: The object, written aws:/bucket/key.
+        location: The object, written aws:/bucket/key or unit:/NAME/path.
         public: In the account's public storage.
     """
-    place, area = _remote(location), _area(public)
 
-    async def show(storage: AsyncStorageManager) -> None:
-        async for chunk in storage.read(place.path, provider=place.provider, storage_type=area):
+    async def show(storage: AreaStorage, path: str) -> None:
+        async for chunk in storage.read(path):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
-    with_storage(account, show)
+    _with_storage(account, location, public, show)
     return 0
 
 
@@ -66,22 +67,28 @@ def rm(
     """Delete objects.
 
     Args:
-        locations: Objects, written aws:/bucket/key; with --recursive and a slash at their end, directories.
+        locations: Objects, written aws:/bucket/key or unit:/NAME/path; with --recursive and a slash at their end,
+            directories.
         recursive: Directories may be meant: they go with everything below them.
         public: In the account's public storage.
         quiet: Print nothing but errors.
     """
-    places, area = [_remote(location) for location in locations], _area(public)
-    if not places:
+    if not locations:
         raise ConfigurationError("nothing to delete was named; write aws:/bucket/key")
-    for place in places:
-        if place.path.endswith("/") and not recursive:
-            raise ConfigurationError(f"{place} is a directory; add --recursive to delete all that is in it")
+    for location in locations:
+        if _remote(location).path.endswith("/") and not recursive:
+            raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
 
-    async def delete(storage: AsyncStorageManager) -> int:
-        return sum([await storage.delete(place.path, place.provider, storage_type=area) for place in places])
+    async def delete(session: AsyncSession) -> int:
+        count = 0
+        for location in locations:
+            storage, path = await session._storage_at(location, _area(public))
+            if isinstance(storage, AsyncUnitStorage) and not recursive and (await storage.stat(path)).directory:
+                raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
+            count += await storage.delete(path)
+        return count
 
-    count = with_storage(account, delete)
+    count = with_session(account, delete)
     if not quiet:
         write_line(f"{count} deleted")
     return 0
@@ -96,18 +103,32 @@ def presign(location: str, *, expires: float = 3600.0, public: Flag = False, acc
         public: In the account's public storage.
     """
     place, area = _remote(location), _area(public)
-    write_line(
-        with_storage(account, lambda storage: storage.presign(place.path, expires, place.provider, storage_type=area))
-    )
+
+    async def make(session: AsyncSession) -> str:
+        storage = session.get_storage_manager()
+        return await storage.presign(place.path, expires, place.provider, storage_type=area)
+
+    write_line(with_session(account, make))
     return 0
 
 
-async def _list_below(storage: AsyncStorageManager, place: Location, area: str) -> bool:
+def _with_storage(
+    account: Account, location: str, public: bool, call: Callable[[AreaStorage, str], Awaitable[None]]
+) -> None:
+    _remote(location)
+
+    async def work(session: AsyncSession) -> None:
+        await call(*await session._storage_at(location, _area(public)))
+
+    with_session(account, work)
+
+
+async def _list_below(storage: AreaStorage, path: str) -> bool:
     """Lists everything below a directory as it comes; returns whether there was anything."""
     found = False
     try:
-        async for item in storage.scan(place.provider, place.path, storage_type=area, recursive=True):
-            write_line(format_item(item, below=place.path))
+        async for item in storage.scan(path):
+            write_line(format_item(item, below=path))
             found = True
     except NotFoundError:
         if found:

@@ -19,9 +19,8 @@ from dxflow_async.blocking.portal import loop_factory
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
-from dxflow_async.storage.manager import AsyncStorageManager
 
-__all__ = ["Account", "Flag", "read_password", "run_loop", "with_session", "with_storage"]
+__all__ = ["Account", "Flag", "read_password", "run_loop", "with_session"]
 
 T = TypeVar("T")
 
@@ -62,11 +61,6 @@ def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]])
             return await call(session)
 
     return run_loop(work)
-
-
-def with_storage(account: Account, call: Callable[[AsyncStorageManager], Awaitable[T]]) -> T:
-    """What `call` returns when it is given the account's storage."""
-    return with_session(account, lambda session: call(session.get_storage_manager()))
 
 
 def read_password(prompt: str) -> str:

@@ -56,7 +56,7 @@ class UnitSecrets:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return cls._load(path)
+            return cls.load(path)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error}; name another with --secrets") from error
         made = cls.generate()
@@ -65,7 +65,12 @@ class UnitSecrets:
         return made
 
     @classmethod
-    def _load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> Self:
+        """Those of a file. Blocks.
+
+        Raises:
+            ConfigurationError: it cannot be read, or is of another form.
+        """
         warn_when_readable(path)
         try:
             tree = json.loads(path.read_bytes())

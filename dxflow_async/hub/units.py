@@ -66,7 +66,7 @@ class NewUnit:
     """A unit to be registered.
 
     Args:
-        name: 1 to 128 bytes; of an account's units that are not terminated each has its own.
+        name: 1 to 128 bytes without a slash; of an account's units that are not terminated each has its own.
         ip: host, or host:port, as a URL has it.
         protocol: `"HTTP"` or `"HTTPS"`.
         secrets: what its server takes.
@@ -84,6 +84,8 @@ class NewUnit:
 
     def __post_init__(self) -> None:
         _check_text("name", self.name)
+        if "/" in self.name:
+            raise ConfigurationError("name is not allowed; locations are written unit:/NAME/path, so it has no slash")
         host = r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?"
         if not (isinstance(self.ip, str) and re.fullmatch(host, self.ip)):
             raise ConfigurationError("ip is not allowed; it must be host or host:port")

@@ -204,7 +204,7 @@ class HTTP:
         def make() -> Connection:
             return Connection(self.stall_timeout, on_free)
 
-        tls = await self._context() if origin.scheme == "https" else None
+        tls = await self.tls_context() if origin.scheme == "https" else None
         async with asyncio.timeout(self.connect_timeout):
             if origin.proxy:
                 connection = await self._connect_through_proxy(origin, make, tls)
@@ -235,7 +235,12 @@ class HTTP:
         tunnelled.connection_made(await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host))
         return tunnelled  # type: ignore[no-any-return]
 
-    async def _context(self) -> ssl.SSLContext:
+    async def tls_context(self) -> ssl.SSLContext:
+        """Who is trusted: the system's authorities, and those of `ca_bundle`.
+
+        Raises:
+            ConfigurationError: that file is none.
+        """
         async with self._loading:
             if self._tls is None:
                 self._tls = await self._threads.run(_make_context, self._ca_bundle)

@@ -123,6 +123,14 @@ class UnitProvider(Provider):
             listing = kind(self._requests, call, prefix, recursive=recursive, times="mtime" in ours)
         return await listing.page()
 
+    async def list_directory(self, key: str) -> Sequence[Entry]:
+        """All that is in a directory, in the order the unit sends it.
+
+        Raises:
+            NotFoundError: there is no such directory.
+        """
+        return await read_directory(self._requests, self._call("list", key), key, times=self.features.mtime_listed)
+
     async def stat(self, key: str) -> Entry:
         call = self._call("stat", key)
         if not key:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
-from dxflow_async.paths import Location, key_of, parse_location
+from dxflow_async.paths import Location, key_of, parse_location, unit_path
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
@@ -24,7 +24,7 @@ from dxflow_async.transfer.upload import expand, upload
 __all__ = ["Anywhere", "Located", "Written"]
 
 Written = str | os.PathLike[str]
-"""How users write a place: `aws:/bucket/key`, a local path, or a path object, which is always local."""
+"""How users write a place: `aws:/bucket/key`, `unit:/Demo/name`, a local path; a path object is always local."""
 
 _SEPARATORS = ("/", os.sep)
 
@@ -55,6 +55,7 @@ class Anywhere:
     Args:
         resources: the session's.
         areas: finds the area of a provider and a storage type.
+        units: finds the area of a unit by its name.
         cache: the session's listings.
     """
 
@@ -62,10 +63,12 @@ class Anywhere:
         self,
         resources: Callable[[], Resources],
         areas: Callable[[str, str], Awaitable[Area]],
+        units: Callable[[str], Awaitable[Area]],
         cache: ListingCache,
     ) -> None:
         self._resources = resources
         self._areas = areas
+        self._units = units
         self._cache = cache
 
     @property
@@ -84,6 +87,9 @@ class Anywhere:
         if location.provider == "LOCAL":
             self._resources()  # which a closed session has not
             return Located(location.path)
+        if location.provider == "UNIT":
+            name, path = unit_path(location.path)
+            return Located(path, await self._units(name))
         return Located(location.path, await self._areas(location.provider, storage_type), storage_type)
 
     async def relocate(

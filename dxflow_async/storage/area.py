@@ -22,12 +22,14 @@ class Area:
         provider: where the bytes are.
         prefix: of all keys in the area, ending in a slash, or empty.
         public: whether objects are to be publicly readable.
+        location: what locations in it start with, by default `aws:/` of the name `AWS`.
     """
 
     name: str
     provider: Provider
     prefix: str = ""
     public: bool = False
+    location: str = ""
 
     def key(self, path: str) -> str:
         """The provider's key of a remote path."""
@@ -39,7 +41,7 @@ class Area:
 
     def shown(self, path: str) -> str:
         """A remote path with its provider, as results show it."""
-        return f"{self.name.lower()}:/{key_of(path)}"
+        return (self.location or f"{self.name.lower()}:/") + key_of(path)
 
     def path_shown(self, shown: str) -> str:
         """The remote path of what `shown` gave."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,6 @@ _DOCUMENT = Path(__file__).with_name("documented.md")
 _SHA256 = "1e362dfa2f2ab2d40d5eeefc9caf3b65fc93081aad18633d80834c6bd349f976"
 _BLOCKS = python_blocks(_DOCUMENT)
 _SESSION, _COMPUTE_UNIT, _PROVIDERS, _BATCH, _ERRORS = _BLOCKS
-"""The compute unit's block is not run here: it belongs to compute units, which the facade does not have yet."""
-
 
 _BUCKETS = ("remote", "results", "project", "s3-bucket", "container", "gcs-bucket")
 
@@ -100,6 +100,32 @@ def test_session_level_storage_manager(run: Any, local: Path, capsys: pytest.Cap
     assert {"remote", "results"} <= {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
     assert b"".join(storage.read("/remote/path/file.txt")) == b"content of file.txt"
     assert (local / "downloads" / "file.txt").read_text() == "remote file"
+
+
+def test_compute_unit_storage(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A unit that holds what the documented one did prints the documented lines, directories first.
+
+    The size of a directory is for its file system to say.
+    """
+    listing = re.search(r"^```markdown\n(d .*?)^```", _DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert listing is not None
+    expected = listing[1].splitlines()
+    volume = tmp_path / "home" / "units" / "Demo"
+    for position, line in enumerate(expected):
+        kind, size, day, clock, name = line.split()
+        path = volume / name
+        if kind == "d":
+            path.mkdir()
+            expected[position] = f"d {path.stat().st_size:>10} {day} {clock} {name}"
+        else:
+            path.touch()
+            os.truncate(path, int(size))
+        os.utime(path, (0, time.mktime(time.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S"))))
+    capsys.readouterr()
+    run(_COMPUTE_UNIT)
+    printed = capsys.readouterr().out.splitlines()
+    assert sorted(printed) == sorted(expected)
+    assert [line[0] for line in printed] == [line[0] for line in expected]
 
 
 def test_working_with_multiple_providers(run: Any, tmp_path: Path) -> None:

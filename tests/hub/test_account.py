@@ -100,7 +100,7 @@ async def test_hub_too_slow(http: aiohttp.ClientSession, serve: Serve, monkeypat
         return web.Response()
 
     url = await serve(never)
-    monkeypatch.setattr("dxflow_async.account.TIMEOUT", 0.1)
+    monkeypatch.setattr("dxflow_async.control.TIMEOUT", 0.1)
     try:
         with pytest.raises(NetworkError, match=f"{url} did not answer within"):
             await sign_in(http, url, *ME)

@@ -17,7 +17,7 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for
-from tests.storage.spots import CloudSpot, LocalSpot, Spot
+from tests.storage.spots import CloudSpot, LocalSpot, Spot, UnitSpot
 
 
 def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
@@ -61,14 +61,21 @@ def account(request: pytest.FixtureRequest) -> Account:
 
 
 @pytest.fixture
-async def everywhere(weed: SeaweedFS, azurite: Azurite, gcs: GCSServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
-    """A session that knows every provider, each at its real server."""
+async def everywhere(
+    weed: SeaweedFS, azurite: Azurite, gcs: GCSServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[AsyncSession]:
+    """A session that knows every provider, each at its real server; for tests about `UNIT` it has an account.
+
+    Without one there is no unit, and no hub to be started.
+    """
     settings = replace(
         settings_for(weed, tmp_path / "home", part_size=5 * MiB),
         azure=AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key),
         gcp=GCPSettings(endpoint=gcs.endpoint),
     )
-    async with AsyncSession(settings=settings) as session:
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    account = ("you@example.com", "password") if "UNIT" in parameters.values() else ()
+    async with AsyncSession(*account, settings=settings) as session:
         yield session
 
 
@@ -83,6 +90,8 @@ def spots(everywhere: AsyncSession, bucket: str, container: str, gcs_bucket: str
     def spot(provider: str, name: str) -> Spot:
         if provider == "LOCAL":
             return LocalSpot(tmp_path / name)
+        if provider == "UNIT":
+            return UnitSpot(everywhere.settings.home / "units" / "Demo", name)
         return CloudSpot(everywhere.get_storage_manager(), provider, f"{buckets[provider]}/{name}")
 
     return spot

@@ -10,7 +10,7 @@ from pathlib import Path
 from dxflow_async.providers.base import Buffered, ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 
-__all__ = ["CloudSpot", "LocalSpot", "Spot"]
+__all__ = ["CloudSpot", "LocalSpot", "Spot", "UnitSpot"]
 
 
 class Spot(ABC):
@@ -54,6 +54,14 @@ class LocalSpot(Spot):
             if not below and not files and directory != str(self.path):
                 found[f"{relative.as_posix()}/"] = b""
         return found
+
+
+class UnitSpot(LocalSpot):
+    """A directory in a unit's volume, looked at behind the unit's back."""
+
+    def __init__(self, volume: Path, name: str) -> None:
+        super().__init__(volume / name)
+        self.location = f"unit:/{volume.name}/{name}"
 
 
 class CloudSpot(Spot):

@@ -24,7 +24,7 @@ from tests.sessions import MiB
 from tests.storage.conftest import Spots
 from tests.storage.spots import CloudSpot, LocalSpot, Spot
 
-PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP"]
+PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
 PAIRS = list(product(PROVIDERS, PROVIDERS))
 TREE = {
     "a": b"1",
@@ -128,7 +128,7 @@ async def test_a_listing_out_of_order_is_no_reason_to_copy_or_delete(
     assert await source.tree() == tree
 
 
-@pytest.mark.parametrize("other", ["LOCAL", "AWS", "AZURE", "GCP"])
+@pytest.mark.parametrize("other", PROVIDERS)
 async def test_checksums_tell_what_times_do_not(everywhere: AsyncSession, spots: Spots, other: str) -> None:
     """Equal bytes with other times are the same; other bytes of equal size and time are not."""
     source, target = spots("LOCAL", "x"), spots(other, "y")

@@ -1,0 +1,151 @@
+"""`units ...`: the compute units of the account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from cyclopts import App
+
+from dxflow_async.blocking.tables import print_units, printable, write_line
+from dxflow_async.cli.run import Account, with_session
+from dxflow_async.compute.unit import AsyncComputeUnit
+from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.session import AsyncSession
+
+__all__ = ["units"]
+
+T = TypeVar("T")
+
+_DIRECT = Account()
+
+units = App(name="units", help="The compute units of the account.", result_action="return_value")
+
+
+@units.command(name="list")
+def list_units(*, account: Account = _DIRECT) -> int:
+    """List the units."""
+    print_units(with_session(account, lambda session: session.get_compute_manager().list()))
+    return 0
+
+
+@units.command
+def status(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+    """Print the state of a unit: READY, STOPPED, TERMINATED.
+
+    Args:
+        name: The unit; may be left out where there is only one.
+        ip: Its address, where several have that name.
+    """
+    write_line(printable(_with_unit(account, name, ip, lambda unit: unit.get_status())))
+    return 0
+
+
+@units.command
+def start(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+    """Start a unit.
+
+    Args:
+        name: The unit; may be left out where there is only one.
+        ip: Its address, where several have that name.
+    """
+    return _changed(account, name, ip, lambda unit: unit.start())
+
+
+@units.command
+def stop(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+    """Stop a unit: its storage does not answer until it is started again.
+
+    Args:
+        name: The unit; may be left out where there is only one.
+        ip: Its address, where several have that name.
+    """
+    return _changed(account, name, ip, lambda unit: unit.stop())
+
+
+@units.command
+def troubleshoot(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+    """Print, as JSON, what the hub finds right or wrong with a unit.
+
+    Args:
+        name: The unit; may be left out where there is only one.
+        ip: Its address, where several have that name.
+    """
+    write_line(json.dumps(_with_unit(account, name, ip, lambda unit: unit.troubleshoot())))
+    return 0
+
+
+@units.command
+def terminate(name: str, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+    """End a unit, for good.
+
+    Args:
+        name: The unit.
+        ip: Its address, where several have that name.
+    """
+    return _changed(account, name, ip, lambda unit: unit.terminate())
+
+
+@units.command
+def register(
+    name: str,
+    url: str,
+    *,
+    secrets: Path,
+    cluster_type: str = "local:process",
+    cpu: int = 1,
+    memory: float = 1,
+    disk: float = 1,
+    account: Account = _DIRECT,
+) -> int:
+    """Make a unit known that you serve with `unit serve`.
+
+    Args:
+        name: Its name, of your choice.
+        url: Where it is served, such as https://host:8790.
+        secrets: The file with its secrets, which `unit serve` names.
+        cluster_type: What it runs on, written provider:name.
+        cpu: How many processors.
+        memory: GB.
+        disk: GB.
+    """
+    given = UnitSecrets.load(secrets)
+
+    async def make_known(session: AsyncSession) -> AsyncComputeUnit:
+        return await session.get_compute_manager().register(
+            name,
+            url,
+            rw_secret=given.rw,
+            ro_secret=given.ro,
+            cluster_type=cluster_type,
+            cpu=cpu,
+            memory=memory,
+            disk=disk,
+        )
+
+    made = with_session(account, make_known)
+    write_line(f"registered {printable(made.name)}, at {made.detail.ip}: {printable(made.status)}")
+    return 0
+
+
+def _changed(
+    account: Account, name: str | None, ip: str | None, call: Callable[[AsyncComputeUnit], Awaitable[object]]
+) -> int:
+    async def change(unit: AsyncComputeUnit) -> AsyncComputeUnit:
+        await call(unit)
+        return unit
+
+    unit = _with_unit(account, name, ip, change)
+    write_line(f"{printable(unit.name)}: {printable(unit.status)}")
+    return 0
+
+
+def _with_unit(
+    account: Account, name: str | None, ip: str | None, call: Callable[[AsyncComputeUnit], Awaitable[T]]
+) -> T:
+    async def work(session: AsyncSession) -> T:
+        return await call(await session.get_compute_manager().get_unit(name, ip))
+
+    return with_session(account, work)

@@ -1,0 +1,1 @@
+"""Compute units, as their users reach them."""
