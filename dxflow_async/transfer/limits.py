@@ -83,7 +83,7 @@ class AdaptiveLimit:
     _WINDOW = 0.25  # seconds over which goodput is measured
     _BACK_OFF = 0.7
     _STEP = 2.0
-    _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event
+    _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event, and nothing grows
 
     def __init__(self, maximum: int, initial: int = _INITIAL) -> None:
         self._maximum = maximum
@@ -164,7 +164,9 @@ class AdaptiveLimit:
         if self._full:
             # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
             goodput = (self._moved + _REQUEST_WORTH * self._done) / (now - self._since)
-            if self._limit < self._floor or goodput > self._goodput * _BETTER:
+            if now - self._decreased < self._SETTLE:
+                pass  # what the decrease has brought is not known yet
+            elif self._limit < self._floor or goodput > self._goodput * _BETTER:
                 self._limit = min(float(self._maximum), self._limit + self._STEP)
             elif goodput < self._goodput / _BETTER:
                 self._limit = max(self._floor, self._limit - self._STEP)

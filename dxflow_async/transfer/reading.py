@@ -13,7 +13,7 @@ __all__ = ["ResumedReading"]
 class ResumedReading(Reading):
     """A `Reading` that opens the rest anew when it breaks off, pinned to the version it began with.
 
-    Holds one place of the endpoint's limit from `open` to `aclose`.
+    Holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits to try again.
 
     Args:
         provider: where the object is.
@@ -49,6 +49,7 @@ class ResumedReading(Reading):
         self._policy = policy
         self._attempts = attempts
         self._inner: Reading | None = None
+        self._has_place = False
 
     async def open(self) -> None:
         """Opens it, trying again as the policy allows.
@@ -56,8 +57,6 @@ class ResumedReading(Reading):
         Raises:
             StorageError: it could not be opened.
         """
-        if self._limit is not None:
-            await self._limit.acquire(self._bytes)
         try:
             inner = await self._open()
         except BaseException:
@@ -97,15 +96,16 @@ class ResumedReading(Reading):
 
     async def aclose(self) -> None:
         inner, self._inner = self._inner, None
-        if inner is not None:
-            try:
+        try:
+            if inner is not None:
                 await inner.aclose()
-            finally:
-                self._release()
+        finally:
+            self._release()
 
     async def _open(self) -> Reading:
         key = self.entry.key
         while True:
+            await self._enter()
             try:
                 self._inner = await self._provider.read(
                     key, self._position, self._end, etag=self._etag, listed=self._listed
@@ -113,6 +113,7 @@ class ResumedReading(Reading):
             except StorageError as error:
                 if self._limit is not None:
                     self._limit.failed(error)
+                self._release()
                 await self._attempts.failed(error, self._policy)
             else:
                 return self._inner
@@ -122,10 +123,17 @@ class ResumedReading(Reading):
             raise error
         assert self._inner is not None
         await self._inner.aclose()
+        self._release()
         self._attempts.progressed_to(self._position)
         await self._attempts.failed(error, self._policy)
         await self._open()
 
-    def _release(self) -> None:
+    async def _enter(self) -> None:
         if self._limit is not None:
+            await self._limit.acquire(self._bytes)
+            self._has_place = True
+
+    def _release(self) -> None:
+        if self._limit is not None and self._has_place:
+            self._has_place = False
             self._limit.release(self._bytes)

@@ -29,7 +29,7 @@ class RetryPolicy:
     Attributes:
         max_attempts: tries without progress.
         first_wait, longest_wait: the bounds that waits are drawn below, doubling each time.
-        longest_retry_after: of what a server asks for, no more is waited.
+        longest_retry_after: of what a server asks for, no more is waited, but for the jitter.
         sleep: waits; tests give their own.
     """
 
@@ -41,10 +41,10 @@ class RetryPolicy:
 
     def wait(self, failures: int, retry_after: float | None) -> float:
         """Seconds before the next try after that many failures in a row."""
-        if retry_after is not None:
-            return min(max(retry_after, 0.0), self.longest_retry_after)
         bound: float = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
-        return random.uniform(0, bound)
+        asked = min(max(retry_after or 0.0, 0.0), self.longest_retry_after)
+        # All who were told the same are not to come back at once.
+        return asked + random.uniform(0, bound)
 
 
 @dataclass(slots=True)

@@ -79,11 +79,13 @@ def test_jitter_is_full() -> None:
 
 
 async def test_retry_after_is_honoured_and_capped() -> None:
-    """What the server asks for is waited exactly, but no longer than the cap, and never less than nothing."""
-    sleeper = Sleeper()
-    errors = [ThrottledError("slow down", retry_after=seconds) for seconds in (3.5, 1e9, -1.0)]
-    await retry(Failing(*errors), RetryPolicy(longest_retry_after=60.0, sleep=sleeper))
-    assert sleeper.slept == [3.5, 60.0, 0.0]
+    """What the server asks for is waited, up to the cap, and the jitter of the back-off on top of it."""
+    sleeper, asked = Sleeper(), (3.5, 1e9, -1.0, 0.0)
+    errors = [ThrottledError("slow down", retry_after=seconds) for seconds in asked]
+    await retry(Failing(*errors), RetryPolicy(first_wait=1.0, longest_retry_after=60.0, sleep=sleeper))
+    least = (3.5, 60.0, 0.0, 0.0)
+    for number, (slept, seconds) in enumerate(zip(sleeper.slept, least, strict=True)):
+        assert seconds < slept <= seconds + 2**number
 
 
 async def test_progress_resets_the_budget() -> None:

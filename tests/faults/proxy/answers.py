@@ -21,10 +21,10 @@ _CODES: dict[Dialect, dict[str, str]] = {
 }
 
 
-def refusal(dialect: Dialect, mode: str, method: str) -> bytes:
-    """The whole answer."""
+def refusal(dialect: Dialect, mode: str, method: str, retry_after: int = 0) -> bytes:
+    """The whole answer; a 429 says after how many seconds to come back."""
     status, code = _STATUSES[mode], _CODES[dialect][mode]
-    headers = "Retry-After: 0\r\n" if mode == "too_many" else ""
+    headers = f"Retry-After: {retry_after}\r\n" if mode == "too_many" else ""
     if dialect in ("AWS", "AZURE"):
         body, kind = f"<Error><Code>{code}</Code><Message>a fault</Message></Error>", "application/xml"
     elif dialect == "GCP":

@@ -37,6 +37,7 @@ class FaultProxy(Listener):
         limit: at most that many faults.
         dialect: of whose words refusals are made.
         throttle: the service's limit; beyond, requests are answered with `throttled`.
+        retry_after: seconds that a 429 asks for.
         latency: seconds before any request is passed on.
 
     Attributes:
@@ -57,6 +58,7 @@ class FaultProxy(Listener):
         dialect: Dialect = "AWS",
         throttle: TokenBucket | None = None,
         throttled: Mode = "slow_down",
+        retry_after: int = 0,
         latency: float = 0.0,
     ) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class FaultProxy(Listener):
         self._dialect = dialect
         self._throttle = throttle
         self._throttled = throttled
+        self._retry_after = retry_after
         self._latency = latency
         self.requests = 0
         self.in_flight = 0
@@ -107,7 +110,7 @@ class FaultProxy(Listener):
             await asyncio.sleep(_DELAY)
         if mode in ("slow_down", "too_many"):
             await exchange.take()
-            await exchange.client.write(refusal(self._dialect, mode, request.method))
+            await exchange.client.write(refusal(self._dialect, mode, request.method, self._retry_after))
             return True
         self.served.append(monotonic())
         return await self._pass_on(exchange, mode)
