@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
@@ -17,6 +18,7 @@ __all__ = [
     "PROVIDERS",
     "Location",
     "check_key",
+    "folded",
     "key_of",
     "local_name",
     "parent_of",
@@ -31,7 +33,11 @@ MAX_KEY_BYTES = 1024
 PROVIDERS = ("AWS", "AZURE", "GCP")
 """The documented names of the account's providers."""
 
-_DRIVE = re.compile(r"[A-Za-z]:")
+# Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE | re.DOTALL
+)
+_NOT_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*\\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +153,47 @@ def _key_fault(key: str) -> str | None:
     return next((reason for wrong, reason in faults if wrong), None)
 
 
-def local_name(relative: str) -> str:
+def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
     """A remote relative name as a local relative path that stays where it is put.
+
+    Any name that a POSIX system can hold is a plain name there, also `C:x`, `NUL` and those with a
+    backslash; Windows takes them for something else, so that they are refused there.
 
     Raises:
         UnsafePathError: absolute, climbing, empty, with NUL, or special to this platform.
     """
     segments = relative.removesuffix("/").split("/")
-    if any(segment in ("", ".", "..") or "\0" in segment for segment in segments) or (
-        os.name == "nt" and (_DRIVE.match(relative) or "\\" in relative or ":" in relative)
-    ):
+    reason = next(filter(None, (_segment_fault(segment, windows=windows) for segment in segments)), None)
+    if reason is not None:
         raise UnsafePathError(
-            f"download of {relative!r} refused: the name would leave the destination; give that item another name",
-            operation="download",
-            path=relative,
-        )
-    try:
-        longest = max(len(os.fsencode(segment)) for segment in segments)
-    except UnicodeEncodeError as error:
-        raise UnsafePathError(
-            f"download of {relative!r} refused: the name is not valid Unicode; download it under another name",
-            operation="download",
-            path=relative,
-        ) from error
-    if longest > 255:
-        raise UnsafePathError(
-            f"download of {relative[:80]!r}... refused: one part of the name has over 255 bytes, which no local "
-            "file system holds; download it under another name",
+            f"download of {relative[:200]!r} refused: {reason}; give that item another name",
             operation="download",
             path=relative,
         )
     return "/".join(segments)
+
+
+def _segment_fault(segment: str, *, windows: bool) -> str | None:
+    """Why one part of a name cannot be that of a local file or directory."""
+    if segment in ("", ".", "..") or "\0" in segment:
+        return "the name would leave the destination"
+    if windows and (_DEVICES.fullmatch(segment) or _NOT_ON_WINDOWS.search(segment) or segment[-1] in " ."):
+        return "Windows takes the name for another one"
+    try:
+        size = len(os.fsencode(segment))
+    except UnicodeEncodeError:
+        return "the name is not valid Unicode"
+    return "one part of the name has over 255 bytes, which no local file system holds" if size > 255 else None
+
+
+def folded(name: str) -> str:
+    """What names have in common that a file system without regard to case or to ways of writing letters confuses.
+
+    Example:
+        >>> folded("Caf\u00e9") == folded("CAFE\u0301")
+        True
+    """
+    if name.isascii():
+        return name.lower()
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return "".join(character for character in plain if unicodedata.category(character) != "Cf")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.hub import checksums
-from dxflow_async.hub.beneath import O_PATH, open_beneath
 from dxflow_async.hub.names import decoded, shown
 
 __all__ = ["Found", "Volume", "etag_of", "found_of"]
@@ -132,7 +132,7 @@ class Volume:
         if not name:
             raise UnsafePathError("the volume's top is neither written, moved nor removed; name what is in it")
         try:
-            directory = self._open_made(above) if make else self._open(above, O_PATH | os.O_DIRECTORY)
+            directory = make_beneath(self._root, above) if make else self._open(above, O_PATH | os.O_DIRECTORY)
         except NotADirectoryError as error:
             if not make:
                 raise
@@ -144,21 +144,6 @@ class Volume:
 
     def _open(self, path: str, flags: int) -> int:
         return open_beneath(self._root, path, flags)
-
-    def _open_made(self, path: str) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return self._open(path, O_PATH | os.O_DIRECTORY)
-        names = path.split("/")
-        current = self._open("", O_PATH | os.O_DIRECTORY)
-        for number, name in enumerate(names, 1):
-            try:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=current)
-            finally:
-                os.close(current)
-            # From the top each time: a link on the way may lead up, as long as it stays inside.
-            current = self._open("/".join(names[:number]), O_PATH | os.O_DIRECTORY)
-        return current
 
     # What is there
 
@@ -200,7 +185,7 @@ class Volume:
             AlreadyExistsError: a file has the name, or one above.
         """
         try:
-            os.close(self._open_made(path))
+            os.close(make_beneath(self._root, path))
         except NotADirectoryError as error:
             raise AlreadyExistsError(f"/{shown(path)}, or a part of it, is a file", path=path) from error
 

@@ -6,6 +6,7 @@ Source: https://man7.org/linux/man-pages/man3/errno.3.html
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
@@ -22,7 +23,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.base import Body, Buffer, StreamedBody, is_streamed
 from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.tree import error_of
+from dxflow_async.providers.tree import Root, error_of
 
 __all__ = ["Disk"]
 
@@ -54,10 +55,12 @@ class Disk:
 
     Args:
         threads: where.
+        root: what keys are below, to be named in errors.
     """
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, threads: Threads, root: Root) -> None:
         self._threads = threads
+        self._root = root
 
     async def run(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """What `function(*arguments)` returns.
@@ -70,7 +73,9 @@ class Disk:
         except StorageError:
             raise
         except OSError as error:
-            path = str(error.filename2 or error.filename or key)
+            path = str(error.filename2 or error.filename or "")
+            if not os.path.isabs(path):  # a name in a directory that was opened before
+                path = os.path.join(self._root.path, key)
             cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
             raise error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0)) from error
 
@@ -93,7 +98,7 @@ class Disk:
 
     async def discard(self, file: TemporaryFile) -> None:
         """Removes a temporary file, also while a cancellation is under way."""
-        if file.path:
+        if file.held:
             with CancelScope(shield=True):
                 await self._threads.run(file.discard)
 

@@ -30,9 +30,9 @@ SCAN_SIZE = 256 << 10
 CACHED_SIZE = 64 << 10
 """Of bytes that are in memory anyway, as many are read in the event loop: some 10 microseconds' worth."""
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHANGED = "the file was changed meanwhile; try again"
+_COPY_SIZE = 1 << 20
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
 
@@ -51,7 +51,6 @@ class ReadableFile:
 
     def open(self) -> Buffer:
         """Opens the file, fills `entry`, and reads the first piece; closed again when that is all."""
-        self._root.contained(self._key)
         self._open()
         return self.read()
 
@@ -71,7 +70,7 @@ class ReadableFile:
 
     def _open(self) -> os.stat_result:
         # Opening a named pipe would wait for a writer.
-        self._descriptor = os.open(self.path, os.O_RDONLY | _CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        self._descriptor = self._root.open_file(self._key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "it is a directory", self.path)
@@ -131,34 +130,37 @@ class ReadableFile:
 
 
 class TemporaryFile:
-    """Bytes written beside their target and renamed to it; all methods block."""
+    """Bytes written beside their target and renamed to it; all methods block.
+
+    Its directory is held open, so that nothing that is put in the place of that directory's name gets the bytes.
+    """
 
     def __init__(self, root: Root, key: str) -> None:
         self._root = root
         self._key = key
+        self._directory = -1
         self._descriptor = -1
+        self._name = ""
         self._target = ""
         self.writing = asyncio.Lock()
         self.path = ""
 
+    @property
+    def held(self) -> bool:
+        """Whether there is something to `discard`."""
+        return self._directory >= 0
+
     def create(self, size: int | None = None) -> None:
         """Makes the file, and its directory where it is missing; with a size, only where that fits on the disk."""
+        path = self._root.resolve(self._key)
         if self._key.endswith("/"):
-            raise IsADirectoryError(
-                errno.EISDIR, "a file's name has no slash at its end", self._root.resolve(self._key)
-            )
-        self._target = self._root.beside(self._key)
-        parent = os.path.dirname(self._target)
-        path = os.path.join(parent, f".{secrets.token_hex(8)}.dxpart")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC
-        try:
-            self._descriptor = os.open(path, flags, 0o666)
-        except FileNotFoundError:
-            os.makedirs(parent, exist_ok=True)
-            self._descriptor = os.open(path, flags, 0o666)
-        self.path = path
-        if size and shutil.disk_usage(parent).free < size:
-            raise OSError(errno.ENOSPC, "No space left on device", self._target)
+            raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
+        self._directory, self._target = self._root.open_parent(self._key, make=True)
+        name = f".{secrets.token_hex(8)}.dxpart"
+        self._descriptor = os.open(name, _NEW, 0o666, dir_fd=self._directory)
+        self._name, self.path = name, os.path.join(os.path.dirname(path), name)
+        if size and _free_space(self._descriptor) < size:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
 
     def write(self, chunks: Sequence[Buffer], offset: int, crc: int = 0) -> int:
         """Writes chunks at an offset; the checksum of what came before (`crc`) and them."""
@@ -190,29 +192,43 @@ class TemporaryFile:
         arrived = os.fstat(self._descriptor).st_size
         if arrived != size or crc != (crc if expected is None else expected):
             text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
-            raise error_of("write", self._target, ChecksumMismatchError, text)
+            raise error_of("write", self._root.resolve(self._key), ChecksumMismatchError, text)
         self.commit(modified)
 
     def commit(self, modified: float | None) -> None:
         """Gives the file its name; what had it before is replaced at once."""
         if modified is not None:
-            os.utime(self.path, (modified, modified))
+            os.utime(self._descriptor, (modified, modified))
+        os.replace(self._name, self._target, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        self._name = self.path = ""
         self._close()
-        os.replace(self.path, self._target)
-        self.path = ""
 
     def discard(self) -> None:
         """Removes the file, if it is still there under its temporary name."""
-        path, self.path = self.path, ""
-        self._close()
-        if path:
+        name, self._name, self.path = self._name, "", ""
+        if name:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+                os.unlink(name, dir_fd=self._directory)
+        self._close()
+
+    def fill_from(self, descriptor: int) -> None:
+        """Takes the bytes of an open file."""
+        with (
+            open(descriptor, "rb", 0, closefd=False) as source,
+            open(self._descriptor, "wb", 0, closefd=False) as target,
+        ):
+            shutil.copyfileobj(source, target, _COPY_SIZE)
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+        for descriptor in (self._descriptor, self._directory):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._directory = -1
+
+
+def _free_space(descriptor: int) -> int:
+    status = os.fstatvfs(descriptor)
+    return status.f_bavail * status.f_frsize
 
 
 def copy_file(root: Root, source: Entry, key: str) -> Entry:
@@ -221,14 +237,16 @@ def copy_file(root: Root, source: Entry, key: str) -> Entry:
     Raises:
         PreconditionFailedError: it is another one now.
     """
-    path, file = root.contained(source.key), TemporaryFile(root, key)
+    file = TemporaryFile(root, key)
+    descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
     try:
         file.create(source.size)
-        shutil.copyfile(path, file.path)
-        status = os.stat(path)
+        file.fill_from(descriptor)
+        status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
-            raise error_of("copy", path, PreconditionFailedError, _CHANGED)
+            raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
         file.commit(status.st_mtime)
     finally:
+        os.close(descriptor)
         file.discard()
     return Entry(key, status.st_size)

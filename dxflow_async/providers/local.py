@@ -60,7 +60,7 @@ class LocalProvider(Provider):
     def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks)
         self.threads = threads
-        self._disk = Disk(threads)
+        self._disk = Disk(threads, self.root)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)

@@ -6,17 +6,21 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.providers.base import Entry
 
 __all__ = ["CachedReads", "Root", "error_of", "etag_of"]
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
+_DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class CachedReads:
@@ -95,37 +99,80 @@ class Root:
         self._check(path, key)
         return path
 
-    def beside(self, key: str) -> str:
-        """The path of a key, whose directory is inside: a link of that name is meant itself, not what it leads to."""
+    def open_file(self, key: str, flags: int) -> int:
+        """A descriptor of a file, which lies inside also when names are exchanged meanwhile."""
+        path = self.resolve(key)
+        if self.follow_symlinks:
+            return os.open(path, flags)
+        return self._beneath(key, lambda root, name: open_beneath(root, name, flags))
+
+    def open_parent(self, key: str, *, make: bool = False) -> tuple[int, str]:
+        """A descriptor of the directory a key lies in, and the name there: for what changes something.
+
+        The directory is inside, also when names are exchanged meanwhile. A link of that name is meant itself.
+
+        Args:
+            key: a file's or a directory's.
+            make: make the directories above it that are missing.
+
+        Raises:
+            UnsafePathError: the directory lies outside, or the key is that of the root.
+        """
         path = self.resolve(key)
         if path == str(self.path):
             raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
-        self._check_directory(os.path.dirname(path), key)
-        return path
-
-    def _check_directory(self, path: str, key: str) -> None:
-        """As `_check`, at a tenth of the cost where no directory below the root is a link."""
+        above, _, name = key.removesuffix("/").rpartition("/")
         if self.follow_symlinks:
-            return
-        below = str(self.path)
-        for name in filter(None, path[len(below) :].split("/")):
-            below = f"{below}/{name}"
+            if make:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            return os.open(os.path.dirname(path), _DIRECTORY), name
+        return self._open_directory(above, make=make), name
+
+    def _open_directory(self, key: str, *, make: bool) -> int:
+        if not key:
+            return self._open_root(make=make)
+        if make:
+            return self._beneath(key, make_beneath, make=True)
+        return self._beneath(key, lambda root, name: open_beneath(root, name, _DIRECTORY))
+
+    def _beneath(self, key: str, opened: Callable[[int, str], int], *, make: bool = False) -> int:
+        root = self._open_root(make=make)
+        try:
             try:
-                status = os.lstat(below)
-            except FileNotFoundError:
-                return  # what is missing is made by us, as directories
-            if not stat.S_ISDIR(status.st_mode):
-                self._check(path, key)
-                return
+                return opened(root, key.removesuffix("/"))
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.ELOOP):
+                    raise
+            # There is a link on the way. It may lead inside all the same, over an absolute path.
+            self._check(self.resolve(key), key)
+            inside = os.path.relpath(os.path.realpath(self.resolve(key)), os.path.realpath(self.path))
+            try:
+                return opened(root, inside)
+            except OSError as error:
+                if error.errno == errno.EXDEV:  # exchanged since
+                    raise self._outside(key) from error
+                raise
+        finally:
+            os.close(root)
+
+    def _open_root(self, *, make: bool) -> int:
+        try:
+            return os.open(self.path, _DIRECTORY)
+        except FileNotFoundError:
+            if not make:
+                raise
+        os.makedirs(self.path, exist_ok=True)
+        return os.open(self.path, _DIRECTORY)
 
     def _check(self, path: str, key: str) -> None:
         if self.follow_symlinks:
             return
         real, top = os.path.realpath(path), os.path.realpath(self.path)
         if real != top and not real.startswith(os.path.join(top, "")):
-            raise UnsafePathError(
-                f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key
-            )
+            raise self._outside(key)
+
+    def _outside(self, key: str) -> UnsafePathError:
+        return UnsafePathError(f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key)
 
     # What is there
 
@@ -207,26 +254,65 @@ class Root:
 
     def delete(self, key: str) -> None:
         """Removes a file, or a directory with its content; a link is removed, not followed."""
-        path = self.beside(key)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if key.endswith("/") and not os.path.islink(path):
-                shutil.rmtree(path)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
+            if key.endswith("/") and not _is_link(directory, name):
+                shutil.rmtree(name, dir_fd=directory)
             else:
-                os.unlink(path)
+                os.unlink(name, dir_fd=directory)
 
     def rename(self, source: str, key: str) -> None:
         """Moves a file or a directory; the target is replaced."""
-        path, target = self.beside(source), self.beside(key)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.replace(path, target)
+        with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
+            os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
+
+    def confuses(self, key: str) -> bool:
+        """Whether names in a directory that differ in case, or in how a letter is written, are one file's.
+
+        The directory is made where it is missing; for a moment there is a file of a temporary name in it.
+        """
+        self.make_directory(key)
+        name, letter = f".{secrets.token_hex(8)}.dxpart", "\u00e9"
+        with self._parent(f"{key}{name}") as (directory, _):
+            return _is_one(directory, name, name.upper()) or _is_one(
+                directory, name + letter, unicodedata.normalize("NFD", name + letter)
+            )
 
     def make_directory(self, key: str) -> None:
         """Makes a directory, parents included."""
-        os.makedirs(self.contained(key), exist_ok=True)
+        path = self.resolve(key)
+        if self.follow_symlinks:
+            os.makedirs(path, exist_ok=True)
+        else:
+            os.close(self._open_directory(key, make=True))
 
     def remove_directory(self, key: str) -> None:
         """Removes a directory with nothing in it."""
-        os.rmdir(self.beside(key))
+        with self._parent(key) as (directory, name):
+            os.rmdir(name, dir_fd=directory)
+
+    @contextlib.contextmanager
+    def _parent(self, key: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        directory, name = self.open_parent(key, make=make)
+        try:
+            yield directory, name
+        finally:
+            os.close(directory)
+
+
+def _is_link(directory: int, name: str) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+
+
+def _is_one(directory: int, name: str, other: str) -> bool:
+    """Whether a file that is made under one name is there under another one; it is removed again."""
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
+    try:
+        os.stat(other, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.unlink(name, dir_fd=directory)
+    return True
 
 
 def _entry(key: str, status: os.stat_result) -> Entry:

@@ -14,12 +14,12 @@ from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import note_stored
 from dxflow_async.transfer.content_type import content_type_of
-from dxflow_async.transfer.download import download, download_to
+from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
-from dxflow_async.transfer.moving import Route, check_target
+from dxflow_async.transfer.moving import Place, Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.resources import Resources
@@ -169,11 +169,11 @@ class AreaStorage:
         area = await self._find()
         resources = self._resources()
 
-        async def plan(route: Route) -> AsyncIterator[Job]:
+        async def places() -> AsyncIterator[tuple[Place, str]]:
             async for source, destination in _each(pairs):
-                yield download_to(route, resources.threads, area.place(source), destination)
+                yield area.place(source), destination
 
-        return await resources.transfer(plan, on_progress)
+        return await resources.transfer(lambda route: download_each(route, resources.threads, places()), on_progress)
 
     async def write(
         self,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
+from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
-from dxflow_async.transfer.copy import CopyJob
-from dxflow_async.transfer.ends import LocalEnd
+from dxflow_async.transfer.claims import Claims
+from dxflow_async.transfer.copy import CopyJob, SettledJob
+from dxflow_async.transfer.ends import LocalEnd, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.relocate import look_up, relocate_found
 
-__all__ = ["download", "download_to"]
+__all__ = ["download", "download_each"]
 
 _OPTIONS = ObjectOptions()
 
@@ -35,6 +38,22 @@ async def download(route: Route, threads: Threads, source: Place, destination: s
         yield job
 
 
-def download_to(route: Route, threads: Threads, source: Place, path: str) -> Job:
-    """What downloads one object to exactly that file."""
-    return CopyJob(route, source, LocalEnd(path, threads, into=False).named(""), _OPTIONS)
+async def download_each(route: Route, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]) -> AsyncIterator[Job]:
+    """The jobs that download objects to exactly those files; of two that would be one file the second is refused."""
+    exact, alike = Claims(), Claims(folds=True)
+    confusing: dict[str, bool] = {}
+    async for source, path in pairs:
+        target = LocalEnd(path, threads, into=False).named("")
+        assert isinstance(target.provider, LocalProvider)
+        parent = str(target.provider.root.path)
+        whole = os.path.join(parent, target.key)
+        free = exact.take(whole, source.shown)
+        if free and not alike.take(whole, source.shown):
+            if parent not in confusing:
+                confusing[parent] = await LocalEnd(parent, threads, into=True).confuses()
+            free = not confusing[parent]
+        if free:
+            yield CopyJob(route, source, target, _OPTIONS)
+        else:
+            error = taken(source, target, "download")
+            yield SettledJob(TransferResult(source.shown, target.shown, error=error))

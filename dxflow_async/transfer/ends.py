@@ -16,11 +16,14 @@ from pathlib import Path
 
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key, local_name
+from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.tree import Root
+from dxflow_async.transfer.claims import Claims
 from dxflow_async.transfer.moving import Place, check_target
 
-__all__ = ["End", "LocalEnd", "LocalFiles", "RemoteEnd", "below", "contains", "directory"]
+__all__ = ["End", "LocalEnd", "LocalFiles", "RemoteEnd", "below", "contains", "directory", "taken"]
 
 
 def below(place: Place, name: str) -> Place:
@@ -60,10 +63,12 @@ class End(ABC):
     Attributes:
         shown: as users write it.
         into: whether it is a directory to put things into.
+        claims: of what goes there, where two things might get one name; else None.
     """
 
     shown: str
     into: bool
+    claims: Claims | None = None
 
     @abstractmethod
     def named(self, name: str) -> Place:
@@ -80,6 +85,36 @@ class End(ABC):
         Raises:
             UnsafePathError: with the reason.
         """
+
+    def claim(self, source: Place, target: Place, operation: str) -> None:
+        """Gives a name to a source.
+
+        Raises:
+            UnsafePathError: in this call another one has it, or one that is the same here.
+        """
+        if self.claims is not None and not self.claims.take(target.shown, source.shown):
+            raise taken(source, target, operation)
+
+    async def prepare(self, *, several: bool = False) -> None:
+        """Before a directory is filled, from `several` sources or one: whether names may clash, there or anyway."""
+        if self.claims is None:
+            folds = await self.confuses()
+            self.claims = Claims(folds=folds) if folds or several else None
+
+    async def confuses(self) -> bool:
+        """Whether names that differ in case, or in how a letter is written, are one there."""
+        return False
+
+
+def taken(source: Place, target: Place, operation: str) -> UnsafePathError:
+    """Why an item is left alone whose name another one of the call has."""
+    return UnsafePathError(
+        f"{operation} of {source.shown} to {target.shown} refused: another item of this call has that name there, or "
+        "one that the file system takes for the same; give one of them another name",
+        provider=source.provider.name,
+        operation=operation,
+        path=source.shown,
+    )
 
 
 class RemoteEnd(End):
@@ -126,6 +161,10 @@ class LocalEnd(End):
     def directory(self, name: str = "") -> Place:
         path = os.path.join(self.shown, local_name(name)) if self.into and name else self.shown
         return Place(LocalProvider(Path(path), self._threads), "", os.path.join(path, ""))
+
+    async def confuses(self) -> bool:
+        root = Root(Path(self.shown))
+        return await Disk(self._threads, root).run("make directory", "", root.confuses, "")
 
     def check(self, place: Place, operation: str, *, marker: bool) -> None:
         local_name(place.key)

@@ -38,12 +38,15 @@ def job_for(
         keep_time: the copy tells when the source was stored, where that tells no other time.
     """
     marker = entry is not None and _is_marker(entry)
+    unreadable = None if entry is None else entry.unreadable
     try:
         end.check(target, operation, marker=marker)
+        if not marker and unreadable is None:
+            end.claim(source, target, operation)
     except UnsafePathError as error:
         return SettledJob(TransferResult(source.shown, target.shown, error=error))
-    if entry is not None and entry.unreadable is not None:
-        return SettledJob(TransferResult(source.shown, target.shown, skipped=entry.unreadable))
+    if unreadable is not None:
+        return SettledJob(TransferResult(source.shown, target.shown, skipped=unreadable))
     if marker:
         return MarkerJob(route, source, target, delete_source=move)
     if entry is not None and source.provider is target.provider and source.provider.features.copy:

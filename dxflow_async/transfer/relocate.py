@@ -65,6 +65,8 @@ async def relocate_found(
         content_only, target = False, end.named(name)
     if await contains(source, target):
         raise _onto_itself(source, target, operation)
+    if not found.directory:
+        end.claim(source, target, operation)
     if move and source.provider is target.provider and source.provider.features.rename:
         end.check(target, operation, marker=found.directory)
         yield RenameJob(route, source, target, found)
@@ -82,8 +84,11 @@ async def _tree(
     route: Route, source: Place, end: End, target: Place, options: ObjectOptions, operation: str, move: bool
 ) -> AsyncIterator[Job]:
     listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
-    links = _Links(source)
+    links, prepared = _Links(source), False
     async for page in listing:
+        if not prepared:
+            await end.prepare()
+            prepared = True
         for entry in page:
             name = entry.key[len(source.key) :]
             if not name and not target.key:

@@ -90,6 +90,7 @@ class Sync:
         await self._check()
         if self._target.provider.features.directories:
             await self._target.provider.make_directory(self._target.key)
+        await self._end.prepare()
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
     async def _check(self) -> None:

@@ -59,6 +59,8 @@ async def upload(
         raise ConfigurationError(
             f"{source} matches {len(paths)} files, and {end.shown} is one name; end it in a slash for a directory"
         )
+    if len(paths) > 1:
+        await end.prepare(several=True)
     for path in paths:
         place = files.place(path)
         try:

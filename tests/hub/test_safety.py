@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dxflow_async.hub import beneath
+from dxflow_async import beneath
 from tests.hub.running import BYTES, TUS, RunningUnit
 
 LISTED = [

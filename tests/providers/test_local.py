@@ -25,6 +25,7 @@ from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import READ_SIZE
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.tree import Root
 from tests.providers.bodies import body, read
 from tests.sessions import open_files, part_files
 
@@ -411,7 +412,7 @@ async def test_what_the_system_says(threads: Threads, number: int, expected: typ
         raise OSError(number, os.strerror(number), "/dir/name")
 
     with pytest.raises(StorageError, match="LOCAL write of /dir/name failed: ") as raised:
-        await Disk(threads).run("write", "name", fail)
+        await Disk(threads, Root(Path("/root"))).run("write", "name", fail)
     error = raised.value
     assert type(error) is expected
     assert (error.code, error.path, error.retryable) == (errno.errorcode[number], "/dir/name", False)

@@ -9,6 +9,7 @@ Source: https://man7.org/linux/man-pages/man2/openat2.2.html
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -16,7 +17,7 @@ import os
 import stat
 import sys
 
-__all__ = ["O_PATH", "has_openat2", "open_beneath", "walk_beneath"]
+__all__ = ["O_PATH", "has_openat2", "make_beneath", "open_beneath", "walk_beneath"]
 
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
 """Opens a name without touching what it names, where the system can."""
@@ -47,6 +48,27 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
     """
     opened = _openat2 if has_openat2() else walk_beneath
     return opened(root, path, flags | os.O_CLOEXEC, mode)
+
+
+def make_beneath(root: int, path: str) -> int:
+    """A descriptor for the directory `path` below `root`, made with those above it where they are missing. Blocks.
+
+    Raises:
+        OSError: as `open_beneath`.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return open_beneath(root, path, O_PATH | os.O_DIRECTORY)
+    names = path.split("/")
+    current = open_beneath(root, "", O_PATH | os.O_DIRECTORY)
+    for number, name in enumerate(names, 1):
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=current)
+        finally:
+            os.close(current)
+        # From the top each time: a link on the way may lead up, as long as it stays inside.
+        current = open_beneath(root, "/".join(names[:number]), O_PATH | os.O_DIRECTORY)
+    return current
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""What is promised about hostile names, secrets and answers, held against real servers."""
