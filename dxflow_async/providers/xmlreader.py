@@ -42,13 +42,16 @@ class Parser:
         self._size = 0
 
     def feed(self, data: bytes | memoryview | bytearray) -> None:
-        self._size += len(data)
-        if self._size > MAX_DOCUMENT_SIZE:
-            raise MalformedXMLError(f"an answer of over {MAX_DOCUMENT_SIZE} bytes")
+        self._grow(len(data))
         self._parse(bytes(data), last=False)
 
     def close(self) -> None:
         self._parse(b"", last=True)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_DOCUMENT_SIZE:
+            raise MalformedXMLError(f"an answer of over {MAX_DOCUMENT_SIZE} bytes")
 
     def _parse(self, data: bytes, *, last: bool) -> None:
         try:
