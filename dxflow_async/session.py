@@ -43,6 +43,13 @@ __all__ = ["AsyncSession"]
 
 _log = logging.getLogger("dxflow_async.session")
 
+_REAL = {
+    "AWS": "aws.endpoint, .region or .profile",
+    "AZURE": "azure.account, .endpoint or .connection_string",
+    "GCP": "gcp.project, .endpoint or .service_file",
+}
+"""What tells that a provider's real service is meant, where nothing else is to be said."""
+
 
 class AsyncSession:
     """One user's connections to storage. Use as `async with`, or call `aclose` at the end.
@@ -363,17 +370,16 @@ class AsyncSession:
 
     def _stand_in(self, name: str, storage_type: str) -> Provider:
         """A local directory in a provider's place."""
-        if not self.settings.embedded:
-            raise ConfigurationError(f"{name} is not configured: set {name.lower()}.endpoint, region or profile")
         key = (name, storage_type)
         if key not in self._providers:
             root = self.settings.storage_home / name.lower() / storage_type
             _log.warning(
-                "%s is not configured: its %s files are kept in %s; for the real one set %s.endpoint or .region",
+                "%s is not configured: its %s files are kept in %s%s; for the real one set %s",
                 name,
                 storage_type,
                 root,
-                name.lower(),
+                ", which only this machine can read" if storage_type == "public" else "",
+                _REAL[name],
             )
             self._providers[key] = LocalProvider(root, self._resources.threads)
         return self._providers[key]

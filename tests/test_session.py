@@ -121,16 +121,24 @@ async def test_embedded_hub_can_be_forbidden(tmp_path: Path) -> None:
             pass
 
 
-async def test_stand_in_is_named_once(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("provider", ["AWS", "AZURE", "GCP"])
+@pytest.mark.parametrize("storage_type", ["private", "public"])
+async def test_stand_in_is_named_once(
+    settings: Settings, caplog: pytest.LogCaptureFixture, provider: str, storage_type: str
+) -> None:
     """Where a local directory stands in for a provider the log says which, and what would make it the real one."""
     with caplog.at_level(logging.WARNING, "dxflow_async.session"):
         async with AsyncSession(*PAIR, settings=settings) as session:
             for _ in range(3):
-                assert await session.get_storage_manager().list() == []
+                assert await session.get_storage_manager().list(provider, storage_type=storage_type) == []
     said = [record.message for record in caplog.records if "is not configured" in record.message]
     assert len(said) == 1
-    assert str(settings.storage_home / "aws" / "private") in said[0]
-    assert "aws.endpoint" in said[0]
+    assert str(settings.storage_home / provider.lower() / storage_type) in said[0]
+    assert ("only this machine can read" in said[0]) == (storage_type == "public")
+    named = said[0].split("set ")[-1].replace(" or", ",").split(", ")
+    section = getattr(settings, provider.lower())
+    assert len(named) == 3
+    assert all(hasattr(section, name.split(".")[-1]) for name in named)
 
 
 @pytest.mark.parametrize(

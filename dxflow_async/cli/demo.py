@@ -51,8 +51,9 @@ def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None) -> int:
         made = make_tree(directory / "tree", files, seed)
         write_line(f"made {made.files} files, {decimal(made.bytes)}")
         up, down = run_loop(partial(_there_and_back, settings, directory, top))
+        started = monotonic()
         compared = compare_trees(directory / "tree", directory / "back")
-        return _conclude(made, compared, up, down)
+        return _conclude(made, compared, monotonic() - started, up, down)
 
 
 async def _there_and_back(settings: Settings, directory: Path, top: str) -> tuple[TransferReport, TransferReport]:
@@ -98,7 +99,7 @@ def _settings(home: Path, bucket: str | None) -> Settings:
     return dataclasses.replace(settings, aws=dataclasses.replace(settings.aws, private=None))
 
 
-def _conclude(made: Comparison, compared: Comparison, up: TransferReport, down: TransferReport) -> int:
+def _conclude(made: Comparison, compared: Comparison, seconds: float, up: TransferReport, down: TransferReport) -> int:
     from rich.console import Console
     from rich.table import Table
 
@@ -108,6 +109,9 @@ def _conclude(made: Comparison, compared: Comparison, up: TransferReport, down: 
         verified = f"{report.verified} of {len(report)}"
         cells = (len(report), report.bytes, f"{report.seconds:.2f}", goodput, report.retries, verified)
         table.add_row(name, *map(str, cells))
+    goodput = f"{decimal(int(compared.bytes / max(seconds, 1e-9)))}/s"
+    verified = f"{compared.files} of {made.files}"
+    table.add_row("compare", str(made.files), str(compared.bytes), f"{seconds:.2f}", goodput, "", verified)
     Console(file=sys.stdout).print(table)
     if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
         complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")

@@ -32,8 +32,9 @@ def test_the_tree_comes_back_and_nothing_is_left(command: Command, home: Path, t
     out = outcome.stdout
     assert re.search(r"^upload: (\d+)/\1 files", out, re.MULTILINE)
     assert len(re.findall(r"^[-d] +\d+ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d .", out, re.MULTILINE)) == 12
-    for column in ("items", "bytes", "seconds", "goodput", "retries", "verified", "upload", "download"):
+    for column in ("items", "bytes", "seconds", "goodput", "retries", "verified", "upload", "download", "compare"):
         assert column in out
+    assert re.search(r"compare .* (\d+) of \1 ", out)
     assert re.search(r"^all 3\d\d files came back", out, re.MULTILINE)
     assert list(temporary.iterdir()) == []
     assert not home.exists()
