@@ -71,10 +71,12 @@ class UnitSecrets:
         Raises:
             ConfigurationError: it cannot be read, or is of another form.
         """
-        warn_when_readable(path)
         try:
             tree = json.loads(path.read_bytes())
+            warn_when_readable(path)
             return cls(tree["RW"], tree["RO"])
+        except FileNotFoundError as error:
+            raise ConfigurationError(f"there is no {path}; name the file that `unit serve` has said") from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             if isinstance(error, ConfigurationError):
                 raise ConfigurationError(f"{path}: {error}") from error

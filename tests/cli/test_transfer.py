@@ -64,7 +64,13 @@ def test_within_a_provider_cp_copies_and_mv_moves(signed_in: Command, tree: Path
     assert [line.split()[-1] for line in listed.splitlines()] == ["b", "c"]
 
 
-PLACES = {"local": "there/", "aws": "aws:/bucket/", "azure": "azure:/container/", "gcp": "gcp:/bucket/"}
+PLACES = {
+    "local": "there/",
+    "aws": "aws:/bucket/",
+    "azure": "azure:/container/",
+    "gcp": "gcp:/bucket/",
+    "unit": "unit:/Demo/",
+}
 
 
 @pytest.mark.parametrize(("one", "other"), list(product(PLACES, PLACES)))

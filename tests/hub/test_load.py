@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+import statistics
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import monotonic, perf_counter
 
 import aiohttp
 import pytest
@@ -44,6 +47,46 @@ async def test_500_clients(served: tuple[int, RunningUnit]) -> None:
 
     await asyncio.gather(*map(client, range(CLIENTS)))
     assert peak_memory(pid) < 300 << 20
+
+
+@pytest.mark.long
+async def test_500_clients_for_30_seconds(
+    served: tuple[int, RunningUnit], record_property: Callable[[str, object], None]
+) -> None:
+    """500 clients that ask once a second each see no error, and wait less than 250 ms for 99 lists of 100.
+
+    The server stays in less than 300 MiB.
+    """
+    pid, unit = served
+    for number in range(20):
+        await unit.put(f"small/{number}", b"content")
+    end = monotonic() + 30.0
+    seconds: list[float] = []
+    asked = 0
+
+    async def client(number: int) -> None:
+        nonlocal asked
+        await asyncio.sleep(random.random() * 2)
+        while monotonic() < end:
+            start = perf_counter()
+            answer = await unit.ask("GET", "/storage/items/?path=/small")
+            seconds.append(perf_counter() - start)
+            assert len(answer.tree) == 20
+            await asyncio.sleep(random.random() * 2)
+            assert (await unit.put(f"dir-{number % 20}/{number}", b"x" * 8192)).status == 201
+            await asyncio.sleep(random.random() * 2)
+            assert (await unit.get(f"dir-{number % 20}/{number}")).content == b"x" * 8192
+            await asyncio.sleep(random.random() * 2)
+            asked += 3
+
+    await asyncio.gather(*map(client, range(CLIENTS)))
+    slowest = statistics.quantiles(seconds, n=100)[-1]
+    record_property(
+        "load",
+        f"{asked} requests, p50 {statistics.median(seconds):.4f} s, p99 {slowest:.4f} s, {peak_memory(pid) >> 20} MiB",
+    )
+    assert peak_memory(pid) < 300 << 20
+    assert slowest < 0.25
 
 
 async def test_100_large_uploads_at_once(served: tuple[int, RunningUnit]) -> None:
