@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
-from dxflow_async.paths import check_key, key_of, local_name, parent_of, parse_location, provider_name
+from dxflow_async.paths import check_key, key_of, local_name, parent_of, parse_location, provider_name, unit_path
 
 texts = st.text(alphabet="ab/.\\:\0é\ud800 ", max_size=20) | st.text(max_size=20)
 
@@ -85,6 +85,7 @@ def test_locations_are_understood_or_refused(text: str) -> None:
     [
         ("aws:/b/k", "AWS", "/b/k"),
         ("AZURE:/c/", "AZURE", "/c/"),
+        ("unit:/Demo/x", "UNIT", "/Demo/x"),
         ("local:/x", "LOCAL", "/x"),
         ("local:", "LOCAL", "."),
         ("./aws:/x", "LOCAL", "./aws:/x"),
@@ -98,7 +99,7 @@ def test_what_locations_mean(text: str, provider: str, path: str) -> None:
     assert (location.provider, location.path) == (provider, path)
 
 
-@pytest.mark.parametrize("text", ["", "aws:b/k", "aws:"])
+@pytest.mark.parametrize("text", ["", "aws:b/k", "aws:", "unit:Demo"])
 def test_half_locations_are_refused(text: str) -> None:
     """Nothing, or a provider without an absolute path, is a mistake."""
     with pytest.raises(ConfigurationError):
@@ -110,3 +111,18 @@ def test_provider_names_in_any_case() -> None:
     assert provider_name("aws") == provider_name("AWS") == "AWS"
     with pytest.raises(ConfigurationError, match="GCP"):
         provider_name(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "unit", "inside"),
+    [("/Demo/a/b/", "Demo", "/a/b/"), ("/Demo/", "Demo", "/"), ("/Demo", "Demo", "/"), ("/my unit/ä", "my unit", "/ä")],
+)
+def test_a_unit_is_the_first_segment(path: str, unit: str, inside: str) -> None:
+    """What follows is the path on it; the unit alone is its root."""
+    assert unit_path(path) == (unit, inside)
+
+
+def test_a_location_without_a_unit_is_refused() -> None:
+    """It says how one is written."""
+    with pytest.raises(ConfigurationError, match="unit:/NAME/path"):
+        unit_path("/")
