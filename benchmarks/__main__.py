@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import copy, listing, memory, report, sync, transfer
+from benchmarks import copy, listing, memory, report, sync, transfer, units
 from benchmarks.race import RaceError
 
 
@@ -19,6 +19,7 @@ def main() -> None:
         (copy, "copies from provider to provider, ours against rclone"),
         (sync, "syncs of many files, ours against the peers"),
         (listing, "a listing of many objects, ours against the peers"),
+        (units, "files to a compute unit and back, ours against the peers"),
         (report, "the tables of a race that was written to a file"),
         (memory, "the peak memory of ours"),
     ):

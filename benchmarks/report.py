@@ -61,6 +61,8 @@ class Table:
 
 
 _UNIT_LARGE = ("big-up", "big-down")
+# One request brings a whole file at any distance.
+_UNIT_FAR = ("big-up", "small-up", "small-down")
 TABLES = {
     "http": Table("S3 over plain HTTP", cpu_peer="obstore", max_rss_rank=2),
     "https": Table("S3 over TLS", (Target(1.15),), cpu_peer="obstore", max_rss_rank=2),
@@ -71,7 +73,7 @@ TABLES = {
     "listing": Table("Listing of S3"),
     # 0.8 of what curl moves, and five times what the sequential client moves.
     "unit": Table("A unit on loopback", (Target(1 / 0.8, "curl", _UNIT_LARGE), Target(1.0, "tuspy")), max_cpu=None),
-    "40ms": Table("A unit at 40 ms of round trip", (Target(1 / 5, "sequential PATCHes"),), max_cpu=None),
+    "40ms": Table("A unit at 40 ms of round trip", (Target(1 / 5, "sequential PATCHes", _UNIT_FAR),), max_cpu=None),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -33,33 +34,55 @@ def _path(place: Place) -> str:
     return f"/{place.bucket}/{place.prefix}"
 
 
-async def _run(session: AsyncSession, job: Job) -> int:
-    """How many items there were to do something with."""
+async def _connect(session: AsyncSession, job: Job) -> Callable[[], Awaitable[int]]:
+    """What does the job, and says with how many items; the connection to every place is open."""
+    if job.place.provider == "UNIT":
+        return await _connect_unit(session, job)
     storage, provider, path = session.get_storage_manager(), job.place.provider, _path(job.place)
-    if job.operation == "upload":
-        return len(await storage.upload(job.directory + "/", path, provider))
-    if job.operation == "download":
-        return len(await storage.download(path, job.directory, provider))
-    if job.operation == "copy":
-        assert job.target is not None
-        return len(await session.copy(_location(job.place), _location(job.target)))
-    if job.operation == "sync":
-        return len(await session.sync(job.directory, _location(job.place)))
-    count = 0
-    async for _ in storage.scan(provider, path):
-        count += 1
-    return count
+    for place in job.places:
+        if place.bucket:
+            await storage.exists(f"/{place.bucket}/nothing", place.provider)
+
+    async def run() -> int:
+        if job.operation == "upload":
+            return len(await storage.upload(job.directory + "/", path, provider))
+        if job.operation == "download":
+            return len(await storage.download(path, job.directory, provider))
+        if job.operation == "copy":
+            assert job.target is not None
+            return len(await session.copy(_location(job.place), _location(job.target)))
+        if job.operation == "sync":
+            return len(await session.sync(job.directory, _location(job.place)))
+        count = 0
+        async for _ in storage.scan(provider, path):
+            count += 1
+        return count
+
+    return run
+
+
+async def _connect_unit(session: AsyncSession, job: Job) -> Callable[[], Awaitable[int]]:
+    """The unit is made known to the hub inside this process."""
+    manager, secret = session.get_compute_manager(), job.place.secret_key
+    unit = await manager.register("bench", job.place.endpoint, rw_secret=secret, ro_secret=f"{secret}-unused")
+    await unit.storage.exists("/nothing")
+
+    async def run() -> int:
+        if job.operation == "upload":
+            return len(await unit.storage.upload(job.directory + "/", f"/{job.place.prefix}"))
+        return len(await unit.storage.download(f"/{job.place.prefix}", job.directory))
+
+    return run
 
 
 async def _main() -> None:
     job = Job.from_arguments()
+    email, password = ("bench@example.com", "only here") if job.place.provider == "UNIT" else (None, None)
     with tempfile.TemporaryDirectory() as home:
-        async with AsyncSession(settings=_settings(job, Path(home))) as session:
-            for place in job.places:
-                if place.bucket:
-                    await session.get_storage_manager().exists(f"/{place.bucket}/nothing", place.provider)
+        async with AsyncSession(email, password, settings=_settings(job, Path(home))) as session:
+            run = await _connect(session, job)
             with measured() as figures:
-                figures["items"] = await _run(session, job)
+                figures["items"] = await run()
 
 
 if __name__ == "__main__":
