@@ -15,11 +15,21 @@ from urllib.parse import quote
 
 import aiohttp
 
-from dxflow_async.control import ask, fail, invalid
+from dxflow_async.control import Answer, ask, fail, invalid
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import warn_when_readable
 
-__all__ = ["Secrets", "StoredLogin", "sign_in", "verify"]
+__all__ = [
+    "Secrets",
+    "StoredLogin",
+    "forget_provider",
+    "keep_provider",
+    "provider_settings",
+    "sign_in",
+    "verify",
+]
+
+_MAX_SETTINGS_SIZE = 1 << 20
 
 _log = logging.getLogger("dxflow_async.account")
 
@@ -171,11 +181,60 @@ async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) ->
     headers = {"X-SECRET-KEY": secrets.user_secret}
     path = f"users/{quote(secrets.user_pointer, safe='')}/"
     answer = await ask(http, "GET", hub_url, path, headers=headers)
-    if answer.status != 200:
-        fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
+    _accepted(answer)
     user = answer.tree.get("user")
     if not (isinstance(user, dict) and user.get("pointer") == secrets.user_pointer):
         raise invalid(answer)
+
+
+async def provider_settings(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> dict[str, dict[str, Any]]:
+    """What the account has at its hub for each provider, by name; nothing at a hub that keeps no such settings.
+
+    Raises:
+        AuthenticationError, NetworkError, ServiceError: as for `verify`.
+    """
+    answer = await _ask_providers(http, "GET", hub_url, secrets)
+    if answer.status in (404, 405, 501):
+        return {}
+    _accepted(answer)
+    return {name: settings for name, settings in answer.tree.items() if isinstance(settings, dict)}
+
+
+async def keep_provider(
+    http: aiohttp.ClientSession, hub_url: str, secrets: Secrets, provider: str, settings: Mapping[str, Any]
+) -> None:
+    """Has the hub keep the settings of a provider with the account, in the place of what there was.
+
+    Raises:
+        ConfigurationError: the hub does not allow them.
+        AuthenticationError, NetworkError, ServiceError: as for `verify`.
+    """
+    answer = await _ask_providers(http, "PUT", hub_url, secrets, f"{provider}/", json=dict(settings))
+    if answer.status == 400:
+        raise ConfigurationError(f"{answer.hub} does not keep the settings of {provider}: {answer.message}")
+    _accepted(answer)
+
+
+async def forget_provider(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets, provider: str) -> bool:
+    """Has the hub forget the settings of a provider; whether there were any. Raises as `verify`."""
+    answer = await _ask_providers(http, "DELETE", hub_url, secrets, f"{provider}/")
+    if answer.status == 404:
+        return False
+    _accepted(answer)
+    return True
+
+
+async def _ask_providers(
+    http: aiohttp.ClientSession, method: str, hub_url: str, secrets: Secrets, below: str = "", **options: Any
+) -> Answer:
+    path = f"users/{quote(secrets.user_pointer, safe='')}/providers/{below}"
+    headers = {"X-SECRET-KEY": secrets.user_secret}
+    return await ask(http, method, hub_url, path, max_size=_MAX_SETTINGS_SIZE, headers=headers, **options)
+
+
+def _accepted(answer: Answer) -> None:
+    if answer.status != 200:
+        fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
 
 
 def _path(home: Path) -> Path:

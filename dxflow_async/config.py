@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import Sections, from_environment, from_file, not_allowed
 
-__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings", "default_home"]
+__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings", "default_home", "with_account"]
 
 MiB, GiB = 1 << 20, 1 << 30
+
+_CREDENTIALS = ("secret_key", "connection_string", "account_key", "sas_token")
 
 
 def default_home() -> Path:
@@ -229,6 +232,30 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 _SECTIONS: Sections = {"AWS": AWSSettings, "AZURE": AzureSettings, "GCP": GCPSettings}
+
+
+def with_account(settings: Settings, provider: str, given: Mapping[str, Any]) -> Settings:
+    """Settings in which a provider is as the account has it at its hub, unless this machine configures it.
+
+    Raises:
+        ConfigurationError: what the account has cannot be used; this machine's own credentials are sent to no
+            endpoint that a hub names.
+    """
+    section = provider.lower()
+    own = getattr(settings, section)
+    if own.configured:
+        return settings
+    try:
+        values = {name: Path(value) if name == "service_file" else value for name, value in given.items()}
+        made = type(own)(**values)
+    except TypeError as error:
+        raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {error}") from error
+    if made.endpoint is not None and not any(values.get(name) for name in _CREDENTIALS):
+        raise ConfigurationError(
+            f"the account's settings of {provider} name the endpoint {made.endpoint} and no credentials, and this "
+            f"machine's own are not sent there: set {section}.endpoint here, if you trust it"
+        )
+    return replace(settings, **{section: made})
 
 
 def _check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:

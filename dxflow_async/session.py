@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from anyio import CancelScope, Lock
 
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
-from dxflow_async.config import Settings
+from dxflow_async.config import Settings, with_account
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.models import SyncPlan, TransferReport, Unit
 from dxflow_async.paths import parse_location, provider_name, unit_path
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from dxflow_async.hub.embedded import EmbeddedHub
 
 __all__ = ["AsyncSession"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("dxflow_async.session")
 
@@ -95,6 +97,7 @@ class AsyncSession:
         self._secrets = None if secrets is None else _checked(secrets)
         self._hub = hub or self.settings.hub
         self._embedded: EmbeddedHub | None = None
+        self._given: dict[str, dict[str, Any]] = {}
         self._resources = Resources(self.settings)
         self._providers: dict[tuple[str, str], Provider] = {}
         cache = ListingCache(self.settings.max_cached_items)
@@ -136,11 +139,7 @@ class AsyncSession:
             SessionClosedError: the session was closed.
         """
         self._open_resources()
-        if not self._has_account:
-            raise ConfigurationError(
-                "compute units belong to an account, and this session has none: sign in, with email and password or "
-                "with secrets (in the shell: dxflow-async login, or --email)"
-            )
+        self._check_account("compute units belong")
         if self._compute is None:
             self._compute = AsyncComputeManager(self._unit_hub, self._unit_storage)
         return self._compute
@@ -316,18 +315,19 @@ class AsyncSession:
         return self._resources
 
     async def _sign_in(self) -> None:
-        from dxflow_async.account import sign_in, verify
+        from dxflow_async.account import provider_settings, sign_in, verify
 
         hub = await self._hub_url()
         async with await self._connect_to_hub() as http:
             if self._secrets is not None:
                 await verify(http, hub, self._secrets)
-                return
-            assert self._email is not None
-            assert self._password is not None
-            self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
-            if created:
-                _log.warning("the account %s was created at %s", self._email, hub)
+            else:
+                assert self._email is not None
+                assert self._password is not None
+                self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
+                if created:
+                    _log.warning("the account %s was created at %s", self._email, hub)
+            self._given = await provider_settings(http, hub, self._secrets)
 
     async def _connect_to_hub(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -359,12 +359,14 @@ class AsyncSession:
             raise ConfigurationError(f"storage type = {storage_type!r} is not allowed; it must be private or public")
         await self.sign_in()
         public = storage_type == "public"
-        own = getattr(self.settings, name.lower(), None)
+        given = self._given.get(name)
+        settings = with_account(self.settings, name, given) if given else self.settings
+        own = getattr(settings, name.lower(), None)
         if self._embedded is not None and not (own is not None and own.configured):
             return Area(name, self._stand_in(name, storage_type))
         key = (name, "")
         if key not in self._providers:
-            self._providers[key] = registry.create(name, self.settings, self._resources.http, self._resources.threads)
+            self._providers[key] = registry.create(name, settings, self._resources.http, self._resources.threads)
         prefix = getattr(own, storage_type, None)
         return Area(name, self._providers[key], f"{prefix.rstrip('/')}/" if prefix else "", public)
 
@@ -383,6 +385,22 @@ class AsyncSession:
             )
             self._providers[key] = LocalProvider(root, self._resources.threads)
         return self._providers[key]
+
+    async def _at_hub(self, call: Callable[[aiohttp.ClientSession, str, Secrets], Awaitable[T]]) -> T:
+        """What `call` returns when it may speak to the hub; for the command line."""
+        self._check_account("settings at a hub belong")
+        await self.sign_in()
+        assert self._secrets is not None
+        assert self._hub is not None
+        async with await self._connect_to_hub() as http:
+            return await call(http, self._hub, self._secrets)
+
+    def _check_account(self, what: str) -> None:
+        if not self._has_account:
+            raise ConfigurationError(
+                f"{what} to an account, and this session has none: sign in, with email and password or "
+                "with secrets (in the shell: dxflow-async login, or --email)"
+            )
 
     async def _unit_hub(self) -> UnitHub:
         from dxflow_async.compute.hub import UnitHub

@@ -22,6 +22,7 @@ _COMMANDS = {
     "login": ("account:login", "Sign in to a hub, for all commands to come."),
     "logout": ("account:logout", "Forget the stored login."),
     "units": ("units:units", "The compute units of the account."),
+    "providers": ("providers:providers", "What the account has at its hub for each provider."),
     "hub": ("hub:hub", "Run a hub of your own, and its accounts."),
     "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
     "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),
