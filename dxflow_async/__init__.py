@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ComputeUnitError,
         ConfigurationError,
         DxflowError,
+        JobBusyError,
         NetworkError,
         NotFoundError,
         PreconditionFailedError,
@@ -33,7 +34,17 @@ if TYPE_CHECKING:
         UnsafePathError,
         UnsupportedError,
     )
-    from dxflow_async.models import Item, Progress, SyncAction, SyncPlan, TransferReport, TransferResult, Unit
+    from dxflow_async.models import (
+        Item,
+        JobInfo,
+        Leftover,
+        Progress,
+        SyncAction,
+        SyncPlan,
+        TransferReport,
+        TransferResult,
+        Unit,
+    )
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.manager import AsyncStorageManager
 
@@ -54,6 +65,9 @@ __all__ = [
     "DxflowError",
     "GCPSettings",
     "Item",
+    "JobBusyError",
+    "JobInfo",
+    "Leftover",
     "NetworkError",
     "NotFoundError",
     "PreconditionFailedError",
@@ -89,6 +103,8 @@ _HOMES = {
     "AsyncStorageManager": "storage.manager",
     "Session": "blocking.session",
     "Item": "models",
+    "JobInfo": "models",
+    "Leftover": "models",
     "Progress": "models",
     "SyncAction": "models",
     "SyncPlan": "models",

@@ -138,7 +138,7 @@ class Settings:
     """Everything that can be set. Sizes are bytes, times are seconds.
 
     Attributes:
-        home: where logins, the embedded hub and its local storage are kept.
+        home: where logins, jobs, the embedded hub and its local storage are kept.
         hub: the control plane's URL; None uses the stored login's, else the embedded hub.
         embedded: whether a hub inside this process may be started.
         max_concurrency: requests in flight per endpoint, at most; it adapts below that.
@@ -148,6 +148,7 @@ class Settings:
         max_attempts: tries of one request without progress.
         connect_timeout, stall_timeout: never a limit on the whole of a transfer.
         disk_threads: threads that read and write local files.
+        journal: whether transfers remember in `home` what they have done, so that a later process can go on.
         max_cached_items: listing cache; the directories used longest ago go first.
         ca_bundle: a PEM file of certificate authorities to trust besides the system's.
         aws, azure, gcp: how to reach the providers.
@@ -171,6 +172,7 @@ class Settings:
     connect_timeout: float = 10.0
     stall_timeout: float = 60.0
     disk_threads: int = 4
+    journal: bool = True
     max_cached_items: int = 1_000_000
     ca_bundle: Path | None = None
     aws: AWSSettings = field(default_factory=AWSSettings)

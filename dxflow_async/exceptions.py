@@ -4,6 +4,7 @@
     ├─ ConfigurationError(ValueError)        a wrong setting, found before any I/O
     ├─ AuthenticationError(PermissionError)  a wrong e-mail, password or secret
     ├─ SessionClosedError(RuntimeError)      a session used after it was closed
+    ├─ JobBusyError(BlockingIOError)         another process works on that job: `.pid`
     ├─ ComputeUnitError
     │  └─ UnitNotFoundError(LookupError)
     └─ StorageError                          one thing in storage failed
@@ -39,6 +40,7 @@ __all__ = [
     "ComputeUnitError",
     "ConfigurationError",
     "DxflowError",
+    "JobBusyError",
     "NetworkError",
     "NotFoundError",
     "PreconditionFailedError",
@@ -69,6 +71,18 @@ class AuthenticationError(DxflowError, PermissionError):
 
 class SessionClosedError(DxflowError, RuntimeError):
     """A session, or a manager of it, was used after it was closed."""
+
+
+class JobBusyError(DxflowError, BlockingIOError):
+    """Another process works on a job.
+
+    Attributes:
+        pid: that process.
+    """
+
+    def __init__(self, message: str, *, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
 
 
 class ComputeUnitError(DxflowError):

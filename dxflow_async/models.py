@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.packed import Packed
 
-__all__ = ["Item", "Progress", "SyncAction", "SyncPlan", "TransferReport", "TransferResult", "Unit"]
+__all__ = [
+    "Item",
+    "JobInfo",
+    "Leftover",
+    "Progress",
+    "SyncAction",
+    "SyncPlan",
+    "TransferReport",
+    "TransferResult",
+    "Unit",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,7 @@ class TransferReport(Packed[TransferResult]):
         bytes: moved by the items that worked.
         retries: attempts beyond the first, over all items.
         verified: how many items were compared with the other side's own checksum.
+        job_id: what `resume` goes on with; None when nothing is left to do, and where no job was kept.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -89,15 +100,22 @@ class TransferReport(Packed[TransferResult]):
         (3, 6.0, True)
     """
 
-    __slots__ = ("_failed", "bytes", "retries", "seconds", "verified")
+    __slots__ = ("_again", "_failed", "bytes", "job_id", "retries", "seconds", "verified")
 
     def __init__(self, results: Iterable[TransferResult] = (), seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.bytes = 0
         self.retries = 0
         self.verified = 0
+        self.job_id: str | None = None
         self._failed: list[TransferResult] = []
+        self._again: Callable[[], Any] | None = None
         super().__init__(results)
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        # What tries again belongs to a session, which stays where it is.
+        names = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
+        return None, {name: None if name == "_again" else getattr(self, name) for name in names if hasattr(self, name)}
 
     @property
     def failed(self) -> list[TransferResult]:
@@ -124,9 +142,27 @@ class TransferReport(Packed[TransferResult]):
         """Bytes a second over the whole call."""
         return self.bytes / self.seconds if self.seconds > 0 else 0.0
 
+    def retry_failed(self) -> Any:
+        """Does again what failed, and nothing of what worked; the report of that.
+
+        To be awaited where the report is an `AsyncSession`'s; a `Session`'s blocks.
+
+        Raises:
+            ConfigurationError: nobody knows what failed: the setting `journal` is off, or the report was copied.
+            TransferError: something failed again.
+        """
+        if self._again is None:
+            raise ConfigurationError("this report cannot be tried again: the call kept no journal; make the call again")
+        return self._again()
+
+    def may_retry(self, again: Callable[[], Any] | None) -> None:
+        """Lets `retry_failed` call that."""
+        self._again = again
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON types."""
         return {
+            "job_id": self.job_id,
             "bytes": self.bytes,
             "seconds": self.seconds,
             "goodput": self.goodput,
@@ -155,6 +191,57 @@ class TransferReport(Packed[TransferResult]):
 
     def _item(self, row: Sequence[Any]) -> TransferResult:
         return TransferResult(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """A call of many items, or of a large one, that has not come to its end.
+
+    Attributes:
+        id: what `resume` goes on with.
+        operation: `"upload"`, `"download"`, `"copy"`, `"move"`, `"sync"`, `"upload_many"` or `"download_many"`.
+        source, destination: as they were asked for; None where each item has its own.
+        began: seconds since the epoch.
+        pid: the process that works on it; None: it was broken off, or some items failed.
+        done: items that need not be done again.
+        failed: items that failed.
+        waiting: items known to wait; the others are known only when it goes on.
+        bytes: how many moved, of what is done.
+        failures: of up to 100 items the reason.
+        uploads: where uploads in parts have begun that it goes on with.
+    """
+
+    id: str
+    operation: str
+    source: str | None
+    destination: str | None
+    began: float
+    pid: int | None
+    done: int
+    failed: int
+    waiting: int
+    bytes: int
+    failures: Mapping[str, str] = field(default_factory=dict, hash=False)
+    uploads: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The job as plain JSON types."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What a job that nobody works on has left.
+
+    Attributes:
+        job_id: the job.
+        kind: `"upload"` in parts, temporary `"file"`, or `"job"`: the record itself.
+        place: where.
+    """
+
+    job_id: str
+    kind: Literal["upload", "file", "job"]
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

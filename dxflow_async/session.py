@@ -5,6 +5,7 @@ What only an account needs (the hub, its client) is loaded when there is one.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
@@ -16,7 +17,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
 from dxflow_async.config import Settings, with_account
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
-from dxflow_async.models import SyncPlan, TransferReport, Unit
+from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Unit
 from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
@@ -24,10 +25,10 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
+from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
-from dxflow_async.transfer.compare import Compare, Comparison
-from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync import Rules
@@ -103,6 +104,8 @@ class AsyncSession:
         cache = ListingCache(self.settings.max_cached_items)
         self._anywhere = Anywhere(self._open_resources, self._area, self._volume, cache)
         self._volumes = Volumes(self._open_resources)
+        self._jobs = Jobs(self._open_resources, self._anywhere)
+        self._resources.again = self._jobs.repeat
         self._storage: AsyncStorageManager | None = None
         self._compute: AsyncComputeManager | None = None
         self._signing_in = Lock()
@@ -261,11 +264,52 @@ class AsyncSession:
             ConfigurationError: a pattern or a comparison that cannot be.
             TransferError: some item failed, and nothing was deleted; or it could not be deleted.
         """
-        rules = Rules(Comparison(compare), NameFilter(include, exclude), delete)
+        rules = Rules(compare, _patterns(include), _patterns(exclude), delete)
         source, destination = await self._located(src, dst, storage_type)
         if dry_run:
             return await self._anywhere.plan(source, destination, rules)
         return await self._anywhere.sync(source, destination, rules, on_progress)
+
+    async def jobs(self) -> list[JobInfo]:
+        """The calls that have not come to their end: they are under way, were broken off, or had items that failed.
+
+        They are kept in `DXFLOW_HOME/jobs`, oldest first; those of other processes are among them. Of a call that ended
+        well nothing is kept.
+        """
+        return await self._jobs.unfinished()
+
+    async def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+        """Goes on with a job: does what is not done yet, and large items from where they were.
+
+        The sources are looked at again. What was changed since is moved anew, which the log says; what is done and the
+        same is left alone, and is not in the report. A sync compares anew.
+
+        Args:
+            job_id: as `jobs` and `TransferReport.job_id` tell.
+            on_progress: told at most ten times a second.
+
+        Returns:
+            What became of each item that was not done.
+
+        Raises:
+            ConfigurationError: there is no such job, a newer version wrote it, or account and settings are others.
+            JobBusyError: another process works on it.
+            TransferError: some item failed; the job is kept.
+        """
+        return await self._jobs.resume(job_id, on_progress)
+
+    async def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
+        """What jobs have left that nobody works on: uploads in parts, temporary files, and the jobs themselves.
+
+        Args:
+            job_ids: the jobs; none stands for all.
+            dry_run: whether it is only said; else it is removed, and there is nothing to go on with.
+
+        Raises:
+            ConfigurationError: as for `resume`.
+            StorageError: an upload could not be removed.
+        """
+        return await self._jobs.clean(job_ids, dry_run=dry_run)
 
     async def sign_in(self) -> None:
         """Signs in now instead of on first use; does nothing without an account, or when it is done.
@@ -279,6 +323,7 @@ class AsyncSession:
             if not self._signed_in:
                 await self._sign_in()
                 self._signed_in = True
+                self._resources.account = "the embedded hub" if self._embedded is not None else self._hub
 
     async def aclose(self) -> None:
         """Closes connections, threads and the embedded hub. Calls under way fail; a second call does nothing."""
@@ -305,6 +350,10 @@ class AsyncSession:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _repeat_by(self, call: Callable[..., Any]) -> None:
+        """Lets `call(function, ...)` make the calls that `TransferReport.retry_failed` asks for."""
+        self._resources.again = functools.partial(call, self._jobs.repeat)
 
     async def _located(self, src: Written, dst: Written, storage_type: str) -> tuple[Located, Located]:
         return await self._anywhere.locate(src, storage_type), await self._anywhere.locate(dst, storage_type)
@@ -428,6 +477,10 @@ class AsyncSession:
             return self._area(location.provider, storage_type)
 
         return AreaStorage(self._open_resources, find, self._anywhere, storage_type), location.path
+
+
+def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _checked(secrets: Mapping[str, Any]) -> Secrets:

@@ -13,7 +13,7 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.progress import shown
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.config import Settings
-from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.anywhere import Written
 from dxflow_async.transfer.compare import Compare
@@ -62,6 +62,7 @@ class Session:
 
         try:
             self._session = self._portal.enter(make)
+            self._session._repeat_by(self._portal.call)
             self._portal.call(self._session.sign_in)
         except BaseException:
             self._portal.close()
@@ -163,6 +164,19 @@ class Session:
                 on_progress=show,
             )
             return self._portal.call(call, dry_run=True) if dry_run else self._portal.call(call)
+
+    def jobs(self) -> list[JobInfo]:
+        """Twin: `AsyncSession.jobs`."""
+        return self._portal.call(self._session.jobs)
+
+    def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+        """Twin: `AsyncSession.resume`."""
+        with self._shown("resume", on_progress) as show:
+            return self._portal.call(self._session.resume, job_id, on_progress=show)
+
+    def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
+        """Twin: `AsyncSession.clean_jobs`."""
+        return self._portal.call(self._session.clean_jobs, *job_ids, dry_run=dry_run)
 
     def close(self) -> None:
         """Cancels what is running in other threads and closes everything. Twin: `AsyncSession.aclose`."""

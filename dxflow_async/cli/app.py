@@ -19,6 +19,7 @@ _COMMANDS = {
     "cat": ("objects:cat", "Write an object's bytes to standard output."),
     "rm": ("objects:rm", "Delete objects."),
     "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
+    "jobs": ("jobs:jobs", "List transfers that have not come to their end, go on with one, remove what they left."),
     "login": ("account:login", "Sign in to a hub, for all commands to come."),
     "logout": ("account:logout", "Forget the stored login."),
     "units": ("units:units", "The compute units of the account."),

@@ -18,7 +18,7 @@ from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
 
-__all__ = ["cp", "mv", "sync"]
+__all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
 
 
 @Parameter(name="*")
@@ -52,7 +52,9 @@ def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
         public: Remote places are in the account's public storage.
     """
     area = _area(public)
-    return _run(lambda session, show: session.copy(src, dst, storage_type=area, on_progress=show), output, account)
+    return run_transfer(
+        lambda session, show: session.copy(src, dst, storage_type=area, on_progress=show), output, account
+    )
 
 
 def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
@@ -65,7 +67,9 @@ def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
         public: Remote places are in the account's public storage.
     """
     area = _area(public)
-    return _run(lambda session, show: session.move(src, dst, storage_type=area, on_progress=show), output, account)
+    return run_transfer(
+        lambda session, show: session.move(src, dst, storage_type=area, on_progress=show), output, account
+    )
 
 
 def sync(
@@ -110,7 +114,7 @@ def sync(
         )
         _print_plan(plan, output)
         return 0
-    return _run(
+    return run_transfer(
         lambda session, show: session.sync(
             src,
             dst,
@@ -130,7 +134,8 @@ def _area(public: bool) -> str:
     return "public" if public else "private"
 
 
-def _run(transfer: Transfer, output: Output, account: Account) -> int:
+def run_transfer(transfer: Transfer, output: Output, account: Account) -> int:
+    """Makes a call with a progress bar, and prints what became of it."""
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
             report = with_session(account, lambda session: transfer(session, show))

@@ -76,6 +76,7 @@ def _features(endpoint: str | None) -> Features:
         checksum=True,
         checksum_first=True,
         copy=True,
+        resumable=True,
         presign=True,
         public=True,
         mtime=True,
@@ -194,6 +195,24 @@ class AWSProvider(Provider):
         if not upload_id:
             raise call.error(ServiceError, "the server did not name the upload it began")
         return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = Call(self.name, "write", f"/{key}")
+        query, more = {"uploadId": upload_id}, True
+        found: dict[int, tuple[str, int]] = {}
+        while more:
+            document = await self._document(call, await self._send(call, "GET", *_split(key), query=query))
+            rows = document.rows.get("Part", ())
+            found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
+            marker = document.values.get("NextPartNumberMarker", "")
+            more = document.values.get("IsTruncated") == "true" and marker != query.get("part-number-marker")
+            query["part-number-marker"] = marker
+        kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]
+        told = document.values.get("ChecksumAlgorithm") == "CRC32C"
+        checksums = told or all(receipt.verified for receipt in kept)
+        return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
 
     async def delete(self, keys: Sequence[str]) -> int:
         by_bucket: dict[str, list[str]] = {}

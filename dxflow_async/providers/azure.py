@@ -39,7 +39,7 @@ from dxflow_async.providers.azure_headers import (
 )
 from dxflow_async.providers.azure_identity import Identity, TokenCredential
 from dxflow_async.providers.azure_requests import Requests, compared
-from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser, block_list
+from dxflow_async.providers.azure_xml import BlobListParser, BlockListParser, ContainerListParser, block_list
 from dxflow_async.providers.base import (
     Body,
     Buffered,
@@ -76,6 +76,7 @@ def _features(identity: Identity) -> Features:
         checksum=True,
         checksum_first=True,
         copy=True,
+        resumable=True,
         presign=identity.has_key,
         public=True,
         mtime=True,
@@ -178,7 +179,17 @@ class AzureProvider(Provider):
         headers = object_headers(call, options)
         if options.public:
             await self._check_public(call, container)
-        return _BlockUpload(self, key, container, name, headers)
+        return _BlockUpload(self, key, container, name, headers, secrets.token_hex(8))
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = Call(self.name, "write", f"/{key}")
+        container, name = _split(call, key)
+        upload = _BlockUpload(self, key, container, name, object_headers(call, options), upload_id)
+        query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
+        found = dict((await self._requests.listing(call, container, query, BlockListParser(), name)).blocks)
+        return upload, [each for each in receipts if found.get(upload.block_id(each.part.number)) == each.part.size]
 
     async def delete(self, keys: Sequence[str]) -> int:
         by_container: dict[str, list[str]] = {}
@@ -305,8 +316,10 @@ class AzureProvider(Provider):
 class _BlockUpload(Upload):
     """Blocks that are committed once; nothing is said to the service before the first of them."""
 
-    def __init__(self, provider: AzureProvider, key: str, container: str, name: str, headers: dict[str, str]) -> None:
-        self.id = secrets.token_hex(8)
+    def __init__(
+        self, provider: AzureProvider, key: str, container: str, name: str, headers: dict[str, str], upload_id: str
+    ) -> None:
+        self.id = upload_id
         self._provider = provider
         self._key = key
         self._container = container
@@ -317,7 +330,7 @@ class _BlockUpload(Upload):
         if not part.size:
             return Receipt(part, None, 0, verified=True)  # there are no empty blocks
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
-        query = {"comp": "block", "blockid": self._block_id(part.number)}
+        query = {"comp": "block", "blockid": self.block_id(part.number)}
         response, measured = await self._provider._requests.send_body(
             call, self._container, self._name, query, {}, body
         )
@@ -330,7 +343,7 @@ class _BlockUpload(Upload):
         if None not in (whole, crc32c) and whole != crc32c:
             raise call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
         headers = self._headers if whole is None else {**self._headers, **checksum_header(whole)}
-        data = block_list(self._block_id(receipt.part.number) for receipt in receipts if receipt.part.size)
+        data = block_list(self.block_id(receipt.part.number) for receipt in receipts if receipt.part.size)
         blocks, query = Buffered((data,), len(data)), {"comp": "blocklist"}
         response, _ = await self._provider._requests.send_body(
             call, self._container, self._name, query, headers, blocks
@@ -343,8 +356,8 @@ class _BlockUpload(Upload):
     async def abort(self) -> None:
         """Does nothing: the service drops blocks that were not committed, a week after the last of them."""
 
-    def _block_id(self, number: int) -> str:
-        """All of one length, as the service wants them; 21 bytes, so that there is no padding."""
+    def block_id(self, number: int) -> str:
+        """What the service calls a part; all are of one length, as it wants them: 21 bytes, so without padding."""
         return base64.b64encode(f"{self.id}{number:05}".encode()).decode()
 
 

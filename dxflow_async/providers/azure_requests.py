@@ -15,7 +15,7 @@ from dxflow_async.providers.azure_checksum import Measured, measure
 from dxflow_async.providers.azure_errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
 from dxflow_async.providers.azure_headers import checksum_header
 from dxflow_async.providers.azure_identity import Account, Identity
-from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser
+from dxflow_async.providers.azure_xml import BlobListParser, BlockListParser, ContainerListParser
 from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import query_string
@@ -31,7 +31,7 @@ _VERSION = "2023-11-03"
 
 _MAX_BASES = 1000
 
-ListParser = TypeVar("ListParser", BlobListParser, ContainerListParser)
+ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerListParser)
 
 
 class Requests:
@@ -118,9 +118,11 @@ class Requests:
             self._crc64 = True
         return response, measured
 
-    async def listing(self, call: Call, container: str, query: Mapping[str, str], parser: ListParser) -> ListParser:
-        """A page of a listing, parsed as it arrives."""
-        response = await self.send(call, "GET", container, query=query)
+    async def listing(
+        self, call: Call, container: str, query: Mapping[str, str], parser: ListParser, name: str = ""
+    ) -> ListParser:
+        """A page of a listing of a container's blobs, or of a blob's blocks, parsed as it arrives."""
+        response = await self.send(call, "GET", container, name, query=query)
         async with HTTPReading(Entry(container), -1, self.http, call, response) as reading:
             try:
                 async for chunk in reading:

@@ -13,7 +13,7 @@ from dxflow_async.providers.base import Entry
 from dxflow_async.providers.fields import timestamp_of
 from dxflow_async.providers.xmlreader import MalformedXMLError, Parser
 
-__all__ = ["BlobListParser", "ContainerListParser", "block_list"]
+__all__ = ["BlobListParser", "BlockListParser", "ContainerListParser", "block_list"]
 
 
 class _ListParser(Parser):
@@ -109,6 +109,26 @@ class BlobListParser(_ListParser):
         entry.content_type = values.get("Content-Type") or None
         describe(entry, metadata)
         return entry
+
+
+class BlockListParser(Parser):
+    """An answer of Get Block List; `blocks` are identifiers and sizes in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: list[tuple[str, int]] = []
+        self._name = ""
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "Name":
+            self._name = text
+        elif name == "Size":
+            self.blocks.append((self._name, int(text)))
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "BlockList":
+            raise MalformedXMLError(f"<{self.root}> where a list of blocks was expected")
 
 
 def block_list(block_ids: Iterable[str]) -> bytes:

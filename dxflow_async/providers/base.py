@@ -51,6 +51,7 @@ class Features:
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
         ranges: a range is read without what is before it.
+        resumable: `resume_upload` works.
         presign: `presign` works.
         public: `ObjectOptions.public` may be asked for.
         min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
@@ -69,6 +70,7 @@ class Features:
     copy: bool = False
     rename: bool = False
     ranges: bool = True
+    resumable: bool = False
     presign: bool = False
     public: bool = False
     min_part_size: int = 1
@@ -347,6 +349,25 @@ class Provider(ABC):
     @abstractmethod
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         """Begins an object in parts; `size` in bytes where it is known."""
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        """Goes on with an upload that another process began, where `Features.resumable` is set.
+
+        Args:
+            key: as it was begun.
+            upload_id: its `Upload.id`, which is as good as a key to it: it is never shown.
+            receipts: of the parts it is known to have.
+            options: as it was begun.
+
+        Returns:
+            The upload, and the receipts of those parts that are there as they were written.
+
+        Raises:
+            NotFoundError: it was finished, or is gone.
+        """
+        raise TypeError(f"{self.name} does not resume: Features.resumable is not set ({key}, {len(receipts)} parts)")
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> int:

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Sequence
 
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, SourceChangedError
-from dxflow_async.providers.base import Buffer, Entry
+from dxflow_async.providers.base import Buffer, Entry, Part, Receipt
 from dxflow_async.providers.checksum import crc32c
-from dxflow_async.providers.tree import Root, error_of, etag_of
+from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, temporary_name
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]
 
@@ -133,11 +132,17 @@ class TemporaryFile:
     """Bytes written beside their target and renamed to it; all methods block.
 
     Its directory is held open, so that nothing that is put in the place of that directory's name gets the bytes.
+
+
+    Args:
+        root, key: the target.
+        mark: of the session that writes: the name begins with it.
     """
 
-    def __init__(self, root: Root, key: str) -> None:
+    def __init__(self, root: Root, key: str, mark: str) -> None:
         self._root = root
-        self._key = key
+        self._mark = mark
+        self.key = key
         self._directory = -1
         self._descriptor = -1
         self._name = ""
@@ -152,15 +157,41 @@ class TemporaryFile:
 
     def create(self, size: int | None = None) -> None:
         """Makes the file, and its directory where it is missing; with a size, only where that fits on the disk."""
-        path = self._root.resolve(self._key)
-        if self._key.endswith("/"):
+        path = self._root.resolve(self.key)
+        if self.key.endswith("/"):
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
-        self._directory, self._target = self._root.open_parent(self._key, make=True)
-        name = f".{secrets.token_hex(8)}.dxpart"
+        self._directory, self._target = self._root.open_parent(self.key, make=True)
+        name = temporary_name(self._mark)
         self._descriptor = os.open(name, _NEW, 0o666, dir_fd=self._directory)
         self._name, self.path = name, os.path.join(os.path.dirname(path), name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    def reopen(self, path: str, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+        """Opens a file that another process began; of its parts' receipts, those whose bytes are there.
+
+        Raises:
+            FileNotFoundError: it is not there, or is no temporary file beside the target.
+        """
+        beside, name = os.path.split(path)
+        if beside != os.path.dirname(self._root.resolve(self.key)) or not is_temporary(name):
+            raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
+        self._directory, self._target = self._root.open_parent(self.key)
+        self._descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
+        self._name, self.path = name, path
+        return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
+
+    def _checksum(self, part: Part) -> int | None:
+        """The checksum of a part's bytes; None when they are not all there."""
+        buffer = memoryview(bytearray(min(SCAN_SIZE, part.size)))
+        position, end, crc = part.offset, part.offset + part.size, 0
+        while position < end:
+            size = os.preadv(self._descriptor, [buffer[: end - position]], position)
+            if not size:
+                return None
+            crc = crc32c(buffer[:size], crc)
+            position += size
+        return crc
 
     def write(self, chunks: Sequence[Buffer], offset: int, crc: int = 0) -> int:
         """Writes chunks at an offset; the checksum of what came before (`crc`) and them."""
@@ -192,7 +223,7 @@ class TemporaryFile:
         arrived = os.fstat(self._descriptor).st_size
         if arrived != size or crc != (crc if expected is None else expected):
             text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
-            raise error_of("write", self._root.resolve(self._key), ChecksumMismatchError, text)
+            raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
         self.commit(modified)
 
     def commit(self, modified: float | None) -> None:
@@ -231,13 +262,12 @@ def _free_space(descriptor: int) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def copy_file(root: Root, source: Entry, key: str) -> Entry:
+def copy_file(root: Root, source: Entry, file: TemporaryFile) -> Entry:
     """Copies a file, in the version that was seen.
 
     Raises:
         PreconditionFailedError: it is another one now.
     """
-    file = TemporaryFile(root, key)
     descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
     try:
         file.create(source.size)
@@ -249,4 +279,4 @@ def copy_file(root: Root, source: Entry, key: str) -> Entry:
     finally:
         os.close(descriptor)
         file.discard()
-    return Entry(key, status.st_size)
+    return Entry(file.key, status.st_size)

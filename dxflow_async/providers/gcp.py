@@ -17,7 +17,7 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async.config import GCPSettings
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, ServiceError, UnsafePathError
-from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
+from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Receipt, Upload
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.gcp_compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp_identity import Identity
@@ -57,6 +57,7 @@ def _features(identity: Identity) -> Features:
         checksum=True,
         checksum_first=True,
         copy=True,
+        resumable=True,
         presign=not identity.anonymous,
         public=True,
         mtime=True,
@@ -170,6 +171,18 @@ class GCPProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         self._split(Call(self.name, "write", f"/{key}"), key)
         return ComposeUpload(self._store, key, options)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        self._split(Call(self.name, "write", f"/{key}"), key)
+        upload = ComposeUpload(self._store, key, options, upload_id)
+        page = await self.list_page(upload.directory, recursive=True)
+        found = list(page.entries)
+        while page.cursor is not None:
+            page = await self.list_page(upload.directory, recursive=True, cursor=page.cursor)
+            found += page.entries
+        return upload, upload.go_on(found, receipts)
 
     async def delete(self, keys: Sequence[str]) -> int:
         by_bucket: dict[str, list[Version]] = {}

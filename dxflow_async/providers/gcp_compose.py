@@ -54,8 +54,8 @@ class ComposeUpload(Upload):
     the bucket keeps deleted objects (soft delete, retention), it keeps the parts too.
     """
 
-    def __init__(self, store: Store, key: str, options: ObjectOptions) -> None:
-        self.id = secrets.token_hex(12)
+    def __init__(self, store: Store, key: str, options: ObjectOptions, upload_id: str | None = None) -> None:
+        self.id = upload_id or secrets.token_hex(12)
         self._store = store
         self._key = key
         self._bucket, _, self._name = key.partition("/")
@@ -66,6 +66,17 @@ class ComposeUpload(Upload):
         self._temporary: dict[str, str | None] = {}
         self._stored: Entry | None = None
         self._clean_ups = 0
+
+    @property
+    def directory(self) -> str:
+        """The keys of its parts start with it."""
+        return f"{self._bucket}/{self._directory}"
+
+    def go_on(self, found: Sequence[Entry], receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+        """Takes over what another process has stored; of its receipts, those of parts that are there."""
+        entries = {entry.key.partition("/")[2]: entry for entry in found}
+        self._temporary = {name: entry.etag for name, entry in entries.items()}
+        return [each for each in receipts if _is_stored(each, entries.get(self._name_of(each.part)))]
 
     async def write_part(self, part: Part, body: Body) -> Receipt:
         name = self._name_of(part)
@@ -149,6 +160,10 @@ class ComposeUpload(Upload):
 
     def _name_of(self, part: Part) -> str:
         return f"{self._directory}{part.number:05}"
+
+
+def _is_stored(receipt: Receipt, entry: Entry | None) -> bool:
+    return entry is not None and (entry.etag, entry.size) == (receipt.etag, receipt.part.size)
 
 
 def _crc32c(pieces: Sequence[_Piece]) -> int | None:

@@ -6,8 +6,8 @@ its upload. Beside stand `tree.py` and `files.py`, which block, and `disk.py`: t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from dxflow_async.providers.base import (
     Receipt,
     Upload,
 )
-from dxflow_async.providers.disk import Disk
+from dxflow_async.providers.disk import Disk, RereadBody
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
@@ -39,7 +39,7 @@ _PAGE_SIZE = 1000
 # Features
 
 _CAN = Features(rereads=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True)
-_FEATURES = replace(_CAN, max_copy_size=1 << 62, max_size=1 << 62)
+_FEATURES = replace(_CAN, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
 
 
 # The provider
@@ -87,7 +87,7 @@ class LocalProvider(Provider):
         return _LocalReading(self, file, start, first)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
-        file, check = TemporaryFile(self.root, key), (body.size, body.crc32c, options.modified)
+        file, check = self._temporary(key), (body.size, body.crc32c, options.modified)
         try:
             if body.size <= WRITE_SIZE:
                 chunks = await self._disk.collect(body)
@@ -101,7 +101,7 @@ class LocalProvider(Provider):
         return Entry(key, body.size, crc32c=crc)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        file = TemporaryFile(self.root, key)
+        file = self._temporary(key)
         try:
             await self._disk.run("write", key, file.create, size)
         except BaseException:
@@ -109,13 +109,20 @@ class LocalProvider(Provider):
             raise
         return _LocalUpload(self, file, key, options)
 
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        file = self._temporary(key)
+        found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
+        return _LocalUpload(self, file, key, options), found
+
     async def delete(self, keys: Sequence[str]) -> int:
         for key in keys:
             await self._disk.run("delete", key, self.root.delete, key)
         return len(keys)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        return await self._disk.run("copy", key, copy_file, self.root, source, key)
+        return await self._disk.run("copy", key, copy_file, self.root, source, self._temporary(key))
 
     async def rename(self, source: str, key: str) -> None:
         await self._disk.run("move", source, self.root.rename, source, key)
@@ -125,6 +132,13 @@ class LocalProvider(Provider):
 
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
+
+    async def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
+        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
+        await self._disk.run("delete", key, self.root.sweep, key, marks, kept)
+
+    def _temporary(self, key: str) -> TemporaryFile:
+        return TemporaryFile(self.root, key, self.threads.mark)
 
 
 # Its reading
@@ -150,29 +164,10 @@ class _LocalReading(Reading):
         if not self._file.remaining:
             return Buffered(chunks, self.size, self._file.crc32c)
         crc = await self._provider._disk.run("read", self.entry.key, self._file.scan, self._file.crc32c)
-        return _FileBody(self._provider, self.entry, self._start, self.size, crc)
+        return RereadBody(self._provider, self.entry, self._start, self.size, crc)
 
     async def aclose(self) -> None:
         self._file.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _FileBody:
-    """A part of a file that was read once, for its checksum, and is read again whenever it is sent."""
-
-    provider: LocalProvider
-    entry: Entry
-    start: int
-    size: int
-    crc32c: int | None
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        reading = await self.provider.read(self.entry.key, self.start, self.start + self.size, etag=self.entry.etag)
-        try:
-            while chunk := await reading.read():
-                yield chunk
-        finally:
-            await reading.aclose()
 
 
 # Its upload

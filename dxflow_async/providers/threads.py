@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -30,9 +31,13 @@ class Threads:
     Args:
         count: how many threads.
         name: their name's beginning.
+
+    Attributes:
+        mark: eight digits that name them, for what they leave on a disk while they work.
     """
 
     def __init__(self, count: int, name: str = "dxflow-disk") -> None:
+        self.mark = secrets.token_hex(4)
         self._count = count
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()

@@ -10,17 +10,33 @@ import secrets
 import shutil
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.providers.base import Entry
 
-__all__ = ["CachedReads", "Root", "error_of", "etag_of"]
+__all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def temporary_name(mark: str) -> str:
+    """A name for a file that is being written, by the session of that mark; no listing shows it."""
+    return f".{mark}{secrets.token_hex(4)}.dxpart"
+
+
+def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
+    """Whether a file is one that is being written, or was: by one of the sessions of those marks."""
+    return _TEMPORARY.fullmatch(name) is not None and (marks is None or name[1:9] in marks)
+
+
+def temporaries(directory: str, marks: Collection[str]) -> list[str]:
+    """The names in a directory of what sessions of those marks were writing."""
+    with os.scandir(directory) as found:
+        return [each.name for each in found if is_temporary(each.name, marks)]
 
 
 class CachedReads:
@@ -229,7 +245,7 @@ class Root:
             names = [
                 f"{each.name}/" if self._is_directory(each) else each.name
                 for each in found
-                if each.name.startswith(start) and not _TEMPORARY.fullmatch(each.name)
+                if each.name.startswith(start) and not is_temporary(each.name)
             ]
         names.sort(key=os.fsencode)
         return names
@@ -252,6 +268,14 @@ class Root:
 
     # Changes
 
+    def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
+        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
+        above = os.path.dirname(self.resolve(key))
+        with contextlib.suppress(FileNotFoundError), self._parent(key) as (directory, _):
+            for name in temporaries(above, marks):
+                if os.path.join(above, name) not in kept:
+                    os.unlink(name, dir_fd=directory)
+
     def delete(self, key: str) -> None:
         """Removes a file, or a directory with its content; a link is removed, not followed."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
@@ -271,7 +295,7 @@ class Root:
         The directory is made where it is missing; for a moment there is a file of a temporary name in it.
         """
         self.make_directory(key)
-        name, letter = f".{secrets.token_hex(8)}.dxpart", "\u00e9"
+        name, letter = temporary_name(secrets.token_hex(4)), "\u00e9"
         with self._parent(f"{key}{name}") as (directory, _):
             return _is_one(directory, name, name.upper()) or _is_one(
                 directory, name + letter, unicodedata.normalize("NFD", name + letter)

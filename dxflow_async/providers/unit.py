@@ -26,6 +26,7 @@ from dxflow_async.providers.base import (
     Page,
     Provider,
     Reading,
+    Receipt,
     Upload,
 )
 from dxflow_async.providers.http import HTTP, Call, HTTPReading
@@ -59,6 +60,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         directories=True,
         copy=True,
         rename="rename" in ours,
+        resumable=True,
         mtime="mtime" in ours,
         mtime_listed="mtime" in ours,
         ordered="order" in ours,
@@ -192,6 +194,20 @@ class UnitProvider(Provider):
         sending = Sending(self._tus, call, size, metadata, partial=False)
         await sending.begin()
         return StreamUpload(call, key, sending, size)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = self._call("write", key)
+        if self._announced.in_parts:
+            upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
+            return upload, await upload.go_on(receipts)
+        _, headers = await self._tus.offset(call, upload_id)
+        size = int(headers.get("upload-length", 0))
+        metadata = self._tus.metadata(call, key, options)
+        return StreamUpload(
+            call, key, Sending(self._tus, call, size, metadata, partial=False, address=upload_id), size
+        ), ()
 
     async def delete(self, keys: Sequence[str]) -> int:
         remaining = iter(keys)

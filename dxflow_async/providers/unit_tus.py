@@ -181,6 +181,17 @@ class Sending:
         assert checked.crc32c is not None
         return checked.crc32c
 
+    async def is_whole(self) -> bool:
+        """Whether the server has all of it."""
+        if self.address is None or not self.address.startswith("/"):
+            return False
+        try:
+            offset, self.headers = await self._tus.offset(self._call, self.address)
+        except NotFoundError:
+            return False
+        self.complete = offset == self._new[0]
+        return self.complete
+
     async def remove(self) -> None:
         """Forgets it, here and there."""
         address, self.address, self.complete = self.address, None, False

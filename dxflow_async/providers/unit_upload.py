@@ -59,19 +59,30 @@ class PartsUpload(Upload):
         self._parts: dict[int, Sending] = {}
         file_metadata(call, key)
 
+    async def go_on(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Takes over what another process has sent; the receipts of what is there, as it was sent."""
+        kept = []
+        for receipt in receipts:
+            sending = self._sending(receipt.part, receipt.etag)
+            if await sending.is_whole():
+                self._parts[receipt.part.number] = sending
+                kept.append(receipt)
+        return kept
+
     async def write_part(self, part: Part, body: Body) -> Receipt:
         if part.number > self._max_parts:
             text = f"it has more than {self._max_parts} parts, which the server does not put together; use larger ones"
             raise self._call.error(UnsupportedError, text)
         sending = self._parts.get(part.number)
         if sending is None:
-            metadata = {}
-            if "group" in self._tus.announced.ours:
-                metadata = {"group": self.id, "start": str(part.offset)}
-            call = self._call._replace(path=f"{self._call.path} (part {part.number})")
-            sending = self._parts[part.number] = Sending(self._tus, call, part.size, metadata, partial=True)
+            sending = self._parts[part.number] = self._sending(part)
         crc = await sending.write(body)
         return Receipt(part, sending.address, crc, verified=sending.compared)
+
+    def _sending(self, part: Part, address: str | None = None) -> Sending:
+        metadata = {"group": self.id, "start": str(part.offset)} if "group" in self._tus.announced.ours else {}
+        call = self._call._replace(path=f"{self._call.path} (part {part.number})")
+        return Sending(self._tus, call, part.size, metadata, partial=True, address=address)
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
@@ -14,6 +15,7 @@ from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
 from dxflow_async.transfer.ends import End, LocalEnd, LocalFiles, RemoteEnd, directory
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobfile import Asked, Where
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.relocate import relocate, remove_emptied
@@ -37,11 +39,23 @@ class Located:
         path: without the provider.
         area: of the account's storage; None on this machine.
         storage_type: of the area.
+        into: of this machine's, whether it is a directory to put things into; None: as it is written, and is.
     """
 
     path: str
     area: Area | None = None
     storage_type: str = "private"
+    into: bool | None = None
+
+    @property
+    def shown(self) -> str:
+        """As users write it."""
+        return self.path if self.area is None else self.area.shown(self.path)
+
+    @property
+    def where(self) -> Where | None:
+        """Where it lies; None on this machine's disks."""
+        return None if self.area is None else Where(self.area.shown(""), self.storage_type, self.area.where)
 
     @property
     def content_only(self) -> bool:
@@ -76,6 +90,10 @@ class Anywhere:
         """The session's listings."""
         return self._cache
 
+    def going_on(self, resources: Callable[[], Resources]) -> Anywhere:
+        """The same with other resources: those of a call that goes on with what an earlier one has begun."""
+        return Anywhere(resources, self._areas, self._units, self._cache)
+
     async def locate(self, written: Written, storage_type: str) -> Located:
         """What users wrote, found.
 
@@ -107,9 +125,10 @@ class Anywhere:
             start = source.area.place(source.path)
             return relocate(route, start, end, options, operation=operation, move=move)
 
+        asked = _asked(operation, source, destination, {"into": end.into})
         tops = await self._tops(source) if move else []
         try:
-            report = await self.transfer(destination, plan, on_progress)
+            report = await self.transfer(destination, plan, on_progress, asked)
         except BaseException:
             if move and source.area is not None:
                 self._cache.doubted((source.area.name, source.storage_type), f"/{key_of(source.path)}")
@@ -133,10 +152,14 @@ class Anywhere:
         return await sync.plan()
 
     async def transfer(
-        self, destination: Located, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None
+        self,
+        destination: Located,
+        plan: Callable[[Route], AsyncIterator[Job]],
+        on_progress: OnProgress | None,
+        asked: Asked,
     ) -> TransferReport:
         """Runs the jobs of a plan, after which the listing cache knows what was stored."""
-        return await self._kept_true(destination, self._resources().transfer(plan, on_progress))
+        return await self._kept_true(destination, self._resources().transfer(plan, on_progress, asked))
 
     async def _kept_true(self, destination: Located, transfer: Awaitable[TransferReport]) -> TransferReport:
         area = destination.area
@@ -158,7 +181,9 @@ class Anywhere:
         if destination.area is not None:
             return RemoteEnd(destination.area.place(destination.path))
         threads = self._resources().threads
-        into = destination.path.endswith(_SEPARATORS) or await threads.run(os.path.isdir, destination.path)
+        into = destination.into
+        if into is None:
+            into = destination.path.endswith(_SEPARATORS) or await threads.run(os.path.isdir, destination.path)
         return LocalEnd(destination.path, threads, into=into)
 
     async def _tops(self, source: Located) -> list[Place]:
@@ -174,7 +199,12 @@ class Anywhere:
         resources = self._resources()
         place = source.area.place(source.path) if source.area is not None else None
         place = place or LocalFiles(resources.threads).place(source.path)
-        return Sync(resources, directory(place), await self._end(destination), _options(destination), rules)
+        asked = _asked("sync", source, destination, asdict(rules))
+        return Sync(resources, directory(place), await self._end(destination), _options(destination), rules, asked)
+
+
+def _asked(operation: str, source: Located, destination: Located, arguments: Mapping[str, Any]) -> Asked:
+    return Asked(operation, source.shown, destination.shown, arguments, (source.where, destination.where))
 
 
 def _options(destination: Located) -> ObjectOptions:

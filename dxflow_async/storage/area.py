@@ -8,6 +8,7 @@ from dxflow_async.models import Item
 from dxflow_async.paths import key_of
 from dxflow_async.providers.base import Entry, Provider
 from dxflow_async.providers.checksum import label
+from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.moving import Place
 
 __all__ = ["Area"]
@@ -30,6 +31,13 @@ class Area:
     prefix: str = ""
     public: bool = False
     location: str = ""
+
+    @property
+    def where(self) -> str:
+        """Which storage it is: the service's address, a directory of this machine, or a unit; and the prefix there."""
+        provider = self.provider
+        root = str(provider.root.path) if isinstance(provider, LocalProvider) else provider.features.endpoint
+        return self.location or f"{self.name} at {root}, below /{self.prefix}"
 
     def key(self, path: str) -> str:
         """The provider's key of a remote path."""

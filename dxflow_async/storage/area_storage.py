@@ -17,6 +17,7 @@ from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
 from dxflow_async.transfer.moving import Place, Route, check_target
@@ -125,11 +126,14 @@ class AreaStorage:
         """Uploads a file, a directory with all that is in it, or what a glob pattern matches."""
         area = await self._find()
         options = _options(area, content_type, metadata)
+        source, destination = os.fspath(src), Located(dst, area, self._storage_type)
         files, end = LocalFiles(self._resources().threads), RemoteEnd(area.place(dst))
+        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
         return await self._anywhere.transfer(
-            Located(dst, area, self._storage_type),
-            lambda route: upload(route, files, os.fspath(src), end, options),
+            destination,
+            lambda route: upload(route, files, source, end, options),
             on_progress,
+            Asked("upload", source, destination.shown, arguments, (None, destination.where)),
         )
 
     async def download(
@@ -138,9 +142,11 @@ class AreaStorage:
         """Downloads an object, or a directory with all that is in it, into a local directory."""
         area = await self._find()
         destination = os.getcwd() if dst is None else os.fspath(dst)
-        resources = self._resources()
+        source, resources = Located(src, area, self._storage_type), self._resources()
         return await resources.transfer(
-            lambda route: download(route, resources.threads, area.place(src), destination), on_progress
+            lambda route: download(route, resources.threads, area.place(src), destination),
+            on_progress,
+            Asked("download", source.shown, destination, {}, (source.where, None)),
         )
 
     async def upload_many(
@@ -162,7 +168,10 @@ class AreaStorage:
                 start, end = files.place(source), RemoteEnd(target)
                 yield job_for(route, start, end, target, None, options, operation="upload")
 
-        return await self._anywhere.transfer(Located("", area, self._storage_type), plan, on_progress)
+        destination = Located("", area, self._storage_type)
+        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
+        asked = Asked("upload_many", None, None, arguments, (None, destination.where))
+        return await self._anywhere.transfer(destination, plan, on_progress, asked)
 
     async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Downloads objects to files: `pairs` of remote and local path, read as fast as they are done."""
@@ -173,7 +182,10 @@ class AreaStorage:
             async for source, destination in _each(pairs):
                 yield area.place(source), destination
 
-        return await resources.transfer(lambda route: download_each(route, resources.threads, places()), on_progress)
+        asked = Asked("download_many", None, None, {}, (Located("", area, self._storage_type).where, None))
+        return await resources.transfer(
+            lambda route: download_each(route, resources.threads, places()), on_progress, asked
+        )
 
     async def write(
         self,

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part
 from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.mending import Readings
-from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route, begin_upload
-from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route
+from dxflow_async.transfer.multipart import Multipart
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.retry import Attempts, retry
 
@@ -35,7 +35,7 @@ _STREAM_SIZE = 2 << 20
 _READ_SIZE = 256 << 10
 
 
-class CopyJob(Moving, Job):
+class CopyJob(Multipart, Job):
     """One object, read here and written there.
 
     Args:
@@ -63,8 +63,6 @@ class CopyJob(Moving, Job):
         self._entry = entry
         self._first: ResumedReading | None = None
         self._reserved = 0
-        self._upload: Upload | None = None
-        self._receipts: list[Receipt] = []
         self._readings = Readings()
         self._mends = False
         self._stored: Entry | None = None
@@ -72,15 +70,16 @@ class CopyJob(Moving, Job):
     async def open(self) -> Iterator[Part]:
         self._begin()
         self._receipts, self._readings, self._mends = [], Readings(), False
+        if self._route.journal is not None:
+            await self._route.journal.sweep(self._destination.provider, self._destination.key)
         self._entry = entry = await self._look()
         if entry.size <= 2 * self._route.part_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
-        provider = self._destination.provider
-        part_size = part_size_for(entry.size, self._route.part_size, provider.features)
-        options = self._described()
-        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, entry.size, options))
-        return split(entry.size, part_size)
+        return await self._begin_parts(entry, self._route.part_size, self._described())
+
+    async def seen(self) -> str | None:
+        return await super().seen() if self._listed is None else self._listed.etag
 
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
@@ -107,7 +106,7 @@ class CopyJob(Moving, Job):
         if self._mends:
             await self._read_again(part)
         elif upload is not None:
-            self._receipts.append(await self._send(part, lambda body: upload.write_part(part, body)))
+            await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
         else:
             write = self._destination.provider.write
             self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._described()))
@@ -118,14 +117,11 @@ class CopyJob(Moving, Job):
             assert self._stored is not None
             self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
             return await self._settle()
-        self._receipts.sort(key=lambda receipt: receipt.part.number)
-        whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
+        whole = self._whole()
         expected = self._entry.crc32c
         if None not in (whole, expected) and whole != expected:
             raise self._mismatch()
-        upload = self._upload
-        self._stored = await self._try(lambda: upload.finish(self._receipts, whole))
-        self._upload = None
+        self._stored = await self._finish_parts(self._upload, whole)
         self._judge(whole)
         return await self._settle()
 
@@ -159,17 +155,15 @@ class CopyJob(Moving, Job):
             self._route.limits.memory.give(memory)
 
     async def _settle(self) -> TransferResult:
+        assert self._entry is not None
+        self.version = self._entry.etag
         if self._moves:
-            assert self._entry is not None
             await self._delete_source(self._entry)
         return self.result(None)
 
     async def abort(self) -> None:
-        await super().abort()
         await self._drop_first()
-        if self._upload is not None:
-            upload, self._upload = self._upload, None
-            await upload.abort()
+        await super().abort()
 
     async def _drop_first(self) -> None:
         first, self._first = self._first, None
@@ -284,7 +278,7 @@ def _told(features: Features, listed: Entry) -> bool:
     )
 
 
-class ServerCopyJob(Moving, Job):
+class ServerCopyJob(Multipart, Job):
     """One object copied within a provider, by the provider, with all that is stored with it.
 
     Args:
@@ -312,26 +306,24 @@ class ServerCopyJob(Moving, Job):
         self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
         self._entry = entry
         self._options = options
-        self._upload: Upload | None = None
-        self._receipts: list[Receipt] = []
 
     async def open(self) -> Iterator[Part]:
         self._begin()
         provider, size = self._source.provider, self._entry.size
-        self._receipts = []
         if size <= provider.features.max_copy_size:
             if self._keeps_time:
                 seen = await self._look()
                 modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
                 self._options = ObjectOptions(public=self._options.public, modified=modified)
             return iter((Part(1, 0, size),))
-        part_size = part_size_for(size, _COPY_PART_SIZE, provider.features)
         seen = await self._look()
         # An object that is put together from parts does not get by itself what is stored with the source.
         modified = changed_at(provider.features, self._entry, seen)
         options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
-        self._upload = await self._try(lambda: begin_upload(provider, self._destination.key, size, options))
-        return split(size, part_size)
+        return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
+
+    async def seen(self) -> str | None:
+        return self._entry.etag
 
     async def _look(self) -> Entry:
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
@@ -344,24 +336,17 @@ class ServerCopyJob(Moving, Job):
         if upload is None:
             await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
         else:
-            self._receipts.append(await self._try(lambda: upload.copy_part(part, self._entry)))
+            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
         self._count(part.size)
 
     async def finish(self) -> TransferResult:
-        upload = self._upload
-        if upload is not None:
-            self._receipts.sort(key=lambda receipt: receipt.part.number)
-            await self._try(lambda: upload.finish(self._receipts, None))
-            self._upload = None
+        self.version = self._entry.etag
+        if self._upload is not None:
+            self._whole()
+            await self._finish_parts(self._upload, None)
         if self._moves:
             await self._delete_source(self._entry)
         return self.result(None)
-
-    async def abort(self) -> None:
-        await super().abort()
-        if self._upload is not None:
-            upload, self._upload = self._upload, None
-            await upload.abort()
 
 
 class MarkerJob(Moving, Job):
@@ -395,6 +380,10 @@ class SettledJob(Job):
 
     def __init__(self, result: TransferResult) -> None:
         self._result = result
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return self._result.source, self._result.destination
 
     async def open(self) -> Iterator[Part]:
         return iter((Part(1, 0, 0),))

@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.base import Part
+from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
 __all__ = ["Engine", "Job", "first_of"]
@@ -42,9 +43,20 @@ class Job(ABC):
 
     Attributes:
         size: bytes; 0 where the plan does not know it yet.
+        version: names what of the source was moved, once that is known.
+        ends: where it comes from and where it goes, as results show it.
     """
 
     size: int = 0
+    version: str | None = None
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[str, str]: ...
+
+    async def seen(self) -> str | None:
+        """Names the version of the source that is there now; None where it has none."""
+        return None
 
     @abstractmethod
     async def open(self) -> Iterator[Part]:
@@ -91,11 +103,13 @@ class Engine:
     Args:
         max_workers: at most that many parts are worked on at a time; asked again and again, since it adapts.
         meter: counts, for progress.
+        journal: remembers, for whoever goes on when this process is gone.
     """
 
-    def __init__(self, max_workers: Callable[[], int], meter: Meter) -> None:
+    def __init__(self, max_workers: Callable[[], int], meter: Meter, journal: Journal | None = None) -> None:
         self._max_workers = max_workers
         self._meter = meter
+        self._journal = journal
         self._new: deque[_Running] = deque()
         self._open: deque[_Running] = deque()
         self._running: set[_Running] = set()
@@ -132,11 +146,15 @@ class Engine:
         try:
             async for job in jobs:
                 self._meter.planned(job.size)
+                if self._journal is not None:
+                    self._journal.planned(job)
                 self._new.append(_Running(job))
                 self._call_worker(group)
                 if len(self._new) >= _PLANNED:
                     self._room = loop.create_future()
                     await self._room
+            if self._journal is not None:
+                self._journal.plan_ended()
         except StorageError as error:
             self._plan_error = error
         finally:
@@ -240,6 +258,8 @@ class Engine:
         self._running.discard(running)
         self._report.append(result)
         self._meter.done(result)
+        if self._journal is not None:
+            await self._journal.ended(result, running.job.version)
         if self._planned and not self._running and not self._new:
             self._wake_all()
 

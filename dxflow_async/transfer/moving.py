@@ -16,6 +16,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Upload
 from dxflow_async.providers.checksum import label
+from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
@@ -61,13 +62,14 @@ def check_target(place: Place, operation: str, *, directory: bool = False) -> No
 class Route:
     """What all jobs of a call share.
 
-    `part_size` is in bytes; an object of up to twice that moves as one.
+    `part_size` is in bytes; an object of up to twice that moves as one. `journal` is the call's, where it has one.
     """
 
     limits: Limits
     policy: RetryPolicy
     meter: Meter
     part_size: int
+    journal: Journal | None = None
 
 
 async def begin_upload(provider: Provider, key: str, size: int | None, options: ObjectOptions) -> Upload:
@@ -147,6 +149,15 @@ class Moving:
         self._crc32c: int | None = None
         self._verified = False
         self._moved = 0
+        self.version: str | None = None
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return self._source.shown, self._destination.shown
+
+    async def seen(self) -> str | None:
+        place = self._source
+        return (await self._try(lambda: place.provider.stat(place.key), place)).etag
 
     def _begin(self) -> None:
         """First contact; a second one is another try of the whole."""

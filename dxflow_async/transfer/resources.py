@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import TransferError
@@ -11,6 +13,8 @@ from dxflow_async.models import TransferReport
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from dxflow_async.transfer.engine import Engine, Job
+from dxflow_async.transfer.jobfile import Asked, Ends
+from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.moving import Route
 from dxflow_async.transfer.progress import Meter, OnProgress
@@ -19,15 +23,26 @@ from dxflow_async.transfer.retry import RetryPolicy
 __all__ = ["Resources", "checked"]
 
 
+Again = Callable[[Asked, str | None, Sequence[Ends]], Any]
+
+
 @dataclass(slots=True)
 class Resources:
-    """Made from the settings; closed with the session."""
+    """Made from the settings; closed with the session.
+
+    Attributes:
+        account: the hub that the session's account is at, once it has signed in to one.
+        again: does once more what a call was asked, but for what is done already.
+    """
 
     settings: Settings
     http: HTTP = field(init=False)
     threads: Threads = field(init=False)
     limits: Limits = field(init=False)
     policy: RetryPolicy = field(init=False)
+    account: str | None = field(init=False, default=None)
+    again: Again | None = field(init=False, default=None)
+    _earlier: Callable[[Asked], Journal] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -42,22 +57,60 @@ class Resources:
         )
         self.policy = RetryPolicy(settings.max_attempts)
 
-    def route(self, on_progress: OnProgress | None) -> Route:
+    def going_on(self, journal: Callable[[Asked], Journal]) -> Self:
+        """The same, for a call that goes on with what an earlier one has begun."""
+        resources = copy(self)
+        resources._earlier = journal
+        return resources
+
+    def route(self, on_progress: OnProgress | None, journal: Journal | None = None) -> Route:
         """What the jobs of one call share."""
-        return Route(self.limits, self.policy, Meter(on_progress), self.settings.part_size)
+        return Route(self.limits, self.policy, Meter(on_progress), self.settings.part_size, journal)
 
     async def transfer(
-        self, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None
+        self, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None, asked: Asked
     ) -> TransferReport:
-        """Runs the jobs of a plan.
+        """Runs the jobs of a plan, and remembers what is done until all is.
 
         Raises:
             TransferError: some item failed; it has the report.
         """
-        route = self.route(on_progress)
-        report = await Engine(self.limits.workers, route.meter).run(plan(route))
+        journal = self._journal(asked)
+        route = self.route(on_progress, journal)
+        engine, jobs = Engine(self.limits.workers, route.meter, journal), plan(route)
+        if journal is None:
+            report = await engine.run(jobs)
+        else:
+            report = await self._recorded(journal, engine, jobs)
         route.meter.close()
         return checked(report)
+
+    def _journal(self, asked: Asked) -> Journal | None:
+        if not self.settings.journal:
+            return None
+        if self._earlier is not None:
+            return self._earlier(asked)
+        return Journal(self.settings.home, self.threads, replace(asked, account=self.account))
+
+    async def _recorded(self, journal: Journal, engine: Engine, jobs: AsyncIterator[Job]) -> TransferReport:
+        well = False
+        try:
+            report = await engine.run(journal.remaining(jobs))
+            well = report.ok
+        finally:
+            await journal.close(well=well)
+        if not well:
+            report.job_id = journal.job_id
+            report.may_retry(self.repeated(journal.asked, journal))
+        return report
+
+    def repeated(self, asked: Asked, journal: Journal | None = None) -> Callable[[], Any] | None:
+        """What does that once more, but for what the journal has as done."""
+        again = self.again
+        if again is None:
+            return None
+        job_id, pairs = (None, ()) if journal is None else (journal.job_id, journal.pairs)
+        return lambda: again(asked, job_id, pairs)
 
     async def aclose(self) -> None:
         """Closes connections and threads."""

@@ -6,7 +6,7 @@ and only when both listings came to their end and every copy worked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
@@ -16,13 +16,14 @@ from anyio import create_task_group
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.transfer.compare import Comparison
+from dxflow_async.transfer.compare import Compare, Comparison
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
 from dxflow_async.transfer.differences import Difference, Differences
 from dxflow_async.transfer.ends import End, below, contains
 from dxflow_async.transfer.engine import Job, first_of
 from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.pairing import Pairing
@@ -40,14 +41,32 @@ class Rules:
     """What a sync does.
 
     Attributes:
-        comparison: what counts as the same.
-        names: which names it is about; the others are neither copied nor deleted.
+        compare: what counts as the same.
+        include, exclude: which names it is about; the others are neither copied nor deleted.
         delete: whether what only the destination has goes.
+
+    Raises:
+        ConfigurationError: a comparison or a pattern that cannot be.
     """
 
-    comparison: Comparison
-    names: NameFilter
+    compare: Compare
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
     delete: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.comparison
+        assert self.names
+
+    @property
+    def comparison(self) -> Comparison:
+        """How two entries are compared."""
+        return Comparison(self.compare)
+
+    @property
+    def names(self) -> NameFilter:
+        """The names it is about."""
+        return NameFilter(self.include, self.exclude)
 
 
 class Sync:
@@ -59,15 +78,19 @@ class Sync:
         end: the destination, which may refuse names.
         options: what is stored with what is copied.
         rules: what to do.
+        asked: the same as the caller said it.
     """
 
-    def __init__(self, resources: Resources, source: Place, end: End, options: ObjectOptions, rules: Rules) -> None:
+    def __init__(
+        self, resources: Resources, source: Place, end: End, options: ObjectOptions, rules: Rules, asked: Asked
+    ) -> None:
         self._resources = resources
         self._source = source
         self._end = end
         self._target = end.directory()
         self._options = options
         self._rules = rules
+        self._asked = asked
 
     async def plan(self) -> SyncPlan:
         """What would be done.
@@ -136,12 +159,13 @@ class Sync:
         started, differences = monotonic(), self._differences(pairing)
         report = await _beside(
             differences.find,
-            lambda: self._resources.transfer(lambda route: self._jobs(route, differences), on_progress),
+            lambda: self._resources.transfer(lambda route: self._jobs(route, differences), on_progress, self._asked),
         )
         if self._rules.delete:
             async for result in self._deleting(pairing, differences).run():
                 report.append(result)
         report.seconds = monotonic() - started
+        report.may_retry(self._resources.repeated(self._asked))
         return checked(report)
 
     def _differences(self, pairing: Pairing) -> Differences:

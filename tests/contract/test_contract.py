@@ -489,3 +489,42 @@ async def test_a_directory_with_something_in_it_is_not_removed(place: Place) -> 
     await place.provider.remove_directory(place / "dir/")
     with pytest.raises(NotFoundError):
         await place.provider.stat(place / "dir/")
+
+
+async def test_upload_of_another_process_goes_on(place: Place) -> None:
+    """An upload is known by its id alone: the parts that are there are kept, the others written, and it is finished."""
+    assert place.provider.features.resumable
+    data = sample(place)
+    begun = await place.provider.start_upload(place / "parts", len(data), OPTIONS)
+    receipts = await write_parts(place, begun, data, [3, 1])
+    never = Receipt(Part(2, len(data), 5), "no such part", 5)
+    upload, kept = await place.provider.resume_upload(place / "parts", begun.id, [*receipts, never], OPTIONS)
+    assert list(kept) == receipts
+    (second,) = await write_parts(place, upload, data, [2])
+    entry = await upload.finish([receipts[0], second, receipts[1]], crc32c(data))
+    assert entry.size == len(data)
+    assert await read(place.provider, place / "parts") == data
+    assert place.leftovers() == []
+
+
+async def test_upload_of_another_process_is_aborted(place: Place) -> None:
+    """Whoever knows an upload's id can remove what it has left."""
+    begun = await place.provider.start_upload(place / "parts", None, OPTIONS)
+    receipts = await write_parts(place, begun, sample(place), [1, 2])
+    upload, _ = await place.provider.resume_upload(place / "parts", begun.id, receipts, OPTIONS)
+    await upload.abort()
+    assert place.keeps_aborted or place.leftovers() == []
+
+
+async def test_upload_that_is_gone_is_not_gone_on_with(place: Place) -> None:
+    """Of an upload that was aborted no part is left: that is NotFoundError, or no receipt holds."""
+    begun = await place.provider.start_upload(place / "parts", None, OPTIONS)
+    receipts = await write_parts(place, begun, sample(place), [1])
+    await begun.abort()
+    if place.keeps_aborted:
+        return
+    try:
+        _, kept = await place.provider.resume_upload(place / "parts", begun.id, receipts, OPTIONS)
+    except NotFoundError:
+        return
+    assert list(kept) == []

@@ -17,9 +17,8 @@ from typing import Any
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
-from dxflow_async.transfer.compare import Comparison
 from dxflow_async.transfer.ends import RemoteEnd
-from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync import Rules, Sync
@@ -82,10 +81,10 @@ class Numbered(Provider):
 
 async def _sync(count: int, case: str, home: Path) -> dict[str, int]:
     place, resources = Numbered(count, case), Resources(Settings(home=home))
-    rules = Rules(Comparison("size+mtime"), NameFilter((), ()), delete=True)
+    rules = Rules("size+mtime", delete=True)
     source, target = Place(place, "here/", "numbered:/here/"), RemoteEnd(Place(place, "there/", "numbered:/there/"))
     try:
-        report = await Sync(resources, source, target, ObjectOptions(), rules).run(None)
+        report = await Sync(resources, source, target, ObjectOptions(), rules, Asked("sync", "here", "there")).run(None)
     finally:
         await resources.aclose()
     return {"items": len(report), "copied": place.copied, "deleted": place.deleted}

@@ -14,6 +14,7 @@ from dxflow_async.providers.base import Body, Entry, ObjectOptions, Provider, Re
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.copy import CopyJob
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
@@ -90,7 +91,7 @@ async def move(
     async def plan(route: Route) -> AsyncIterator[Job]:
         yield CopyJob(route, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
 
-    return await resources.transfer(plan, None if states is None else states.append)
+    return await resources.transfer(plan, None if states is None else states.append, Asked("copy", "from", "to"))
 
 
 async def test_checksum_kept_from_end_to_end(resources: Resources, make: Make, tmp_path: Path) -> None:

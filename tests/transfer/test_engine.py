@@ -44,6 +44,10 @@ class FakeJob(Job):
         self._fail, self._finish = fail, finish
         self._attempts = 0
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        return self._name, self._name
+
     async def open(self) -> Iterator[Part]:
         self._attempts += 1
         self._called("open")

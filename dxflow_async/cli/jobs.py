@@ -1,0 +1,100 @@
+"""`jobs list`, `jobs show`, `jobs resume` and `jobs clean`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from cyclopts import App
+
+from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.transfer import Output, run_transfer
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.models import JobInfo
+
+__all__ = ["jobs"]
+
+_DIRECT, _PLAIN = Account(), Output()
+
+jobs = App(
+    name="jobs",
+    help="List transfers that have not come to their end, go on with one, remove what they left.",
+    result_action="return_value",
+)
+
+
+@jobs.command(name="list")
+def list_jobs(*, json: Flag = False) -> int:
+    """List the transfers that are under way, were broken off, or had items that failed.
+
+    Args:
+        json: Print them as JSON, one a line.
+    """
+    for job in with_session(_DIRECT, lambda session: session.jobs()):
+        write_line(_as_json(job) if json else _line(job))
+    return 0
+
+
+@jobs.command
+def show(job_id: str, *, json: Flag = False) -> int:
+    """Print all that is known of a job.
+
+    Args:
+        job_id: As jobs list prints it.
+        json: Print it as JSON.
+    """
+    found = [job for job in with_session(_DIRECT, lambda session: session.jobs()) if job.id == job_id]
+    if not found:
+        raise ConfigurationError(f"job = {job_id!r} is not there; jobs list shows those that are")
+    (job,) = found
+    if json:
+        write_line(_as_json(job))
+        return 0
+    write_line(_line(job))
+    for place in job.uploads:
+        write_line(f"begun in parts: {printable(place)}")
+    for source, reason in job.failures.items():
+        write_line(f"failed {printable(source)}: {printable(reason)}")
+    return 0
+
+
+@jobs.command
+def resume(job_id: str, *, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
+    """Go on with a job: what is done is left alone, large files go on where they were.
+
+    Args:
+        job_id: As jobs list prints it.
+    """
+    return run_transfer(lambda session, show: session.resume(job_id, on_progress=show), output, account)
+
+
+@jobs.command
+def clean(*job_ids: str, dry_run: Flag = False, yes: Flag = False, account: Account = _DIRECT) -> int:
+    """Print what jobs have left that nobody works on: uploads in parts, temporary files, the jobs themselves.
+
+    Args:
+        job_ids: The jobs; without any all.
+        dry_run: Only print it, as without --yes.
+        yes: Remove it. These jobs cannot be resumed then.
+    """
+    if dry_run and yes:
+        raise ConfigurationError("--dry-run and --yes exclude each other: give one of them")
+    left = with_session(account, lambda session: session.clean_jobs(*job_ids, dry_run=not yes))
+    for each in left:
+        write_line(f"{'removed' if yes else 'would remove'} {each.kind:<6} {printable(each.place)}")
+    if left and not yes:
+        write_line("nothing was removed; --yes removes it")
+    return 0
+
+
+def _line(job: JobInfo) -> str:
+    state = f"process {job.pid} works on it" if job.pid is not None else "not under way"
+    began = datetime.fromtimestamp(job.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    ends = f" {printable(job.source)} to {printable(job.destination or '')}" if job.source is not None else ""
+    counts = f"{job.done} done, {job.failed} failed, {len(job.uploads)} uploads begun"
+    return f"{job.id}  {began}  {job.operation}{ends}: {counts}, {state}"
+
+
+def _as_json(job: JobInfo) -> str:
+    return json.dumps(job.to_dict())

@@ -1,0 +1,282 @@
+"""Jobs that have not come to their end: what is known of them, going on with one, removing what they have left."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, NotFoundError
+from dxflow_async.models import JobInfo, Leftover, TransferReport
+from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.providers.tree import temporaries
+from dxflow_async.storage.anywhere import Anywhere, Located
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.area_storage import AreaStorage, Pairs
+from dxflow_async.transfer.jobfile import Asked, BegunUpload, Ends, JobFile, Where, job_ids
+from dxflow_async.transfer.journal import Journal
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync import Rules
+
+__all__ = ["Jobs"]
+
+_log = logging.getLogger("dxflow_async.storage.jobs")
+
+
+Areas = tuple[Area | None, Area | None]
+"""Of source and destination; None for this machine's disks."""
+
+
+class Jobs:
+    """The jobs of a home directory, for one session.
+
+    Args:
+        resources: the session's.
+        anywhere: the session's, which knows its listings.
+    """
+
+    def __init__(self, resources: Callable[[], Resources], anywhere: Anywhere) -> None:
+        self._resources = resources
+        self._anywhere = anywhere
+
+    async def unfinished(self) -> list[JobInfo]:
+        """See `AsyncSession.jobs`."""
+        resources = self._resources()
+        return await resources.threads.run(_infos, resources)
+
+    async def resume(self, job_id: str, on_progress: OnProgress | None) -> TransferReport:
+        """See `AsyncSession.resume`."""
+        resources = self._resources()
+        file = await resources.threads.run(JobFile.open, resources.settings.home, job_id, resources.threads.mark)
+        try:
+            return await self._go_on(resources, file, on_progress)
+        finally:
+            await resources.threads.run(file.close)
+
+    async def repeat(self, asked: Asked, job_id: str | None, pairs: Sequence[Ends]) -> TransferReport:
+        """Does what a call was asked, but for what is done already. See `TransferReport.retry_failed`."""
+        if job_id is not None:
+            return await self.resume(job_id, None)
+        resources = self._resources()
+        areas = await self._checked(resources, asked)
+        return await self._do(asked, areas, resources, None, _given(pairs, areas))
+
+    async def clean(self, job_ids: Sequence[str], *, dry_run: bool) -> list[Leftover]:
+        """See `AsyncSession.clean_jobs`."""
+        resources = self._resources()
+        found: list[Leftover] = []
+        for job_id in list(job_ids) or await resources.threads.run(_ids, resources):
+            try:
+                found += await self._clean(resources, job_id, dry_run=dry_run)
+            except (ConfigurationError, JobBusyError) as error:
+                if job_ids:
+                    raise
+                _leave(resources, job_id, error)
+        return found
+
+    # Going on
+
+    async def _go_on(self, resources: Resources, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
+        asked = file.asked
+        areas = await self._checked(resources, asked)
+        home, threads = resources.settings.home, resources.threads
+
+        async def discard(begun: BegunUpload) -> None:
+            await _discard(resources, areas[1], begun)
+
+        going_on = resources.going_on(lambda _: Journal(home, threads, asked, file, discard))
+        moved = asked.operation == "move" and await threads.run(file.ended_any)
+        if asked.source is None and not await threads.run(lambda: file.complete):
+            _log.warning(
+                "job %s had not been told all of its items: give those that are missing to a new call", file.id
+            )
+        try:
+            return await self._do(asked, areas, going_on, on_progress, _pairs(file, resources, areas))
+        except NotFoundError:
+            if not moved:
+                raise
+            await threads.run(file.remove)  # all is at its destination, and the source is gone
+            return TransferReport([], 0.0)
+
+    async def _do(
+        self, asked: Asked, areas: Areas, resources: Resources, on_progress: OnProgress | None, pairs: Pairs
+    ) -> TransferReport:
+        """The call that was asked for."""
+        anywhere, arguments = self._anywhere.going_on(lambda: resources), dict(asked.arguments)
+        area, where = areas[0] or areas[1], asked.places[0] or asked.places[1]
+
+        async def find() -> Area:
+            assert area is not None
+            return area
+
+        kind = "private" if where is None else where.storage_type
+        storage = AreaStorage(lambda: resources, find, anywhere, kind)
+        if asked.operation == "upload_many":
+            return await storage.upload_many(pairs, **arguments, on_progress=on_progress)
+        if asked.operation == "download_many":
+            return await storage.download_many(pairs, on_progress=on_progress)
+        source, destination = (_located(*each) for each in zip(_paths(asked), asked.places, areas, strict=True))
+        if asked.operation == "upload":
+            return await storage.upload(source.path, destination.path, **arguments, on_progress=on_progress)
+        if asked.operation == "download":
+            return await storage.download(source.path, destination.path, on_progress=on_progress)
+        if asked.operation == "sync":
+            return await anywhere.sync(source, destination, Rules(**arguments), on_progress)
+        destination = replace(destination, into=arguments["into"])
+        return await anywhere.relocate(source, destination, on_progress, move=asked.operation == "move")
+
+    async def _checked(self, resources: Resources, asked: Asked) -> Areas:
+        """The areas of both ends.
+
+        Raises:
+            ConfigurationError: they are others than the job's.
+        """
+        start, end = [await self._area(place) for place in asked.places]
+        if (start, end) != (None, None) and asked.account != resources.account:
+            theirs = asked.account or "no account"
+            raise ConfigurationError(f"the job was begun with {theirs}; sign in like that to go on with it")
+        return start, end
+
+    async def _area(self, where: Where | None) -> Area | None:
+        if where is None:
+            return None
+        area = (await self._anywhere.locate(where.location, where.storage_type)).area
+        assert area is not None
+        if area.where != where.place:
+            raise ConfigurationError(
+                f"the job was begun with {where.place}, and the settings name {area.where}; set them as they were"
+            )
+        return area
+
+    # Cleaning
+
+    async def _clean(self, resources: Resources, job_id: str, *, dry_run: bool) -> list[Leftover]:
+        file = await resources.threads.run(JobFile.open, resources.settings.home, job_id, resources.threads.mark)
+        try:
+            _, area = await self._checked(resources, file.asked)
+            uploads = await resources.threads.run(file.uploads)
+            known = {begun.id for _, begun in uploads}
+            files = [path for path in await resources.threads.run(_left_files, file, area) if path not in known]
+            if not dry_run:
+                for _, begun in uploads:
+                    await _discard(resources, area, begun)
+                await resources.threads.run(_unlink, files)
+                await resources.threads.run(file.remove)
+            left = [Leftover(job_id, "upload", ends.destination) for ends, _ in uploads]
+            return [*left, *(Leftover(job_id, "file", path) for path in files), Leftover(job_id, "job", job_id)]
+        finally:
+            await resources.threads.run(file.close)
+
+
+def _ids(resources: Resources) -> list[str]:
+    return job_ids(resources.settings.home)
+
+
+def _infos(resources: Resources) -> list[JobInfo]:
+    found = []
+    for job_id in _ids(resources):
+        try:
+            found.append(JobFile.info(resources.settings.home, job_id))
+        except ConfigurationError as error:
+            _leave(resources, job_id, error)
+    return found
+
+
+def _leave(resources: Resources, job_id: str, error: DxflowError) -> None:
+    """One job that cannot be used hides no other; those of other processes come and go."""
+    if JobFile.lies_idle(resources.settings.home, job_id):
+        _log.warning("job %s is left alone: %s", job_id, error)
+
+
+def _located(path: str, where: Where | None, area: Area | None) -> Located:
+    if area is None or where is None:
+        return Located(path)
+    return Located(area.path_shown(path), area, where.storage_type)
+
+
+def _paths(asked: Asked) -> tuple[str, str]:
+    """Source and destination; what was relative to another directory is whole."""
+    assert asked.source is not None
+    assert asked.destination is not None
+    start, end = asked.places
+    source, destination = asked.source, asked.destination
+    if start is None and not os.path.isabs(source):
+        path = os.path.join(asked.directory, source)
+        source = path if os.path.lexists(path) else os.path.join(glob.escape(asked.directory), source)
+    return source, os.path.join(asked.directory, destination) if end is None else destination
+
+
+def _given(pairs: Iterable[Ends], areas: Areas) -> list[tuple[str, str]]:
+    """Pairs as the call was given them."""
+    start, end = areas
+    return [
+        (source if start is None else start.path_shown(source), goal if end is None else end.path_shown(goal))
+        for source, goal in pairs
+    ]
+
+
+async def _pairs(file: JobFile, resources: Resources, areas: Areas) -> AsyncIterator[tuple[str, str]]:
+    """The pairs that a job was told, page by page."""
+    last: Ends | None = None
+    while page := await resources.threads.run(file.items, last):
+        for pair in _given(page, areas):
+            yield pair
+        last = page[-1]
+
+
+async def _discard(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
+    """Removes an upload that nobody goes on with."""
+    if area is None or isinstance(area.provider, LocalProvider):
+        await resources.threads.run(_unlink, [begun.id])
+        return
+    with suppress(NotFoundError):
+        upload, _ = await area.provider.resume_upload(begun.key, begun.id, begun.receipts, ObjectOptions())
+        await upload.abort()
+
+
+def _unlink(paths: Iterable[str]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _left_files(file: JobFile, area: Area | None) -> list[str]:
+    """What earlier processes were writing on this machine's disks when they ended."""
+    asked, marks = file.asked, file.marks
+    if area is not None and not isinstance(area.provider, LocalProvider):
+        return []
+    found: list[str] = []
+    for directory in _directories(file, asked, area):
+        with suppress(OSError):
+            found += [os.path.join(directory, name) for name in temporaries(directory, marks)]
+    return found
+
+
+def _directories(file: JobFile, asked: Asked, area: Area | None) -> Iterator[str]:
+    """Where a job may have been writing; each once."""
+    for top in dict.fromkeys(_tops(file, asked, area)):
+        yield from (path for path, _, _ in os.walk(top)) if asked.source is not None else (top,)
+
+
+def _tops(file: JobFile, asked: Asked, area: Area | None) -> Iterator[str]:
+    if asked.source is not None:
+        path = _on_disk(_paths(asked)[1], area)
+        yield path if os.path.isdir(path) else os.path.dirname(path)
+        return
+    last: Ends | None = None
+    while page := file.items(last):
+        for ends in page:
+            yield os.path.dirname(_on_disk(ends.destination, area))
+        last = page[-1]
+
+
+def _on_disk(shown: str, area: Area | None) -> str:
+    if area is None:
+        return shown
+    assert isinstance(area.provider, LocalProvider)
+    return area.provider.root.resolve(area.key(area.path_shown(shown)))
