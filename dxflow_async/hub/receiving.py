@@ -90,7 +90,7 @@ class Receiver:
             while size < most:
                 # Unlike `readany` it does not join what has come. Empty also at the end of an HTTP chunk.
                 chunk, ended_chunk = await self._content.readchunk()
-                if not chunk and not ended_chunk:
+                if not chunk and (not ended_chunk or self._content.at_eof()):
                     break
                 chunks.append(chunk)
                 size += len(chunk)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
-from dxflow_async.providers.base import Body, ObjectOptions
+from dxflow_async.providers.base import Body, Buffered, ObjectOptions
 from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.mtime import format_mtime
@@ -75,6 +75,15 @@ class Tus:
         """
         response = await self._requests.tus(call, "HEAD", address, {})
         return _offset(call, response.headers), response.headers
+
+    async def claim(self, call: Call, address: str, offset: int) -> None:
+        """Asks for the right to go on at an offset, so that no bytes are sent for nothing.
+
+        Raises:
+            StorageError: 423, the server has not seen yet that the connection before is gone; 409, it got further.
+        """
+        if self.announced.ours:
+            await self.append(call, address, offset, Buffered((), 0, 0), None)
 
     async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> Mapping[str, str]:
         """The bytes of a body, which has to be the rest of the upload; the answer's headers."""
@@ -162,6 +171,8 @@ class Sending:
                 await self.begin()
             else:
                 offset, self.headers = await self._tus.offset(self._call, self.address)
+                if offset < self._new[0]:
+                    await self._tus.claim(self._call, self.address, offset)
         except NotFoundError:
             offset, _ = 0, await self.begin()
         size = self._new[0]

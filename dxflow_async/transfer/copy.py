@@ -76,10 +76,17 @@ class CopyJob(Multipart, Job):
         if entry.size <= 2 * self._route.part_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
-        return await self._begin_parts(entry, self._route.part_size, self._described())
+        return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
 
     async def seen(self) -> str | None:
         return await super().seen() if self._listed is None else self._listed.etag
+
+    def _wanted_size(self, size: int) -> int:
+        """Bytes of a part; the whole of a source that brings with each range what is before it."""
+        source, destination = self._source.provider.features, self._destination.provider.features
+        if source.ranges or destination.checksum_first:
+            return self._route.part_size
+        return min(size, destination.max_part_size)
 
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
@@ -221,6 +228,7 @@ class CopyJob(Multipart, Job):
             try:
                 return await deliver(body)
             except StorageError:
+                attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
 

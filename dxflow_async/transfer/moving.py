@@ -109,6 +109,11 @@ class Metered:
             yield chunk
 
     @property
+    def counted(self) -> int:
+        """The bytes that were taken so far."""
+        return self._counted
+
+    @property
     def uncounted(self) -> Body:
         """The same bytes, for whoever looks at them before they are sent."""
         return self._body

@@ -331,6 +331,18 @@ async def test_concatenations_that_cannot_be(unit: RunningUnit) -> None:
     assert (await concatenate(unit, grouped, name="a")).status == 201
 
 
+async def test_no_bytes_are_taken_for_none(unit: RunningUnit) -> None:
+    """A PATCH without a body moves nothing, is answered with the offset, and is refused as any other is."""
+    url = (await unit.create("a", 10)).headers["Location"]
+    await unit.patch(url, 0, CONTENT[:4])
+    async with asyncio.timeout(10):
+        answer = await unit.patch(url, 4, None)
+        assert (answer.status, answer.headers["Upload-Offset"]) == (204, "4")
+        assert (await unit.patch(url, 3, None)).code == "wrong_offset"
+    assert (await unit.patch(url, 4, CONTENT[4:10])).status == 204
+    assert (unit.root / "a").read_bytes() == CONTENT[:10]
+
+
 async def test_a_part_that_nobody_heard_of(unit: RunningUnit) -> None:
     """A part of a group that was created twice, as when an answer was lost, is dropped when the other one is named."""
     lost = await parts_of(unit, [10], group="g" * 16)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from tests.servers.certificate import make_certificate
 from tests.servers.process import Process, ServerStartError, free_port
 
-__all__ = ["Azurite", "npm_install"]
+__all__ = ["Azurite", "node", "npm_install"]
 
 _CACHE = Path(__file__).parents[2] / ".cache"
 _VERSION = "3.37.0"
@@ -29,7 +29,7 @@ _VERSION = "3.37.0"
 _API_VERSION = "2025-11-05"
 
 
-def _node(*parts: str) -> Path:
+def node(*parts: str) -> Path:
     """A file of the installed Node.
 
     Raises:
@@ -52,7 +52,7 @@ def npm_install(name: str, version: str) -> Path:
     place = _CACHE / f"{folder}-{version}"
     if place.is_dir():
         return place / "node_modules"
-    node, npm = _node("bin", "node"), _node("lib", "node_modules", "npm", "bin", "npm-cli.js")
+    program, npm = node("bin", "node"), node("lib", "node_modules", "npm", "bin", "npm-cli.js")
     _CACHE.mkdir(exist_ok=True)
     with (_CACHE / f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,8 +60,8 @@ def npm_install(name: str, version: str) -> Path:
             half = _CACHE / f"{folder}-{version}.half"
             shutil.rmtree(half, ignore_errors=True)
             options = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-            command = [str(node), str(npm), "install", f"{name}@{version}", "--prefix", str(half), *options]
-            path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            command = [str(program), str(npm), "install", f"{name}@{version}", "--prefix", str(half), *options]
+            path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
             run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
             if run.returncode:
                 raise ServerStartError(f"npm could not install {name}@{version}\n{(run.stdout + run.stderr)[-2000:]}")
@@ -129,7 +129,7 @@ class Azurite:
         account, account_key = f"account{secrets.token_hex(4)}", base64.b64encode(secrets.token_bytes(64)).decode()
         where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(directory)]
         process = Process(
-            [str(_node("bin", "node")), str(main), *where, "--disableTelemetry", "--silent", *options],
+            [str(node("bin", "node")), str(main), *where, "--disableTelemetry", "--silent", *options],
             directory / "azurite.log",
             {"AZURITE_ACCOUNTS": f"{account}:{account_key}"},
         )

@@ -1,0 +1,33 @@
+"""Units for the tests of their provider, and what passes between the two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from tests.hub.running import SECRETS
+
+__all__ = ["Counter", "own_unit"]
+
+
+@asynccontextmanager
+async def own_unit(root: Path) -> AsyncIterator[str]:
+    """The URL of a server of ours, in this process."""
+    os.makedirs(root, exist_ok=True)
+    server = Server(create_unit_app(root, SECRETS), Listening(), CONNECTION_OPTIONS)
+    yield await server.start()
+    await server.aclose(1.0)
+
+
+class Counter:
+    """Takes the place of a cap on bandwidth, and counts what the data plane sends and receives."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    async def take(self, size: int) -> None:
+        self.bytes += size
