@@ -89,7 +89,12 @@ class Tus:
         """The bytes of a body, which has to be the rest of the upload; the answer's headers."""
         headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
         # After a break it is asked first where the upload is.
-        response = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
+        try:
+            response = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
+        except StorageError as error:
+            if error.status == 409 and error.code is None:
+                error.retryable = True  # of this request it says that the offset is another one
+            raise
         reached = _offset(call, response.headers)
         if reached != offset + body.size:
             raise call.error(ServiceError, f"the server is at {reached}, not at {offset + body.size}; try again")

@@ -15,11 +15,10 @@ from dxflow_async.exceptions import (
     ConfigurationError,
     NetworkError,
     NotFoundError,
-    StorageError,
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.base import ObjectOptions, Part, Receipt
 from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
@@ -27,7 +26,7 @@ from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.providers.unit_protocol import Announced
 from tests.hub.running import SECRETS
 from tests.providers.bodies import Broken, body, read
-from tests.providers.units import Counter, own_unit
+from tests.providers.units import Counter, again, own_unit
 
 MiB = 1 << 20
 OPTIONS = ObjectOptions()
@@ -159,24 +158,12 @@ async def test_a_part_goes_on_where_the_server_got_to(unit: UnitProvider, http: 
     with pytest.raises(NetworkError):
         await upload.write_part(part, Broken(pieces, len(DATA), NetworkError("broke off")))
     http.throttle = counter = Counter()
-    receipt = await again(upload, part)
+    receipt = await again(upload, part, DATA)
     assert counter.bytes < 2 * MiB
     entry = await upload.finish([receipt], crc32c(DATA))
     assert (entry.size, entry.crc32c) == (len(DATA), crc32c(DATA))
     assert (root / "deep/a").read_bytes() == DATA
     assert kept(root) == []
-
-
-async def again(upload: Upload, part: Part) -> Receipt:
-    """The part, sent again until the server has seen that the first connection is gone."""
-    for _ in range(100):
-        try:
-            return await upload.write_part(part, body(DATA))
-        except StorageError as error:
-            if not error.retryable:
-                raise
-            await asyncio.sleep(0.05)
-    raise AssertionError("it stays locked")
 
 
 async def test_parts_that_are_gone_begin_anew(unit: UnitProvider, root: Path) -> None:
@@ -188,7 +175,7 @@ async def test_parts_that_are_gone_begin_anew(unit: UnitProvider, root: Path) ->
     await asyncio.sleep(0.3)
     for path in kept(root, "info") + kept(root):
         path.unlink()
-    receipt = await again(upload, part)
+    receipt = await again(upload, part, DATA)
     await upload.finish([receipt], None)
     assert (root / "a").read_bytes() == DATA
 

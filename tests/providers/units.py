@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from dxflow_async.exceptions import StorageError
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.providers.base import Part, Receipt, Upload
 from tests.hub.running import SECRETS
+from tests.providers.bodies import body
 
-__all__ = ["Counter", "own_unit"]
+__all__ = ["Counter", "again", "own_unit"]
 
 
 @asynccontextmanager
@@ -31,3 +35,15 @@ class Counter:
 
     async def take(self, size: int) -> None:
         self.bytes += size
+
+
+async def again(upload: Upload, part: Part, data: bytes) -> Receipt:
+    """A part that broke off, sent again until the server has seen that the first connection is gone."""
+    for _ in range(100):
+        try:
+            return await upload.write_part(part, body(data))
+        except StorageError as error:
+            if not error.retryable:
+                raise
+            await asyncio.sleep(0.05)
+    raise AssertionError("it stays locked")
