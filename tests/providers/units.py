@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import NetworkError, StorageError
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.providers.base import Part, Receipt, Upload
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body
 
-__all__ = ["Counter", "again", "own_unit"]
+__all__ = ["BreakingOff", "Counter", "again", "own_unit"]
+
+_PIECE = 128 << 10
 
 
 @asynccontextmanager
@@ -47,3 +49,24 @@ async def again(upload: Upload, part: Part, data: bytes) -> Receipt:
                 raise
             await asyncio.sleep(0.05)
     raise AssertionError("it stays locked")
+
+
+class BreakingOff:
+    """A body that comes slowly, and breaks off.
+
+    Args:
+        data: the whole.
+        after: bytes that come.
+    """
+
+    crc32c = None
+
+    def __init__(self, data: bytes, after: int) -> None:
+        self.size = len(data)
+        self._data = data[:after]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._data), _PIECE):
+            yield self._data[start : start + _PIECE]
+            await asyncio.sleep(0.01)
+        raise NetworkError("broke off")
