@@ -215,21 +215,23 @@ async def test_more_parts_than_can_be_put_together(unit: UnitProvider) -> None:
 async def test_as_many_parts_as_can_be_put_together(unit: UnitProvider, root: Path) -> None:
     """The most parts there may be fit into one request."""
     count = unit.features.max_parts
-    upload = await unit.start_upload("a", count, OPTIONS)
+    upload = await unit.start_upload("a", 1, OPTIONS)
     slots = asyncio.Semaphore(32)
 
     async def write(number: int) -> Receipt:
         async with slots:
-            return await upload.write_part(Part(number, number - 1, 1), body(b"x"))
+            # All but the last are empty: what counts is how many addresses there are.
+            data = b"x" if number == count else b""
+            return await upload.write_part(Part(number, 0, len(data)), body(data))
 
     receipts = await asyncio.gather(*(write(number) for number in range(1, count + 1)))
     await upload.finish(receipts, None)
-    assert (root / "a").read_bytes() == b"x" * count
+    assert (root / "a").read_bytes() == b"x"
 
 
 async def test_a_listing_goes_on_after_a_break(unit: UnitProvider, http: HTTP, root: Path) -> None:
     """A page that could not be had is asked for again, and each entry comes once."""
-    names = [f"{number:05}-{'x' * 200}" for number in range(5000)]
+    names = [f"{number:05}-{'x' * 200}" for number in range(3000)]
     for name in names:
         (root / name).touch()
     page = await unit.list_page("", recursive=True)
@@ -251,7 +253,7 @@ async def test_a_listing_goes_on_after_a_break(unit: UnitProvider, http: HTTP, r
 
 async def test_a_listing_that_is_dropped_gives_its_connection_back(unit: UnitProvider, http: HTTP, root: Path) -> None:
     """Whoever reads one page of many and goes leaves no connection open."""
-    for number in range(20_000):
+    for number in range(8000):
         (root / f"{number:05}-{'x' * 100}").touch()
     page = await unit.list_page("", recursive=False)
     assert page.cursor is not None
