@@ -18,6 +18,7 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.transfer.copy import CopyJob
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.resources import Resources
 from tests.providers.bodies import body, read
@@ -68,7 +69,7 @@ async def copy(resources: Resources, source: Provider, destination: Provider, ke
     async def plan(route: Route) -> AsyncIterator[Job]:
         yield CopyJob(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
 
-    (result,) = await resources.transfer(plan, None)
+    (result,) = await resources.transfer(plan, None, Asked("copy", key, key))
     return result.verified
 
 
