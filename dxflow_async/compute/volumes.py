@@ -29,7 +29,7 @@ class Volumes:
     def __init__(self, resources: Callable[[], Resources]) -> None:
         self._resources = resources
         self._providers: dict[Address, UnitProvider] = {}
-        self._opening = Lock()
+        self._opening: dict[Address, Lock] = {}
 
     async def open(self, unit: Unit) -> UnitArea:
         """A unit's volume; at the first time the unit is asked what it can do.
@@ -44,7 +44,8 @@ class Volumes:
             raise ComputeUnitError(f"unit {unit.name} ({unit.status}) has no address or secret yet; wait, or start it")
         address = (unit.name, unit.url, secret)
         if address not in self._providers:
-            async with self._opening:
+            # One that does not answer keeps nobody from another.
+            async with self._opening.setdefault(address, Lock()):
                 if address not in self._providers:
                     self._providers[address] = await _connected(address, resources)
         provider = self._providers[address]

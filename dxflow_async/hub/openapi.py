@@ -132,7 +132,7 @@ def _object(
 def _new_unit() -> dict[str, Any]:
     kind = {"provider": _NAME, "name": _NAME, "cpu": _NUMBER, "memory": _NUMBER, "disk": _NUMBER}
     properties = {
-        "name": _NAME,
+        "name": {**_NAME, "pattern": "^[^/]+$"},
         "ip": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?$"},
         "protocol": {"enum": ["HTTP", "HTTPS"]},
         "secrets": _object({"RW": _SECRET, "RO": _SECRET}, closed=True),

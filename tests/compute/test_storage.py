@@ -313,6 +313,18 @@ async def test_a_unit_that_is_down(settings: Settings, tmp_path: Path) -> None:
         assert mine.status == "READY"
 
 
+async def test_a_unit_that_is_down_delays_no_other(compute: AsyncComputeManager) -> None:
+    """While one is tried again and again, the others answer."""
+    down = await register(compute, "down", f"http://127.0.0.1:{free_port()}")
+    trying = asyncio.ensure_future(down.storage.ls())
+    await asyncio.sleep(0.05)
+    assert await (await compute.get_unit("Demo")).storage.ls() == []
+    assert not trying.done()
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+
+
 async def test_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
     """After the session no task is left, and on the unit there is the file and no part of it."""
     before = tasks()

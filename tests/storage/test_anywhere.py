@@ -60,6 +60,21 @@ async def test_a_large_object_goes_from_each_to_each(
     assert part_files(tmp_path) == []
 
 
+@pytest.mark.parametrize("start", ["UNIT"])
+@pytest.mark.parametrize("other", PROVIDERS[:-1])
+async def test_what_a_unit_was_sent_is_compared_on_its_way_on(
+    everywhere: AsyncSession, spots: Spots, tmp_path: Path, start: str, other: str
+) -> None:
+    """Small and large: the unit keeps the checksum that came with a file."""
+    source, target = spots(start, "from"), spots(other, "to")
+    data = {"large": os.urandom(11 * MiB), "small": b"small"}
+    await spots("LOCAL", "tree").put(data)
+    up = await everywhere.copy(f"{tmp_path}/tree/", source / "")
+    onward = await everywhere.copy(source / "", target / "")
+    assert await target.tree() == data
+    assert (up.verified, onward.verified) == (2, 2)
+
+
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 async def test_a_move_leaves_nothing_behind(everywhere: AsyncSession, spots: Spots, one: str, other: str) -> None:
     """The target has it, and the source is gone, its directories too."""
