@@ -33,7 +33,8 @@ GRACE = 5.0
 """How long work that is cancelled may take to clean up, in seconds."""
 
 _BATCH_SECONDS = 0.05
-_POLL = 0.2 if os.name == "nt" else None  # there Ctrl-C is seen only between two waits
+# Ctrl-C is seen between two waits: on Windows, and wherever another thread than the waiting one gets the signal.
+_POLL = 0.2
 
 _log = logging.getLogger("dxflow_async.blocking")
 
@@ -198,7 +199,7 @@ class Portal:
         deadline = time.monotonic() + GRACE
         while not job.future.done() and (left := deadline - time.monotonic()) > 0:
             try:
-                job.future.exception(min(left, _POLL or left))
+                job.future.exception(min(left, _POLL))
             except (TimeoutError, CancelledError):
                 continue
 

@@ -170,6 +170,24 @@ def test_ctrl_c_cancels_the_work_and_waits_for_its_clean_up(portal: Portal) -> N
     assert portal.call(asyncio.sleep, 0, result="alive") == "alive"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there a signal has no thread")
+@pytest.mark.parametrize("fed", [False, True])
+def test_ctrl_c_that_another_thread_gets_is_seen(portal: Portal, fed: bool) -> None:
+    """The system may give the signal to any thread, and then the waiting one sleeps on; the work is cancelled still."""
+    worked = Worked(cleanup_seconds=0.0)
+
+    def interrupt() -> None:
+        worked.started.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        portal.feed(lambda _: worked.hang(), ()) if fed else portal.call(worked.hang)
+    assert worked.cleaned_up.is_set()
+    interrupter.join()
+
+
 def test_ctrl_c_does_not_wait_for_ever(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clean-up that does not end is left alone after its grace."""
     monkeypatch.setattr(portal_module, "GRACE", 0.1)
