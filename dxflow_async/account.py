@@ -17,6 +17,7 @@ import aiohttp
 
 from dxflow_async.control import Answer, ask, fail, invalid
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.showing import Secret
 from dxflow_async.sources import warn_when_readable
 
 __all__ = [
@@ -56,6 +57,8 @@ class Secrets:
                     f'secrets["{owner}"]["{part}"] is missing or not a text of 1 to 1024 visible ASCII characters; '
                     "pass the object that a sign-in gave"
                 )
+            if name.endswith("_secret"):
+                object.__setattr__(self, name, Secret(value))
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.showing import Secret
 from dxflow_async.sources import Sections, from_environment, from_file, not_allowed
 
 __all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings", "default_home", "with_account"]
@@ -56,6 +57,7 @@ class AWSSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
+        _hide(self, "secret_key", "session_token")
         _check_endpoint("AWS", self.endpoint, path=False)
         if self.addressing not in ("auto", "path", "virtual"):
             raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
@@ -91,6 +93,7 @@ class AzureSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
+        _hide(self, "connection_string", "account_key", "sas_token")
         _check_endpoint("AZURE", self.endpoint, path=True)
         if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
             raise ConfigurationError(not_allowed("AZURE.account", self.account, "3 to 24 small letters and digits"))
@@ -258,6 +261,13 @@ def with_account(settings: Settings, provider: str, given: Mapping[str, Any]) ->
             f"machine's own are not sent there: set {section}.endpoint here, if you trust it"
         )
     return replace(settings, **{section: made})
+
+
+def _hide(settings: AWSSettings | AzureSettings, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None:
+            object.__setattr__(settings, name, Secret(value))
 
 
 def _check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:

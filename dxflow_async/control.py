@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import aiohttp
 from yarl import URL
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
+from dxflow_async.showing import redacted
 
 __all__ = ["Answer", "ask", "fail", "invalid"]
 
@@ -28,8 +29,8 @@ class Answer:
 
     hub: str
     status: int
-    headers: Mapping[str, str]
-    tree: dict[str, Any]
+    headers: Mapping[str, str] = field(repr=False)
+    tree: dict[str, Any] = field(repr=False)
 
     @property
     def message(self) -> str:
@@ -111,8 +112,8 @@ def fail(answer: Answer, denied: str) -> NoReturn:
         wait = int(given) if re.fullmatch(r"\d{1,6}", given) else 60
         raise AuthenticationError(f"{hub} refuses after too many failed tries; wait {wait} s, then try again")
     if 300 <= status < 400:
-        target = answer.headers.get("Location", "somewhere else")
-        raise ServiceError(f"{hub} redirects to {target:.200}; set hub to that", status=status, retryable=False)
+        target = redacted(answer.headers.get("Location", "somewhere else")[:200])
+        raise ServiceError(f"{hub} redirects to {target!r}; set hub to that", status=status, retryable=False)
     if status in (400, 413, 422):
         raise AuthenticationError(f"{hub} refused the request: {answer.message}")
     retryable = status >= 500

@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dxflow_async.showing import printable, redacted
+
 if TYPE_CHECKING:
     from dxflow_async.models import TransferReport
 
@@ -58,7 +60,15 @@ __all__ = [
 
 
 class DxflowError(Exception):
-    """The root: `except DxflowError` catches whatever this library raises."""
+    """The root: `except DxflowError` catches whatever this library raises.
+
+    What it says may be shown anywhere: what names and servers put into it cannot command a terminal, and URLs in it
+    show no signature.
+    """
+
+    def __str__(self) -> str:
+        # Classes that also inherit OSError would otherwise format errno and strerror.
+        return redacted(printable(str(self.args[0]))) if self.args else ""
 
 
 class ConfigurationError(DxflowError, ValueError):
@@ -131,10 +141,6 @@ class StorageError(DxflowError):
         self.request_id = request_id
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        # Classes that also inherit OSError would otherwise format errno and strerror.
-        return str(self.args[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args[0], dict(self.__dict__))

@@ -22,6 +22,7 @@ from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
 from dxflow_async.providers.local import LocalProvider
+from dxflow_async.showing import Secret
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
@@ -87,6 +88,7 @@ class AsyncSession:
         hub: str | None = None,
         settings: Settings | None = None,
     ) -> None:
+        password = None if password is None else Secret(password)
         if (email is None) != (password is None):
             raise ConfigurationError("email and password go together: give both or neither")
         if email is not None and secrets is not None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from dxflow_async.models import Item, Unit
+from dxflow_async.showing import printable
 
-__all__ = ["format_item", "print_items", "print_units", "printable", "write_line"]
+__all__ = ["format_item", "print_items", "print_units", "write_line"]
 
 _UNIT_COLUMNS = ("Name", "Status", "IP", "Cluster Type", "CPU", "Memory(GB)", "Disk")
 _NUMBERS = 3
 """The last columns, which are aligned to the right."""
 
 _UNKNOWN_TIME = " " * 19
-_UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_UNSAFE_FORMATS = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
@@ -45,13 +43,6 @@ def print_units(units: Iterable[Unit]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         write_line(_table_line(row, widths))
-
-
-def printable(text: str) -> str:
-    """Text that cannot command a terminal: control characters and reversals of direction are shown as escapes."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(character) if _is_unsafe(character) else character for character in text)
 
 
 def write_line(line: str, stream: TextIO | None = None) -> None:
@@ -85,11 +76,3 @@ def _local_time(modification: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(modification))
     except (OverflowError, ValueError, OSError):
         return _UNKNOWN_TIME
-
-
-def _is_unsafe(character: str) -> bool:
-    return unicodedata.category(character) in _UNSAFE_CATEGORIES or character in _UNSAFE_FORMATS
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from dxflow_async.account import Secrets, StoredLogin
-from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import read_password, run_loop
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
+from dxflow_async.showing import printable
 
 __all__ = ["login", "logout"]
 

@@ -17,7 +17,7 @@ from time import monotonic
 from rich.filesize import decimal
 
 from dxflow_async.blocking.progress import progress_bar, progress_line
-from dxflow_async.blocking.tables import format_item, printable, write_line
+from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
 from dxflow_async.cli.run import run_loop
 from dxflow_async.cli.status import FAILED, complain
@@ -25,6 +25,7 @@ from dxflow_async.config import AWSSettings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.models import Progress, TransferReport
 from dxflow_async.session import AsyncSession
+from dxflow_async.showing import printable
 from dxflow_async.storage.manager import AsyncStorageManager
 
 __all__ = ["demo"]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cyclopts import App
 
-from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config import Settings
@@ -17,6 +17,7 @@ from dxflow_async.hub.app import create_app
 from dxflow_async.hub.credentials import Credentials
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.store import Store
+from dxflow_async.showing import printable
 
 __all__ = ["hub"]
 

@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.exceptions import ConfigurationError, DxflowError, TransferError
+from dxflow_async.showing import printable
 
 __all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "reported"]
 

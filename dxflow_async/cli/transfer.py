@@ -10,11 +10,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import progress_bar
-from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
+from dxflow_async.showing import printable
 from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
 

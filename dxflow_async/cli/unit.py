@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cyclopts import App
 
-from dxflow_async.blocking.tables import printable
 from dxflow_async.cli.run import Flag
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config import Settings
@@ -14,6 +13,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.showing import printable
 
 __all__ = ["unit"]
 

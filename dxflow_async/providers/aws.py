@@ -57,6 +57,7 @@ from dxflow_async.providers.base import (
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
 
@@ -336,7 +337,7 @@ class AWSProvider(Provider):
         if refusal is not None and self._checksums is None:
             self._checksums = False
             text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
-            _log.warning(text, self.features.endpoint, refusal.code)
+            _log.warning(text, self.features.endpoint, printable(refusal.code or ""))
 
     async def _digest(self, digest: Any, body: Body | bytes | None) -> bytes:
         """The digest of a body, which is read for that once more than it is sent."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
-from dxflow_async.providers.sigv4 import Credentials
+from dxflow_async.providers.sigv4 import Credentials, Signer
 from dxflow_async.providers.threads import Threads
 
 __all__ = ["Identity"]
@@ -90,8 +90,7 @@ class Identity:
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        credentials = await self.credentials()
-        return await self._threads.run(_presign, credentials, method, url, region, expires)
+        return Signer().presigned(await self.credentials(), region, method, url, expires)
 
     async def _session(self) -> Any:
         async with self._loading:
@@ -124,14 +123,3 @@ def _sdk_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     return BotoCoreError, ClientError
-
-
-def _presign(credentials: Credentials, method: str, url: str, region: str, expires: int) -> str:
-    from botocore.auth import S3SigV4QueryAuth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials as SDKCredentials
-
-    request = AWSRequest(method, url)
-    sdk = SDKCredentials(credentials.access_key, credentials.secret_key, credentials.token)
-    S3SigV4QueryAuth(sdk, "s3", region, expires).add_auth(request)
-    return str(request.url)

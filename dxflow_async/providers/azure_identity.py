@@ -19,6 +19,7 @@ from dxflow_async.config import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.sharedkey import SharedKey
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import Secret, printable
 
 __all__ = ["Account", "Identity", "TokenCredential", "Tokens"]
 
@@ -77,7 +78,7 @@ class Tokens:
             if time() >= self._ends_at:
                 raise _token_error(error) from error
             self._renew_at = min(self._ends_at, time() + _PAUSE_SECONDS)
-            _log.warning("the Azure token could not be renewed yet: %s", _first_line(error))
+            _log.warning("the Azure token could not be renewed yet: %s", printable(_first_line(error)))
             return
         left = fetched.expires_on - time()
         self._token = fetched.token
@@ -186,7 +187,7 @@ class Identity:
             self._key = settings.account, settings.account_key
             return replace(account, key=_shared_key(*self._key))
         if settings.sas_token is not None:
-            return replace(account, sas=settings.sas_token.removeprefix("?"))
+            return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
         if account.origin.startswith("http://"):
             raise ConfigurationError(
                 f"AZURE.endpoint = {settings.endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "

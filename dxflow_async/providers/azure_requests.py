@@ -21,6 +21,7 @@ from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_
 from dxflow_async.providers.sigv4 import query_string
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.xmlreader import MAX_DOCUMENT_SIZE, MalformedXMLError
+from dxflow_async.showing import Secret, printable
 
 __all__ = ["Requests", "compared"]
 
@@ -70,8 +71,8 @@ class Requests:
         escaped = f"/{_escaped(name)}" if name else ""
         text = query_string(query.items()) if query else ""
         if account.sas:
-            text = f"{text}&{account.sas}" if text else account.sas
-        url, path = f"{url}{escaped}?{text}" if text else url + escaped, path + escaped
+            text = Secret(f"{text}&{account.sas}") if text else account.sas
+        url, path = Secret(f"{url}{escaped}?{text}" if text else url + escaped), path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
         for _ in range(2):
             signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
@@ -211,7 +212,7 @@ class Requests:
         if refusal is not None and self._crc64 is None:
             self._crc64 = False
             text = "%s takes no CRC64 (%s): bodies carry a Content-MD5 instead"
-            _log.warning(text, self._identity.endpoint, refusal.code)
+            _log.warning(text, self._identity.endpoint, printable(refusal.code or ""))
 
 
 async def _authorize(
@@ -224,7 +225,7 @@ async def _authorize(
     if account.tokens is None:
         return ""
     token = await account.tokens.token()
-    headers["authorization"] = f"Bearer {token}"
+    headers["authorization"] = Secret(f"Bearer {token}")
     return token
 
 

@@ -128,7 +128,7 @@ def parse_error(data: bytes) -> tuple[str, str]:
     if data.startswith(b"{"):
         try:
             return _parse_json(json.loads(data))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             pass
     elif data.startswith(b"<"):
         try:

@@ -27,6 +27,7 @@ from dxflow_async.providers.gcp_signing import sign
 from dxflow_async.providers.gcp_wire import Wire, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import Secret
 
 __all__ = ["GOOGLE", "Grant", "Identity"]
 
@@ -167,12 +168,13 @@ class Identity:
             if isinstance(error, (NetworkError, StallTimeoutError)) and not sdk.service_data:
                 raise ConfigurationError(_NONE_FOUND) from error  # there is no metadata server here
             if isinstance(error, StorageError):
-                raise
+                # Without the SDK's frames: what it sends, signed, stands in them.
+                raise error.with_traceback(None) from error.__cause__
             raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
             raise sign_in_error(AccessDeniedError, f"what came is no token ({error!r})") from error
         seconds = float(answer.expires_in)
-        return Grant(f"Bearer {answer.value}", now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
+        return Grant(Secret(f"Bearer {answer.value}"), now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
 
     async def _machine_project(self) -> str | None:
         from gcloud.aio.auth.token import GCE_ENDPOINT_PROJECT, GCE_METADATA_HEADERS

@@ -122,5 +122,5 @@ def parsed(call: Call, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     """
     try:
         return parse(*args, **kwargs)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise call.error(ServiceError, f"the server's answer is not valid ({error!r})") from error

@@ -30,6 +30,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading, is_streamed
 from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import Secret
 
 __all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
 
@@ -133,18 +134,13 @@ class HTTP:
         """
         if self._closed:
             raise SessionClosedError("the session was closed; make a new one")
-        scheme, _, rest = url.partition("://")
-        authority, slash, path = rest.partition("/")
-        origin = self._origins.get((scheme, authority)) or self._origin(scheme, authority)
-        target = url if origin.proxy and scheme == "http" else slash + path
-        if body is not None:
-            headers = {**headers, "content-length": str(len(body) if isinstance(body, bytes) else body.size)}
-        elif method in ("PUT", "POST"):
-            headers = {**headers, "content-length": "0"}
-        if origin.proxy and scheme == "http":
-            headers = {**headers, **_proxy_headers(origin)}
+        url = Secret(url)  # it may be signed
         try:
-            head = head_of(method, target, headers)
+            origin, head = self._prepare(method, url, headers, body)
+        except ValueError as error:
+            # Without its frames, which have all of the request.
+            raise _translated(call, error.with_traceback(None), self) from error
+        try:
             connection, fresh = self._take(origin), False
             if connection is None:
                 connection, fresh = await self._connect(origin), True
@@ -171,6 +167,27 @@ class HTTP:
         self._idle.clear()
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
+    def _prepare(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | bytes | None
+    ) -> tuple[Origin, bytes]:
+        """Where a request goes, and its head."""
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        origin = self._origins.get((scheme, authority)) or self._origin(scheme, authority)
+        through_proxy = origin.proxy and scheme == "http"
+        if body is not None:
+            headers = {**headers, "content-length": str(len(body) if isinstance(body, bytes) else body.size)}
+        elif method in ("PUT", "POST"):
+            headers = {**headers, "content-length": "0"}
+        if through_proxy:
+            headers = {**headers, **_proxy_of(origin)[2]}
+        try:
+            return origin, head_of(method, url if through_proxy else slash + path, headers)
+        except ValueError as error:
+            reason = "it has characters beyond ASCII" if isinstance(error, UnicodeError) else str(error)
+        # Not from the error, which holds the whole head.
+        raise ValueError(reason)
+
     def _origin(self, scheme: str, authority: str) -> Origin:
         parts = urlsplit(f"{scheme}://{authority}")
         host = parts.hostname or ""
@@ -178,7 +195,7 @@ class HTTP:
         if proxy and _bypasses_proxy(authority):
             proxy = ""
         port = parts.port or {"http": 80, "https": 443}[scheme]
-        origin = self._origins[scheme, authority] = Origin(scheme, host, port, proxy)
+        origin = self._origins[scheme, authority] = Origin(scheme, host, port, Secret(proxy))
         return origin
 
     def _take(self, origin: Origin) -> Connection | None:
@@ -220,16 +237,16 @@ class HTTP:
     async def _connect_through_proxy(self, origin: Origin, make: Any, tls: ssl.SSLContext | None) -> Connection:
         """A plain request goes to the proxy itself; for TLS the proxy is asked for a tunnel."""
         loop = asyncio.get_running_loop()
-        proxy = urlsplit(origin.proxy if "://" in origin.proxy else f"http://{origin.proxy}")
-        transport, connection = await loop.create_connection(make, proxy.hostname or "", proxy.port or 3128)
+        host, port, headers = _proxy_of(origin)
+        transport, connection = await loop.create_connection(make, host, port)
         if tls is None:
             return connection  # type: ignore[no-any-return]
         authority = f"{origin.host}:{origin.port}"
-        headers = {"host": authority, **_proxy_headers(origin)}
+        headers["host"] = authority
         response = await connection.request("CONNECT", head_of("CONNECT", authority, headers), None)
         if response.status != 200:
             connection.abort()
-            raise ConnectionBrokenError(f"the proxy {proxy.hostname} refused a tunnel ({response.status})")
+            raise ConnectionBrokenError(f"the proxy {host} refused a tunnel ({response.status})")
         connection.detach()
         tunnelled = make()
         tunnelled.connection_made(await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host))
@@ -253,7 +270,7 @@ def _proxies() -> dict[str, str]:
         return {}
     from urllib.request import getproxies
 
-    return getproxies()
+    return {scheme: Secret(proxy) for scheme, proxy in getproxies().items()}
 
 
 def _bypasses_proxy(authority: str) -> bool:
@@ -262,12 +279,14 @@ def _bypasses_proxy(authority: str) -> bool:
     return bool(proxy_bypass(authority))
 
 
-def _proxy_headers(origin: Origin) -> dict[str, str]:
+def _proxy_of(origin: Origin) -> tuple[str, int, dict[str, str]]:
+    """A proxy's host and port, and what it is to be told with each request."""
     proxy = urlsplit(origin.proxy if "://" in origin.proxy else f"http://{origin.proxy}")
-    if proxy.username is None:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"proxy-authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    headers: dict[str, str] = {}
+    if proxy.username is not None:
+        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        headers["proxy-authorization"] = Secret(f"Basic {base64.b64encode(pair.encode()).decode()}")
+    return proxy.hostname or "", proxy.port or 3128, headers
 
 
 def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:

@@ -52,6 +52,13 @@ class Headers(dict[str, str]):
     """A response's headers, by lower-case name; repeated ones are joined with commas."""
 
 
+class Head(bytes):
+    """A request's head; its repr shows nothing of it."""
+
+    def __repr__(self) -> str:
+        return "<head>"
+
+
 class Response:
     """The answer to one request. Read its body to the end, or `close` it."""
 
@@ -472,4 +479,4 @@ def head_of(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n"
     if head.count("\n") != len(headers) + 2 or head.count("\r") != len(headers) + 2 or "\0" in head:
         raise ValueError("a header has a line break in it")
-    return head.encode("ascii")
+    return Head(head.encode("ascii"))

@@ -12,6 +12,8 @@ import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 
+from dxflow_async.showing import Secret
+
 __all__ = ["SharedKey"]
 
 
@@ -54,7 +56,7 @@ class SharedKey:
             f"{get('range', '')}\n{lines}/{self._account}{path}{values}"
         )
         signature = base64.b64encode(hmac.digest(self._key, text.encode(), "sha256")).decode()
-        headers["authorization"] = f"SharedKey {self._account}:{signature}"
+        headers["authorization"] = Secret(f"SharedKey {self._account}:{signature}")
 
 
 # The service sorts names as its platform does words: hyphens do not count, an underscore stands before digits.

@@ -11,6 +11,7 @@ from dxflow_async.providers.base import Body
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
 from dxflow_async.providers.unit_errors import error_of, parse_error
 from dxflow_async.providers.unit_protocol import Announced, Endpoint, path_of, quoted
+from dxflow_async.showing import Secret
 
 __all__ = ["UPLOADS", "Requests"]
 
@@ -33,7 +34,7 @@ class Requests:
     def __init__(self, url: str, secret: str, http: HTTP) -> None:
         self.http = http
         self.endpoint = Endpoint(url)
-        self._headers = {"host": self.endpoint.host, "x-secret-key": secret}
+        self._headers = {"host": self.endpoint.host, "x-secret-key": Secret(secret)}
 
     async def announced(self, call: Call) -> Announced:
         """What the server says it can do; one that does not know the question can do the core."""

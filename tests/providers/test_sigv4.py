@@ -7,14 +7,14 @@ import string
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from unittest.mock import patch
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import botocore.auth
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as SDKCredentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxflow_async.providers import sigv4
@@ -101,3 +101,25 @@ def test_keys_are_not_mixed_up() -> None:
 def test_secrets_are_not_shown() -> None:
     """A representation of credentials has no secret in it."""
     assert "hidden" not in repr(Credentials("AKID", "hidden-key", "hidden-token"))
+
+
+@settings(deadline=None)
+@given(
+    credentials,
+    st.sampled_from(["us-east-1", "cn-north-1"]),
+    st.sampled_from(["GET", "PUT"]),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
+    st.integers(1, 604_800),
+    st.integers(FIRST, LAST),
+)
+def test_signed_urls(signing: Credentials, region: str, method: str, name: str, expires: int, second: int) -> None:
+    """A presigned URL is what the SDK makes of the same at the same second."""
+    url = f"https://host:9000/bucket/{quote(name, safe='/-_.~')}"
+    request = AWSRequest(method, url)
+    sdk = SDKCredentials(signing.access_key, signing.secret_key, signing.token)
+    with patch.object(botocore.auth, *_clock(second)):
+        S3SigV4QueryAuth(sdk, "s3", region, expires).add_auth(request)
+    with patch.object(sigv4, "time", lambda: second):
+        ours = Signer().presigned(signing, region, method, url, expires)
+    assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(str(request.url)).query)
+    assert ours.partition("?")[0] == url

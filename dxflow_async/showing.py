@@ -1,0 +1,56 @@
+"""What may be shown, wherever that is: nothing in it commands a terminal, and nothing in it is a secret."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["Secret", "printable", "redacted"]
+
+_UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_UNSAFE_FORMATS = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20})://([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(\?[^\s#'\"<>]+)?")
+
+
+class Secret(str):
+    """A text that no repr shows: neither its own, nor that of what holds it, so that no dump of local variables does.
+
+    Example:
+        >>> {"authorization": Secret("Bearer abc")}
+        {'authorization': '***'}
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def printable(text: str) -> str:
+    """Text that cannot command a terminal: control characters and reversals of direction are shown as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(character) if _is_unsafe(character) else character for character in text)
+
+
+def redacted(text: str) -> str:
+    """A text whose URLs show neither who asks nor what they ask with: a query may be a signature.
+
+    Example:
+        >>> redacted("moved to https://me:pw@host/a/b?sig=abc")
+        'moved to https://***@host/a/b?***'
+    """
+    return _URL.sub(_without_secrets, text) if "://" in text else text
+
+
+def _without_secrets(url: re.Match[str]) -> str:
+    scheme, user, rest, query = url.groups()
+    return f"{scheme}://{'***@' if user else ''}{rest}{'?***' if query else ''}"
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE_CATEGORIES or character in _UNSAFE_FORMATS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import base64
+import faulthandler
+import gc
+import json
+import logging
+import os
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from dxflow_async import AsyncSession, AWSSettings, Settings
+from dxflow_async.config import AzureSettings, GCPSettings
+from dxflow_async.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    DxflowError,
+    NotFoundError,
+    StorageError,
+)
+from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.unit import UnitProvider
+from dxflow_async.showing import Secret, printable, redacted
+from tests.providers.bodies import body
+from tests.providers.scripted import Answer, ScriptedServer, answer, hang_up
+from tests.servers import MotoServer
+
+MARK = "M4rk3r"
+KEY = f"{MARK}secretkey"
+TOKEN = f"{MARK}sessiontoken"
+ACCOUNT_KEY = base64.b64encode(f"{MARK}-account-key-of-azure".encode()).decode()
+SAS = f"sv=2023-11-03&sp=rwdl&sig={MARK}%2Fsignature%3D"
+UNIT_SECRET = f"{MARK}unitsecret"
+PASSWORD = f"{MARK} password 1"
+BEARER = f"{MARK}bearer"
+PROXY_PASSWORD = f"{MARK}proxy"
+
+ANSWERS: dict[str, Answer] = {
+    "refused": answer("403 Forbidden", b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"),
+    "failed": answer("500 Internal Server Error", b'{"error": "\\u001b[2J"}'),
+    "nonsense": b"\x00\x01 nothing that is HTTP\r\n\r\n",
+    "cut off": hang_up,
+    "redirected": answer("307 Temporary Redirect", Location=f"http://127.0.0.1:1/?X-Amz-Signature={MARK}"),
+}
+
+
+class Everything(logging.Handler):
+    """All that any logger says, with all that its records carry."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines += [record.getMessage(), repr(record.__dict__)]
+        if record.exc_info is not None:
+            self.lines.append("".join(traceback.format_exception(*record.exc_info)))
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is logged, by whomever, at debug level."""
+    handler, root = Everything(), logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler.lines
+    root.removeHandler(handler)
+    root.setLevel(before)
+
+
+def dumped(error: BaseException) -> str:
+    """What a crash reporter sends: local variables of each frame but the tests', of every error in the chain."""
+    lines, seen = [str(error), repr(error)], set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        lines += [str(each), repr(each), repr(getattr(each, "__dict__", {}))]
+        frames = traceback.TracebackException.from_exception(each, capture_locals=True, compact=False).stack
+        lines += [
+            f"{frame.filename}:{frame.lineno} {frame.locals}" for frame in frames if "/tests/" not in frame.filename
+        ]
+        pending += [each.__cause__, each.__context__]
+        pending += [result.error for result in getattr(each, "report", ())]
+    return "\n".join(lines)
+
+
+def held(*things: object) -> str:
+    """What a debugger shows of objects and of what they hold."""
+    lines = []
+    for thing in things:
+        lines += [repr(thing), str(thing)]
+        for inner in gc.get_referents(thing):
+            lines.append(repr(inner))
+    return "\n".join(lines)
+
+
+def about_this_process() -> str:
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        dump = file.read().decode(errors="replace")
+    return dump + Path("/proc/self/cmdline").read_text() + Path("/proc/self/comm").read_text()
+
+
+def written_below(home: Path) -> str:
+    """All files but those that are there to keep secrets."""
+    kept = {"login.json", "config.toml"}
+    lines = []
+    for top, _, names in os.walk(home):
+        lines += [(Path(top) / name).read_bytes().decode("latin-1") for name in names if name not in kept]
+    return "\n".join(lines)
+
+
+def assert_clean(*texts: str) -> None:
+    for text in texts:
+        for secret in (MARK, quote(PASSWORD), base64.b64encode(MARK.encode()).decode()[:7], ACCOUNT_KEY[:16]):
+            found = text.find(secret)
+            assert found < 0, text[max(0, found - 300) : found + 100]
+
+
+def service_file(path: Path, token_uri: str) -> Path:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {
+        "type": "service_account",
+        "project_id": "project",
+        "private_key_id": "1",
+        "private_key": pem,
+        "client_email": "someone@project.example",
+        "client_id": "1",
+        "token_uri": token_uri,
+    }
+    path.write_text(json.dumps(account))
+    path.chmod(0o600)
+    return path
+
+
+SettingsFor = Callable[[str, Path], tuple[str, dict[str, Any]]]
+
+
+def aws(url: str, _: Path) -> tuple[str, dict[str, Any]]:
+    return "AWS", {"aws": AWSSettings(endpoint=url, access_key="ID", secret_key=KEY, session_token=TOKEN)}
+
+
+def azure_key(url: str, _: Path) -> tuple[str, dict[str, Any]]:
+    return "AZURE", {"azure": AzureSettings(endpoint=url, account="account", account_key=ACCOUNT_KEY)}
+
+
+def azure_sas(url: str, _: Path) -> tuple[str, dict[str, Any]]:
+    return "AZURE", {"azure": AzureSettings(endpoint=url, sas_token=f"?{SAS}")}
+
+
+def azure_string(url: str, _: Path) -> tuple[str, dict[str, Any]]:
+    text = f"AccountName=account;AccountKey={ACCOUNT_KEY};BlobEndpoint={url}/account"
+    return "AZURE", {"azure": AzureSettings(connection_string=text)}
+
+
+def gcp(url: str, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+    file = service_file(tmp_path / "service.json", f"{url}/token")
+    return "GCP", {"gcp": GCPSettings(endpoint=url, service_file=file)}
+
+
+PLACES = [aws, azure_key, azure_sas, azure_string, gcp]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_errors_of_the_clouds(place: SettingsFor, what: str, tmp_path: Path, logged: list[str]) -> None:
+    """Whatever goes wrong with a request, no secret is in a log, an error, a dump of its frames, or a repr."""
+    token = answer(body=json.dumps({"access_token": BEARER, "expires_in": 3600, "token_type": "Bearer"}).encode())
+    home, source = tmp_path / "home", tmp_path / "file"
+    source.write_bytes(b"x" * 1000)
+    for answers in ([ANSWERS[what]], [token, ANSWERS[what]]) if place is gcp else ([ANSWERS[what]],):
+        async with ScriptedServer(*answers) as server:
+            provider, options = place(server.url, tmp_path)
+            settings = Settings(home=home, max_attempts=2, **options)
+            async with AsyncSession(settings=settings) as session:
+                storage = session.get_storage_manager()
+                for attempt in (
+                    storage.upload(source, "/bucket/key", provider),
+                    storage.download("/bucket/key", tmp_path / "to", provider),
+                    storage.list(provider, "/bucket/"),
+                    storage.delete("/bucket/key", provider),
+                ):
+                    with pytest.raises(DxflowError) as raised:
+                        await attempt
+                    assert_clean(dumped(raised.value))
+                area = await storage._areas(provider, "private")
+                assert_clean(held(session, settings, storage, area, area.provider))
+    assert_clean(*logged, about_this_process(), written_below(home))
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_names_that_cannot_be_sent(place: SettingsFor, tmp_path: Path, logged: list[str]) -> None:
+    """A request that cannot even be written (a header beyond ASCII, a closed port) shows nothing of it either."""
+    token = answer(body=json.dumps({"access_token": BEARER, "expires_in": 3600}).encode())
+    async with ScriptedServer(*([token] if place is gcp else []), answer(body=b"{}")) as server:
+        provider, options = place(server.url, tmp_path)
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", max_attempts=1, **options)) as session:
+            storage = session.get_storage_manager()
+            (tmp_path / "file").write_text("x")
+            for metadata in ({"name": "caf\u00e9\n"}, {"na\r\nme": "x"}):
+                with pytest.raises((DxflowError, ValueError)) as raised:
+                    await storage.upload(tmp_path / "file", "/bucket/key", provider, metadata=metadata)
+                assert_clean(dumped(raised.value))
+            await server.__aexit__(None, None, None)
+            with pytest.raises(DxflowError) as refused:
+                await storage.list(provider, "/bucket/")
+            assert_clean(dumped(refused.value))
+    assert_clean(*logged)
+
+
+async def test_a_run_that_works(moto: MotoServer, odd_bucket: str, tmp_path: Path, logged: list[str]) -> None:
+    """Uploads, downloads, presigned URLs and deletions at debug level leave no secret behind."""
+    home = tmp_path / "home"
+    own = AWSSettings(endpoint=moto.endpoint, access_key="ID", secret_key=KEY, session_token=TOKEN)
+    settings = Settings(home=home, aws=own)
+    async with AsyncSession(settings=settings) as session:
+        storage = session.get_storage_manager()
+        (tmp_path / "big").write_bytes(os.urandom(1 << 20))
+        reports = [
+            await storage.upload(tmp_path / "big", f"/{odd_bucket}/big"),
+            await storage.download(f"/{odd_bucket}/big", tmp_path / "copy"),
+        ]
+        assert TOKEN in await storage.presign(f"/{odd_bucket}/big")
+        await storage.delete(f"/{odd_bucket}/big")
+        assert_clean(held(session, settings, storage, *reports))
+    assert_clean(*logged, about_this_process(), written_below(home))
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_errors_of_a_unit(what: str, logged: list[str]) -> None:
+    """A unit's secret goes to the unit, and nowhere else."""
+    threads = Threads(1)
+    http = HTTP(threads)
+    async with ScriptedServer(ANSWERS[what]) as server:
+        unit = UnitProvider("Demo", server.url, UNIT_SECRET, http, threads)
+        attempts: list[Awaitable[object]] = [
+            unit.stat("a"),
+            unit.read("a"),
+            unit.list_page("", recursive=True),
+            unit.write("a", body(b"x"), ObjectOptions()),
+        ]
+        for attempt in attempts:
+            with pytest.raises(DxflowError) as raised:
+                await attempt
+            assert_clean(dumped(raised.value))
+        assert_clean(held(unit, unit._requests))
+        assert {request.headers["x-secret-key"] for request in server.requests} == {UNIT_SECRET}
+    await http.aclose()
+    threads.close()
+    assert_clean(*logged)
+
+
+async def test_signing_in(tmp_path: Path, logged: list[str]) -> None:
+    """A password and what a sign-in gave show nowhere: right or wrong, at a hub, or at one that makes no sense."""
+    home = tmp_path / "home"
+    settings = Settings(home=home)
+    async with AsyncSession("you@example.com", PASSWORD, settings=settings) as session:
+        assert session._secrets is not None
+        secrets = session.secrets
+        assert secrets is not None
+        own = [secrets["user"]["secret"], secrets["namespace"]["secret"]]
+        texts = held(session, settings, session._secrets)
+    with pytest.raises(DxflowError) as wrong:
+        async with AsyncSession("you@example.com", f"{PASSWORD}!", settings=settings):
+            pass
+    texts += dumped(wrong.value)
+    for reply in ANSWERS.values():
+        async with ScriptedServer(reply) as server:
+            for given in ({"email": "you@example.com", "password": PASSWORD}, {"secrets": secrets}):
+                with pytest.raises(DxflowError) as raised:
+                    async with AsyncSession(**given, hub=server.url, settings=settings):
+                        pass
+                texts += dumped(raised.value)
+    texts += "\n".join(logged) + about_this_process() + written_below(home)
+    assert_clean(texts)
+    for secret in own:
+        assert repr(str(secret)) not in texts
+        assert str(secret) not in texts
+
+
+async def test_a_proxy_that_asks_who_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]) -> None:
+    """A proxy's password is in no error."""
+    async with ScriptedServer(answer("407 Proxy Authentication Required")) as server:
+        monkeypatch.setenv("https_proxy", f"http://me:{PROXY_PASSWORD}@127.0.0.1:{server.port}")
+        monkeypatch.setenv("http_proxy", f"http://me:{PROXY_PASSWORD}@127.0.0.1:{server.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        for scheme in ("http", "https"):
+            provider, given = aws(f"{scheme}://storage.example", tmp_path)
+            async with AsyncSession(settings=Settings(home=tmp_path / "home", max_attempts=1, **given)) as session:
+                with pytest.raises(DxflowError) as raised:
+                    await session.get_storage_manager().list(provider, "/bucket/")
+                assert_clean(
+                    dumped(raised.value), held(session._resources.http, *session._resources.http._origins.values())
+                )
+        sent = {request.headers["proxy-authorization"] for request in server.requests}
+        assert sent == {f"Basic {base64.b64encode(f'me:{PROXY_PASSWORD}'.encode()).decode()}"}
+    assert_clean(*logged)
+
+
+async def test_redirects_are_not_followed(tmp_path: Path) -> None:
+    """No provider sends a request, let alone credentials, to where an answer points."""
+    async with ScriptedServer(answer()) as elsewhere:
+        for status in (
+            "301 Moved Permanently",
+            "302 Found",
+            "303 See Other",
+            "307 Temporary Redirect",
+            "308 Permanent",
+        ):
+            async with ScriptedServer(answer(status, Location=f"{elsewhere.url}/bucket/key")) as server:
+                places: list[SettingsFor] = [aws, azure_key, azure_sas]
+                for place in places:
+                    provider, given = place(server.url, tmp_path)
+                    settings = Settings(home=tmp_path / "home", max_attempts=1, **given)
+                    async with AsyncSession(settings=settings) as session:
+                        storage = session.get_storage_manager()
+                        for attempt in (storage.list(provider, "/bucket/"), _read(session, provider)):
+                            with pytest.raises(DxflowError):
+                                await attempt
+                with pytest.raises(DxflowError, match="redirects to"):
+                    async with AsyncSession(
+                        "you@example.com", PASSWORD, hub=server.url, settings=Settings(home=tmp_path)
+                    ):
+                        pass
+        assert elsewhere.requests == []
+
+
+async def _read(session: AsyncSession, provider: str) -> list[bytes]:
+    chunks = session.get_storage_manager().read("/bucket/key", provider=provider)
+    return [chunk async for chunk in chunks]
+
+
+def test_a_secret_is_a_text_that_does_not_show() -> None:
+    """It is the text wherever it is used, and three stars wherever it is shown."""
+    secret = Secret(KEY)
+    assert f"{secret}" == KEY
+    assert f"{secret!r} {[secret]} { {'a': secret} }" == "'***' ['***'] {'a': '***'}"
+    assert KEY not in repr(AWSSettings(access_key="ID", secret_key=KEY, session_token=TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://host/a?X-Amz-Signature=1&b=2 failed", "https://host/a?*** failed"),
+        ("see https://user:password@host:1/a, or b", "see https://***@host:1/a, or b"),
+        ("two: http://a/?x=1 https://b/?y=2", "two: http://a/?*** https://b/?***"),
+        ("http(s)://host[:port][/path]", "http(s)://host[:port][/path]"),
+        ("aws:/bucket/what?", "aws:/bucket/what?"),
+    ],
+)
+def test_urls_in_messages(text: str, shown: str) -> None:
+    """Of a URL, what may be a signature or a password is left out; all else stays."""
+    assert redacted(text) == shown
+    assert str(DxflowError(text)) == shown
+
+
+def test_messages_command_no_terminal() -> None:
+    """What names and servers put into a message is shown with escapes, whatever error it is."""
+    kinds: list[type[DxflowError]] = [DxflowError, ConfigurationError, AuthenticationError, StorageError, NotFoundError]
+    for kind in kinds:
+        assert str(kind("\x1b[2J\r\u202egnp")) == "\\x1b[2J\\r\\u202egnp"
+    assert printable("caf\u00e9 \u2603") == "caf\u00e9 \u2603"
