@@ -59,7 +59,7 @@ def batch_answers(content_type: str, data: bytes, count: int) -> list[Answer]:
         head, _, http = part.partition(b"\r\n\r\n")
         if http:
             number = _fields(head).get("content-id")
-            answers[int(number) if number and number.isdigit() else None] = _answer(http)
+            answers[int(number) if number and number.isascii() and number.isdigit() else None] = _answer(http)
     if None in answers:
         return [answers[None]]
     if sorted(number for number in answers if number is not None) != list(range(count)):

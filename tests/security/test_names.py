@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import threading
@@ -12,14 +13,24 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, TransferReport
-from dxflow_async.exceptions import DxflowError, TransferError, UnsafePathError
+from dxflow_async.exceptions import DxflowError, StorageError, TransferError, UnsafePathError
 from dxflow_async.paths import folded, local_name
 from dxflow_async.providers.base import ObjectOptions, Part
+from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root
+from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.transfer.claims import Claims
+from dxflow_async.transfer.ends import LocalEnd
+from dxflow_async.transfer.engine import Engine
+from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.progress import Meter
+from dxflow_async.transfer.relocate import relocate
+from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.bodies import body
+from tests.providers.scripted import ScriptedServer, answer
 from tests.security.names import HARMLESS, ONLY_ON_WINDOWS, REFUSED
 
 Fetch = Callable[[AsyncSession, str, Path], Awaitable[TransferReport]]
@@ -248,3 +259,27 @@ async def test_a_link_swapped_in_while_files_are_written(destination: Path) -> N
     assert files_below(outside) == {"secret": b"secret"}
     assert os.listdir(outside) == ["secret"]
     assert {"done", "UnsafePathError"} <= outcomes
+
+
+async def test_a_unit_that_lists_hostile_names(destination: Path) -> None:
+    """What a unit lists is not trusted: a name that is none ends the listing, and nothing is written for it."""
+    threads = Threads(2)
+    http = HTTP(threads)
+    for name in (*REFUSED, "a/b", "", "..%2f", "a\\..\\b"):
+        item = {"name": name, "directory": False, "size": 1, "modification": 1.0}
+        listing = answer(body=json.dumps([item]).encode())
+        async with ScriptedServer(listing) as server:
+            unit = UnitProvider("Demo", server.url, "secret", http, threads)
+            limits, policy = Limits(4, 64 << 20), RetryPolicy(1)
+            route = Route(limits, policy, Meter(None), 8 << 20)
+            source, end = Place(unit, "", "unit:/Demo/"), LocalEnd(f"{destination}/", threads, into=True)
+            jobs = relocate(route, source, end, ObjectOptions(), operation="download")
+            try:
+                report = await Engine(lambda: 4, route.meter).run(jobs)
+            except StorageError:
+                report = TransferReport([], 0.0)
+        assert not [result for result in report if result.error is None] or name in ("..%2f", "a\\..\\b"), name
+        assert files_below(destination.parent / "outside") == {"secret": b"secret"}
+        assert sorted(os.listdir(destination.parent)) == ["destination", "outside"]
+    await http.aclose()
+    threads.close()
