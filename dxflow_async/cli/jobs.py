@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from cyclopts import App
 
-from dxflow_async.blocking.tables import printable, write_line
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo
+from dxflow_async.showing import printable
 
 __all__ = ["jobs"]
 
