@@ -1,0 +1,126 @@
+"""A unit's server that is killed in the midst of large uploads, by our own client and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import filecmp
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import Settings, TransferResult
+from dxflow_async.providers.base import ObjectOptions, Provider
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.providers.unit import UnitProvider
+from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.jobfile import Asked
+from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.resources import Resources
+from tests.faults.killing import until
+from tests.hub.running import SECRETS, UnitProcess
+from tests.providers.units import Counter
+from tests.servers.process import Process
+
+MiB = 1 << 20
+
+
+class Killed:
+    """A unit's server, and a client that uploads to it while it is killed.
+
+    Args:
+        directory: for the unit, and for what is uploaded.
+        size: bytes of that.
+        part_size: bytes.
+        workers: requests in flight.
+    """
+
+    def __init__(self, directory: Path, size: int, part_size: int, workers: int) -> None:
+        self.server = UnitProcess(directory)
+        self.source = directory / "source/file"
+        self.source.parent.mkdir()
+        with self.source.open("wb") as file:
+            for start in range(0, size, MiB):
+                file.write(random.Random(start).randbytes(MiB))
+        self.size = size
+        self.again = 2 * part_size * workers
+        self._settings = Settings(home=directory / "home", part_size=part_size, max_concurrency=workers)
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        """Starts the server."""
+        self._process = await asyncio.to_thread(self.server.start)
+
+    def kill(self) -> None:
+        """Kills it, as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+
+    async def upload(self, name: str, kill_at: float) -> tuple[TransferResult, int]:
+        """Uploads the file while the server is killed, and started again, after that share of its bytes.
+
+        Returns:
+            What became of it, and how many bytes of it were sent.
+        """
+        async with self._provider() as (resources, unit):
+            counter = Counter()
+            resources.http.throttle = counter
+            uploading = asyncio.ensure_future(self._copy(resources, unit, name))
+            await until(lambda: counter.bytes >= kill_at * self.size or uploading.done())
+            self.kill()
+            await self.start()
+            return await uploading, counter.bytes
+
+    @asynccontextmanager
+    async def _provider(self) -> AsyncIterator[tuple[Resources, UnitProvider]]:
+        resources = Resources(self._settings)
+        try:
+            yield (
+                resources,
+                await UnitProvider.connect("Demo", self.server.url, SECRETS.rw, resources.http, resources.threads),
+            )
+        finally:
+            await resources.aclose()
+
+    async def _copy(self, resources: Resources, unit: Provider, name: str) -> TransferResult:
+        local = LocalProvider(self.source.parent, resources.threads)
+
+        async def plan(route: Route) -> AsyncIterator[Job]:
+            source, target = Place(local, self.source.name, str(self.source)), Place(unit, name, f"/{name}")
+            yield CopyJob(route, source, target, ObjectOptions())
+
+        (result,) = await resources.transfer(plan, None, Asked("upload", str(self.source), name))
+        return result
+
+
+async def rounds(killed: Killed, count: int) -> None:
+    """Uploads the file that often, with a kill at a random moment of each."""
+    chance = random.Random(count)
+    try:
+        await killed.start()
+        for number in range(count):
+            result, sent = await killed.upload(f"dir/{number}", chance.uniform(0.02, 0.98))
+            assert result.verified
+            assert result.attempts > 1
+            assert sent <= killed.size + killed.again
+            stored = killed.server.root / f"dir/{number}"
+            assert await asyncio.to_thread(filecmp.cmp, stored, killed.source, shallow=False)
+            stored.unlink()
+            assert list(killed.server.root.glob(".dx-uploads/*.data")) == []
+    finally:
+        killed.kill()
+
+
+async def test_uploads_outlive_the_server(tmp_path: Path) -> None:
+    """Killed at a random moment and started again, it has the file in the end, and little is sent twice."""
+    await rounds(Killed(tmp_path, 64 * MiB, 5 * MiB, 2), 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_large_uploads_outlive_the_server(tmp_path: Path) -> None:
+    """The same with files of 1 GiB, twenty times, with the parts and the requests in flight that are usual."""
+    await rounds(Killed(tmp_path, 1024 * MiB, 8 * MiB, 16), 20)
