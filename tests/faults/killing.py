@@ -42,10 +42,10 @@ class Program:
         """The jobs that have not come to their end."""
         return sorted(path.stem for path in (self._home / "jobs").glob("*.sqlite3"))
 
-    async def run(self, *arguments: str) -> str:
-        """What it prints, when it ends well."""
+    async def run(self, *arguments: str, given: str = "") -> str:
+        """What it prints, when it ends well; `given` is its standard input."""
         process = await self._start(*arguments)
-        output, errors = await process.communicate()
+        output, errors = await process.communicate(given.encode())
         assert process.returncode == 0, errors.decode()
         return output.decode()
 
@@ -74,7 +74,9 @@ class Program:
             lock.unlink()
         command = (sys.executable, "-m", "dxflow_async.cli", *arguments)
         pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=pipe, stderr=pipe)
+        return await asyncio.create_subprocess_exec(
+            *command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe
+        )
 
 
 async def until(condition: Callable[[], bool]) -> None:

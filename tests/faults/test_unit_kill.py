@@ -1,4 +1,4 @@
-"""A unit's server that is killed in the midst of large uploads, by our own client and engine."""
+"""Large uploads to a unit, in whose midst its server is killed, or the client."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings, TransferResult
+from dxflow_async.hub.embedded import EmbeddedHub
 from dxflow_async.providers.base import ObjectOptions, Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.unit import UnitProvider
@@ -20,7 +21,7 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.resources import Resources
-from tests.faults.killing import until
+from tests.faults.killing import CountingProxy, Program, until
 from tests.hub.running import SECRETS, UnitProcess
 from tests.providers.units import Counter
 from tests.servers.process import Process
@@ -124,3 +125,57 @@ async def test_uploads_outlive_the_server(tmp_path: Path) -> None:
 async def test_large_uploads_outlive_the_server(tmp_path: Path) -> None:
     """The same with files of 1 GiB, twenty times, with the parts and the requests in flight that are usual."""
     await rounds(Killed(tmp_path, 1024 * MiB, 8 * MiB, 16), 20)
+
+
+async def sign_in(program: Program, hub: str, url: str, secrets: Path) -> None:
+    """Signs a program in, and makes a unit known to it as `mine`."""
+    await program.run("login", "your@email.com", "--hub", hub, given="your_password\n")
+    await program.run("units", "register", "mine", url, "--secrets", str(secrets))
+
+
+async def killed_clients(directory: Path, size: int, part_size: int, workers: int, kills: int, bandwidth: int) -> None:
+    """Uploads a file with a program that is killed at random moments, and goes on each time."""
+    chance = random.Random(kills)
+    killed, hub = Killed(directory, size, part_size, workers), EmbeddedHub(directory / "hub")
+    try:
+        await killed.start()
+        async with CountingProxy(killed.server.url).serve() as proxy:
+            program = Program(
+                directory / "client", max_concurrency=workers, part_size=part_size, max_bandwidth=bandwidth
+            )
+            await sign_in(program, await hub.start(), proxy.endpoint, directory / "secrets.json")
+            moments = sorted(chance.uniform(0.05, 0.95) * size for _ in range(kills))
+            arguments, alive = ("cp", str(killed.source), "unit:/mine/dir/file"), 0
+            for number, moment in enumerate(moments):
+                reached = moment + number * part_size
+
+                async def sent(reached: float = reached) -> None:
+                    await until(lambda: proxy.sent >= reached)
+
+                if not await program.kill(*arguments, when=sent):
+                    break
+                alive += 1
+                (job_id,) = program.jobs
+                arguments = ("jobs", "resume", job_id)
+            if program.jobs:
+                await program.run(*arguments)
+            assert alive >= kills // 2
+            assert proxy.sent <= size + alive * killed.again + 2 * MiB
+        stored = killed.server.root / "dir/file"
+        assert await asyncio.to_thread(filecmp.cmp, stored, killed.source, shallow=False)
+        assert list(killed.server.root.glob(".dx-uploads/*.data")) == []
+    finally:
+        killed.kill()
+        await hub.aclose()
+
+
+async def test_uploads_outlive_the_client(tmp_path: Path) -> None:
+    """A client that is killed goes on in another process, and sends again at most what its workers had under way."""
+    await killed_clients(tmp_path, 64 * MiB, 5 * MiB, 2, 2, 32 * MiB)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_large_uploads_outlive_the_client(tmp_path: Path) -> None:
+    """The same with a file of 1 GiB, and twenty kills."""
+    await killed_clients(tmp_path, 1024 * MiB, 8 * MiB, 16, 20, 128 * MiB)
