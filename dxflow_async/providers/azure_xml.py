@@ -5,18 +5,19 @@ Source: https://learn.microsoft.com/rest/api/storageservices/list-blobs and its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from dxflow_async.providers.azure_headers import describe
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.fields import timestamp_of
-from dxflow_async.providers.xmlreader import MalformedXMLError, Parser
+from dxflow_async.providers.xmlreader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
 
 __all__ = ["BlobListParser", "BlockListParser", "ContainerListParser", "block_list"]
 
 
-class _ListParser(Parser):
+class _ListParser(WholeParser):
     """What all listings have in common.
 
     Attributes:
@@ -69,6 +70,18 @@ class BlobListParser(_ListParser):
     def entries(self) -> Sequence[Entry]:
         """Objects and common prefixes in the order of their keys' bytes; keys start with `container/`."""
         return sorted(self._entries.values(), key=lambda entry: entry.key.encode())
+
+    def cut(self, text: str) -> str:
+        parts = _PLAIN_BLOB.split(text)
+        others = parts[::6]
+        if "<EnumerationResults" not in others[0] or "</EnumerationResults>" not in others[-1]:
+            return text
+        for name, properties, metadata in zip(*(parts[group::6] for group in (1, 2, 4)), strict=True):
+            self._values = dict(_FIELD.findall(properties))
+            self._values["Name"] = name
+            self._metadata = {key.lower(): value for key, value in _FIELD.findall(metadata or "")}
+            self._add(self._blob())
+        return "".join(others)
 
     def attributes(self, name: str, values: dict[str, str]) -> None:
         # A name that XML cannot hold.
@@ -129,6 +142,15 @@ class BlockListParser(Parser):
         super().close()
         if self.root != "BlockList":
             raise MalformedXMLError(f"<{self.root}> where a list of blocks was expected")
+
+
+_FIELD = re.compile("<([^/>]+)>([^<]*)</")
+_PLAIN_BLOB = re.compile(
+    rf"<Blob><Name>({PLAIN_TEXT}{{1,4096}})</Name>"
+    rf"<Properties>((?:<([A-Za-z][A-Za-z0-9-]*)>{PLAIN_TEXT}{{0,4096}}</\3>|<[A-Za-z][A-Za-z0-9-]* ?/>)*)</Properties>"
+    rf"(?:<Metadata>((?:<([A-Za-z_][A-Za-z0-9_]*)>{PLAIN_TEXT}{{0,8192}}</\5>)*)</Metadata>|<Metadata ?/>)?"
+    "(?:<OrMetadata ?/>)?</Blob>"
+)
 
 
 def block_list(block_ids: Iterable[str]) -> bytes:

@@ -56,6 +56,28 @@ def test_blob() -> None:
     )
 
 
+UNUSUAL = [
+    blob("sl&#x61;sh", metadata="<mtime>2</mtime>"),
+    blob("encoded%EF%BF%BE", attributes=' Encoded="true"'),
+    blob("amp", metadata="<a>b&amp;c</a>"),
+    blob("empty", metadata="<a/><b></b>"),
+    blob("dir", properties="<Properties><ResourceType>directory</ResourceType></Properties>"),
+    f"<Blob><Name>versioned</Name><VersionId>1</VersionId>{PROPERTIES}</Blob>",
+    "<Blob>\n<Name>lines</Name>\n<Properties>\n<Content-Length>3</Content-Length>\n</Properties>\n</Blob>",
+    "<BlobPrefix><Name>prefix/</Name></BlobPrefix>",
+]
+
+
+@given(st.lists(texts.filter(str.isalnum), max_size=6), st.lists(st.sampled_from(UNUSUAL), max_size=4))
+def test_plain_blobs_are_read_as_the_parser_reads_them(names: list[str], unusual: list[str]) -> None:
+    """What is cut out of a page is what the XML parser finds, also beside blobs that only the parser can read."""
+    rows = "".join([*(blob(name, metadata="<A>b</A><mtime>1.5</mtime>") for name in names), *unusual])
+    # A comment leaves the whole page to the parser.
+    found, wanted = feed(listing(rows)).entries, feed(listing(f"{rows}<!-- -->")).entries
+    assert list(map(repr, found)) == list(map(repr, wanted))
+    assert {entry.key for entry in found} >= {f"c/{name}" for name in names}
+
+
 def test_marker() -> None:
     """An empty marker ends the listing."""
     assert feed(listing("", "2!76!x")).marker == "2!76!x"
