@@ -141,6 +141,12 @@ def test_wrong_arguments_are_refused(tmp_path: Path, options: dict[str, Any]) ->
         Settings(home=tmp_path, **options)
 
 
+def test_a_key_needs_its_account() -> None:
+    """What can only be used together is refused alone, before any I/O."""
+    with pytest.raises(ConfigurationError, match=r"AZURE\.account_key needs AZURE\.account"):
+        AzureSettings(account_key="a2V5")
+
+
 def test_secrets_are_in_no_message_and_no_repr(home: Path) -> None:
     """What must not be logged is not shown, also when it is wrong."""
     aws = AWSSettings(access_key="AKID", secret_key="hush-hush", session_token="very-quiet")

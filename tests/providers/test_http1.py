@@ -418,6 +418,17 @@ async def test_closed_before_the_end(http: HTTP) -> None:
     assert server.connections == 2
 
 
+async def test_connection_that_idled_too_long(http: HTTP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection is used again for a while only: after that its server may be about to close it."""
+    async with ScriptedServer(answer(body=b"ok")) as server:
+        for _ in range(2):
+            await ask(http, server.url)
+        assert server.connections == 1
+        monkeypatch.setattr("dxflow_async.providers.http.IDLE_SECONDS", 0.0)
+        await ask(http, server.url)
+    assert server.connections == 2
+
+
 async def test_errors_of_a_body_pass_as_they_are(http: HTTP) -> None:
     """An error of ours that a body raises is not taken for one of the connection."""
     async with ScriptedServer(answer()) as server:

@@ -18,6 +18,7 @@ from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
+from dxflow_async.transfer.stream import StreamWriter
 
 DATA = bytes(range(256)) * 8192
 
@@ -133,3 +134,33 @@ async def test_bytes_that_were_sent_twice_count_once(resources: Resources, make:
     (result,) = await move(resources, make(LocalProvider, "a"), make(BreakingStore, "b"), states)
     assert (result.bytes, result.attempts) == (len(DATA), 2)
     assert states[-1].bytes_done == len(DATA)
+
+
+async def _chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield DATA
+
+
+async def test_stream_stored_otherwise_is_an_error(resources: Resources, make: Make) -> None:
+    """Of a stream, too, the checksum that the store tells is compared with that of what was sent."""
+    route = resources.route(None)
+    good, bad = make(Remote, "good"), make(ForgetfulStore, "bad")
+    result = await StreamWriter(route, Place(good, "x", "x"), ObjectOptions()).write(_chunks(1))
+    assert result.verified
+    with pytest.raises(ChecksumMismatchError, match="other bytes were stored"):
+        await StreamWriter(route, Place(bad, "x", "x"), ObjectOptions()).write(_chunks(1))
+
+
+async def test_stream_takes_its_memory_from_the_budget(resources: Resources, make: Make) -> None:
+    """Each part that is on its way is counted while the next one is read, and given back."""
+    used = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        async for chunk in _chunks(20):
+            used.append(resources.limits.memory.used)
+            yield chunk
+
+    route = resources.route(None)
+    await StreamWriter(route, Place(make(Remote, "to"), "x", "x"), ObjectOptions()).write(watched())
+    assert max(used) >= route.part_size
+    assert resources.limits.memory.used == 0

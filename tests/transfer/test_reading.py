@@ -15,12 +15,12 @@ from tests.sessions import MiB, part_files, settings_for
 
 
 async def test_read_goes_on_where_it_broke(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
-    """A body that is cut off again and again is read to its end, byte for byte, without reading all of it twice."""
+    """A body that is cut off again and again is read to its end: attempts count from the last progress."""
     data = Random(1).randbytes(8 * MiB)
     weed.client.put_object(Bucket=bucket, Key="cut", Body=data)
     proxy = FaultProxy(weed.endpoint, ("reset",), rate=1.0, limit=6)
     async with proxy.running() as running:
-        settings = settings_for(weed, tmp_path, endpoint=running.endpoint)
+        settings = settings_for(weed, tmp_path, endpoint=running.endpoint, max_attempts=3)
         async with AsyncSession(settings=settings) as session:
             chunks = [chunk async for chunk in session.get_storage_manager().read(f"/{bucket}/cut")]
     assert b"".join(chunks) == data
