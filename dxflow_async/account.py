@@ -32,6 +32,9 @@ __all__ = [
 
 _MAX_SETTINGS_SIZE = 1 << 20
 
+# What servers and the gateways in front of them say of a route they do not have.
+_NO_SUCH_ROUTE = (400, 403, 404, 405, 501)
+
 _log = logging.getLogger("dxflow_async.account")
 
 
@@ -197,7 +200,7 @@ async def provider_settings(http: aiohttp.ClientSession, hub_url: str, secrets: 
         AuthenticationError, NetworkError, ServiceError: as for `verify`.
     """
     answer = await _ask_providers(http, "GET", hub_url, secrets)
-    if answer.status in (404, 405, 501):
+    if answer.status in _NO_SUCH_ROUTE:
         return {}
     _accepted(answer)
     return {name: settings for name, settings in answer.tree.items() if isinstance(settings, dict)}

@@ -272,6 +272,26 @@ async def test_what_is_no_hub(settings: Settings, tree: object) -> None:
                 await session.get_compute_manager().list()
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+async def test_a_hub_that_keeps_no_settings(settings: Settings, status: int) -> None:
+    """Signing in to another hub works, whatever it says of a route it does not have."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/providers/"):
+            return web.json_response({}, status=status)
+        if request.path.endswith("/units/"):
+            return web.json_response({"total": 1, "list": [WIRE]})
+        return web.json_response({"user": {"pointer": "p"}})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        secrets = {"user": {"pointer": "p", "secret": "s"}, "namespace": {"pointer": "p", "secret": "s"}}
+        hub = str(server.make_url("")).rstrip("/")
+        async with AsyncSession(secrets=secrets, hub=hub, settings=settings) as session:
+            assert (await session.get_compute_manager().get_unit()).name == "n"
+
+
 def test_secrets_stay_out_of_messages() -> None:
     """A unit's secrets are in no repr."""
     secrets = UnitSecrets.generate()
