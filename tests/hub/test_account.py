@@ -134,7 +134,7 @@ async def test_redirects_are_not_followed(http: aiohttp.ClientSession, serve: Se
 
     url = await serve(redirect)
     for call in (sign_in(http, url, *ME), verify(http, url, SECRETS)):
-        with pytest.raises(ServiceError, match=f"redirects to {target}") as caught:
+        with pytest.raises(ServiceError, match=f"redirects to '{target}'") as caught:
             await call
         assert not caught.value.retryable
     assert requests == []
