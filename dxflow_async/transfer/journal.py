@@ -160,15 +160,9 @@ class Journal:
 
     # What an earlier process did
 
-    async def remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
-        """Of all that is planned, what is not done yet, or whose source was changed since."""
-        try:
-            async for job in jobs:
-                if not self._earlier or self.asked.operation == "sync" or not await self._is_done(job):
-                    yield job
-        finally:
-            if isinstance(jobs, AsyncGenerator):
-                await jobs.aclose()
+    def remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
+        """Of all that is planned, what is not done yet, or whose source was changed since. A sync compares anyway."""
+        return self._remaining(jobs) if self._earlier and self.asked.operation != "sync" else jobs
 
     async def begun_upload(self, job: Item) -> BegunUpload | None:
         """The upload that an earlier process began for an item."""
@@ -187,6 +181,15 @@ class Journal:
         self._swept.add(directory)
         marks, kept = await self._read(lambda file: (file.marks, {begun.id for _, begun in file.uploads()}))
         await provider.sweep(key, marks, kept)
+
+    async def _remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
+        try:
+            async for job in jobs:
+                if not await self._is_done(job):
+                    yield job
+        finally:
+            if isinstance(jobs, AsyncGenerator):
+                await jobs.aclose()
 
     async def _is_done(self, job: Item) -> bool:
         ends = self._ends(job)
