@@ -6,15 +6,18 @@ https://cloud.google.com/storage/docs/composite-objects
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from anyio import CancelScope, move_on_after
+
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.providers import checksum
-from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.gcp_objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp_resumable import ResumableUpload
 from dxflow_async.providers.gcp_store import Store, Version, few_at_a_time
@@ -32,6 +35,7 @@ COMPOSE_SIZE = 32
 
 _COMPOSING = 8
 _CLEAN_UPS = 3
+_ANSWER_SECONDS = 5.0
 _PLAIN = ObjectOptions()
 
 
@@ -84,7 +88,7 @@ class ComposeUpload(Upload):
         resource = resource_of(name, _PLAIN, body.crc32c)
         self._temporary.setdefault(name, None)
         if body.size <= SINGLE_SIZE:
-            stored = await self._store.put(call, self._bucket, resource, body)
+            stored = await self._put(call, resource, body)
         else:
             # Of a part that broke off, another try goes on where it was.
             begun = self._begun.get(name) or ResumableUpload(self._store.requests, call, self._bucket, resource)
@@ -94,6 +98,21 @@ class ComposeUpload(Upload):
         self._temporary[name] = stored.etag
         crc32c = stored.crc32c if body.crc32c is None else body.crc32c
         return Receipt(part, stored.etag, crc32c, verified=body.crc32c == stored.crc32c is not None)
+
+    async def _put(self, call: Call, resource: Mapping[str, Any], body: Body) -> Entry:
+        """Stores a small part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
+        read = _Read(body)
+        putting = asyncio.ensure_future(self._store.put(call, self._bucket, resource, read))
+        try:
+            return await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            if not read.ended:
+                putting.cancel()
+            with CancelScope(shield=True), move_on_after(_ANSWER_SECONDS):
+                await asyncio.wait({putting})
+            if not putting.cancel() and not putting.cancelled():
+                putting.exception()  # the cancellation is what the caller is to see
+            raise
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         if self._stored is None:
@@ -164,6 +183,21 @@ class ComposeUpload(Upload):
 
 def _is_stored(receipt: Receipt, entry: Entry | None) -> bool:
     return entry is not None and (entry.etag, entry.size) == (receipt.etag, receipt.part.size)
+
+
+class _Read:
+    """A body that knows whether it was read to its end."""
+
+    def __init__(self, body: Body) -> None:
+        self.size = body.size
+        self.crc32c = body.crc32c
+        self.ended = False
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        async for chunk in self._body:
+            yield chunk
+        self.ended = True
 
 
 def _crc32c(pieces: Sequence[_Piece]) -> int | None:

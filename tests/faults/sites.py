@@ -38,15 +38,19 @@ class Site:
     configure: Callable[[str], dict[str, Any]]
     leftovers: Callable[[], list[str]]
 
+    @property
+    def origin(self) -> str:
+        """The server's URL without a path."""
+        return "{0.scheme}://{0.netloc}".format(urlsplit(self.upstream))
+
     def proxy(self, *arguments: Any, **options: Any) -> FaultProxy:
         """A proxy before the server."""
         return FaultProxy(self.upstream, *arguments, dialect=self.name, **options)
 
     def settings(self, home: Path, endpoint: str | None = None, **options: Any) -> Settings:
         """Settings of a session with small parts."""
-        origin = "{0.scheme}://{0.netloc}".format(urlsplit(self.upstream))
         given = {"part_size": 5 * MiB, **options}
-        return Settings(home=home, **self.configure(endpoint or origin), **given)
+        return Settings(home=home, **self.configure(endpoint or self.origin), **given)
 
     @asynccontextmanager
     async def session(self, home: Path, endpoint: str | None = None, **options: Any) -> AsyncIterator[AsyncSession]:

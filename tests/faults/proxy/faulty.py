@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -39,6 +39,7 @@ class FaultProxy(Listener):
         throttle: the service's limit; beyond, requests are answered with `throttled`.
         retry_after: seconds that a 429 asks for.
         latency: seconds before any request is passed on.
+        gate: waited for before a request is passed on.
 
     Attributes:
         requests: how many there were.
@@ -60,6 +61,7 @@ class FaultProxy(Listener):
         throttled: Mode = "slow_down",
         retry_after: int = 0,
         latency: float = 0.0,
+        gate: Callable[[Request], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__()
         url = urlsplit(upstream)
@@ -70,6 +72,7 @@ class FaultProxy(Listener):
         self._throttled = throttled
         self._retry_after = retry_after
         self._latency = latency
+        self._gate = gate
         self.requests = 0
         self.in_flight = 0
         self.served: list[float] = []
@@ -100,6 +103,8 @@ class FaultProxy(Listener):
         if self._latency:
             await asyncio.sleep(self._latency)
         request = exchange.request
+        if self._gate is not None:
+            await self._gate(request)
         mode = self._faults.draw(request)
         if self._throttle is not None and not self._throttle.take():
             mode = self._throttled
