@@ -6,17 +6,15 @@ https://cloud.google.com/storage/docs/composite-objects
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.providers import checksum
+from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.gcp_objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp_resumable import ResumableUpload
@@ -35,7 +33,6 @@ COMPOSE_SIZE = 32
 
 _COMPOSING = 8
 _CLEAN_UPS = 3
-_ANSWER_SECONDS = 5.0
 _PLAIN = ObjectOptions()
 
 
@@ -102,17 +99,11 @@ class ComposeUpload(Upload):
     async def _put(self, call: Call, resource: Mapping[str, Any], body: Body) -> Entry:
         """Stores a small part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
         read = _Read(body)
-        putting = asyncio.ensure_future(self._store.put(call, self._bucket, resource, read))
-        try:
-            return await asyncio.shield(putting)
-        except asyncio.CancelledError:
-            if not read.ended:
-                putting.cancel()
-            with CancelScope(shield=True), move_on_after(_ANSWER_SECONDS):
-                await asyncio.wait({putting})
-            if not putting.cancel() and not putting.cancelled():
-                putting.exception()  # the cancellation is what the caller is to see
-            raise
+
+        async def note(stored: Entry) -> None:
+            self._temporary[resource["name"]] = stored.etag
+
+        return await answered(self._store.put(call, self._bucket, resource, read), note, lambda: read.ended)
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         if self._stored is None:

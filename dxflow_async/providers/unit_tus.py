@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
+from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffered, ObjectOptions
 from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.http import Call
@@ -161,10 +162,13 @@ class Sending:
         self._new = size, metadata, partial
 
     async def begin(self) -> str:
-        """Creates it."""
+        """Creates it. Also when it is cancelled meanwhile, its address is known afterwards."""
         size, metadata, partial = self._new
-        self.address = await self._tus.create(self._call, size, metadata, partial=partial)
+        self.address = await answered(self._tus.create(self._call, size, metadata, partial=partial), self._note)
         return self.address
+
+    async def _note(self, address: str) -> None:
+        self.address = address
 
     async def write(self, body: Body) -> int:
         """Sends what the server does not have yet; returns the CRC32C of the whole body."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
+from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Upload
 from dxflow_async.providers.checksum import label
 from dxflow_async.transfer.journal import Journal
@@ -24,8 +22,6 @@ from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 __all__ = ["Metered", "MeteredReading", "Moving", "Place", "Route", "begin_upload", "check_target"]
 
 T = TypeVar("T")
-
-_UNDO_SECONDS = 10.0
 
 
 class Place(NamedTuple):
@@ -74,13 +70,7 @@ class Route:
 
 async def begin_upload(provider: Provider, key: str, size: int | None, options: ObjectOptions) -> Upload:
     """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
-    starting = asyncio.ensure_future(provider.start_upload(key, size, options))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
-            await (await starting).abort()
-        raise
+    return await answered(provider.start_upload(key, size, options), lambda upload: upload.abort())
 
 
 class Metered:

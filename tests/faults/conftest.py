@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.faults.sites import Site, aws_site, azure_site, gcp_site, make_tree
+from tests.faults.sites import Site, aws_site, azure_site, gcp_site, make_tree, unit_site
+from tests.hub.running import UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB
 
@@ -31,7 +33,22 @@ def gcp(gcs: GCSServer, gcs_bucket: str) -> Site:
     return gcp_site(gcs, gcs_bucket)
 
 
-@pytest.fixture(params=["aws", "azure", "gcp"])
+@pytest.fixture(scope="session")
+def unit_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnitProcess]:
+    """A unit's server."""
+    unit = UnitProcess(tmp_path_factory.mktemp("unit"))
+    process = unit.start()
+    yield unit
+    process.kill()
+
+
+@pytest.fixture
+def unit(unit_process: UnitProcess) -> Site:
+    """A compute unit."""
+    return unit_site(unit_process, f"area-{uuid4().hex[:8]}")
+
+
+@pytest.fixture(params=["aws", "azure", "gcp", "unit"])
 def site(request: pytest.FixtureRequest) -> Site:
     """Each provider: a new one adds its fixture above and its name here."""
     found: Site = request.getfixturevalue(request.param)

@@ -6,18 +6,26 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from dxflow_async import AsyncSession, AWSSettings, AzureSettings, Settings
+from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config import GCPSettings
+from dxflow_async.storage.manager import AsyncStorageManager
+from tests.contract.conftest import unit_leftovers
 from tests.faults.proxy import Dialect, FaultProxy
+from tests.hub.running import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, part_files
 
-__all__ = ["Site", "aws_site", "azure_site", "gcp_site", "hashes", "make_tree"]
+__all__ = ["Site", "Storage", "aws_site", "azure_site", "gcp_site", "hashes", "make_tree", "unit_site"]
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,22 @@ class Site:
         given = {"part_size": 5 * MiB, **options}
         return Settings(home=home, **self.configure(endpoint or self.origin), **given)
 
+    async def storage(self, session: AsyncSession) -> Storage:
+        """Its storage, for a session that it made."""
+        return Storage(session.get_storage_manager(), self.name)
+
     @asynccontextmanager
     async def session(self, home: Path, endpoint: str | None = None, **options: Any) -> AsyncIterator[AsyncSession]:
         """A session with the server itself, or through `endpoint`; all it had is given back in the end."""
         async with AsyncSession(settings=self.settings(home, endpoint, **options)) as session:
             yield session
-            limits = session._resources.limits
-            assert limits.memory.used == 0
-            assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
+            self.check_given_back(session)
+
+    def check_given_back(self, session: AsyncSession) -> None:
+        """No memory is taken, and no request is under way."""
+        limits = session._resources.limits
+        assert limits.memory.used == 0
+        assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
 
     def __truediv__(self, name: str) -> str:
         return f"/{self.bucket}/{name}"
@@ -68,6 +84,38 @@ class Site:
         """Nothing unfinished is at the server or in these directories."""
         assert self.leftovers() == []
         assert [name for directory in directories for name in part_files(directory)] == []
+
+
+class Storage:
+    """The calls that are the same everywhere, at one provider."""
+
+    def __init__(self, storage: AsyncStorageManager | AsyncUnitStorage, provider: str) -> None:
+        self._given = {} if provider == "UNIT" else {"provider": provider}
+        self._storage: Any = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(getattr(self._storage, name), **self._given)
+
+
+@dataclass(frozen=True)
+class UnitSite(Site):
+    """A unit that is registered anew for each session, as where it is reached differs."""
+
+    @asynccontextmanager
+    async def session(self, home: Path, endpoint: str | None = None, **options: Any) -> AsyncIterator[AsyncSession]:
+        settings = self.settings(home, endpoint, **options)
+        async with AsyncSession("you@example.com", "password", settings=settings) as session:
+            name = f"unit-{uuid4().hex[:8]}"
+            url, compute = endpoint or self.origin, session.get_compute_manager()
+            _UNITS[session] = await compute.register(name, url, rw_secret=SECRETS.rw, ro_secret=SECRETS.ro)
+            yield session
+            self.check_given_back(session)
+
+    async def storage(self, session: AsyncSession) -> Storage:
+        return Storage(_UNITS[session].storage, self.name)
+
+
+_UNITS: WeakKeyDictionary[AsyncSession, AsyncComputeUnit] = WeakKeyDictionary()
 
 
 def aws_site(weed: SeaweedFS, bucket: str) -> Site:
@@ -109,6 +157,12 @@ def gcp_site(gcs: GCSServer, bucket: str) -> Site:
         return {"gcp": GCPSettings(endpoint=endpoint)}
 
     return Site("GCP", gcs.endpoint, bucket, configure, lambda: gcs.names(bucket, ".dxflow-parts/"))
+
+
+def unit_site(unit: UnitProcess, directory: str) -> Site:
+    """A compute unit at our own server."""
+    (unit.root / directory).mkdir()
+    return UnitSite("UNIT", unit.url, directory, lambda _: {}, lambda: unit_leftovers(unit.root))
 
 
 def make_tree(top: Path, small: int, *large: int) -> Path:

@@ -20,17 +20,17 @@ async def both_ways(site: Site, tree: Path, tmp_path: Path, rate: float) -> None
     """A tree goes up and comes back, with a wrong bit in so many of the bodies that hold objects."""
     proxy = site.proxy(("flip",), rate=rate, seed=7)
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint) as session:
-        storage = session.get_storage_manager()
-        up = await storage.upload(f"{tree}/", site / "to/", site.name)
+        storage = await site.storage(session)
+        up = await storage.upload(f"{tree}/", site / "to/")
         sent = proxy.faults.total()
-        down = await storage.download(site / "to/", tmp_path / "back", site.name)
+        down = await storage.download(site / "to/", tmp_path / "back")
     received = proxy.faults.total() - sent
     _log.warning(
         "%d of %d bits sent and %d received were wrong; %d retries", sent, proxy.requests, received, up.retries
     )
     # What was stored is right by itself, not only after what came back was put right.
     async with site.session(tmp_path / "home") as session:
-        await session.get_storage_manager().download(site / "to/", tmp_path / "stored", site.name)
+        await (await site.storage(session)).download(site / "to/", tmp_path / "stored")
     assert hashes(tmp_path / "stored") == hashes(tmp_path / "back") == hashes(tree)
     assert up.verified == down.verified == len(hashes(tree))
     assert min(sent, received) > 0
@@ -55,10 +55,10 @@ async def test_large_download_is_mended(site: Site, tmp_path: Path) -> None:
     """Where parts came wrong, those are done again and not the whole, even when one in ten comes wrong."""
     tree = make_tree(tmp_path / "tree", 0, 100 * MiB)
     async with site.session(tmp_path / "home") as session:
-        await session.get_storage_manager().upload(f"{tree}/", site / "to/", site.name)
+        await (await site.storage(session)).upload(f"{tree}/", site / "to/")
     proxy = site.proxy(("flip",), rate=0.1, seed=3)
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint) as session:
-        (result,) = await session.get_storage_manager().download(site / "to/", tmp_path / "back", site.name)
+        (result,) = await (await site.storage(session)).download(site / "to/", tmp_path / "back")
     assert hashes(tmp_path / "back") == hashes(tree)
     assert result.verified
     assert proxy.faults["flip"] > 1
@@ -72,7 +72,7 @@ async def test_large_copy_between_providers_is_mended(aws: Site, gcp: Site, tmp_
     tree, random = make_tree(tmp_path / "tree", 0, 40 * MiB), Random(1)
     proxy = aws.proxy(("flip",), rate=1.0, seed=2, limit=1, applies=lambda request: _is_part(request, random))
     async with aws.session(tmp_path / "home") as session:
-        await session.get_storage_manager().upload(f"{tree}/", aws / "to/", "AWS")
+        await (await aws.storage(session)).upload(f"{tree}/", aws / "to/")
     async with (
         proxy.running(),
         aws.session(tmp_path / "home", proxy.endpoint, **gcp.configure(gcp.upstream)) as session,
@@ -81,7 +81,7 @@ async def test_large_copy_between_providers_is_mended(aws: Site, gcp: Site, tmp_
     assert proxy.faults["flip"] == 1
     assert [result.attempts for result in report] == [2]
     async with gcp.session(tmp_path / "home") as session:
-        await session.get_storage_manager().download(gcp / "copied", tmp_path / "back", "GCP")
+        await (await gcp.storage(session)).download(gcp / "copied", tmp_path / "back")
     assert (tmp_path / "back/copied").read_bytes() == (tree / "large-0").read_bytes()
     gcp.check_nothing_left(tmp_path)
 
@@ -94,14 +94,12 @@ async def test_flipped_bits_without_end_are_an_error(site: Site, tmp_path: Path)
     """What never arrives as it was sent is not stored under its name."""
     tree = make_tree(tmp_path / "tree", 0, 12 * MiB)
     async with site.session(tmp_path / "home") as session:
-        await session.get_storage_manager().upload(f"{tree}/", site / "to/", site.name)
+        await (await site.storage(session)).upload(f"{tree}/", site / "to/")
     (tmp_path / "back").write_bytes(b"old")
     proxy = site.proxy(("flip",), rate=1.0)
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint, max_attempts=3) as session:
         with pytest.raises(TransferError, match="checksum") as raised:
-            await session.get_storage_manager().download_many(
-                [(site / "to/large-0", str(tmp_path / "back"))], site.name
-            )
+            await (await site.storage(session)).download_many([(site / "to/large-0", str(tmp_path / "back"))])
     assert len(raised.value.report.failed) == 1
     assert (tmp_path / "back").read_bytes() == b"old"
     site.check_nothing_left(tmp_path)

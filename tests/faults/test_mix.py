@@ -30,9 +30,9 @@ def check_attempts(proxy: FaultProxy, *reports: TransferReport) -> None:
 async def there_and_back(site: Site, proxy: FaultProxy, tree: Path, tmp_path: Path, stall_timeout: float) -> None:
     """A tree goes up and comes back with the settings that everybody has."""
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint, stall_timeout=stall_timeout) as session:
-        storage = session.get_storage_manager()
-        up = await storage.upload(f"{tree}/", site / "to/", site.name)
-        down = await storage.download(site / "to/", tmp_path / "back", site.name)
+        storage = await site.storage(session)
+        up = await storage.upload(f"{tree}/", site / "to/")
+        down = await storage.download(site / "to/", tmp_path / "back")
     assert hashes(tmp_path / "back") == hashes(tree)
     assert up.verified == down.verified == len(hashes(tree))
     site.check_nothing_left(tmp_path)
@@ -67,9 +67,9 @@ async def test_each(site: Site, modes: Mapping[Mode, float], tmp_path: Path) -> 
     tree = make_tree(tmp_path / "tree", 60, 12 * MiB)
     proxy = site.proxy(modes, seed=11, applies=lambda _: True)
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint, stall_timeout=5.0) as session:
-        storage = session.get_storage_manager()
-        await storage.upload(f"{tree}/", site / "to/", site.name)
-        await storage.download(site / "to/", tmp_path / "back", site.name)
+        storage = await site.storage(session)
+        await storage.upload(f"{tree}/", site / "to/")
+        await storage.download(site / "to/", tmp_path / "back")
     assert hashes(tmp_path / "back") == hashes(tree)
     site.check_nothing_left(tmp_path)
     assert proxy.faults.total() > 10

@@ -55,7 +55,7 @@ def test_resolver_that_fails_for_a_while(aws: Site, tmp_path: Path) -> None:
     async def test(loop: Resolving) -> None:
         loop.until = monotonic() + 5.0
         async with aws.session(tmp_path / "home", through_a_name(aws)) as session:
-            (result,) = await session.get_storage_manager().upload(tmp_path / "file", aws / "file", aws.name)
+            (result,) = await (await aws.storage(session)).upload(tmp_path / "file", aws / "file")
         _log.warning("%d attempts while %d look-ups failed", result.attempts, loop.failed)
         assert loop.failed >= 2
         assert 2 < result.attempts <= 10
@@ -70,7 +70,7 @@ def test_resolver_that_fails_for_good(site: Site, tmp_path: Path) -> None:
         loop.until = float("inf")
         async with site.session(tmp_path / "home", through_a_name(site), max_attempts=3) as session:
             with pytest.raises(NetworkError, match=r"could not connect.*name resolution"):
-                await session.get_storage_manager().exists(site / "file", site.name)
+                await (await site.storage(session)).exists(site / "file")
         assert loop.failed == 3
 
     resolving(test)

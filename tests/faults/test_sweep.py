@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession
-from tests.faults.sites import Site, hashes, make_tree
+from tests.faults.sites import Site, Storage, hashes, make_tree
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, open_files, part_files, tasks, unfinished_uploads
 
@@ -101,10 +101,10 @@ def small_tree(tmp_path: Path) -> Path:
 class Sweeping:
     """What is looked at after each cancellation."""
 
-    def __init__(self, site: Site, session: AsyncSession, weed: SeaweedFS, tmp_path: Path) -> None:
-        self.storage = session.get_storage_manager()
+    def __init__(self, site: Site, session: AsyncSession, storage: Storage, weed: SeaweedFS, tmp_path: Path) -> None:
+        self.storage = storage
         self.site = site
-        self.step = {"AWS": 1, "AZURE": 7, "GCP": 6}.get(site.name, 7)
+        self.step = 1 if site.name == "AWS" else 7
         self._session = session
         self._weed = weed
         self._top = tmp_path
@@ -112,7 +112,8 @@ class Sweeping:
     async def nothing_is_left(self, number: int) -> None:
         """And the session works on."""
         assert part_files(self._top) == []
-        assert open_files(self._top) == []
+        home = str(self._top / "home")  # of a hub, which is open as long as the session
+        assert [name for name in open_files(self._top) if not name.startswith(home)] == []
         if self.site.name == "AWS":
             assert unfinished_uploads(self._weed, self.site.bucket) == []
         elif self.site.name != "AZURE":  # which drops blocks that were not committed by itself
@@ -120,23 +121,22 @@ class Sweeping:
         limits = self._session._resources.limits
         assert limits.memory.used == 0
         assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
-        assert await self.storage.exists(self.site / "from/small-0000", self.site.name)
+        assert await self.storage.exists(self.site / "from/small-0000")
 
 
 @pytest.fixture
 async def sweeping(site: Site, weed: SeaweedFS, small_tree: Path, tmp_path: Path) -> AsyncIterator[Sweeping]:
     """A session to sweep in, with the tree stored."""
     async with site.session(tmp_path / "home") as session:
-        await session.get_storage_manager().upload(f"{small_tree}/", site / "from/", site.name)
-        yield Sweeping(site, session, weed, tmp_path)
+        storage = await site.storage(session)
+        await storage.upload(f"{small_tree}/", site / "from/")
+        yield Sweeping(site, session, storage, weed, tmp_path)
 
 
 async def test_upload(sweeping: Sweeping, small_tree: Path) -> None:
     """An upload cancelled at any await leaves no task, no open file, no place taken and no upload begun."""
     storage, site = sweeping.storage, sweeping.site
-    await sweep(
-        lambda _: storage.upload(f"{small_tree}/", site / "to/", site.name), sweeping.nothing_is_left, sweeping.step
-    )
+    await sweep(lambda _: storage.upload(f"{small_tree}/", site / "to/"), sweeping.nothing_is_left, sweeping.step)
 
 
 async def test_download(sweeping: Sweeping, small_tree: Path, tmp_path: Path) -> None:
@@ -149,25 +149,22 @@ async def test_download(sweeping: Sweeping, small_tree: Path, tmp_path: Path) ->
         if back.exists():
             assert hashes(back).items() <= right.items()
 
-    await sweep(
-        lambda number: storage.download(site / "from/", tmp_path / f"back-{number}", site.name), check, sweeping.step
-    )
+    await sweep(lambda number: storage.download(site / "from/", tmp_path / f"back-{number}"), check, sweeping.step)
 
 
 async def test_copy(sweeping: Sweeping) -> None:
     """A copy within a provider cancelled at any await leaves nothing unfinished."""
     storage, site = sweeping.storage, sweeping.site
-    await sweep(
-        lambda _: storage.copy(site / "from/", site / "copied/", site.name), sweeping.nothing_is_left, sweeping.step
-    )
+    await sweep(lambda _: storage.copy(site / "from/", site / "copied/"), sweeping.nothing_is_left, sweeping.step)
 
 
 async def test_copy_between_providers(aws: Site, gcp: Site, weed: SeaweedFS, small_tree: Path, tmp_path: Path) -> None:
     """A copy from one provider to another cancelled at any third await leaves nothing at either."""
     options = gcp.configure(gcp.upstream)
     async with aws.session(tmp_path / "home", **options) as session:
-        await session.get_storage_manager().upload(f"{small_tree}/", aws / "from/", "AWS")
-        sweeping = Sweeping(aws, session, weed, tmp_path)
+        storage = await aws.storage(session)
+        await storage.upload(f"{small_tree}/", aws / "from/")
+        sweeping = Sweeping(aws, session, storage, weed, tmp_path)
 
         async def check(number: int) -> None:
             await sweeping.nothing_is_left(number)

@@ -52,10 +52,10 @@ async def test_storm(site: Site, tmp_path: Path) -> None:
             yield site / "small-0000", str(tmp_path / "back" / f"{number % 100}")
 
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint) as session:
-        storage = session.get_storage_manager()
-        await storage.upload(f"{tree}/", site / "", site.name)
+        storage = await site.storage(session)
+        await storage.upload(f"{tree}/", site / "")
         looking = asyncio.ensure_future(watch.look())
-        downloading = asyncio.ensure_future(storage.download_many(pairs(), site.name))
+        downloading = asyncio.ensure_future(storage.download_many(pairs()))
         await asyncio.sleep(BEFORE)
         begun, bucket.rate = monotonic(), RATE
         await asyncio.sleep(STORM)

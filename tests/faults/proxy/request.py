@@ -35,6 +35,8 @@ class Request:
     @property
     def moves_object(self) -> bool:
         """Whether an object's bytes are in its body, or in the answer's."""
+        if "/storage/" in self.target and "/storage/v1/" not in self.target:  # a unit's
+            return self.size > 0 if "/upload/" in self.target else "/storage/download/" in self.target
         if self.method == "PUT":
             return self.size > 0 and "comp=blocklist" not in self.target
         if self.method == "POST":
