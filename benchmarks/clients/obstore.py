@@ -7,7 +7,7 @@ import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import obstore
 import uvloop
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PART = 8 * MiB
 
-Store = S3Store | AzureStore | GCSStore
+Store: TypeAlias = S3Store | AzureStore | GCSStore
 
 
 def _connect(job: Job) -> Store:
