@@ -33,6 +33,16 @@ class Answer:
     tree: dict[str, Any] = field(repr=False)
 
     @property
+    def request_id(self) -> str | None:
+        """What the hub calls the request, in its log."""
+        return self.headers.get("X-Request-ID")
+
+    @property
+    def request(self) -> str:
+        """The same, to be put behind a message."""
+        return f" (request {self.request_id:.100})" if self.request_id else ""
+
+    @property
     def message(self) -> str:
         """Why it refused, in its own words."""
         error = self.tree.get("error")
@@ -113,12 +123,18 @@ def fail(answer: Answer, denied: str) -> NoReturn:
         raise AuthenticationError(f"{hub} refuses after too many failed tries; wait {wait} s, then try again")
     if 300 <= status < 400:
         target = redacted(answer.headers.get("Location", "somewhere else")[:200])
-        raise ServiceError(f"{hub} redirects to {target!r}; set hub to that", status=status, retryable=False)
+        raise ServiceError(
+            f"{hub} redirects to {target!r}; set hub to that",
+            status=status,
+            retryable=False,
+            request_id=answer.request_id,
+        )
     if status in (400, 413, 422):
-        raise AuthenticationError(f"{hub} refused the request: {answer.message}")
+        raise AuthenticationError(f"{hub} refused the request: {answer.message}{answer.request}")
     retryable = status >= 500
     advice = "try again later" if retryable else "check that hub names a hub"
-    raise ServiceError(f"{hub} failed ({status}): {answer.message}; {advice}", status=status, retryable=retryable)
+    message = f"{hub} failed ({status}): {answer.message}; {advice}{answer.request}"
+    raise ServiceError(message, status=status, retryable=retryable, request_id=answer.request_id)
 
 
 def invalid(answer: Answer) -> ServiceError:

@@ -142,6 +142,11 @@ class StorageError(DxflowError):
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
 
+    def fields(self) -> dict[str, str | int]:
+        """What a structured log has of it: of the attributes above those that are known."""
+        names = ("provider", "operation", "path", "status", "code", "request_id")
+        return {name: value for name in names if (value := getattr(self, name))}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args[0], dict(self.__dict__))
 

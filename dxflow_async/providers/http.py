@@ -55,7 +55,9 @@ class Call(NamedTuple):
     path: str
 
     def error(self, cls: type[StorageError], text: str, **details: Any) -> StorageError:
-        """An error about this call."""
+        """An error about this call; where the provider named the request, the message does too."""
+        if details.get("request_id"):
+            text = f"{text} (request {details['request_id']:.100})"
         return cls(
             f"{self.provider} {self.operation} of {self.path} failed: {text}",
             provider=self.provider,

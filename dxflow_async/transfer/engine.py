@@ -8,6 +8,7 @@ as it is worked off.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -20,10 +21,13 @@ from anyio.abc import TaskGroup
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.base import Part
+from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
 __all__ = ["Engine", "Job", "first_of"]
+
+_log = logging.getLogger("dxflow_async.transfer.engine")
 
 _PLANNED = 1000
 """Jobs the plan may be ahead of the workers."""
@@ -119,6 +123,7 @@ class Engine:
         self._workers = 0
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
+        self._watch = telemetry.watch()
 
     async def run(self, jobs: AsyncIterator[Job]) -> TransferReport:
         """Does all jobs and reports on each.
@@ -126,6 +131,12 @@ class Engine:
         Raises:
             StorageError: nothing could be planned. Where the plan breaks off later, that is a failed item of its own.
         """
+        if self._watch is None:
+            return await self._run(jobs)
+        with self._watch.call(self._report):
+            return await self._run(jobs)
+
+    async def _run(self, jobs: AsyncIterator[Job]) -> TransferReport:
         started = monotonic()
         try:
             async with create_task_group() as group:
@@ -192,12 +203,19 @@ class Engine:
                 if part is None:
                     part = await self._begin(running, group)
                 if running.error is None:
-                    await running.job.move(part)
+                    await self._move(running, part)
             except StorageError as error:
                 running.error = running.error or error
             running.in_flight -= 1
             if not running.in_flight and (running.error is not None or not self._more(running)):
                 await self._end(running)
+
+    async def _move(self, running: _Running, part: Part) -> None:
+        if self._watch is None:
+            await running.job.move(part)
+        else:
+            with self._watch.part(running, part):
+                await running.job.move(part)
 
     def _take(self) -> tuple[_Running, Part | None] | None:
         """The next part of an open job, or else a new job."""
@@ -220,6 +238,8 @@ class Engine:
 
     async def _begin(self, running: _Running, group: TaskGroup) -> Part:
         """Opens a job, keeps its first part, and offers the others to whoever is free."""
+        if self._watch is not None:
+            self._watch.begin(running)
         running.parts = await running.job.open()
         first = next(running.parts)
         second = next(running.parts, None)
@@ -253,9 +273,15 @@ class Engine:
             self._running.discard(running)
             if mismatch and not running.mends and running.restarts < _RESTARTS:
                 self._new.appendleft(_Running(running.job, running.restarts + 1))
+                if self._watch is not None:
+                    self._watch.end(running)
                 return
             result = running.job.result(error)
         self._running.discard(running)
+        if result.error is not None:
+            _log.info("%s", result.error, extra={"fields": result.error.fields()})
+        if self._watch is not None:
+            self._watch.end(running, result)
         self._report.append(result)
         self._meter.done(result)
         if self._journal is not None:

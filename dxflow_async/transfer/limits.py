@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from time import monotonic
 
 from dxflow_async.exceptions import StorageError, ThrottledError
 from dxflow_async.providers.base import Provider
+from dxflow_async.transfer import telemetry
 
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
+
+_log = logging.getLogger("dxflow_async.transfer.limits")
 
 _INITIAL = 40
 _LARGE_INITIAL = 16
@@ -78,6 +82,7 @@ class AdaptiveLimit:
     Args:
         maximum: never more than that.
         initial: where it starts.
+        endpoint: whose requests, as logs and metrics call it.
     """
 
     _WINDOW = 0.25  # seconds over which goodput is measured
@@ -85,7 +90,8 @@ class AdaptiveLimit:
     _STEP = 2.0
     _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event, and nothing grows
 
-    def __init__(self, maximum: int, initial: int = _INITIAL) -> None:
+    def __init__(self, maximum: int, initial: int = _INITIAL, *, endpoint: str = "") -> None:
+        self._endpoint = endpoint
         self._maximum = maximum
         self._floor = float(min(initial, maximum))
         self._limit = self._floor
@@ -156,6 +162,10 @@ class AdaptiveLimit:
         if now - self._decreased >= self._SETTLE:
             self._decreased = now
             self._limit = max(1.0, self._limit * self._BACK_OFF)
+            fields = {"endpoint": self._endpoint, "concurrency": self.limit}
+            text = "%s asked for less: %d requests in flight from now on"
+            _log.info(text, self._endpoint, self.limit, extra={"fields": fields})
+            telemetry.throttled(self._endpoint, self.limit)
             self._start_window(now)
 
     def _adapt(self) -> None:
@@ -171,6 +181,7 @@ class AdaptiveLimit:
             elif goodput < self._goodput / _BETTER:
                 self._limit = max(self._floor, self._limit - self._STEP)
             self._goodput = goodput
+            telemetry.concurrency(self._endpoint, self.limit)
         self._start_window(now)
 
     def _start_window(self, now: float) -> None:
@@ -310,5 +321,5 @@ class Limits:
             return None
         limit = self._endpoints.get(endpoint)
         if limit is None:
-            limit = self._endpoints[endpoint] = AdaptiveLimit(self.max_concurrency)
+            limit = self._endpoints[endpoint] = AdaptiveLimit(self.max_concurrency, endpoint=endpoint)
         return limit

@@ -14,6 +14,7 @@ from typing import TypeVar
 import anyio
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.transfer import telemetry
 
 __all__ = ["Attempts", "RetryPolicy", "retry"]
 
@@ -72,7 +73,9 @@ class Attempts:
             raise error
         self.retries += 1
         seconds = policy.wait(self.failures, error.retry_after)
-        _log.info("%s; try %d in %.2f s", error, self.failures + 1, seconds)
+        fields = {**error.fields(), "attempt": self.failures + 1, "wait": round(seconds, 3)}
+        _log.info("%s; try %d in %.2f s", error, self.failures + 1, seconds, extra={"fields": fields})
+        telemetry.retried(error, seconds)
         await policy.sleep(seconds)
 
 
