@@ -66,8 +66,8 @@ async def test_storm(site: Site, tmp_path: Path) -> None:
         looking.cancel()
     before, during = watch.mean(begun - 1, begun), watch.mean(begun + 2, ended)
     after = watch.mean(ended + AFTER - 1, ended + AFTER)
-    served = sum(begun + 0.5 <= at < ended for at in proxy.served)
-    goodput = served / (ended - begun - 0.5) / RATE
+    served = sum(begun + 2 <= at < ended for at in proxy.served)
+    goodput = served / (ended - begun - 2) / RATE
     figures = "%s %s: in flight %.1f, %.1f in the storm, %.1f after; goodput %.0f %%, %d refused, %d retries"
     _log.warning(
         figures, site.name, throttled, before, during, after, 100 * goodput, proxy.faults["throttled"], report.retries
