@@ -204,7 +204,8 @@ class HTTP:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if connection.usable and monotonic() - connection.idle_since < IDLE_SECONDS:
+            fresh_enough = monotonic() - connection.idle_since < IDLE_SECONDS
+            if connection.usable and fresh_enough and connection.quiet:
                 return connection
             connection.abort()
             self._all.discard(connection)

@@ -9,6 +9,7 @@ Source: https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import Mapping
 from time import monotonic
@@ -117,6 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_free = on_free
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
+        self._poll: Any = None
         self._error: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -150,6 +152,11 @@ class Connection(asyncio.BufferedProtocol):
     def usable(self) -> bool:
         """Whether another request may be sent."""
         return self._complete and self._keep_alive and self._error is None and not self._transport.is_closing()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing lies unread at the system: an answer that nobody asked for, or the connection's end."""
+        return self._poll is None or not self._poll.poll(0)
 
     # A request
 
@@ -185,6 +192,8 @@ class Connection(asyncio.BufferedProtocol):
             buffers: list[Buffer] = [head]
             buffers += [chunk async for chunk in body]
             _check_size(body, sum(map(len, buffers)) - len(head), ended=True)
+            if self._head_size:
+                self._fail(ConnectionBrokenError("an answer came before its request", unanswered=True))
             self._raise_if_broken()
             self._transport.writelines(buffers)
             return True
@@ -339,6 +348,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
+        if hasattr(select, "poll"):  # not on Windows
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers.certificate import make_certificate
 
 
 def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
@@ -37,6 +40,15 @@ async def http(threads: Threads) -> AsyncIterator[HTTP]:
     yield http
     await http.aclose()
     assert not http._all
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server needs, and the authority to trust."""
+    certificate, key, authority = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, authority
 
 
 class Connect:

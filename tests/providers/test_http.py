@@ -16,20 +16,10 @@ from tests.providers.asking import ask
 from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer
 from tests.providers.test_http1 import stall
-from tests.servers.certificate import make_certificate
 
 MiB = 1 << 20
 
 # TLS
-
-
-@pytest.fixture
-def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
-    """What a server needs, and the authority to trust."""
-    certificate, key, authority = make_certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, authority
 
 
 async def test_tls(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:

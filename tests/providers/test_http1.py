@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -337,6 +339,63 @@ async def test_second_answer_is_not_taken(http: HTTP) -> None:
             assert found in (b"right", b"")
             assert (await ask(http, server.url))[1] == b"next"
         assert [request.connection for request in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_answer_that_lies_unread_is_not_taken(
+    threads: Threads, certified: tuple[ssl.SSLContext, Path], secure: bool
+) -> None:
+    """An answer that comes twice at once is never taken for the next request's, however large it is."""
+    context, ca_bundle = certified
+    asked = 0
+
+    async def twice(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        writer.write(2 * answer(body=b"%d " % asked + b"x" * (asked * 997 % (192 << 10))))
+
+    http = HTTP(threads, ca_bundle=ca_bundle)
+    async with ScriptedServer(twice, tls=context if secure else None) as server:
+        for number in range(1, 201):
+            method, data = (("GET", None), ("PUT", body(b"data")), ("POST", b"x"))[number % 3]
+            _, found = await ask(http, server.url, method, data)
+            assert found.startswith(b"%d " % number)
+        await http.aclose()
+    assert asked == 200, "nothing is asked for again"
+
+
+async def test_end_that_lies_unread_is_seen(http: HTTP) -> None:
+    """A connection that its server has closed is not used again, also where the loop had no time to learn of it."""
+
+    async def answer_and_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body=b"x" * READ_BUFFER_SIZE))
+        writer.close()
+
+    async with ScriptedServer(answer_and_close) as server:
+        for _ in range(50):
+            assert len((await ask(http, server.url, "POST", b"x"))[1]) == READ_BUFFER_SIZE
+    assert len(server.requests) == 50
+
+
+async def test_answer_before_its_request(http: HTTP) -> None:
+    """What comes while a body is still being gathered is no answer: the request goes over another connection."""
+    early = asyncio.Event()
+
+    class Slow(Broken):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            early.set()
+            await asyncio.sleep(0.1)
+            yield b"data"
+
+    async def again_later(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body=b"first"))
+        await early.wait()
+        writer.write(answer(body=b"first"))
+
+    async with ScriptedServer(again_later, answer(body=b"second")) as server:
+        await ask(http, server.url)
+        assert (await ask(http, server.url, "PUT", Slow([], 4)))[1] == b"second"
+    assert [request.connection for request in server.requests] == [1, 2]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nb", "a\rb", "é", "a\0b"])
