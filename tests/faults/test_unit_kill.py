@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import filecmp
+import json
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ import pytest
 
 from dxflow_async import Settings, TransferResult
 from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.unit_secrets import UnitSecrets
 from dxflow_async.providers.base import ObjectOptions, Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.unit import UnitProvider
@@ -24,6 +27,7 @@ from dxflow_async.transfer.resources import Resources
 from tests.faults.killing import CountingProxy, Program, until
 from tests.hub.running import SECRETS, UnitProcess
 from tests.providers.units import Counter
+from tests.servers.foreign_unit import ForeignUnit
 from tests.servers.process import Process
 
 MiB = 1 << 20
@@ -179,3 +183,26 @@ async def test_uploads_outlive_the_client(tmp_path: Path) -> None:
 async def test_large_uploads_outlive_the_client(tmp_path: Path) -> None:
     """The same with a file of 1 GiB, and twenty kills."""
     await killed_clients(tmp_path, 1024 * MiB, 8 * MiB, 16, 20, 128 * MiB)
+
+
+async def test_a_stream_outlives_the_client(tmp_path: Path) -> None:
+    """Where a server takes one stream only, another process goes on in its midst: what arrived is not sent again."""
+    size, foreign, hub = 48 * MiB, ForeignUnit(tmp_path / "foreign"), EmbeddedHub(tmp_path / "hub")
+    source, secrets = tmp_path / "file", tmp_path / "secrets.json"
+    source.write_bytes(random.Random(size).randbytes(size))
+    secrets.write_text(json.dumps(UnitSecrets(foreign.secret, "of-nobody-at-all").to_dict()))
+    secrets.chmod(0o600)
+    with foreign:
+        async with CountingProxy(foreign.url).serve() as proxy:
+            program = Program(tmp_path / "client", max_bandwidth=24 * MiB)
+            await sign_in(program, await hub.start(), proxy.endpoint, secrets)
+
+            async def half() -> None:
+                await until(lambda: proxy.sent >= size // 2)
+
+            assert await program.kill("cp", str(source), "unit:/mine/dir/file", when=half)
+            await program.run("jobs", "resume", *program.jobs)
+            assert size <= proxy.sent <= size + 4 * MiB
+        await hub.aclose()
+    assert filecmp.cmp(foreign.root / "dir/file", source, shallow=False)
+    assert [name for name in os.listdir(foreign.uploads) if not name.endswith(".json")] == []

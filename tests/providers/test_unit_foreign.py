@@ -21,6 +21,7 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.resources import Resources
+from tests.faults.killing import until
 from tests.providers.bodies import body, read
 from tests.providers.units import BreakingOff, Counter, again
 from tests.servers.foreign_unit import ForeignUnit
@@ -221,3 +222,32 @@ async def test_trees_of_any_order(unit: UnitProvider, foreign: ForeignUnit) -> N
     assert found == sorted([*names, "tree/empty/"], key=str.encode)
     page = await unit.list_page("tree/a", recursive=False)
     assert [entry.key for entry in page.entries] == ["tree/a-/", "tree/a/"]
+
+
+async def test_another_process_goes_on_with_a_stream(unit: UnitProvider, foreign: ForeignUnit, tmp_path: Path) -> None:
+    """Of a stream that was left lying its id is enough: another provider sends the rest, and nothing of it twice."""
+    (foreign.root / "left lying").unlink(missing_ok=True)
+    upload = await unit.start_upload("left lying", len(DATA), OPTIONS)
+    part = Part(1, 0, len(DATA))
+    with pytest.raises(NetworkError):
+        await upload.write_part(part, BreakingOff(DATA, 8 * MiB))
+    await until(lambda: kept_of(foreign, upload.id) >= 7 * MiB)
+    acknowledged = kept_of(foreign, upload.id)
+    others = Resources(Settings(home=tmp_path / "another home"))
+    others.http.throttle = counter = Counter()
+    try:
+        other = await connect(foreign, others)
+        resumed, kept = await other.resume_upload("left lying", upload.id, [], OPTIONS)
+        assert list(kept) == []
+        receipt = await again(resumed, part, DATA)
+        entry = await resumed.finish([receipt], crc32c(DATA))
+    finally:
+        await others.aclose()
+    assert (entry.size, receipt.crc32c) == (len(DATA), crc32c(DATA))
+    assert counter.bytes <= len(DATA) - acknowledged + 64 * 1024
+    assert (foreign.root / "left lying").read_bytes() == DATA
+
+
+def kept_of(foreign: ForeignUnit, upload_id: str) -> int:
+    """How much of an upload a unit has."""
+    return (foreign.uploads / upload_id.rpartition("/")[2]).stat().st_size

@@ -69,7 +69,7 @@ const routes = {
 };
 
 http.createServer((request, response) => {
-  if (request.method !== "OPTIONS" && request.headers["x-secret-key"] !== "foreign-secret") {
+  if (request.method !== "OPTIONS" && request.headers["x-secret-key"] !== "the-foreign-secret") {
     response.writeHead(403).end("Forbidden");
     return;
   }

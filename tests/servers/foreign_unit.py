@@ -27,7 +27,7 @@ class ForeignUnit:
         uploads: where uploads lie that are not finished.
     """
 
-    secret = "foreign-secret"
+    secret = "the-foreign-secret"
 
     def __init__(self, directory: Path, *left_out: str) -> None:
         self.root, self.uploads = directory / "volume", directory / "uploads"
