@@ -122,4 +122,5 @@ class Identity:
 def _sdk_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    return BotoCoreError, ClientError
+    # The last is of credentials that were renewed, and had ended by then.
+    return BotoCoreError, ClientError, RuntimeError

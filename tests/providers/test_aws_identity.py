@@ -60,14 +60,21 @@ class Program:
 
 
 class TokenGate:
-    """Stands before a server and lets the requests of one token pass, so many; then the next token is the good one.
+    """Stands before a server and lets the requests pass whose token is good; the others' tokens have expired.
 
     What passes is signed anew, as the server knows no tokens.
+
+    Args:
+        server: it stands before this one.
+        is_good: whether a token is; asked once for each request, before its body comes.
+
+    Attributes:
+        refused: how many requests were.
     """
 
-    def __init__(self, server: SeaweedFS, tokens: list[str], *, every: int, renewed: Callable[[str], None]) -> None:
-        self.ended = self._passed = 0
-        self._server, self._tokens, self._every, self._renewed = server, tokens, every, renewed
+    def __init__(self, server: SeaweedFS, is_good: Callable[[str], bool]) -> None:
+        self.refused = 0
+        self._server, self._is_good = server, is_good
         self._signer = S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region)
 
     async def __aenter__(self) -> Self:
@@ -85,13 +92,11 @@ class TokenGate:
         await self._client.close()
 
     async def _forward(self, request: web.Request) -> web.Response:
+        good = self._is_good(request.headers["x-amz-security-token"])
         body = await request.read()
-        if request.headers["x-amz-security-token"] != self._tokens[self.ended]:
+        if not good:
+            self.refused += 1
             return web.Response(status=400, body=b"<Error><Code>ExpiredToken</Code></Error>")
-        self._passed += 1
-        if self._passed % self._every == 0 and self.ended < len(self._tokens) - 1:
-            self._renewed(self._tokens[self.ended + 1])
-            self.ended += 1
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
         url = self._server.endpoint + request.raw_path
         again = AWSRequest(request.method, url, headers, body)
@@ -192,26 +197,35 @@ async def test_token_that_ends_before_its_time(profile: Program, http: HTTP, thr
 
 async def test_token_that_ends_in_mid_transfer(profile: Program, weed: SeaweedFS, prefix: str, tmp_path: Path) -> None:
     """A transfer in parts goes on with the new token, both ways, and nothing of it counts as a retry."""
-    tokens = [f"token-{number}" for number in range(6)]
     said = {"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret"}
-    profile.says({**said, "SessionToken": tokens[0], "Expiration": "2999-01-01T00:00:00Z"})
+    ended = passed = 0
     data = random.Random(1).randbytes(41 << 20)
     (tmp_path / "large").write_bytes(data)
 
-    def renewed(token: str) -> None:
-        profile.says({**said, "SessionToken": token, "Expiration": "2999-01-01T00:00:00Z"})
+    def begin() -> None:
+        profile.says({**said, "SessionToken": f"token-{ended}", "Expiration": "2999-01-01T00:00:00Z"})
 
-    async with TokenGate(weed, tokens, every=8, renewed=renewed) as gate:
+    def is_good(token: str) -> bool:
+        nonlocal ended, passed
+        good = token == f"token-{ended}"
+        passed += good
+        if good and passed % 8 == 0 and ended < 5:
+            ended += 1
+            begin()
+        return good
+
+    begin()
+    async with TokenGate(weed, is_good) as gate:
         aws = AWSSettings(endpoint=gate.url, profile="science")
         async with AsyncSession(settings=Settings(home=tmp_path / "home", part_size=5 << 20, aws=aws)) as session:
             storage = session.get_storage_manager()
             up = await storage.upload(tmp_path / "large", f"/{prefix}large")
-            ended_up = gate.ended
+            ended_up = ended
             down = await storage.download(f"/{prefix}large", tmp_path / "back")
     assert (tmp_path / "back" / "large").read_bytes() == data
-    assert 0 < ended_up < gate.ended
+    assert 0 < ended_up < ended
     assert (up.retries, down.retries, up.verified, down.verified) == (0, 0, 1, 1)
-    assert profile.runs == gate.ended + 1
+    assert profile.runs == ended + 1
 
 
 async def test_credentials_that_cannot_be_had(profile: Program, http: HTTP, threads: Threads) -> None:
@@ -219,6 +233,9 @@ async def test_credentials_that_cannot_be_had(profile: Program, http: HTTP, thre
     profile.fails("please sign in")
     aws = AWSProvider(AWSSettings(endpoint="http://127.0.0.1:9", profile="science"), http, threads)
     with pytest.raises(AccessDeniedError, match="please sign in"):
+        await aws.stat("bucket/name")
+    profile.says({"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "x", "Expiration": "2001-01-01T00:00:00Z"})
+    with pytest.raises(AccessDeniedError, match="still expired"):
         await aws.stat("bucket/name")
     aws = AWSProvider(AWSSettings(endpoint="http://127.0.0.1:9", profile="nobody"), http, threads)
     with pytest.raises(ConfigurationError, match="nobody"):
