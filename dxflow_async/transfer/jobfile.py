@@ -50,6 +50,9 @@ SCHEMA_VERSION = len(_STEPS)
 _MAX_JOBS = 200
 """Kept; of those beyond, the oldest that have left nothing behind are forgotten."""
 
+_UNFINISHED = ".new"
+"""Ends the name of a file that is being made."""
+
 _BUSY_SECONDS = 10.0
 _PAGE = 1000
 
@@ -183,14 +186,13 @@ class JobFile:
             OSError, sqlite3.Error: it cannot be written.
         """
         directory_of(home).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _forget_unfinished(home)
         _forget_oldest(home)
         job = cls(home, new_id())
         job._lock.take(job.id)
         try:
-            os.close(os.open(job._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            job._database = _connect(job._path, new=True)
-            values = (asked.operation, asked.to_json(), began)
-            job._database.execute("INSERT INTO job (operation, asked, began) VALUES (?, ?, ?)", values)
+            _make(job._path, (asked.operation, asked.to_json(), began))
+            job._database = _connect(job._path)
             job._begin_run(mark)
         except BaseException:
             job._lock.give()
@@ -324,6 +326,24 @@ class JobFile:
         text = "SELECT number, offset, size, etag, crc32c, verified FROM parts WHERE source = ? AND destination = ?"
         rows = self._database.execute(f"{text} ORDER BY number", ends)
         return tuple(Receipt(Part(*row[:3]), row[3], row[4], verified=bool(row[5])) for row in rows)
+
+
+def _make(path: Path, values: tuple[Any, ...]) -> None:
+    """A job's file is there with what was asked, or not at all."""
+    unfinished = path.with_suffix(_UNFINISHED)
+    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(_connect(unfinished, new=True)) as database:
+        database.execute("PRAGMA synchronous = OFF")  # or the disk is waited for at its end
+        database.execute("INSERT INTO job (operation, asked, began) VALUES (?, ?, ?)", values)
+    os.rename(unfinished, path)
+
+
+def _forget_unfinished(home: Path) -> None:
+    """Those whose process ended while it made them."""
+    for path in directory_of(home).glob(f"*{_UNFINISHED}*"):
+        job_id = path.name.partition(".")[0]
+        if JobLock(path.with_name(f"{job_id}.lock")).holder() is None:
+            path.unlink(missing_ok=True)
 
 
 def _forget_oldest(home: Path) -> None:

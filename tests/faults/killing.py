@@ -65,7 +65,7 @@ class Program:
         return alive
 
     async def _works_then(self, when: Callable[[], Awaitable[None]]) -> None:
-        await until(lambda: any((self._home / "jobs").glob("*.lock")))
+        await until(lambda: bool(self.jobs) and any((self._home / "jobs").glob("*.lock")))
         await when()
 
     async def _start(self, *arguments: str) -> asyncio.subprocess.Process:

@@ -23,13 +23,13 @@ SEED = random.SystemRandom().randrange(1 << 30)
 
 
 def make_tree(directory: Path, files: int, size: int, big: int) -> None:
-    """Files of made-up bytes in directories, and one that moves in parts."""
+    """Files of made-up bytes in directories, and before them one that moves in parts: so there is a job at once."""
     chance = random.Random(files)
     for number in range(files):
         path = directory / f"{number % 7}" / f"file {number:05}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(chance.randbytes(chance.randrange(size)))
-    (directory / "big").write_bytes(chance.randbytes(big))
+    (directory / "0" / "big").write_bytes(chance.randbytes(big))
 
 
 def content(directory: Path) -> dict[str, str]:
@@ -123,7 +123,7 @@ def local(tmp_path: Path) -> Case:
 async def test_killed_and_resumed(place: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """However often the program is killed: resumed each time, what is there in the end is exactly the source."""
     case: Case = request.getfixturevalue(place)
-    # Nothing slows a disk down: there has to be more to do.
+    # Nothing slows a disk down: there has to be more to do, and how often it is killed before the end differs.
     files, least = (2500, 1) if place == "local" else (600, 3)
     make_tree(tmp_path / "tree", files, 20_000, 24 * MiB)
     await case(tmp_path / "tree", 6, least, 16 * MiB, 0.4)

@@ -187,3 +187,23 @@ def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             job.write([Row(BEGUN, (*ENDS, "bucket/there/a", "id", "v1", 25, 10))])
         job.close()
     assert [int(each[7]) for each in job_ids(tmp_path)] == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("last", ["os.rename", "jobfile._migrate"])
+def test_a_process_that_ends_while_it_makes_one(tmp_path: Path, last: str) -> None:
+    """There is no job of half a file, and the next one removes what was begun."""
+    script = f"""
+import os, signal, time
+from pathlib import Path
+from dxflow_async.transfer import jobfile
+
+{last} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.Asked("upload", "here", "there"), "0123abcd", time.time())
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert job_ids(tmp_path) == []
+    assert list(directory_of(tmp_path).glob("*.new"))
+    job = create(tmp_path)
+    assert job_ids(tmp_path) == [job.id]
+    assert list(directory_of(tmp_path).glob("*.new*")) == []
+    job.remove()
