@@ -191,9 +191,8 @@ class JobFile:
         job = cls(home, new_id())
         job._lock.take(job.id)
         try:
-            _make(job._path, (asked.operation, asked.to_json(), began))
+            job._make((asked.operation, asked.to_json(), began), mark)
             job._database = _connect(job._path)
-            job._begin_run(mark)
         except BaseException:
             job._lock.give()
             raise
@@ -314,6 +313,16 @@ class JobFile:
                 os.unlink(f"{self._path}{suffix}")
         self._lock.give()
 
+    def _make(self, values: tuple[Any, ...], mark: str) -> None:
+        """The file is there with what was asked and by whom, or not at all."""
+        unfinished = self._path.with_suffix(_UNFINISHED)
+        os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(_connect(unfinished, new=True)) as self._database:
+            self._database.execute("PRAGMA synchronous = OFF")  # or the disk is waited for at its end
+            self._database.execute("INSERT INTO job (operation, asked, began) VALUES (?, ?, ?)", values)
+            self._begin_run(mark)
+        os.rename(unfinished, self._path)
+
     def _begin_run(self, mark: str) -> None:
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (mark, os.getpid(), time.time()))
 
@@ -326,16 +335,6 @@ class JobFile:
         text = "SELECT number, offset, size, etag, crc32c, verified FROM parts WHERE source = ? AND destination = ?"
         rows = self._database.execute(f"{text} ORDER BY number", ends)
         return tuple(Receipt(Part(*row[:3]), row[3], row[4], verified=bool(row[5])) for row in rows)
-
-
-def _make(path: Path, values: tuple[Any, ...]) -> None:
-    """A job's file is there with what was asked, or not at all."""
-    unfinished = path.with_suffix(_UNFINISHED)
-    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(_connect(unfinished, new=True)) as database:
-        database.execute("PRAGMA synchronous = OFF")  # or the disk is waited for at its end
-        database.execute("INSERT INTO job (operation, asked, began) VALUES (?, ?, ?)", values)
-    os.rename(unfinished, path)
 
 
 def _forget_unfinished(home: Path) -> None:
