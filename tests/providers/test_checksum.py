@@ -40,3 +40,11 @@ def test_encoded_and_decoded(value: int) -> None:
 def test_no_checksum(text: str | None) -> None:
     """A checksum of checksums, or anything that is not four bytes, is none."""
     assert decode(text) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 200_000])
+def test_small_and_large_are_one_checksum(size: int) -> None:
+    """Whichever library does it, and in whichever kind of buffer: it goes on from the other one's value."""
+    data = bytes(range(256)) * 800
+    value = crc32c(memoryview(bytearray(data))[size:], crc32c(data[:size]))
+    assert value == crc32c(data) == crc32c(bytearray(data)) == crc32c(memoryview(data))
