@@ -1,7 +1,7 @@
-"""`python -m tests.transfer.numbered COUNT CASE`: syncs two directories of so many objects, in a process of its own.
+"""`python -m tests.transfer.numbered COUNT CASE JOURNAL`: syncs two directories, in a process of its own.
 
-It prints, as JSON, what was done, and by how many KiB the peak of resident memory grew. The directories make their
-listings as they are asked for, a page at a time, as a service does.
+JOURNAL is `journal`, or anything else for none. It prints, as JSON, what was done, and by how many KiB the peak of
+resident memory grew. The directories make their listings as they are asked for, a page at a time, as a service does.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Numbered(Provider):
         raise NotFoundError(key)
 
 
-async def _sync(count: int, case: str, home: Path) -> dict[str, int]:
-    place, resources = Numbered(count, case), Resources(Settings(home=home))
+async def _sync(count: int, case: str, home: Path, *, journal: bool) -> dict[str, int]:
+    place, resources = Numbered(count, case), Resources(Settings(home=home, journal=journal))
     rules = Rules("size+mtime", delete=True)
     source, target = Place(place, "here/", "numbered:/here/"), RemoteEnd(Place(place, "there/", "numbered:/there/"))
     try:
@@ -97,8 +97,9 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as home:
-        asyncio.run(_sync(1, sys.argv[2], Path(home)))
+    total, which, recorded = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "journal"
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(_sync(1, which, Path(directory), journal=recorded))
         before = _peak()
-        found = asyncio.run(_sync(int(sys.argv[1]), sys.argv[2], Path(home)))
+        found = asyncio.run(_sync(total, which, Path(directory), journal=recorded))
     sys.stdout.write(json.dumps({**found, "grown": _peak() - before}) + "\n")
