@@ -84,10 +84,11 @@ def rclone(job: Job) -> list[str]:
     if job.operation == "sync":
         # Comparing MD5s, which the listing tells, spares it a request for each object's time.
         return [*command, "sync", "--checksum", "--fast-list", *_RCLONE_COPY, job.directory, remote]
+    # An upload in many threads whose result is not asked for (--s3-no-head) has no size to compare.
     if job.operation == "copy":
         assert job.target is not None
-        return [*command, "copy", *_NOTHING_THERE, *_RCLONE_COPY, remote, _rclone_remote(job.target)]
-    # An upload in many threads whose result is not asked for (--s3-no-head) has no size to compare.
+        ends = ["--ignore-size", remote, _rclone_remote(job.target)]
+        return [*command, "copy", *_NOTHING_THERE, *_RCLONE_COPY, *ends]
     ends = ["--ignore-size", job.directory, remote] if job.operation == "upload" else [remote, job.directory]
     return [*command, "copy", *_NOTHING_THERE, *_RCLONE_COPY, *ends]
 
