@@ -245,9 +245,12 @@ class JobFile:
 
     @property
     def marks(self) -> set[str]:
-        """Of the sessions that worked on it before this one: what they left on a disk bears them."""
-        rows = self._database.execute("SELECT mark FROM runs ORDER BY rowid").fetchall()
-        return {mark for (mark,) in rows[:-1]}
+        """Of the other sessions that worked on it: what they left on a disk bears them.
+
+        A session that goes on with a job of its own is writing under the same mark, and has left nothing.
+        """
+        *earlier, current = [mark for (mark,) in self._database.execute("SELECT mark FROM runs ORDER BY rowid")]
+        return set(earlier) - {current}
 
     @property
     def complete(self) -> bool:

@@ -214,6 +214,16 @@ async def test_offsets_that_cannot_be(connect: Any, offset: str) -> None:
             await connect(server).write("a", body(b"12345"), OPTIONS)
 
 
+@pytest.mark.parametrize("reached", ["0", "2", "4"])
+async def test_bytes_that_a_server_did_not_take(connect: Any, reached: str) -> None:
+    """An upload of which a server says that it is elsewhere than where the bytes end is not taken for done."""
+    created = answer("201 Created", Location="/storage/upload/1", Upload_Offset="0")
+    looked = answer("200 OK", Upload_Offset=reached, Upload_Length="3")
+    async with ScriptedServer(created, answer("204 No Content", Upload_Offset=reached), looked) as server:
+        with pytest.raises(StorageError):
+            await connect(server, Announced()).write("a", body(b"abc"), OPTIONS)
+
+
 async def test_an_offset_behind_the_end(connect: Any) -> None:
     """An upload that is further than it is long is not gone on with."""
     created = answer("201 Created", Location="/u")

@@ -73,6 +73,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert list(directory_of(tmp_path).iterdir()) == []
 
 
+def test_a_session_does_not_take_its_own_files_for_left_ones(tmp_path: Path) -> None:
+    """A session that goes on with a job of its own sweeps what others left, and never what it is writing."""
+    created = JobFile.create(tmp_path, ASKED, "0123abcd", 1.0)
+    created.close()
+    JobFile.open(tmp_path, created.id, "4567abcd").close()
+    job = JobFile.open(tmp_path, created.id, "0123abcd")
+    assert job.marks == {"4567abcd"}
+    job.close()
+
+
 def test_a_batch_is_all_or_nothing(tmp_path: Path) -> None:
     """Of rows of which one cannot be written none is."""
     job = create(tmp_path)
