@@ -76,6 +76,17 @@ def test_sdks_stay_in_their_provider(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_turns_verification_off(path: Path) -> None:
+    """No file has what would let a TLS connection go unverified: no setting, argument or variable leads to it."""
+    tree = ast.parse(path.read_text("utf-8"))
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not names & {"CERT_NONE", "CERT_OPTIONAL", "check_hostname", "verify_mode", "_create_unverified_context"}
+    told = [word for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords]
+    off = {word.arg for word in told if isinstance(word.value, ast.Constant) and word.value.value is False}
+    assert not off & {"ssl", "verify", "verify_ssl", "ssl_verify", "connection_verify", "check_hostname"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small(path: Path) -> None:
     """No file is above 500 lines."""
     assert len(path.read_text("utf-8").splitlines()) <= 500

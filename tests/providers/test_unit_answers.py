@@ -214,6 +214,15 @@ async def test_offsets_that_cannot_be(connect: Any, offset: str) -> None:
             await connect(server).write("a", body(b"12345"), OPTIONS)
 
 
+async def test_errors_have_the_request_id(connect: Any) -> None:
+    """A refusal names the request, as the server's log does."""
+    refused = answer("400 Bad Request", b'{"error": {"code": "bad", "message": "no"}}', x_request_id="REQ1")
+    async with ScriptedServer(refused) as server:
+        with pytest.raises(StorageError, match="request REQ1") as raised:
+            await connect(server).stat("a")
+        assert raised.value.request_id == "REQ1"
+
+
 @pytest.mark.parametrize("reached", ["0", "2", "4"])
 async def test_bytes_that_a_server_did_not_take(connect: Any, reached: str) -> None:
     """An upload of which a server says that it is elsewhere than where the bytes end is not taken for done."""
