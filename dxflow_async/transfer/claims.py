@@ -18,6 +18,10 @@ class Claims:
         self._folds = folds
         self._taken: dict[int, int] = {}
 
+    def has(self, destination: str) -> bool:
+        """Whether something of the call has that name."""
+        return self._name(destination) in self._taken
+
     def take(self, destination: str, source: str) -> bool:
         """Whether the source may have the name; what is listed twice keeps what it has.
 
@@ -26,6 +30,8 @@ class Claims:
             >>> claims.take("/out/README", "/bucket/README"), claims.take("/out/readme", "/bucket/readme")
             (True, False)
         """
-        name = hash(folded(destination) if self._folds else destination)
         mine = hash((destination, source))
-        return self._taken.setdefault(name, mine) == mine
+        return self._taken.setdefault(self._name(destination), mine) == mine
+
+    def _name(self, destination: str) -> int:
+        return hash(folded(destination) if self._folds else destination)

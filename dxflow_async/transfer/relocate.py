@@ -10,7 +10,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.copy import SettledJob
-from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory
+from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
@@ -154,31 +154,59 @@ def _is_own(source: Place) -> bool:
 
 
 async def _rename(
-    route: Route, source: Place, end: End, target: Place, entry: Entry, *, whole: bool
+    route: Route, source: Place, end: End, target: Place, entry: Entry, *, whole: bool, ours: bool = False
 ) -> AsyncIterator[Job]:
     """The jobs that move within this machine.
 
     Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
-    through item by item, and what is to go to another disk is copied, then deleted.
+    through item by item, and what is to go to another disk is copied, then deleted. In a directory that is `ours`,
+    since an earlier source of the call became it, nothing is replaced.
     """
+    ours = ours or (entry.directory and end.claims is not None and end.claims.has(target.shown))
+    if (refused := await _refused(source, end, target, entry, ours=ours)) is not None:
+        yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
+        return
     code = await _renamed(source, target) if whole else "EEXIST"
     if isinstance(code, StorageError):
         yield SettledJob(TransferResult(source.shown, target.shown, error=code))
     elif code is None:
+        if entry.directory and end.claims is not None:
+            end.claims.take(target.shown, source.shown)
         yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
     elif not entry.directory:
         yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
-    elif code == "EXDEV":
+    elif code == "EXDEV" and not ours:
         async for job in _tree(route, source, end, target, ObjectOptions(), "move", move=True):
             yield job
     else:
-        await target.provider.make_directory(target.key)
-        listing = pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy)
-        async for page in listing:
-            for each in page:
-                name = each.key[len(source.key) :]
-                async for job in _rename(route, below(source, name), end, below(target, name), each, whole=True):
-                    yield job
+        async for job in _rename_content(route, source, end, target, ours=ours):
+            yield job
+
+
+async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
+    await target.provider.make_directory(target.key)
+    async for page in pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy):
+        for entry in page:
+            name = entry.key[len(source.key) :]
+            start, goal = below(source, name), below(target, name)
+            async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
+                yield job
+
+
+async def _refused(source: Place, end: End, target: Place, entry: Entry, *, ours: bool) -> StorageError | None:
+    """Why a file must not get its name: another one of the call has it."""
+    if entry.directory or end.claims is None:
+        return None
+    if ours and not end.claims.has(target.shown):
+        provider = target.provider
+        assert isinstance(provider, LocalProvider)
+        if await provider.threads.run(os.path.lexists, provider.root.path / target.key):
+            return taken(source, target, "move")
+    try:
+        end.claim(source, target, "move")
+    except UnsafePathError as error:
+        return error
+    return None
 
 
 async def _renamed(source: Place, target: Place) -> StorageError | str | None:

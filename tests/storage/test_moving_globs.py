@@ -1,0 +1,59 @@
+"""Several directories of this machine that are moved into one: nothing of one replaces anything of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
+
+
+def make(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def files(directory: Path, pattern: str) -> list[bytes]:
+    """What is in the files that match, sorted."""
+    return sorted(path.read_bytes() for path in directory.glob(pattern) if path.is_file())
+
+
+async def test_directories_that_become_one(tmp_path: Path) -> None:
+    """What an earlier directory of a move brought is never replaced by a later one: that stays where it was."""
+    for top in "abc":
+        make(tmp_path / top / "sub" / "same", top)
+        make(tmp_path / top / "sub" / "deep" / "same", top)
+        make(tmp_path / top / "sub" / top, top)
+    (tmp_path / "out").mkdir()
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        with pytest.raises(TransferError) as raised:
+            await session.move(f"{tmp_path}/[abc]/sub", f"{tmp_path}/out/")
+    failed = [result for result in raised.value.report if result.error is not None]
+    assert len(failed) == 4
+    assert all(isinstance(result.error, UnsafePathError) for result in failed)
+    assert sorted(files(tmp_path, "[abc]/**/*") + files(tmp_path, "out/**/*")) == sorted([b"a", b"b", b"c"] * 3)
+    assert (tmp_path / "out" / "sub" / "a").read_text() == "a"
+    assert {(tmp_path / "out" / "sub" / each).read_text() for each in "abc"} == set("abc")
+
+
+async def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
+    """A file that was there before the call gives way to the first that comes, and then to none."""
+    make(tmp_path / "out" / "sub" / "same", "old")
+    for top in "ab":
+        make(tmp_path / top / "sub" / "same", top)
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        with pytest.raises(TransferError) as raised:
+            await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
+    assert [type(result.error) for result in raised.value.report] == [type(None), UnsafePathError]
+    assert files(tmp_path, "out/sub/same") + files(tmp_path, "[ab]/sub/same") in ([b"a", b"b"], [b"b", b"a"])
+
+
+async def test_directories_without_a_clash_become_one(tmp_path: Path) -> None:
+    """Where nothing has the same name, directories become one."""
+    for top in "ab":
+        make(tmp_path / top / "sub" / top, top)
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
+    assert {(tmp_path / "out" / "sub" / each).read_text() for each in "ab"} == set("ab")
+    assert not files(tmp_path, "[ab]/**/*")
