@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
 from tests.servers import Azurite, GCSServer, SeaweedFS
+
+
+def pytest_configure() -> None:
+    """Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
