@@ -19,7 +19,8 @@ from dxflow_async.providers.base import Entry
 
 __all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
+_ACCENTED = "\u00e9"
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -289,16 +290,17 @@ class Root:
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
-    def confuses(self, key: str) -> bool:
+    def confuses(self, key: str, mark: str) -> bool:
         """Whether names in a directory that differ in case, or in how a letter is written, are one file's.
 
-        The directory is made where it is missing; for a moment there is a file of a temporary name in it.
+        The directory is made where it is missing; for a moment there is a temporary file of that mark in it.
         """
         self.make_directory(key)
-        name, letter = temporary_name(secrets.token_hex(4)), "\u00e9"
+        name = temporary_name(mark)
+        accented = name + _ACCENTED
         with self._parent(f"{key}{name}") as (directory, _):
             return _is_one(directory, name, name.upper()) or _is_one(
-                directory, name + letter, unicodedata.normalize("NFD", name + letter)
+                directory, accented, unicodedata.normalize("NFD", accented)
             )
 
     def make_directory(self, key: str) -> None:

@@ -21,7 +21,7 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root
 from dxflow_async.transfer.claims import Claims
-from dxflow_async.transfer.moving import Place, check_target
+from dxflow_async.transfer.moving import Place, Route, check_target
 
 __all__ = ["End", "LocalEnd", "LocalFiles", "RemoteEnd", "below", "contains", "directory", "taken"]
 
@@ -95,7 +95,7 @@ class End(ABC):
         if self.claims is not None and not self.claims.take(target.shown, source.shown):
             raise taken(source, target, operation)
 
-    async def prepare(self, *, several: bool = False) -> None:
+    async def prepare(self, route: Route, *, several: bool = False) -> None:
         """Before a directory is filled, from `several` sources or one: whether names may clash, there or anyway."""
         if self.claims is None:
             folds = await self.confuses()
@@ -164,7 +164,12 @@ class LocalEnd(End):
 
     async def confuses(self) -> bool:
         root = Root(Path(self.shown))
-        return await Disk(self._threads, root).run("make directory", "", root.confuses, "")
+        return await Disk(self._threads, root).run("make directory", "", root.confuses, "", self._threads.mark)
+
+    async def prepare(self, route: Route, *, several: bool = False) -> None:
+        await super().prepare(route, several=several)
+        if route.journal is not None:
+            await route.journal.sweep(self.directory().provider, "any name in it")
 
     def check(self, place: Place, operation: str, *, marker: bool) -> None:
         local_name(place.key)

@@ -87,7 +87,7 @@ async def _tree(
     links, prepared = _Links(source), False
     async for page in listing:
         if not prepared:
-            await end.prepare()
+            await end.prepare(route)
             prepared = True
         for entry in page:
             name = entry.key[len(source.key) :]

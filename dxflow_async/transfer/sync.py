@@ -113,7 +113,6 @@ class Sync:
         await self._check()
         if self._target.provider.features.directories:
             await self._target.provider.make_directory(self._target.key)
-        await self._end.prepare()
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
     async def _check(self) -> None:
@@ -175,6 +174,7 @@ class Sync:
         return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
 
     async def _jobs(self, route: Route, differences: Differences) -> AsyncIterator[Job]:
+        await self._end.prepare(route)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
             if each.error is not None:

@@ -60,7 +60,7 @@ async def upload(
             f"{source} matches {len(paths)} files, and {end.shown} is one name; end it in a slash for a directory"
         )
     if len(paths) > 1:
-        await end.prepare(several=True)
+        await end.prepare(route, several=True)
     for path in paths:
         place = files.place(path)
         try:
