@@ -160,26 +160,27 @@ async def _rename(
 
     Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
     through item by item, and what is to go to another disk is copied, then deleted. In a directory that is `ours`,
-    since an earlier source of the call became it, nothing is replaced.
+    since an earlier source of the call became it, or is still being copied into it, nothing is replaced.
     """
-    ours = ours or (entry.directory and end.claims is not None and end.claims.has(target.shown))
-    if (refused := await _refused(source, end, target, entry, ours=ours)) is not None:
+    claims = end.claims
+    if entry.directory and claims is not None:
+        ours = ours or claims.has(target.shown)
+        whole = whole and (not ours or await _is_link(source))
+    elif (refused := await _refused(source, end, target, ours=ours)) is not None:
         yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
         return
     code = await _renamed(source, target) if whole else "EEXIST"
+    if entry.directory and claims is not None and code in (None, "EXDEV"):
+        claims.take(target.shown, source.shown)
     if isinstance(code, StorageError):
         yield SettledJob(TransferResult(source.shown, target.shown, error=code))
     elif code is None:
-        if entry.directory and end.claims is not None:
-            end.claims.take(target.shown, source.shown)
         yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
     elif not entry.directory:
         yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
-    elif code == "EXDEV" and not ours:
-        async for job in _tree(route, source, end, target, ObjectOptions(), "move", move=True):
-            yield job
     else:
-        async for job in _rename_content(route, source, end, target, ours=ours):
+        walk = _tree(route, source, end, target, ObjectOptions(), "move", move=True) if code == "EXDEV" else None
+        async for job in walk or _rename_content(route, source, end, target, ours=ours):
             yield job
 
 
@@ -193,11 +194,9 @@ async def _rename_content(route: Route, source: Place, end: End, target: Place, 
                 yield job
 
 
-async def _refused(source: Place, end: End, target: Place, entry: Entry, *, ours: bool) -> StorageError | None:
+async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> StorageError | None:
     """Why a file must not get its name: another one of the call has it."""
-    if entry.directory or end.claims is None:
-        return None
-    if ours and not end.claims.has(target.shown):
+    if ours:
         provider = target.provider
         assert isinstance(provider, LocalProvider)
         if await provider.threads.run(os.path.lexists, provider.root.path / target.key):

@@ -170,7 +170,6 @@ def test_ctrl_c_cancels_the_work_and_waits_for_its_clean_up(portal: Portal) -> N
     assert portal.call(asyncio.sleep, 0, result="alive") == "alive"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there a signal has no thread")
 @pytest.mark.parametrize("fed", [False, True])
 def test_ctrl_c_that_another_thread_gets_is_seen(portal: Portal, fed: bool) -> None:
     """The system may give the signal to any thread, and then the waiting one sleeps on; the work is cancelled still."""

@@ -37,6 +37,25 @@ async def test_directories_that_become_one(tmp_path: Path) -> None:
     assert {(tmp_path / "out" / "sub" / each).read_text() for each in "abc"} == set("abc")
 
 
+@pytest.mark.parametrize("far", ["a", "b"])
+async def test_directories_of_several_disks_that_become_one(tmp_path: Path, other_disk: Path, far: str) -> None:
+    """That holds too where one of them cannot be renamed, but is copied while the next one is moved."""
+    (tmp_path / far).symlink_to(other_disk)
+    for top in "ab":
+        for number in range(30):
+            make(tmp_path / top / "sub" / "deep" / f"{number}", top)
+            make(tmp_path / top / "sub" / f"{number}", top)
+            make(tmp_path / top / "sub" / f"only {top}" / f"{number}", top)
+    (tmp_path / "out").mkdir()
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        with pytest.raises(TransferError) as raised:
+            await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
+    assert len([result for result in raised.value.report if result.error is not None]) == 60
+    assert files(tmp_path, "out/sub/only ?/*") == [b"a"] * 30 + [b"b"] * 30
+    assert files(tmp_path, "out/sub/[0-9]*") + files(tmp_path, "out/sub/deep/*") == [b"a"] * 60
+    assert files(tmp_path, "b/sub/**/*") == [b"b"] * 60
+
+
 async def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
     """A file that was there before the call gives way to the first that comes, and then to none."""
     make(tmp_path / "out" / "sub" / "same", "old")

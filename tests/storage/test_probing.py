@@ -51,6 +51,21 @@ def left(directory: Path) -> int:
     return len(list(directory.rglob("*.dxpart*")))
 
 
+def test_a_probe_bears_the_mark_of_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever name is asked with, it is known as a temporary one of that session's."""
+    asked = []
+    probe = tree._is_one
+
+    def watched(directory: int, name: str, other: str) -> bool:
+        asked.append(name)
+        return probe(directory, name, other)
+
+    monkeypatch.setattr(tree, "_is_one", watched)
+    tree.Root(tmp_path).confuses("", "0123abcd")
+    assert asked
+    assert all(tree.is_temporary(name, {"0123abcd"}) for name in asked)
+
+
 @pytest.mark.parametrize("call", [by_copy, by_sync, by_glob])
 async def test_what_a_killed_probe_left_is_removed(tmp_path: Path, call: Call) -> None:
     """Also at the top of the destination, where no file of the job lies; what other sessions write is left."""
