@@ -163,9 +163,11 @@ async def _rename(
     since an earlier source of the call became it, or is still being copied into it, nothing is replaced.
     """
     claims = end.claims
-    if entry.directory and claims is not None:
+    if claims is None:
+        pass
+    elif entry.directory and not (whole and await _is_link(source)):
         ours = ours or claims.has(target.shown)
-        whole = whole and (not ours or await _is_link(source))
+        whole = whole and not ours
     elif (refused := await _refused(source, end, target, ours=ours)) is not None:
         yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
         return
@@ -195,7 +197,7 @@ async def _rename_content(route: Route, source: Place, end: End, target: Place, 
 
 
 async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> StorageError | None:
-    """Why a file must not get its name: another one of the call has it."""
+    """Why a file, or a link, must not get its name: another one of the call has it."""
     if ours:
         provider = target.provider
         assert isinstance(provider, LocalProvider)

@@ -56,6 +56,50 @@ async def test_directories_of_several_disks_that_become_one(tmp_path: Path, othe
     assert files(tmp_path, "b/sub/**/*") == [b"b"] * 60
 
 
+async def test_a_copy_that_has_not_begun(tmp_path: Path, other_disk: Path) -> None:
+    """What is still to be copied into a directory does not come over what a later one is renamed to."""
+    (tmp_path / "a").symlink_to(other_disk)
+    (other_disk / "sub").mkdir()
+    (other_disk / "sub" / "0 large").write_bytes(bytes(128 << 20))
+    for top in "ab":
+        make(tmp_path / top / "sub" / "deep" / "same", top)
+    (tmp_path / "out").mkdir()
+    async with AsyncSession(settings=Settings(home=tmp_path / "home", max_concurrency=1)) as session:
+        with pytest.raises(TransferError):
+            await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
+    assert files(tmp_path, "out/sub/deep/same") == [b"a"]
+    assert files(tmp_path, "b/sub/deep/same") == [b"b"]
+
+
+async def test_links_to_directories(tmp_path: Path) -> None:
+    """A link is moved as one, replaces no other, and what lies behind it stays where it is."""
+    for top in "ab":
+        make(tmp_path / "behind" / top / "file", top)
+        make(tmp_path / top / "sub" / top, top)
+        (tmp_path / top / "sub" / "link").symlink_to(tmp_path / "behind" / top)
+    (tmp_path / "b" / "sub" / "alone").symlink_to(tmp_path / "behind" / "b")
+    (tmp_path / "out").mkdir()
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        with pytest.raises(TransferError) as raised:
+            await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
+    assert [type(result.error) for result in raised.value.report if result.error] == [UnsafePathError]
+    assert files(tmp_path, "behind/?/file") == [b"a", b"b"]
+    assert files(tmp_path, "out/sub/link/file") == [b"a"]
+    assert (tmp_path / "out" / "sub" / "alone").is_symlink()
+    assert files(tmp_path, "b/sub/link/file") == [b"b"]
+
+
+async def test_what_links_lead_to(tmp_path: Path) -> None:
+    """With a slash at its end a link stands for the content of its directory, of which several become one."""
+    for top in "ab":
+        make(tmp_path / "behind" / top / top, top)
+        (tmp_path / top).mkdir()
+        (tmp_path / top / "link").symlink_to(tmp_path / "behind" / top)
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        await session.move(f"{tmp_path}/[ab]/link/", f"{tmp_path}/out/")
+    assert files(tmp_path, "out/*") == [b"a", b"b"]
+
+
 async def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
     """A file that was there before the call gives way to the first that comes, and then to none."""
     make(tmp_path / "out" / "sub" / "same", "old")
