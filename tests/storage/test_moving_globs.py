@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
+from dxflow_async.providers.base import Part
+from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.transfer.progress import Meter
 
 
 def make(path: Path, text: str) -> None:
@@ -56,15 +61,25 @@ async def test_directories_of_several_disks_that_become_one(tmp_path: Path, othe
     assert files(tmp_path, "b/sub/**/*") == [b"b"] * 60
 
 
-async def test_a_copy_that_has_not_begun(tmp_path: Path, other_disk: Path) -> None:
+async def test_a_copy_that_has_not_begun(tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is still to be copied into a directory does not come over what a later one is renamed to."""
+    planned, begin, end = asyncio.Event(), CopyJob.open, Meter.plan_ended
+
+    def plan_ended(meter: Meter) -> None:
+        planned.set()
+        end(meter)
+
+    async def begin_late(job: CopyJob) -> Iterator[Part]:
+        await planned.wait()
+        return await begin(job)
+
+    monkeypatch.setattr(Meter, "plan_ended", plan_ended)
+    monkeypatch.setattr(CopyJob, "open", begin_late)
     (tmp_path / "a").symlink_to(other_disk)
-    (other_disk / "sub").mkdir()
-    (other_disk / "sub" / "0 large").write_bytes(bytes(128 << 20))
     for top in "ab":
         make(tmp_path / top / "sub" / "deep" / "same", top)
     (tmp_path / "out").mkdir()
-    async with AsyncSession(settings=Settings(home=tmp_path / "home", max_concurrency=1)) as session:
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
         with pytest.raises(TransferError):
             await session.move(f"{tmp_path}/[ab]/sub", f"{tmp_path}/out/")
     assert files(tmp_path, "out/sub/deep/same") == [b"a"]
