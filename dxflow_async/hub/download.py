@@ -25,7 +25,7 @@ from dxflow_async.hub.answers import error_response
 from dxflow_async.hub.serving import STALL_SECONDS, UNIT, Unit, path_parameter
 from dxflow_async.hub.volume import etag_of
 
-__all__ = ["add_routes", "version_headers"]
+__all__ = ["add_routes", "digest"]
 
 _SMALL = 128 << 10
 """Bytes that are read together with opening the file."""
@@ -55,12 +55,9 @@ async def download(request: web.Request) -> web.StreamResponse:
         opened.close()
 
 
-def version_headers(etag: str, crc: int | None) -> dict[str, str]:
-    """What says which version of a file it is."""
-    headers = {"ETag": f'"{etag}"'}
-    if crc is not None:
-        headers["Repr-Digest"] = f"crc32c=:{checksums.encode(crc)}:"
-    return headers
+def digest(crc: int) -> str:
+    """A CRC32C as a value of `Repr-Digest`."""
+    return f"crc32c=:{checksums.encode(crc)}:"
 
 
 @dataclass(slots=True)
@@ -85,9 +82,10 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
     descriptor = unit.volume.open_file(path)
     try:
         status = os.fstat(descriptor)
-        etag = etag_of(status)
+        etag, crc = etag_of(status), checksums.stored(descriptor, status)
         headers = {
-            **version_headers(etag, checksums.stored(descriptor, status)),
+            "ETag": f'"{etag}"',
+            **({} if crc is None else {"Repr-Digest": digest(crc)}),
             "Last-Modified": formatdate(status.st_mtime, usegmt=True),
             "Dx-Modified": f"{status.st_mtime:.6f}",
             "Accept-Ranges": "bytes",

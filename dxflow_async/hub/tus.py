@@ -4,8 +4,9 @@
 may say more, all of it in text: `mtime`, the source's time in decimal seconds since the epoch, which becomes the
 file's; `checksum` (`crc32c <base64>`), of the whole file, compared before it gets its name; and for partial uploads
 `group`, 16 to 64 letters or digits, the same for all parts of a file and of no other, with `start`, where the part
-begins in bytes: such parts are put together without copying. A finishing answer has the file's `ETag` and
-`Repr-Digest`, as a download has. What is announced of these stands in `Dx-Extension`.
+begins in bytes: such parts are put together without copying. Answers that tell an offset have the `Repr-Digest`
+(`crc32c=:<base64>:`) of the bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What
+is announced of these stands in `Dx-Extension`.
 
 An absent `Tus-Resumable` is taken for 1.0.0. Nobody else's bytes are taken while somebody writes (423).
 
@@ -30,7 +31,7 @@ from dxflow_async.hub import files
 from dxflow_async.hub.answers import refusal
 from dxflow_async.hub.checksums import ALGORITHMS, Expected, parse_expected
 from dxflow_async.hub.concatenation import concatenate
-from dxflow_async.hub.download import version_headers
+from dxflow_async.hub.download import digest
 from dxflow_async.hub.receiving import Receiver, piece_size
 from dxflow_async.hub.serving import UNIT, Unit
 from dxflow_async.hub.upload_metadata import UploadMetadata
@@ -45,7 +46,7 @@ _PROTOCOL = {
     "Tus-Version": _VERSION,
     "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "checksum", "group")),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "checksum", "group", "digest")),
 }
 _BODY_TYPE = "application/offset+octet-stream"
 _MAX_PARTS = 2000
@@ -165,11 +166,11 @@ def _created(request: web.Request, status: Status) -> web.Response:
 
 
 def _progress(status: Status) -> dict[str, str]:
-    headers = {"Tus-Resumable": _VERSION, "Upload-Offset": str(status.offset)}
+    headers = {"Tus-Resumable": _VERSION, "Upload-Offset": str(status.offset), "Repr-Digest": digest(status.crc32c)}
     if not status.complete:
         headers["Upload-Expires"] = formatdate(status.expires, usegmt=True)
     if status.found is not None and status.found.etag is not None:
-        headers |= version_headers(status.found.etag, status.found.crc32c)
+        headers["ETag"] = f'"{status.found.etag}"'
     return headers
 
 

@@ -46,6 +46,7 @@ class Features:
     Attributes:
         checksum: the provider stores a CRC32C with an object and reports it.
         checksum_first: a body's CRC32C is to be known before the body is sent.
+        streams_parts: not so that of a part of an upload: what arrived of it is compared afterwards.
         rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
@@ -65,6 +66,7 @@ class Features:
 
     checksum: bool = False
     checksum_first: bool = False
+    streams_parts: bool = False
     rereads: bool = False
     directories: bool = False
     copy: bool = False

@@ -57,6 +57,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
     return Features(
         checksum=announced.checks_files,
         checksum_first=grouped,
+        streams_parts="digest" in ours,
         directories=True,
         copy=True,
         rename="rename" in ours,

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffered, ObjectOptions
 from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.mtime import format_mtime
 from dxflow_async.providers.unit_protocol import Announced, checksum_text, file_metadata, metadata_header
+from dxflow_async.providers.unit_reading import stored_headers
 from dxflow_async.providers.unit_requests import Requests
 
 __all__ = ["Sending", "Tus"]
@@ -146,7 +147,7 @@ class Sending:
     Attributes:
         address: where it is; None: not begun.
         complete: all of it was sent.
-        compared: the server compared all of it with its checksum.
+        compared: what the server has of it was compared, there or here.
         headers: of the last answer.
     """
 
@@ -171,7 +172,11 @@ class Sending:
         self.address = address
 
     async def write(self, body: Body) -> int:
-        """Sends what the server does not have yet; returns the CRC32C of the whole body."""
+        """Sends what the server does not have yet; returns the CRC32C of the whole body.
+
+        Raises:
+            ChecksumMismatchError: the server has other bytes; the next call sends all of them again.
+        """
         if self.complete:
             await self.remove()
         offset = 0
@@ -199,10 +204,17 @@ class Sending:
                 pass
         self.complete = True
         assert checked.crc32c is not None
+        self._compare(checked.crc32c)
         return checked.crc32c
 
-    async def is_whole(self) -> bool:
-        """Whether the server has all of it."""
+    def _compare(self, crc32c: int) -> None:
+        _, told = stored_headers(self.headers)
+        if told not in (None, crc32c):
+            raise self._call.error(ChecksumMismatchError, "the server has other bytes than were sent; try again")
+        self.compared = self.compared or told is not None
+
+    async def is_whole(self, crc32c: int | None) -> bool:
+        """Whether the server has all of it; with a checksum, also whether it is that, where the server tells it."""
         if self.address is None or not self.address.startswith("/"):
             return False
         try:
@@ -210,7 +222,8 @@ class Sending:
         except NotFoundError:
             return False
         self.complete = offset == self._new[0]
-        return self.complete
+        _, told = stored_headers(self.headers)
+        return self.complete and (None in (told, crc32c) or told == crc32c)
 
     async def remove(self) -> None:
         """Forgets it, here and there."""

@@ -64,7 +64,7 @@ class PartsUpload(Upload):
         kept = []
         for receipt in receipts:
             sending = self._sending(receipt.part, receipt.etag)
-            if await sending.is_whole():
+            if await sending.is_whole(receipt.crc32c):
                 self._parts[receipt.part.number] = sending
                 kept.append(receipt)
         return kept

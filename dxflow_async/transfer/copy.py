@@ -84,7 +84,7 @@ class CopyJob(Multipart, Job):
     def _wanted_size(self, size: int) -> int:
         """Bytes of a part; the whole of a source that brings with each range what is before it."""
         source, destination = self._source.provider.features, self._destination.provider.features
-        if source.ranges or destination.checksum_first:
+        if source.ranges or (destination.checksum_first and not destination.streams_parts):
             return self._route.part_size
         return min(size, destination.max_part_size)
 
@@ -207,7 +207,8 @@ class CopyJob(Multipart, Job):
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the policy allows."""
-        buffered = self._destination.provider.features.checksum_first
+        destination = self._destination.provider.features
+        buffered = destination.checksum_first and not (self._upload is not None and destination.streams_parts)
         whole = buffered and not self._source.provider.features.rereads
         memory, self._reserved = self._reserved, 0
         if not memory:

@@ -35,7 +35,7 @@ async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     extensions = set(answer.headers["Tus-Extension"].split(","))
     assert extensions == {"creation", "creation-with-upload", "concatenation", "checksum", "termination", "expiration"}
     assert {"crc32c", "sha256", "sha1"} <= set(answer.headers["Tus-Checksum-Algorithm"].split(","))
-    assert {"rename", "directory", "stat", "order", "prune", "range", "mtime", "checksum", "group"} == set(
+    assert {"rename", "directory", "stat", "order", "prune", "range", "mtime", "checksum", "group", "digest"} == set(
         answer.headers["Dx-Extension"].split(",")
     )
 
@@ -65,6 +65,16 @@ async def test_head(unit: RunningUnit) -> None:
     assert (head.headers["Upload-Length"], head.headers["Cache-Control"]) == ("10", "no-store")
     assert head.headers["Upload-Metadata"] == metadata(path="/", name="a")
     assert "Upload-Concat" not in head.headers
+
+
+async def test_the_checksum_so_far_is_told(unit: RunningUnit) -> None:
+    """Every answer that tells an offset tells the checksum of the bytes before it."""
+    created = await unit.create("a", 10, **{"Upload-Concat": "partial"})
+    url = created.headers["Location"]
+    answers = [created, await unit.patch(url, 0, b"012"), await unit.patch(url, 3, b"3456789")]
+    answers.append(await unit.ask("HEAD", url, headers=TUS))
+    sums = [crc32c([b"0123456789"[: int(each.headers["Upload-Offset"])]]) for each in answers]
+    assert [each.headers["Repr-Digest"] for each in answers] == [f"crc32c=:{encode(each)}:" for each in sums]
 
 
 async def test_empty_file(unit: RunningUnit) -> None:

@@ -26,7 +26,7 @@ from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.providers.unit_protocol import Announced
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body, read
-from tests.providers.units import BreakingOff, Counter, again, own_unit
+from tests.providers.units import BreakingOff, Counter, again, again_with_failures, own_unit
 
 MiB = 1 << 20
 OPTIONS = ObjectOptions()
@@ -163,6 +163,30 @@ async def test_a_part_goes_on_where_the_server_got_to(unit: UnitProvider, http: 
     assert (entry.size, entry.crc32c) == (len(DATA), crc32c(DATA))
     assert (root / "deep/a").read_bytes() == DATA
     assert kept(root) == []
+
+
+async def test_a_part_that_arrived_otherwise_is_sent_again(unit: UnitProvider, root: Path) -> None:
+    """A part of which the server got other bytes is found out at once, and all of it is sent again."""
+    upload = await unit.start_upload("a", len(DATA), OPTIONS)
+    part = Part(1, 0, len(DATA))
+    with pytest.raises(NetworkError):
+        await upload.write_part(part, BreakingOff(b"x" + DATA[1:], 3 * MiB))
+    failures, receipt = await again_with_failures(upload, part, DATA)
+    assert [type(each) for each in failures].count(ChecksumMismatchError) == 1
+    assert receipt.verified
+    await upload.finish([receipt], None)
+    assert (root / "a").read_bytes() == DATA
+
+
+async def test_parts_with_other_bytes_are_not_gone_on_with(unit: UnitProvider) -> None:
+    """Of what another process sent, only parts that are at the server as they were sent are kept."""
+    upload = await unit.start_upload("a", 20, OPTIONS)
+    receipts = [await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789")) for number in (1, 2)]
+    receipts[1] = Receipt(receipts[1].part, receipts[1].etag, crc32c(b"x" * 10))
+    resumed, kept_receipts = await unit.resume_upload("a", upload.id, receipts, OPTIONS)
+    assert list(kept_receipts) == receipts[:1]
+    await resumed.abort()
+    await upload.abort()
 
 
 async def test_parts_that_are_gone_begin_anew(unit: UnitProvider, root: Path) -> None:

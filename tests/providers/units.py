@@ -15,7 +15,7 @@ from dxflow_async.providers.base import Part, Receipt, Upload
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body
 
-__all__ = ["BreakingOff", "Counter", "again", "own_unit"]
+__all__ = ["BreakingOff", "Counter", "again", "again_with_failures", "own_unit"]
 
 _PIECE = 128 << 10
 
@@ -41,12 +41,20 @@ class Counter:
 
 async def again(upload: Upload, part: Part, data: bytes) -> Receipt:
     """A part that broke off, sent again until the server has seen that the first connection is gone."""
-    for _ in range(100):
+    _, receipt = await again_with_failures(upload, part, data)
+    return receipt
+
+
+async def again_with_failures(upload: Upload, part: Part, data: bytes) -> tuple[list[StorageError], Receipt]:
+    """The same, with what failed meanwhile."""
+    failures: list[StorageError] = []
+    while len(failures) < 100:
         try:
-            return await upload.write_part(part, body(data))
+            return failures, await upload.write_part(part, body(data))
         except StorageError as error:
             if not error.retryable:
                 raise
+            failures.append(error)
             await asyncio.sleep(0.05)
     raise AssertionError("it stays locked")
 
