@@ -75,6 +75,10 @@ class Gate:
 class AdaptiveLimit:
     """Requests in flight to one endpoint: up while goodput grows, a step back where it fell, down when throttled.
 
+    The more of the answers are refusals, the larger is the step down, as in data center TCP: a storm ends it soon,
+    and at the edge of what is allowed little is given away.
+    Source: https://www.rfc-editor.org/rfc/rfc8257
+
     Use as `async with limit`, or `limit.place(size)` for a body. Only throttling takes it below where it began:
     goodput is noisy, and a walk downhill would end at one. Of requests of 1 MiB and more, fewer are in flight: each
     fills a connection, where small ones mostly wait, and each has buffers.
@@ -86,9 +90,7 @@ class AdaptiveLimit:
     """
 
     _WINDOW = 0.25  # seconds over which goodput is measured
-    _BACK_OFF = 0.7
     _STEP = 2.0
-    _SETTLE = 1.0  # seconds after a decrease in which further throttling is the same event, and nothing grows
 
     def __init__(self, maximum: int, initial: int = _INITIAL, *, endpoint: str = "") -> None:
         self._endpoint = endpoint
@@ -98,11 +100,13 @@ class AdaptiveLimit:
         self._all = Gate(lambda: self.limit)
         self._large = Gate(lambda: max(min(self.limit, _LARGE_INITIAL), self.limit - (_INITIAL - _LARGE_INITIAL)))
         self._done = 0
+        self._refused = 0
         self._moved = 0
         self._full = False
         self._since = monotonic()
         self._goodput = 0.0
-        self._decreased = 0.0
+        # Answers to come to requests that were in flight at the last decrease: they say nothing of it.
+        self._stale = 0
 
     @property
     def limit(self) -> int:
@@ -132,17 +136,16 @@ class AdaptiveLimit:
 
     def release(self, size: int = 0) -> None:
         """Gives the place back."""
-        self._done += 1
-        if monotonic() - self._since >= self._WINDOW:
-            self._adapt()
+        self._answered()
         self._all.leave()
         if size >= _LARGE_SIZE:
             self._large.leave()
 
     def failed(self, error: StorageError) -> None:
-        """A request in flight failed; when it was throttled, fewer are made from now on."""
+        """A request in flight failed, which is released next; where many are throttled, fewer are made from then on."""
         if isinstance(error, ThrottledError):
-            self.throttled()
+            telemetry.throttled(self._endpoint)
+            self._refused += not self._stale
 
     async def __aenter__(self) -> None:
         await self.acquire()
@@ -156,27 +159,25 @@ class AdaptiveLimit:
         """Bytes that arrived, for the goodput."""
         self._moved += size
 
-    def throttled(self) -> None:
-        """The endpoint asked for less."""
+    def _answered(self) -> None:
         now = monotonic()
-        if now - self._decreased >= self._SETTLE:
-            self._decreased = now
-            self._limit = max(1.0, self._limit * self._BACK_OFF)
-            fields = {"endpoint": self._endpoint, "concurrency": self.limit}
-            text = "%s asked for less: %d requests in flight from now on"
-            _log.info(text, self._endpoint, self.limit, extra={"fields": fields})
-            telemetry.throttled(self._endpoint, self.limit)
-            self._start_window(now)
+        if self._stale:
+            self._stale -= 1
+            if not self._stale:
+                self._start_window(now)
+            return
+        self._done += 1
+        if now - self._since >= self._WINDOW:
+            self._adapt(now)
 
-    def _adapt(self) -> None:
-        """A window in which all places were taken says whether the last step was worth it."""
-        now = monotonic()
-        if self._full:
+    def _adapt(self, now: float) -> None:
+        """A window with refusals is a reason to step down; one in which all places were taken says whether to go up."""
+        if self._refused:
+            self._step_down(self._refused / self._done)
+        elif self._full:
             # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
             goodput = (self._moved + _REQUEST_WORTH * self._done) / (now - self._since)
-            if now - self._decreased < self._SETTLE:
-                pass  # what the decrease has brought is not known yet
-            elif self._limit < self._floor or goodput > self._goodput * _BETTER:
+            if self._limit < self._floor or goodput > self._goodput * _BETTER:
                 self._limit = min(float(self._maximum), self._limit + self._STEP)
             elif goodput < self._goodput / _BETTER:
                 self._limit = max(self._floor, self._limit - self._STEP)
@@ -184,9 +185,17 @@ class AdaptiveLimit:
             telemetry.concurrency(self._endpoint, self.limit)
         self._start_window(now)
 
+    def _step_down(self, refused: float) -> None:
+        self._limit = max(1.0, self._limit * (1 - refused / 2))
+        self._stale = self._all.inside - 1
+        fields = {"endpoint": self._endpoint, "concurrency": self.limit}
+        text = "%s asked for less: %d requests in flight from now on"
+        _log.info(text, self._endpoint, self.limit, extra={"fields": fields})
+        telemetry.concurrency(self._endpoint, self.limit)
+
     def _start_window(self, now: float) -> None:
         self._since = now
-        self._done = self._moved = 0
+        self._done = self._refused = self._moved = 0
         self._full = self._all.waiting or self._large.waiting
 
 

@@ -42,11 +42,10 @@ def retried(error: StorageError, seconds: float) -> None:
         trace.get_current_span().add_event("retry", event)
 
 
-def throttled(endpoint: str, limit: int) -> None:
-    """An endpoint asked for less; so many requests may be in flight to it from now on."""
+def throttled(endpoint: str) -> None:
+    """An endpoint refused a request and asked for less."""
     if _listened():
         _instruments().throttles.add(1, {"dxflow.endpoint": endpoint})
-        concurrency(endpoint, limit)
 
 
 def concurrency(endpoint: str, limit: int) -> None:

@@ -36,23 +36,33 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_throttling_decreases_once_while_it_settles(clock: Clock) -> None:
-    """Many refusals at once are one event; a later one decreases again, by a factor."""
-    limit = AdaptiveLimit(64, 50)
-    for _ in range(10):
-        limit.throttled()
-    assert limit.limit == 35
-    clock.now += 2
-    limit.throttled()
-    assert limit.limit == 24
+@pytest.mark.parametrize(("refused", "expected"), [(1, 39), (10, 35), (20, 30), (40, 20)])
+async def test_a_step_down_is_as_large_as_the_share_that_was_refused(clock: Clock, refused: int, expected: int) -> None:
+    """When all are refused half of the places go, when one is nearly none."""
+    limit = AdaptiveLimit(64, 40)
+    await _window(limit, clock, 40, refused)
+    assert limit.limit == expected
+
+
+async def test_answers_that_were_on_their_way_decrease_nothing(clock: Clock) -> None:
+    """What was in flight at a step down is the same event; what is sent after it decreases again."""
+    limit = AdaptiveLimit(64, 40)
+    for _ in range(40):
+        await limit.acquire()
+    for _ in range(40):
+        limit.failed(ThrottledError("slow down"))
+        clock.now += 0.3
+        limit.release()
+    assert limit.limit == 20
+    await _window(limit, clock, 20, 20)
+    assert limit.limit == 10
 
 
 async def test_limit_never_falls_below_one(clock: Clock) -> None:
     """However often it is throttled, one request stays allowed."""
     limit = AdaptiveLimit(8)
     for _ in range(50):
-        clock.now += 2
-        limit.throttled()
+        await _window(limit, clock, 1, 1)
     assert limit.limit == 1
     await asyncio.wait_for(limit.acquire(), 5)
 
@@ -60,11 +70,22 @@ async def test_limit_never_falls_below_one(clock: Clock) -> None:
 async def test_limit_grows_again_after_throttling(clock: Clock) -> None:
     """Windows in which all places were taken bring it back to where it began."""
     limit = AdaptiveLimit(64, 16)
-    limit.throttled()
-    assert limit.limit == 11
+    await _window(limit, clock, 16, 16)
+    assert limit.limit == 8
     for _ in range(20):
         await _full_window(limit, clock)
     assert limit.limit >= 16
+
+
+async def _window(limit: AdaptiveLimit, clock: Clock, requests: int, refused: int) -> None:
+    """So many requests in flight at a time, some of them refused, answered at the end of a window."""
+    for _ in range(requests):
+        await limit.acquire()
+    for number in range(requests):
+        if number < refused:
+            limit.failed(ThrottledError("slow down"))
+        clock.now += (number == requests - 1) * 1.0
+        limit.release()
 
 
 async def test_limit_grows_while_goodput_does_and_stops_at_the_maximum(clock: Clock) -> None:
@@ -159,14 +180,15 @@ async def test_fewer_large_requests_are_in_flight() -> None:
         await asyncio.gather(*(limit.acquire(MiB) for _ in range(16)))
 
 
-async def test_only_throttling_is_throttling() -> None:
+async def test_only_throttling_is_throttling(clock: Clock) -> None:
     """A request that failed otherwise gives its place back and takes none away."""
     limit = AdaptiveLimit(16)
-    for error in (ServiceError("failed"), ThrottledError("slow down")):
+    for error, expected in ((ServiceError("failed"), 16), (ThrottledError("slow down"), 8)):
+        clock.now += 1
         with pytest.raises(type(error)):
             async with limit:
                 raise error
-    assert (limit.in_flight, limit.limit) == (0, 11)
+        assert (limit.in_flight, limit.limit) == (0, expected)
 
 
 Step = tuple[int, int, bool]

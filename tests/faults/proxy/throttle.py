@@ -12,10 +12,10 @@ class TokenBucket:
 
     Args:
         rate: requests a second; may be set anew at any time.
-        burst: how many may come at once after a pause.
+        burst: how many may come at once after a pause; services allow a second's worth and more.
     """
 
-    def __init__(self, rate: float, burst: float = 5.0) -> None:
+    def __init__(self, rate: float, burst: float = 10.0) -> None:
         self.rate = rate
         self._burst = burst
         self._tokens = burst
