@@ -46,7 +46,8 @@ class Features:
     Attributes:
         checksum: the provider stores a CRC32C with an object and reports it.
         checksum_first: a body's CRC32C is to be known before the body is sent.
-        streams_parts: not so that of a part of an upload: what arrived of it is compared afterwards.
+        streams_parts: not so that of a part of an upload: what arrived of it is compared afterwards, so that a source
+            that can be read again is read once.
         rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
@@ -221,8 +222,12 @@ class Reading(ABC):
     async def aclose(self) -> None:
         """Gives the connection or the file back, also in mid-read."""
 
-    async def replayable(self) -> Body:
-        """All of it as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
+    async def replayable(self, *, measured: bool = True) -> Body:
+        """All of it as a body that can be sent again: in memory, where reading again would cost.
+
+        Args:
+            measured: its checksum is needed; else it may be left out where it takes another pass.
+        """
         buffer = memoryview(bytearray(self.size))
         size = crc = 0
         while filled := await self.readinto(buffer[size : size + _STEP]):

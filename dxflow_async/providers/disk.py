@@ -106,7 +106,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class RereadBody:
-    """A part of a file that was read once, for its checksum, and is read again whenever it is sent."""
+    """A part of a file that is read again whenever it is sent; its checksum is of an earlier reading, if any."""
 
     provider: Provider
     entry: Entry

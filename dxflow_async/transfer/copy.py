@@ -33,6 +33,8 @@ _STREAM_SIZE = 2 << 20
 """Bytes of memory a part takes that is streamed to a disk."""
 
 _READ_SIZE = 256 << 10
+_STREAMED_PARTS = 32
+_LARGEST_STREAMED = 4  # times the wanted size
 
 
 class CopyJob(Multipart, Job):
@@ -84,9 +86,17 @@ class CopyJob(Multipart, Job):
     def _wanted_size(self, size: int) -> int:
         """Bytes of a part; the whole of a source that brings with each range what is before it."""
         source, destination = self._source.provider.features, self._destination.provider.features
-        if source.ranges or (destination.checksum_first and not destination.streams_parts):
-            return self._route.part_size
-        return min(size, destination.max_part_size)
+        wanted = self._route.part_size
+        if not source.ranges and not destination.checksum_first:
+            return min(size, destination.max_part_size)
+        if self._streams_parts:  # a larger one takes no more memory, and fewer cost the server less
+            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * wanted))
+        return wanted
+
+    @property
+    def _streams_parts(self) -> bool:
+        """Whether the bytes of a part are read once, as they are sent."""
+        return self._destination.provider.features.streams_parts and self._source.provider.features.rereads
 
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
@@ -207,8 +217,7 @@ class CopyJob(Multipart, Job):
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the policy allows."""
-        destination = self._destination.provider.features
-        buffered = destination.checksum_first and not (self._upload is not None and destination.streams_parts)
+        buffered = self._destination.provider.features.checksum_first
         whole = buffered and not self._source.provider.features.rereads
         memory, self._reserved = self._reserved, 0
         if not memory:
@@ -236,7 +245,7 @@ class CopyJob(Multipart, Job):
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
-            body = await reading.replayable()
+            body = await reading.replayable(measured=self._upload is None or not self._streams_parts)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:

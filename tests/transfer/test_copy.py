@@ -136,6 +136,29 @@ async def test_bytes_that_were_sent_twice_count_once(resources: Resources, make:
     assert states[-1].bytes_done == len(DATA)
 
 
+class StreamingStore(Remote):
+    """Takes parts whose checksum is not known before."""
+
+    features = replace(Remote.features, streams_parts=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "parts"),
+    [(LocalProvider, StreamingStore, 32), (Remote, StreamingStore, 128), (LocalProvider, Remote, 128)],
+)
+async def test_streamed_parts_are_larger(
+    resources: Resources, make: Make, tmp_path: Path, source: type[LocalProvider], to: type[LocalProvider], parts: int
+) -> None:
+    """Parts that take no memory grow with the file; others are as large as is set."""
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a/x").open("wb") as file:
+        file.truncate(128 * resources.settings.part_size)
+    route = resources.route(None)
+    job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await job.open())) == parts
+    await job.abort()
+
+
 async def _chunks(count: int) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield DATA
