@@ -145,7 +145,7 @@ class AdaptiveLimit:
         """A request in flight failed, which is released next; where many are throttled, fewer are made from then on."""
         if isinstance(error, ThrottledError):
             telemetry.throttled(self._endpoint)
-            self._refused += not self._stale
+            self._refused += 1
 
     async def __aenter__(self) -> None:
         await self.acquire()

@@ -63,8 +63,10 @@ async def test_features_are_what_was_announced(unit: UnitProvider, url: str, htt
     features = unit.features
     assert features.endpoint == url
     assert all((features.checksum, features.rename, features.mtime, features.ordered, features.ranges))
+    assert features.streams_parts
     plain = UnitProvider("Demo", url, SECRETS.rw, http, threads).features
     assert not any((plain.checksum, plain.rename, plain.mtime, plain.ordered, plain.ranges, plain.checksum_first))
+    assert not plain.streams_parts
     assert plain.max_parts == 1
     assert plain.directories
     assert plain.copy
