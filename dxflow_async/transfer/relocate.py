@@ -163,14 +163,13 @@ async def _rename(
     since an earlier source of the call became it, or is still being copied into it, nothing is replaced.
     """
     claims = end.claims
-    if claims is None:
-        pass
-    elif entry.directory and not (whole and await _is_link(source)):
-        ours = ours or claims.has(target.shown)
-        whole = whole and not ours
-    elif (refused := await _refused(source, end, target, ours=ours)) is not None:
-        yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
-        return
+    if claims is not None:
+        if entry.directory and not (whole and await _is_link(source)):
+            ours = ours or claims.has(target.shown)
+            whole = whole and not ours
+        elif (refused := await _refused(source, end, target, ours=ours)) is not None:
+            yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
+            return
     code = await _renamed(source, target) if whole else "EEXIST"
     if entry.directory and claims is not None and code in (None, "EXDEV"):
         claims.take(target.shown, source.shown)

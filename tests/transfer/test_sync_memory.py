@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
+_REASON = "only Linux tells a process's own peak, in /proc: what getrusage tells begins with that of its parent"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=_REASON)
 
 _ROOT = Path(__file__).parents[2]
 _MiB = 1 << 10  # in KiB
