@@ -20,7 +20,7 @@ __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryF
 READ_SIZE = 512 << 10
 """Bytes a read asks the system for: large against the cost of a call, small against a cache."""
 
-WRITE_SIZE = 512 << 10
+WRITE_SIZE = 1 << 20
 """Bytes that are gathered before they are written; a body of up to that is written in one go."""
 
 SCAN_SIZE = 256 << 10
@@ -30,6 +30,7 @@ CACHED_SIZE = 64 << 10
 """Of bytes that are in memory anyway, as many are read in the event loop: some 10 microseconds' worth."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHANGED = "the file was changed meanwhile; try again"
 _COPY_SIZE = 1 << 20
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
@@ -131,41 +132,54 @@ class ReadableFile:
 class TemporaryFile:
     """Bytes written beside their target and renamed to it; all methods block.
 
-    Its directory is held open, so that nothing that is put in the place of that directory's name gets the bytes.
-
+    Its directory is held open, so that nothing that is put in the place of that directory's name gets the bytes. To be
+    committed or discarded, also when nothing was done with it.
 
     Args:
         root, key: the target.
         mark: of the session that writes: the name begins with it.
+
+    Attributes:
+        held: whether there is something to `discard`.
+        path: where the bytes are; empty when they are not, or no longer.
+        writing: for one who writes at a time.
     """
 
     def __init__(self, root: Root, key: str, mark: str) -> None:
         self._root = root
         self._mark = mark
         self.key = key
-        self._directory = -1
+        above, _, self._target = key.rpartition("/")
+        self._directory = root.directories.hold(above)
         self._descriptor = -1
         self._name = ""
-        self._target = ""
+        self.held = True
         self.writing = asyncio.Lock()
         self.path = ""
-
-    @property
-    def held(self) -> bool:
-        """Whether there is something to `discard`."""
-        return self._directory >= 0
 
     def create(self, size: int | None = None) -> None:
         """Makes the file, and its directory where it is missing; with a size, only where that fits on the disk."""
         path = self._root.resolve(self.key)
         if self.key.endswith("/"):
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
-        self._directory, self._target = self._root.open_parent(self.key, make=True)
+        self._root.split(self.key)
         name = temporary_name(self._mark)
-        self._descriptor = os.open(name, _NEW, 0o666, dir_fd=self._directory)
+        self._descriptor = self._open(name, _NEW, make=True)
         self._name, self.path = name, os.path.join(os.path.dirname(path), name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    def _open(self, name: str, flags: int, *, make: bool) -> int:
+        """A file beside the target."""
+
+        def open_directory(key: str) -> int:
+            return self._root.open_directory(key, make=make)
+
+        try:
+            return os.open(name, flags, 0o666, dir_fd=self._directory.descriptor(open_directory))
+        except FileNotFoundError:  # the directory was removed since it was opened, or is not there at all
+            self._directory = self._directory.renewed()
+            return os.open(name, flags, 0o666, dir_fd=self._directory.descriptor(open_directory))
 
     def reopen(self, path: str, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
         """Opens a file that another process began; of its parts' receipts, those whose bytes are there.
@@ -176,8 +190,7 @@ class TemporaryFile:
         beside, name = os.path.split(path)
         if beside != os.path.dirname(self._root.resolve(self.key)) or not is_temporary(name):
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
-        self._directory, self._target = self._root.open_parent(self.key)
-        self._descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
+        self._descriptor = self._open(name, _OLD, make=False)
         self._name, self.path = name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
@@ -211,7 +224,8 @@ class TemporaryFile:
         """A whole small file: made, written, compared and renamed in one go. Returns its checksum."""
         self.create()
         crc = self.write(chunks, 0)
-        self.compare_and_commit(crc, size, expected, modified)
+        self._compare(sum(map(len, chunks)), crc, size, expected)
+        self.commit(modified)
         return crc
 
     def compare_and_commit(self, crc: int, size: int, expected: int | None, modified: float | None) -> None:
@@ -220,27 +234,30 @@ class TemporaryFile:
         Raises:
             ChecksumMismatchError: they are not; whatever had the name still has it.
         """
-        arrived = os.fstat(self._descriptor).st_size
+        self._compare(os.fstat(self._descriptor).st_size, crc, size, expected)
+        self.commit(modified)
+
+    def _compare(self, arrived: int, crc: int, size: int, expected: int | None) -> None:
         if arrived != size or crc != (crc if expected is None else expected):
             text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
             raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
-        self.commit(modified)
 
     def commit(self, modified: float | None) -> None:
         """Gives the file its name; what had it before is replaced at once."""
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
-        os.replace(self._name, self._target, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        directory = self._directory.open_descriptor
+        os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
         self._name = self.path = ""
-        self._close()
+        self.close()
 
     def discard(self) -> None:
         """Removes the file, if it is still there under its temporary name."""
         name, self._name, self.path = self._name, "", ""
         if name:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self._directory)
-        self._close()
+                os.unlink(name, dir_fd=self._directory.open_descriptor)
+        self.close()
 
     def fill_from(self, descriptor: int) -> None:
         """Takes the bytes of an open file."""
@@ -250,11 +267,14 @@ class TemporaryFile:
         ):
             shutil.copyfileobj(source, target, _COPY_SIZE)
 
-    def _close(self) -> None:
-        for descriptor in (self._descriptor, self._directory):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._directory = -1
+    def close(self) -> None:
+        """Lets go of the file and its directory; a temporary file stays."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        if self.held:
+            self.held = False
+            self._directory.release()
 
 
 def _free_space(descriptor: int) -> int:
@@ -268,8 +288,9 @@ def copy_file(root: Root, source: Entry, file: TemporaryFile) -> Entry:
     Raises:
         PreconditionFailedError: it is another one now.
     """
-    descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = -1
     try:
+        descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
         file.create(source.size)
         file.fill_from(descriptor)
         status = os.fstat(descriptor)
@@ -277,6 +298,7 @@ def copy_file(root: Root, source: Entry, file: TemporaryFile) -> Entry:
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
         file.commit(status.st_mtime)
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
         file.discard()
     return Entry(file.key, status.st_size)

@@ -113,7 +113,11 @@ class LocalProvider(Provider):
         self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[Receipt]]:
         file = self._temporary(key)
-        found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
+        try:
+            found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
+        except BaseException:
+            file.close()
+            raise
         return _LocalUpload(self, file, key, options), found
 
     async def delete(self, keys: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -16,17 +17,19 @@ from pathlib import Path
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.providers.base import Entry
+from dxflow_async.providers.directories import Directories
 
 __all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
 
 _ACCENTED = "\u00e9"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_serials = itertools.count(secrets.randbits(32))
 
 
 def temporary_name(mark: str) -> str:
     """A name for a file that is being written, by the session of that mark; no listing shows it."""
-    return f".{mark}{secrets.token_hex(4)}.dxpart"
+    return f".{mark}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
 
 
 def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
@@ -90,6 +93,7 @@ class Root:
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
+        self.directories = Directories()
 
     # Paths
 
@@ -135,17 +139,31 @@ class Root:
         Raises:
             UnsafePathError: the directory lies outside, or the key is that of the root.
         """
-        path = self.resolve(key)
-        if path == str(self.path):
+        above, name = self.split(key)
+        return self.open_directory(above, make=make), name
+
+    def split(self, key: str) -> tuple[str, str]:
+        """The key of the directory a key lies in, and the name there.
+
+        Raises:
+            UnsafePathError: the key is no name, or that of the root.
+        """
+        if self.resolve(key) == str(self.path):
             raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
         above, _, name = key.removesuffix("/").rpartition("/")
+        return above, name
+
+    def open_directory(self, key: str, *, make: bool = False) -> int:
+        """A descriptor of a directory below, or of the root itself; made where it is missing and `make` says so.
+
+        Raises:
+            UnsafePathError: it lies outside, or the key is no name.
+        """
+        path = self.resolve(key)
         if self.follow_symlinks:
             if make:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-            return os.open(os.path.dirname(path), _DIRECTORY), name
-        return self._open_directory(above, make=make), name
-
-    def _open_directory(self, key: str, *, make: bool) -> int:
+                os.makedirs(path, exist_ok=True)
+            return os.open(path, _DIRECTORY)
         if not key:
             return self._open_root(make=make)
         if make:
@@ -305,11 +323,7 @@ class Root:
 
     def make_directory(self, key: str) -> None:
         """Makes a directory, parents included."""
-        path = self.resolve(key)
-        if self.follow_symlinks:
-            os.makedirs(path, exist_ok=True)
-        else:
-            os.close(self._open_directory(key, make=True))
+        os.close(self.open_directory(key, make=True))
 
     def remove_directory(self, key: str) -> None:
         """Removes a directory with nothing in it."""
