@@ -81,6 +81,8 @@ class AzureSettings:
         connection_string: as the portal shows it; it names the endpoint and the account too.
         account_key: the account's key, in base64.
         sas_token: a shared access signature. Without any of these: azure-identity's chain, where it is installed.
+        checksum: what the service compares: `"crc64"`, `"md5"`, or `"auto"`: MD5 where CRC64 is refused, and at an
+            emulator, which has the account in its URLs' paths and takes far longer for a CRC64.
         private, public: `container/prefix` of the account's areas; None: the first path segment is the container.
     """
 
@@ -89,6 +91,7 @@ class AzureSettings:
     connection_string: str | None = field(default=None, repr=False)
     account_key: str | None = field(default=None, repr=False)
     sas_token: str | None = field(default=None, repr=False)
+    checksum: str = "auto"
     private: str | None = None
     public: str | None = None
 
@@ -97,6 +100,8 @@ class AzureSettings:
         _check_endpoint("AZURE", self.endpoint, path=True)
         if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
             raise ConfigurationError(not_allowed("AZURE.account", self.account, "3 to 24 small letters and digits"))
+        if self.checksum not in ("auto", "crc64", "md5"):
+            raise ConfigurationError(not_allowed("AZURE.checksum", self.checksum, "auto, crc64 or md5"))
         if self.account_key is not None and self.account is None:
             raise ConfigurationError("AZURE.account_key needs AZURE.account: set both")
         _check_areas("AZURE", self)

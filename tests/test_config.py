@@ -84,6 +84,7 @@ def test_argument_home_is_where_the_file_is(home: Path, tmp_path: Path) -> None:
         ("[aws]\nendpoint = 's3'", 2, ["AWS.endpoint", "http(s)://"]),
         ("aws = 3", 1, ["aws must be a table"]),
         ("[azure]\naccount = 'Capitals'", 2, ["AZURE.account", "Capitals", "small letters"]),
+        ("[azure]\nchecksum = 'sha'", 2, ["AZURE.checksum", "crc64 or md5"]),
         ("[azure]\nendpoint = 'blob'", 2, ["AZURE.endpoint", "http(s)://"]),
         ("[gcp]\nprivate = '/area'", 2, ["GCP.private", "bucket/prefix"]),
         ("[gcp]\nservice_file = 'none.json'", 2, ["GCP.service_file", "JSON"]),

@@ -115,7 +115,7 @@ class AzureProvider(Provider):
     ) -> None:
         self._identity = Identity(settings, threads, credential)
         self.features = _features(self._identity)
-        self._requests = Requests(self._identity, http, threads)
+        self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:

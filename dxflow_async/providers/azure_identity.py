@@ -202,7 +202,7 @@ def _with_environment(settings: AzureSettings) -> AzureSettings:
     """Where the settings name no account: that of Azure's own variables, as its command line takes them."""
     if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
         return settings
-    found = {
+    found: dict[str, Any] = {
         name: os.environ.get(f"AZURE_STORAGE_{variable}") or None
         for name, variable in (
             ("connection_string", "CONNECTION_STRING"),

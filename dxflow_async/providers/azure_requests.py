@@ -42,16 +42,18 @@ class Requests:
         identity: where to, and who we are.
         http: the session's data plane.
         threads: where large bodies are measured.
+        checksum: as in the settings.
     """
 
-    def __init__(self, identity: Identity, http: HTTP, threads: Threads) -> None:
+    def __init__(self, identity: Identity, http: HTTP, threads: Threads, *, checksum: str = "auto") -> None:
         self.http = http
         self._identity = identity
         self._threads = threads
         self._account: Account | None = None
         self._bases: dict[str, tuple[str, str]] = {}
         self._stamp = (0, "")
-        # None: not known yet; True: the server has compared a CRC64; False: it refused one.
+        self._checksum = checksum
+        # None: not known yet; True: the server has compared a CRC64; False: it refused one, or is to get none.
         self._crc64: bool | None = None
 
     async def send(
@@ -97,11 +99,13 @@ class Requests:
         *,
         keep: bool = False,
     ) -> tuple[Response, Measured]:
-        """PUTs a body with a CRC64 the server compares; falls back to Content-MD5, remembered for the endpoint.
+        """PUTs a body with a CRC64 the server compares, or a Content-MD5; where CRC64 is refused, that is remembered.
 
         With `keep`, its CRC32C is stored as that of the whole.
         """
         refusal = None
+        if self._account is None:
+            await self._open()
         for md5 in (True,) if self._crc64 is False else (False, True):
             measured = await self._measure(call, body, md5=md5)
             sent = {**headers, measured.header: measured.value}
@@ -179,6 +183,9 @@ class Requests:
     async def _open(self) -> Account:
         if self._account is None:
             self._account = await self._identity.account()
+            # Azurite's CRC64 is JavaScript, and takes more than all else that it does for a body; its MD5 is not.
+            if self._checksum == "md5" or (self._checksum == "auto" and self._account.root):
+                self._crc64 = False
         return self._account
 
     def _base(self, account: Account, container: str) -> tuple[str, str]:
@@ -234,7 +241,7 @@ def _escaped(name: str) -> str:
 
 
 def compared(call: Call, response: Response, measured: Measured) -> bool:
-    """Whether the server tells the checksum that was sent.
+    """Whether the server has compared the checksum that was sent, which it tells back then.
 
     Raises:
         ChecksumMismatchError: it tells another one.
@@ -242,4 +249,6 @@ def compared(call: Call, response: Response, measured: Measured) -> bool:
     told = response.headers.get(measured.header)
     if told not in (None, measured.value):
         raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
-    return told is not None
+    # It compares a block's MD5, but does not tell it back.
+    by_azurite = measured.header == "content-md5" and response.headers.get("server", "").startswith("Azurite-")
+    return told is not None or by_azurite

@@ -82,7 +82,9 @@ async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
     """Azure Blob Storage at Azurite, with signatures, in a container of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
-    settings = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+    settings = AzureSettings(
+        endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
+    )
     yield Place(
         AzureProvider(settings, http, threads),
         f"{container}/area/",

@@ -144,7 +144,9 @@ def azure_site(azurite: Azurite, container: str) -> Site:
 
     def configure(endpoint: str) -> dict[str, Any]:
         return {
-            "azure": AzureSettings(endpoint=endpoint + path, account=azurite.account, account_key=azurite.account_key)
+            "azure": AzureSettings(
+                endpoint=endpoint + path, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
+            )
         }
 
     return Site("AZURE", azurite.endpoint, container, configure, lambda: azurite.uncommitted(container))

@@ -118,5 +118,6 @@ def connect_azure(http: HTTP, threads: Threads) -> ConnectAzure:
 
 @pytest.fixture
 def azure(azurite: Azurite, connect_azure: ConnectAzure) -> AzureProvider:
-    """The provider at Azurite."""
-    return connect_azure(azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+    """The provider at Azurite, which is sent what the service is."""
+    account = {"account": azurite.account, "account_key": azurite.account_key}
+    return connect_azure(azurite.endpoint, checksum="crc64", **account)

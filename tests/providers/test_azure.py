@@ -247,17 +247,27 @@ async def test_server_compares_the_crc64(azure: AzureProvider, container: str) -
     assert requests._crc64 is True
 
 
-async def test_server_compares_the_md5(azure: AzureProvider, container: str) -> None:
-    """Without CRC64, an MD5 of other bytes is refused, and the right ones are taken."""
-    call, requests = Call("AZURE", "write", "/x"), azure._requests
-    headers = {"x-ms-blob-type": "BlockBlob", "content-md5": base64.b64encode(md5(b"other")).decode()}
-    with pytest.raises(ChecksumMismatchError) as raised:
-        await requests.send(call, "PUT", container, "x", headers, body=body(b"bytes"))
-    assert raised.value.code == "Md5Mismatch"
-    requests._crc64 = False
-    await azure.write(f"{container}/x", body(b"x" * 100_000), OPTIONS)
+@pytest.mark.parametrize("checksum", ["auto", "md5"])
+async def test_server_compares_the_md5(
+    connect_azure: ConnectAzure, azurite: Azurite, container: str, checksum: str
+) -> None:
+    """At an emulator, and where it is asked for, bodies carry an MD5; one of other bytes is refused, of a block too."""
+    account = {"account": azurite.account, "account_key": azurite.account_key}
+    azure = connect_azure(azurite.endpoint, checksum=checksum, **account)
+    wrong = {"content-md5": base64.b64encode(md5(b"other")).decode()}
+    blob, block = {"x-ms-blob-type": "BlockBlob"}, {"comp": "block", "blockid": "MQ=="}
+    call, send = Call("AZURE", "write", "/x"), azure._requests.send
+    for headers, query in ((wrong | blob, {}), (wrong, block)):
+        with pytest.raises(ChecksumMismatchError) as raised:
+            await send(call, "PUT", container, "x", headers, query=query, body=body(b"bytes"))
+        assert raised.value.code == "Md5Mismatch"
+    stored = await azure.write(f"{container}/x", body(b"x" * 100_000), OPTIONS)
+    assert stored.crc32c == crc32c(b"x" * 100_000)
     upload = await azure.start_upload(f"{container}/y", None, OPTIONS)
-    await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"y"))], None)
+    receipt = await upload.write_part(Part(1, 0, 1), body(b"y"))
+    assert receipt.verified
+    await upload.finish([receipt], None)
+    assert azure._requests._crc64 is False
     assert await read(azure, f"{container}/x") == b"x" * 100_000
     assert await read(azure, f"{container}/y") == b"y"
 

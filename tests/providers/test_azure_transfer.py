@@ -19,7 +19,9 @@ from tests.sessions import MiB, part_files, tasks
 
 def settings_for(azurite: Azurite, home: Path, **options: Any) -> Settings:
     """Settings of a session that works with Azurite."""
-    azure = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+    azure = AzureSettings(
+        endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
+    )
     return Settings(home=home, azure=azure, **options)
 
 

@@ -70,7 +70,9 @@ async def everywhere(
     """
     settings = replace(
         settings_for(weed, tmp_path / "home", part_size=5 * MiB),
-        azure=AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key),
+        azure=AzureSettings(
+            endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
+        ),
         gcp=GCPSettings(endpoint=gcs.endpoint),
     )
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
