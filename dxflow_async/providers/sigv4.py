@@ -42,7 +42,7 @@ class Signer:
 
     def __init__(self, service: str = "s3") -> None:
         self._service = service
-        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, str, str], hmac.HMAC] = {}
         self._stamp: tuple[int, str] = (0, "")
 
     def sign(
@@ -106,7 +106,10 @@ class Signer:
     def _signature(self, credentials: Credentials, region: str, stamp: str, canonical: str) -> tuple[str, str]:
         scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        return scope, hmac.digest(self._key(credentials, stamp[:8], region), text.encode(), "sha256").hex()
+        # Not `hmac.digest`: it lets go of the interpreter, and other threads keep it for far longer than this takes.
+        signing = self._key(credentials, stamp[:8], region).copy()
+        signing.update(text.encode())
+        return scope, signing.hexdigest()
 
     def _now(self) -> str:
         second = int(time())
@@ -114,14 +117,14 @@ class Signer:
             self._stamp = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         return self._stamp[1]
 
-    def _key(self, credentials: Credentials, day: str, region: str) -> bytes:
+    def _key(self, credentials: Credentials, day: str, region: str) -> hmac.HMAC:
         identity = (credentials.secret_key, day, region)
-        key = self._keys.get(identity)
-        if key is None:
+        keyed = self._keys.get(identity)
+        if keyed is None:
             key = f"AWS4{credentials.secret_key}".encode()
             for text in (day, region, self._service, "aws4_request"):
                 key = hmac.digest(key, text.encode(), "sha256")
             if len(self._keys) >= 64:
                 self._keys.clear()
-            self._keys[identity] = key
-        return key
+            keyed = self._keys[identity] = hmac.new(key, digestmod="sha256")
+        return keyed
