@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing, nullcontext
 from typing import Any
+
+from anyio import CancelScope
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.base import Entry, Page, Provider
@@ -17,7 +20,9 @@ __all__ = ["pages", "stat"]
 async def pages(
     provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
 ) -> AsyncIterator[Sequence[Entry]]:
-    """The entries whose keys start with `prefix`, in the order of their keys; memory is that of a page.
+    """The entries whose keys start with `prefix`, in the order of their keys; memory is that of two pages.
+
+    From the second page on the next one is asked for while one is looked at.
 
     Raises:
         StorageError: a page could not be had; what was yielded before is right.
@@ -29,19 +34,44 @@ async def pages(
                     yield page
         return
     limit = limits.requests(provider)
-    cursor: Any = None
 
-    async def next_page() -> Page:
-        async with limit or nullcontext():
-            return await provider.list_page(prefix, recursive=recursive, cursor=cursor)
+    async def get(cursor: Any) -> Page:
+        async def attempt() -> Page:
+            async with limit or nullcontext():
+                return await provider.list_page(prefix, recursive=recursive, cursor=cursor)
 
-    while True:
-        found = await retry(next_page, policy)
-        if found.entries:
-            yield found.entries
-        if found.cursor is None:
-            return
-        cursor = found.cursor
+        return await retry(attempt, policy)
+
+    async with aclosing(_read_ahead(get)) as found:
+        async for each in found:
+            if each.entries:
+                yield each.entries
+
+
+async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncGenerator[Page, None]:
+    """Pages by their cursors; who looks at the first one only has asked for no other."""
+    page, ahead = await get(None), None
+    try:
+        while True:
+            yield page
+            if page.cursor is None:
+                return
+            page = await (ahead or get(page.cursor))
+            ahead = None
+            if page.cursor is not None:
+                ahead = asyncio.create_task(get(page.cursor))
+                ahead.add_done_callback(_look_at)
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+            with CancelScope(shield=True):
+                await asyncio.wait([ahead])
+
+
+def _look_at(task: asyncio.Task[Page]) -> None:
+    """The error of a page that is not waited for any more is nobody's."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:
