@@ -91,7 +91,6 @@ class Disk:
         """Writes a body at an offset and returns its checksum."""
         crc = 0
         async for chunks in _blocks(body):
-            # Writers of one file wait for each other in the kernel, spinning.
             async with file.writing:
                 crc = await self.run("write", file.path, file.write, chunks, offset, crc)
             offset += sum(map(len, chunks))

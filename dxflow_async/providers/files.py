@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Sequence
 
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, SourceChangedError
@@ -142,7 +143,7 @@ class TemporaryFile:
     Attributes:
         held: whether there is something to `discard`.
         path: where the bytes are; empty when they are not, or no longer.
-        writing: for one who writes at a time.
+        writing: lets two write at a time: one does, and the other's bytes are measured and wait in their thread.
     """
 
     def __init__(self, root: Root, key: str, mark: str) -> None:
@@ -154,7 +155,8 @@ class TemporaryFile:
         self._descriptor = -1
         self._name = ""
         self.held = True
-        self.writing = asyncio.Lock()
+        self.writing = asyncio.Semaphore(2)
+        self._lock = threading.Lock()
         self.path = ""
 
     def create(self, size: int | None = None) -> None:
@@ -211,13 +213,14 @@ class TemporaryFile:
         for chunk in chunks:
             crc = crc32c(chunk, crc)
         views = [memoryview(chunk) for chunk in chunks]
-        while views:
-            written = os.pwritev(self._descriptor, views[:_MAX_BUFFERS], offset)
-            offset += written
-            while views and written >= len(views[0]):
-                written -= len(views.pop(0))
-            if written:
-                views[0] = views[0][written:]
+        with self._lock:  # in the kernel, writers of one file wait for each other spinning
+            while views:
+                written = os.pwritev(self._descriptor, views[:_MAX_BUFFERS], offset)
+                offset += written
+                while views and written >= len(views[0]):
+                    written -= len(views.pop(0))
+                if written:
+                    views[0] = views[0][written:]
         return crc
 
     def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, modified: float | None) -> int:

@@ -138,9 +138,9 @@ class Connection(asyncio.BufferedProtocol):
         self._keep_alive = False
         self._complete = method == ""
         self._chunks: deque[Buffer] = deque()
-        # Where the reader wants the next bytes, and how many of them are there; None: nobody waits for any.
+        # Where the reader wants the next bytes, how many are there, of how many it wants to hear; None: nobody waits.
         self._target: memoryview | None = None
-        self._filled = 0
+        self._filled = self._wanted = 0
         self._direct = False
         self._buffered = 0
         self._paused = False
@@ -250,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _receive(self, buffer: memoryview, filled: int, *, at_least: int) -> int:
         """Has the system write what arrives into `buffer[filled:]`, and returns how much of it is filled then."""
-        self._target, self._filled = buffer, filled
+        self._target, self._filled, self._wanted = buffer, filled, at_least
         self._resume()
         try:
             while self._filled < at_least and not self._complete:
@@ -380,7 +380,8 @@ class Connection(asyncio.BufferedProtocol):
             self._complete = not self._remaining
             if self._filled == len(self._target):
                 self._pause()
-            self._wake()
+            if self._filled >= self._wanted or self._complete:
+                self._wake()
         elif self._complete:
             self._keep_alive = False  # nothing was asked for
         elif self._status and not self._chunked:
