@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
@@ -101,7 +102,8 @@ async def test_nothing_is_left_of_a_listing_that_is_dropped(caplog: pytest.LogCa
     del found
     gc.collect()
     await settled()
-    assert caplog.records == []
+    # asyncio's debug mode warns of the collection, which takes long in a large process.
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_cancelled_listing() -> None:
