@@ -45,7 +45,7 @@ class Requests:
         checksum: as in the settings.
     """
 
-    def __init__(self, identity: Identity, http: HTTP, threads: Threads, *, checksum: str = "auto") -> None:
+    def __init__(self, identity: Identity, http: HTTP, threads: Threads, *, checksum: str) -> None:
         self.http = http
         self._identity = identity
         self._threads = threads
@@ -104,8 +104,7 @@ class Requests:
         With `keep`, its CRC32C is stored as that of the whole.
         """
         refusal = None
-        if self._account is None:
-            await self._open()
+        await self._open()  # which says whether a CRC64 is to be sent
         for md5 in (True,) if self._crc64 is False else (False, True):
             measured = await self._measure(call, body, md5=md5)
             sent = {**headers, measured.header: measured.value}

@@ -161,10 +161,9 @@ class TemporaryFile:
 
     def create(self, size: int | None = None) -> None:
         """Makes the file, and its directory where it is missing; with a size, only where that fits on the disk."""
-        path = self._root.resolve(self.key)
+        path = self._root.resolve_below(self.key)
         if self.key.endswith("/"):
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
-        self._root.split(self.key)
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
         self._name, self.path = name, os.path.join(os.path.dirname(path), name)

@@ -8,10 +8,10 @@ Source: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shar
 from __future__ import annotations
 
 import base64
-import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 
+from dxflow_async.providers.hmac_key import HMACKey
 from dxflow_async.showing import Secret
 
 __all__ = ["SharedKey"]
@@ -30,7 +30,7 @@ class SharedKey:
 
     def __init__(self, account: str, key: str) -> None:
         self._account = account
-        self._keyed = hmac.new(base64.b64decode(key, validate=True), digestmod="sha256")
+        self._key = HMACKey(base64.b64decode(key, validate=True))
 
     def __repr__(self) -> str:
         return f"SharedKey({self._account!r})"
@@ -55,10 +55,7 @@ class SharedKey:
             f"{get('if-match', '')}\n{get('if-none-match', '')}\n{get('if-unmodified-since', '')}\n"
             f"{get('range', '')}\n{lines}/{self._account}{path}{values}"
         )
-        # Not `hmac.digest`: it lets go of the interpreter, and other threads keep it for far longer than this takes.
-        signing = self._keyed.copy()
-        signing.update(text.encode())
-        signature = base64.b64encode(signing.digest()).decode()
+        signature = base64.b64encode(self._key.sign(text)).decode()
         headers["authorization"] = Secret(f"SharedKey {self._account}:{signature}")
 
 

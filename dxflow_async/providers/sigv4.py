@@ -8,13 +8,13 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
 from urllib.parse import quote
 
+from dxflow_async.providers.hmac_key import HMACKey
 from dxflow_async.showing import Secret
 
 __all__ = ["UNSIGNED", "Credentials", "Signer", "query_string"]
@@ -42,7 +42,7 @@ class Signer:
 
     def __init__(self, service: str = "s3") -> None:
         self._service = service
-        self._keys: dict[tuple[str, str, str], hmac.HMAC] = {}
+        self._keys: dict[tuple[str, str, str], HMACKey] = {}
         self._stamp: tuple[int, str] = (0, "")
 
     def sign(
@@ -106,10 +106,7 @@ class Signer:
     def _signature(self, credentials: Credentials, region: str, stamp: str, canonical: str) -> tuple[str, str]:
         scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        # Not `hmac.digest`: it lets go of the interpreter, and other threads keep it for far longer than this takes.
-        signing = self._key(credentials, stamp[:8], region).copy()
-        signing.update(text.encode())
-        return scope, signing.hexdigest()
+        return scope, self._key(credentials, stamp[:8], region).sign(text).hex()
 
     def _now(self) -> str:
         second = int(time())
@@ -117,14 +114,14 @@ class Signer:
             self._stamp = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         return self._stamp[1]
 
-    def _key(self, credentials: Credentials, day: str, region: str) -> hmac.HMAC:
+    def _key(self, credentials: Credentials, day: str, region: str) -> HMACKey:
         identity = (credentials.secret_key, day, region)
-        keyed = self._keys.get(identity)
-        if keyed is None:
-            key = f"AWS4{credentials.secret_key}".encode()
+        key = self._keys.get(identity)
+        if key is None:
+            key = HMACKey(f"AWS4{credentials.secret_key}".encode())
             for text in (day, region, self._service, "aws4_request"):
-                key = hmac.digest(key, text.encode(), "sha256")
+                key = HMACKey(key.sign(text))
             if len(self._keys) >= 64:
                 self._keys.clear()
-            keyed = self._keys[identity] = hmac.new(key, digestmod="sha256")
-        return keyed
+            self._keys[identity] = key
+        return key

@@ -139,19 +139,20 @@ class Root:
         Raises:
             UnsafePathError: the directory lies outside, or the key is that of the root.
         """
-        above, name = self.split(key)
+        self.resolve_below(key)
+        above, _, name = key.removesuffix("/").rpartition("/")
         return self.open_directory(above, make=make), name
 
-    def split(self, key: str) -> tuple[str, str]:
-        """The key of the directory a key lies in, and the name there.
+    def resolve_below(self, key: str) -> str:
+        """As `resolve`, of what is to be changed: not of the root itself.
 
         Raises:
-            UnsafePathError: the key is no name, or that of the root.
+            UnsafePathError: it would lie outside, is no name, or is that of the root.
         """
-        if self.resolve(key) == str(self.path):
+        path = self.resolve(key)
+        if path == str(self.path):
             raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
-        above, _, name = key.removesuffix("/").rpartition("/")
-        return above, name
+        return path
 
     def open_directory(self, key: str, *, make: bool = False) -> int:
         """A descriptor of a directory below, or of the root itself; made where it is missing and `make` says so.
