@@ -57,21 +57,12 @@ async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncG
             if page.cursor is None:
                 return
             page = await (ahead or get(page.cursor))
-            ahead = None
-            if page.cursor is not None:
-                ahead = asyncio.create_task(get(page.cursor))
-                ahead.add_done_callback(_look_at)
+            ahead = None if page.cursor is None else asyncio.create_task(get(page.cursor))
     finally:
         if ahead is not None:
-            ahead.cancel()
+            ahead.cancel()  # of one that has failed already, the error is nobody's any more
             with CancelScope(shield=True):
                 await asyncio.wait([ahead])
-
-
-def _look_at(task: asyncio.Task[Page]) -> None:
-    """The error of a page that is not waited for any more is nobody's."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:

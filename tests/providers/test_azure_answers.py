@@ -258,11 +258,12 @@ async def test_what_is_no_refusal_of_checksums(connect_azure: ConnectAzure) -> N
         assert len(server.requests) == 2
 
 
-async def test_what_the_server_did_not_compare(connect_azure: ConnectAzure) -> None:
+@pytest.mark.parametrize("checksum", ["crc64", "md5"])
+async def test_what_the_server_did_not_compare(connect_azure: ConnectAzure, checksum: str) -> None:
     """A block whose checksum the server does not tell back is not verified, nor is a whole with it in."""
     silent = answer("201 Created", ETag='"1"')
     async with ScriptedServer(silent) as server:
-        upload = await connect_azure(server.url).start_upload("container/name", None, OPTIONS)
+        upload = await connect_azure(server.url, checksum=checksum).start_upload("container/name", None, OPTIONS)
         receipt = await upload.write_part(Part(1, 0, 5), body(b"bytes"))
         assert (receipt.verified, receipt.crc32c) == (False, crc32c(b"bytes"))
         assert (await upload.finish([receipt], crc32c(b"bytes"))).crc32c is None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dxflow_async.exceptions import NotFoundError
-from dxflow_async.providers.base import Entry, ObjectOptions
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
+from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.directories import Directories
+from dxflow_async.providers.files import READ_SIZE, TemporaryFile
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body
@@ -111,3 +115,43 @@ async def test_a_resumed_file_that_is_gone(tmp_path: Path, threads: Threads) -> 
         await local.resume_upload("d/large", str(path), (), OPTIONS)
     assert list(path.parent.iterdir()) == []
     assert descriptors(tmp_path) == []
+
+
+async def test_what_is_refused_leaves_nothing(tmp_path: Path, threads: Threads) -> None:
+    """Neither reading nor copying a version that is gone leaves a descriptor, or a file beside the target."""
+    local = LocalProvider(tmp_path, threads)
+    (tmp_path / "large").write_bytes(bytes(2 * READ_SIZE))
+    with pytest.raises(PreconditionFailedError):
+        await local.read("large", etag="other")
+    with pytest.raises(PreconditionFailedError):
+        await local.copy(Entry("large", 2 * READ_SIZE, etag="other"), "copy", OPTIONS)
+    assert os.listdir(tmp_path) == ["large"]
+    assert descriptors(tmp_path) == []
+
+
+async def test_writers_of_one_file(tmp_path: Path, threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One writes at a time, a second one waits in its thread; the other threads are free for other files."""
+    active = {"pwritev": 0, "write": 0}
+    most = dict(active)
+
+    def watched(name: str, function: Callable[..., int]) -> Callable[..., int]:
+        def call(*arguments: Any) -> int:
+            active[name] += 1
+            most[name] = max(most[name], active[name])
+            try:
+                time.sleep(0.002)
+                return function(*arguments)
+            finally:
+                active[name] -= 1
+
+        return call
+
+    local = LocalProvider(tmp_path, threads)
+    upload = await local.start_upload("large", None, OPTIONS)
+    monkeypatch.setattr(os, "pwritev", watched("pwritev", os.pwritev))
+    monkeypatch.setattr(TemporaryFile, "write", watched("write", TemporaryFile.write))
+    parts = [Part(number + 1, number * 1000, 1000) for number in range(12)]
+    receipts = await asyncio.gather(*(upload.write_part(part, body(b"x" * 1000)) for part in parts))
+    assert most == {"pwritev": 1, "write": 2}
+    await upload.finish(receipts, None)
+    assert (tmp_path / "large").read_bytes() == b"x" * 12_000

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dxflow_async.exceptions import NetworkError, NotFoundError, StallTimeoutError, StorageError
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReading, read_error_body
-from dxflow_async.providers.http1 import MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE
+from dxflow_async.providers.http1 import MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
 from dxflow_async.providers.threads import Threads
 from tests.providers.asking import CALL, ask, rest
 from tests.providers.bodies import Broken, body
@@ -527,3 +527,26 @@ async def test_an_error_names_the_call(http: HTTP) -> None:
         await ask(http, "http://127.0.0.1:9")
     error = raised.value
     assert (error.provider, error.operation, error.path) == ("AWS", "read", "/bucket/key")
+
+
+@pytest.mark.parametrize("size", [256 << 10, 100 << 10, 1 << 20], ids=["as large", "smaller", "larger"])
+async def test_a_reader_is_woken_once(http: HTTP, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Whoever fills a buffer hears of it when it is full, or the body at its end, not of each piece that arrives."""
+    data = bytes(range(256)) * 1024
+    wakes: list[Connection] = []
+    wake = Connection._wake
+
+    def counted(connection: Connection) -> None:
+        wakes.append(connection)
+        wake(connection)
+
+    monkeypatch.setattr(Connection, "_wake", counted)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    async with ScriptedServer(in_pieces(head + data, list(range(len(head), len(data), 16 << 10)))) as server:
+        response = await http.send(CALL, "GET", f"{server.url}/path", {"host": "127.0.0.1"})
+        before, found = len(wakes), b""
+        async with asyncio.timeout(5):
+            while filled := await response.readinto(buffer := memoryview(bytearray(size))):
+                found += buffer[:filled]
+        assert found == data
+        assert len(wakes) - before <= -(-len(data) // size) + 1
