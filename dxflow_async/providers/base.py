@@ -29,6 +29,7 @@ __all__ = [
     "Provider",
     "Reading",
     "Receipt",
+    "RereadBody",
     "StreamedBody",
     "Upload",
     "is_streamed",
@@ -48,6 +49,8 @@ class Features:
         checksum_first: a body's CRC32C is to be known before the body is sent.
         streams_parts: not so that of a part of an upload: what arrived of it is compared afterwards, so that a source
             that can be read again is read once.
+        costly_parts: each part costs requests and storage of its own: where parts are streamed they are larger, and
+            only a larger object has them.
         rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
@@ -68,6 +71,7 @@ class Features:
     checksum: bool = False
     checksum_first: bool = False
     streams_parts: bool = False
+    costly_parts: bool = False
     rereads: bool = False
     directories: bool = False
     copy: bool = False
@@ -187,6 +191,23 @@ class Buffered:
             yield chunk
 
 
+@dataclass(frozen=True, slots=True)
+class RereadBody:
+    """A stretch of an object in one version, read again whenever it is sent; its checksum is of an earlier reading."""
+
+    provider: Provider
+    entry: Entry
+    start: int
+    size: int
+    crc32c: int | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        end = self.start + self.size
+        async with await self.provider.read(self.entry.key, self.start, end, etag=self.entry.etag) as reading:
+            async for chunk in reading:
+                yield chunk
+
+
 class Reading(ABC):
     """An open read: iterate over it, or call `read` until it returns nothing; then `aclose`.
 
@@ -222,12 +243,8 @@ class Reading(ABC):
     async def aclose(self) -> None:
         """Gives the connection or the file back, also in mid-read."""
 
-    async def replayable(self, *, measured: bool = True) -> Body:
-        """All of it as a body that can be sent again: in memory, where reading again would cost.
-
-        Args:
-            measured: its checksum is needed; else it may be left out where it takes another pass.
-        """
+    async def replayable(self) -> Body:
+        """All of it as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
         buffer = memoryview(bytearray(self.size))
         size = crc = 0
         while filled := await self.readinto(buffer[size : size + _STEP]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CancelScope
@@ -21,12 +20,12 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Body, Buffer, Entry, Provider, StreamedBody, is_streamed
+from dxflow_async.providers.base import Body, Buffer, StreamedBody, is_streamed
 from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
 
-__all__ = ["Disk", "RereadBody"]
+__all__ = ["Disk"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -101,25 +100,6 @@ class Disk:
         if file.held:
             with CancelScope(shield=True):
                 await self._threads.run(file.discard)
-
-
-@dataclass(frozen=True, slots=True)
-class RereadBody:
-    """A part of a file that is read again whenever it is sent; its checksum is of an earlier reading, if any."""
-
-    provider: Provider
-    entry: Entry
-    start: int
-    size: int
-    crc32c: int | None
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        reading = await self.provider.read(self.entry.key, self.start, self.start + self.size, etag=self.entry.etag)
-        try:
-            while chunk := await reading.read():
-                yield chunk
-        finally:
-            await reading.aclose()
 
 
 async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:

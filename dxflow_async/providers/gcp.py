@@ -56,6 +56,8 @@ def _features(identity: Identity) -> Features:
     return Features(
         checksum=True,
         checksum_first=True,
+        streams_parts=True,
+        costly_parts=True,
         copy=True,
         resumable=True,
         presign=not identity.anonymous,
@@ -159,10 +161,10 @@ class GCPProvider(Provider):
         resource = resource_of(name, options, body.crc32c)
         query = acl("predefinedAcl", public=options.public)
         if body.size <= SINGLE_SIZE:
-            return await self._store.put(call, bucket, resource, body, query)
+            return (await self._store.put(call, bucket, resource, body, query)).entry
         sending = ResumableUpload(self._requests, call, bucket, resource, query)
         try:
-            return await self._store.put_resumable(call, bucket, sending, body)
+            return (await self._store.put_resumable(call, bucket, sending, body)).entry
         except BaseException:
             with CancelScope(shield=True), move_on_after(_CANCEL_SECONDS):
                 await sending.cancel()

@@ -18,7 +18,7 @@ from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.gcp_objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp_resumable import ResumableUpload
-from dxflow_async.providers.gcp_store import Store, Version, few_at_a_time
+from dxflow_async.providers.gcp_store import Sent, Store, Version, few_at_a_time
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -85,23 +85,23 @@ class ComposeUpload(Upload):
         resource = resource_of(name, _PLAIN, body.crc32c)
         self._temporary.setdefault(name, None)
         if body.size <= SINGLE_SIZE:
-            stored = await self._put(call, resource, body)
+            sent = await self._put(call, resource, body)
         else:
             # Of a part that broke off, another try goes on where it was.
             begun = self._begun.get(name) or ResumableUpload(self._store.requests, call, self._bucket, resource)
             self._begun[name] = begun
-            stored = await self._store.put_resumable(call, self._bucket, begun, body)
+            sent = await self._store.put_resumable(call, self._bucket, begun, body)
             del self._begun[name]
+        stored, crc32c = sent
         self._temporary[name] = stored.etag
-        crc32c = stored.crc32c if body.crc32c is None else body.crc32c
-        return Receipt(part, stored.etag, crc32c, verified=body.crc32c == stored.crc32c is not None)
+        return Receipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
 
-    async def _put(self, call: Call, resource: Mapping[str, Any], body: Body) -> Entry:
+    async def _put(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
         """Stores a small part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
         read = _Read(body)
 
-        async def note(stored: Entry) -> None:
-            self._temporary[resource["name"]] = stored.etag
+        async def note(sent: Sent) -> None:
+            self._temporary[resource["name"]] = sent.entry.etag
 
         return await answered(self._store.put(call, self._bucket, resource, read), note, lambda: read.ended)
 

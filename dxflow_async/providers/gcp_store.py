@@ -22,12 +22,14 @@ from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp_resumable import ResumableUpload
 from dxflow_async.providers.http import Call
 
-__all__ = ["Store", "Version", "acl", "few_at_a_time", "object_path"]
+__all__ = ["Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
 
 T = TypeVar("T")
 
 _BATCHES = 4
 """Under way at a time: the service works off a batch as slowly as if its requests came one after the other."""
+
+_SMALL_BATCH = 8
 
 
 class Version(NamedTuple):
@@ -37,17 +39,24 @@ class Version(NamedTuple):
     generation: str | None = None
 
 
+class Sent(NamedTuple):
+    """An object as it is stored, and the CRC32C of what was sent for it."""
+
+    entry: Entry
+    crc32c: int | None
+
+
 class Store:
     """The objects of an account."""
 
     def __init__(self, requests: Requests) -> None:
         self.requests = requests
 
-    async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Entry:
+    async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
         """Stores an object by one request.
 
         Raises:
-            ChecksumMismatchError: other bytes were sent, or stored, than `body.crc32c` says.
+            ChecksumMismatchError: other bytes were sent than `body.crc32c` says, or stored than were sent.
         """
         checked = Checked(call, body)
         related = Related(resource, checked)
@@ -55,16 +64,16 @@ class Store:
         headers = {"content-type": related.content_type}
         response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)
         document = await self.requests.document(call, response)
-        return await self._compared(call, bucket, document, body.size, checked.crc32c)
+        return Sent(await self._compared(call, bucket, document, body.size, checked.crc32c), checked.crc32c)
 
-    async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Entry:
+    async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:
         """Stores an object by a resumable upload, or goes on with it.
 
         Raises:
             ChecksumMismatchError: as `put`.
         """
         document = await sending.send(body)
-        return await self._compared(call, bucket, document, body.size, sending.crc32c)
+        return Sent(await self._compared(call, bucket, document, body.size, sending.crc32c), sending.crc32c)
 
     async def compose(
         self,
@@ -98,7 +107,8 @@ class Store:
             with suppress(NotFoundError):
                 (await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))).close()
             return
-        batches = [versions[start : start + BATCH_SIZE] for start in range(0, len(versions), BATCH_SIZE)]
+        size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
+        batches = [versions[start : start + size] for start in range(0, len(versions), size)]
         await few_at_a_time([partial(self._remove_batch, call, bucket, batch) for batch in batches], _BATCHES)
 
     async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> None:

@@ -25,9 +25,10 @@ from dxflow_async.providers.base import (
     Provider,
     Reading,
     Receipt,
+    RereadBody,
     Upload,
 )
-from dxflow_async.providers.disk import Disk, RereadBody
+from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
@@ -163,13 +164,11 @@ class _LocalReading(Reading):
             return first
         return await self._provider._disk.run("read", self.entry.key, self._file.read) if self._file.remaining else b""
 
-    async def replayable(self, *, measured: bool = True) -> Body:
+    async def replayable(self) -> Body:
         chunks = [self._first] if self._first else []
         if not self._file.remaining:
             return Buffered(chunks, self.size, self._file.crc32c)
-        crc = None
-        if measured:
-            crc = await self._provider._disk.run("read", self.entry.key, self._file.scan, self._file.crc32c)
+        crc = await self._provider._disk.run("read", self.entry.key, self._file.scan, self._file.crc32c)
         return RereadBody(self._provider, self.entry, self._start, self.size, crc)
 
     async def aclose(self) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, RereadBody
 from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.transfer.content_type import content_type_of
@@ -75,7 +75,7 @@ class CopyJob(Multipart, Job):
         if self._route.journal is not None:
             await self._route.journal.sweep(self._destination.provider, self._destination.key)
         self._entry = entry = await self._look()
-        if entry.size <= 2 * self._route.part_size:
+        if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
         return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
@@ -86,12 +86,23 @@ class CopyJob(Multipart, Job):
     def _wanted_size(self, size: int) -> int:
         """Bytes of a part; the whole of a source that brings with each range what is before it."""
         source, destination = self._source.provider.features, self._destination.provider.features
-        wanted = self._route.part_size
+        wanted = self._part_size
         if not source.ranges and not destination.checksum_first:
             return min(size, destination.max_part_size)
         if self._streams_parts:  # a larger one takes no more memory, and fewer cost the server less
-            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * wanted))
+            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._route.part_size))
         return wanted
+
+    @property
+    def _part_size(self) -> int:
+        """Bytes of a part, at the least."""
+        costly = self._destination.provider.features.costly_parts and self._streams_parts
+        return self._route.part_size * (_LARGEST_STREAMED if costly else 1)
+
+    @property
+    def _whole_size(self) -> int:
+        """Bytes of an object that moves as one, at the most."""
+        return 2 * self._part_size
 
     @property
     def _streams_parts(self) -> bool:
@@ -101,7 +112,7 @@ class CopyJob(Multipart, Job):
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
         source, listed = self._source.provider, self._listed
-        if listed is not None and (listed.size <= 2 * self._route.part_size or _told(source.features, listed)):
+        if listed is not None and (listed.size <= self._whole_size or _told(source.features, listed)):
             return listed
         if listed is None and not self._destination.provider.features.checksum_first:
             # The request that tells the size brings a small object's bytes too. Whoever has a place among the
@@ -243,9 +254,12 @@ class CopyJob(Multipart, Job):
                 raise
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
+        if self._upload is not None and self._streams_parts:
+            assert self._entry is not None
+            return RereadBody(self._source.provider, self._entry, part.offset, part.size)
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
-            body = await reading.replayable(measured=self._upload is None or not self._streams_parts)
+            body = await reading.replayable()
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -273,7 +287,7 @@ class CopyJob(Multipart, Job):
         await reading.open()
         if pinned is None:
             self._entry = reading.entry
-            if part is not None and reading.size > max(part.size, 2 * self._route.part_size):
+            if part is not None and reading.size > max(part.size, self._whole_size):
                 await reading.aclose()
                 raise self._changed()
         return reading

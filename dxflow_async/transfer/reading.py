@@ -89,9 +89,9 @@ class ResumedReading(Reading):
                 self._position += size
                 return size
 
-    async def replayable(self, *, measured: bool = True) -> Body:
+    async def replayable(self) -> Body:
         if self._provider.features.rereads and self._inner is not None:
-            return await self._inner.replayable(measured=measured)
+            return await self._inner.replayable()
         return await super().replayable()
 
     async def aclose(self) -> None:

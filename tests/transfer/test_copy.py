@@ -159,6 +159,40 @@ async def test_streamed_parts_are_larger(
     await job.abort()
 
 
+class CostlyStore(StreamingStore):
+    """Its parts cost."""
+
+    features = replace(StreamingStore.features, costly_parts=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "size", "parts"),
+    [
+        (LocalProvider, CostlyStore, 8, 1),
+        (LocalProvider, CostlyStore, 9, 3),
+        (LocalProvider, StreamingStore, 9, 9),
+        (Remote, CostlyStore, 9, 9),
+    ],
+)
+async def test_parts_that_cost_are_few(
+    resources: Resources,
+    make: Make,
+    tmp_path: Path,
+    source: type[LocalProvider],
+    to: type[LocalProvider],
+    size: int,
+    parts: int,
+) -> None:
+    """Where parts cost, an object is cut into large ones, and a smaller one not at all, if that takes no memory."""
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a/x").open("wb") as file:
+        file.truncate(size * resources.settings.part_size)
+    route = resources.route(None)
+    job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await job.open())) == parts
+    await job.abort()
+
+
 async def _chunks(count: int) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield DATA
