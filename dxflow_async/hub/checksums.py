@@ -14,7 +14,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["ALGORITHMS", "Expected", "combine", "crc32c", "encode", "keep", "parse_expected", "stored"]
+from dxflow_async import checksum
+
+__all__ = ["ALGORITHMS", "Expected", "crc32c", "keep", "parse_expected", "stored"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -27,23 +29,9 @@ _ATTRIBUTE = "user.dxflow.crc32c"
 
 def crc32c(chunks: Sequence[Buffer], value: int = 0) -> int:
     """The checksum of what came before (`value`) and the chunks."""
-    from awscrt import checksums
-
     for chunk in chunks:
-        value = checksums.crc32c(chunk, value)
+        value = checksum.crc32c(chunk, value)
     return value
-
-
-def combine(first: int, second: int, second_size: int) -> int:
-    """The checksum of two pieces one after the other; the size, of the second, in bytes."""
-    from awscrt import checksums
-
-    return int(checksums.combine_crc32c(first, second, second_size))
-
-
-def encode(value: int) -> str:
-    """The base64 of four bytes, the highest first."""
-    return base64.b64encode(value.to_bytes(4, "big")).decode()
 
 
 @dataclass(frozen=True, slots=True)

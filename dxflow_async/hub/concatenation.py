@@ -14,8 +14,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dxflow_async.checksum import joined
 from dxflow_async.exceptions import NotFoundError, StorageError
-from dxflow_async.hub import checksums
 from dxflow_async.hub.checksums import parse_expected
 from dxflow_async.hub.reflink import copy_bytes
 from dxflow_async.hub.upload_state import Status, Upload, exists, infos, locked, mismatch, open_data, write_info
@@ -72,7 +72,7 @@ def _check(status: Status) -> None:
 def _crc_of(statuses: Sequence[Status]) -> int:
     crc = 0
     for each in statuses:
-        crc = checksums.combine(crc, each.crc32c, each.offset)
+        crc = joined(crc, each.crc32c, each.offset)
     return crc
 
 

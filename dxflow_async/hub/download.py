@@ -20,6 +20,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
+from dxflow_async import checksum
 from dxflow_async.hub import checksums
 from dxflow_async.hub.answers import error_response
 from dxflow_async.hub.serving import STALL_SECONDS, UNIT, Unit, path_parameter
@@ -57,7 +58,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 def digest(crc: int) -> str:
     """A CRC32C as a value of `Repr-Digest`."""
-    return f"crc32c=:{checksums.encode(crc)}:"
+    return f"crc32c=:{checksum.encode(crc)}:"
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dxflow_async.checksum import joined
 from dxflow_async.exceptions import StorageError
 from dxflow_async.hub import checksums
 from dxflow_async.hub.checksums import Buffer, Expected, Hashing
@@ -90,7 +91,7 @@ class Writer:
         self._stack.close()
 
     def _advance(self) -> None:
-        self._crc_before = checksums.combine(self._crc_before, self._crc, self._received)
+        self._crc_before = joined(self._crc_before, self._crc, self._received)
         self.offset += self._received
         self._crc = self._received = 0
         write_progress(self._info, self.offset, self._crc_before)

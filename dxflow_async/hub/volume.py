@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dxflow_async import checksum
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.hub import checksums
@@ -57,7 +58,7 @@ class Found:
         if self.unreadable is not None:
             tree["unreadable"] = self.unreadable
         if self.crc32c is not None:
-            tree["checksum"] = f"crc32c:{checksums.encode(self.crc32c)}"
+            tree["checksum"] = f"crc32c:{checksum.encode(self.crc32c)}"
         return tree
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from dxflow_async import checksum
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import (
     ChecksumMismatchError,
@@ -22,7 +23,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers import checksum, s3xml
+from dxflow_async.providers import s3xml
 from dxflow_async.providers.aws_errors import (
     UNKNOWN_HEADER_CODES,
     error_of,

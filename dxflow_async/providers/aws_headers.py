@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from dxflow_async.providers import checksum
+from dxflow_async import checksum
 from dxflow_async.providers.base import Entry, ObjectOptions, Receipt
 from dxflow_async.providers.fields import extent_of, timestamp_of
 from dxflow_async.providers.mtime import NAME, format_mtime, parse_mtime

@@ -16,6 +16,7 @@ from typing import Any
 
 from anyio import CancelScope, move_on_after
 
+from dxflow_async import checksum
 from dxflow_async.config import AzureSettings
 from dxflow_async.exceptions import (
     ChecksumMismatchError,
@@ -26,7 +27,6 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers import checksum
 from dxflow_async.providers.azure_batch import MAX_BATCH
 from dxflow_async.providers.azure_errors import error_of
 from dxflow_async.providers.azure_headers import (

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from typing import NamedTuple
 
-from dxflow_async.providers import checksum
+from dxflow_async import checksum
 from dxflow_async.providers.base import Body, Buffer
 from dxflow_async.providers.threads import Threads
 

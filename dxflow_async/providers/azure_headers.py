@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import UnsupportedError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Entry, ObjectOptions
 from dxflow_async.providers.fields import timestamp_of
 from dxflow_async.providers.http import Call

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeGuard
 
-from dxflow_async.providers import checksum
+from dxflow_async import checksum
 
 __all__ = [
     "Body",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Body, Buffer
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.http1 import ConnectionBrokenError

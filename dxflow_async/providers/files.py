@@ -11,9 +11,9 @@ import stat
 import threading
 from collections.abc import Sequence
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, SourceChangedError
 from dxflow_async.providers.base import Buffer, Entry, Part, Receipt
-from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, temporary_name
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.gcp_objects import SINGLE_SIZE, resource_of

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Buffer, Entry, ObjectOptions
 from dxflow_async.providers.checked import Checked
 

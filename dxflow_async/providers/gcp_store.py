@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from anyio import CapacityLimiter, create_task_group
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.gcp_batch import BATCH_SIZE, batch_answers, batch_body

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from anyio import CancelScope, move_on_after
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import (
     Body,
     Buffered,

@@ -14,8 +14,8 @@ import math
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ServiceError, StorageError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ConfigurationError, ServiceError, UnsafePathError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.http import Call
 
 __all__ = ["Announced", "Endpoint", "checksum_text", "file_metadata", "metadata_header", "path_of", "quoted"]

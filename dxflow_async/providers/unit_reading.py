@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Buffer, Entry, Reading
 from dxflow_async.providers.fields import extent_of, timestamp_of
 from dxflow_async.providers.http import Call, HTTPReading, Response

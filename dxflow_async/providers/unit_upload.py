@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from anyio import create_task_group
 
+from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
-from dxflow_async.providers import checksum
 from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dxflow_async.checksum import label
 from dxflow_async.models import Item
 from dxflow_async.paths import key_of
 from dxflow_async.providers.base import Entry, Provider
-from dxflow_async.providers.checksum import label
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.moving import Place
 

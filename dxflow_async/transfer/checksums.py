@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from dxflow_async.checksum import combine, crc32c
 from dxflow_async.providers.base import Entry, Provider
-from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.providers.files import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.limits import Limits

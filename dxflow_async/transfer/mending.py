@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, combinations, islice, product
 
+from dxflow_async.checksum import combine
 from dxflow_async.providers.base import Receipt
-from dxflow_async.providers.checksum import combine
 
 __all__ = ["Readings"]
 

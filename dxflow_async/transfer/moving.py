@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
+from dxflow_async.checksum import label
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Upload
-from dxflow_async.providers.checksum import label
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from dxflow_async.checksum import combine
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.providers.checksum import combine
 from dxflow_async.transfer.jobfile import BegunUpload
 from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split

@@ -8,10 +8,10 @@ from contextlib import aclosing, suppress
 
 from anyio import CancelScope, create_task_group, move_on_after
 
+from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.transfer.engine import first_of
 from dxflow_async.transfer.moving import Metered, Moving, Place, Route, begin_upload
 

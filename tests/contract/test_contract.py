@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import (
     AlreadyExistsError,
     ChecksumMismatchError,
@@ -18,7 +19,6 @@ from dxflow_async.exceptions import (
     UnsafePathError,
 )
 from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.providers.checksum import crc32c
 from tests.contract.conftest import Place
 from tests.providers.bodies import Broken, body, read
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from dxflow_async.checksum import combine, crc32c
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError, ServiceError, StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.hub.upload_metadata import UploadMetadata
@@ -25,7 +26,6 @@ from dxflow_async.providers.aws_errors import parse_error as parse_aws_error
 from dxflow_async.providers.azure_batch import MalformedBatchError, batch_answers
 from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser
 from dxflow_async.providers.base import Features, Part
-from dxflow_async.providers.checksum import combine, crc32c
 from dxflow_async.providers.fields import timestamp_of
 from dxflow_async.providers.gcp_objects import entries_of
 from dxflow_async.providers.gcp_requests import parsed

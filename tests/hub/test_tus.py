@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from dxflow_async.hub.checksums import crc32c, encode
+from dxflow_async.checksum import encode
+from dxflow_async.hub.checksums import crc32c
 from dxflow_async.hub.serving import UNIT
 from tests.hub.running import BYTES, TUS, Answer, RunningUnit, metadata
 

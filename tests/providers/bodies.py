@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.providers.base import Buffered, Provider
-from dxflow_async.providers.checksum import crc32c
 
 __all__ = ["Broken", "body", "read"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dxflow_async.providers.checksum import crc32c, encode
+from dxflow_async.checksum import crc32c, encode
 from tests.providers.scripted import answer
 
 __all__ = ["json_answer", "json_error", "stored", "xml_error"]

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -22,7 +23,6 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.aws import AWSProvider
 from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt
-from dxflow_async.providers.checksum import crc32c, encode
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, read

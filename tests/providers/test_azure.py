@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from dxflow_async.checksum import crc32c, encode
 from dxflow_async.config import AzureSettings, Settings
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -27,7 +28,6 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers import registry
 from dxflow_async.providers.azure import AzureProvider
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part
-from dxflow_async.providers.checksum import crc32c, encode
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, read

@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -21,7 +22,6 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.checksum import crc32c
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings
+from dxflow_async.checksum import crc32c, encode
 from dxflow_async.config import GCPSettings
 from dxflow_async.exceptions import (
     ConfigurationError,
@@ -19,7 +20,6 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.checksum import crc32c, encode
 from dxflow_async.providers.gcp import GCPProvider
 from tests.faults.proxy import FaultProxy, Request
 from tests.providers.bodies import body, read

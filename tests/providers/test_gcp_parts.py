@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -12,7 +13,6 @@ from dxflow_async.exceptions import (
     ServiceError,
 )
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.checksum import crc32c, encode
 from dxflow_async.providers.gcp import GCPProvider
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -18,7 +19,6 @@ from dxflow_async.exceptions import (
     ThrottledError,
 )
 from dxflow_async.providers.base import Buffered, ObjectOptions, Part
-from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.gcp import GCPProvider
 from dxflow_async.transfer.retry import RetryPolicy, retry
 from tests.providers.bodies import Broken, body

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -19,7 +20,6 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.base import ObjectOptions, Part, Receipt
-from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit import UnitProvider

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings
+from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, PreconditionFailedError
 from dxflow_async.providers.base import Buffered, ObjectOptions, Part, Provider
-from dxflow_async.providers.checksum import crc32c
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.transfer.copy import CopyJob

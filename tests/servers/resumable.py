@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from multidict import CIMultiDict
 
-from dxflow_async.providers.checksum import crc32c, encode
+from dxflow_async.checksum import crc32c, encode
 
 __all__ = ["Fault", "ResumableServer", "Stored", "private_key"]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dxflow_async.providers.checksum import encode
+from dxflow_async.checksum import encode
 from tests.servers import GCSServer
 from tests.servers.resumable import GRANULE, Fault, ResumableServer
 

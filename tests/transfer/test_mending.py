@@ -5,8 +5,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.providers.base import Part, Receipt
-from dxflow_async.providers.checksum import crc32c
 from dxflow_async.transfer.mending import Readings
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from awscrt import checksums
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dxflow_async.providers.checksum import combine, crc32c, decode, encode, label
+from dxflow_async.checksum import combine, crc32c, decode, encode, joined, label
 
 
 def test_known_value() -> None:
@@ -23,6 +24,12 @@ def test_a_whole_from_its_parts(parts: list[bytes]) -> None:
     for part in parts:
         value = crc32c(memoryview(bytearray(part)), value)
     assert value == whole
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 5 << 40))
+def test_joined_as_another_library_does(first: int, second: int, size: int) -> None:
+    """Pieces of whatever size give what an independent implementation says."""
+    assert joined(first, second, size) == checksums.combine_crc32c(first, second, size)
 
 
 def test_a_whole_with_a_part_unknown() -> None:
@@ -44,7 +51,7 @@ def test_no_checksum(text: str | None) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 200_000])
 def test_small_and_large_are_one_checksum(size: int) -> None:
-    """Whichever library does it, and in whichever kind of buffer: it goes on from the other one's value."""
+    """In whichever kind of buffer, and whether the interpreter is let go of or not, it is one checksum."""
     data = bytes(range(256)) * 800
     value = crc32c(memoryview(bytearray(data))[size:], crc32c(data[:size]))
     assert value == crc32c(data) == crc32c(bytearray(data)) == crc32c(memoryview(data))
