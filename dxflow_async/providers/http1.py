@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -26,6 +26,9 @@ SEND_SIZE = 256 << 10
 
 READ_BUFFER_SIZE = 128 << 10
 """Bytes that arrived and wait to be read; beyond, the peer has to wait."""
+
+ENCRYPTED_SIZE = 64 << 10
+"""Bytes beyond which nothing more is received ahead of a reader: a connection keeps for good what room they took."""
 
 CHUNK_SIZE = 128 << 10
 """Bytes of a body that `Response.read` returns at most: what malloc need not ask the system for."""
@@ -119,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._poll: Any = None
+        self._undecrypted: Callable[[], int] = int  # bytes: none
         self._error: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -155,8 +159,8 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing lies unread at the system: an answer that nobody asked for, or the connection's end."""
-        return self._poll is None or not self._poll.poll(0)
+        """Whether nothing lies unread: an answer that nobody asked for, or the connection's end."""
+        return not (self._undecrypted() or (self._poll is not None and self._poll.poll(0)))
 
     # A request
 
@@ -348,6 +352,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
+        if hasattr(transport, "set_read_buffer_limits"):  # of TLS
+            transport.set_read_buffer_limits(high=ENCRYPTED_SIZE)
+            self._undecrypted = transport.get_read_buffer_size
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
             self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)

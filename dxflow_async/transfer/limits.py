@@ -19,7 +19,7 @@ __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 _log = logging.getLogger("dxflow_async.transfer.limits")
 
 _INITIAL = 40
-_LARGE_INITIAL = 8
+_LARGE_INITIAL = 6
 _LARGE_SIZE = 1 << 20
 _READ_AHEAD = 4
 _REQUEST_WORTH = 16 << 10

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dxflow_async.exceptions import NetworkError, NotFoundError, StallTimeoutError, StorageError
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReading, read_error_body
-from dxflow_async.providers.http1 import MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
+from dxflow_async.providers.http1 import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
 from dxflow_async.providers.threads import Threads
 from tests.providers.asking import CALL, ask, rest
 from tests.providers.bodies import Broken, body
@@ -362,6 +362,23 @@ async def test_answer_that_lies_unread_is_not_taken(
             assert found.startswith(b"%d " % number)
         await http.aclose()
     assert asked == 200, "nothing is asked for again"
+
+
+async def test_little_is_received_ahead_of_a_reader(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """Over TLS, too, the peer waits for a reader that is slow: a connection would keep the room that was taken."""
+    context, ca_bundle = certified
+    http = HTTP(threads, ca_bundle=ca_bundle)
+    async with ScriptedServer(answer(body=b"x" * (8 << 20)), tls=context) as server:
+        response = await http.send(CALL, "GET", server.url, {"host": "localhost"})
+        first = await response.read()
+        (connection,) = http._all
+        await asyncio.sleep(0.2)
+        assert connection._undecrypted() < 4 * ENCRYPTED_SIZE
+        size = len(first)
+        while chunk := await response.read():
+            size += len(chunk)
+    assert size == 8 << 20
+    await http.aclose()
 
 
 async def test_end_that_lies_unread_is_seen(http: HTTP) -> None:
