@@ -12,7 +12,7 @@ from dxflow_async.exceptions import (
     NotFoundError,
     ServiceError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
+from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part
 from dxflow_async.providers.gcp import GCPProvider
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP
@@ -95,6 +95,29 @@ async def test_parts_are_removed_for_good(connect_gcp: ConnectGCP) -> None:
     assert remove.target == f"/storage/v1/b/bucket/o/.dxflow-parts%2F{upload.id}%2F00001?generation=5"
 
 
+@pytest.mark.parametrize("size", [1, 9 * MiB])
+@pytest.mark.parametrize("told", ["right", "nothing"])
+async def test_part_whose_checksum_is_not_known_before(connect_gcp: ConnectGCP, size: int, told: str) -> None:
+    """A part that is streamed has the checksum of what was sent, and is verified where the service tells the same."""
+    data = b"x" * size
+    crc = {"crc32c": encode(crc32c(data))} if told == "right" else {"crc32c": None}
+    begun = [answer(Location="/upload?upload_id=7")] if size > MiB else []
+    async with ScriptedServer(*begun, json_answer(stored(name="p", size=str(size), **crc))) as server:
+        upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        receipt = await upload.write_part(Part(1, 0, size), Buffered([data], size))
+    assert (receipt.crc32c, receipt.verified) == (crc32c(data), told == "right")
+
+
+async def test_part_that_is_stored_otherwise(connect_gcp: ConnectGCP) -> None:
+    """A streamed part of which the service has other bytes is removed, in that version, and is an error."""
+    wrong = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"y"))))
+    async with ScriptedServer(wrong, answer("204 No Content")) as server:
+        upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        with pytest.raises(ChecksumMismatchError, match="removed again"):
+            await upload.write_part(Part(1, 0, 1), Buffered([b"x"], 1))
+    assert server.requests[1].target == "/storage/v1/b/bucket/o/p?generation=5"
+
+
 # Deleting, copying
 
 
@@ -118,6 +141,19 @@ async def test_failure_in_a_delete(connect_gcp: ConnectGCP) -> None:
     async with ScriptedServer(reply((1, "204 No Content"))) as server:
         with pytest.raises(ServiceError, match="1 of 2"):
             await connect_gcp(server.url).delete(keys)
+
+
+async def test_several_batches_at_a_time(connect_gcp: ConnectGCP) -> None:
+    """The service works off a batch one by one, so that not too few go in several."""
+    rows = "".join(
+        f"--b\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\nHTTP/1.1 204 No Content\r\n"
+        f"Content-Length: 0\r\n\r\n\r\n"
+        for number in range(8)
+    )
+    done = answer(body=f"{rows}--b--".encode(), Content_Type="multipart/mixed; boundary=b")
+    async with ScriptedServer(done, done) as server:
+        assert await connect_gcp(server.url).delete([f"bucket/{number}" for number in range(16)]) == 16
+    assert [request.body.count(b"DELETE /storage") for request in server.requests] == [8, 8]
 
 
 async def test_thousand_deletes(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) -> None:
