@@ -28,7 +28,8 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading, is_streamed
-from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError, head_of
+from dxflow_async.providers.heads import head_of
+from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError
 from dxflow_async.providers.threads import Threads
 from dxflow_async.showing import Secret
 

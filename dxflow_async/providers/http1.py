@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -54,13 +54,6 @@ class StalledError(TimeoutError):
 
 class Headers(dict[str, str]):
     """A response's headers, by lower-case name; repeated ones are joined with commas."""
-
-
-class Head(bytes):
-    """A request's head; its repr shows nothing of it."""
-
-    def __repr__(self) -> str:
-        return "<head>"
 
 
 class Response:
@@ -487,16 +480,3 @@ class Connection(asyncio.BufferedProtocol):
 def _check_size(body: Body, size: int, *, ended: bool) -> None:
     if size > body.size or (ended and size != body.size):
         raise ConnectionBrokenError(f"the body had {size} bytes or more where {body.size} were announced")
-
-
-def head_of(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """A request's head.
-
-    Raises:
-        ValueError: a line break or a character beyond ASCII, which would be another head.
-    """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n"
-    if head.count("\n") != len(headers) + 2 or head.count("\r") != len(headers) + 2 or "\0" in head:
-        raise ValueError("a header has a line break in it")
-    return Head(head.encode("ascii"))

@@ -1,0 +1,30 @@
+"""The heads of HTTP/1.1 requests.
+
+Source: https://www.rfc-editor.org/rfc/rfc9112#section-2.1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["Head", "head_of"]
+
+
+class Head(bytes):
+    """A request's head; its repr shows nothing of it."""
+
+    def __repr__(self) -> str:
+        return "<head>"
+
+
+def head_of(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """A request's head.
+
+    Raises:
+        ValueError: a line break or a character beyond ASCII, which would be another head.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n"
+    if head.count("\n") != len(headers) + 2 or head.count("\r") != len(headers) + 2 or "\0" in head:
+        raise ValueError("a header has a line break in it")
+    return Head(head.encode("ascii"))
