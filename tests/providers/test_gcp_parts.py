@@ -143,17 +143,18 @@ async def test_failure_in_a_delete(connect_gcp: ConnectGCP) -> None:
             await connect_gcp(server.url).delete(keys)
 
 
-async def test_several_batches_at_a_time(connect_gcp: ConnectGCP) -> None:
-    """The service works off a batch one by one, so that not too few go in several."""
+@pytest.mark.parametrize(("keys", "size"), [(16, 8), (500, 100)])
+async def test_several_batches_at_a_time(connect_gcp: ConnectGCP, keys: int, size: int) -> None:
+    """The service works off a batch one by one, so that not too few go in several; it takes a hundred in one."""
     rows = "".join(
         f"--b\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\nHTTP/1.1 204 No Content\r\n"
         f"Content-Length: 0\r\n\r\n\r\n"
-        for number in range(8)
+        for number in range(size)
     )
     done = answer(body=f"{rows}--b--".encode(), Content_Type="multipart/mixed; boundary=b")
-    async with ScriptedServer(done, done) as server:
-        assert await connect_gcp(server.url).delete([f"bucket/{number}" for number in range(16)]) == 16
-    assert [request.body.count(b"DELETE /storage") for request in server.requests] == [8, 8]
+    async with ScriptedServer(done) as server:
+        assert await connect_gcp(server.url).delete([f"bucket/{number}" for number in range(keys)]) == keys
+    assert [request.body.count(b"DELETE /storage") for request in server.requests] == [size] * (keys // size)
 
 
 async def test_thousand_deletes(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) -> None:
