@@ -52,6 +52,12 @@ async def test_more_parts_than_a_composition_takes(
     assert gcs.names(gcs_bucket) == ["whole"]
 
 
+async def test_parts_cost_here(gcp: GCPProvider) -> None:
+    """Parts are objects: there are to be few, and what is read from a disk is read once for them."""
+    assert gcp.features.costly_parts
+    assert gcp.features.streams_parts
+
+
 async def test_parts_are_nobody_s_objects(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) -> None:
     """Parts are left out of listings, but for one that asks for them; so a dead program's can be found and deleted."""
     upload = await gcp.start_upload(f"{gcs_bucket}/whole", None, OPTIONS)

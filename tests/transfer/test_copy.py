@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from dxflow_async import Progress, Settings, TransferError, TransferReport
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
-from dxflow_async.providers.base import Body, Entry, ObjectOptions, Provider, Reading
+from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading
+from dxflow_async.providers.files import ReadableFile
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.copy import CopyJob
 from dxflow_async.transfer.engine import Job
@@ -157,6 +159,25 @@ async def test_streamed_parts_are_larger(
     job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()
+
+
+async def test_streamed_parts_are_read_once(
+    resources: Resources, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that is streamed is opened as it is sent, and not before."""
+    opened = []
+    open_file = ReadableFile.open
+
+    def note(file: ReadableFile) -> Buffer:
+        opened.append(file)
+        return open_file(file)
+
+    monkeypatch.setattr(ReadableFile, "open", note)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(os.urandom(3 * resources.settings.part_size))
+    (result,) = await move(resources, make(LocalProvider, "a"), make(StreamingStore, "b"))
+    assert (result.error, len(opened)) == (None, 3)
+    assert (tmp_path / "b/x").read_bytes() == (tmp_path / "a/x").read_bytes()
 
 
 class CostlyStore(StreamingStore):
