@@ -38,7 +38,11 @@ _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
 
 class ReadableFile:
-    """The bytes `[start, end)` of a file, read in pieces; all methods block."""
+    """The bytes `[start, end)` of a file, read in pieces; all methods block.
+
+    Attributes:
+        crc32c: of the first piece; of all others, whoever gets them computes it.
+    """
 
     def __init__(self, root: Root, key: str, start: int, end: int | None) -> None:
         self.path = root.resolve(key)
@@ -53,7 +57,9 @@ class ReadableFile:
     def open(self) -> Buffer:
         """Opens the file, fills `entry`, and reads the first piece; closed again when that is all."""
         self._open()
-        return self.read()
+        first = self.read()
+        self.crc32c = crc32c(first)
+        return first
 
     def open_cached(self) -> Buffer | None:
         """The whole of a small file that was just listed, where that takes no waiting; else None, and it is closed."""
@@ -103,7 +109,6 @@ class ReadableFile:
             return b""
         data = os.pread(self._descriptor, min(READ_SIZE, self.remaining), self._position)
         self._position += len(data)
-        self.crc32c = crc32c(data, self.crc32c)
         if not data or not self.remaining:
             changed = not data or etag_of(os.fstat(self._descriptor)) != self.entry.etag
             self.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["Head", "head_of"]
+__all__ = ["head_of"]
 
 
 class Head(bytes):
