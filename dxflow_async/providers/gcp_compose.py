@@ -84,26 +84,27 @@ class ComposeUpload(Upload):
         call = Call("GCP", "write", f"/{self._key} (part {part.number})")
         resource = resource_of(name, _PLAIN, body.crc32c)
         self._temporary.setdefault(name, None)
+        stored, crc32c = await self._send(call, resource, body)
+        self._temporary[name] = stored.etag
+        return Receipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
+
+    async def _send(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
+        """Stores a part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
+        name, read = resource["name"], _Read(body)
         if body.size <= SINGLE_SIZE:
-            sent = await self._put(call, resource, body)
+            sending = self._store.put(call, self._bucket, resource, read)
         else:
             # Of a part that broke off, another try goes on where it was.
             begun = self._begun.get(name) or ResumableUpload(self._store.requests, call, self._bucket, resource)
             self._begun[name] = begun
-            sent = await self._store.put_resumable(call, self._bucket, begun, body)
-            del self._begun[name]
-        stored, crc32c = sent
-        self._temporary[name] = stored.etag
-        return Receipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
-
-    async def _put(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
-        """Stores a small part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
-        read = _Read(body)
+            sending = self._store.put_resumable(call, self._bucket, begun, read)
 
         async def note(sent: Sent) -> None:
-            self._temporary[resource["name"]] = sent.entry.etag
+            self._temporary[name] = sent.entry.etag
 
-        return await answered(self._store.put(call, self._bucket, resource, read), note, lambda: read.ended)
+        sent = await answered(sending, note, lambda: read.ended)
+        self._begun.pop(name, None)
+        return sent
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         if self._stored is None:
@@ -177,7 +178,7 @@ def _is_stored(receipt: Receipt, entry: Entry | None) -> bool:
 
 
 class _Read:
-    """A body that knows whether it was read to its end."""
+    """A body that knows whether it was read to its end, the last time."""
 
     def __init__(self, body: Body) -> None:
         self.size = body.size
@@ -186,6 +187,7 @@ class _Read:
         self._body = body
 
     async def __aiter__(self) -> AsyncIterator[Buffer]:
+        self.ended = False
         async for chunk in self._body:
             yield chunk
         self.ended = True

@@ -58,4 +58,4 @@ def site(request: pytest.FixtureRequest) -> Site:
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small files and one that moves in parts."""
-    return make_tree(tmp_path_factory.mktemp("faults") / "tree", 150, 24 * MiB)
+    return make_tree(tmp_path_factory.mktemp("faults") / "tree", 150, 24 * MiB, 41 * MiB)

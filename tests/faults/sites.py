@@ -51,6 +51,11 @@ class Site:
         """The server's URL without a path."""
         return "{0.scheme}://{0.netloc}".format(urlsplit(self.upstream))
 
+    @property
+    def three_parts(self) -> int:
+        """Bytes of a file that is sent in three parts; at Google a part of a file is four times as large as is set."""
+        return (41 if self.name == "GCP" else 11) * MiB
+
     def proxy(self, *arguments: Any, **options: Any) -> FaultProxy:
         """A proxy before the server."""
         return FaultProxy(self.upstream, *arguments, dialect=self.name, **options)

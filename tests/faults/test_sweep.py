@@ -13,7 +13,7 @@ import pytest
 from dxflow_async import AsyncSession
 from tests.faults.sites import Site, Storage, hashes, make_tree
 from tests.servers import SeaweedFS
-from tests.sessions import MiB, open_files, part_files, tasks, unfinished_uploads
+from tests.sessions import open_files, part_files, tasks, unfinished_uploads
 
 _log = logging.getLogger("tests.faults")
 
@@ -93,9 +93,9 @@ async def sweep(operation: Operation, check: Callable[[int], Awaitable[None]], s
 
 
 @pytest.fixture
-def small_tree(tmp_path: Path) -> Path:
+def small_tree(site: Site, tmp_path: Path) -> Path:
     """Two small files and one of three parts."""
-    return make_tree(tmp_path / "tree", 2, 11 * MiB)
+    return make_tree(tmp_path / "tree", 2, site.three_parts)
 
 
 class Sweeping:
