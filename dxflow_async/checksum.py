@@ -6,6 +6,7 @@ Source: RFC 3720, section 12.1, and for the parts the arithmetic of zlib's `crc3
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
@@ -82,7 +83,7 @@ def _product(first: int, second: int) -> int:
 
 def encode(value: int) -> str:
     """As S3 and Google write it: the base64 of four bytes, the highest first."""
-    return base64.b64encode(value.to_bytes(4, "big")).decode()
+    return binascii.b2a_base64(value.to_bytes(4, "big"), newline=False).decode()
 
 
 def decode(text: str | None) -> int | None:

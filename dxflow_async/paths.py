@@ -137,20 +137,20 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
 
 
 def _key_fault(key: str) -> str | None:
-    segments = key.removesuffix("/").split("/")
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
         return "the name is not valid Unicode"
-    # The bucket in front of an object's key does not count.
-    faults = (
-        (not key, "the name is empty"),
-        ("\0" in key, "the name has a NUL character"),
-        (size - key.find("/") - 1 > MAX_KEY_BYTES, f"the name has {size} bytes, and {MAX_KEY_BYTES} is the limit"),
-        ("" in segments, "the name has an empty segment (//), which not every provider keeps"),
-        ("." in segments or ".." in segments, "the name has a '.' or '..' segment"),
-    )
-    return next((reason for wrong, reason in faults if wrong), None)
+    if not key:
+        return "the name is empty"
+    if "\0" in key:
+        return "the name has a NUL character"
+    if size - key.find("/") - 1 > MAX_KEY_BYTES:  # the bucket in front of an object's key does not count
+        return f"the name has {size} bytes, and {MAX_KEY_BYTES} is the limit"
+    segments = key.removesuffix("/").split("/")
+    if "" in segments:
+        return "the name has an empty segment (//), which not every provider keeps"
+    return "the name has a '.' or '..' segment" if "." in segments or ".." in segments else None
 
 
 def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:

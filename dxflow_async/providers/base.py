@@ -12,7 +12,7 @@ own table. Nothing here retries: that is the transfer engine's work, which asks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeGuard
 
@@ -168,9 +168,12 @@ class Body(Protocol):
 
 
 class StreamedBody(Body, Protocol):
-    """A body that comes from elsewhere, once, and goes into the writer's own buffers: see `Reading.readinto`."""
+    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reading`."""
 
     async def readinto(self, buffer: memoryview) -> int: ...
+    async def pour(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int: ...
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
@@ -237,6 +240,21 @@ class Reading(ABC):
         size = min(len(chunk), len(buffer))
         buffer[:size] = chunk[:size]
         self._rest = memoryview(chunk)[size:]
+        return size
+
+    async def pour(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int:
+        """Moves the next bytes through a buffer to `write`: how many; 0 at the end. Raises as `read`.
+
+        Args:
+            buffer: there is no byte in it before, nor after.
+            write: blocks; what it raises comes through.
+            run: has a function called in a thread, as `Threads.run`.
+        """
+        size = await self.readinto(buffer)
+        if size:
+            await run(write, buffer[:size])
         return size
 
     @abstractmethod

@@ -8,7 +8,7 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.providers.base import Body, Buffer
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.http1 import ConnectionBrokenError
+from dxflow_async.providers.response import ConnectionBrokenError
 
 __all__ = ["Checked"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CancelScope
@@ -21,7 +22,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.base import Body, Buffer, StreamedBody, is_streamed
-from dxflow_async.providers.files import WRITE_SIZE, TemporaryFile
+from dxflow_async.providers.files import WRITE_SIZE, Stretch, TemporaryFile
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
 
@@ -88,6 +89,13 @@ class Disk:
 
     async def write_at(self, file: TemporaryFile, offset: int, body: Body) -> int:
         """Writes a body at an offset and returns its checksum."""
+        if is_streamed(body):
+            stretch = Stretch(file, offset)
+            block = memoryview(bytearray(min(WRITE_SIZE, body.size)))
+            run = partial(self.run, "write", file.path)
+            while await body.pour(block, stretch.write, run):
+                pass
+            return stretch.crc32c
         crc = 0
         async for chunks in _blocks(body):
             async with file.writing:
@@ -104,11 +112,6 @@ class Disk:
 
 async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:
     """A body in pieces worth a call to a thread; a piece is written before the next one is asked for."""
-    if is_streamed(body):
-        block = memoryview(bytearray(min(WRITE_SIZE, body.size)))
-        while size := await _fill(body, block):
-            yield (block[:size],)
-        return
     chunks: list[Buffer] = []
     size = 0
     async for chunk in body:

@@ -16,7 +16,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedErr
 from dxflow_async.providers.base import Buffer, Entry, Part, Receipt
 from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, temporary_name
 
-__all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "TemporaryFile", "copy_file"]
+__all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 
 READ_SIZE = 512 << 10
 """Bytes a read asks the system for: large against the cost of a call, small against a cache."""
@@ -45,7 +45,6 @@ class ReadableFile:
     """
 
     def __init__(self, root: Root, key: str, start: int, end: int | None) -> None:
-        self.path = root.resolve(key)
         self._root = root
         self._key = key
         self._range = start, end
@@ -53,6 +52,11 @@ class ReadableFile:
         self._descriptor = -1
         self.entry = Entry(key)
         self.crc32c = 0
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return self._root.resolve(self._key)
 
     def open(self) -> Buffer:
         """Opens the file, fills `entry`, and reads the first piece; closed again when that is all."""
@@ -282,6 +286,20 @@ class TemporaryFile:
         if self.held:
             self.held = False
             self._directory.release()
+
+
+class Stretch:
+    """Bytes that are written to a file one after the other, from an offset on; `crc32c` is theirs so far."""
+
+    def __init__(self, file: TemporaryFile, offset: int) -> None:
+        self._file = file
+        self._offset = offset
+        self.crc32c = 0
+
+    def write(self, data: Buffer) -> None:
+        """Writes what comes next; blocks."""
+        self.crc32c = self._file.write((data,), self._offset, self.crc32c)
+        self._offset += len(data)
 
 
 def _free_space(descriptor: int) -> int:

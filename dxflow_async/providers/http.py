@@ -12,7 +12,7 @@ import os
 import ssl
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -29,8 +29,10 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading, is_streamed
 from dxflow_async.providers.heads import head_of
-from dxflow_async.providers.http1 import Connection, ConnectionBrokenError, Response, StalledError
+from dxflow_async.providers.http1 import Connection
+from dxflow_async.providers.response import ConnectionBrokenError, Response, StalledError
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.transport import connect, encrypt
 from dxflow_async.showing import Secret
 
 __all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
@@ -213,7 +215,6 @@ class HTTP:
         return None
 
     async def _connect(self, origin: Origin) -> Connection:
-        loop = asyncio.get_running_loop()
         idle = self._idle.setdefault(origin, deque())
 
         def on_free(connection: Connection) -> None:
@@ -229,32 +230,26 @@ class HTTP:
         async with asyncio.timeout(self.connect_timeout):
             if origin.proxy:
                 connection = await self._connect_through_proxy(origin, make, tls)
-            elif tls is None:
-                _, connection = await loop.create_connection(make, origin.host, origin.port)
             else:
-                _, connection = await loop.create_connection(
-                    make, origin.host, origin.port, ssl=tls, server_hostname=origin.host
-                )
+                connection = await connect(origin.host, origin.port, make, tls)
         self._all.add(connection)
         return connection
 
-    async def _connect_through_proxy(self, origin: Origin, make: Any, tls: ssl.SSLContext | None) -> Connection:
+    async def _connect_through_proxy(
+        self, origin: Origin, make: Callable[[], Connection], tls: ssl.SSLContext | None
+    ) -> Connection:
         """A plain request goes to the proxy itself; for TLS the proxy is asked for a tunnel."""
-        loop = asyncio.get_running_loop()
         host, port, headers = _proxy_of(origin)
-        transport, connection = await loop.create_connection(make, host, port)
+        connection = await connect(host, port, make)
         if tls is None:
-            return connection  # type: ignore[no-any-return]
+            return connection
         authority = f"{origin.host}:{origin.port}"
         headers["host"] = authority
         response = await connection.request("CONNECT", head_of("CONNECT", authority, headers), None)
         if response.status != 200:
             connection.abort()
             raise ConnectionBrokenError(f"the proxy {host} refused a tunnel ({response.status})")
-        connection.detach()
-        tunnelled = make()
-        tunnelled.connection_made(await loop.start_tls(transport, tunnelled, tls, server_hostname=origin.host))
-        return tunnelled  # type: ignore[no-any-return]
+        return await encrypt(connection.detach(), origin.host, make, tls)
 
     async def tls_context(self) -> ssl.SSLContext:
         """Who is trusted: the system's authorities, and those of `ca_bundle`.
@@ -332,6 +327,16 @@ class HTTPReading(Reading):
         if self.http.throttle is not None and size:
             await self.http.throttle.take(size)
         return size
+
+    async def pour(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int:
+        if self.http.throttle is not None:
+            return await Reading.pour(self, buffer, write, run)
+        try:
+            return await self.response.pour(buffer, write, run)
+        except _FOREIGN as error:
+            raise _translated(self.call, error, self.http) from error
 
     async def aclose(self) -> None:
         self.response.close()

@@ -11,15 +11,18 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import httptools
 
-from dxflow_async.providers.base import Body, Buffer
+from dxflow_async.providers.base import Body, Buffer, Buffered
+from dxflow_async.providers.response import ConnectionBrokenError, Headers, Response, StalledError
+from dxflow_async.providers.transport import Poured, SocketTransport
 
-__all__ = ["Connection", "ConnectionBrokenError", "Headers", "Response", "StalledError"]
+__all__ = ["Connection"]
 
 SEND_SIZE = 256 << 10
 """Bytes handed to the socket at a time: small enough that a stall shows."""
@@ -33,6 +36,9 @@ ENCRYPTED_SIZE = 64 << 10
 CHUNK_SIZE = 128 << 10
 """Bytes of a body that `Response.read` returns at most: what malloc need not ask the system for."""
 
+_PLENTY = 64 << 10
+"""Bytes of a body that have come, after which a thread takes over."""
+
 INBOX_SIZE = 32 << 10
 """Bytes that are received at a time while it is not known what they are."""
 
@@ -40,69 +46,8 @@ MAX_HEAD_SIZE = 64 << 10
 """Of a response's head, no more is taken."""
 
 
-class ConnectionBrokenError(ConnectionError):
-    """The connection ended, or what came over it was not HTTP. `unanswered`: not a byte of the response had come."""
-
-    def __init__(self, reason: str, *, unanswered: bool = False) -> None:
-        super().__init__(reason)
-        self.unanswered = unanswered
-
-
-class StalledError(TimeoutError):
-    """No byte moved for the stall timeout."""
-
-
-class Headers(dict[str, str]):
-    """A response's headers, by lower-case name; repeated ones are joined with commas."""
-
-
-class Response:
-    """The answer to one request. Read its body to the end, or `close` it."""
-
-    __slots__ = ("_connection", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, connection: Connection) -> None:
-        self.status = status
-        self.headers = headers
-        # Given up at the body's end: from then on the connection may serve another request.
-        self._connection: Connection | None = connection
-
-    async def read(self) -> Buffer:
-        """The next bytes of the body, as they came; empty at the end.
-
-        Raises:
-            ConnectionBrokenError: the body broke off.
-            StalledError: no byte came for the stall timeout.
-        """
-        if self._connection is None:
-            return b""
-        chunk = await self._connection.read_body()
-        if not chunk:
-            self.close()
-        return chunk
-
-    async def readinto(self, buffer: memoryview) -> int:
-        """Fills a buffer with the next bytes of the body; returns how many, fewer only at its end or where it broke.
-
-        Raises:
-            ConnectionBrokenError, StalledError: as `read`, once there is nothing left that came before.
-        """
-        if self._connection is None:
-            return 0
-        size = await self._connection.read_body_into(buffer)
-        if not size:
-            self.close()
-        return size
-
-    def close(self) -> None:
-        """Gives the connection back, or ends it when the body was not read to its end."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.release()
-
-
 class Connection(asyncio.BufferedProtocol):
-    """Requests one after the other; made by `loop.create_connection`.
+    """Requests one after the other, over a `SocketTransport` or one of the loop's.
 
     Args:
         stall_timeout: seconds without a byte moving, either way, after which a request fails.
@@ -114,6 +59,8 @@ class Connection(asyncio.BufferedProtocol):
         self._on_free = on_free
         self._loop = asyncio.get_running_loop()
         self._transport: Any = None
+        self._pours: SocketTransport | None = None
+        self._waits = True
         self._poll: Any = None
         self._undecrypted: Callable[[], int] = int  # bytes: none
         self._error: Exception | None = None
@@ -149,6 +96,11 @@ class Connection(asyncio.BufferedProtocol):
     def usable(self) -> bool:
         """Whether another request may be sent."""
         return self._complete and self._keep_alive and self._error is None and not self._transport.is_closing()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the answer is there, or none was asked for."""
+        return self._complete
 
     @property
     def quiet(self) -> bool:
@@ -187,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         write = self._transport.write
         if body.size <= SEND_SIZE and throttle is None:
             buffers: list[Buffer] = [head]
-            buffers += [chunk async for chunk in body]
+            buffers += body.chunks if isinstance(body, Buffered) else [chunk async for chunk in body]
             _check_size(body, sum(map(len, buffers)) - len(head), ended=True)
             if self._head_size:
                 self._fail(ConnectionBrokenError("an answer came before its request", unanswered=True))
@@ -245,6 +197,40 @@ class Connection(asyncio.BufferedProtocol):
                 await self._wait()
         return filled
 
+    async def pour_body(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int:
+        """See `Reading.pour`. The loop is where it waits; once bytes come in plenty, a thread takes what there is."""
+        transport, filled, wanted = self._pours, 0, _PLENTY if self._waits else len(buffer)
+        while transport is not None and self._sent and self._remaining and not self._chunks:
+            window = buffer[: filled + wanted]
+            filled = await self._receive(window, filled, at_least=len(window))
+            if not self._remaining or self._error is not None:
+                break
+            self._pause()
+            transport.lend()
+            try:
+                poured: Poured = await run(transport.pour, buffer, filled, self._remaining, write, self._waits)
+            finally:
+                transport.take_back()
+            filled = poured.filled
+            self._remaining -= poured.received
+            self._complete = not self._remaining
+            self._waits = not poured.waited or poured.written > len(buffer)
+            if poured.error is not None:
+                self._fail(ConnectionBrokenError(f"the connection was closed ({poured.error})"))
+                self._transport.abort()
+            if self._complete:
+                self._resume()
+            if poured.written:
+                return poured.written
+            wanted = len(buffer)
+        if not filled:
+            filled = await self.read_body_into(buffer)
+        if filled:
+            await run(write, buffer[:filled])
+        return filled
+
     async def _receive(self, buffer: memoryview, filled: int, *, at_least: int) -> int:
         """Has the system write what arrives into `buffer[filled:]`, and returns how much of it is filled then."""
         self._target, self._filled, self._wanted = buffer, filled, at_least
@@ -294,12 +280,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def detach(self) -> None:
-        """The transport is another's from now on."""
+    def detach(self) -> Any:
+        """The transport, which is another's from now on."""
         self._method = ""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return self._transport
 
     async def _wait(self) -> None:
         self._raise_if_broken()
@@ -345,9 +332,10 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
-        if hasattr(transport, "set_read_buffer_limits"):  # of TLS
+        self._pours = transport if isinstance(transport, SocketTransport) else None
+        if hasattr(transport, "set_read_buffer_limits"):  # the loop's, of TLS
             transport.set_read_buffer_limits(high=ENCRYPTED_SIZE)
-            self._undecrypted = transport.get_read_buffer_size
+        self._undecrypted = getattr(transport, "get_read_buffer_size", int)
         if hasattr(select, "poll"):  # not on Windows
             self._poll = select.poll()
             self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
@@ -434,7 +422,7 @@ class Connection(asyncio.BufferedProtocol):
         self._headers = Headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        headers, key, text = self._headers, name.decode("latin-1").lower(), value.decode("utf-8", "replace")
+        headers, key, text = self._headers, _lower(name), value.decode("utf-8", "replace")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
@@ -475,6 +463,12 @@ class Connection(asyncio.BufferedProtocol):
             if self._buffered > READ_BUFFER_SIZE:
                 self._pause()
         self._wake()
+
+
+@lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    """A header's name; a server's are the same with each answer."""
+    return name.decode("latin-1").lower()
 
 
 def _check_size(body: Body, size: int, *, ended: bool) -> None:

@@ -47,8 +47,10 @@ def changed_at(features: Features, listed: Entry | None, seen: Entry | None) -> 
         listed: what a listing said of it.
         seen: what `stat` or `read` said of it.
     """
-    entries = [each for each in ((listed, seen) if features.mtime_listed else (seen, listed)) if each is not None]
-    kept = next((each.mtime for each in entries if each.mtime is not None), None)
+    first, second = (listed, seen) if features.mtime_listed else (seen, listed)
+    kept = first.mtime if first is not None else None
+    if kept is None and second is not None:
+        kept = second.mtime
     if kept is not None and abs(kept) < _LARGEST:
         return kept
-    return next((each.modified for each in entries if each.modified), None)
+    return (first and first.modified) or (second and second.modified) or None

@@ -108,10 +108,11 @@ class Root:
             raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
         if os.name == "nt" and os.path.splitdrive(name)[0]:
             raise UnsafePathError(f"{key!r} names a drive; remove it", path=key)
-        try:
-            os.fsencode(name)
-        except UnicodeEncodeError as error:
-            raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
+        if not name.isascii():
+            try:
+                os.fsencode(name)
+            except UnicodeEncodeError as error:
+                raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
         return self._prefix + name if name else str(self.path)
 
     def contained(self, key: str) -> str:

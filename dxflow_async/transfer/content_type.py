@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 
 __all__ = ["content_type_of"]
 
@@ -15,15 +14,10 @@ def content_type_of(name: str) -> str:
         >>> content_type_of("a/table.CSV"), content_type_of("a.tar.gz")
         ('text/csv', 'application/gzip')
     """
-    ending = os.path.splitext(name)[1].lower()
-    return _COMPRESSED.get(ending) or _TYPES.get(ending) or "application/octet-stream"
+    stem, _, ending = name[name.rfind("/") + 1 :].lstrip(".").rpartition(".")
+    return (stem and _TYPES.get(ending.lower())) or "application/octet-stream"
 
 
 # The same on every machine: the system's own tables are not read.
-_TYPES = mimetypes.MimeTypes(filenames=()).types_map[True]
-_COMPRESSED = {
-    ".gz": "application/gzip",
-    ".bz2": "application/x-bzip2",
-    ".xz": "application/x-xz",
-    ".zst": "application/zstd",
-}
+_TYPES = {ending.removeprefix("."): kind for ending, kind in mimetypes.MimeTypes(filenames=()).types_map[True].items()}
+_TYPES |= {"gz": "application/gzip", "bz2": "application/x-bzip2", "xz": "application/x-xz", "zst": "application/zstd"}

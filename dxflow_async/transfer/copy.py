@@ -33,8 +33,18 @@ _STREAM_SIZE = 2 << 20
 """Bytes of memory a part takes that is streamed to a disk."""
 
 _READ_SIZE = 256 << 10
+
+_COUNTED_WHOLE = 64 << 10
+"""Bytes of a body whose progress is not worth counting on the way."""
+
 _STREAMED_PARTS = 32
 _LARGEST_STREAMED = 4  # times the wanted size
+_LARGEST_WHOLE = 8  # times the wanted size, among many
+
+_MANY = 100
+"""Items that are left to do beside one that so is not worth cutting: each has a request of its own in flight."""
+
+_MiB = 1 << 20
 
 
 class CopyJob(Multipart, Job):
@@ -65,12 +75,19 @@ class CopyJob(Multipart, Job):
         self._entry = entry
         self._first: ResumedReading | None = None
         self._reserved = 0
-        self._readings = Readings()
-        self._mends = False
         self._stored: Entry | None = None
+        features = destination.provider.features
+        # Whether the bytes of a part are read once, as they are sent.
+        self._streams_parts = features.streams_parts and source.provider.features.rereads
+        costly = features.costly_parts and self._streams_parts
+        self._part_size = route.part_size * (_LARGEST_STREAMED if costly else 1)
+        self._to_disk = features.endpoint is None and not features.checksum_first
+        self._whole_size = 0  # of an object that moves as one, at the most
 
     async def open(self) -> Iterator[Part]:
         self._begin()
+        among_many = self._to_disk and self._route.meter.left >= _MANY
+        self._whole_size = self._part_size * (_LARGEST_WHOLE if among_many else 2)
         self._receipts, self._readings, self._mends = [], Readings(), False
         if self._route.journal is not None:
             await self._route.journal.sweep(self._destination.provider, self._destination.key)
@@ -89,25 +106,9 @@ class CopyJob(Multipart, Job):
         wanted = self._part_size
         if not source.ranges and not destination.checksum_first:
             return min(size, destination.max_part_size)
-        if self._streams_parts:  # a larger one takes no more memory, and fewer cost the server less
-            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._route.part_size))
+        if self._streams_parts or self._to_disk:  # a larger one takes no more memory, and fewer cost less
+            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._route.part_size) // _MiB * _MiB)
         return wanted
-
-    @property
-    def _part_size(self) -> int:
-        """Bytes of a part, at the least."""
-        costly = self._destination.provider.features.costly_parts and self._streams_parts
-        return self._route.part_size * (_LARGEST_STREAMED if costly else 1)
-
-    @property
-    def _whole_size(self) -> int:
-        """Bytes of an object that moves as one, at the most."""
-        return 2 * self._part_size
-
-    @property
-    def _streams_parts(self) -> bool:
-        """Whether the bytes of a part are read once, as they are sent."""
-        return self._destination.provider.features.streams_parts and self._source.provider.features.rereads
 
     async def _look(self) -> Entry:
         """What there is to move. A small object of known size is only looked at when it is read."""
@@ -205,8 +206,8 @@ class CopyJob(Multipart, Job):
         options, listed, seen = self._options, self._listed, self._entry
         content_type = options.content_type
         if content_type is None:
-            told = (entry.content_type for entry in (seen, listed) if entry is not None)
-            content_type = next(filter(None, told), None) or content_type_of(self._destination.key)
+            told = (seen and seen.content_type) or (listed and listed.content_type)
+            content_type = told or content_type_of(self._destination.key)
         modified = options.modified
         if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
             modified = changed_at(self._source.provider.features, listed, seen)
@@ -237,8 +238,13 @@ class CopyJob(Multipart, Job):
         try:
             if not buffered:
                 return await retry(lambda: self._stream(part, deliver, attempts), self._route.policy, attempts)
-            body = Metered(await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts), self._count)
-            return await self._try(lambda: deliver(body), size=part.size)
+            body = await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts)
+            if body.size <= _COUNTED_WHOLE:
+                taken = await self._try(lambda: deliver(body), size=part.size)
+                self._count(body.size)
+                return taken
+            metered = Metered(body, self._count)
+            return await self._try(lambda: deliver(metered), size=part.size)
         finally:
             self._retries += attempts.retries
             self._route.limits.memory.give(memory)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TypeVar
 
 from dxflow_async.exceptions import StorageError, ThrottledError
 from dxflow_async.providers.base import Provider
@@ -15,8 +16,9 @@ from dxflow_async.transfer import telemetry
 
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
-
 _log = logging.getLogger("dxflow_async.transfer.limits")
+
+T = TypeVar("T")
 
 _INITIAL = 40
 _LARGE_INITIAL = 6
@@ -29,29 +31,30 @@ _BETTER = 1.05
 class Gate:
     """Lets so many through at a time; the others wait, and are served in order.
 
-    Args:
-        capacity: how many, asked each time.
+    Attributes:
+        capacity: how many.
+        inside: how many are through.
     """
 
-    def __init__(self, capacity: Callable[[], int]) -> None:
-        self._capacity = capacity
-        self._inside = 0
+    def __init__(self) -> None:
+        self.capacity = 0
+        self.inside = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
-    def inside(self) -> int:
-        """How many are through."""
-        return self._inside
-
-    @property
     def waiting(self) -> bool:
-        """Whether someone is not."""
+        """Whether someone is not through."""
         return bool(self._waiters)
+
+    def try_enter(self) -> bool:
+        """Whether there was a place, which is taken then."""
+        free = self.inside < self.capacity and not self._waiters
+        self.inside += free
+        return free
 
     async def enter(self) -> None:
         """Waits for a place."""
-        if self._inside < self._capacity() and not self._waiters:
-            self._inside += 1
+        if self.try_enter():
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
@@ -64,11 +67,11 @@ class Gate:
 
     def leave(self) -> None:
         """Gives the place back."""
-        self._inside -= 1
-        while self._waiters and self._inside < self._capacity():
+        self.inside -= 1
+        while self._waiters and self.inside < self.capacity:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                self._inside += 1
+                self.inside += 1
                 waiter.set_result(None)
 
 
@@ -79,7 +82,7 @@ class AdaptiveLimit:
     and at the edge of what is allowed little is given away.
     Source: https://www.rfc-editor.org/rfc/rfc8257
 
-    Use as `async with limit`, or `limit.place(size)` for a body. Only throttling takes it below where it began:
+    Use as `async with limit`, or `run` for a request with a body. Only throttling takes it below where it began:
     goodput is noisy, and a walk downhill would end at one. Of requests of 1 MiB and more, fewer are in flight: each
     fills a connection, where small ones mostly wait, and each has buffers.
 
@@ -87,18 +90,29 @@ class AdaptiveLimit:
         maximum: never more than that.
         initial: where it starts.
         endpoint: whose requests, as logs and metrics call it.
+        on_change: called when the limit is another one.
+
+    Attributes:
+        limit: requests that may be in flight now.
     """
 
     _WINDOW = 0.25  # seconds over which goodput is measured
     _STEP = 2.0
 
-    def __init__(self, maximum: int, initial: int = _INITIAL, *, endpoint: str = "") -> None:
+    def __init__(
+        self,
+        maximum: int,
+        initial: int = _INITIAL,
+        *,
+        endpoint: str = "",
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._endpoint = endpoint
+        self._on_change = on_change
         self._maximum = maximum
         self._floor = float(min(initial, maximum))
-        self._limit = self._floor
-        self._all = Gate(lambda: self.limit)
-        self._large = Gate(lambda: max(min(self.limit, _LARGE_INITIAL), self.limit - (_INITIAL - _LARGE_INITIAL)))
+        self._all, self._large = Gate(), Gate()
+        self._set(self._floor)
         self._done = 0
         self._refused = 0
         self._moved = 0
@@ -109,25 +123,28 @@ class AdaptiveLimit:
         self._stale = 0
 
     @property
-    def limit(self) -> int:
-        """Requests that may be in flight now."""
-        return int(self._limit)
-
-    @property
     def in_flight(self) -> int:
         """Requests that are."""
         return self._all.inside
 
-    def place(self, size: int) -> _Place:
-        """A place for a request that moves so many bytes, for `async with`."""
-        return _Place(self, size)
+    async def run(self, request: Callable[[], Awaitable[T]], size: int = 0) -> T:
+        """What `request()` returns, in a place for one that moves so many bytes."""
+        await self.acquire(size)
+        try:
+            return await request()
+        except StorageError as error:
+            self.failed(error)
+            raise
+        finally:
+            self.release(size)
 
     async def acquire(self, size: int = 0) -> None:
         """Waits for a place; `release` gives it back, and is to be told the same size."""
         if size >= _LARGE_SIZE:
             await self._large.enter()
         try:
-            await self._all.enter()
+            if not self._all.try_enter():
+                await self._all.enter()
         except BaseException:
             if size >= _LARGE_SIZE:
                 self._large.leave()
@@ -178,43 +195,31 @@ class AdaptiveLimit:
             # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
             goodput = (self._moved + _REQUEST_WORTH * self._done) / (now - self._since)
             if self._limit < self._floor or goodput > self._goodput * _BETTER:
-                self._limit = min(float(self._maximum), self._limit + self._STEP)
+                self._set(min(float(self._maximum), self._limit + self._STEP))
             elif goodput < self._goodput / _BETTER:
-                self._limit = max(self._floor, self._limit - self._STEP)
+                self._set(max(self._floor, self._limit - self._STEP))
             self._goodput = goodput
             telemetry.concurrency(self._endpoint, self.limit)
         self._start_window(now)
 
     def _step_down(self, refused: float) -> None:
-        self._limit = max(1.0, self._limit * (1 - refused / 2))
+        self._set(max(1.0, self._limit * (1 - refused / 2)))
         self._stale = self._all.inside - 1
         fields = {"endpoint": self._endpoint, "concurrency": self.limit}
         text = "%s asked for less: %d requests in flight from now on"
         _log.info(text, self._endpoint, self.limit, extra={"fields": fields})
         telemetry.concurrency(self._endpoint, self.limit)
 
+    def _set(self, limit: float) -> None:
+        self._limit = limit
+        self.limit = self._all.capacity = int(limit)
+        self._large.capacity = max(min(self.limit, _LARGE_INITIAL), self.limit - (_INITIAL - _LARGE_INITIAL))
+        self._on_change()
+
     def _start_window(self, now: float) -> None:
         self._since = now
         self._done = self._refused = self._moved = 0
         self._full = self._all.waiting or self._large.waiting
-
-
-class _Place:
-    """A place among the requests in flight, while the block runs."""
-
-    __slots__ = ("_limit", "_size")
-
-    def __init__(self, limit: AdaptiveLimit, size: int) -> None:
-        self._limit = limit
-        self._size = size
-
-    async def __aenter__(self) -> None:
-        await self._limit.acquire(self._size)
-
-    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, StorageError):
-            self._limit.failed(error)
-        self._limit.release(self._size)
 
 
 class MemoryBudget:
@@ -306,17 +311,20 @@ class Limits:
     memory: MemoryBudget = field(init=False)
     bandwidth: Bandwidth | None = field(init=False)
     _endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
+    _workers: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._count_workers()
         self.memory = MemoryBudget(self.max_memory_bytes)
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
         """Parts worth working on at a time: as many as requests may be in flight, and a few to read ahead."""
-        widest = _INITIAL
-        for limit in self._endpoints.values():
-            widest = max(widest, limit.limit)
-        return min(widest, self.max_concurrency) + _READ_AHEAD
+        return self._workers
+
+    def _count_workers(self) -> None:
+        widest = max([_INITIAL, *(limit.limit for limit in self._endpoints.values())])
+        self._workers = min(widest, self.max_concurrency) + _READ_AHEAD
 
     @property
     def largest_part(self) -> int:
@@ -330,5 +338,7 @@ class Limits:
             return None
         limit = self._endpoints.get(endpoint)
         if limit is None:
-            limit = self._endpoints[endpoint] = AdaptiveLimit(self.max_concurrency, endpoint=endpoint)
+            limit = self._endpoints[endpoint] = AdaptiveLimit(
+                self.max_concurrency, endpoint=endpoint, on_change=self._count_workers
+            )
         return limit

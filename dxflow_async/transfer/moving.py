@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dxflow_async.checksum import label
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
@@ -92,7 +92,8 @@ class Metered:
         return self._body.crc32c
 
     async def __aiter__(self) -> AsyncIterator[Buffer]:
-        self.forget()
+        if self._counted:
+            self.forget()
         async for chunk in self._body:
             self._counted += len(chunk)
             self._count(len(chunk))
@@ -124,7 +125,14 @@ class MeteredReading(Metered):
         self._reading = reading
 
     async def readinto(self, buffer: memoryview) -> int:
-        size = await self._reading.readinto(buffer)
+        return self._moved(await self._reading.readinto(buffer))
+
+    async def pour(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int:
+        return self._moved(await self._reading.pour(buffer, write, run))
+
+    def _moved(self, size: int) -> int:
         self._counted += size
         self._count(size)
         return size
@@ -145,6 +153,8 @@ class Moving:
         self._verified = False
         self._moved = 0
         self.version: str | None = None
+        self._source_limit = route.limits.requests(source.provider)
+        self._destination_limit = route.limits.requests(destination.provider)
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -210,21 +220,16 @@ class Moving:
     def _count(self, size: int) -> None:
         self._moved += size
         self._route.meter.moved(size)
-        for place in (self._source, self._destination):
-            limit = self._route.limits.requests(place.provider)
+        for limit in (self._source_limit, self._destination_limit):
             if limit is not None:
                 limit.moved(size)
 
     async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None, size: int = 0) -> T:
         """A request with a body of `size` bytes, to the destination by default, as often as the policy allows."""
-        limit = self._route.limits.requests((place or self._destination).provider)
-
-        async def limited() -> T:
-            async with limit.place(size) if limit is not None else nullcontext():
-                return await operation()
-
+        limit = self._source_limit if place is self._source else self._destination_limit
         attempts = Attempts()
         try:
+            limited = operation if limit is None else partial(limit.run, operation, size)
             return await retry(limited, self._route.policy, attempts)
         finally:
             self._retries += attempts.retries

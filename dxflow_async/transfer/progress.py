@@ -35,6 +35,11 @@ class Meter:
         """Since the call began."""
         return monotonic() - self._started
 
+    @property
+    def left(self) -> int:
+        """Items that are planned and have not ended."""
+        return self._files_planned - self._files_done
+
     def planned(self, size: int) -> None:
         """An item more is to be done; its size in bytes, 0 where it is not known yet."""
         self._files_planned += 1

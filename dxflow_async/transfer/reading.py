@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading
 from dxflow_async.transfer.limits import AdaptiveLimit
@@ -83,6 +86,19 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 size = await self._inner.readinto(buffer)
+            except StorageError as error:
+                await self._resume(error)
+            else:
+                self._position += size
+                return size
+
+    async def pour(
+        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
+    ) -> int:
+        while True:
+            assert self._inner is not None, "read before open"
+            try:
+                size = await self._inner.pour(buffer, write, run)
             except StorageError as error:
                 await self._resume(error)
             else:

@@ -146,7 +146,12 @@ class StreamingStore(Remote):
 
 @pytest.mark.parametrize(
     ("source", "to", "parts"),
-    [(LocalProvider, StreamingStore, 32), (Remote, StreamingStore, 128), (LocalProvider, Remote, 128)],
+    [
+        (LocalProvider, StreamingStore, 32),
+        (Remote, LocalProvider, 32),
+        (Remote, StreamingStore, 128),
+        (LocalProvider, Remote, 128),
+    ],
 )
 async def test_streamed_parts_are_larger(
     resources: Resources, make: Make, tmp_path: Path, source: type[LocalProvider], to: type[LocalProvider], parts: int
@@ -157,6 +162,30 @@ async def test_streamed_parts_are_larger(
         file.truncate(128 * resources.settings.part_size)
     route = resources.route(None)
     job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await job.open())) == parts
+    await job.abort()
+
+
+@pytest.mark.parametrize(
+    ("to", "size", "others", "parts"),
+    [
+        (LocalProvider, 8, 100, 1),
+        (LocalProvider, 8, 99, 8),
+        (LocalProvider, 9, 100, 9),
+        (Remote, 8, 100, 8),
+    ],
+)
+async def test_among_many_files_few_are_cut(
+    resources: Resources, make: Make, tmp_path: Path, to: type[LocalProvider], size: int, others: int, parts: int
+) -> None:
+    """On its way to a disk an object of middle size is cut only where too few others are left to go beside it."""
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a/x").open("wb") as file:
+        file.truncate(size * resources.settings.part_size)
+    route = resources.route(None)
+    for _ in range(others):
+        route.meter.planned(1)
+    job = CopyJob(route, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()
 

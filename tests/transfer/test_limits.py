@@ -165,9 +165,11 @@ async def test_fewer_large_requests_are_in_flight() -> None:
     limit, inside = AdaptiveLimit(64), {0: 0, MiB: 0}
 
     async def work(size: int) -> None:
-        async with limit.place(size):
+        async def request() -> None:
             inside[size] += 1
             await asyncio.sleep(3600)
+
+        await limit.run(request, size)
 
     workers = [asyncio.ensure_future(work(size)) for size in [MiB] * 50 + [0] * 50]
     await asyncio.sleep(0.01)

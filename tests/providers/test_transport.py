@@ -1,0 +1,272 @@
+"""Sockets as transports: bodies that threads receive, and what TLS does with what is sent and read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from dxflow_async.exceptions import NetworkError
+from dxflow_async.providers import transport
+from dxflow_async.providers.base import Entry
+from dxflow_async.providers.files import WRITE_SIZE
+from dxflow_async.providers.http import HTTP, HTTPReading
+from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.transport import SocketTransport
+from tests.providers.asking import CALL, ask
+from tests.providers.bodies import body
+from tests.providers.scripted import Answer, ScriptedServer, answer
+
+MiB = 1 << 20
+DATA = os.urandom(MiB) * 20
+
+
+class Sink:
+    """Where a body is poured to; it notes which thread does it."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.data = bytearray()
+        self.threads: set[str] = set()
+        self._fail_at = fail_at
+
+    def write(self, data: memoryview) -> None:
+        """Takes what comes next."""
+        self.threads.add(threading.current_thread().name)
+        if self._fail_at is not None and len(self.data) >= self._fail_at:
+            raise OSError("the disk is full")
+        self.data += data
+
+
+class Poured:
+    """Counts what is received in threads."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.received: list[int] = []
+        self.began = threading.Event()
+        self._pour = SocketTransport.pour
+        monkeypatch.setattr(SocketTransport, "pour", lambda *arguments: self._note(*arguments))  # noqa: PLW0108 - unbound
+
+    def _note(self, *arguments: object) -> transport.Poured:
+        self.began.set()
+        poured = self._pour(*arguments)  # type: ignore[arg-type]
+        self.received.append(poured.received)
+        return poured
+
+
+@pytest.fixture
+def poured(monkeypatch: pytest.MonkeyPatch) -> Poured:
+    """What threads receive."""
+    return Poured(monkeypatch)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def secure(request: pytest.FixtureRequest) -> bool:
+    """Whether there is TLS."""
+    return bool(request.param == "tls")
+
+
+@pytest.fixture
+async def http(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> AsyncIterator[HTTP]:
+    """A data plane that trusts the server."""
+    http = HTTP(threads, stall_timeout=2, ca_bundle=certified[1])
+    yield http
+    await http.aclose()
+    assert not http._all
+
+
+@pytest.fixture
+def tls(certified: tuple[ssl.SSLContext, Path], secure: bool) -> ssl.SSLContext | None:
+    """What a server needs for that."""
+    return certified[0] if secure else None
+
+
+async def pour(http: HTTP, threads: Threads, url: str, sink: Sink, size: int = WRITE_SIZE) -> None:
+    """Pours a body to its end."""
+    response = await http.send(CALL, "GET", f"{url}/x", {"host": "h"})
+    block = memoryview(bytearray(size))
+    async with HTTPReading(Entry("x"), -1, http, CALL, response) as reading:
+        while moved := await reading.pour(block, sink.write, threads.run):
+            assert moved <= len(sink.data)
+
+
+def slowly(data: bytes, *edges: int) -> Answer:
+    """An answer that pauses at some bytes of its body."""
+    head = answer(body=data)[: -len(data)]
+
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        for start, end in pairwise((0, *edges, len(data))):
+            writer.write(data[start:end])
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return send
+
+
+async def test_threads_receive_a_large_body(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured
+) -> None:
+    """Most of a large body is received by the threads that write it; the connection serves again afterwards."""
+    async with ScriptedServer(answer(body=DATA), answer(body=b"next"), tls=tls) as server:
+        sink = Sink()
+        await pour(http, threads, server.url, sink)
+        assert (await ask(http, server.url))[1] == b"next"
+        assert server.connections == 1
+    assert sink.data == DATA
+    assert sum(poured.received) > len(DATA) // 2
+    assert not any("MainThread" in name for name in sink.threads)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 64 << 10, (64 << 10) + 1, MiB - 1, MiB, MiB + 1, 3 * MiB + 5])
+@pytest.mark.parametrize("block", [64 << 10, MiB])
+async def test_body_of_any_size(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, size: int, block: int
+) -> None:
+    """No byte is lost or put in twice, whatever the sizes of body and buffer."""
+    async with ScriptedServer(answer(body=DATA[:size]), tls=tls) as server:
+        for _ in range(2):
+            sink = Sink()
+            await pour(http, threads, server.url, sink, block)
+            assert sink.data == DATA[:size]
+        assert server.connections == 1
+
+
+async def test_body_that_comes_slowly(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured) -> None:
+    """A body that makes pauses is whole, and no thread waits for it: it is the loop that does."""
+    edges = (10, 70_000, 70_001, 300_000, 500_000, 900_000, 3 * MiB)
+    async with ScriptedServer(slowly(DATA[: 4 * MiB], *edges), tls=tls) as server:
+        sink = Sink()
+        async with asyncio.timeout(5):
+            await pour(http, threads, server.url, sink)
+    assert sink.data == DATA[: 4 * MiB]
+    assert len(poured.received) < 20
+
+
+async def test_body_that_breaks_off_in_a_thread(http: HTTP, threads: Threads, tls: ssl.SSLContext | None) -> None:
+    """What came before the break is written, and the rest is an error that may be tried again."""
+
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body=DATA)[: 5 * MiB])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+
+    async with ScriptedServer(send, tls=tls) as server:
+        sink = Sink()
+        with pytest.raises(NetworkError, match="the connection was closed") as raised:
+            await pour(http, threads, server.url, sink)
+    assert raised.value.retryable
+    assert len(sink.data) > 4 * MiB
+    assert DATA.startswith(sink.data)
+
+
+async def test_write_that_fails(http: HTTP, threads: Threads, tls: ssl.SSLContext | None) -> None:
+    """What the writer raises comes through, and the connection is not used again."""
+    async with ScriptedServer(answer(body=DATA), tls=tls) as server:
+        with pytest.raises(OSError, match="the disk is full"):
+            await pour(http, threads, server.url, Sink(fail_at=2 * MiB))
+        await server.closed()
+
+
+async def test_cancelled_while_a_thread_receives(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured
+) -> None:
+    """A cancellation waits for the thread, and ends the connection."""
+    async with ScriptedServer(answer(body=DATA * 5), tls=tls) as server:
+        task = asyncio.ensure_future(pour(http, threads, server.url, Sink()))
+        assert await asyncio.to_thread(poured.began.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert poured.received
+        await server.closed()
+
+
+async def test_closed_while_a_thread_receives(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that a thread has is closed once the thread gives it back, so that nobody else gets its descriptor."""
+    seen: list[int] = []
+    receive = SocketTransport.pour
+
+    def closing(plane: SocketTransport, *arguments: object) -> transport.Poured:
+        done = threading.Event()
+
+        def end() -> None:
+            plane.abort()
+            done.set()
+
+        plane._loop.call_soon_threadsafe(end)
+        done.wait(5)
+        seen.append(plane._socket.fileno())
+        return receive(plane, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SocketTransport, "pour", closing)
+    async with ScriptedServer(answer(body=DATA), tls=tls) as server:
+        with pytest.raises(NetworkError, match="the connection was closed"):
+            await pour(http, threads, server.url, Sink())
+        await server.closed()
+    assert all(descriptor >= 0 for descriptor in seen)
+    assert seen
+
+
+async def test_a_small_answer_is_told_of_after_a_large_one(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None
+) -> None:
+    """What a thread waited for at the least does not keep a later answer waiting."""
+    async with ScriptedServer(slowly(DATA[: 4 * MiB], MiB, 2 * MiB), answer(body=b"x"), tls=tls) as server:
+        await pour(http, threads, server.url, Sink())
+        async with asyncio.timeout(1):
+            assert (await ask(http, server.url))[1] == b"x"
+        assert server.connections == 1
+
+
+async def test_peer_that_reads_slowly(http: HTTP, tls: ssl.SSLContext | None) -> None:
+    """A large body arrives in its order where the peer takes it late."""
+    arrived = bytearray()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        arrived.extend(await reader.readexactly(len(DATA)))
+        writer.write(answer(body=b"ok"))
+
+    async with ScriptedServer(take, tls=tls, early=True) as server:
+        pieces = [DATA[start : start + MiB] for start in range(0, len(DATA), MiB)]
+        assert (await ask(http, server.url, "PUT", body(*pieces)))[1] == b"ok"
+    assert arrived == DATA
+
+
+async def test_body_without_a_length_that_is_cut(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """Over TLS a body that ends with the connection is whole only where the peer has said so."""
+
+    async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+
+    async with ScriptedServer(cut, tls=certified[0]) as server:
+        with pytest.raises(NetworkError, match="the connection was closed"):
+            await ask(http, server.url)
+
+
+async def test_loops_that_watch_no_descriptors(
+    http: HTTP,
+    threads: Threads,
+    tls: ssl.SSLContext | None,
+    poured: Poured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a loop cannot watch a descriptor its own transports do the work."""
+    monkeypatch.setattr(transport, "_WATCHES", False)
+    async with ScriptedServer(answer(body=DATA), tls=tls) as server:
+        sink = Sink()
+        await pour(http, threads, server.url, sink)
+    assert sink.data == DATA
+    assert not poured.received
