@@ -162,15 +162,16 @@ def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
     Raises:
         UnsafePathError: absolute, climbing, empty, with NUL, or special to this platform.
     """
-    segments = relative.removesuffix("/").split("/")
-    reason = next(filter(None, (_segment_fault(segment, windows=windows) for segment in segments)), None)
-    if reason is not None:
-        raise UnsafePathError(
-            f"download of {relative[:200]!r} refused: {reason}; give that item another name",
-            operation="download",
-            path=relative,
-        )
-    return "/".join(segments)
+    name = relative.removesuffix("/")
+    for segment in name.split("/"):
+        reason = _segment_fault(segment, windows=windows)
+        if reason is not None:
+            raise UnsafePathError(
+                f"download of {relative[:200]!r} refused: {reason}; give that item another name",
+                operation="download",
+                path=relative,
+            )
+    return name
 
 
 def _segment_fault(segment: str, *, windows: bool) -> str | None:
@@ -180,7 +181,7 @@ def _segment_fault(segment: str, *, windows: bool) -> str | None:
     if windows and (_DEVICES.fullmatch(segment) or _NOT_ON_WINDOWS.search(segment) or segment[-1] in " ."):
         return "Windows takes the name for another one"
     try:
-        size = len(os.fsencode(segment))
+        size = len(segment) if segment.isascii() else len(os.fsencode(segment))
     except UnicodeEncodeError:
         return "the name is not valid Unicode"
     return "one part of the name has over 255 bytes, which no local file system holds" if size > 255 else None

@@ -17,14 +17,16 @@ class Head(bytes):
         return "<head>"
 
 
-def head_of(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    """A request's head.
+def head_of(method: str, target: str, headers: Mapping[str, str], size: int | None = None) -> bytes:
+    """A request's head; `size` is that of its body in bytes, where it has one.
 
     Raises:
         ValueError: a line break or a character beyond ASCII, which would be another head.
     """
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n"
-    if head.count("\n") != len(headers) + 2 or head.count("\r") != len(headers) + 2 or "\0" in head:
+    length = "" if size is None else f"content-length: {size}\r\n"
+    head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n"
+    breaks = len(headers) + (3 if length else 2)
+    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
         raise ValueError("a header has a line break in it")
     return Head(head.encode("ascii"))

@@ -180,14 +180,15 @@ class HTTP:
         authority, slash, path = rest.partition("/")
         origin = self._origins.get((scheme, authority)) or self._origin(scheme, authority)
         through_proxy = origin.proxy and scheme == "http"
+        size: int | None = None
         if body is not None:
-            headers = {**headers, "content-length": str(len(body) if isinstance(body, bytes) else body.size)}
+            size = len(body) if isinstance(body, bytes) else body.size
         elif method in ("PUT", "POST"):
-            headers = {**headers, "content-length": "0"}
+            size = 0
         if through_proxy:
             headers = {**headers, **_proxy_of(origin)[2]}
         try:
-            return origin, head_of(method, url if through_proxy else slash + path, headers)
+            return origin, head_of(method, url if through_proxy else slash + path, headers, size)
         except ValueError as error:
             reason = "it has characters beyond ASCII" if isinstance(error, UnicodeError) else str(error)
         # Not from the error, which holds the whole head.

@@ -182,13 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         filled = 0
         while filled < len(buffer):
             if self._chunks:
-                chunk = self._chunks.popleft()
-                size = min(len(chunk), len(buffer) - filled)
-                buffer[filled : filled + size] = chunk[:size]
-                filled += size
-                if size < len(chunk):
-                    self._chunks.appendleft(memoryview(chunk)[size:])
-                self._taken(size)
+                filled = self._unchunk(buffer, filled)
             elif self._complete or (filled and self._error is not None):
                 break
             elif self._remaining:
@@ -197,11 +191,24 @@ class Connection(asyncio.BufferedProtocol):
                 await self._wait()
         return filled
 
+    def _unchunk(self, buffer: memoryview, filled: int) -> int:
+        """Puts what came ahead of its reader into `buffer[filled:]`, and returns how much of it is filled then."""
+        while self._chunks and filled < len(buffer):
+            chunk = self._chunks.popleft()
+            size = min(len(chunk), len(buffer) - filled)
+            buffer[filled : filled + size] = chunk[:size]
+            filled += size
+            if size < len(chunk):
+                self._chunks.appendleft(memoryview(chunk)[size:])
+            self._taken(size)
+        return filled
+
     async def pour_body(
         self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
     ) -> int:
         """See `Reading.pour`. The loop is where it waits; once bytes come in plenty, a thread takes what there is."""
-        transport, filled, wanted = self._pours, 0, _PLENTY if self._waits else len(buffer)
+        transport, wanted = self._pours, _PLENTY if self._waits else len(buffer)
+        filled = self._unchunk(buffer, 0)
         while transport is not None and self._sent and self._remaining and not self._chunks:
             window = buffer[: filled + wanted]
             filled = await self._receive(window, filled, at_least=len(window))
@@ -216,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             filled = poured.filled
             self._remaining -= poured.received
             self._complete = not self._remaining
-            self._waits = not poured.waited or poured.written > len(buffer)
+            self._waits = not poured.dry or poured.written > len(buffer)
             if poured.error is not None:
                 self._fail(ConnectionBrokenError(f"the connection was closed ({poured.error})"))
                 self._transport.abort()

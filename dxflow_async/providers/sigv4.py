@@ -42,7 +42,7 @@ class Signer:
 
     def __init__(self, service: str = "s3") -> None:
         self._service = service
-        self._keys: dict[tuple[str, str, str], HMACKey] = {}
+        self._keys: dict[tuple[str, str, str], tuple[HMACKey, str]] = {}
         self._stamp: tuple[int, str] = (0, "")
 
     def sign(
@@ -73,7 +73,9 @@ class Signer:
             headers["x-amz-security-token"] = Secret(credentials.token)
         names = sorted(headers)
         signed = ";".join(names)
-        lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
+        lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+        if "  " in lines or ": " in lines or " \n" in lines or not lines.replace("\n", "").isprintable():
+            lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}"
         scope, signature = self._signature(credentials, region, stamp, canonical)
         headers["authorization"] = Secret(
@@ -104,9 +106,9 @@ class Signer:
         return f"{scheme}://{host}{slash}{path}?{query}&X-Amz-Signature={signature}"
 
     def _signature(self, credentials: Credentials, region: str, stamp: str, canonical: str) -> tuple[str, str]:
-        scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
+        key, scope = self._key(credentials, stamp[:8], region)
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        return scope, self._key(credentials, stamp[:8], region).sign(text).hex()
+        return scope, key.sign(text).hex()
 
     def _now(self) -> str:
         second = int(time())
@@ -114,14 +116,15 @@ class Signer:
             self._stamp = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         return self._stamp[1]
 
-    def _key(self, credentials: Credentials, day: str, region: str) -> HMACKey:
+    def _key(self, credentials: Credentials, day: str, region: str) -> tuple[HMACKey, str]:
+        """The key, and what it is good for."""
         identity = (credentials.secret_key, day, region)
-        key = self._keys.get(identity)
-        if key is None:
+        known = self._keys.get(identity)
+        if known is None:
             key = HMACKey(f"AWS4{credentials.secret_key}".encode())
             for text in (day, region, self._service, "aws4_request"):
                 key = HMACKey(key.sign(text))
             if len(self._keys) >= 64:
                 self._keys.clear()
-            self._keys[identity] = key
-        return key
+            known = self._keys[identity] = key, f"{day}/{region}/{self._service}/aws4_request"
+        return known

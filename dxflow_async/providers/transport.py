@@ -15,7 +15,6 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import aiohappyeyeballs
@@ -37,8 +36,6 @@ _RECORD_SIZE = 16 << 10
 _PIECE_SIZE = 64 << 10
 """Bytes that are encrypted at a time: a piece counts as unsent until all of it is."""
 
-_MAX_BUFFERS = 64
-
 _POUR_SIZE = 256 << 10
 """Bytes that `pour` receives before they are written: they stay in the processor's cache."""
 
@@ -58,13 +55,20 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BufferedProtocol)
 
 
 class Poured(NamedTuple):
-    """What became of a `pour`: bytes received and written, how many lie in the buffer, and why it can't go on."""
+    """What became of a `pour`.
+
+    Attributes:
+        received, written: bytes.
+        filled: how many of the buffer are yet to be written.
+        dry: there was no more to receive, or no more came in time.
+        error: why the rest will not come.
+    """
 
     received: int
     written: int
     filled: int
+    dry: bool
     error: Exception | None
-    waited: bool
 
 
 async def connect(
@@ -254,7 +258,7 @@ class SocketTransport(asyncio.Transport):
                 write(buffer[:filled])
                 written, filled = written + filled, 0
         self._set_low_water(1)
-        return Poured(received, written, filled, error, waited=not more)
+        return Poured(received, written, filled, not more, error)
 
     def _comes(self, poll: select.poll, size: int) -> bool:
         """Whether so many bytes come within moments."""
@@ -276,38 +280,54 @@ class SocketTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self._unsent_size
 
-    def write(self, data: Buffer) -> None:
-        self.writelines((data,))
-
     def writelines(self, list_of_data: Iterable[Buffer]) -> None:
-        if self._closing:
-            return
-        views = [memoryview(data) for data in list_of_data if len(data)]
-        if not views:
-            return
-        if self._tls is not None:
-            size = sum(map(len, views))
-            if size <= _PIECE_SIZE:  # fewer records, fewer calls
-                views = [memoryview(b"".join(views))]
-            else:
-                views = [
-                    view[start : start + _PIECE_SIZE] for view in views for start in range(0, len(view), _PIECE_SIZE)
-                ]
-        self._unsent += views
-        self._unsent_size += sum(map(len, views))
-        if self._writer:
-            self._tell()
+        buffers = list(list_of_data)
+        if sum(map(len, buffers)) <= _PIECE_SIZE:
+            self.write(b"".join(buffers))
         else:
+            for data in buffers:
+                self.write(data)
+
+    def write(self, data: Buffer) -> None:
+        if self._closing or not data:
+            return
+        view = memoryview(data)
+        if self._unsent or len(view) > _PIECE_SIZE:
+            self._queue(view)
+            if self._writer:
+                self._tell()
+            else:
+                self._flush()
+            return
+        try:
+            sent = self._send(view)
+        except _AGAIN:
+            sent = 0
+        except OSError as error:
+            self._refuse(error)
+            return
+        if sent < len(view):
+            self._queue(view[sent:])
             self._flush()
+
+    def _queue(self, view: memoryview) -> None:
+        size = len(view) if self._tls is None else _PIECE_SIZE
+        self._unsent += [view[start : start + size] for start in range(0, len(view), size)]
+        self._unsent_size += len(view)
 
     def _flush(self) -> None:
         try:
             while self._unsent:
-                self._sent(self._send())
+                first = self._unsent[0]
+                sent = self._send(first)
+                self._unsent_size -= sent
+                self._unsent[0] = first[sent:]
+                if sent == len(first):
+                    self._unsent.popleft()
         except _AGAIN:
             pass
         except OSError as error:
-            self._end(error)
+            self._refuse(error)
             return
         if bool(self._unsent) != self._writer:
             self._writer = not self._writer
@@ -317,6 +337,16 @@ class SocketTransport(asyncio.Transport):
                 self._loop.remove_writer(self._descriptor)
         self._tell()
 
+    def _send(self, view: memoryview) -> int:
+        """How much of it went; of what TLS could not send, all has to be given again."""
+        if self._tls is None or len(view) <= _RECORD_SIZE or _CORK is None:
+            return self._socket.send(view)
+        self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 1)  # several records, sent as one
+        try:
+            return self._socket.send(view)
+        finally:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+
     def _tell(self) -> None:
         """Has the protocol pause, or go on, where it is time to."""
         if self._full != (self._unsent_size > (self._low if self._full else self._high)):
@@ -325,31 +355,6 @@ class SocketTransport(asyncio.Transport):
                 self._protocol.pause_writing()
             else:
                 self._protocol.resume_writing()
-
-    def _send(self) -> int:
-        if self._tls is not None or len(self._unsent) == 1:
-            return self._send_first()
-        return self._socket.sendmsg(islice(self._unsent, _MAX_BUFFERS))
-
-    def _send_first(self) -> int:
-        first = self._unsent[0]
-        if self._tls is None or len(first) <= _RECORD_SIZE or _CORK is None:
-            return self._socket.send(first)
-        self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 1)  # several records, sent as one
-        try:
-            return self._socket.send(first)
-        finally:
-            self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
-
-    def _sent(self, size: int) -> None:
-        self._unsent_size -= size
-        while size:
-            first = self._unsent[0]
-            if size < len(first):
-                self._unsent[0] = first[size:]
-                return
-            size -= len(first)
-            self._unsent.popleft()
 
     # The end
 
@@ -367,6 +372,12 @@ class SocketTransport(asyncio.Transport):
         self.pause_reading()
         self._closing = True
         return self._socket
+
+    def _refuse(self, error: OSError) -> None:
+        """The peer takes no more. What it has said before that is heard."""
+        self._unsent.clear()
+        self._readable()
+        self._end(error)
 
     def _end(self, error: Exception | None) -> None:
         if self._closing:

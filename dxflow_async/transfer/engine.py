@@ -202,20 +202,18 @@ class Engine:
             try:
                 if part is None:
                     part = await self._begin(running, group)
-                if running.error is None:
-                    await self._move(running, part)
+                if running.error is not None:
+                    pass
+                elif self._watch is None:
+                    await running.job.move(part)
+                else:
+                    with self._watch.part(running, part):
+                        await running.job.move(part)
             except StorageError as error:
                 running.error = running.error or error
             running.in_flight -= 1
             if not running.in_flight and (running.error is not None or not self._more(running)):
                 await self._end(running)
-
-    async def _move(self, running: _Running, part: Part) -> None:
-        if self._watch is None:
-            await running.job.move(part)
-        else:
-            with self._watch.part(running, part):
-                await running.job.move(part)
 
     def _take(self) -> tuple[_Running, Part | None] | None:
         """The next part of an open job, or else a new job."""

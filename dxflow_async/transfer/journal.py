@@ -265,6 +265,9 @@ class Journal:
     def _absolute(self, source: str, destination: str) -> Ends:
         start, end = self.asked.places
         return Ends(
-            os.path.join(self.asked.directory, source) if start is None else source,
-            os.path.join(self.asked.directory, destination) if end is None else destination,
+            self._below(source) if start is None else source, self._below(destination) if end is None else destination
         )
+
+    def _below(self, path: str) -> str:
+        # Most are absolute, and `join` takes its time to see it.
+        return path if os.sep == "/" == path[:1] else os.path.join(self.asked.directory, path)

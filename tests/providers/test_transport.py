@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator
@@ -240,6 +241,44 @@ async def test_peer_that_reads_slowly(http: HTTP, tls: ssl.SSLContext | None) ->
         pieces = [DATA[start : start + MiB] for start in range(0, len(DATA), MiB)]
         assert (await ask(http, server.url, "PUT", body(*pieces)))[1] == b"ok"
     assert arrived == DATA
+
+
+class Heard(asyncio.BufferedProtocol):
+    """What a peer said."""
+
+    complete = False
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.lost: list[Exception | None] = []
+        self._buffer = bytearray(64)
+
+    def get_buffer(self, _: int) -> bytearray:
+        """Room for it."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """It came."""
+        self.data += self._buffer[:size]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nothing more will."""
+        self.lost.append(error)
+
+
+async def test_peer_that_answers_and_closes() -> None:
+    """What a peer has said before it took no more is heard, and then that it is gone; once."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    heard = Heard()
+    sending = SocketTransport(ours, heard)
+    theirs.sendall(b"no")
+    theirs.close()
+    sending.write(b"x")
+    sending.write(b"y")
+    assert (heard.data, sending.is_closing()) == (b"no", True)
+    await asyncio.sleep(0)
+    assert len(heard.lost) == 1
 
 
 async def test_body_without_a_length_that_is_cut(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:
