@@ -254,7 +254,7 @@ class SocketTransport(asyncio.Transport):
                 else:
                     error, more = None if size else EOFError("it ended early"), size > 0
                     received, remaining, filled = received + size, remaining - size, filled + size
-            if filled and (written or not remaining or filled == len(buffer) or error is not None):
+            if filled and (written or not remaining or filled == len(buffer)):
                 write(buffer[:filled])
                 written, filled = written + filled, 0
         self._set_low_water(1)

@@ -10,6 +10,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, quote, urlsplit
 
 import botocore.auth
+import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -81,6 +82,18 @@ def test_signature_is_the_sdks(
         Signer().sign(signing, region, method, path, text, headers, payload)
     assert headers["authorization"] == expected
     assert headers.get("x-amz-security-token") == token
+
+
+@pytest.mark.parametrize("value", ["a  b", " a", "a ", "a: b", "a:  b", "a\tb", "a\u00a0b", " ", ""])
+def test_spaces_in_headers(value: str) -> None:
+    """Spaces around values, and several in a row, are signed as the SDK does."""
+    headers = {"x-amz-meta-a": value, "x-amz-meta-b": "plain", "host": "h"}
+    expected, _ = sdk_authorization(
+        Credentials("AKID", "secret"), "us-east-1", "GET", "http://h/", headers, None, FIRST
+    )
+    with patch.object(sigv4, "time", lambda: FIRST):
+        Signer().sign(Credentials("AKID", "secret"), "us-east-1", "GET", "/", "", headers)
+    assert headers["authorization"] == expected
 
 
 def test_keys_are_not_mixed_up() -> None:

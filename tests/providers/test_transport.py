@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -18,6 +19,7 @@ from dxflow_async.providers import transport
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.files import WRITE_SIZE
 from dxflow_async.providers.http import HTTP, HTTPReading
+from dxflow_async.providers.http1 import CHUNK_SIZE
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.transport import SocketTransport
 from tests.providers.asking import CALL, ask
@@ -140,13 +142,34 @@ async def test_body_of_any_size(
 
 async def test_body_that_comes_slowly(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured) -> None:
     """A body that makes pauses is whole, and no thread waits for it: it is the loop that does."""
-    edges = (10, 70_000, 70_001, 300_000, 500_000, 900_000, 3 * MiB)
+    edges = range(100_000, 4 * MiB, 100_000)
     async with ScriptedServer(slowly(DATA[: 4 * MiB], *edges), tls=tls) as server:
         sink = Sink()
         async with asyncio.timeout(5):
             await pour(http, threads, server.url, sink)
     assert sink.data == DATA[: 4 * MiB]
-    assert len(poured.received) < 20
+    assert len(poured.received) < 8
+
+
+async def test_the_end_of_a_record_is_read(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:
+    """What a reader left of the last record is read, though the system tells of no more."""
+    head = len(answer(body=DATA[:140_000])) - 140_000
+    size = (16 << 10) - head + CHUNK_SIZE + 5
+    async with ScriptedServer(answer(body=DATA[:size]), tls=certified[0]) as server, asyncio.timeout(1):
+        assert (await ask(http, server.url))[1] == DATA[:size]
+
+
+async def test_a_thread_that_is_not_to_wait() -> None:
+    """A thread takes what is there; where it is not to wait, it does not."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    receiving, sink = SocketTransport(ours, Heard()), Sink()
+    theirs.sendall(b"some")
+    with patch.object(receiving, "_comes", side_effect=AssertionError):
+        poured = receiving.pour(memoryview(bytearray(8)), 0, 100, sink.write, False)
+    assert (poured.received, poured.written, poured.filled, poured.dry) == (4, 0, 4, True)
+    receiving.abort()
+    theirs.close()
 
 
 async def test_body_that_breaks_off_in_a_thread(http: HTTP, threads: Threads, tls: ssl.SSLContext | None) -> None:
@@ -240,6 +263,9 @@ async def test_peer_that_reads_slowly(http: HTTP, tls: ssl.SSLContext | None) ->
     async with ScriptedServer(take, tls=tls, early=True) as server:
         pieces = [DATA[start : start + MiB] for start in range(0, len(DATA), MiB)]
         assert (await ask(http, server.url, "PUT", body(*pieces)))[1] == b"ok"
+        if tls is not None and hasattr(socket, "TCP_CORK"):
+            (connection,) = http._all
+            assert connection._transport._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == 0
     assert arrived == DATA
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import Progress, Settings, TransferError, TransferReport
+from dxflow_async import Progress, Settings, TransferError, TransferReport, TransferResult
+from dxflow_async.checksum import crc32c, label
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading
 from dxflow_async.providers.files import ReadableFile
@@ -138,6 +139,25 @@ async def test_bytes_that_were_sent_twice_count_once(resources: Resources, make:
     assert states[-1].bytes_done == len(DATA)
 
 
+async def test_small_bytes_count(resources: Resources, make: Make, tmp_path: Path) -> None:
+    """A body that is too small to be counted on its way is counted all the same."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(b"small")
+    states: list[Progress] = []
+    (result,) = await move(resources, make(LocalProvider, "a"), make(Remote, "b"), states)
+    assert (result.bytes, states[-1].bytes_done) == (5, 5)
+
+
+async def test_large_bytes_to_a_disk(resources: Resources, make: Make, tmp_path: Path) -> None:
+    """Bytes that are written as they come are all there, in their places, and have the checksum that is told."""
+    data = os.urandom(2 * resources.settings.part_size + 5)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(data)
+    (result,) = await move(resources, make(Remote, "a"), make(LocalProvider, "b"))
+    assert (tmp_path / "b/x").read_bytes() == data
+    assert result.checksum == label(crc32c(data))
+
+
 class StreamingStore(Remote):
     """Takes parts whose checksum is not known before."""
 
@@ -183,8 +203,10 @@ async def test_among_many_files_few_are_cut(
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(size * resources.settings.part_size)
     route = resources.route(None)
-    for _ in range(others):
+    for _ in range(others + 50):
         route.meter.planned(1)
+    for _ in range(50):
+        route.meter.done(TransferResult("a", "b"))
     job = CopyJob(route, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import ServiceError, ThrottledError
+from dxflow_async.providers.local import LocalProvider
+from dxflow_async.providers.threads import Threads
 from dxflow_async.transfer import limits
 from dxflow_async.transfer.limits import AdaptiveLimit, Bandwidth, Limits, MemoryBudget
 from tests.sessions import MiB
@@ -56,6 +60,34 @@ async def test_answers_that_were_on_their_way_decrease_nothing(clock: Clock) -> 
     assert limit.limit == 20
     await _window(limit, clock, 20, 20)
     assert limit.limit == 10
+
+
+async def test_a_request_that_is_refused_counts(clock: Clock) -> None:
+    """What a request raises comes through, its place is given back, and a refusal is a reason to step down."""
+    limit = AdaptiveLimit(64, 40)
+
+    async def refuse() -> None:
+        clock.now += 0.3
+        raise ThrottledError("slow down")
+
+    with pytest.raises(ThrottledError):
+        await limit.run(refuse)
+    assert (limit.in_flight, limit.limit) == (0, 20)
+
+
+async def test_workers_follow_the_limits(clock: Clock, tmp_path: Path) -> None:
+    """As many parts are worked on as the widest endpoint lets be in flight, and a few more."""
+    budgets = Limits(max_concurrency=64, max_memory_bytes=64 * MiB)
+    threads = Threads(1)
+    provider = LocalProvider(tmp_path, threads)
+    provider.features = replace(provider.features, endpoint="somewhere")
+    before = budgets.workers()
+    limit = budgets.requests(provider)
+    assert limit is not None
+    for _ in range(3):
+        await _full_window(limit, clock)
+    assert budgets.workers() - before == limit.limit - 40 > 0
+    threads.close()
 
 
 async def test_limit_never_falls_below_one(clock: Clock) -> None:
