@@ -223,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             filled = poured.filled
             self._remaining -= poured.received
             self._complete = not self._remaining
-            self._waits = not poured.dry or poured.written > len(buffer)
+            self._waits = not poured.dry or poured.received >= len(buffer)
             if poured.error is not None:
                 self._fail(ConnectionBrokenError(f"the connection was closed ({poured.error})"))
                 self._transport.abort()
