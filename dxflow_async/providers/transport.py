@@ -196,6 +196,7 @@ class SocketTransport(asyncio.Transport):
                 self._loop.call_soon(self._readable)
 
     def _readable(self) -> None:
+        # To the end of what there is: of a connection that was reset uvloop tells once.
         while self._reading:
             buffer = self._protocol.get_buffer(-1)
             try:
@@ -209,8 +210,7 @@ class SocketTransport(asyncio.Transport):
                 self._end(None)
                 return
             self._protocol.buffer_updated(size)
-            # To ask whether there is more costs as much as to read it; of what there is the loop tells again.
-            if self._protocol.complete or (self._tls is None and size < len(buffer)):
+            if self._protocol.complete:
                 break
         if self._tls is not None and self._unsent:  # TLS may have to read before it writes
             self._flush()
