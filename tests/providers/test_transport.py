@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -280,6 +281,7 @@ class Heard(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self.data = b""
         self.lost: list[Exception | None] = []
+        self.ended = asyncio.Event()
         self._buffer = bytearray(64)
 
     def get_buffer(self, _: int) -> bytearray:
@@ -293,6 +295,7 @@ class Heard(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Nothing more will."""
         self.lost.append(error)
+        self.ended.set()
 
 
 async def test_peer_that_answers_and_closes() -> None:
@@ -308,6 +311,22 @@ async def test_peer_that_answers_and_closes() -> None:
     assert (heard.data, sending.is_closing()) == (b"no", True)
     await asyncio.sleep(0)
     assert len(heard.lost) == 1
+
+
+async def test_reset_with_bytes_on_the_way() -> None:
+    """A reset is heard at once, also where bytes have come before it: uvloop tells of it only once."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        theirs, _ = listening.accept()
+    ours.setblocking(False)
+    heard = Heard()
+    theirs.sendall(b"x" * 100)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()
+    SocketTransport(ours, heard)
+    await asyncio.wait_for(heard.ended.wait(), 2)
+    assert heard.data == b"x" * 100
+    assert isinstance(heard.lost[0], ConnectionResetError)
 
 
 async def test_body_without_a_length_that_is_cut(http: HTTP, certified: tuple[ssl.SSLContext, Path]) -> None:
