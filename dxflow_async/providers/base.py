@@ -37,6 +37,12 @@ __all__ = [
 
 Buffer = bytes | bytearray | memoryview
 
+Write = Callable[[memoryview], None]
+"""Takes bytes, and blocks."""
+
+Run = Callable[..., Awaitable[Any]]
+"""Has a function called in a thread, as `Threads.run` does."""
+
 _STEP = 256 << 10
 
 
@@ -171,9 +177,7 @@ class StreamedBody(Body, Protocol):
     """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reading`."""
 
     async def readinto(self, buffer: memoryview) -> int: ...
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int: ...
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int: ...
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
@@ -242,15 +246,13 @@ class Reading(ABC):
         self._rest = memoryview(chunk)[size:]
         return size
 
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
         """Moves the next bytes through a buffer to `write`: how many; 0 at the end. Raises as `read`.
 
         Args:
             buffer: there is no byte in it before, nor after.
-            write: blocks; what it raises comes through.
-            run: has a function called in a thread, as `Threads.run`.
+            write: what it raises comes through.
+            run: has it called.
         """
         size = await self.readinto(buffer)
         if size:

@@ -12,7 +12,7 @@ import os
 import ssl
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -27,7 +27,7 @@ from dxflow_async.exceptions import (
     StallTimeoutError,
     StorageError,
 )
-from dxflow_async.providers.base import Body, Buffer, Entry, Reading, is_streamed
+from dxflow_async.providers.base import Body, Buffer, Entry, Reading, Run, Write, is_streamed
 from dxflow_async.providers.heads import head_of
 from dxflow_async.providers.http1 import Connection
 from dxflow_async.providers.response import ConnectionBrokenError, Response, StalledError
@@ -329,9 +329,7 @@ class HTTPReading(Reading):
             await self.http.throttle.take(size)
         return size
 
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
         if self.http.throttle is not None:
             return await Reading.pour(self, buffer, write, run)
         try:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import httptools
 
-from dxflow_async.providers.base import Body, Buffer, Buffered
+from dxflow_async.providers.base import Body, Buffer, Buffered, Run, Write
 from dxflow_async.providers.response import ConnectionBrokenError, Headers, Response, StalledError
 from dxflow_async.providers.transport import Poured, SocketTransport
 
@@ -203,9 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             self._taken(size)
         return filled
 
-    async def pour_body(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour_body(self, buffer: memoryview, write: Write, run: Run) -> int:
         """See `Reading.pour`. The loop is where it waits; once bytes come in plenty, a thread takes what there is."""
         transport, wanted = self._pours, _PLENTY if self._waits else len(buffer)
         filled = self._unchunk(buffer, 0)

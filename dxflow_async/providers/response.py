@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dxflow_async.providers.base import Buffer
+from dxflow_async.providers.base import Buffer, Run, Write
 
 if TYPE_CHECKING:
     from dxflow_async.providers.http1 import Connection
@@ -67,9 +66,7 @@ class Response:
             self.close()
         return size
 
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
         """As `Reading.pour`.
 
         Raises:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiohappyeyeballs
 
-from dxflow_async.providers.base import Buffer
+from dxflow_async.providers.base import Buffer, Write
 
 __all__ = ["Poured", "SocketTransport", "connect", "encrypt"]
 
@@ -225,9 +225,7 @@ class SocketTransport(asyncio.Transport):
         if self._closing:
             self._socket.close()
 
-    def pour(
-        self, buffer: memoryview, filled: int, remaining: int, write: Callable[[memoryview], None], wait: bool
-    ) -> Poured:
+    def pour(self, buffer: memoryview, filled: int, remaining: int, write: Write, wait: bool) -> Poured:
         """In a thread: receives what is there, and what comes within moments, and has it written.
 
         Args:

@@ -12,7 +12,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import monotonic
 
 from anyio import CancelScope, create_task_group, move_on_after
@@ -202,12 +202,8 @@ class Engine:
             try:
                 if part is None:
                     part = await self._begin(running, group)
-                if running.error is not None:
-                    pass
-                elif self._watch is None:
-                    await running.job.move(part)
-                else:
-                    with self._watch.part(running, part):
+                if running.error is None:
+                    with nullcontext() if self._watch is None else self._watch.part(running, part):
                         await running.job.move(part)
             except StorageError as error:
                 running.error = running.error or error

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from dxflow_async.checksum import label
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
 from dxflow_async.providers.answers import answered
-from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Upload
+from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Run, Upload, Write
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
@@ -127,9 +127,7 @@ class MeteredReading(Metered):
     async def readinto(self, buffer: memoryview) -> int:
         return self._moved(await self._reading.readinto(buffer))
 
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
         return self._moved(await self._reading.pour(buffer, write, run))
 
     def _moved(self, size: int) -> int:

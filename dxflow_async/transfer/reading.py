@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading
+from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading, Run, Write
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
@@ -92,9 +89,7 @@ class ResumedReading(Reading):
                 self._position += size
                 return size
 
-    async def pour(
-        self, buffer: memoryview, write: Callable[[memoryview], None], run: Callable[..., Awaitable[Any]]
-    ) -> int:
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
         while True:
             assert self._inner is not None, "read before open"
             try:

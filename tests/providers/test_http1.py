@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import NetworkError, NotFoundError, StallTimeoutError, StorageError
+from dxflow_async.providers import transport
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReading, read_error_body
 from dxflow_async.providers.http1 import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
@@ -364,8 +365,12 @@ async def test_answer_that_lies_unread_is_not_taken(
     assert asked == 200, "nothing is asked for again"
 
 
-async def test_little_is_received_ahead_of_a_reader(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
+@pytest.mark.parametrize("watches", [True, False], ids=["ours", "the loop's"])
+async def test_little_is_received_ahead_of_a_reader(
+    threads: Threads, certified: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch, watches: bool
+) -> None:
     """Over TLS, too, the peer waits for a reader that is slow: a connection would keep the room that was taken."""
+    monkeypatch.setattr(transport, "_WATCHES", watches)
     context, ca_bundle = certified
     http = HTTP(threads, ca_bundle=ca_bundle)
     async with ScriptedServer(answer(body=b"x" * (8 << 20)), tls=context) as server:

@@ -194,6 +194,29 @@ async def test_body_that_breaks_off_in_a_thread(http: HTTP, threads: Threads, tl
     assert DATA.startswith(sink.data)
 
 
+class Cap:
+    """A cap on bytes a second that only counts."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    async def take(self, size: int) -> None:
+        """So many pass."""
+        self.taken.append(size)
+
+
+async def test_capped_body(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured) -> None:
+    """Where bytes a second are capped each buffer waits for its turn, and no thread takes more."""
+    http.throttle = cap = Cap()
+    async with ScriptedServer(answer(body=DATA), tls=tls) as server:
+        sink = Sink()
+        await pour(http, threads, server.url, sink)
+    assert sink.data == DATA
+    assert sum(cap.taken) >= len(DATA)
+    assert max(cap.taken) <= WRITE_SIZE
+    assert not poured.received
+
+
 async def test_write_that_fails(http: HTTP, threads: Threads, tls: ssl.SSLContext | None) -> None:
     """What the writer raises comes through, and the connection is not used again."""
     async with ScriptedServer(answer(body=DATA), tls=tls) as server:

@@ -27,6 +27,19 @@ async def test_read_goes_on_where_it_broke(weed: SeaweedFS, bucket: str, tmp_pat
     assert proxy.faults["reset"] == 6
 
 
+async def test_download_goes_on_where_it_broke(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """What was written before a body was cut off is not written again."""
+    data = Random(1).randbytes(8 * MiB)
+    weed.client.put_object(Bucket=bucket, Key="cut", Body=data)
+    proxy = FaultProxy(weed.endpoint, ("reset",), rate=1.0, limit=6)
+    async with proxy.running() as running:
+        settings = settings_for(weed, tmp_path / "home", endpoint=running.endpoint, max_attempts=3)
+        async with AsyncSession(settings=settings) as session:
+            (result,) = await session.get_storage_manager().download(f"/{bucket}/cut", tmp_path)
+    assert (tmp_path / "cut").read_bytes() == data
+    assert (result.bytes, result.attempts) == (len(data), 7)
+
+
 async def test_read_gives_up_without_progress(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
     """An object whose first byte never comes is an error after the allowed attempts."""
     weed.client.put_object(Bucket=bucket, Key="never", Body=b"x")
