@@ -155,7 +155,8 @@ class Settings:
         part_size: of large files, at least; it grows with the file.
         max_attempts: tries of one request without progress.
         connect_timeout, stall_timeout: never a limit on the whole of a transfer.
-        disk_threads: threads that read and write local files.
+        disk_threads: threads that read and write local files, at the most; more than processors only while the disk
+            is slow.
         journal: whether transfers remember in `home` what they have done, so that a later process can go on.
         max_cached_items: listing cache; the directories used longest ago go first.
         ca_bundle: a PEM file of certificate authorities to trust besides the system's.

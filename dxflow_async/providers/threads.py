@@ -1,18 +1,21 @@
 """Threads for blocking work, made for many short calls.
 
 `loop.run_in_executor` wakes the loop once a call: some 60 µs of CPU, more than the work on a small file. Here
-finished calls are handed back together: while the loop is busy, any number of them cost one wake-up.
+finished calls are handed back together: while the loop is busy, any number of them cost one wake-up. And no more
+threads work than there are processors, which would only take the interpreter from each other, until calls have to
+wait: then the disk is slow, or a call hangs, and more of them are made at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CancelScope
@@ -20,6 +23,9 @@ from anyio import CancelScope
 from dxflow_async.exceptions import SessionClosedError
 
 __all__ = ["Threads"]
+
+_PATIENCE = 0.005
+"""Seconds that a call waits before another thread is called for."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -29,7 +35,7 @@ class Threads:
     """A few daemon threads that run calls for one event loop; started by the first call, ended by `close`.
 
     Args:
-        count: how many threads.
+        count: how many threads, at the most.
         name: their name's beginning.
 
     Attributes:
@@ -38,13 +44,17 @@ class Threads:
 
     def __init__(self, count: int, name: str = "dxflow-disk") -> None:
         self.mark = secrets.token_hex(4)
-        self._count = count
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._finished: deque[_Call] = deque()
         self._waking = False
+        self._usual = min(count, os.cpu_count() or 1)
         self._started = 0
+        self._more = count > self._usual
+        self._spare = deque(range(self._usual + 1, count + 1))
         self._waiting = 0
+        self._latest: _Call | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -60,10 +70,14 @@ class Threads:
             loop = self._loop = asyncio.get_running_loop()
         call = _Call(function, args, loop.create_future())
         self._waiting += 1
-        if self._started < min(self._waiting, self._count):
+        if self._started < min(self._waiting, self._usual):
             self._started += 1
-            threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+            self._start(self._started, self._work)
         self._calls.put(call)
+        if self._more:
+            self._latest = call
+            if self._timer is None:
+                self._timer = loop.call_later(_PATIENCE, self._look, call)
         try:
             return await call.future  # type: ignore[no-any-return]
         except asyncio.CancelledError:
@@ -81,28 +95,60 @@ class Threads:
     def close(self) -> None:
         """Lets the threads end once they have done what was asked of them."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for _ in range(self._started):
             self._calls.put(None)
         self._started = 0
 
+    def _start(self, number: int, work: Callable[..., None], *args: int) -> None:
+        threading.Thread(target=work, args=args, name=f"{self._name}-{number}", daemon=True).start()
+
+    def _look(self, call: _Call) -> None:
+        """Whether a call has waited since (those before it have begun earlier), and whether others do."""
+        self._timer = None
+        if not call.begun and self._spare:
+            number = self._spare.popleft()
+            self._start(number, self._help, number)
+        latest, self._latest = self._latest, None
+        if latest is not None and not latest.begun:
+            assert self._loop is not None
+            self._latest = latest
+            self._timer = self._loop.call_later(_PATIENCE, self._look, latest)
+
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while self._do(self._calls.get()):
+            pass
+
+    def _help(self, number: int) -> None:
+        """Works until nothing waits."""
+        with contextlib.suppress(Empty):
+            while self._do(self._calls.get_nowait()):
+                pass
+            self._calls.put(None)  # by which another thread is to end
+        self._spare.append(number)
+
+    def _do(self, call: _Call | None) -> bool:
+        """Makes a call; whether there is any use in another one."""
+        if call is None:
+            return False
+        call.begun = True
+        try:
+            call.result = call.function(*call.args)
+        except StopIteration as error:  # which no future can hold
+            call.error = RuntimeError(f"{call.function!r} raised StopIteration")
+            call.error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            call.error = error
+        self._finished.append(call)
+        if not self._waking:
+            self._waking = True
             try:
-                call.result = call.function(*call.args)
-            except StopIteration as error:  # which no future can hold
-                call.error = RuntimeError(f"{call.function!r} raised StopIteration")
-                call.error.__cause__ = error
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-                call.error = error
-            self._finished.append(call)
-            if not self._waking:
-                self._waking = True
-                try:
-                    assert self._loop is not None
-                    self._loop.call_soon_threadsafe(self._hand_back)
-                except RuntimeError:  # the loop was closed under us: nobody waits any more
-                    return
-            del call
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._hand_back)
+            except RuntimeError:  # the loop was closed under us: nobody waits any more
+                return False
+        return True
 
     def _hand_back(self) -> None:
         self._waking = False
@@ -118,7 +164,7 @@ class Threads:
 
 
 class _Call:
-    __slots__ = ("args", "error", "function", "future", "handed_back", "result")
+    __slots__ = ("args", "begun", "error", "function", "future", "handed_back", "result")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
         self.function = function
@@ -126,4 +172,5 @@ class _Call:
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
+        self.begun = False
         self.handed_back = False

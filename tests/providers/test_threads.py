@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import weakref
 
 import anyio
 import pytest
@@ -33,7 +35,7 @@ async def test_calls_from_many_tasks(threads: Threads) -> None:
     seen = set()
 
     def work(number: int) -> int:
-        seen.add(threading.get_ident())
+        seen.add(threading.current_thread().name)
         return number * number
 
     async def task(start: int) -> list[int]:
@@ -84,12 +86,75 @@ async def test_cancelled_scope_waits_for_the_call(threads: Threads) -> None:
     assert ended.is_set()
 
 
-async def test_close_ends_the_threads() -> None:
+async def test_more_threads_when_calls_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as there are processors; calls that have to wait get more, up to the count, for that time."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    threads, release = Threads(4, "test-more"), threading.Event()
+    hanging = [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with anyio.fail_after(5):
+        assert await threads.run(int, "7") == 7  # though more calls hang than there are processors
+    assert len(_running("test-more")) in (3, 4)
+    hanging += [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(6)]
+    await asyncio.sleep(0.1)
+    assert len(_running("test-more")) == 4
+    release.set()
+    assert all(await asyncio.gather(*hanging))
+    for each in _running("test-more")[2:]:
+        each.join(5)
+    assert len(_running("test-more")) == 2
+    threads.close()
+
+
+async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no call waits for long no further thread is started; what was last asked for is not kept."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    threads, seen = Threads(4, "test-quick"), set()
+    for _ in range(200):
+        seen.add(await threads.run(lambda: threading.current_thread().name))
+        await asyncio.sleep(0.0005)
+    assert seen == {"test-quick-1"}
+    kept = _Kept()
+    gone = weakref.ref(kept)
+    await threads.run(id, kept)
+    del kept
+    await asyncio.sleep(0.05)
+    assert gone() is None
+    threads.close()
+
+
+async def test_close_ends_all_threads_that_were_called_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked of them is done before; none takes the end that is meant for another one."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    for _ in range(20):
+        threads, release = Threads(3, "test-end"), threading.Event()
+        hanging = [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(3)]
+        with anyio.fail_after(5):
+            while len(_running("test-end")) < 3:
+                await asyncio.sleep(0.001)
+        threads.close()
+        release.set()
+        assert all(await asyncio.gather(*hanging))
+        for each in _running("test-end"):
+            each.join(5)
+            assert not each.is_alive()
+
+
+class _Kept:
+    pass
+
+
+def _running(name: str) -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith(name)]
+
+
+async def test_close_ends_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `close` the threads do what was asked of them and end."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     threads = Threads(3, "test-close")
     pending = [asyncio.create_task(threads.run(time.sleep, 0.01)) for _ in range(6)]
     await asyncio.sleep(0)
-    running = [each for each in threading.enumerate() if each.name.startswith("test-close")]
+    running = _running("test-close")
     assert len(running) == 3
     threads.close()
     await asyncio.gather(*pending)
