@@ -54,6 +54,7 @@ from dxflow_async.providers.base import (
     Reading,
     Receipt,
     Upload,
+    page_size,
 )
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
@@ -123,7 +124,8 @@ class AWSProvider(Provider):
         bucket, slash, rest = prefix.partition("/")
         if not slash:
             return await self._list_buckets(bucket)
-        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": "1000"}
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": size}
         if not recursive:
             query["delimiter"] = "/"
         if cursor is not None:

@@ -52,6 +52,7 @@ from dxflow_async.providers.base import (
     Reading,
     Receipt,
     Upload,
+    page_size,
 )
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
@@ -120,7 +121,8 @@ class AzureProvider(Provider):
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         container, slash, rest = prefix.partition("/")
-        query = {"comp": "list", "maxresults": "1000"}
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"comp": "list", "maxresults": size}
         if cursor is not None:
             query["marker"] = cursor
         call = Call(self.name, "list", f"/{prefix}")

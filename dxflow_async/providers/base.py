@@ -33,6 +33,7 @@ __all__ = [
     "StreamedBody",
     "Upload",
     "is_streamed",
+    "page_size",
 ]
 
 Buffer = bytes | bytearray | memoryview
@@ -323,6 +324,11 @@ class Upload(ABC):
     async def copy_part(self, part: Part, source: Entry) -> Receipt:
         """Fills one part from another object of this provider, where `Features.copy` is set."""
         raise TypeError(f"{type(self).__name__} does not copy: Features.copy is not set ({part}, {source.key})")
+
+
+def page_size(*, recursive: bool, first: bool) -> int:
+    """Entries to ask for in a page: of a tree few at first, so that work on it begins while the rest is listed."""
+    return 200 if recursive and first else 1000
 
 
 class Provider(ABC):

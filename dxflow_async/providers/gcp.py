@@ -17,7 +17,18 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async.config import GCPSettings
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, ServiceError, UnsafePathError
-from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Receipt, Upload
+from dxflow_async.providers.base import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+    page_size,
+)
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.gcp_compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp_identity import Identity
@@ -102,7 +113,8 @@ class GCPProvider(Provider):
         if "/" not in prefix:
             return await self._list_buckets(call, prefix, cursor)
         bucket, rest = self._split(call, prefix)
-        query = {"prefix": rest, "maxResults": "1000", "fields": LIST_FIELDS}
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS}
         if not recursive:
             query["delimiter"] = "/"
         if cursor is not None:

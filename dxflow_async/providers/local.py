@@ -27,6 +27,7 @@ from dxflow_async.providers.base import (
     Receipt,
     RereadBody,
     Upload,
+    page_size,
 )
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
@@ -34,8 +35,6 @@ from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
 
 __all__ = ["LocalProvider"]
-
-_PAGE_SIZE = 1000
 
 # Features
 
@@ -65,8 +64,9 @@ class LocalProvider(Provider):
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)
-        entries = await self._disk.run("list", prefix, lambda: list(islice(walk, _PAGE_SIZE)))
-        return Page(entries, walk if len(entries) == _PAGE_SIZE else None)
+        size = page_size(recursive=recursive, first=cursor is None)
+        entries = await self._disk.run("list", prefix, lambda: list(islice(walk, size)))
+        return Page(entries, walk if len(entries) == size else None)
 
     async def stat(self, key: str) -> Entry:
         return await self._disk.run("stat", key, self.root.entry, key)

@@ -29,8 +29,8 @@ __all__ = ["Engine", "Job", "first_of"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
 
-_PLANNED = 1000
-"""Jobs the plan may be ahead of the workers."""
+_PLANNED = 256
+"""Jobs the plan may be ahead of the workers: while it catches up, nothing else is done."""
 
 _ABORT_SECONDS = 10.0
 """For removing what an unfinished job has left, also while cancelled."""

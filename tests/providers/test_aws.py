@@ -216,6 +216,18 @@ async def test_listing_that_is_none(connect: Connect) -> None:
             assert raised.value.retryable
 
 
+async def test_pages_of_a_listing(connect: Connect) -> None:
+    """Of a tree few objects are asked for at first, so that work on it may begin; of a directory, and later, many."""
+    empty = answer(body=b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+    async with ScriptedServer(empty, empty, empty) as server:
+        aws = connect(server.url)
+        await aws.list_page("bucket/", recursive=True)
+        await aws.list_page("bucket/", recursive=True, cursor="token")
+        await aws.list_page("bucket/", recursive=False)
+        sizes = [request.target.partition("max-keys=")[2].partition("&")[0] for request in server.requests]
+    assert sizes == ["200", "1000", "1000"]
+
+
 async def test_odd_dates(connect: Connect) -> None:
     """A time that cannot be read is none."""
     async with ScriptedServer(answer(ETag='"1"', Last_Modified="yesterday")) as server:
