@@ -5,7 +5,6 @@ Source: RFC 3720, section 12.1, and for the parts the arithmetic of zlib's `crc3
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -91,7 +90,7 @@ def decode(text: str | None) -> int | None:
     if not text or "-" in text:
         return None
     try:
-        value = base64.b64decode(text, validate=True)
+        value = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         return None
     return int.from_bytes(value, "big") if len(value) == 4 else None

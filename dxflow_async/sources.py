@@ -9,7 +9,6 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +94,9 @@ def parse_size(text: str) -> int:
     number, letter, suffix = match.groups()
     power = 0 if letter is None else " KMGT".index(letter.upper())
     base = 1000 if suffix in ("B", "b") else 1024
-    return int(Fraction(number) * base**power)
+    whole, _, fraction = number.partition(".")
+    size: int = int(whole + fraction) * base**power // 10 ** len(fraction)
+    return size
 
 
 def _boolean(text: str) -> bool:

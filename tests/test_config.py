@@ -199,6 +199,7 @@ def test_hostile_toml_is_a_configuration_error(home: Path, text: str) -> None:
 def test_sizes_are_exact(number: int, unit: tuple[str, int]) -> None:
     """A number and a unit are so many bytes, to the byte."""
     assert parse_size(f"{number}{unit[0]}") == parse_size(f" {number} {unit[0]} ") == number * unit[1]
+    assert parse_size(f"{number}.125{unit[0]}") == (8 * number + 1) * unit[1] // 8
 
 
 @given(text=st.text(max_size=12))

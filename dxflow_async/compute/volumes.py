@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from anyio import Lock
 
 from dxflow_async.compute.area import UnitArea
 from dxflow_async.exceptions import ComputeUnitError
 from dxflow_async.models import Unit
-from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
+
+if TYPE_CHECKING:
+    from dxflow_async.providers.unit import UnitProvider
 
 __all__ = ["Volumes"]
 
@@ -58,4 +61,6 @@ class Volumes:
 
 
 async def _connected(address: Address, resources: Resources) -> UnitProvider:
+    from dxflow_async.providers.unit import UnitProvider
+
     return await retry(lambda: UnitProvider.connect(*address, resources.http, resources.threads), resources.policy)

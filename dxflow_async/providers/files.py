@@ -41,8 +41,11 @@ class ReadableFile:
     """The bytes `[start, end)` of a file, read in pieces; all methods block.
 
     Attributes:
+        entry: what it is, once it is open.
         crc32c: of the first piece; of all others, whoever gets them computes it.
     """
+
+    entry: Entry
 
     def __init__(self, root: Root, key: str, start: int, end: int | None) -> None:
         self._root = root
@@ -50,7 +53,6 @@ class ReadableFile:
         self._range = start, end
         self._position = self._end = start
         self._descriptor = -1
-        self.entry = Entry(key)
         self.crc32c = 0
 
     @property

@@ -29,7 +29,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.base import Body, Buffer, Entry, Reading, Run, Write, is_streamed
 from dxflow_async.providers.heads import head_of
-from dxflow_async.providers.http1 import Connection
+from dxflow_async.providers.http1 import INBOX_SIZE, Connection
 from dxflow_async.providers.response import ConnectionBrokenError, Response, StalledError
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.transport import connect, encrypt
@@ -110,6 +110,7 @@ class HTTP:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._idle: dict[Origin, deque[Connection]] = {}
         self._all: set[Connection] = set()
+        self._inbox = memoryview(bytearray(INBOX_SIZE))
         self._closed = False
 
     async def send(
@@ -225,7 +226,7 @@ class HTTP:
                 self._all.discard(connection)
 
         def make() -> Connection:
-            return Connection(self.stall_timeout, on_free)
+            return Connection(self._inbox, self.stall_timeout, on_free)
 
         tls = await self.tls_context() if origin.scheme == "https" else None
         async with asyncio.timeout(self.connect_timeout):

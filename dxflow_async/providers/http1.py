@@ -22,7 +22,7 @@ from dxflow_async.providers.base import Body, Buffer, Buffered, Run, Write
 from dxflow_async.providers.response import ConnectionBrokenError, Headers, Response, StalledError
 from dxflow_async.providers.transport import Poured, SocketTransport
 
-__all__ = ["Connection"]
+__all__ = ["INBOX_SIZE", "Connection"]
 
 SEND_SIZE = 256 << 10
 """Bytes handed to the socket at a time: small enough that a stall shows."""
@@ -50,11 +50,13 @@ class Connection(asyncio.BufferedProtocol):
     """Requests one after the other, over a `SocketTransport` or one of the loop's.
 
     Args:
+        inbox: where what is not known yet is received; it may be that of all connections, since it is emptied at once.
         stall_timeout: seconds without a byte moving, either way, after which a request fails.
         on_free: called when the connection may be used again, or is of no more use (see `usable`).
     """
 
-    def __init__(self, stall_timeout: float, on_free: Any) -> None:
+    def __init__(self, inbox: memoryview, stall_timeout: float, on_free: Any) -> None:
+        self._inbox = inbox
         self._stall_timeout = stall_timeout
         self._on_free = on_free
         self._loop = asyncio.get_running_loop()
@@ -67,7 +69,6 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._unsent = 0
-        self._inbox = memoryview(bytearray(INBOX_SIZE))
         self.idle_since = 0.0
         self._reset("")
 
@@ -380,7 +381,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._status and not self._chunked:
             self.on_body(bytes(self._inbox[:size]))
         else:
-            self._parse(bytes(self._inbox[:size]))
+            self._parse(self._inbox[:size])
 
     def eof_received(self) -> bool:
         return False
@@ -405,7 +406,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the parser says
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: memoryview) -> None:
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         if not self._status:

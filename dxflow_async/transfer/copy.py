@@ -13,7 +13,7 @@ from typing import TypeVar
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, RereadBody
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, RereadBody
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
@@ -73,7 +73,7 @@ class CopyJob(Multipart, Job):
         self._options = options
         self._listed = entry
         self._entry = entry
-        self._first: ResumedReading | None = None
+        self._first: Reading | None = None
         self._reserved = 0
         self._stored: Entry | None = None
         features = destination.provider.features
@@ -218,13 +218,14 @@ class CopyJob(Multipart, Job):
         assert self._entry is not None
         assert self._stored is not None
         self._crc32c = moved
-        said = [
-            entry.crc32c
-            for place, entry in ((self._source, self._entry), (self._destination, self._stored))
-            if place.provider.features.checksum
-        ]
-        if any(value not in (None, moved) for value in said):
-            raise self._mismatch()
+        said = []
+        if self._source.provider.features.checksum:
+            said.append(self._entry.crc32c)
+        if self._destination.provider.features.checksum:
+            said.append(self._stored.crc32c)
+        for value in said:
+            if value is not None and value != moved:
+                raise self._mismatch()
         self._verified = bool(said) and moved is not None and None not in said
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
@@ -272,30 +273,31 @@ class CopyJob(Multipart, Job):
             self._crc32c = body.crc32c
         return body
 
-    async def _open(self, part: Part | None, attempts: Attempts) -> ResumedReading:
+    async def _open(self, part: Part | None, attempts: Attempts) -> Reading:
         """A part of the version that was looked at; or the whole of whichever is there now."""
         if self._first is not None and part is not None and part.number == 1:
             first, self._first = self._first, None
             return first
-        provider = self._source.provider
         pinned = self._entry if self._upload is not None else None
-        reading = ResumedReading(
-            provider,
-            self._source.key,
-            part.offset if part is not None and pinned is not None else 0,
-            part.offset + part.size if part is not None and pinned is not None else None,
-            pinned.etag if pinned is not None else None,
-            self._route.limits.requests(provider),
-            self._route.policy,
-            attempts,
-            self._listed if pinned is None else None,
-        )
-        await reading.open()
+        if part is None or pinned is None:
+            reading = await self._read(0, None, None, self._listed, attempts)
+        else:
+            reading = await self._read(part.offset, part.offset + part.size, pinned.etag, None, attempts)
         if pinned is None:
             self._entry = reading.entry
             if part is not None and reading.size > max(part.size, self._whole_size):
                 await reading.aclose()
                 raise self._changed()
+        return reading
+
+    async def _read(
+        self, start: int, end: int | None, etag: str | None, listed: Entry | None, attempts: Attempts
+    ) -> Reading:
+        provider, key, limit = self._source.provider, self._source.key, self._source_limit
+        if limit is None:  # a disk: what it refuses once it refuses again
+            return await provider.read(key, start, end, etag=etag, listed=listed)
+        reading = ResumedReading(provider, key, start, end, etag, limit, self._route.policy, attempts, listed)
+        await reading.open()
         return reading
 
     def _mismatch(self) -> StorageError:

@@ -20,7 +20,7 @@ _log = logging.getLogger("dxflow_async.transfer.limits")
 
 T = TypeVar("T")
 
-_INITIAL = 40
+_INITIAL = 48
 _LARGE_INITIAL = 6
 _LARGE_SIZE = 1 << 20
 _READ_AHEAD = 4

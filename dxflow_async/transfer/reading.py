@@ -37,10 +37,9 @@ class ResumedReading(Reading):
         attempts: Attempts,
         listed: Entry | None = None,
     ) -> None:
-        self.entry = Entry(key)
         self._listed = listed
-        self.size = 0
         self._provider = provider
+        self._key = key
         self._position = start
         self._end = end
         self._etag = etag
@@ -114,12 +113,11 @@ class ResumedReading(Reading):
             self._release()
 
     async def _open(self) -> Reading:
-        key = self.entry.key
         while True:
             await self._enter()
             try:
                 self._inner = await self._provider.read(
-                    key, self._position, self._end, etag=self._etag, listed=self._listed
+                    self._key, self._position, self._end, etag=self._etag, listed=self._listed
                 )
             except StorageError as error:
                 if self._limit is not None:

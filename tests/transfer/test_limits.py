@@ -86,7 +86,7 @@ async def test_workers_follow_the_limits(clock: Clock, tmp_path: Path) -> None:
     assert limit is not None
     for _ in range(3):
         await _full_window(limit, clock)
-    assert budgets.workers() - before == limit.limit - 40 > 0
+    assert budgets.workers() - before == limit.limit - 48 > 0
     threads.close()
 
 
@@ -205,7 +205,7 @@ async def test_fewer_large_requests_are_in_flight() -> None:
 
     workers = [asyncio.ensure_future(work(size)) for size in [MiB] * 50 + [0] * 50]
     await asyncio.sleep(0.01)
-    assert (inside, limit.in_flight) == ({MiB: 6, 0: 34}, 40)
+    assert (inside, limit.in_flight) == ({MiB: 6, 0: 42}, 48)
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
