@@ -317,4 +317,4 @@ async def test_bandwidth_serves_takers_at_once_by_turns() -> None:
 def test_workers_follow_the_endpoints() -> None:
     """There are as many workers as requests may be in flight, and a few to read ahead, within the maximum."""
     assert Limits(4, 1 << 20).workers() == 8
-    assert Limits(64, 1 << 20).workers() == 44
+    assert Limits(64, 1 << 20).workers() == 52
