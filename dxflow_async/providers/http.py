@@ -32,7 +32,7 @@ from dxflow_async.providers.heads import head_of
 from dxflow_async.providers.http1 import INBOX_SIZE, Connection
 from dxflow_async.providers.response import ConnectionBrokenError, Response, StalledError
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.transport import connect, encrypt
+from dxflow_async.providers.transport import TLSSocket, connect, encrypt
 from dxflow_async.showing import Secret
 
 __all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
@@ -292,6 +292,7 @@ def _proxy_of(origin: Origin) -> tuple[str, int, dict[str, str]]:
 
 def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    context.sslsocket_class = TLSSocket
     context.set_alpn_protocols(["http/1.1"])
     if ca_bundle is not None:
         try:

@@ -24,8 +24,8 @@ from dxflow_async.exceptions import SessionClosedError
 
 __all__ = ["Threads"]
 
-_PATIENCE = 0.005
-"""Seconds that a call waits before another thread is called for."""
+_PATIENCE = 0.03
+"""Seconds that a call waits before another thread is called for; the longest calls at a quick disk take a third."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

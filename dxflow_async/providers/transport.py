@@ -21,7 +21,7 @@ import aiohappyeyeballs
 
 from dxflow_async.providers.base import Buffer, Write
 
-__all__ = ["Poured", "SocketTransport", "connect", "encrypt"]
+__all__ = ["Poured", "SocketTransport", "TLSSocket", "connect", "encrypt"]
 
 _WATCHES = os.name != "nt"
 """Whether event loops can watch a descriptor."""
@@ -52,6 +52,20 @@ _HEAD_START = 0.25
 """Seconds before the next address is tried. Source: https://www.rfc-editor.org/rfc/rfc8305#section-8"""
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BufferedProtocol)
+
+
+class TLSSocket(ssl.SSLSocket):
+    """For a context's `sslsocket_class`: without what takes time in Python with every record."""
+
+    _sslobj: Any
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        received: int = self._sslobj.read(nbytes or len(buffer), buffer)
+        return received
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        sent: int = self._sslobj.write(data)
+        return sent
 
 
 class Poured(NamedTuple):

@@ -96,8 +96,9 @@ async def test_more_threads_when_calls_wait(monkeypatch: pytest.MonkeyPatch) -> 
         assert await threads.run(int, "7") == 7  # though more calls hang than there are processors
     assert len(_running("test-more")) in (3, 4)
     hanging += [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(6)]
-    await asyncio.sleep(0.1)
-    assert len(_running("test-more")) == 4
+    with anyio.fail_after(5):
+        while len(_running("test-more")) < 4:
+            await asyncio.sleep(0.01)
     release.set()
     assert all(await asyncio.gather(*hanging))
     for each in _running("test-more")[2:]:
@@ -118,8 +119,9 @@ async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -
     gone = weakref.ref(kept)
     await threads.run(id, kept)
     del kept
-    await asyncio.sleep(0.05)
-    assert gone() is None
+    with anyio.fail_after(5):
+        while gone() is not None:
+            await asyncio.sleep(0.01)
     threads.close()
 
 
