@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -96,9 +97,7 @@ async def test_more_threads_when_calls_wait(monkeypatch: pytest.MonkeyPatch) -> 
         assert await threads.run(int, "7") == 7  # though more calls hang than there are processors
     assert len(_running("test-more")) in (3, 4)
     hanging += [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(6)]
-    with anyio.fail_after(5):
-        while len(_running("test-more")) < 4:
-            await asyncio.sleep(0.01)
+    await _until(lambda: len(_running("test-more")) == 4)
     release.set()
     assert all(await asyncio.gather(*hanging))
     for each in _running("test-more")[2:]:
@@ -119,9 +118,7 @@ async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -
     gone = weakref.ref(kept)
     await threads.run(id, kept)
     del kept
-    with anyio.fail_after(5):
-        while gone() is not None:
-            await asyncio.sleep(0.01)
+    await _until(lambda: gone() is None)
     threads.close()
 
 
@@ -131,9 +128,7 @@ async def test_close_ends_all_threads_that_were_called_for(monkeypatch: pytest.M
     for _ in range(20):
         threads, release = Threads(3, "test-end"), threading.Event()
         hanging = [asyncio.create_task(threads.run(release.wait, 5)) for _ in range(3)]
-        with anyio.fail_after(5):
-            while len(_running("test-end")) < 3:
-                await asyncio.sleep(0.001)
+        await _until(lambda: len(_running("test-end")) == 3)
         threads.close()
         release.set()
         assert all(await asyncio.gather(*hanging))
@@ -144,6 +139,12 @@ async def test_close_ends_all_threads_that_were_called_for(monkeypatch: pytest.M
 
 class _Kept:
     pass
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 def _running(name: str) -> list[threading.Thread]:
