@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -109,11 +110,18 @@ async def test_more_threads_when_calls_wait(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no call waits for long no further thread is started; what was last asked for is not kept."""
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    threads, seen = Threads(4, "test-quick"), set()
+    threads, started = Threads(4, "test-quick"), []
+    start = threads._start
+
+    def noted(number: int, *work: Any) -> None:
+        started.append(number)
+        start(number, *work)
+
+    monkeypatch.setattr(threads, "_start", noted)
     for _ in range(200):
-        seen.add(await threads.run(lambda: threading.current_thread().name))
+        await threads.run(int)
         await asyncio.sleep(0.0005)
-    assert seen == {"test-quick-1"}
+    assert started == [1]
     kept = _Kept()
     gone = weakref.ref(kept)
     await threads.run(id, kept)
