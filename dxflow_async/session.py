@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from anyio import CancelScope, Lock
 
+from dxflow_async.compute.manager import AsyncComputeManager
+from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
 from dxflow_async.config import Settings, with_account
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
     from dxflow_async.account import Secrets
     from dxflow_async.compute.hub import UnitHub
-    from dxflow_async.compute.manager import AsyncComputeManager
-    from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.hub.embedded import EmbeddedHub
 
 __all__ = ["AsyncSession"]
@@ -146,8 +146,6 @@ class AsyncSession:
         self._open_resources()
         self._check_account("compute units belong")
         if self._compute is None:
-            from dxflow_async.compute.manager import AsyncComputeManager
-
             self._compute = AsyncComputeManager(self._unit_hub, self._unit_storage)
         return self._compute
 
@@ -464,8 +462,6 @@ class AsyncSession:
         return UnitHub(self._hub, self._secrets.user_pointer, self._secrets.user_secret, self._connect_to_hub)
 
     def _unit_storage(self, unit: Callable[[], Unit]) -> AsyncUnitStorage:
-        from dxflow_async.compute.storage import AsyncUnitStorage
-
         return AsyncUnitStorage(self._open_resources, lambda: self._volumes.open(unit()), self._anywhere)
 
     async def _volume(self, name: str) -> Area:

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.base import Entry
-from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.transfer.ends import directory
@@ -56,6 +55,8 @@ class AsyncUnitStorage(AreaStorage):
         """
         if recursive:
             return await super().list(path, recursive=True)
+        from dxflow_async.providers.unit import UnitProvider
+
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
         assert isinstance(provider, UnitProvider)

@@ -155,7 +155,7 @@ def test_the_request_is_named() -> None:
 async def test_limits_name_their_endpoint(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
     """Throttling is logged and counted with the endpoint, and how many requests may be in flight from now on."""
     caplog.set_level(logging.INFO, "dxflow_async")
-    limit = AdaptiveLimit(64, endpoint="https://host")
+    limit = AdaptiveLimit(64, 40, endpoint="https://host")
     await limit.acquire()
     limit.failed(ThrottledError("slow down"))
     await asyncio.sleep(0.3)
