@@ -53,10 +53,10 @@ class AsyncUnitStorage(AreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        if recursive:
-            return await super().list(path, recursive=True)
         from dxflow_async.providers.unit import UnitProvider
 
+        if recursive:
+            return await super().list(path, recursive=True)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
         assert isinstance(provider, UnitProvider)
