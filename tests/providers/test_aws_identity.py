@@ -250,3 +250,54 @@ async def test_presign_that_is_too_long(aws: AWSProvider) -> None:
     for expires in (0, 604_801):
         with pytest.raises(ConfigurationError, match="604800"):
             await aws.presign("bucket/name", expires)
+
+
+@pytest.mark.usefixtures("profile")
+async def test_identity_of_a_machine(http: HTTP, threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine at AWS the SDK's chain asks the machine's metadata service, with a token of its own.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+    """
+    given = {"Code": "Success", "AccessKeyId": "AKIDMACHINE", "SecretAccessKey": "x", "Token": "machine"}
+    given |= {"Expiration": "2999-01-01T00:00:00Z"}
+    answers = (b"metadata-token", b"the-role", json.dumps(given).encode())
+    async with (
+        ScriptedServer(*(answer(body=each) for each in answers)) as metadata,
+        ScriptedServer(answer(ETag='"1"')) as server,
+    ):
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        await AWSProvider(AWSSettings(endpoint=server.url, region="eu-west-3"), http, threads).stat("bucket/name")
+    sent = server.requests[0].headers
+    assert "Credential=AKIDMACHINE/" in sent["authorization"]
+    assert sent["x-amz-security-token"] == "machine"
+    assert metadata.requests[-1].headers["x-aws-ec2-metadata-token"] == "metadata-token"
+
+
+@pytest.mark.usefixtures("profile")
+async def test_identity_of_a_sign_in(
+    http: HTTP, threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has signed in with `aws sso login` gets a role's credentials for that, by the SDK's chain.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/PortalAPIReference/API_GetRoleCredentials.html
+    """
+    start = "https://science.example.com/start"
+    settings = ("region = eu-west-3", f"sso_start_url = {start}", "sso_region = eu-west-3", "sso_role_name = reader")
+    (tmp_path / "config").write_text("\n".join(("[profile science]", *settings, "sso_account_id = 123456789012")))
+    signed_in = {"startUrl": start, "region": "eu-west-3", "accessToken": "sign-in"}
+    name = hashlib.sha1(start.encode(), usedforsecurity=False).hexdigest()
+    (tmp_path / f"{name}.json").write_text(json.dumps({**signed_in, "expiresAt": "2999-01-01T00:00:00Z"}))
+    given = {"accessKeyId": "AKIDSSO", "secretAccessKey": "x", "sessionToken": "role", "expiration": 32503680000000}
+    async with (
+        ScriptedServer(answer(body=json.dumps({"roleCredentials": given}).encode())) as portal,
+        ScriptedServer(answer(ETag='"1"')) as server,
+    ):
+        # Where sign-ins are kept the SDK knows from its import on.
+        monkeypatch.setattr("aiobotocore.credentials.AioSSOProvider._SSO_TOKEN_CACHE_DIR", str(tmp_path))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", portal.url)
+        await AWSProvider(AWSSettings(endpoint=server.url, profile="science"), http, threads).stat("bucket/name")
+    sent = server.requests[0].headers
+    assert "Credential=AKIDSSO/" in sent["authorization"]
+    assert sent["x-amz-security-token"] == "role"
+    assert portal.requests[0].headers["x-amz-sso_bearer_token"] == "sign-in"
