@@ -156,7 +156,7 @@ async def killed_clients(directory: Path, size: int, part_size: int, workers: in
                 async def sent(reached: float = reached) -> None:
                     await until(lambda: proxy.sent >= reached)
 
-                if not await program.kill(*arguments, when=sent):
+                if not await program.kill(*arguments, when=sent) or not program.jobs:
                     break
                 alive += 1
                 (job_id,) = program.jobs
