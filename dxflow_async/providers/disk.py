@@ -50,6 +50,9 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.EFBIG: (StorageError, "this file system does not take files of that size; choose another"),
 }
 
+_KEPT_BLOCKS = 8
+"""Blocks of `WRITE_SIZE` that are kept for the next bodies: they are in memory already, the last one in the cache."""
+
 
 class Disk:
     """Runs what blocks.
@@ -62,6 +65,7 @@ class Disk:
     def __init__(self, threads: Threads, root: Root) -> None:
         self._threads = threads
         self._root = root
+        self._spare: list[memoryview] = []
 
     async def run(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """What `function(*arguments)` returns.
@@ -91,10 +95,12 @@ class Disk:
         """Writes a body at an offset and returns its checksum."""
         if is_streamed(body):
             stretch = Stretch(file, offset)
-            block = memoryview(bytearray(min(WRITE_SIZE, body.size)))
+            block = self._spare.pop() if self._spare else memoryview(bytearray(WRITE_SIZE))
             run = partial(self.run, "write", file.path)
             while await body.pour(block, stretch.write, run):
                 pass
+            if len(self._spare) < _KEPT_BLOCKS:
+                self._spare.append(block)
             return stretch.crc32c
         crc = 0
         async for chunks in _blocks(body):

@@ -252,29 +252,40 @@ class SocketTransport(asyncio.Transport):
         buffer = buffer[: max(_POUR_SIZE, filled)]
         received = written = 0
         error: Exception | None = None
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
         more = True
         while more and remaining and written < _POUR_BYTES:
-            while more and remaining and filled < len(buffer):
-                try:
-                    size = self._socket.recv_into(buffer[filled : filled + remaining])
-                except _AGAIN:
-                    more = wait and self._comes(poll, min(_LOW_WATER, remaining, len(buffer) - filled))
-                except OSError as reason:
-                    error, more = reason, False
-                else:
-                    error, more = None if size else EOFError("it ended early"), size > 0
-                    received, remaining, filled = received + size, remaining - size, filled + size
+            window = buffer[: filled + remaining]
+            end, error = self._fill(window, filled, wait)
+            more = end == len(window)
+            received, remaining, filled = received + end - filled, remaining - end + filled, end
             if filled and (written or not remaining or filled == len(buffer)):
                 write(buffer[:filled])
                 written, filled = written + filled, 0
         self._set_low_water(1)
         return Poured(received, written, filled, not more, error)
 
-    def _comes(self, poll: select.poll, size: int) -> bool:
+    def _fill(self, window: memoryview, filled: int, wait: bool) -> tuple[int, Exception | None]:
+        """Receives until it is full or no more comes in time; how far it is filled, and why the rest will not come."""
+        receive, size = self._socket.recv_into, len(window)
+        while filled < size:
+            try:
+                received = receive(window[filled:])
+            except _AGAIN:
+                if not (wait and self._comes(min(_LOW_WATER, size - filled))):
+                    break
+            except OSError as error:
+                return filled, error
+            else:
+                if not received:
+                    return filled, EOFError("it ended early")
+                filled += received
+        return filled, None
+
+    def _comes(self, size: int) -> bool:
         """Whether so many bytes come within moments."""
         self._set_low_water(size)
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
         return bool(poll.poll(_POUR_MILLISECONDS))
 
     def _set_low_water(self, size: int) -> None:
