@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -163,6 +164,15 @@ async def test_the_end_of_a_record_is_read(http: HTTP, certified: tuple[ssl.SSLC
     assert found == DATA[:size]
 
 
+def connected() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection, ours not blocking."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        theirs, _ = listening.accept()
+    ours.setblocking(False)
+    return ours, theirs
+
+
 async def test_a_thread_that_is_not_to_wait() -> None:
     """A thread takes what is there; where it is not to wait, it does not."""
     ours, theirs = socket.socketpair()
@@ -174,6 +184,44 @@ async def test_a_thread_that_is_not_to_wait() -> None:
     assert (poured.received, poured.written, poured.filled, poured.dry) == (4, 0, 4, True)
     receiving.abort()
     theirs.close()
+
+
+async def test_a_thread_takes_no_more_than_there_is_to_come() -> None:
+    """What follows a body is left on the socket; its last bytes are told of at once; if none come, nobody waits."""
+    ours, theirs = connected()
+    receiving, sink = SocketTransport(ours, Heard()), Sink()
+    theirs.sendall(b"some and more")
+    block = memoryview(bytearray(8))
+    assert receiving.pour(block, 0, 4, sink.write, True) == (4, 4, 0, False, None)
+    assert sink.data == b"some"
+    assert ours.recv(100) == b" and more"
+    late = threading.Timer(0.001, theirs.sendall, [b"last"])
+    with patch.object(transport, "_POUR_MILLISECONDS", 5000):
+        late.start()
+        before = time.monotonic()
+        assert receiving.pour(block, 0, 4, sink.write, True).written == 4
+        assert time.monotonic() - before < 2.5
+    late.join()
+    assert receiving.pour(block, 0, 4, sink.write, True) == (0, 0, 0, True, None)
+    receiving.abort()
+    theirs.close()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_thread_says_how_it_ended(reset: bool) -> None:
+    """What came before the end is kept, and the end is told with it, a reset as such."""
+    ours, theirs = connected()
+    receiving, sink = SocketTransport(ours, Heard()), Sink()
+    if reset:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    else:
+        theirs.sendall(b"some")
+    theirs.close()
+    poured = receiving.pour(memoryview(bytearray(8)), 0, 100, sink.write, True)
+    assert poured.filled == (0 if reset else 4)
+    assert poured.dry
+    assert isinstance(poured.error, ConnectionResetError if reset else EOFError)
+    receiving.abort()
 
 
 async def test_body_that_breaks_off_in_a_thread(http: HTTP, threads: Threads, tls: ssl.SSLContext | None) -> None:
@@ -338,10 +386,7 @@ async def test_peer_that_answers_and_closes() -> None:
 
 async def test_reset_with_bytes_on_the_way() -> None:
     """A reset is heard at once, also where bytes have come before it: uvloop tells of it only once."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        ours = socket.create_connection(listening.getsockname())
-        theirs, _ = listening.accept()
-    ours.setblocking(False)
+    ours, theirs = connected()
     heard = Heard()
     theirs.sendall(b"x" * 100)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
