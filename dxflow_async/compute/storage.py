@@ -11,6 +11,7 @@ from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.base import Entry
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.ends import directory
 from dxflow_async.transfer.moving import check_target
 from dxflow_async.transfer.progress import OnProgress
@@ -121,12 +122,12 @@ class AsyncUnitStorage(AreaStorage):
         if not place.key:
             return
         check_target(place, "mkdir", directory=True)
-
-        async def once() -> None:
-            async with resources.limits.requests(area.provider) or nullcontext():
-                await area.provider.make_directory(place.key)
-
-        await retry(once, resources.policy)
+        await ask(
+            lambda: area.provider.make_directory(place.key),
+            area.provider,
+            limits=resources.limits,
+            policy=resources.policy,
+        )
 
     async def _is_directory(self, path: str) -> bool:
         try:

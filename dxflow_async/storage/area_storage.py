@@ -13,6 +13,7 @@ from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import note_stored
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
@@ -24,7 +25,7 @@ from dxflow_async.transfer.moving import Place, Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import Attempts, retry
+from dxflow_async.transfer.retry import Attempts
 from dxflow_async.transfer.stream import StreamWriter
 from dxflow_async.transfer.upload import upload
 
@@ -290,12 +291,9 @@ class AreaStorage:
 
     async def _delete(self, area: Area, keys: Keys) -> int:
         resources = self._resources()
-
-        async def once() -> int:
-            async with resources.limits.requests(area.provider) or nullcontext():
-                return await area.provider.delete(keys)
-
-        return await retry(once, resources.policy)
+        return await ask(
+            lambda: area.provider.delete(keys), area.provider, limits=resources.limits, policy=resources.policy
+        )
 
 
 def _options(area: Area, content_type: str | None, metadata: Mapping[str, str] | None) -> ObjectOptions:

@@ -17,6 +17,7 @@ from dxflow_async.providers.tree import temporaries
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.jobfile import Asked, BegunUpload, Ends, JobFile, Where, job_ids
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.progress import OnProgress
@@ -235,7 +236,13 @@ async def _discard(resources: Resources, area: Area | None, begun: BegunUpload) 
         await resources.threads.run(_unlink, [begun.id])
         return
     with suppress(NotFoundError):
-        upload, _ = await area.provider.resume_upload(begun.key, begun.id, begun.receipts, ObjectOptions())
+        provider = area.provider
+        upload, _ = await ask(
+            lambda: provider.resume_upload(begun.key, begun.id, begun.receipts, ObjectOptions()),
+            provider,
+            limits=resources.limits,
+            policy=resources.policy,
+        )
         await upload.abort()
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.models import SyncAction, TransferResult
 from dxflow_async.paths import parent_of
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.listing import stat
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, Pair, Pairing
 from dxflow_async.transfer.pool import for_each
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import retry
 
 __all__ = ["Deleting"]
 
@@ -105,9 +105,11 @@ class Deleting:
         return [self._result(name, None) for name in sorted(named & removed)]
 
     async def _remove_directory(self, name: str) -> bool:
-        key = self._destination.key + name
+        provider, key, resources = self._destination.provider, self._destination.key + name, self._resources
         with suppress(AlreadyExistsError, NotFoundError):
-            await self._destination.provider.remove_directory(key)
+            await ask(
+                lambda: provider.remove_directory(key), provider, limits=resources.limits, policy=resources.policy
+            )
             return True
         return False
 
@@ -115,14 +117,9 @@ class Deleting:
         return TransferResult("", self._destination.shown + name, error=error, deleted=error is None)
 
     async def _caught(self, operation: Callable[[], Awaitable[object]]) -> StorageError | None:
-        limit = self._resources.limits.requests(self._destination.provider)
-
-        async def once() -> object:
-            async with limit or nullcontext():
-                return await operation()
-
+        resources = self._resources
         try:
-            await retry(once, self._resources.policy)
+            await ask(operation, self._destination.provider, limits=resources.limits, policy=resources.policy)
         except StorageError as error:
             return error
         return None

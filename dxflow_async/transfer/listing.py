@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import Any
 
 from anyio import CancelScope
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.base import Entry, Page, Provider
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.retry import RetryPolicy, retry
+from dxflow_async.transfer.retry import RetryPolicy
 
 __all__ = ["pages", "stat"]
 
@@ -33,14 +34,14 @@ async def pages(
                 async for page in pages(provider, bucket.key, recursive=True, limits=limits, policy=policy):
                     yield page
         return
-    limit = limits.requests(provider)
 
     async def get(cursor: Any) -> Page:
-        async def attempt() -> Page:
-            async with limit or nullcontext():
-                return await provider.list_page(prefix, recursive=recursive, cursor=cursor)
-
-        return await retry(attempt, policy)
+        return await ask(
+            lambda: provider.list_page(prefix, recursive=recursive, cursor=cursor),
+            provider,
+            limits=limits,
+            policy=policy,
+        )
 
     async with aclosing(_read_ahead(get)) as found:
         async for each in found:
@@ -67,14 +68,9 @@ async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncG
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:
     """What is stored under a key: an object, or a directory when there is something below it; None for neither."""
-
-    async def look() -> Entry:
-        async with limits.requests(provider) or nullcontext():
-            return await provider.stat(key)
-
     if key and not key.endswith("/"):
         try:
-            return await retry(look, policy)
+            return await ask(lambda: provider.stat(key), provider, limits=limits, policy=policy)
         except NotFoundError:
             if provider.features.directories:
                 return None

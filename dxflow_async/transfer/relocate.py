@@ -9,6 +9,7 @@ from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageEr
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
 from dxflow_async.transfer.engine import Job
@@ -97,7 +98,12 @@ async def _tree(
             goes = move and not await links.lead_to(name)
             yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)
     if target.provider.features.directories:
-        await target.provider.make_directory(target.key)
+        await _make_directory(route, target)
+
+
+async def _make_directory(route: Route, place: Place) -> None:
+    provider = place.provider
+    await ask(lambda: provider.make_directory(place.key), provider, limits=route.limits, policy=route.policy)
 
 
 class _Links:
@@ -186,7 +192,7 @@ async def _rename(
 
 
 async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
-    await target.provider.make_directory(target.key)
+    await _make_directory(route, target)
     async for page in pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy):
         for entry in page:
             name = entry.key[len(source.key) :]

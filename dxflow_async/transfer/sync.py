@@ -16,6 +16,7 @@ from anyio import create_task_group
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.compare import Compare, Comparison
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
@@ -111,8 +112,14 @@ class Sync:
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
-        if self._target.provider.features.directories:
-            await self._target.provider.make_directory(self._target.key)
+        target, resources = self._target, self._resources
+        if target.provider.features.directories:
+            await ask(
+                lambda: target.provider.make_directory(target.key),
+                target.provider,
+                limits=resources.limits,
+                policy=resources.policy,
+            )
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
     async def _check(self) -> None:

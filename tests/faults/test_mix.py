@@ -52,6 +52,23 @@ async def test_mix_at_full_size(site: Site, tmp_path: Path) -> None:
     await there_and_back(site, site.proxy(MIX, seed=5, applies=lambda _: True), tree, tmp_path, 3.0)
 
 
+@pytest.mark.parametrize("call", ["upload", "sync"])
+async def test_a_directory_that_is_refused_at_first(call: str, unit: Site, tmp_path: Path) -> None:
+    """What makes the directory of a whole call is tried again, like every other request."""
+    tree = make_tree(tmp_path / "tree", 3, 1000)
+    proxy = unit.proxy({"slow_down": 1.0}, seed=1, limit=2, applies=lambda request: "/directory/" in request.target)
+    async with proxy.running(), unit.session(tmp_path / "home", proxy.endpoint) as session:
+        storage = await unit.storage(session)
+        if call == "upload":
+            await storage.upload(f"{tree}/", unit / "to/")
+        else:
+            (name,) = [each.name for each in await session.get_compute_manager().list() if each.name != "Demo"]
+            await session.sync(f"{tree}/", f"unit:/{name}{unit / 'to/'}")
+        await storage.download(unit / "to/", tmp_path / "back")
+    assert proxy.faults["slow_down"] == 2
+    assert hashes(tmp_path / "back") == hashes(tree)
+
+
 @pytest.mark.parametrize(
     "modes",
     [

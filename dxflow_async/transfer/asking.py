@@ -1,0 +1,30 @@
+"""Requests by themselves: in a place among those in flight, and tried as often as the policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import TypeVar
+
+from dxflow_async.providers.base import Provider
+from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.retry import RetryPolicy, retry
+
+__all__ = ["ask"]
+
+T = TypeVar("T")
+
+
+async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy) -> T:
+    """What `operation()`, a request to a provider, returns.
+
+    Raises:
+        StorageError: the last one.
+    """
+    limit = limits.requests(provider)
+
+    async def once() -> T:
+        async with limit or nullcontext():
+            return await operation()
+
+    return await retry(once, policy)
