@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterable
 
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.providers.base import Entry
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.ends import directory
 from dxflow_async.transfer.moving import check_target
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.retry import retry
+from dxflow_async.transfer.relocate import make_directory
 
 __all__ = ["AsyncUnitStorage"]
 
@@ -62,13 +60,11 @@ class AsyncUnitStorage(AreaStorage):
         provider, key = area.provider, directory(area.place(path)).key
         assert isinstance(provider, UnitProvider)
         resources = self._resources()
-
-        async def once() -> Sequence[Entry]:
-            async with resources.limits.requests(area.provider) or nullcontext():
-                return await provider.list_directory(key)
-
         try:
-            return [area.item(entry) for entry in await retry(once, resources.policy)]
+            entries = await ask(
+                lambda: provider.list_directory(key), provider, limits=resources.limits, policy=resources.policy
+            )
+            return [area.item(entry) for entry in entries]
         except NotFoundError:
             if not key or path.endswith("/"):
                 raise
@@ -117,17 +113,11 @@ class AsyncUnitStorage(AreaStorage):
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it; one that is there already is no error."""
         area = await self._find()
-        resources = self._resources()
         place = directory(area.place(path))
         if not place.key:
             return
         check_target(place, "mkdir", directory=True)
-        await ask(
-            lambda: area.provider.make_directory(place.key),
-            area.provider,
-            limits=resources.limits,
-            policy=resources.policy,
-        )
+        await make_directory(self._resources().route(None), place)
 
     async def _is_directory(self, path: str) -> bool:
         try:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 from anyio import create_task_group
 
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.base import Entry
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.checksums import checksum_of, has_md5
 from dxflow_async.transfer.compare import Comparison, Seen
 from dxflow_async.transfer.engine import first_of
@@ -25,7 +25,6 @@ from dxflow_async.transfer.listing import pages
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import retry
 
 __all__ = ["Difference", "Differences"]
 
@@ -249,10 +248,5 @@ class Differences:
 
     async def _stat(self, side: int, key: str) -> Entry:
         provider = self._places[side].provider
-        limit = self._resources.limits.requests(provider)
-
-        async def look() -> Entry:
-            async with limit or nullcontext():
-                return await provider.stat(key)
-
-        return await retry(look, self._resources.policy)
+        limits, policy = self._resources.limits, self._resources.policy
+        return await ask(lambda: provider.stat(key), provider, limits=limits, policy=policy)

@@ -17,7 +17,7 @@ from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
 from dxflow_async.transfer.moving import Moving, Place, Route
 
-__all__ = ["look_up", "relocate", "relocate_found", "remove_emptied"]
+__all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
 
 
 async def relocate(
@@ -97,13 +97,14 @@ async def _tree(
             start, goal = below(source, name), below(target, name)
             goes = move and not await links.lead_to(name)
             yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)
-    if target.provider.features.directories:
-        await _make_directory(route, target)
+    await make_directory(route, target)
 
 
-async def _make_directory(route: Route, place: Place) -> None:
+async def make_directory(route: Route, place: Place) -> None:
+    """Makes a directory, and those above it, where directories are real; one that is there already is no error."""
     provider = place.provider
-    await ask(lambda: provider.make_directory(place.key), provider, limits=route.limits, policy=route.policy)
+    if provider.features.directories:
+        await ask(lambda: provider.make_directory(place.key), provider, limits=route.limits, policy=route.policy)
 
 
 class _Links:
@@ -192,7 +193,7 @@ async def _rename(
 
 
 async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
-    await _make_directory(route, target)
+    await make_directory(route, target)
     async for page in pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy):
         for entry in page:
             name = entry.key[len(source.key) :]

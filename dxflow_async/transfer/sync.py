@@ -16,7 +16,6 @@ from anyio import create_task_group
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.compare import Compare, Comparison
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
@@ -29,7 +28,7 @@ from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.pairing import Pairing
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.relocate import look_up
+from dxflow_async.transfer.relocate import look_up, make_directory
 from dxflow_async.transfer.resources import Resources, checked
 
 __all__ = ["Rules", "Sync"]
@@ -112,14 +111,7 @@ class Sync:
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
-        target, resources = self._target, self._resources
-        if target.provider.features.directories:
-            await ask(
-                lambda: target.provider.make_directory(target.key),
-                target.provider,
-                limits=resources.limits,
-                policy=resources.policy,
-            )
+        await make_directory(self._resources.route(None), self._target)
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
     async def _check(self) -> None:
