@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from tests.faults.proxy.listener import Stream
-from tests.faults.proxy.relay import length_of, relay, relay_chunks
+from tests.faults.proxy.relay import joined, length_of, relay, relay_chunks
 from tests.faults.proxy.request import Request
 
 __all__ = ["Exchange"]
@@ -46,6 +46,11 @@ class Exchange:
         empty = self.request.method == "HEAD" or self._answer.split(b" ", 2)[1] in (b"204", b"304")
         self.size = 0 if empty else length_of(self._answer)
 
+    @property
+    def tells_body(self) -> bool:
+        """Whether the answer has a body, or tells the length of one to a HEAD."""
+        return self.size is None or bool(length_of(self._answer))
+
     async def answer(self, size: int | None = None, flip: Random | None = None) -> None:
         """Passes the answer on; of its body only so many bytes, or with one bit changed."""
         await self.client.write(self._answer)
@@ -59,6 +64,16 @@ class Exchange:
         kept = bytearray(self._answer)
         await self._receive(None, keep=kept)
         await self.client.write(bytes(kept + kept))
+
+    async def receive(self) -> tuple[str, bytes]:
+        """The answer's head and whole body; one that comes in chunks is put together, and its length told."""
+        kept, head = bytearray(), self._answer.decode("latin-1")
+        await self._receive(None, keep=kept)
+        if self.size is not None:
+            return head, bytes(kept)
+        body = joined(kept)
+        lines = [line for line in head.split("\r\n") if not line.lower().startswith("transfer-encoding:")]
+        return "\r\n".join([*lines[:-2], f"Content-Length: {len(body)}", "", ""]), body
 
     async def lose(self) -> None:
         """Receives the answer for nothing."""
