@@ -22,6 +22,9 @@ _WITH_LARGE = (
 )
 """What is tried every day of requests that only large files make: each takes some tenth of a second."""
 
+_MOVED_AWAY = ("moved", "redirect to itself")
+"""What another try does not change: the endpoint is a wrong one."""
+
 _LOOKS = ("head", "stat")
 
 
@@ -54,8 +57,9 @@ class Combination:
 
     @property
     def ends_well(self) -> bool:
-        """Whether the operation has to succeed: one answer was wrong, and could be known to be."""
-        return self.once and not (self.verb in _LOOKS and self.answer in _CREDIBLE_LOOKS)
+        """Whether the operation has to succeed: one answer was wrong, could be known to be, and is worth another try."""
+        credible = self.verb in _LOOKS and self.answer in _CREDIBLE_LOOKS
+        return self.once and not credible and not self.answer.startswith(_MOVED_AWAY)
 
 
 Makers = Mapping[Operation, Mapping[str, Seen]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from tests.faults.proxy.exchange import Exchange
 from tests.faults.proxy.listener import Listener, Stream
 
 __all__ = ["ForeignProxy", "Rule", "Seen"]
+
+_QUIET_SECONDS = 5.0
 
 _LOGIN_PAGE = Instead(LOGIN, reaches=False, headers="Content-Type: text/html\r\n", body=b"<html>Sign in</html>")
 
@@ -79,18 +82,23 @@ class ForeignProxy(Listener):
         self._dialect: Dialect = dialect
         self._rule: Rule | None = None
         self._matched = 0
+        self._exchanges: set[Exchange] = set()
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
         self.given = 0
 
     @asynccontextmanager
     async def giving(self, rule: Rule | None) -> AsyncIterator[None]:
-        """Follows a rule, on connections of its own."""
+        """Follows a rule, on connections of its own; at the end, waits for what the service was asked for."""
         self._rule, self._matched, self.given = rule, 0, 0
         self.seen.clear()
         try:
             yield
         finally:
             self._rule = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    while any(exchange.under_way for exchange in self._exchanges):
+                        await asyncio.sleep(0.001)
             if rule is not None:
                 for connection in self._connections:
                     connection.cancel()
@@ -100,8 +108,14 @@ class ForeignProxy(Listener):
         client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         server = await Stream.open(self._host, self._port)
         try:
-            while await self._exchange(Exchange(await client.reader.readuntil(b"\r\n\r\n"), client, server)):
-                pass
+            goes_on = True
+            while goes_on:
+                exchange = Exchange(await client.reader.readuntil(b"\r\n\r\n"), client, server)
+                self._exchanges.add(exchange)
+                try:
+                    goes_on = await self._exchange(exchange)
+                finally:
+                    self._exchanges.discard(exchange)
         finally:
             server.writer.transport.abort()
 

@@ -20,6 +20,7 @@ class Exchange:
 
     Attributes:
         size: of the answer's body, once its head is here; None where it comes in chunks.
+        under_way: whether the server has the request, or some of it, and has not begun to answer.
     """
 
     def __init__(self, head: bytes, client: Stream, server: Stream) -> None:
@@ -27,6 +28,7 @@ class Exchange:
         self.client = client
         self.server = server
         self.size: int | None = 0
+        self.under_way = False
         self._head = head
         self._answer = b""
 
@@ -36,6 +38,7 @@ class Exchange:
 
     async def send(self, size: int | None = None, flip: Random | None = None) -> None:
         """Passes the request on; of its body only so many bytes, or with one bit changed."""
+        self.under_way = True
         await self.server.write(self._head)
         size = self.request.size if size is None else size
         await relay(self.client.reader, self.server, size, flip, margins=self.request.margins)
@@ -43,6 +46,7 @@ class Exchange:
     async def await_answer(self) -> None:
         """The server has begun to answer."""
         self._answer = await self.server.reader.readuntil(b"\r\n\r\n")
+        self.under_way = False
         empty = self.request.method == "HEAD" or self._answer.split(b" ", 2)[1] in (b"204", b"304")
         self.size = 0 if empty else length_of(self._answer)
 
