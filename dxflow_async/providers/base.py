@@ -72,6 +72,7 @@ class Features:
         mtime_listed: listings tell it too.
         ordered: listings keep the order of keys' bytes for sure, also where a name and a directory start alike.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
+        versions: every answer about an object names its version.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
 
@@ -96,6 +97,7 @@ class Features:
     mtime_listed: bool = False
     ordered: bool = False
     buckets: bool = False
+    versions: bool = False
     endpoint: str | None = None
 
 
@@ -379,7 +381,7 @@ class Provider(ABC):
             key: its name.
             start, end: in bytes, `start < end`; what is behind the object's end is left out.
             etag: only this version of it.
-            listed: what a listing said of it just now, which may save looking again.
+            listed: what a listing, or a look at the object, said of it before; it may save looking again.
 
         Raises:
             NotFoundError: no such object.
