@@ -57,9 +57,13 @@ class Combination:
 
     @property
     def ends_well(self) -> bool:
-        """Whether the operation has to succeed: one answer was wrong, could be known to be, and is worth another try."""
-        credible = self.verb in _LOOKS and self.answer in _CREDIBLE_LOOKS
-        return self.once and not credible and not self.answer.startswith(_MOVED_AWAY)
+        """Whether the operation has to succeed: one answer was wrong, is known to be, and is worth another try."""
+        if not self.once or self.answer.startswith(_MOVED_AWAY):
+            return False
+        if self.verb in _LOOKS:
+            return self.answer not in _CREDIBLE_LOOKS
+        # What the caller has of a stream cannot be taken back.
+        return not (self.operation.name in ("read", "read large") and self.answer in _CREDIBLE_READS)
 
 
 Makers = Mapping[Operation, Mapping[str, Seen]]
@@ -124,6 +128,9 @@ def _is_credible(dialect: Dialect, verb: str, answer: str, operation: Operation)
 
 _CREDIBLE_LOOKS = ("page with an ETag", "half", "longer", "other version")
 """Of an answer without a body, a wrong size or version is like a right one."""
+
+_CREDIBLE_READS = (*_CREDIBLE_LOOKS, "flipped")
+"""Where nothing was looked up before, only the checksum at the end of a body tells that it is wrong."""
 
 _NOT_LOOKED_UP = ("read", "read large", "download one", "move one down")
 

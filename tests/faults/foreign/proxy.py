@@ -97,8 +97,7 @@ class ForeignProxy(Listener):
             self._rule = None
             with suppress(TimeoutError):
                 async with asyncio.timeout(_QUIET_SECONDS):
-                    while any(exchange.under_way for exchange in self._exchanges):
-                        await asyncio.sleep(0.001)
+                    await asyncio.gather(*(exchange.settled.wait() for exchange in self._exchanges))
             if rule is not None:
                 for connection in self._connections:
                     connection.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 
 from tests.faults.proxy.listener import Stream
@@ -20,7 +21,7 @@ class Exchange:
 
     Attributes:
         size: of the answer's body, once its head is here; None where it comes in chunks.
-        under_way: whether the server has the request, or some of it, and has not begun to answer.
+        settled: set but while the server has the request, or some of it, and has not begun to answer.
     """
 
     def __init__(self, head: bytes, client: Stream, server: Stream) -> None:
@@ -28,7 +29,8 @@ class Exchange:
         self.client = client
         self.server = server
         self.size: int | None = 0
-        self.under_way = False
+        self.settled = asyncio.Event()
+        self.settled.set()
         self._head = head
         self._answer = b""
 
@@ -38,15 +40,21 @@ class Exchange:
 
     async def send(self, size: int | None = None, flip: Random | None = None) -> None:
         """Passes the request on; of its body only so many bytes, or with one bit changed."""
-        self.under_way = True
-        await self.server.write(self._head)
+        self.settled.clear()
         size = self.request.size if size is None else size
-        await relay(self.client.reader, self.server, size, flip, margins=self.request.margins)
+        try:
+            await self.server.write(self._head)
+            await relay(self.client.reader, self.server, size, flip, margins=self.request.margins)
+        except BaseException:
+            self.settled.set()
+            raise
 
     async def await_answer(self) -> None:
         """The server has begun to answer."""
-        self._answer = await self.server.reader.readuntil(b"\r\n\r\n")
-        self.under_way = False
+        try:
+            self._answer = await self.server.reader.readuntil(b"\r\n\r\n")
+        finally:
+            self.settled.set()
         empty = self.request.method == "HEAD" or self._answer.split(b" ", 2)[1] in (b"204", b"304")
         self.size = 0 if empty else length_of(self._answer)
 
