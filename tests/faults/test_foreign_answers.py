@@ -25,20 +25,6 @@ GROUPS = [(dialect, group) for dialect, groups in VERBS.items() for group in gro
 VERBS_ALONE = [(dialect, verb) for dialect, groups in VERBS.items() for verbs in groups.values() for verb in verbs]
 
 
-@pytest.fixture
-def tried(request: pytest.FixtureRequest, dialect: Dialect) -> Site:
-    """The service whose answers are foreign."""
-    site: Site = request.getfixturevalue(dialect.lower())
-    return site
-
-
-@pytest.fixture
-def other(request: pytest.FixtureRequest, dialect: Dialect) -> Site:
-    """Another service, whose answers are right."""
-    site: Site = request.getfixturevalue("aws" if dialect == "GCP" else "gcp")
-    return site
-
-
 async def makers_of(world: World, operations: Iterable[Operation]) -> Makers:
     """What requests the operations make at a service, found out once."""
     found = _MAKERS.setdefault(world.site.name, {})

@@ -21,6 +21,9 @@ __all__ = ["ForeignProxy", "Rule", "Seen"]
 
 _QUIET_SECONDS = 5.0
 
+_MOST = 300
+"""Requests under one rule: what asks without end is cut off."""
+
 _LOGIN_PAGE = Instead(LOGIN, reaches=False, headers="Content-Type: text/html\r\n", body=b"<html>Sign in</html>")
 
 
@@ -108,7 +111,7 @@ class ForeignProxy(Listener):
         server = await Stream.open(self._host, self._port)
         try:
             goes_on = True
-            while goes_on:
+            while goes_on and sum(seen.count for seen in self.seen.values()) < _MOST:
                 exchange = Exchange(await client.reader.readuntil(b"\r\n\r\n"), client, server)
                 self._exchanges.add(exchange)
                 try:

@@ -25,7 +25,7 @@ from tests.sessions import MiB, part_files
 __all__ = ["World", "opened"]
 
 ATTEMPTS = 3
-_SECONDS = 20
+_SECONDS = 10
 _MOST_REQUESTS = 150
 
 
@@ -47,6 +47,11 @@ class World:
     _directory: Path
     _numbers: Counter[str] = field(default_factory=Counter)
     _remotes: list[RemotePlace] = field(default_factory=list)
+
+    @property
+    def direct(self) -> Storage:
+        """The service's storage without a proxy."""
+        return self._direct["remote"][2]
 
     def large(self, size: int) -> bytes:
         """That many bytes, always the same ones."""
