@@ -53,7 +53,9 @@ class Combination:
     @property
     def rule(self) -> Rule:
         """Which requests get the answer."""
-        return Rule.of(self.verb, ANSWERS[self.answer], first=self.first, once=self.once)
+        answer = ANSWERS[self.answer]
+        least = _LEAST_EARLY if isinstance(answer, Early) else 0
+        return Rule.of(self.verb, answer, least=least, first=self.first, once=self.once)
 
     @property
     def ends_well(self) -> bool:
@@ -120,8 +122,8 @@ def _is_credible(dialect: Dialect, verb: str, answer: str, operation: Operation)
     """Whether the answer is such as the service gives, and nothing contradicts it."""
     if answer in _CREDIBLE.get((dialect, verb), ()):
         return True
-    if operation.name in ("stat", "exists"):
-        return verb == "head" and answer in _CREDIBLE_LOOKS
+    if operation.name in ("stat", "exists") and verb in _LOOKS:
+        return answer.startswith("late second") or (verb == "head" and answer in _CREDIBLE_LOOKS)
     # Nothing was looked up before, and it tells no checksum.
     return verb == "get" and answer == "other version" and operation.name in _NOT_LOOKED_UP
 

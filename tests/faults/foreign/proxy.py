@@ -44,9 +44,9 @@ class Rule:
     once: bool = False
 
     @classmethod
-    def of(cls, verb: str, answer: ForeignAnswer, *, first: int = 1, once: bool = False) -> Self:
-        """The rule for all requests of one verb."""
-        return cls(lambda asked, _: asked == verb, answer, first, once)
+    def of(cls, verb: str, answer: ForeignAnswer, *, least: int = 0, first: int = 1, once: bool = False) -> Self:
+        """The rule for requests of one verb with at least so many bytes of a body."""
+        return cls(lambda asked, request: asked == verb and request.size >= least, answer, first, once)
 
 
 @dataclass
