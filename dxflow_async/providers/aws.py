@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers import s3xml
-from dxflow_async.providers.aws_confirm import confirm_stored
+from dxflow_async.providers.aws_confirm import confirm_seen, confirm_stored
 from dxflow_async.providers.aws_errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -71,6 +71,7 @@ from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.verified import VerifiedReading, s3_expected
 from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
@@ -171,9 +172,8 @@ class AWSProvider(Provider):
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        if not describes_object(response.headers):
-            raise not_the_service(call, "it says nothing of an object", response.status)
-        return entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
     async def read(
         self,
@@ -199,7 +199,12 @@ class AWSProvider(Provider):
             except BaseException:
                 response.close()
                 raise
-        return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+        if length != size or not size:
+            return HTTPReading(entry, length, self._http, call, response)
+        expected = None if entry.crc32c is not None else s3_expected(response.headers)
+        if expected is None:
+            return HTTPReading(entry, length, self._http, call, response, entry.crc32c)
+        return VerifiedReading(entry, length, self._http, call, response, expected=expected)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)

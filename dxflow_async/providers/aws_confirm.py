@@ -1,4 +1,4 @@
-"""Objects and parts whose PUT was answered without S3's sign, an ETag: they are looked up."""
+"""Objects and parts of which an answer lacks S3's signs, such as an ETag: they are looked up in another way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,23 @@ from dxflow_async.providers.http import Call
 if TYPE_CHECKING:
     from dxflow_async.providers.aws import AWSProvider
 
-__all__ = ["confirm_part", "confirm_stored"]
+__all__ = ["confirm_part", "confirm_seen", "confirm_stored"]
+
+
+async def confirm_seen(provider: AWSProvider, call: Call, seen: Entry) -> Entry:
+    """Looks up in a listing what an answer to HEAD says of an object, without a sign that it is the service's.
+
+    Raises:
+        ServiceError: no listing has it so.
+    """
+    try:
+        page = await provider.list_page(seen.key, recursive=True)
+    except NotFoundError as error:
+        raise not_the_service(call, "it says nothing of an object") from error
+    for entry in page.entries[:1]:
+        if (entry.key, entry.size) == (seen.key, seen.size):
+            return seen
+    raise not_the_service(call, "it says nothing of an object, and no listing has it")
 
 
 async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body) -> Entry:
