@@ -94,8 +94,20 @@ async def test_foreign_answers(connect: Connect, verb: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["page", "error as XML", "nothing", "no content"])
 async def test_a_look_that_says_nothing_of_an_object(connect: Connect, kind: str) -> None:
-    """An answer to HEAD that has neither a version nor a header of the service is none."""
-    async with ScriptedServer(FOREIGN[kind].partition(b"\r\n\r\n")[0] + b"\r\n\r\n") as server:
+    """An answer to HEAD that has neither a version nor a header of the service is believed when a listing agrees."""
+    head = FOREIGN[kind].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    size = int(head.decode().partition("Content-Length: ")[2].partition("\r")[0] or 0)
+    for listed in (size, size + 1):
+        row = f"<Contents><Key>name</Key><Size>{listed}</Size></Contents>"
+        page = answer(body=f"<ListBucketResult>{row}</ListBucketResult>".encode())
+        async with ScriptedServer(head, page) as server:
+            aws = connect(server.url)
+            if listed == size and kind != "no content":
+                assert (await aws.stat("bkt/name")).size == size
+            else:
+                with pytest.raises(ServiceError):
+                    await aws.stat("bkt/name")
+    async with ScriptedServer(head, FOREIGN[kind]) as server:
         with pytest.raises(ServiceError):
             await connect(server.url).stat("bkt/name")
 
