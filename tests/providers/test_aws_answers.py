@@ -157,10 +157,25 @@ async def test_part_without_an_etag_is_listed(connect: Connect) -> None:
         assert (await _part(connect(server.url))).etag == MD5
 
 
+async def test_a_checksum_that_is_told_is_told_each_time(connect: Connect) -> None:
+    """An endpoint that told the checksum of what it stored, and then does not, is asked whether it is stored."""
+    told = encode(crc32c(DATA))
+    good = answer(ETag='"1"', x_amz_request_id="1", x_amz_checksum_crc32c=told)
+    bad = answer(ETag='"2"', x_amz_request_id="2")
+    async with ScriptedServer(good, good, bad, MISSING) as server:
+        aws = connect(server.url)
+        for _ in range(2):
+            await aws.write("bkt/name", body(DATA), OPTIONS)
+        with pytest.raises(ServiceError, match="nothing is stored"):
+            await aws.write("bkt/name", body(DATA), OPTIONS)
+
+
 LISTINGS = {
     "a key outside of the prefix": b"<Contents><Key>other/x</Key><Size>1</Size></Contents>",
     "a directory outside of the prefix": b"<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>",
     "another prefix, and nothing": b"<Prefix>other/</Prefix>",
+    "the answer to another page": b"<ContinuationToken>u</ContinuationToken>",
+    "the answer to a listing of a directory": b"<CommonPrefixes><Prefix>dir/inner/</Prefix></CommonPrefixes>",
     "truncated without a token": b"<IsTruncated>true</IsTruncated>",
     "its own token": b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
 }
