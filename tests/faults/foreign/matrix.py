@@ -13,12 +13,25 @@ from tests.faults.proxy import Dialect
 
 __all__ = ["Combination", "Makers", "every_combination", "some_combinations"]
 
+_AT_FIRST = "options"
+"""What is asked once in a session, whatever is done first."""
+
 _LEAST_EARLY = 512 << 10
 """Bytes of a body that cannot all be on their way before the answer to its head is there."""
 
 _WITH_LARGE = (
     *("page", "page with an ETag", "error as XML, done", "{}", "nothing", "nothing, done", "no content", "moved"),
-    *("half", "early, reads", "early, reads and closes", "early, closes", "early, deaf", "second, the same"),
+    *(
+        "half",
+        "longer",
+        "other version",
+        "flipped",
+        "early, reads",
+        "early, reads and closes",
+        "early, closes",
+        "early, deaf",
+        "second, the same",
+    ),
 )
 """What is tried every day of requests that only large files make: each takes some tenth of a second."""
 
@@ -100,6 +113,8 @@ def _fitting(dialect: Dialect, verb: str, answer: str, makers: Makers) -> list[t
         (operation, seen[verb])
         for operation, seen in makers.items()
         if verb in seen
+        and verb in (operation.verbs or seen)
+        and (verb != _AT_FIRST or operation.verbs)
         and _fits(ANSWERS[answer], verb, seen[verb])
         and not _is_credible(dialect, verb, answer, operation)
     ]
@@ -113,7 +128,7 @@ def _fits(answer: ForeignAnswer, verb: str, seen: Seen) -> bool:
         return seen.sent >= _LEAST_EARLY
     if isinstance(answer, Changed):
         return seen.answered and (
-            verb == "get" or answer.name == "half" or (verb == "head" and answer.name != "flipped")
+            verb in ("get", "get part") or answer.name == "half" or (verb == "head" and answer.name != "flipped")
         )
     return True
 

@@ -9,16 +9,15 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 from dxflow_async.exceptions import TransferError
-from tests.faults.foreign.answers import Instead
 from tests.faults.foreign.places import Files, Place, RemotePlace, streamed
-from tests.faults.foreign.proxy import Rule
+from tests.faults.foreign.proxy import REFUSAL, Rule
 from tests.faults.proxy import Dialect
 from tests.sessions import MiB
 
 if TYPE_CHECKING:
     from tests.faults.foreign.world import World
 
-__all__ = ["LARGE", "OPERATIONS", "Attempt", "Operation", "Transfer"]
+__all__ = ["DAILY_LARGE", "LARGE", "OPERATIONS", "Attempt", "Operation", "Transfer"]
 
 Where = Literal["local", "remote", "other"]
 """This machine, the service with foreign answers, or another service without any."""
@@ -32,7 +31,10 @@ SMALL: Files = {"a.bin": _bytes(1, 10_000), "b.bin": _bytes(2, 10_000), "c/d e.b
 OLD: Files = {"a.bin": _bytes(4, 10_000), "b.bin": SMALL["b.bin"], "extra.bin": _bytes(5, 10_000)}
 """What is at the destination before: another version of the same size, the same, and one that the source has not."""
 
-_SIZES = {"AWS": 5 * MiB + 300_000, "AZURE": 2 * MiB + 300_000, "UNIT": 2 * MiB + 300_000, "GCP": 8 * MiB + 300_000}
+_LAST = 300_000
+"""Bytes of a large file's last part."""
+
+_SIZES = {"AWS": 5 * MiB + _LAST, "AZURE": 2 * MiB + _LAST, "UNIT": 2 * MiB + _LAST, "GCP": 8 * MiB + _LAST}
 """Bytes of a file that is sent in parts of 1 MiB, or of the provider's smallest."""
 
 
@@ -55,12 +57,14 @@ class Operation(ABC):
     Attributes:
         name: what it is.
         large: whether a large file is moved, in parts.
-        only: the only service at which it says something else than others.
+        only: the services at which it says something else than others; none: all.
+        verbs: the requests that it is there for; none: whatever it makes.
     """
 
     name: str
     large: bool = field(default=False, kw_only=True)
-    only: Dialect | None = field(default=None, kw_only=True)
+    only: tuple[Dialect, ...] = field(default=(), kw_only=True)
+    verbs: tuple[str, ...] = field(default=(), kw_only=True)
 
     @abstractmethod
     async def prepare(self, world: World) -> Attempt:
@@ -141,8 +145,7 @@ class TransferAttempt(Attempt):
 
     async def break_off(self) -> None:
         """Makes the call fail when a part of the file was moved."""
-        refused = Instead("refused", False, "500 Internal Server Error")
-        async with self._world.proxy.giving(Rule(lambda _, request: request.moves_object, refused, first=2)):
+        async with self._world.proxy.giving(Rule(lambda _, request: request.moves_object, REFUSAL, first=2)):
             try:
                 await self.run()
             except TransferError as error:
@@ -301,6 +304,51 @@ class WritingAttempt(Attempt):
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Abandoned(Operation):
+    """An upload in parts that the service does not take to its end: what it has of it is removed."""
+
+    async def prepare(self, world: World) -> Attempt:
+        source, target = world.place("local"), world.remote()
+        contents = self.contents(world)
+        await source.put(contents)
+        return AbandonedAttempt(world, contents, source, target)
+
+
+class AbandonedAttempt(Attempt):
+    """One such upload."""
+
+    def __init__(self, world: World, contents: Files, source: Place, target: RemotePlace) -> None:
+        self._world = world
+        self._contents = contents
+        self._source = source
+        self._target = target
+
+    async def run(self) -> Any:
+        proxy = self._world.proxy
+        proxy.refused = lambda request: request.moves_object and request.size == _LAST
+        try:
+            await self._world.session.move(f"{self._source.location}/", f"{self._target.location}/")
+        except TransferError as error:
+            return error.report.job_id
+        finally:
+            proxy.refused = lambda _: False
+
+    async def complaints(self, result: Any, error: BaseException | None) -> list[str]:
+        found = []
+        if error is not None or result is None:
+            found.append("it did not fail as it should")
+        else:
+            await self._world.session.clean_jobs(result, dry_run=False)
+        if await self._target.files():
+            found.append("there is something at the destination")
+        if await self._source.files() != self._contents:
+            found.append("the source is not what it was")
+        if left := await self._world.new_leftovers():
+            found.append(f"parts are left though the job was cleaned: {left}")
+        return found
+
+
 async def _read(world: World, path: str) -> bytes:
     return b"".join([chunk async for chunk in world.storage.read(f"{path}/a.bin")])
 
@@ -327,7 +375,16 @@ async def _exists(world: World, path: str) -> tuple[bool, bool]:
     return await world.storage.exists(f"{path}/a.bin"), await world.storage.exists(f"{path}/none.bin")
 
 
+async def _scan_anew(world: World, path: str) -> list[tuple[str, int]]:
+    """Asks the unit what it can do before."""
+    world.session._volumes._providers.clear()
+    return await _scan(world, path)
+
+
 _SIZED = sorted((name, len(data)) for name, data in SMALL.items())
+
+DAILY_LARGE = ("move large down", "move large up", "move large up at once", "resume move up", "abandoned upload")
+"""Those that make each request that only large files need."""
 
 OPERATIONS: tuple[Operation, ...] = (
     Transfer("move down", "move", "remote", "local"),
@@ -350,6 +407,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Transfer("copy within", "copy", "remote", "remote"),
     Looking("read", _read, SMALL["a.bin"]),
     Looking("scan", _scan, _SIZED),
+    Looking("scan at first", _scan_anew, _SIZED, only=("UNIT",), verbs=("options",)),
     Looking("list", _list, ["a.bin", "b.bin", "c"]),
     Looking("stat", _stat, 10_000),
     Looking("exists", _exists, (True, False)),
@@ -362,7 +420,7 @@ OPERATIONS: tuple[Operation, ...] = (
 LARGE: tuple[Operation, ...] = (
     Transfer("move large down", "move", "remote", "local", large=True),
     Transfer("move large up", "move", "local", "remote", large=True),
-    Transfer("move large up at once", "move", "local", "remote", large=True, part_size=5 * MiB, only="GCP"),
+    Transfer("move large up at once", "move", "local", "remote", large=True, part_size=5 * MiB, only=("GCP",)),
     Transfer("move large within", "move", "remote", "remote", large=True),
     Transfer("move large to another", "move", "remote", "other", large=True),
     Transfer("move large from another", "move", "other", "remote", large=True),
@@ -370,6 +428,7 @@ LARGE: tuple[Operation, ...] = (
     Transfer("sync large up", "sync", "local", "remote", large=True),
     Looking("read large", _read_large, True, large=True),
     Writing("write large", large=True),
+    Abandoned("abandoned upload", large=True, only=("AWS", "UNIT"), verbs=("abort", "forget")),
     Transfer("resume download", "copy", "remote", "local", large=True, resumes=True),
     Transfer("resume upload", "copy", "local", "remote", large=True, resumes=True),
     Transfer("resume move up", "move", "local", "remote", large=True, resumes=True),

@@ -17,7 +17,10 @@ from tests.faults.proxy import Dialect, Request
 from tests.faults.proxy.exchange import Exchange
 from tests.faults.proxy.listener import Listener, Stream
 
-__all__ = ["ForeignProxy", "Rule", "Seen"]
+__all__ = ["REFUSAL", "ForeignProxy", "Rule", "Seen"]
+
+REFUSAL = Instead("refused", reaches=False, status="500 Internal Server Error")
+"""What a service says that cannot go on."""
 
 _QUIET_SECONDS = 5.0
 
@@ -76,6 +79,7 @@ class ForeignProxy(Listener):
     Attributes:
         seen: the requests since the last rule was set, by verb.
         given: how many foreign answers there were since then.
+        refused: chooses requests that the service does not take, whatever the rule says of others.
     """
 
     def __init__(self, upstream: str, dialect: Dialect) -> None:
@@ -88,6 +92,7 @@ class ForeignProxy(Listener):
         self._exchanges: set[Exchange] = set()
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
         self.given = 0
+        self.refused: Callable[[Request], bool] = lambda _: False
 
     @asynccontextmanager
     async def giving(self, rule: Rule | None) -> AsyncIterator[None]:
@@ -134,6 +139,8 @@ class ForeignProxy(Listener):
             assert self._rule is not None
             self.given += 1
             return await self._rule.answer.give(exchange)
+        if self.refused(exchange.request):
+            return await REFUSAL.give(exchange)
         await exchange.send()
         await exchange.await_answer()
         seen.answered = seen.answered or exchange.tells_body

@@ -15,22 +15,22 @@ VERBS: dict[Dialect, dict[str, tuple[str, ...]]] = {
     "AWS": {
         "reads": ("list", "head", "get"),
         "writes": ("put", "copy", "delete many"),
-        "parts": ("create multipart", "put part", "list parts", "complete"),
+        "parts": ("get part", "create multipart", "put part", "list parts", "complete", "abort"),
     },
     "AZURE": {
         "reads": ("list", "head", "get"),
         "writes": ("put", "copy", "delete", "delete many"),
-        "parts": ("put block", "list blocks", "put block list"),
+        "parts": ("get part", "put block", "list blocks", "put block list"),
     },
     "GCP": {
         "reads": ("list", "stat", "get"),
         "writes": ("insert", "rewrite", "delete", "delete many"),
-        "parts": ("create session", "send", "compose"),
+        "parts": ("get part", "create session", "send", "compose"),
     },
     "UNIT": {
-        "reads": ("list", "stat", "get"),
+        "reads": ("list", "stat", "get", "options"),
         "writes": ("store", "copy", "rename", "delete", "make directory"),
-        "parts": ("create part", "append", "concatenate", "offset"),
+        "parts": ("get part", "create part", "append", "concatenate", "offset", "forget"),
     },
 }
 """The requests that the operations of the matrix make at each service."""
@@ -42,7 +42,7 @@ def verb_of(dialect: Dialect, request: Request) -> str:
         return LOGIN
     for method, pattern, verb in _ROWS[dialect]:
         if request.method == method and re.search(pattern, _described(request)):
-            return verb
+            return "get part" if verb == "get" and "range" in request.headers else verb
     return f"{request.method} {request.target}"
 
 

@@ -46,6 +46,7 @@ class World:
     _direct: Mapping[Where, tuple[Site, AsyncSession, Storage]]
     _directory: Path
     _numbers: Counter[str] = field(default_factory=Counter)
+    _left: set[str] = field(default_factory=set)
     _remotes: list[RemotePlace] = field(default_factory=list)
 
     @property
@@ -131,6 +132,12 @@ class World:
         found += [f"{path} was left behind" for path in part_files(self._directory)]
         await self.clear()
         return found
+
+    async def new_leftovers(self) -> set[str]:
+        """What unfinished uploads have left since it was last asked for."""
+        left = set(await asyncio.to_thread(self.site.leftovers))
+        new, self._left = left - self._left, left
+        return new
 
     async def clear(self) -> None:
         """Removes what the trials have stored: servers in memory grow slow with every object."""
