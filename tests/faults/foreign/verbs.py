@@ -30,7 +30,7 @@ VERBS: dict[Dialect, dict[str, tuple[str, ...]]] = {
     "UNIT": {
         "reads": ("list", "stat", "get", "options"),
         "writes": ("store", "copy", "rename", "delete", "make directory"),
-        "parts": ("get part", "create part", "append", "concatenate", "offset", "forget"),
+        "parts": ("forget", "get part", "create part", "append", "concatenate", "offset"),
     },
 }
 """The requests that the operations of the matrix make at each service."""
@@ -42,7 +42,7 @@ def verb_of(dialect: Dialect, request: Request) -> str:
         return LOGIN
     for method, pattern, verb in _ROWS[dialect]:
         if request.method == method and re.search(pattern, _described(request)):
-            return "get part" if verb == "get" and "range" in request.headers else verb
+            return "get part" if verb == "get" and not _RANGES.isdisjoint(request.headers) else verb
     return f"{request.method} {request.target}"
 
 
@@ -52,6 +52,7 @@ def _described(request: Request) -> str:
     return " ".join((request.target, *told))
 
 
+_RANGES = {"range", "x-ms-range"}
 _HEADERS = ("x-amz-copy-source", "x-ms-copy-source", "x-ms-blob-type", "content-range", "upload-concat")
 
 Row = tuple[str, str, str]
