@@ -132,4 +132,4 @@ LISTINGS: Mapping[Dialect, Mapping[str, ForeignListing]] = {
 def plain_names(head: str, body: bytes) -> tuple[str, bytes]:
     """The page of a server that does not know `encoding-type`: keys as they are, and no word of an encoding."""
     text = body.decode().replace("<EncodingType>url</EncodingType>", "")
-    return head, re.sub(r"(?<=<Key>)[^<]*|(?<=<Prefix>)[^<]*", lambda key: unquote_plus(key[0]), text).encode()
+    return head, re.sub(r"(?<=<Key>)[^<]*", lambda key: unquote_plus(key[0]), text).encode()
