@@ -181,6 +181,11 @@ def _half(head: str, body: bytes) -> tuple[str, bytes]:
     return head, body[: len(body) // 2]
 
 
+def _unsigned_half(head: str, body: bytes) -> tuple[str, bytes]:
+    """The same of an object that no checksum is told of."""
+    return _half(_without(head, *_CHECKSUMS), body)
+
+
 def _longer(head: str, body: bytes) -> tuple[str, bytes]:
     """The same version with more bytes than it has."""
     return head, body + b"and more" if body else body
@@ -230,6 +235,7 @@ ANSWERS: dict[str, ForeignAnswer] = {
         *_instead("redirect to itself", "307 Temporary Redirect", "Location: {target}\r\n"),
         *_instead("moved", "301 Moved Permanently"),
         Changed("half", _half),
+        Changed("half without a checksum", _unsigned_half),
         Changed("longer", _longer),
         Changed("other version", _other_version),
         Changed("flipped", _flipped),

@@ -78,7 +78,7 @@ class Combination:
         if self.verb in _LOOKS:
             return self.answer not in _CREDIBLE_LOOKS
         # What the caller has of a stream cannot be taken back.
-        return not (self.operation.name in ("read", "read large") and self.answer in _CREDIBLE_READS)
+        return not (self.operation.name in _READS and self.answer in _CREDIBLE_READS)
 
 
 Makers = Mapping[Operation, Mapping[str, Seen]]
@@ -140,7 +140,7 @@ def _is_credible(dialect: Dialect, verb: str, answer: str, operation: Operation)
     if operation.name in ("stat", "exists") and verb in _LOOKS:
         return answer.startswith("late second") or (verb == "head" and answer in _CREDIBLE_LOOKS)
     # Nothing was looked up before, and it tells no checksum.
-    return verb == "get" and answer == "other version" and operation.name in _NOT_LOOKED_UP
+    return answer in _UNSIGNED and operation.name in _READS
 
 
 _CREDIBLE_LOOKS = ("page with an ETag", "half", "longer", "other version")
@@ -149,7 +149,10 @@ _CREDIBLE_LOOKS = ("page with an ETag", "half", "longer", "other version")
 _CREDIBLE_READS = (*_CREDIBLE_LOOKS, "flipped")
 """Where nothing was looked up before, only the checksum at the end of a body tells that it is wrong."""
 
-_NOT_LOOKED_UP = ("read", "read large", "download one", "move one down")
+_UNSIGNED = ("other version", "half without a checksum")
+
+_READS = ("read", "read large")
+"""The calls that look nothing up before."""
 
 _DONE: Sequence[str] = ("nothing", "no content")
 
