@@ -91,7 +91,8 @@ class World:
         async with self.proxy.giving(None):
             result = await attempt.run()
             seen = dict(self.proxy.seen)
-        assert await attempt.complaints(result, None) == []
+        if found := await attempt.complaints(result, None):
+            raise AssertionError(f"{self.site.name} {operation.name} with right answers: {found}")
         await self.clear()
         return seen
 
