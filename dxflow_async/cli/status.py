@@ -9,12 +9,18 @@ import sys
 from collections.abc import Callable
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.exceptions import ConfigurationError, DxflowError, TransferError
+from dxflow_async.exceptions import ConfigurationError, DxflowError, NotFoundError, TransferError, UnitNotFoundError
 from dxflow_async.showing import printable
 
-__all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "reported"]
+__all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "STATUSES", "USAGE", "complain", "reported", "status_of"]
 
-FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, USAGE, NOT_FOUND, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+
+STATUSES = (
+    "Exit status: 0 all was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
+    "3 what was named is not there; 130 Ctrl-C; 143 terminated."
+)
+"""For the help."""
 
 _MAX_ITEMS_SHOWN = 20
 
@@ -41,8 +47,13 @@ def reported(call: Callable[[], int]) -> int:
     except (DxflowError, OSError) as error:
         complain(error)
         _list_failures(error)
-        return FAILED
+        return status_of(error)
     return status
+
+
+def status_of(error: Exception) -> int:
+    """The exit status of a failure."""
+    return NOT_FOUND if isinstance(error, NotFoundError | UnitNotFoundError) else FAILED
 
 
 def complain(message: object) -> None:

@@ -184,10 +184,10 @@ def test_a_wrong_setting_is_status_2(command: Command, monkeypatch: pytest.Monke
         ("sync", "aws:/bucket/none/", "x", "--delete", "--dry-run"),
     ],
 )
-def test_a_source_that_is_not_there_is_status_1(signed_in: Command, arguments: tuple[str, ...]) -> None:
+def test_a_source_that_is_not_there_is_status_3(signed_in: Command, arguments: tuple[str, ...]) -> None:
     """It is named."""
     outcome = signed_in(*arguments)
-    assert outcome.status == 1
+    assert outcome.status == 3
     assert "none" in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
