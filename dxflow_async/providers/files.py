@@ -203,7 +203,7 @@ class TemporaryFile:
             return self._root.open_directory(key, make=make)
 
         def open_in(directory: int) -> int:
-            refuse_special("write", self._root.resolve(self.key), self._target, directory)
+            refuse_special("write", self._root, self.key, directory)
             return os.open(name, flags, 0o666, dir_fd=directory)
 
         try:

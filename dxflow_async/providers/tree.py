@@ -322,7 +322,7 @@ class Root:
             UnsafePathError: a link, a pipe, a socket or a device has that name.
         """
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
-            refuse_special("move", self.resolve(key), new_name, there)
+            refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
     def confuses(self, key: str, mark: str) -> bool:
@@ -356,23 +356,25 @@ class Root:
             os.close(directory)
 
 
-def refuse_special(operation: str, path: str, name: str, directory: int) -> None:
+def refuse_special(operation: str, root: Root, key: str, directory: int) -> None:
     """Refuses to put a file into the place of what is neither a file nor a directory.
 
     Args:
-        operation, path: for the error.
-        name, directory: the name in an open directory.
+        operation: for the error.
+        root, key: of the file.
+        directory: a descriptor of the directory that the file is to be in.
 
     Raises:
         UnsafePathError: a link, a pipe, a socket or a device has the name.
     """
+    name = key.removesuffix("/").rpartition("/")[2]
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
-        raise error_of(operation, path, UnsafePathError, text)
+        raise error_of(operation, root.resolve(key), UnsafePathError, text)
 
 
 def kind_of(mode: int) -> str:
