@@ -52,8 +52,10 @@ def reported(call: Callable[[], int]) -> int:
 
 
 def status_of(error: Exception) -> int:
-    """The exit status of a failure."""
-    return NOT_FOUND if isinstance(error, NotFoundError | UnitNotFoundError) else FAILED
+    """The exit status of a failure; that there is no place to write to is one as others are."""
+    if isinstance(error, NotFoundError):
+        return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
+    return NOT_FOUND if isinstance(error, UnitNotFoundError) else FAILED
 
 
 def complain(message: object) -> None:

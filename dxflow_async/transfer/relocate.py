@@ -77,8 +77,9 @@ async def relocate_found(
         content_only, target = False, end.named(name)
     if await contains(source, target):
         raise _onto_itself(source, target, operation)
+    resolved = await end.resolve(target, operation)
     if not found.directory:
-        target = await end.resolve(target, operation)
+        target = resolved
         end.claim(source, target, operation)
     if move and source.provider is target.provider and source.provider.features.rename:
         end.check(target, operation, marker=found.directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from itertools import product
 from pathlib import Path
 
@@ -225,7 +226,10 @@ def test_what_cannot_be_copied_is_status_1(command: Command, tmp_path: Path, qui
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("1")
     reader, writer = os.pipe()
+    (tmp_path / "tree" / "in").mkdir(parents=True)
     for source, goal in [
+        ("tree", "pipe"),
+        ("tree/", "file"),
         ("pipe", "out"),
         (f"/dev/fd/{reader}", "out"),
         ("file", "pipe"),
@@ -233,10 +237,10 @@ def test_what_cannot_be_copied_is_status_1(command: Command, tmp_path: Path, qui
     ]:
         outcome = command("cp", source, goal, *quiet)
         assert (outcome.status, outcome.stdout) == (1, "")
-        assert "pipe" in outcome.stderr or "regular file" in outcome.stderr or "open file" in outcome.stderr
+        assert re.search("pipe|regular file|open file|not a directory", outcome.stderr)
     os.close(reader)
     os.close(writer)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["file", "pipe"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["file", "pipe", "tree"]
     assert (tmp_path / "pipe").is_fifo()
 
 
