@@ -19,7 +19,17 @@ from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
 
-__all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
+__all__ = [
+    "CachedReads",
+    "Root",
+    "error_of",
+    "etag_of",
+    "is_temporary",
+    "kind_of",
+    "refuse_special",
+    "temporaries",
+    "temporary_name",
+]
 
 _ACCENTED = "\u00e9"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
@@ -306,8 +316,13 @@ class Root:
                 os.unlink(name, dir_fd=directory)
 
     def rename(self, source: str, key: str) -> None:
-        """Moves a file or a directory; the target is replaced."""
+        """Moves a file or a directory; a file of that name is replaced.
+
+        Raises:
+            UnsafePathError: a link, a pipe, a socket or a device has that name.
+        """
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
+            refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
     def confuses(self, key: str, mark: str) -> bool:
@@ -339,6 +354,46 @@ class Root:
             yield directory, name
         finally:
             os.close(directory)
+
+
+def refuse_special(operation: str, root: Root, key: str, directory: int) -> None:
+    """Refuses to put a file into the place of what is neither a file nor a directory.
+
+    Args:
+        operation: for the error.
+        root, key: of the file.
+        directory: a descriptor of the directory that the file is to be in.
+
+    Raises:
+        UnsafePathError: a link, a pipe, a socket or a device has the name.
+    """
+    name = key.removesuffix("/").rpartition("/")[2]
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
+        raise error_of(operation, root.resolve(key), UnsafePathError, text)
+
+
+def kind_of(mode: int) -> str:
+    """What something is that is neither a file nor a directory, by its mode.
+
+    Example:
+        >>> kind_of(os.stat("/dev/null").st_mode)
+        'a device'
+    """
+    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def _is_link(directory: int, name: str) -> bool:

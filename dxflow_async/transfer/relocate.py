@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError
+from dxflow_async.exceptions import (
+    AlreadyExistsError,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+    UnsupportedError,
+)
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
@@ -57,7 +63,12 @@ async def look_up(route: Route, source: Place, operation: str) -> Entry:
 async def relocate_found(
     route: Route, source: Place, found: Entry, end: End, options: ObjectOptions, *, operation: str, move: bool = False
 ) -> AsyncIterator[Job]:
-    """As `relocate`, of a source that was looked up."""
+    """As `relocate`, of a source that was looked up.
+
+    Raises:
+        UnsupportedError: the source is neither a file nor a directory, and cannot be renamed.
+        UnsafePathError: as `relocate`; a destination that is neither a file nor a directory.
+    """
     name = source.key.rpartition("/")[2]
     if found.directory:
         content_only = not name
@@ -66,19 +77,38 @@ async def relocate_found(
         content_only, target = False, end.named(name)
     if await contains(source, target):
         raise _onto_itself(source, target, operation)
+    resolved = await end.resolve(target, operation)
     if not found.directory:
+        target = resolved
         end.claim(source, target, operation)
     if move and source.provider is target.provider and source.provider.features.rename:
         end.check(target, operation, marker=found.directory)
         yield RenameJob(route, source, target, found)
     elif move and _is_own(source) and isinstance(end, LocalEnd):
-        async for job in _rename(route, source, end, target, found, whole=not content_only):
+        async for job in _rename(route, source, end, target, found, whole=not content_only, named=True):
             yield job
     elif not found.directory:
+        _check_readable(source, found, operation)
         yield job_for(route, source, end, target, found, options, operation=operation, move=move)
     else:
         async for job in _tree(route, source, end, target, options, operation, move):
             yield job
+
+
+def _check_readable(source: Place, found: Entry, operation: str) -> None:
+    """What was named is to be copied, or the call fails; in a directory the same thing is left out.
+
+    Raises:
+        UnsupportedError: it cannot be read.
+    """
+    if found.unreadable is not None:
+        raise UnsupportedError(
+            f"{source.provider.name} {operation} of {source.shown} failed: {found.unreadable}; "
+            "write what it yields to a file, and copy that",
+            provider=source.provider.name,
+            operation=operation,
+            path=source.shown,
+        )
 
 
 async def _tree(
@@ -161,9 +191,17 @@ def _is_own(source: Place) -> bool:
 
 
 async def _rename(
-    route: Route, source: Place, end: End, target: Place, entry: Entry, *, whole: bool, ours: bool = False
+    route: Route,
+    source: Place,
+    end: End,
+    target: Place,
+    entry: Entry,
+    *,
+    whole: bool,
+    ours: bool = False,
+    named: bool = False,
 ) -> AsyncIterator[Job]:
-    """The jobs that move within this machine.
+    """The jobs that move within this machine; of a source that the user `named`, or of one in a directory.
 
     Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
     through item by item, and what is to go to another disk is copied, then deleted. In a directory that is `ours`,
@@ -185,6 +223,8 @@ async def _rename(
     elif code is None:
         yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
     elif not entry.directory:
+        if named:
+            _check_readable(source, entry, "move")
         yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
     else:
         walk = _tree(route, source, end, target, ObjectOptions(), "move", move=True) if code == "EXDEV" else None

@@ -160,18 +160,24 @@ async def test_directory_above_replaced_by_a_link(local: LocalProvider, root: Pa
 
 
 async def test_link_at_the_target(local: LocalProvider, root: Path, outside: Path) -> None:
-    """A link that has the target's name is replaced, not followed; deleted, it is the link that goes."""
+    """A link that has the target's name is neither replaced nor followed; deleted, it is the link that goes."""
     (root / "name").symlink_to(outside / "secret")
-    await local.write("name", body(b"new"), OPTIONS)
-    assert not (root / "name").is_symlink()
-    (root / "again").symlink_to(outside / "secret")
-    upload = await local.start_upload("again", 3, OPTIONS)
-    await upload.finish([await upload.write_part(Part(1, 0, 3), body(b"new"))], None)
-    assert (root / "again").read_text() == "new"
+    await local.write("other", body(b"new"), OPTIONS)
+    other = await local.stat("other")
+    for call in (
+        lambda: local.write("name", body(b"new"), OPTIONS),
+        lambda: local.write("name", body(bytes(2 << 20)), OPTIONS),
+        lambda: local.start_upload("name", 3, OPTIONS),
+        lambda: local.copy(other, "name", OPTIONS),
+        lambda: local.rename("other", "name"),
+    ):
+        with pytest.raises(UnsafePathError, match="a symbolic link has that name"):
+            await call()
+    assert (root / "name").is_symlink()
     (root / "link").symlink_to(outside)
     (root / "file").symlink_to(outside / "secret")
     await local.delete(["link/", "file"])
-    assert content(root) == ["again", "name"]
+    assert content(root) == ["name", "other"]
     assert (outside / "secret").read_text() == "secret"
 
 

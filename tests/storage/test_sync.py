@@ -259,7 +259,7 @@ async def test_overlap_through_a_link_is_refused(everywhere: AsyncSession, spots
 
 
 async def test_links_at_the_destination_are_not_followed(everywhere: AsyncSession, spots: Spots) -> None:
-    """A superfluous link goes itself; what it leads to stays."""
+    """One in the way is a failed item; a superfluous one goes itself; what they lead to stays."""
     source, target, outside = spots("LOCAL", "x"), spots("LOCAL", "y"), spots("LOCAL", "outside")
     assert isinstance(target, LocalSpot)
     assert isinstance(outside, LocalSpot)
@@ -269,10 +269,12 @@ async def test_links_at_the_destination_are_not_followed(everywhere: AsyncSessio
     (target.path / "to-directory").symlink_to(outside.path)
     (target.path / "to-file").symlink_to(outside.path / "precious")
     (target.path / "a").symlink_to(outside.path / "precious")
+    with pytest.raises(TransferError, match="a symbolic link has that name"):
+        await everywhere.sync(source.location, target.location, delete=True)
+    (target.path / "a").unlink()
     await everywhere.sync(source.location, target.location, delete=True)
     assert await outside.tree() == {"precious": b"1"}
     assert await target.tree() == {"a": b"1"}
-    assert not (target.path / "a").is_symlink()
 
 
 async def test_a_failed_copy_deletes_nothing(everywhere: AsyncSession, spots: Spots) -> None:
