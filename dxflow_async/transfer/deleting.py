@@ -39,7 +39,7 @@ class Deleting:
         self._destination = destination
         self._pairing = pairing
         self._kept = kept
-        self._real = destination.provider.features.directories
+        self._real = destination.provider.real_directories
 
     async def plan(self) -> AsyncIterator[SyncAction]:
         """What would be deleted."""

@@ -232,7 +232,7 @@ async def _renamed(source: Place, target: Place) -> StorageError | str | None:
 
 async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
     """After a move: real directories below `top` that hold nothing any more go, and `top` where that is meant."""
-    if not top.provider.features.directories:
+    if not top.provider.real_directories:
         return
     try:
         async for page in pages(top.provider, top.key, recursive=False, limits=route.limits, policy=route.policy):

@@ -155,10 +155,11 @@ async def test_directory_that_looks_like_an_object(connect_azure: ConnectAzure, 
     """A directory of a hierarchical namespace is no object; with a slash at its end it is what it is."""
     async with ScriptedServer(answer(Mark="").replace(b"Mark: ", mark)) as server:
         azure = connect_azure(server.url)
-        for attempt in (lambda: azure.stat("container/dir"), lambda: azure.read("container/dir")):
-            with pytest.raises(NotFoundError, match="it is a directory"):
-                await attempt()
-        assert (await azure.stat("container/dir/")).directory
+        with pytest.raises(NotFoundError, match="it is a directory"):
+            await azure.read("container/dir")
+        for key in ("container/dir", "container/dir/"):
+            found = await azure.stat(key)
+            assert (found.key, found.directory) == ("container/dir/", True)
 
 
 async def test_listing_that_is_none(connect_azure: ConnectAzure) -> None:
@@ -175,7 +176,8 @@ async def test_pages_of_containers(connect_azure: ConnectAzure) -> None:
     """The list of containers may have more pages; each is asked for with what the one before said."""
     rows = "<Containers><Container><Name>one</Name><Properties/></Container></Containers>"
     page = f"<EnumerationResults>{rows}<NextMarker>/account1/two</NextMarker></EnumerationResults>".encode()
-    async with ScriptedServer(answer(body=page)) as server:
+    end = f"<EnumerationResults>{rows}<NextMarker/></EnumerationResults>".encode()
+    async with ScriptedServer(answer(body=page), answer(body=end)) as server:
         azure = connect_azure(server.url)
         first = await azure.list_page("", recursive=False)
         await azure.list_page("", recursive=False, cursor=first.cursor)
