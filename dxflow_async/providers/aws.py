@@ -56,6 +56,7 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
@@ -68,6 +69,8 @@ _log = logging.getLogger("dxflow_async.providers.aws")
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 
 _MAX_BASES = 1000
+_MAX_DELETERS = 8
+_NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
 
 
 # Features
@@ -218,20 +221,16 @@ class AWSProvider(Provider):
         checksums = told or all(receipt.verified for receipt in kept)
         return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         by_bucket: dict[str, list[str]] = {}
+        each: list[str] = []
         for key in keys:
-            bucket, name = _split(key)
-            by_bucket.setdefault(bucket, []).append(name)
-        for bucket, names in by_bucket.items():
-            together = [name for name in names if s3xml.is_text(name)]
-            if together:
-                await self._delete_together(bucket, together)
-            for name in names:
-                if not s3xml.is_text(name):
-                    call = Call(self.name, "delete", f"/{bucket}/{name}")
-                    (await self._send(call, "DELETE", bucket, name)).close()
-        return len(keys)
+            if s3xml.is_text(key):
+                by_bucket.setdefault(_split(key)[0], []).append(key)
+            else:
+                each.append(key)
+        failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
+        return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = _split(key)
@@ -253,17 +252,27 @@ class AWSProvider(Provider):
         _, base, _ = await self._base(bucket, region)
         return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
-    async def _delete_together(self, bucket: str, names: Sequence[str]) -> None:
-        call = Call(self.name, "delete", f"/{bucket}/{names[0]}")
-        data = s3xml.delete_body(names)
+    async def _delete_each(self, key: str) -> None:
+        (await self._send(Call(self.name, "delete", f"/{key}"), "DELETE", *_split(key))).close()
+
+    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes keys of one bucket by one request."""
+        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), _split(keys[0])[0]
+        data = s3xml.delete_body([_split(key)[1] for key in keys])
         digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
         headers = {"content-md5": base64.b64encode(digest).decode()}
         response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
         document = await self._document(call, response)
+        asked, failed = set(keys), dict[str, StorageError]()
         for row in document.rows.get("Error", ()):
-            if row.get("Code") != "NoSuchKey":
-                failed = Call(self.name, "delete", f"/{bucket}/{row.get('Key', '')}")
-                raise error_of(failed, 200, row.get("Code", ""), row.get("Message", ""), {})
+            if row.get("Code") in _NOT_THERE:
+                continue
+            key = f"{bucket}/{row.get('Key', '')}"
+            error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
+            if key not in asked:  # nobody can say which keys it is about
+                raise error
+            failed[key] = error
+        return failed
 
     # Requests
 

@@ -6,8 +6,6 @@ The first segment of a key is the container. Source: https://learn.microsoft.com
 
 from __future__ import annotations
 
-import asyncio
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,14 +18,12 @@ from dxflow_async.exceptions import (
     PreconditionFailedError,
     ServiceError,
     StorageError,
-    UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure_batch import MAX_BATCH
-from dxflow_async.providers.azure_confirm import deleted, look_up, look_up_container, stored
+from dxflow_async.providers.azure_confirm import look_up, look_up_container, stored
 from dxflow_async.providers.azure_copy import copy_blob
-from dxflow_async.providers.azure_directories import Cursor, Directory, sort_out
-from dxflow_async.providers.azure_errors import error_of
+from dxflow_async.providers.azure_deletion import Deletions
+from dxflow_async.providers.azure_directories import Cursor, Directory, Namespace, sort_out
 from dxflow_async.providers.azure_headers import (
     DIRECTORY_HEADER,
     entry_of,
@@ -36,6 +32,7 @@ from dxflow_async.providers.azure_headers import (
     range_headers,
 )
 from dxflow_async.providers.azure_identity import Identity, TokenCredential
+from dxflow_async.providers.azure_names import check_container, split_key
 from dxflow_async.providers.azure_requests import Requests
 from dxflow_async.providers.azure_upload import BlockUpload
 from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser
@@ -58,10 +55,6 @@ from dxflow_async.providers.threads import Threads
 __all__ = ["AzureProvider"]
 
 MiB = 1 << 20
-
-_MAX_DELETERS = 8
-_FILES = 1 << 20  # deeper than any directory
-_WITH_SNAPSHOTS = {"x-ms-delete-snapshots": "include"}
 
 
 # Features
@@ -115,12 +108,12 @@ class AzureProvider(Provider):
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
-        self._has_directories = False
-        self._typed = False
+        self._namespace = Namespace()
+        self._deletions = Deletions(self.name, self._requests, self._namespace)
 
     @property
     def real_directories(self) -> bool:
-        return self._has_directories
+        return self._namespace.has_directories
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         container, slash, rest = prefix.partition("/")
@@ -133,25 +126,25 @@ class AzureProvider(Provider):
             query["prefix"] = container
             containers = await self._requests.listing(call, "", query, ContainerListParser(container))
             return Page(containers.entries, _next(call, cursor, containers.marker))
-        _check_container(call, container)
+        check_container(call, container)
         query |= {"restype": "container", "include": "metadata", "prefix": rest}
         if not recursive:
             query["delimiter"] = "/"
         blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest))
         if blobs.directories or blobs.typed:
-            self._note_directories("directory" if blobs.typed else None)
+            self._namespace.note(typed=blobs.typed)
         if not recursive:
             return Page(blobs.entries, _next(call, cursor, blobs.marker))
         pending, last = () if cursor is None else cursor.pending, blobs.marker is None
         page = sort_out(blobs.entries, blobs.directories, pending, last=last)
         directories = list(page.directories)
-        if last and self._has_directories and rest.endswith("/"):
+        if last and self._namespace.has_directories and rest.endswith("/"):
             directories.append(Entry(prefix, directory=True))
         return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         if not name:
             await look_up_container(self._requests, call, container)
             return Entry(f"{container}/", directory=True)
@@ -164,7 +157,7 @@ class AzureProvider(Provider):
             if not is_directory(headers):
                 raise
         if is_directory(headers):
-            self._note_directories(headers.get("x-ms-resource-type"))
+            self._namespace.note(typed="x-ms-resource-type" in headers)
             key = f"{key.removesuffix('/')}/"
         entry = entry_of(key, headers, int(headers.get("content-length", 0)))
         entry.directory = is_directory(headers)
@@ -174,7 +167,7 @@ class AzureProvider(Provider):
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reading:
         call = Call(self.name, "read", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         headers = range_headers(start, end, etag)
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
@@ -187,7 +180,7 @@ class AzureProvider(Provider):
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options)}
         if options.public:
             await self._check_public(call, container)
@@ -199,7 +192,7 @@ class AzureProvider(Provider):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         headers = object_headers(call, options)
         if options.public:
             await self._check_public(call, container)
@@ -210,36 +203,25 @@ class AzureProvider(Provider):
     ) -> tuple[Upload, Sequence[Receipt]]:
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
-        upload = BlockUpload(self._requests, call, key, _split(call, key), headers, upload_id)
+        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)
         return upload, await upload.confirmed(receipts)
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """As `Provider.delete`. Directories go last, the deepest first; of those only ones that nothing is in."""
-        by_container: dict[tuple[int, str], list[str]] = {}
-        for key in keys:
-            container, name = _split(Call(self.name, "delete", f"/{key}"), key)
-            depth = name.count("/") if name.endswith("/") else _FILES
-            by_container.setdefault((-depth, container), []).append(name)
-        for (_, container), names in sorted(by_container.items()):
-            if len(names) == 1 or not await self._requests.batches():
-                await self._delete_each(container, names)
-                continue
-            for start in range(0, len(names), MAX_BATCH):
-                await self._delete_together(container, names[start : start + MAX_BATCH])
-        return len(keys)
+        return await self._deletions.delete(keys)
 
     async def remove_directory(self, key: str) -> None:
         call = Call(self.name, "remove", f"/{key}")
-        container, name = _split(call, f"{key.removesuffix('/')}/")
-        if not self._typed and (await self.list_page(f"{container}/{name}", recursive=False)).entries:
+        container, name = split_key(call, f"{key.removesuffix('/')}/")
+        if not self._namespace.typed and (await self.list_page(f"{container}/{name}", recursive=False)).entries:
             raise call.error(AlreadyExistsError, "something is in it", code="DirectoryIsNotEmpty")
-        await self._delete_one(container, name)
+        await self._deletions.delete_one(f"{container}/{name}")
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        container, name = _split(call, key)
-        origin = _split(call, source.key)
+        container, name = split_key(call, key)
+        origin = split_key(call, source.key)
         if options.public:
             await self._check_public(call, container)
         etag = await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
@@ -248,7 +230,7 @@ class AzureProvider(Provider):
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         """As `Provider.presign`; a PUT has to be sent with the header `x-ms-blob-type: BlockBlob`."""
         call = Call(self.name, "presign", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         if not self.features.presign:
             raise call.error(UnsupportedError, "URLs are signed with the account's key; set AZURE.account_key")
         url = await self._requests.url(container, name)
@@ -258,73 +240,13 @@ class AzureProvider(Provider):
     async def aclose(self) -> None:
         await self._identity.aclose()
 
-    async def _delete_each(self, container: str, names: Sequence[str]) -> None:
-        remaining = iter(names)
-
-        async def work() -> None:
-            for name in remaining:
-                await self._delete_one(container, name)
-
-        workers = [asyncio.ensure_future(work()) for _ in range(min(len(names), _MAX_DELETERS))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.wait(workers)
-
-    async def _delete_one(self, container: str, name: str) -> None:
-        call = Call(self.name, "delete", f"/{container}/{name}")
-        target = self._directory_name(name)
-        try:
-            response = await self._requests.send(call, "DELETE", container, target, _WITH_SNAPSHOTS)
-        except NotFoundError as error:
-            if error.code != "BlobNotFound":
-                raise
-            if target.endswith("/"):
-                await self._delete_directory(call, container, name.removesuffix("/"))
-        else:
-            await deleted(self._requests, call, container, target, response)
-
-    async def _delete_directory(self, call: Call, container: str, name: str) -> None:
-        """Deletes an empty blob that stands for a directory, and whose name has no slash at its end."""
-        try:
-            headers = await look_up(self._requests, call, container, name)
-            if is_directory(headers):
-                unchanged = {"if-match": headers["etag"]} if "etag" in headers else {}
-                response = await self._requests.send(call, "DELETE", container, name, _WITH_SNAPSHOTS | unchanged)
-                await deleted(self._requests, call, container, name, response)
-        except NotFoundError as error:
-            if error.code not in (None, "BlobNotFound"):
-                raise
-
-    async def _delete_together(self, container: str, names: Sequence[str]) -> None:
-        call = Call(self.name, "delete", f"/{container}/{names[0]}")
-        targets = [self._directory_name(name) for name in names]
-        answers = await self._requests.delete_together(call, container, targets, _WITH_SNAPSHOTS)
-        for name, answer in zip(names, answers, strict=False):
-            if answer.status >= 300 and answer.code != "BlobNotFound":
-                failed = Call(self.name, "delete", f"/{container}/{name}")
-                raise error_of(failed, answer.status, answer.code, answer.message, answer.headers)
-            if answer.status != 202 and (answer.status < 300 or name.endswith("/")):
-                await self._delete_one(container, name)
-
     # Directories
-
-    def _note_directories(self, kind: str | None) -> None:
-        """Directories are real here; where the service tells their `kind`, they are those of its namespace."""
-        self._has_directories = True
-        self._typed = self._typed or kind is not None
-
-    def _directory_name(self, name: str) -> str:
-        """What a hierarchical namespace calls a directory; elsewhere the slash is part of an object's name."""
-        return name.removesuffix("/") if self._typed and name.endswith("/") else name
 
     async def _mark_directory(
         self, call: Call, key: str, container: str, name: str, headers: dict[str, str], body: Body
     ) -> Entry:
         """Makes a directory, or the empty object that marks one; one that is there already stays as it is."""
-        name, new = self._directory_name(name), headers | DIRECTORY_HEADER | {"if-none-match": "*"}
+        name, new = self._namespace.directory_name(name), headers | DIRECTORY_HEADER | {"if-none-match": "*"}
         try:
             response, measured = await self._requests.send_body(call, container, name, {}, new, body, keep=True)
         except StorageError as error:
@@ -359,26 +281,6 @@ class AzureProvider(Provider):
         self._public_containers.add(container)
 
 
-# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
-_CONTAINER = re.compile(r"\$(root|web|logs|blobchangefeed)|(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
-_OTHERWISE = re.compile(r"\.(/|\Z)|\\")
-
-
-def _split(call: Call, key: str) -> tuple[str, str]:
-    """Container and name.
-
-    Raises:
-        UnsafePathError: the service would not take them, or take them for others.
-    """
-    container, _, name = key.partition("/")
-    _check_container(call, container)
-    if ("." in name or "\\" in name) and _OTHERWISE.search(name):
-        raise call.error(
-            UnsafePathError, "Azure does not keep a backslash, nor a dot at the end of a name's segment; rename it"
-        )
-    return container, name
-
-
 def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
     """Where a listing goes on.
 
@@ -392,14 +294,6 @@ def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[
     if cursor.repeats(marker):
         raise call.error(ServiceError, "the server's listing is not valid (it goes in a circle); try again")
     return cursor.next(marker, pending)
-
-
-def _check_container(call: Call, container: str) -> None:
-    if not _CONTAINER.fullmatch(container):
-        raise call.error(
-            UnsafePathError,
-            f"{container!r} is no container's name: 3 to 63 small letters, digits and single hyphens between them",
-        )
 
 
 def _check_object(call: Call, headers: Mapping[str, str]) -> None:

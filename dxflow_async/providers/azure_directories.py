@@ -12,7 +12,29 @@ from typing import NamedTuple
 
 from dxflow_async.providers.base import Entry
 
-__all__ = ["Cursor", "Directory", "SortedPage", "sort_out"]
+__all__ = ["Cursor", "Directory", "Namespace", "SortedPage", "sort_out"]
+
+
+@dataclass(slots=True)
+class Namespace:
+    """What is known of an account's directories, which is found out as they are seen.
+
+    Attributes:
+        has_directories: whether some are real, be it that an empty blob stands for one.
+        typed: whether the service tells files and directories apart: the namespace is a hierarchical one.
+    """
+
+    has_directories: bool = False
+    typed: bool = False
+
+    def note(self, *, typed: bool) -> None:
+        """A directory was seen, or, where the service is `typed`, anything."""
+        self.has_directories = True
+        self.typed = self.typed or typed
+
+    def directory_name(self, name: str) -> str:
+        """What a hierarchical namespace calls a directory; elsewhere the slash is part of a blob's name."""
+        return name.removesuffix("/") if self.typed and name.endswith("/") else name
 
 
 class Directory(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.checked import Checked
+from dxflow_async.providers.deletion import delete_batches
 from dxflow_async.providers.gcp_batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
 from dxflow_async.providers.gcp_objects import STORED_FIELDS, Related, entry_of
@@ -101,25 +101,40 @@ class Store:
         document = await self.requests.document(call, response)
         return await self._compared(call, bucket, document, size, checksum.decode(resource.get("crc32c")))
 
-    async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> None:
-        """Deletes objects; what is not there is no error."""
-        if len(versions) == 1:
-            with suppress(NotFoundError):
-                (await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))).close()
-            return
-        size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
-        batches = [versions[start : start + size] for start in range(0, len(versions), size)]
-        await few_at_a_time([partial(self._remove_batch, call, bucket, batch) for batch in batches], _BATCHES)
+    async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
+        """Deletes objects; what is not there is no error. Returns the errors of the names that were not deleted.
 
-    async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> None:
+        Raises:
+            StorageError: nothing is known of any of them.
+        """
+        if len(versions) == 1:
+            try:
+                (await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))).close()
+            except NotFoundError:
+                pass
+            except StorageError as error:
+                return {versions[0].name: error}
+            return {}
+        size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
+        known = {version.name: version for version in versions}
+        batches = [list(known)[start : start + size] for start in range(0, len(known), size)]
+
+        async def remove(names: Sequence[str]) -> dict[str, StorageError]:
+            return await self._remove_batch(call, bucket, [known[name] for name in names])
+
+        return await delete_batches(batches, remove, _BATCHES)
+
+    async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
         content_type, body = batch_body("DELETE", [_version_path(bucket, version) for version in versions])
         response = await self.requests.send(call, "POST", "/batch/storage/v1", {"content-type": content_type}, body)
         data = await self.requests.whole(call, response)
         answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
+        failed: dict[str, StorageError] = {}
         for version, (status, said) in zip(versions, answers, strict=True):
             if status >= 300 and status != 404:
-                failed = call._replace(path=f"/{bucket}/{version.name}")
-                raise error_of(failed, status, *parse_error(said), response.headers)
+                about = call._replace(path=f"/{bucket}/{version.name}")
+                failed[version.name] = error_of(about, status, *parse_error(said), response.headers)
+        return failed
 
     async def _compared(
         self, call: Call, bucket: str, document: Mapping[str, Any], size: int, crc32c: int | None

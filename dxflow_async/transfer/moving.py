@@ -204,7 +204,7 @@ class Moving:
         now = await self._try(lambda: source.provider.stat(source.key), source)
         if moved.etag is not None and now.etag != moved.etag:
             raise self._failed(SourceChangedError, "it was changed while it was moved; both are kept, move it again")
-        await self._try(lambda: source.provider.delete([source.key]), source)
+        await self._try(lambda: source.provider.delete_one(source.key), source)
 
     def _failed(self, cls: type[StorageError], text: str) -> StorageError:
         source = self._source

@@ -235,13 +235,19 @@ async def test_odd_dates(connect: Connect) -> None:
 
 
 async def test_failure_in_a_delete(connect: Connect) -> None:
-    """What could not be deleted is said; what was not there is no failure."""
+    """What could not be deleted is said, name by name; what was not there is no failure."""
     rows = "<Error><Key>a</Key><Code>NoSuchKey</Code></Error>"
     async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
-        assert await connect(server.url).delete(["bucket/a", "bucket/b"]) == 2
+        assert await connect(server.url).delete(["bucket/a", "bucket/b"]) == {}
     rows += "<Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
     async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
-        with pytest.raises(AccessDeniedError, match="AWS delete of /bucket/b failed"):
+        failed = await connect(server.url).delete(["bucket/a", "bucket/b", "bucket/c"])
+    assert list(failed) == ["bucket/b"]
+    assert isinstance(failed["bucket/b"], AccessDeniedError)
+    assert "AWS delete of /bucket/b failed" in str(failed["bucket/b"])
+    rows = "<Error><Key>other</Key><Code>AccessDenied</Code></Error>"
+    async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
+        with pytest.raises(AccessDeniedError, match="/bucket/other"):  # which name it is about, nobody can say
             await connect(server.url).delete(["bucket/a", "bucket/b"])
 
 
