@@ -138,7 +138,8 @@ class AzureProvider(Provider):
         pending, last = () if cursor is None else cursor.pending, blobs.marker is None
         page = sort_out(blobs.entries, blobs.directories, pending, last=last)
         directories = list(page.directories)
-        if last and self._namespace.has_directories and rest.endswith("/"):
+        listed = cursor is not None or blobs.entries  # else there may be no such directory
+        if last and listed and self._namespace.has_directories and rest.endswith("/"):
             directories.append(Entry(prefix, directory=True))
         return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
 
@@ -156,6 +157,8 @@ class AzureProvider(Provider):
             headers = await look_up(self._requests, call, container, name.removesuffix("/"))
             if not is_directory(headers):
                 raise
+        if name.endswith("/") and headers.get("x-ms-resource-type") == "file":
+            raise call.error(NotFoundError, "it is a file; write it without the slash at its end")
         if is_directory(headers):
             self._namespace.note(typed="x-ms-resource-type" in headers)
             key = f"{key.removesuffix('/')}/"

@@ -112,4 +112,5 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
     # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
     if provider.features.directories or prefix.count("/") <= 1:
         return Entry(prefix, directory=True)
-    return await look(prefix) if provider.features.directories_vary and not named else None
+    found = await look(prefix) if provider.features.directories_vary and not named else None
+    return found if found is not None and found.directory else None
