@@ -78,6 +78,7 @@ def _features(identity: Identity) -> Features:
         max_size=50_000 * 4000 * MiB,
         max_copy_size=50_000 * 4000 * MiB,
         buckets=True,
+        versions=True,
         endpoint=identity.endpoint,
     )
 

@@ -76,6 +76,7 @@ class Features:
         mtime_listed: listings tell it too.
         ordered: listings keep the order of keys' bytes for sure, also where a name and a directory start alike.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
+        versions: every answer about an object names its version.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
 
@@ -101,6 +102,7 @@ class Features:
     mtime_listed: bool = False
     ordered: bool = False
     buckets: bool = False
+    versions: bool = False
     endpoint: str | None = None
 
 
@@ -237,11 +239,13 @@ class Reading(ABC):
         entry: the object's size, version and checksum, all of them of the one version that is read.
         size: how many bytes this reading yields.
         crc32c: what these bytes should have, where the provider reports it.
+        verified: they were compared with another checksum that the provider reports, and are right; known at the end.
     """
 
     entry: Entry
     size: int
     crc32c: int | None = None
+    verified: bool = False
     _rest: Buffer = b""
 
     @abstractmethod
@@ -398,7 +402,7 @@ class Provider(ABC):
             key: its name.
             start, end: in bytes, `start < end`; what is behind the object's end is left out.
             etag: only this version of it.
-            listed: what a listing said of it just now, which may save looking again.
+            listed: what a listing, or a look at the object, said of it before; it may save looking again.
 
         Raises:
             NotFoundError: no such object.
