@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
+from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.azure_headers import crc32c_of, etag_of, is_directory
 from dxflow_async.providers.azure_xml import BlockListParser
+from dxflow_async.providers.confirm import has_body, not_the_service
 from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:
@@ -23,14 +24,10 @@ __all__ = ["block_stored", "deleted", "look_up", "look_up_container", "not_azure
 _SIGNS = ("x-ms-version", "x-ms-request-id", "x-ms-content-crc64", "content-md5", "etag")
 
 
-def not_azures(call: Call, response: Response, reason: str) -> StorageError:
-    """What to raise for an answer that is not the service's; its connection is given back."""
+def not_azures(call: Call, response: Response, seen: str) -> StorageError:
+    """The error for an answer that is not the service's, whose connection is given back; `seen` says what is wrong."""
     response.close()
-    return call.error(
-        ServiceError,
-        f"the answer is not that of Azure Blob Storage ({reason}); try again, and check for a proxy or a sign-in page",
-        status=response.status,
-    )
+    return not_the_service(call, seen, response.status)
 
 
 async def look_up(requests: Requests, call: Call, container: str, name: str) -> Mapping[str, str]:
@@ -69,11 +66,12 @@ async def stored(
     Raises:
         ServiceError: it is not known to be stored.
     """
-    response.close()
     etag = etag_of(response.headers)
-    if response.status == 201 and etag is not None:
+    if not await has_body(response) and response.status == 201 and etag is not None:
         return etag
-    odd = not_azures(call, response, f"{response.status} {'without an ETag' if etag is None else 'for a new blob'}")
+    odd = not_azures(
+        call, response, f"{response.status} {'without' if etag is None else 'with'} an ETag for a new blob"
+    )
     try:
         headers = await look_up(requests, call, container, name)
     except NotFoundError as error:
@@ -93,8 +91,7 @@ async def block_stored(
     Raises:
         ServiceError: it is not.
     """
-    response.close()
-    if response.status == 201 and any(sign in response.headers for sign in _SIGNS):
+    if not await has_body(response) and response.status == 201 and any(sign in response.headers for sign in _SIGNS):
         return
     odd = not_azures(call, response, f"{response.status} for a block")
     query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
@@ -112,8 +109,7 @@ async def deleted(requests: Requests, call: Call, container: str, name: str, res
     Raises:
         ServiceError: it is not.
     """
-    response.close()
-    if response.status == 202:
+    if not await has_body(response) and response.status == 202:
         return
     try:
         await look_up(requests, call, container, name)
