@@ -540,3 +540,28 @@ async def test_copy_with_a_time(connect_azure: ConnectAzure) -> None:
         "x-ms-meta-dxflow_crc32c": encode(7),
     }
     assert others == [{}, {}]
+
+
+async def test_body_without_a_length(connect_azure: ConnectAzure) -> None:
+    """Where a GET tells no length, the listing or a look does, of the same version."""
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "v1"\r\n\r\n5\r\nbytes\r\n0\r\n\r\n'
+    head = answer(body=b"bytes", ETag='"v1"')[:-5]
+    for listed in (SOURCE, None):
+        async with ScriptedServer(chunked, head) as server:
+            reading = await connect_azure(server.url).read("container/a", listed=listed)
+            async with reading:
+                assert (reading.size, bytes(await reading.read())) == (5, b"bytes")
+        assert len(server.requests) == (1 if listed else 2)
+    async with ScriptedServer(chunked, head.replace(b"v1", b"v2")) as server:
+        with pytest.raises(ServiceError, match="another version") as raised:
+            await connect_azure(server.url).read("container/a")
+        assert raised.value.retryable
+
+
+async def test_body_with_another_md5(connect_azure: ConnectAzure) -> None:
+    """Of an object that another program stored, the MD5 that the service tells is compared."""
+    for data, told in ((b"bytes", b"bytes"), (b"bytes", b"other")):
+        digest = base64.b64encode(hashlib.md5(told).digest()).decode()
+        async with ScriptedServer(answer(body=data, ETag='"1"', Content_MD5=digest)) as server:
+            with pytest.raises(ChecksumMismatchError) if data != told else nullcontext():
+                assert await read(connect_azure(server.url), "container/name") == data
