@@ -237,11 +237,13 @@ class AzureProvider(Provider):
         return await self._deletions.delete(keys)
 
     async def remove_directory(self, key: str) -> None:
+        if not self._namespace.has_directories:
+            return await super().remove_directory(key)
         call = Call(self.name, "remove", f"/{key}")
         container, name = split_key(call, f"{key.removesuffix('/')}/")
         if not self._namespace.typed and (await self.list_page(f"{container}/{name}", recursive=False)).entries:
             raise call.error(AlreadyExistsError, "something is in it", code="DirectoryIsNotEmpty")
-        await self._deletions.delete_one(f"{container}/{name}")
+        return await self._deletions.delete_one(f"{container}/{name}")
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""

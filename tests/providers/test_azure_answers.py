@@ -396,7 +396,6 @@ async def test_foreign_answers(connect_azure: ConnectAzure, reply: bytes) -> Non
             lambda: azure.copy(SOURCE, "container/to", OPTIONS),
             lambda: azure.delete_one("container/name"),
             lambda: azure.delete(["container/a", "container/b"]),
-            lambda: azure.remove_directory("container/dir/"),
         ):
             with pytest.raises(StorageError) as raised:
                 await attempt()
