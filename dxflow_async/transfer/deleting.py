@@ -8,12 +8,15 @@ from contextlib import suppress
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.models import SyncAction, TransferResult
 from dxflow_async.paths import parent_of
+from dxflow_async.providers.base import Entry
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.transfer.ends import below
 from dxflow_async.transfer.listing import stat
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, Pair, Pairing
 from dxflow_async.transfer.pool import for_each
+from dxflow_async.transfer.protected import is_unresolved
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Deleting"]
@@ -22,8 +25,8 @@ __all__ = ["Deleting"]
 class Deleting:
     """What is to be deleted, the last name first, so that a directory comes after what is in it.
 
-    Never among it: the destination itself, what lies behind a link, what is below a directory of the source that
-    could not be read, and a directory that the source has, too.
+    Never among it: the destination itself, what lies behind a link, what has the name of something that could not be
+    read at the source or lies below it, and a directory that the source has, too.
 
     Args:
         resources: the session's.
@@ -41,6 +44,7 @@ class Deleting:
         self._pairing = pairing
         self._kept = kept
         self._real = destination.provider.features.directories
+        self._unresolved: dict[str, Entry] = {}
 
     async def plan(self) -> AsyncIterator[SyncAction]:
         """What would be deleted."""
@@ -61,16 +65,36 @@ class Deleting:
             if self._real:
                 for result in await self._remove_directories(names):
                     yield result
+        for entry in self._unresolved.values():
+            yield self._kept_for(entry)
 
     async def _pages(self) -> AsyncIterator[Sequence[Pair]]:
         run = self._resources.threads.run
         left = self._pairing.left(DESTINATION, reverse=True)
         while (pairs := await run(next, left, None)) is not None:
-            stay = tuple(self._pairing.unreadable)
-            superfluous = [pair for pair in pairs if not (stay and pair.name.startswith(stay))]
+            superfluous = [pair for pair in pairs if not self._is_protected(pair.name)]
             doubtful = [pair.name for pair in superfluous if self._doubtful(pair.name)]
             there = await self._at_source(doubtful) if doubtful else set()
             yield [pair for pair in superfluous if pair.name not in there]
+
+    def _is_protected(self, name: str) -> bool:
+        entry = self._pairing.protected.covers(name)
+        if entry is not None and is_unresolved(entry):
+            self._unresolved[entry.key] = entry
+        return entry is not None
+
+    def _kept_for(self, entry: Entry) -> TransferResult:
+        """A link to nothing is skipped, but not when the destination has what it once led to."""
+        name = entry.key[len(self._source.key) :]
+        source, destination = below(self._source, name), below(self._destination, name)
+        error = NotFoundError(
+            f"{source.provider.name} sync of {source.shown} failed: it is {entry.unreadable}; what {destination.shown} "
+            "has of it was kept: bring the target back, or remove the link",
+            provider=source.provider.name,
+            operation="read",
+            path=source.shown,
+        )
+        return TransferResult(source.shown, destination.shown, error=error)
 
     def _doubtful(self, name: str) -> bool:
         """Whether only a look at the source tells that it has no such thing.

@@ -24,6 +24,7 @@ from dxflow_async.transfer.engine import first_of
 from dxflow_async.transfer.listing import pages
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing
+from dxflow_async.transfer.protected import is_failure
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Difference", "Differences"]
@@ -36,10 +37,11 @@ _STATS_TOGETHER = 8
 class Difference(NamedTuple):
     """What is to be done about one name.
 
-    `"copy"` it, `"skip"` it because it is unreadable, or report that looking at it `"fail"`ed.
+    `"copy"` it, `"skip"` it because of what it is, report that it could not be read at the source (`"unread"`), or
+    that looking it up failed (`"fail"`).
     """
 
-    kind: Literal["copy", "skip", "fail"]
+    kind: Literal["copy", "skip", "unread", "fail"]
     name: str
     entry: Entry
     reason: str
@@ -163,7 +165,7 @@ class Differences:
         name, source, destination = pair
         assert source is not None
         if source.unreadable is not None:
-            return Difference("skip", name, source, source.unreadable)
+            return Difference("unread" if is_failure(source) else "skip", name, source, source.unreadable)
         directory = name.endswith("/") and not source.size
         if destination is None:
             unclear = directory and self._places[DESTINATION].provider.features.directories

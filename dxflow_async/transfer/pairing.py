@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dxflow_async.providers.base import Entry
+from dxflow_async.transfer.protected import Protected, is_failure
 from dxflow_async.transfer.spool import Spool
 
 __all__ = ["DESTINATION", "SOURCE", "Pair", "Pairing", "order"]
@@ -51,12 +52,13 @@ class Pairing:
     Args:
         prefixes: of the keys of either side; names are what follows.
         admits: which names there are to be.
+        excludes: which names are left out with all below them.
         ordered: of which sides the order is kept for sure.
         keeps: whether what only the destination has is asked for at the end.
 
     Attributes:
         disordered: whether a listing was out of order, or named something twice.
-        unreadable: directories of the source whose content is not known, ordered as they came.
+        protected: names of the source of which nothing is known but that they are there.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Pairing:
         admits: Callable[[str], bool] = lambda _: True,
         ordered: tuple[bool, bool] = (False, False),
         *,
+        excludes: Callable[[str], bool] = lambda _: False,
         keeps: bool = True,
     ) -> None:
         self._lengths = len(prefixes[0]), len(prefixes[1])
         self._admits = admits
+        self._excludes = excludes
         self._ordered = ordered
         self._keeps = keeps
         self._rows: tuple[deque[_Row], deque[_Row]] = (deque(), deque())
@@ -77,7 +81,7 @@ class Pairing:
         self._ended = [False, False]
         self._spool = Spool()
         self.disordered = False
-        self.unreadable: list[str] = []
+        self.protected = Protected()
 
     def wants(self) -> int | None:
         """The side whose next page is needed; None when both listings have ended."""
@@ -89,9 +93,7 @@ class Pairing:
         length, rows = self._lengths[side], self._rows[side]
         for entry in page:
             name = entry.key[length:]
-            if side == SOURCE and entry.unreadable is not None and name.endswith("/"):
-                self.unreadable.append(name)
-            if name and self._admits(name):
+            if name and self._is_wanted(side, name, entry):
                 row = _Row(order(name), name, entry)
                 if row.order == self._fed[side]:
                     self.disordered = True
@@ -99,6 +101,13 @@ class Pairing:
                     rows.append(row)
                 self._fed[side] = row.order
         return list(self._step())
+
+    def _is_wanted(self, side: int, name: str, entry: Entry) -> bool:
+        if side == SOURCE and entry.unreadable is not None:
+            self.protected.add(name, entry)
+            if is_failure(entry) and name.endswith("/"):  # what is wanted may be in it
+                return not self._excludes(name)
+        return self._admits(name)
 
     def end(self, side: int) -> list[Pair]:
         """A side's listing has ended; what is certain now."""
