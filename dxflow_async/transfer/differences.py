@@ -48,6 +48,15 @@ class Difference(NamedTuple):
     error: StorageError | None = None
 
 
+class _Sorted(NamedTuple):
+    """Pairs that were compared: what differs, what has to be looked up, and how many are the same."""
+
+    found: list[Difference]
+    unclear: list[Pair]
+    unchanged: int
+    by_age: int
+
+
 class Differences:
     """The differences of two directories.
 
@@ -59,6 +68,7 @@ class Differences:
 
     Attributes:
         unchanged: how many items are the same on both sides.
+        by_age: of these, how many are so by their size and age, because the destination has no time kept with them.
         kept: directories with nothing in them at the source, that have something in them at the destination.
     """
 
@@ -66,6 +76,7 @@ class Differences:
         self, resources: Resources, source: Place, destination: Place, comparison: Comparison, pairing: Pairing
     ) -> None:
         self.unchanged = 0
+        self.by_age = 0
         self.kept: set[str] = set()
         self._resources = resources
         self._places = source, destination
@@ -138,30 +149,33 @@ class Differences:
         run = self._resources.threads.run
         while (side := self._pairing.wants()) is not None:
             page = await self._pages[side].get()
-            await self._sort_out(*await run(self._paired, side, page))
+            await self._sort_out(await run(self._paired, side, page))
         left = self._pairing.left(SOURCE)
         while (pairs := await run(next, left, None)) is not None:
-            await self._sort_out(*await run(self._compared, pairs))
+            await self._sort_out(await run(self._compared, pairs))
         await self._unclear.put(None)
 
-    def _paired(self, side: int, page: Sequence[Entry] | None) -> tuple[list[Difference], list[Pair], int]:
+    def _paired(self, side: int, page: Sequence[Entry] | None) -> _Sorted:
         pairs = self._pairing.end(side) if page is None else self._pairing.feed(side, page)
         return self._compared(pairs)
 
-    def _compared(self, pairs: Sequence[Pair]) -> tuple[list[Difference], list[Pair], int]:
-        """What differs for sure, what has to be looked up, and how many are the same. Runs in a thread."""
+    def _compared(self, pairs: Sequence[Pair]) -> _Sorted:
+        """What differs for sure, and what has to be looked up. Runs in a thread."""
         found: list[Difference] = []
         unclear: list[Pair] = []
+        by_age = 0
         for pair in pairs:
             verdict = self._verdict(pair)
             if verdict is None:
                 unclear.append(pair)
+            elif verdict == "by age":
+                by_age += 1
             elif verdict:
                 found.append(verdict)
-        return found, unclear, len(pairs) - len(found) - len(unclear)
+        return _Sorted(found, unclear, len(pairs) - len(found) - len(unclear), by_age)
 
-    def _verdict(self, pair: Pair) -> Difference | Literal[False] | None:
-        """What is to be done; False for nothing, None when it is not known yet."""
+    def _verdict(self, pair: Pair) -> Difference | Literal["by age", False] | None:
+        """What is to be done; False for nothing, `"by age"` for nothing by that rule, None when it is not known yet."""
         name, source, destination = pair
         assert source is not None
         if source.unreadable is not None:
@@ -174,11 +188,16 @@ class Differences:
             return Difference("copy", name, source, f"at the destination it is {destination.unreadable}")
         if directory and not destination.size:
             return False
+        return self._compare(pair, source, destination)
+
+    def _compare(self, pair: Pair, source: Entry, destination: Entry) -> Difference | Literal["by age", False] | None:
         one, other = self._seen(pair)
         if not self._comparison.decided(one, other):
             return False if self._has_md5(source, destination) else None
         reason = self._comparison.difference(one, other)
-        return Difference("copy", name, source, reason) if reason else False
+        if reason is None:
+            return "by age" if self._comparison.by_age(one, other) else False
+        return None if self._comparison.is_close(one, other) else Difference("copy", pair.name, source, reason)
 
     def _has_md5(self, source: Entry, destination: Entry) -> bool:
         here, there = (place.provider for place in self._places)
@@ -190,14 +209,15 @@ class Differences:
         source, destination = self._places
         return Seen(source.provider.features, pair.source), Seen(destination.provider.features, pair.destination)
 
-    async def _sort_out(self, found: Sequence[Difference], unclear: Sequence[Pair], unchanged: int) -> None:
-        self.unchanged += unchanged
-        if found:
-            await self._found.put(found)
+    async def _sort_out(self, pairs: _Sorted) -> None:
+        self.unchanged += pairs.unchanged
+        self.by_age += pairs.by_age
+        if pairs.found:
+            await self._found.put(pairs.found)
         # Reading for a checksum takes as long as the bytes are many: each is work for a worker of its own.
         size = 1 if self._comparison.by == "checksum" else _STATS_TOGETHER
-        for start in range(0, len(unclear), size):
-            await self._unclear.put(unclear[start : start + size])
+        for start in range(0, len(pairs.unclear), size):
+            await self._unclear.put(pairs.unclear[start : start + size])
 
     # Looking up
 
@@ -224,9 +244,15 @@ class Differences:
             await self._learn(DESTINATION, destination)
         except NotFoundError:
             return Difference("copy", pair.name, pair.source, "new")
-        if not self._comparison.decided(source, destination):
+        comparison = self._comparison
+        if not comparison.decided(source, destination):
             await self._learn(SOURCE, source)
-        reason = self._comparison.difference(source, destination)
+        reason = comparison.difference(source, destination)
+        if reason is not None and comparison.is_close(source, destination):
+            for side, seen in enumerate((source, destination)):
+                await self._learn_checksum(side, seen)
+            reason = comparison.difference(source, destination)
+        self.by_age += reason is None and comparison.by_age(source, destination)
         return Difference("copy", pair.name, pair.source, reason) if reason else None
 
     async def _look_for_directory(self, name: str, source: Entry) -> Difference | None:
@@ -240,10 +266,16 @@ class Differences:
 
     async def _learn(self, side: int, seen: Seen) -> None:
         """Looks up what the listing did not tell of one side."""
-        features, by_checksum = seen.features, self._comparison.by == "checksum"
-        if (by_checksum and features.checksum and seen.crc32c is None) or not (by_checksum or seen.timed):
+        if self._comparison.by == "checksum":
+            await self._learn_checksum(side, seen)
+        elif not seen.timed:
             seen.looked_up(await self._stat(side, seen.listed.key))
-        if by_checksum and seen.crc32c is None:
+
+    async def _learn_checksum(self, side: int, seen: Seen) -> None:
+        """Finds out the checksum of one side: the one that is stored, else that of its bytes."""
+        if seen.features.checksum and seen.stat is None and seen.crc32c is None:
+            seen.looked_up(await self._stat(side, seen.listed.key))
+        if seen.crc32c is None:
             limits, policy = self._resources.limits, self._resources.policy
             provider = self._places[side].provider
             seen.crc32c = await checksum_of(provider, seen.stat or seen.listed, limits=limits, policy=policy)

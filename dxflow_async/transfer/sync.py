@@ -155,6 +155,7 @@ class Sync:
             async for action in self._deleting(pairing, differences).plan():
                 plan.append(action)
         plan.unchanged = differences.unchanged
+        plan.compared_by_age = differences.by_age
         return plan
 
     async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
@@ -176,6 +177,7 @@ class Sync:
             async for result in self._deleting(pairing, differences).run():
                 report.append(result)
         report.seconds = monotonic() - started
+        report.compared_by_age = differences.by_age
         if report.job_id is None:
             report.may_retry(self._resources.repeated(self._asked))
         return checked(report)
