@@ -15,12 +15,14 @@ from typing import Literal, NamedTuple
 
 from anyio import create_task_group
 
-from dxflow_async.exceptions import NotFoundError, StorageError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.providers.base import Entry
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.checksums import checksum_of, has_md5
 from dxflow_async.transfer.compare import Comparison, Seen
+from dxflow_async.transfer.ends import below
 from dxflow_async.transfer.engine import first_of
+from dxflow_async.transfer.jobs import is_marker
 from dxflow_async.transfer.listing import pages
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing
@@ -38,7 +40,8 @@ class Difference(NamedTuple):
     """What is to be done about one name.
 
     `"copy"` it, `"skip"` it because of what it is, report that it could not be read at the source (`"unread"`), or
-    that looking it up failed (`"fail"`).
+    that looking it up failed (`"fail"`). An
+    `obstacle` at the destination has to go before it is copied.
     """
 
     kind: Literal["copy", "skip", "unread", "fail"]
@@ -46,6 +49,7 @@ class Difference(NamedTuple):
     entry: Entry
     reason: str
     error: StorageError | None = None
+    obstacle: Entry | None = None
 
 
 class _Sorted(NamedTuple):
@@ -65,6 +69,7 @@ class Differences:
         source, destination: directories; their keys end in a slash or are empty.
         comparison: what counts as the same.
         pairing: takes the listings; what only the destination has is left in it.
+        replaces: whether what is in the way at the destination may go.
 
     Attributes:
         unchanged: how many items are the same on both sides.
@@ -73,7 +78,14 @@ class Differences:
     """
 
     def __init__(
-        self, resources: Resources, source: Place, destination: Place, comparison: Comparison, pairing: Pairing
+        self,
+        resources: Resources,
+        source: Place,
+        destination: Place,
+        comparison: Comparison,
+        pairing: Pairing,
+        *,
+        replaces: bool,
     ) -> None:
         self.unchanged = 0
         self.by_age = 0
@@ -82,6 +94,7 @@ class Differences:
         self._places = source, destination
         self._comparison = comparison
         self._pairing = pairing
+        self._replaces = replaces
         self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_GROUPS_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
         self._pages: tuple[asyncio.Queue[Sequence[Entry] | None], ...] = (
@@ -153,6 +166,9 @@ class Differences:
         left = self._pairing.left(SOURCE)
         while (pairs := await run(next, left, None)) is not None:
             await self._sort_out(await run(self._compared, pairs))
+        blocked = self._pairing.blocked()
+        while (pairs := await run(next, blocked, None)) is not None:
+            await self._sort_out(await run(self._compared, pairs))
         await self._unclear.put(None)
 
     def _paired(self, side: int, page: Sequence[Entry] | None) -> _Sorted:
@@ -176,19 +192,34 @@ class Differences:
 
     def _verdict(self, pair: Pair) -> Difference | Literal["by age", False] | None:
         """What is to be done; False for nothing, `"by age"` for nothing by that rule, None when it is not known yet."""
-        name, source, destination = pair
+        name, source, destination, obstacle = pair
         assert source is not None
         if source.unreadable is not None:
             return Difference("unread" if is_failure(source) else "skip", name, source, source.unreadable)
-        directory = name.endswith("/") and not source.size
+        directory = is_marker(source)
+        if destination is None and obstacle is not None and (self._replaces or obstacle.unreadable is None):
+            return self._blocked(name, source, obstacle)
         if destination is None:
             unclear = directory and self._places[DESTINATION].provider.features.directories
             return None if unclear else Difference("copy", name, source, "new")
         if destination.unreadable is not None:
             return Difference("copy", name, source, f"at the destination it is {destination.unreadable}")
-        if directory and not destination.size:
+        if directory and is_marker(destination):
             return False
         return self._compare(pair, source, destination)
+
+    def _blocked(self, name: str, source: Entry, obstacle: Entry) -> Difference:
+        place, target = below(self._places[SOURCE], name), below(self._places[DESTINATION], name)
+        kind = "directory" if obstacle.directory else "file"
+        if self._replaces:
+            return Difference("copy", name, source, f"at the destination a {kind} is in its place", obstacle=obstacle)
+        shown = self._places[DESTINATION].shown + obstacle.key[len(self._places[DESTINATION].key) :]
+        text = (
+            f"{target.provider.name} sync of {place.shown} to {target.shown} failed: {shown} is a {kind} there, which "
+            "is in the way; remove it, or sync with --delete (delete=True), which replaces it"
+        )
+        error = AlreadyExistsError(text, provider=target.provider.name, operation="write", path=target.shown)
+        return Difference("fail", name, source, text, error)
 
     def _compare(self, pair: Pair, source: Entry, destination: Entry) -> Difference | Literal["by age", False] | None:
         one, other = self._seen(pair)

@@ -11,7 +11,7 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.protected import is_failure
 
-__all__ = ["job_for", "read_failure"]
+__all__ = ["is_marker", "job_for", "read_failure"]
 
 _DENIED = {"EACCES", "EPERM", "401", "403"}
 
@@ -40,7 +40,7 @@ def job_for(
         move: the source goes when its copy is stored.
         keep_time: the copy tells when the source was stored, where that tells no other time.
     """
-    marker = entry is not None and _is_marker(entry)
+    marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
     try:
         end.check(target, operation, marker=marker)
@@ -73,6 +73,6 @@ def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
     )
 
 
-def _is_marker(entry: Entry) -> bool:
-    """A directory, or the empty object that stands for one."""
+def is_marker(entry: Entry) -> bool:
+    """Whether an entry is a directory, or the empty object that stands for one."""
     return entry.directory or (entry.key.endswith("/") and not entry.size)

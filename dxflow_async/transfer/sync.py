@@ -137,6 +137,7 @@ class Sync:
             (source.provider.features.ordered, target.provider.features.ordered),
             excludes=names.excludes,
             keeps=self._rules.delete,
+            real=target.provider.features.directories,
         )
         try:
             return await work(pairing)
@@ -145,14 +146,18 @@ class Sync:
 
     async def _plan(self, pairing: Pairing) -> SyncPlan:
         plan, differences = SyncPlan(), self._differences(pairing)
+        deleting = self._deleting(pairing, differences)
 
         async def collect() -> None:
             async for each in differences:
+                if each.obstacle is not None:
+                    async for action in deleting.plan_obstacle(each.obstacle):
+                        plan.append(action)
                 plan.append(_planned(each))
 
         await _beside(differences.find, collect)
         if self._rules.delete:
-            async for action in self._deleting(pairing, differences).plan():
+            async for action in deleting.plan():
                 plan.append(action)
         plan.unchanged = differences.unchanged
         plan.compared_by_age = differences.by_age
@@ -160,21 +165,22 @@ class Sync:
 
     async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
         started, differences = monotonic(), self._differences(pairing)
-        unread: list[TransferResult] = []
+        deleting = self._deleting(pairing, differences)
+        aside: list[TransferResult] = []
         try:
             report = await _beside(
                 differences.find,
                 lambda: self._resources.transfer(
-                    lambda route: self._jobs(route, differences, unread), on_progress, self._asked
+                    lambda route: self._jobs(route, differences, deleting, aside), on_progress, self._asked
                 ),
             )
         except TransferError as error:
             report = error.report
         kept = any(not _is_unread(result.error) for result in report.failed)
-        for result in unread:
+        for result in aside:
             report.append(result)
         if self._rules.delete and not kept:
-            async for result in self._deleting(pairing, differences).run():
+            async for result in deleting.run():
                 report.append(result)
         report.seconds = monotonic() - started
         report.compared_by_age = differences.by_age
@@ -183,13 +189,16 @@ class Sync:
         return checked(report)
 
     def _differences(self, pairing: Pairing) -> Differences:
-        return Differences(self._resources, self._source, self._target, self._rules.comparison, pairing)
+        source, target, rules = self._source, self._target, self._rules
+        return Differences(self._resources, source, target, rules.comparison, pairing, replaces=rules.delete)
 
     def _deleting(self, pairing: Pairing, differences: Differences) -> Deleting:
         return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
 
-    async def _jobs(self, route: Route, differences: Differences, unread: list[TransferResult]) -> AsyncIterator[Job]:
-        """What is to be copied; what cannot be read is put into `unread`."""
+    async def _jobs(
+        self, route: Route, differences: Differences, deleting: Deleting, aside: list[TransferResult]
+    ) -> AsyncIterator[Job]:
+        """What is to be copied; what cannot be read, and what was in the way and is gone, is put `aside`."""
         await self._end.prepare(route)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
@@ -197,8 +206,10 @@ class Sync:
                 yield SettledJob(TransferResult(source.shown, target.shown, error=each.error))
             elif each.kind == "unread":
                 error = read_failure(source, each.entry, "sync")
-                unread.append(TransferResult(source.shown, target.shown, error=error))
+                aside.append(TransferResult(source.shown, target.shown, error=error))
             else:
+                if each.obstacle is not None:
+                    aside += [result async for result in deleting.remove_obstacle(each.obstacle)]
                 end, entry, options = self._end, each.entry, self._options
                 yield job_for(route, source, end, target, entry, options, operation="sync", keep_time=True)
 

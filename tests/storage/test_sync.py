@@ -289,19 +289,6 @@ async def test_a_failed_copy_deletes_nothing(everywhere: AsyncSession, spots: Sp
     assert await target.tree() == {"a": b"1", "old": b"3"}
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("x", "x/y"), ("x/y", "x")])
-async def test_a_file_in_the_way_of_a_directory(everywhere: AsyncSession, spots: Spots, ours: str, theirs: str) -> None:
-    """Either way round: a clear error for that item, the others arrive, nothing is lost."""
-    source, target = spots("AWS", "from"), spots("LOCAL", "to")
-    await source.put({ours: b"ours", "fine": b"1"})
-    await target.put({theirs: b"theirs"})
-    with pytest.raises(TransferError, match="1 of 2 items") as raised:
-        await everywhere.sync(source.location, target.location, delete=True)
-    (failed,) = raised.value.report.failed
-    assert failed.destination == target / ours
-    assert await target.tree() == {theirs: b"theirs", "fine": b"1"}
-
-
 async def test_a_listing_that_breaks_deletes_nothing(
     everywhere: AsyncSession, spots: Spots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
