@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -322,7 +323,7 @@ class Root:
         """Removes a file, or a directory with its content; a link is removed, not followed."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
             if key.endswith("/") and not _is_link(directory, name):
-                shutil.rmtree(name, dir_fd=directory)
+                _remove_tree(directory, name)
             else:
                 os.unlink(name, dir_fd=directory)
 
@@ -360,6 +361,18 @@ class Root:
             yield directory, name
         finally:
             os.close(directory)
+
+
+def _remove_tree(directory: int, name: str) -> None:
+    """Removes a directory with all in it that can be removed; raises the first error there was."""
+    errors: list[BaseException] = []
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(name, dir_fd=directory, onexc=lambda _, __, error: errors.append(error))
+    else:
+        shutil.rmtree(name, dir_fd=directory, onerror=lambda _, __, info: errors.append(info[1]))
+    for error in errors:
+        if not isinstance(error, FileNotFoundError):  # someone else removes it, too
+            raise error
 
 
 def _dangling(key: str) -> Entry:
