@@ -118,6 +118,8 @@ class Entry:
         crc32c: of the whole, where the provider reports it.
         mtime: seconds since the epoch, when the object's source was changed, as it was kept with it; None: not told.
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
+        read_error: the code of the error (`"EACCES"`, `"403"`) where it is unreadable because looking at it failed;
+            `"ENOENT"` for a link to nothing.
     """
 
     key: str
@@ -130,6 +132,7 @@ class Entry:
     metadata: Mapping[str, str] = field(default_factory=dict)
     unreadable: str | None = None
     mtime: float | None = None
+    read_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

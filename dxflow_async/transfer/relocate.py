@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, AlreadyExistsError, NotFoundError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
@@ -195,12 +195,16 @@ async def _rename(
 
 async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
     await make_directory(route, target)
-    async for page in pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy):
-        for entry in page:
-            name = entry.key[len(source.key) :]
-            start, goal = below(source, name), below(target, name)
-            async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
-                yield job
+    listing = pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy)
+    try:
+        async for page in listing:
+            for entry in page:
+                name = entry.key[len(source.key) :]
+                start, goal = below(source, name), below(target, name)
+                async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
+                    yield job
+    except AccessDeniedError as error:
+        yield SettledJob(TransferResult(source.shown, target.shown, error=error))
 
 
 async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> StorageError | None:
