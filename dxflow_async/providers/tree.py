@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -260,8 +261,7 @@ class Root:
             except FileNotFoundError:
                 continue  # it was removed meanwhile
             except OSError as error:
-                entry.unreadable = error.strerror or str(error)
-                yield entry
+                yield _failed(entry.key, error)
                 continue
             self.cached_reads.learn(status.st_dev)
             if any(os.path.samestat(status, each) for each in above):
@@ -270,6 +270,28 @@ class Root:
                 yield entry
             else:
                 yield from self._walk(below, prefix + name, inner, (*above, status))
+        if above:
+            yield from self._gone(path, prefix, above)
+
+    def _gone(self, path: str, prefix: str, above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
+        """After a directory's content: the directory, when it is not on the device any more that it was on.
+
+        A file system that was unmounted meanwhile leaves an empty directory, or none: what was not found in it need
+        not be missing. One that was simply removed is no error.
+        """
+        try:
+            if os.stat(path).st_dev == above[-1].st_dev:
+                return
+            error = OSError(errno.ESTALE, "its file system went away while it was listed", path)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            if len(above) > 1:
+                return  # what is above it tells whether that went away, too
+            error = missing
+        except OSError as other:
+            error = other
+        if len(above) == 1:
+            raise error
+        yield _failed(prefix, error)
 
     def _names(self, path: str, start: str = "") -> list[str]:
         with os.scandir(path) as found:
@@ -291,10 +313,10 @@ class Root:
         """What a listing says of a name; None when it is gone."""
         try:
             status = os.stat(path, follow_symlinks=self.follow_symlinks)
-        except FileNotFoundError:
-            return Entry(key, unreadable="a symbolic link to nothing") if os.path.islink(path) else None
+        except (FileNotFoundError, NotADirectoryError):
+            return _dangling(key) if os.path.islink(path) else None  # it is gone
         except OSError as error:
-            return Entry(key, unreadable=error.strerror or str(error))
+            return _failed(key, error)
         return _entry(key, status)
 
     # Changes
@@ -311,7 +333,7 @@ class Root:
         """Removes a file, or a directory with its content; a link is removed, not followed."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
             if key.endswith("/") and not _is_link(directory, name):
-                shutil.rmtree(name, dir_fd=directory)
+                _remove_tree(directory, name)
             else:
                 os.unlink(name, dir_fd=directory)
 
@@ -394,6 +416,28 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def _remove_tree(directory: int, name: str) -> None:
+    """Removes a directory with all in it that can be removed; raises the first error there was."""
+    errors: list[BaseException] = []
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(name, dir_fd=directory, onexc=lambda _, __, error: errors.append(error))
+    else:
+        shutil.rmtree(name, dir_fd=directory, onerror=lambda _, __, info: errors.append(info[1]))
+    for error in errors:
+        if not isinstance(error, FileNotFoundError):  # someone else removes it, too
+            raise error
+
+
+def _dangling(key: str) -> Entry:
+    return Entry(key, unreadable="a symbolic link to nothing", read_error="ENOENT")
+
+
+def _failed(key: str, error: OSError) -> Entry:
+    """What could not be looked at. A link into a loop is what it is, and no error."""
+    code = None if error.errno == errno.ELOOP else errno.errorcode.get(error.errno or 0, "EIO")
+    return Entry(key, directory=key.endswith("/"), unreadable=error.strerror or str(error), read_error=code)
 
 
 def _is_link(directory: int, name: str) -> bool:

@@ -250,6 +250,10 @@ class AsyncStorageManager:
 
         Returns:
             How many were asked to be deleted; one that is not there is no error. A real directory counts as one.
+
+        Raises:
+            TransferError: some could not be deleted, which its report has; the others are gone.
+            StorageError: the only one could not be deleted, or none of them was tried.
         """
         return await self._in(provider, storage_type).delete(path)
 

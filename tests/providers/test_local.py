@@ -26,6 +26,7 @@ from dxflow_async.providers.files import READ_SIZE
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root
+from tests.ordinary import ordinary_rights
 from tests.providers.bodies import body, read
 from tests.sessions import open_files, part_files
 
@@ -366,6 +367,20 @@ async def test_directories_are_no_objects(local: LocalProvider, root: Path) -> N
         await local.write("dir/name/below", body(b"y"), OPTIONS)
     assert not (root / "new").exists()
     assert await read(local, "dir/name") == b"x"
+
+
+async def test_tree_that_cannot_go_as_a_whole(local: LocalProvider, root: Path) -> None:
+    """What can be removed of a directory is; the error is that of what cannot."""
+    for name in ("d/a", "d/locked/x", "d/z/y"):
+        await local.write(name, body(b"x"), OPTIONS)
+    with ordinary_rights():
+        (root / "d/locked").chmod(0o500)
+        threads = Threads(1)  # started with these rights
+        with pytest.raises(AccessDeniedError, match="permission denied"):
+            await LocalProvider(root, threads).delete_one("d/")
+        threads.close()
+        (root / "d/locked").chmod(0o700)
+    assert [entry.key for entry in await listing(local)] == ["d/locked/x"]
 
 
 async def test_directory_removed_behind_our_back(local: LocalProvider, root: Path) -> None:
