@@ -129,7 +129,8 @@ def test_directories_that_could_not_be_read_are_remembered() -> None:
     """Also those that are not included: what is below them is not known."""
     pairing = Pairing(("", ""), NameFilter(include=["*.csv"]).admits)
     paired(pairing, [Entry("d/", directory=True, unreadable="permission denied"), Entry("x.csv")], [])
-    assert pairing.unreadable == ["d/"]
+    assert all(pairing.protected.covers(name) for name in ("d", "d/", "d/x/y", "D/x"))
+    assert not any(pairing.protected.covers(name) for name in ("d-x", "dd/", "x.csv", "e/d"))
 
 
 @settings(max_examples=20)
