@@ -19,24 +19,23 @@ _AT_FIRST = "options"
 _LEAST_EARLY = 512 << 10
 """Bytes of a body that cannot all be on their way before the answer to its head is there."""
 
+_SELDOM = (
+    *('"x"', '"x", done', "[], done", "{}, done", "error as JSON, done"),
+    *("no content, done", "moved, done", "late second, empty"),
+)
+"""What is not tried every day: it is much like others."""
+
 _WITH_LARGE = (
-    *("page", "page with an ETag", "error as XML, done", "{}", "nothing", "nothing, done", "no content", "moved"),
-    *(
-        "half",
-        "longer",
-        "other version",
-        "flipped",
-        "early, reads",
-        "early, reads and closes",
-        "early, closes",
-        "early, deaf",
-        "second, the same",
-    ),
+    *("page", "page with an ETag", "nothing", "nothing, done", "half", "other version", "flipped"),
+    *("early, reads", "early, closes", "early, deaf", "second, the same"),
 )
 """What is tried every day of requests that only large files make: each takes some tenth of a second."""
 
 _MOVED_AWAY = ("moved", "redirect to itself")
 """What another try does not change: the endpoint is a wrong one."""
+
+_LATE = "late second"
+"""It may come when the next request is sent: then only what contradicts it tells that it is not that one's."""
 
 _LOOKS = ("head", "stat")
 
@@ -73,7 +72,7 @@ class Combination:
     @property
     def ends_well(self) -> bool:
         """Whether the operation has to succeed: one answer was wrong, is known to be, and is worth another try."""
-        if not self.once or self.answer.startswith(_MOVED_AWAY):
+        if not self.once or self.answer.startswith((*_MOVED_AWAY, _LATE)):
             return False
         if self.verb in _LOOKS:
             return self.answer not in _CREDIBLE_LOOKS
@@ -100,7 +99,7 @@ def some_combinations(dialect: Dialect, verbs: Sequence[str], makers: Makers) ->
         for name in ANSWERS:
             fitting = _fitting(dialect, verb, name, makers)
             small = [operation for operation, _ in fitting if not operation.large]
-            if not small and name not in _WITH_LARGE:
+            if name in _SELDOM or (not small and name not in _WITH_LARGE):
                 continue
             chosen = small or [operation for operation, _ in fitting]
             if chosen:
@@ -138,7 +137,7 @@ def _is_credible(dialect: Dialect, verb: str, answer: str, operation: Operation)
     if answer in _CREDIBLE.get((dialect, verb), ()):
         return True
     if operation.name in ("stat", "exists") and verb in _LOOKS:
-        return answer.startswith("late second") or (verb == "head" and answer in _CREDIBLE_LOOKS)
+        return answer.startswith(_LATE) or (verb == "head" and answer in _CREDIBLE_LOOKS)
     # Nothing was looked up before, and it tells no checksum.
     return answer in _UNSIGNED and operation.name in _READS
 
