@@ -43,7 +43,6 @@ class Deleting:
         self._destination = destination
         self._pairing = pairing
         self._kept = kept
-        self._real = destination.provider.features.directories
         self._unresolved: dict[str, Entry] = {}
         self._removed: set[str] = set()
 
@@ -84,6 +83,11 @@ class Deleting:
         async for result in self._run(name):
             yield result
         await self._resources.threads.run(self._pairing.forget, name)
+
+    @property
+    def _real(self) -> bool:
+        """Whether the destination's directories are real; of some it is known only once one was listed."""
+        return self._destination.provider.features.directories
 
     def _name(self, obstacle: Entry) -> str | None:
         """The name of something in the way; None when it was removed before: much may be in the place of one file."""
