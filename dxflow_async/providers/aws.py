@@ -11,19 +11,19 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from dxflow_async import checksum
 from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import (
-    ChecksumMismatchError,
     NotFoundError,
-    ServiceError,
     StorageError,
     UnsupportedError,
 )
 from dxflow_async.providers import s3xml
+from dxflow_async.providers.aws_confirm import confirm_seen, confirm_stored
 from dxflow_async.providers.aws_errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -34,32 +34,44 @@ from dxflow_async.providers.aws_errors import (
 from dxflow_async.providers.aws_headers import (
     copy_headers,
     crc32c_of,
+    describes_object,
     entry_of,
     etag_of,
     extent_of,
-    multipart_etag,
+    has_service_headers,
     object_headers,
     range_headers,
+    split_key,
     timed_headers,
 )
 from dxflow_async.providers.aws_identity import Identity
+from dxflow_async.providers.aws_upload import S3Upload
 from dxflow_async.providers.base import (
     Body,
     Entry,
     Features,
     ObjectOptions,
     Page,
-    Part,
     Provider,
     Reading,
     Receipt,
     Upload,
     page_size,
 )
+from dxflow_async.providers.confirm import (
+    check_names,
+    check_status,
+    contradiction,
+    disagreement,
+    has_body,
+    not_the_service,
+    read_body,
+)
 from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.verified import VerifiedReading, s3_expected
 from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
@@ -92,6 +104,7 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         buckets=True,
+        versions=True,
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -120,6 +133,7 @@ class AWSProvider(Provider):
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._readable_buckets: set[str] = set()
+        self._plain = False  # whether objects were told of without any of the service's own headers
         # None: not known yet; True: the server has returned a checksum; False: it refused one.
         self._checksums: bool | None = None
 
@@ -142,17 +156,24 @@ class AWSProvider(Provider):
                     parser.feed(chunk)
                 parser.close()
             except s3xml.MalformedXMLError as error:
-                raise call.error(ServiceError, f"the server's listing is not valid ({error})") from error
+                raise not_the_service(call, str(error), response.status) from error
+        if parser.token is not None and parser.token == cursor:
+            raise contradiction(call, "the page says that it is followed by itself")
+        check_names(call, prefix, parser.entries)
+        if not parser.entries and parser.prefix not in (None, rest):
+            raise contradiction(call, f"the page is that of the prefix {parser.prefix:.200}")
         return Page(parser.entries, parser.token)
 
     async def stat(self, key: str) -> Entry:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         call = Call(self.name, "stat", f"/{key}")
         response = await self._send(call, "HEAD", bucket, name, range_headers(0, None, None))
         response.close()
+        check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        return entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
     async def read(
         self,
@@ -163,29 +184,43 @@ class AWSProvider(Provider):
         etag: str | None = None,
         listed: Entry | None = None,
     ) -> Reading:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
             size, length = extent_of(response.status, response.headers, start, end)
         except ValueError as error:
             response.close()
-            raise call.error(ServiceError, str(error), status=response.status) from error
+            raise not_the_service(call, str(error), response.status) from error
         entry = entry_of(key, response.headers, size)
-        return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+        if etag is None and listed is None and not self._is_known(response.headers):
+            try:
+                await self._compare_with_look(call, entry)
+            except BaseException:
+                response.close()
+                raise
+        if length != size or not size:
+            return HTTPReading(entry, length, self._http, call, response)
+        expected = None if entry.crc32c is not None else s3_expected(response.headers)
+        if expected is None:
+            return HTTPReading(entry, length, self._http, call, response, entry.crc32c)
+        return VerifiedReading(entry, length, self._http, call, response, expected=expected)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
         response = await self._send_body(call, bucket, name, {}, headers, body)
-        response.close()
+        if await has_body(response) or etag_of(response.headers) is None:
+            stored = await confirm_stored(self, call, key, body)
+        else:
+            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         if options.public:
             await self._check_readable(call, bucket, name)
-        return Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+        return stored
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers, refusal = object_headers(options), None
         if checksums := self._checksums is not False:
@@ -197,72 +232,94 @@ class AWSProvider(Provider):
         if not checksums:
             response = await self._send(call, "POST", bucket, name, headers, query={"uploads": ""})
             self._remember(refusal)
-        document = await self._document(call, response)
+        document = await self._document(call, response, "InitiateMultipartUploadResult")
         upload_id = document.values.get("UploadId")
         if not upload_id:
-            raise call.error(ServiceError, "the server did not name the upload it began")
-        return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
+            raise not_the_service(call, "it does not name the upload that was begun")
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[Receipt]]:
         call = Call(self.name, "write", f"/{key}")
-        query, more = {"uploadId": upload_id}, True
-        found: dict[int, tuple[str, int]] = {}
-        while more:
-            document = await self._document(call, await self._send(call, "GET", *_split(key), query=query))
-            rows = document.rows.get("Part", ())
-            found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
-            marker = document.values.get("NextPartNumberMarker", "")
-            more = document.values.get("IsTruncated") == "true" and marker != query.get("part-number-marker")
-            query["part-number-marker"] = marker
+        found, document = await self._list_parts(call, key, upload_id)
         kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]
         told = document.values.get("ChecksumAlgorithm") == "CRC32C"
         checksums = told or all(receipt.verified for receipt in kept)
-        return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         by_bucket: dict[str, list[str]] = {}
         each: list[str] = []
         for key in keys:
             if s3xml.is_text(key):
-                by_bucket.setdefault(_split(key)[0], []).append(key)
+                by_bucket.setdefault(split_key(key)[0], []).append(key)
             else:
                 each.append(key)
         failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
         return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         headers = copy_headers(source)
         if options.public:
             headers["x-amz-acl"] = "public-read"
         if options.modified is not None:
-            response = await self._send(call, "HEAD", *_split(source.key), range_headers(0, None, source.etag))
+            response = await self._send(call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag))
             response.close()
+            if not describes_object(response.headers) or source.etag not in (None, etag_of(response.headers)):
+                raise contradiction(call, "another version of the source", response.status)
             headers |= timed_headers(response.headers, options.modified)
         response = await self._send(call, "PUT", bucket, name, headers)
-        document = await self._document(call, response)
+        document = await self._document(call, response, "CopyObjectResult")
         return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
-        bucket, name = _split(key)
+        bucket, name = split_key(key)
         region = self._regions.get(bucket) or await self._identity.region()
         _, base, _ = await self._base(bucket, region)
         return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
+    async def _list_parts(
+        self, call: Call, key: str, upload_id: str
+    ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
+        """The etag and the size of each part that is stored, by number, and the last page that told them."""
+        query, more = {"uploadId": upload_id}, True
+        found: dict[int, tuple[str, int]] = {}
+        while more:
+            response = await self._send(call, "GET", *split_key(key), query=query)
+            document = await self._document(call, response, "ListPartsResult")
+            rows = document.rows.get("Part", ())
+            try:
+                found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
+            except (KeyError, ValueError) as error:
+                raise not_the_service(call, f"a part without a number or a size ({error})") from error
+            marker = document.values.get("NextPartNumberMarker", "")
+            more = document.values.get("IsTruncated") == "true"
+            if more and marker in ("", query.get("part-number-marker")):
+                raise contradiction(call, "the list of parts goes on without saying where")
+            query["part-number-marker"] = marker
+        return found, document
+
     async def _delete_each(self, key: str) -> None:
-        (await self._send(Call(self.name, "delete", f"/{key}"), "DELETE", *_split(key))).close()
+        call = Call(self.name, "delete", f"/{key}")
+        response = await self._send(call, "DELETE", *split_key(key))
+        response.close()
+        if response.status == 204:
+            return
+        with suppress(NotFoundError):
+            await self.stat(key)
+            raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
 
     async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Deletes keys of one bucket by one request."""
-        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), _split(keys[0])[0]
-        data = s3xml.delete_body([_split(key)[1] for key in keys])
+        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
+        data = s3xml.delete_body([split_key(key)[1] for key in keys])
         digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
         headers = {"content-md5": base64.b64encode(digest).decode()}
         response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
-        document = await self._document(call, response)
+        document = await self._document(call, response, "DeleteResult")
         asked, failed = set(keys), dict[str, StorageError]()
         for row in document.rows.get("Error", ()):
             if row.get("Code") in _NOT_THERE:
@@ -379,21 +436,42 @@ class AWSProvider(Provider):
             return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
         return self._settings.addressing == "virtual"
 
-    async def _document(self, call: Call, response: Response) -> s3xml.Document:
-        """A small XML answer. S3 also reports failures under status 200, once the work has begun."""
-        data = await read_error_body(response, s3xml.MAX_DOCUMENT_SIZE)
+    async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
+        """A small XML answer with that root element. S3 also reports failures under status 200, after work has begun.
+
+        Raises:
+            ServiceError: it is another answer than S3's.
+        """
+        data = await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
         try:
             document = s3xml.parse(data)
         except s3xml.MalformedXMLError as error:
-            raise call.error(ServiceError, f"the server's answer is not valid ({error})") from error
+            raise not_the_service(call, str(error), response.status) from error
         if document.root == "Error":
             code, message = document.values.get("Code", ""), document.values.get("Message", "")
             raise error_of(call, response.status, code, message, response.headers)
+        if document.root != root:
+            raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
         return document
+
+    def _is_known(self, headers: Mapping[str, str]) -> bool:
+        """Whether an answer about an object bears a sign of this endpoint's service; some endpoints give none."""
+        return has_service_headers(headers) or (self._plain and not headers.get("content-type", "").startswith("text/"))
+
+    async def _compare_with_look(self, call: Call, seen: Entry) -> None:
+        """Compares an answer that may be anybody's with another one.
+
+        Raises:
+            ServiceError: they contradict each other.
+        """
+        now = await self.stat(seen.key)
+        if (differs := disagreement(now, seen)) is not None:
+            raise contradiction(call, differs)
+        self._plain = True
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")
-        document = await self._document(call, await self._send(call, "GET", ""))
+        document = await self._document(call, await self._send(call, "GET", ""), "ListAllMyBucketsResult")
         names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
         return Page([Entry(f"{name}/", directory=True) for name in names], None)
 
@@ -412,74 +490,3 @@ class AWSProvider(Provider):
                 status=response.status,
             )
         self._readable_buckets.add(bucket)
-
-
-class _S3Upload(Upload):
-    """A multipart upload."""
-
-    def __init__(self, provider: AWSProvider, key: str, upload_id: str, *, public: bool, checksums: bool) -> None:
-        self.id = upload_id
-        self._provider = provider
-        self._key = key
-        self._bucket, self._name = _split(key)
-        self._public = public
-        self._checksums = checksums
-
-    async def write_part(self, part: Part, body: Body) -> Receipt:
-        call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
-        query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
-        response.close()
-        stored = crc32c_of(response.headers)
-        if stored is not None and body.crc32c not in (None, stored):
-            raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
-        return Receipt(part, etag_of(response.headers), body.crc32c, verified=stored == body.crc32c is not None)
-
-    async def copy_part(self, part: Part, source: Entry) -> Receipt:
-        call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
-        headers = copy_headers(source)
-        headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
-        query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
-        document = await self._provider._document(call, response)
-        return Receipt(part, document.values.get("ETag", "").strip('"'))
-
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
-        call = Call(self._provider.name, "write", f"/{self._key}")
-        verified = self._checksums and all(receipt.verified for receipt in receipts)
-        headers = {}
-        if verified and crc32c is not None:
-            headers = {"x-amz-checksum-crc32c": checksum.encode(crc32c), "x-amz-checksum-type": "FULL_OBJECT"}
-        body = s3xml.complete_body(
-            (r.part.number, r.etag or "", checksum.encode(r.crc32c) if verified and r.crc32c is not None else None)
-            for r in receipts
-        )
-        size = sum(receipt.part.size for receipt in receipts)
-        try:
-            response = await self._provider._send(
-                call, "POST", self._bucket, self._name, headers, query={"uploadId": self.id}, body=body
-            )
-            document = await self._provider._document(call, response)
-        except NotFoundError:
-            # An earlier attempt may have finished it and its answer been lost.
-            entry = await self._provider.stat(self._key)
-            if entry.etag != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
-                raise
-            return entry
-        if self._public:
-            await self._provider._check_readable(call, self._bucket, self._name)
-        etag = document.values.get("ETag", "").strip('"') or None
-        return Entry(self._key, size, etag=etag, crc32c=checksum.decode(document.values.get("ChecksumCRC32C")))
-
-    async def abort(self) -> None:
-        call = Call(self._provider.name, "abort", f"/{self._key}")
-        try:
-            response = await self._provider._send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
-            response.close()
-        except NotFoundError:
-            pass
-
-
-def _split(key: str) -> tuple[str, str]:
-    bucket, _, name = key.partition("/")
-    return bucket, name

@@ -17,12 +17,15 @@ from dxflow_async.providers.mtime import NAME, format_mtime, parse_mtime
 __all__ = [
     "copy_headers",
     "crc32c_of",
+    "describes_object",
     "entry_of",
     "etag_of",
     "extent_of",
+    "has_service_headers",
     "multipart_etag",
     "object_headers",
     "range_headers",
+    "split_key",
     "timed_headers",
 ]
 
@@ -94,6 +97,22 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         metadata=metadata,
         mtime=mtime,
     )
+
+
+def describes_object(headers: Mapping[str, str]) -> bool:
+    """Whether an answer can be S3's about an object: it tells the version, or has one of the service's own headers."""
+    return "etag" in headers or has_service_headers(headers)
+
+
+def has_service_headers(headers: Mapping[str, str]) -> bool:
+    """Whether an answer has one of the headers that only S3 and its kin give."""
+    return any(name.startswith("x-amz-") for name in headers)
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Bucket and name."""
+    bucket, _, name = key.partition("/")
+    return bucket, name
 
 
 def etag_of(headers: Mapping[str, str]) -> str | None:

@@ -61,6 +61,9 @@ class Features:
             only a larger object has them.
         rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
+        directories_vary: of some accounts directories are real, which is known once one was seen: see
+            `Provider.real_directories`. Listings have them; `write` of an empty object whose key ends in a slash makes
+            one, and `remove_directory` works.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
         ranges: a range is read without what is before it.
@@ -73,6 +76,7 @@ class Features:
         mtime_listed: listings tell it too.
         ordered: listings keep the order of keys' bytes for sure, also where a name and a directory start alike.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
+        versions: every answer about an object names its version.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
 
@@ -82,6 +86,7 @@ class Features:
     costly_parts: bool = False
     rereads: bool = False
     directories: bool = False
+    directories_vary: bool = False
     copy: bool = False
     rename: bool = False
     ranges: bool = True
@@ -97,6 +102,7 @@ class Features:
     mtime_listed: bool = False
     ordered: bool = False
     buckets: bool = False
+    versions: bool = False
     endpoint: str | None = None
 
 
@@ -131,10 +137,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of a listing; `cursor` asks for the next one, None ends it."""
+    """A piece of a listing.
+
+    Attributes:
+        entries: in the order of their keys' bytes; of real directories, a recursive listing has those only that nothing
+            is in.
+        cursor: asks for the next piece; None ends it.
+        directories: where `Features.directories_vary` is set, the other real directories: each in the piece that ends
+            its content, after those in it, so that who deletes in that order finds each of them empty.
+    """
 
     entries: Sequence[Entry]
     cursor: Any | None
+    directories: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +242,13 @@ class Reading(ABC):
         entry: the object's size, version and checksum, all of them of the one version that is read.
         size: how many bytes this reading yields.
         crc32c: what these bytes should have, where the provider reports it.
+        verified: they were compared with another checksum that the provider reports, and are right; known at the end.
     """
 
     entry: Entry
     size: int
     crc32c: int | None = None
+    verified: bool = False
     _rest: Buffer = b""
 
     @abstractmethod
@@ -346,6 +363,11 @@ class Provider(ABC):
     name: str
     features: Features
 
+    @property
+    def real_directories(self) -> bool:
+        """Whether directories are known to be real: one of them stays when nothing is in it any more."""
+        return self.features.directories
+
     @abstractmethod
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         """One page of the entries whose keys start with `prefix`, in the order of their keys' bytes.
@@ -383,7 +405,7 @@ class Provider(ABC):
             key: its name.
             start, end: in bytes, `start < end`; what is behind the object's end is left out.
             etag: only this version of it.
-            listed: what a listing said of it just now, which may save looking again.
+            listed: what a listing, or a look at the object, said of it before; it may save looking again.
 
         Raises:
             NotFoundError: no such object.
@@ -463,7 +485,7 @@ class Provider(ABC):
         raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
 
     async def remove_directory(self, key: str) -> None:
-        """Removes a directory that has nothing in it, where `Features.directories` is set.
+        """Removes a directory that has nothing in it, where `real_directories` is set.
 
         Raises:
             AlreadyExistsError: something is in it.

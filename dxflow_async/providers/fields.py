@@ -25,6 +25,8 @@ def extent_of(status: int, headers: Mapping[str, str], start: int, end: int | No
         raise ValueError("the server does not say how many bytes it sends")
     length = int(headers["content-length"])
     if not start and end is None:
+        if status != 200:
+            raise ValueError(f"status {status} where 200 was expected")
         return length, length
     found = _RANGE.fullmatch(headers.get("content-range", ""))
     if status != 206 or found is None:

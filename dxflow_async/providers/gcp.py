@@ -81,6 +81,7 @@ def _features(identity: Identity) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * TiB,
         buckets=True,
+        versions=True,
         endpoint=identity.endpoint,
     )
 

@@ -90,7 +90,8 @@ class Connection(asyncio.BufferedProtocol):
         self._buffered = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
-        self._sent = False
+        self._sent = self._early = False
+        self._unwritten = 0
         self._moved_at = monotonic()
 
     @property
@@ -113,8 +114,10 @@ class Connection(asyncio.BufferedProtocol):
     async def request(self, method: str, head: bytes, body: Body | bytes | None, throttle: Any = None) -> Response:
         """Sends a request and returns once the response's head is there.
 
+        A success that is told before all of the request was sent is none: the rest would be missing.
+
         Raises:
-            ConnectionBrokenError: the connection ended before that.
+            ConnectionBrokenError: the connection ended before that, or a success came too early.
             StalledError: no byte moved for the stall timeout.
         """
         self._reset(method)
@@ -126,9 +129,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write(head + body if body else head)
                 self._sent = True
             else:
+                self._unwritten = body.size
                 self._sent = await self._send(head, body, throttle)
             while not self._status:
                 await self._wait()
+            if self._early and self._status < 300:
+                raise ConnectionBrokenError("the server reported success before it had all of the request")
         except BaseException:
             self._method = ""
             self.abort()
@@ -145,6 +151,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._head_size:
                 self._fail(ConnectionBrokenError("an answer came before its request", unanswered=True))
             self._raise_if_broken()
+            self._unwritten = 0
             self._transport.writelines(buffers)
             return True
         write(head)
@@ -162,6 +169,7 @@ class Connection(asyncio.BufferedProtocol):
                 write(piece)
                 self._moved_at = monotonic()
                 sent += len(piece)
+                self._unwritten -= len(piece)
                 if self._writable is not None:
                     await self._writable
         _check_size(body, sent, ended=True)
@@ -444,6 +452,7 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._chunked and "content-length" in headers:
             self._remaining = int(headers["content-length"])
         self._status = status
+        self._early = self._unwritten > 0 or self._transport.get_write_buffer_size() > 0
         self._complete = self._remaining == 0
         self._wake()
         self.resume_writing()  # a peer that refuses need not take the rest

@@ -38,29 +38,42 @@ __all__ = [
 
 
 class ListParser(WholeParser):
-    """A page of ListObjectsV2 (with `encoding-type=url`), fed as it arrives.
+    """A page of ListObjectsV2, fed as it arrives.
+
+    Names are decoded where the page says that they are encoded (`<EncodingType>url</EncodingType>`): a server may
+    ignore `encoding-type=url`, and a plus sign is a name's own then.
 
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
         token: asks for the next page; None after the last.
+        prefix: the one that the server says it has listed; None where it does not say.
     """
 
     def __init__(self, bucket: str) -> None:
         super().__init__()
         self.token: str | None = None
+        self.prefix: str | None = None
         self._bucket = bucket
+        self._encoded = False
         self._objects: list[Entry] = []
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
         self._truncated = False
         self._plain = 0
+        # Those that were parsed before it was known whether names are encoded.
+        self._undecoded: list[Entry] = []
 
     def close(self) -> None:
         super().close()
         if self.root != "ListBucketResult":
-            raise MalformedXMLError(f"<{self.root}> where a listing was expected")
+            raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
         if self._truncated and self.token is None:
             raise MalformedXMLError("a listing that goes on without saying where")
+        for entry in self._undecoded:
+            entry.key = self._key(entry.key)
+            entry.directory = entry.directory or (not entry.size and entry.key.endswith("/"))
+        if self.prefix is not None and self._encoded:
+            self.prefix = unquote_plus(self.prefix)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -72,7 +85,12 @@ class ListParser(WholeParser):
         if parent == "Contents":
             self._values[name] = text
         elif name == "Prefix" and parent == "CommonPrefixes":
-            self._prefixes.append(Entry(self._key(text), directory=True))
+            self._prefixes.append(Entry(text, directory=True))
+            self._undecoded.append(self._prefixes[-1])
+        elif name == "Prefix":
+            self.prefix = text
+        elif name == "EncodingType":
+            self._encoded = text.strip().lower() == "url"
         elif name == "NextContinuationToken":
             self.token = text or None
         elif name == "IsTruncated":
@@ -82,18 +100,12 @@ class ListParser(WholeParser):
         if name == "Contents":
             values = self._values
             try:
-                key, size = self._key(values["Key"]), int(values.get("Size") or 0)
+                key, size = values["Key"], int(values.get("Size") or 0)
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
-            self._objects.append(
-                Entry(
-                    key,
-                    size,
-                    _timestamp(values.get("LastModified", "")),
-                    not size and key.endswith("/"),
-                    values.get("ETag", "").strip('"') or None,
-                )
-            )
+            modified, etag = _timestamp(values.get("LastModified", "")), values.get("ETag", "").strip('"') or None
+            self._objects.append(Entry(key, size, modified, etag=etag))
+            self._undecoded.append(self._objects[-1])
             self._values = {}
 
     def cut(self, text: str) -> str:
@@ -101,6 +113,8 @@ class ListParser(WholeParser):
         others = parts[::6]
         if "<ListBucketResult" not in others[0] or "</ListBucketResult>" not in others[-1]:
             return text
+        rest = "".join(others)
+        self._encoded = _ENCODED.search(rest) is not None
         modified, seconds = "", 0.0
         for key, size, date, etag in zip(*(parts[group::6] for group in range(1, 5)), strict=True):
             if key is None:
@@ -110,10 +124,10 @@ class ListParser(WholeParser):
             path, length = self._key(key), int(size or 0)
             self._objects.append(Entry(path, length, seconds, not length and path.endswith("/"), etag or None))
         self._plain = len(self._objects)
-        return "".join(others)
+        return rest
 
-    def _key(self, encoded: str) -> str:
-        plain = unquote_plus(encoded) if "%" in encoded or "+" in encoded else encoded
+    def _key(self, text: str) -> str:
+        plain = unquote_plus(text) if self._encoded and ("%" in text or "+" in text) else text
         return f"{self._bucket}/{plain}"
 
 
@@ -147,6 +161,7 @@ def is_text(key: str) -> bool:
     return _NO_TEXT.search(key) is None
 
 
+_ENCODED = re.compile(r"<EncodingType>\s*url\s*</EncodingType>", re.IGNORECASE)
 _QUOTE = '(?:&#34;|&quot;|")?'
 _PLAIN_OBJECT = re.compile(
     "<Contents>(?:"

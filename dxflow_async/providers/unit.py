@@ -72,6 +72,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         max_parts=MAX_PARTS if grouped else FEW_PARTS if announced.in_parts else 1,
         max_size=max_size,
         max_copy_size=_NO_LIMIT,
+        versions="stat" in ours,
         endpoint=endpoint,
     )
 

@@ -6,7 +6,14 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnsafePathError
+from dxflow_async.checksum import crc32c
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+)
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.anywhere import Anywhere, Located
@@ -20,7 +27,7 @@ from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
-from dxflow_async.transfer.listing import pages, stat
+from dxflow_async.transfer.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.moving import Place, Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
@@ -209,7 +216,11 @@ class AreaStorage:
         return report
 
     async def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection."""
+        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection.
+
+        Raises:
+            ChecksumMismatchError: after the last bytes of a whole object, whose checksum is not the one that is told.
+        """
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
@@ -221,11 +232,21 @@ class AreaStorage:
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
         async with resources.limits.requests(area.provider) or nullcontext():
             await reading.open()
+        crc = 0
         try:
             while chunk := await reading.read():
+                crc = crc32c(chunk, crc) if reading.crc32c is not None else 0
                 yield bytes(chunk)
         finally:
             await reading.aclose()
+        if reading.crc32c not in (None, crc):
+            raise ChecksumMismatchError(
+                f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
+                "do not use them, and read it again",
+                provider=area.name,
+                operation="read",
+                path=path,
+            )
 
     async def delete(self, path: str | Iterable[str]) -> int:
         """Deletes an object, several, or (a path that ends in a slash) a directory with all that is in it."""
@@ -263,8 +284,7 @@ class AreaStorage:
             yield key
             return
         resources = self._resources()
-        listing = pages(area.provider, key, recursive=True, limits=resources.limits, policy=resources.policy)
-        async for page in listing:
+        async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
             for entry in page:
                 yield entry.key
 

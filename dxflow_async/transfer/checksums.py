@@ -6,13 +6,15 @@ import hashlib
 import re
 
 from dxflow_async.checksum import combine, crc32c
+from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.providers.base import Entry, Provider
 from dxflow_async.providers.files import CACHED_SIZE, ReadableFile
+from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.reading import ResumedReading
-from dxflow_async.transfer.retry import Attempts, RetryPolicy
+from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
 __all__ = ["checksum_of", "has_md5"]
 
@@ -32,14 +34,21 @@ async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, polic
         return 0
     if provider.features.rereads:
         return await _of_file(provider, entry)
-    limit = limits.requests(provider)
-    crc = 0
-    reading = ResumedReading(provider, entry.key, 0, None, entry.etag, limit, policy, Attempts())
-    await reading.open()
-    async with reading:
-        while chunk := await reading.read():
-            crc = crc32c(chunk, crc)
-    return crc
+    limit, attempts = limits.requests(provider), Attempts()
+
+    async def read() -> int:
+        crc = 0
+        reading = ResumedReading(provider, entry.key, 0, None, entry.etag, limit, policy, attempts, entry)
+        await reading.open()
+        async with reading:
+            while chunk := await reading.read():
+                crc = crc32c(chunk, crc)
+        if reading.crc32c not in (None, crc):
+            call = Call(provider.name, "read", f"/{entry.key}")
+            raise call.error(ChecksumMismatchError, "the bytes that arrived have another checksum than the object")
+        return crc
+
+    return await retry(read, policy, attempts)
 
 
 async def _of_file(provider: Provider, entry: Entry) -> int:

@@ -20,7 +20,7 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.mending import Readings
 from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route
 from dxflow_async.transfer.multipart import Multipart
-from dxflow_async.transfer.reading import ResumedReading
+from dxflow_async.transfer.reading import ResumedReading, look_again
 from dxflow_async.transfer.retry import Attempts, retry
 
 __all__ = ["CopyJob", "MarkerJob", "ServerCopyJob", "SettledJob"]
@@ -76,6 +76,7 @@ class CopyJob(Multipart, Job):
         self._first: Reading | None = None
         self._reserved = 0
         self._stored: Entry | None = None
+        self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
         self._streams_parts = features.streams_parts and source.provider.features.rereads
@@ -124,7 +125,7 @@ class CopyJob(Multipart, Job):
             self._retries += attempts.retries
             entry = self._first.entry
         else:
-            entry = await self._try(lambda: source.stat(self._source.key), self._source)
+            entry = await self._try(lambda: look_again(source, self._source.key, listed), self._source)
         if listed is None:
             self._route.meter.sized(entry.size - self.size)
             self.size = entry.size
@@ -187,7 +188,7 @@ class CopyJob(Multipart, Job):
         assert self._entry is not None
         self.version = self._entry.etag
         if self._moves:
-            await self._delete_source(self._entry)
+            await self._delete_source(self._entry, self._stored)
         return self.result(None)
 
     async def abort(self) -> None:
@@ -220,7 +221,7 @@ class CopyJob(Multipart, Job):
         self._crc32c = moved
         said = []
         if self._source.provider.features.checksum:
-            said.append(self._entry.crc32c)
+            said.append(moved if self._compared and self._upload is None else self._entry.crc32c)
         if self._destination.provider.features.checksum:
             said.append(self._stored.crc32c)
         for value in said:
@@ -254,11 +255,13 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             body = MeteredReading(reading, self._count)
             try:
-                return await deliver(body)
+                taken = await deliver(body)
             except StorageError:
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
+            self._compared = reading.verified
+            return taken
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         if self._upload is not None and self._streams_parts:
@@ -267,6 +270,7 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
             body = await reading.replayable()
+            self._compared = reading.verified
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -282,7 +286,7 @@ class CopyJob(Multipart, Job):
         if part is None or pinned is None:
             reading = await self._read(0, None, None, self._listed, attempts)
         else:
-            reading = await self._read(part.offset, part.offset + part.size, pinned.etag, None, attempts)
+            reading = await self._read(part.offset, part.offset + part.size, pinned.etag, pinned, attempts)
         if pinned is None:
             self._entry = reading.entry
             if part is not None and reading.size > max(part.size, self._whole_size):
@@ -295,7 +299,8 @@ class CopyJob(Multipart, Job):
     ) -> Reading:
         provider, key, limit = self._source.provider, self._source.key, self._source_limit
         if limit is None:  # a disk: what it refuses once it refuses again
-            return await provider.read(key, start, end, etag=etag, listed=listed)
+            whole = listed if end is None else None
+            return await provider.read(key, start, end, etag=etag, listed=whole)
         reading = ResumedReading(provider, key, start, end, etag, limit, self._route.policy, attempts, listed)
         await reading.open()
         return reading
@@ -346,13 +351,16 @@ class ServerCopyJob(Multipart, Job):
         self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
         self._entry = entry
         self._options = options
+        self._stored: Entry | None = None
 
     async def open(self) -> Iterator[Part]:
         self._begin()
+        if self._moves and self._entry.etag is None and self._source.provider.features.versions:
+            self._entry = await self._look()
         provider, size = self._source.provider, self._entry.size
         if size <= provider.features.max_copy_size:
             if self._keeps_time:
-                seen = await self._look()
+                seen = self._entry if provider.features.mtime_listed else await self._look()
                 modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
                 self._options = ObjectOptions(public=self._options.public, modified=modified)
             return iter((Part(1, 0, size),))
@@ -374,7 +382,7 @@ class ServerCopyJob(Multipart, Job):
     async def move(self, part: Part) -> None:
         provider, upload = self._source.provider, self._upload
         if upload is None:
-            await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
+            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
         else:
             await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
         self._count(part.size)
@@ -383,9 +391,9 @@ class ServerCopyJob(Multipart, Job):
         self.version = self._entry.etag
         if self._upload is not None:
             self._whole()
-            await self._finish_parts(self._upload, None)
+            self._stored = await self._finish_parts(self._upload, None)
         if self._moves:
-            await self._delete_source(self._entry)
+            await self._delete_source(self._entry, self._stored, by_service=True)
         return self.result(None)
 
 

@@ -46,6 +46,10 @@ class Deleting:
         self._unresolved: dict[str, Entry] = {}
         self._removed: set[str] = set()
 
+    @property
+    def _real(self) -> bool:
+        return self._destination.provider.real_directories
+
     async def plan(self, below: str = "") -> AsyncIterator[SyncAction]:
         """What would be deleted, or only what lies below a name."""
         async for pairs in self._pages(below):
@@ -83,11 +87,6 @@ class Deleting:
         async for result in self._run(name):
             yield result
         await self._resources.threads.run(self._pairing.forget, name)
-
-    @property
-    def _real(self) -> bool:
-        """Whether the destination's directories are real; of some it is known only once one was listed."""
-        return self._destination.provider.features.directories
 
     def _name(self, obstacle: Entry) -> str | None:
         """The name of something in the way; None when it was removed before: much may be in the place of one file."""

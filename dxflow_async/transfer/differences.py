@@ -137,7 +137,7 @@ class Differences:
     async def _list(self, side: int) -> None:
         provider, key, shown = self._places[side]
         # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
-        found = provider.features.directories or key.count("/") <= 1
+        found = provider.real_directories or key.count("/") <= 1
         limits, policy = self._resources.limits, self._resources.policy
         try:
             async for page in pages(provider, key, recursive=True, limits=limits, policy=policy):
@@ -200,7 +200,7 @@ class Differences:
         if destination is None and obstacle is not None and (self._replaces or obstacle.unreadable is None):
             return self._blocked(name, source, obstacle)
         if destination is None:
-            unclear = directory and self._places[DESTINATION].provider.features.directories
+            unclear = directory and self._places[DESTINATION].provider.real_directories
             return None if unclear else Difference("copy", name, source, "new")
         if destination.unreadable is not None:
             return Difference("copy", name, source, f"at the destination it is {destination.unreadable}")

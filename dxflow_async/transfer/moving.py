@@ -14,6 +14,8 @@ from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Run, Upload, Write
+from dxflow_async.providers.confirm import disagreement
+from dxflow_async.transfer.checksums import checksum_of
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
@@ -188,23 +190,59 @@ class Moving:
             error,
         )
 
-    async def _delete_source(self, moved: Entry) -> None:
+    async def _delete_source(self, moved: Entry, stored: Entry | None, *, by_service: bool = False) -> None:
         """Of a move: the source goes, once it is sure that the copy is stored and that the source is what was copied.
+
+        Args:
+            moved: what was read, or had copied.
+            stored: what the destination said of the copy as it took it.
+            by_service: the service copied the object, and its bytes did not come by here.
+
+        Raises:
+            ChecksumMismatchError: something else is stored, or was read.
+            SourceChangedError: the source is another one by now. Either way it stays.
+        """
+        source = self._source
+        if by_service or not self._verified:
+            await self._confirm_stored(moved, stored, by_service=by_service)
+        now = await self._try(lambda: source.provider.stat(source.key), source)
+        if disagreement(moved, now) is not None:
+            raise self._failed(SourceChangedError, "it was changed while it was moved; both are kept, move it again")
+        told = None not in (moved.etag, now.etag) or None not in (self._crc32c, now.crc32c)
+        if not (by_service or told):
+            await self._compare_bytes(source, now)
+        elif None not in (self._crc32c, now.crc32c) and self._crc32c != now.crc32c:
+            raise self._failed(ChecksumMismatchError, "other bytes were moved than it has; both are kept")
+        await self._try(lambda: source.provider.delete_one(source.key), source)
+
+    async def _confirm_stored(self, moved: Entry, stored: Entry | None, *, by_service: bool) -> None:
+        """Looks at the copy: its size, and its checksum or version; where neither is told, its bytes are compared.
 
         Raises:
             ChecksumMismatchError: something else is stored.
-            SourceChangedError: the source is another one by now. Either way it stays.
         """
-        source, destination = self._source, self._destination
-        if not self._verified:
-            stored = await self._try(lambda: destination.provider.stat(destination.key))
-            told = None not in (stored.crc32c, moved.crc32c)
-            if stored.size != moved.size or (told and stored.crc32c != moved.crc32c):
-                raise self._failed(ChecksumMismatchError, "something else is stored at the destination; both are kept")
-        now = await self._try(lambda: source.provider.stat(source.key), source)
-        if moved.etag is not None and now.etag != moved.etag:
-            raise self._failed(SourceChangedError, "it was changed while it was moved; both are kept, move it again")
-        await self._try(lambda: source.provider.delete_one(source.key), source)
+        place = self._destination
+        found = await self._try(lambda: place.provider.stat(place.key))
+        expected = moved.crc32c if self._crc32c is None else self._crc32c
+        told = None not in (found.crc32c, expected)
+        version = None if stored is None else stored.etag
+        same = not (told and found.crc32c != expected) and (None in (version, found.etag) or version == found.etag)
+        if found.size != moved.size or not same:
+            raise self._failed(ChecksumMismatchError, "something else is stored at the destination; both are kept")
+        named = None not in (version, found.etag)
+        if not (told or named or by_service) and place.provider.features.endpoint is not None:
+            await self._compare_bytes(place, found)
+
+    async def _compare_bytes(self, place: Place, entry: Entry) -> None:
+        """Reads an object that no answer tells the checksum or the version of, and compares it with what was moved.
+
+        Raises:
+            ChecksumMismatchError: it has other bytes.
+        """
+        route = self._route
+        crc = await checksum_of(place.provider, entry, limits=route.limits, policy=route.policy)
+        if self._crc32c is not None and crc != self._crc32c:
+            raise self._failed(ChecksumMismatchError, f"{place.shown} has other bytes than were moved; both are kept")
 
     def _failed(self, cls: type[StorageError], text: str) -> StorageError:
         source = self._source

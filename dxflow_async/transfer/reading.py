@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
 from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading, Run, Write
+from dxflow_async.providers.confirm import contradiction, disagreement
+from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
-__all__ = ["ResumedReading"]
+__all__ = ["ResumedReading", "look_again"]
+
+
+async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entry:
+    """`Provider.stat`, asked a second time where it does not fit what a listing said before.
+
+    Raises:
+        ServiceError: the two answers contradict each other; it may be retried.
+    """
+    seen = await provider.stat(key)
+    if listed is not None and disagreement(listed, seen) is not None:
+        again = await provider.stat(key)
+        if (differs := disagreement(again, seen)) is not None:
+            raise contradiction(Call(provider.name, "stat", f"/{key}"), differs)
+    return seen
 
 
 class ResumedReading(Reading):
     """A `Reading` that opens the rest anew when it breaks off, pinned to the version it began with.
+
+    What is read has to be what was looked up: an answer of another version or size than `listed` says is compared with
+    a fresh look, so that an object that was replaced since passes and a foreign answer does not.
 
     Holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits to try again.
 
@@ -22,7 +41,7 @@ class ResumedReading(Reading):
         etag: the version, or None for whichever is there at first.
         limit: the endpoint's requests in flight; None for a local disk.
         policy, attempts: how often to try.
-        listed: what a listing said of the object just now.
+        listed: what a listing, or a look at the object, said of it before.
     """
 
     def __init__(
@@ -48,7 +67,13 @@ class ResumedReading(Reading):
         self._policy = policy
         self._attempts = attempts
         self._inner: Reading | None = None
-        self._has_place = False
+        self._known = listed
+        self._has_place = self._broke = False
+
+    @property
+    def verified(self) -> bool:  # type: ignore[override]
+        """As `Reading.verified`; of what was read in one go."""
+        return not self._broke and self._inner is not None and self._inner.verified
 
     async def open(self) -> None:
         """Opens it, trying again as the policy allows.
@@ -64,13 +89,16 @@ class ResumedReading(Reading):
         self.entry = inner.entry
         self.size = inner.size
         self.crc32c = inner.crc32c
-        self._etag = inner.entry.etag
+        self._etag = inner.entry.etag or self._etag
+        self._known = inner.entry
 
     async def read(self) -> Buffer:
         while True:
             assert self._inner is not None, "read before open"
             try:
                 chunk = await self._inner.read()
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -82,6 +110,8 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 size = await self._inner.readinto(buffer)
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -93,6 +123,8 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 size = await self._inner.pour(buffer, write, run)
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -116,9 +148,7 @@ class ResumedReading(Reading):
         while True:
             await self._enter()
             try:
-                self._inner = await self._provider.read(
-                    self._key, self._position, self._end, etag=self._etag, listed=self._listed
-                )
+                self._inner = await self._read()
             except StorageError as error:
                 if self._limit is not None:
                     self._limit.failed(error)
@@ -127,10 +157,44 @@ class ResumedReading(Reading):
             else:
                 return self._inner
 
+    async def _read(self) -> Reading:
+        """One reading, of what was looked up."""
+        reading = await self._provider.read(self._key, self._position, self._end, etag=self._etag, listed=self._listed)
+        try:
+            await self._confirm(reading.entry)
+        except BaseException:
+            await reading.aclose()
+            raise
+        return reading
+
+    async def _confirm(self, seen: Entry) -> None:
+        """Compares an answer with what was looked up; where they differ, a fresh look says which one is right.
+
+        Raises:
+            ServiceError: the answer is not right.
+            PreconditionFailedError: it is not the version that was asked for, because the object was replaced.
+        """
+        known, call = self._known, Call(self._provider.name, "read", f"/{self._key}")
+        differs = None if known is None else disagreement(known, seen)
+        unnamed = known is None and seen.etag is None and self._provider.features.versions
+        if differs is None and not unnamed and self._is_pinned(seen):
+            return
+        if differs is not None and known is not None and known.etag == seen.etag is not None:
+            raise contradiction(call, differs)
+        now = await self._provider.stat(self._key)
+        if (differs := disagreement(now, seen)) is not None:
+            raise contradiction(call, differs)
+        if not self._is_pinned(seen):
+            raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
+
+    def _is_pinned(self, seen: Entry) -> bool:
+        return None in (self._etag, seen.etag) or self._etag == seen.etag
+
     async def _resume(self, error: StorageError) -> None:
         if self._etag is None or not error.retryable:
             raise error
         assert self._inner is not None
+        self._broke = True
         await self._inner.aclose()
         self._release()
         self._attempts.progressed_to(self._position)

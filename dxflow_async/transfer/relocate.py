@@ -11,10 +11,11 @@ from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.copy import SettledJob
+from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
-from dxflow_async.transfer.listing import pages, stat
+from dxflow_async.transfer.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.moving import Moving, Place, Route
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
@@ -236,7 +237,10 @@ async def _renamed(source: Place, target: Place) -> StorageError | str | None:
 
 async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
     """After a move: real directories below `top` that hold nothing any more go, and `top` where that is meant."""
-    if not top.provider.features.directories:
+    if not top.provider.real_directories:
+        return
+    if top.provider.features.directories_vary:
+        await _remove_listed(route, top, itself=itself)
         return
     try:
         async for page in pages(top.provider, top.key, recursive=False, limits=route.limits, policy=route.policy):
@@ -248,6 +252,17 @@ async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
             await top.provider.remove_directory(top.key)
     except (AlreadyExistsError, NotFoundError):
         return  # something is in it, or it went with the rename
+
+
+async def _remove_listed(route: Route, top: Place, *, itself: bool) -> None:
+    """As `remove_emptied`, where listings have the directories: many go with a request."""
+    provider, limits, policy = top.provider, route.limits, route.policy
+    async for page in pages_to_delete(provider, top.key, limits=limits, policy=policy):
+        keys = [entry.key for entry in page if entry.directory and (itself or entry.key != top.key)]
+        failed = await delete_keys(provider, keys, limits=limits, policy=policy)
+        for error in failed.values():
+            if not isinstance(error, AlreadyExistsError):
+                raise error
 
 
 def _onto_itself(source: Place, target: Place, operation: str) -> UnsafePathError:
