@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import format_item, print_items, write_line
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.status import FAILED, report_failure
 from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.exceptions import ConfigurationError, NotFoundError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.paths import Location, parse_location
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AreaStorage
@@ -79,19 +80,27 @@ def rm(
         if _remote(location).path.endswith("/") and not recursive:
             raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
 
+    failures: list[StorageError] = []
+
     async def delete(session: AsyncSession) -> int:
         count = 0
         for location in locations:
             storage, path = await session._storage_at(location, _area(public))
             if isinstance(storage, AsyncUnitStorage) and not recursive and (await storage.stat(path)).directory:
                 raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
-            count += await storage.delete(path)
+            deletion = await storage._delete(path)
+            count += deletion.deleted
+            failure = deletion.failure()
+            if failure is not None:
+                failures.append(failure)
         return count
 
     count = with_session(account, delete)
     if not quiet:
         write_line(f"{count} deleted")
-    return 0
+    for error in failures:
+        report_failure(error, most=None)
+    return FAILED if failures else 0
 
 
 def presign(location: str, *, expires: float = 3600.0, public: Flag = False, account: Account = _DIRECT) -> int:

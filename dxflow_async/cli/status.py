@@ -12,7 +12,7 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.exceptions import ConfigurationError, DxflowError, TransferError
 from dxflow_async.showing import printable
 
-__all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "reported"]
+__all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "report_failure", "reported"]
 
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -39,22 +39,23 @@ def reported(call: Callable[[], int]) -> int:
         complain(error)
         return USAGE
     except (DxflowError, OSError) as error:
-        complain(error)
-        _list_failures(error)
+        report_failure(error)
         return FAILED
     return status
+
+
+def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:
+    """An error on standard error, with `most` of the items that failed where it has some; None for all."""
+    complain(error)
+    if not isinstance(error, TransferError):
+        return
+    failed = error.report.failed
+    for result in failed[:most]:
+        write_line(f"  {printable(str(result.error))}", sys.stderr)
+    if most is not None and len(failed) > most:
+        write_line(f"  and {len(failed) - most} more", sys.stderr)
 
 
 def complain(message: object) -> None:
     """A line on standard error."""
     write_line(f"dxflow-async: {printable(str(message))}", sys.stderr)
-
-
-def _list_failures(error: Exception) -> None:
-    if not isinstance(error, TransferError):
-        return
-    failed = error.report.failed
-    for result in failed[:_MAX_ITEMS_SHOWN]:
-        write_line(f"  {printable(str(result.error))}", sys.stderr)
-    if len(failed) > _MAX_ITEMS_SHOWN:
-        write_line(f"  and {len(failed) - _MAX_ITEMS_SHOWN} more", sys.stderr)

@@ -9,6 +9,7 @@ from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
+from dxflow_async.storage.deletion import Deletion
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.ends import directory
 from dxflow_async.transfer.moving import check_target
@@ -106,8 +107,6 @@ class AsyncUnitStorage(AreaStorage):
         Returns:
             How many were asked to be deleted; one that is not there is no error. A directory counts as one.
         """
-        if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
-            path = f"{path}/"
         return await super().delete(path)
 
     async def mkdir(self, path: str) -> None:
@@ -124,6 +123,11 @@ class AsyncUnitStorage(AreaStorage):
             return bool(path) and (await self.stat(path)).directory
         except NotFoundError:
             return False
+
+    async def _delete(self, path: str | Iterable[str]) -> Deletion:
+        if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
+            path = f"{path}/"
+        return await super()._delete(path)
 
     async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         if not path:

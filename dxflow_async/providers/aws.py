@@ -11,6 +11,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers import s3xml
+from dxflow_async.providers.aws_confirm import confirm_stored
 from dxflow_async.providers.aws_errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -65,6 +67,7 @@ from dxflow_async.providers.confirm import (
     not_the_service,
     read_body,
 )
+from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
@@ -77,6 +80,8 @@ _log = logging.getLogger("dxflow_async.providers.aws")
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 
 _MAX_BASES = 1000
+_MAX_DELETERS = 8
+_NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
 
 
 # Features
@@ -202,7 +207,7 @@ class AWSProvider(Provider):
         headers = object_headers(options)
         response = await self._send_body(call, bucket, name, {}, headers, body)
         if await has_body(response) or etag_of(response.headers) is None:
-            stored = await self._confirm_stored(call, key, body)
+            stored = await confirm_stored(self, call, key, body)
         else:
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         if options.public:
@@ -238,20 +243,16 @@ class AWSProvider(Provider):
         checksums = told or all(receipt.verified for receipt in kept)
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         by_bucket: dict[str, list[str]] = {}
+        each: list[str] = []
         for key in keys:
-            bucket, name = split_key(key)
-            by_bucket.setdefault(bucket, []).append(name)
-        for bucket, names in by_bucket.items():
-            together = [name for name in names if s3xml.is_text(name)]
-            if together:
-                await self._delete_together(bucket, together)
-            for name in names:
-                if not s3xml.is_text(name):
-                    call = Call(self.name, "delete", f"/{bucket}/{name}")
-                    (await self._send(call, "DELETE", bucket, name)).close()
-        return len(keys)
+            if s3xml.is_text(key):
+                by_bucket.setdefault(split_key(key)[0], []).append(key)
+            else:
+                each.append(key)
+        failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
+        return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
@@ -296,17 +297,34 @@ class AWSProvider(Provider):
             query["part-number-marker"] = marker
         return found, document
 
-    async def _delete_together(self, bucket: str, names: Sequence[str]) -> None:
-        call = Call(self.name, "delete", f"/{bucket}/{names[0]}")
-        data = s3xml.delete_body(names)
+    async def _delete_each(self, key: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
+        response = await self._send(call, "DELETE", *split_key(key))
+        response.close()
+        if response.status == 204:
+            return
+        with suppress(NotFoundError):
+            await self.stat(key)
+            raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
+
+    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes keys of one bucket by one request."""
+        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
+        data = s3xml.delete_body([split_key(key)[1] for key in keys])
         digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
         headers = {"content-md5": base64.b64encode(digest).decode()}
         response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
         document = await self._document(call, response, "DeleteResult")
+        asked, failed = set(keys), dict[str, StorageError]()
         for row in document.rows.get("Error", ()):
-            if row.get("Code") != "NoSuchKey":
-                failed = Call(self.name, "delete", f"/{bucket}/{row.get('Key', '')}")
-                raise error_of(failed, 200, row.get("Code", ""), row.get("Message", ""), {})
+            if row.get("Code") in _NOT_THERE:
+                continue
+            key = f"{bucket}/{row.get('Key', '')}"
+            error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
+            if key not in asked:  # nobody can say which keys it is about
+                raise error
+            failed[key] = error
+        return failed
 
     # Requests
 
@@ -445,36 +463,6 @@ class AWSProvider(Provider):
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
         self._plain = True
-
-    async def _confirm_stored(self, call: Call, key: str, body: Body) -> Entry:
-        """Looks up an object whose PUT was answered without the protocol's sign: its checksum, its MD5, or its bytes.
-
-        Raises:
-            ServiceError: it is not what was sent.
-        """
-        try:
-            found = await self.stat(key)
-        except NotFoundError as error:
-            raise not_the_service(call, "nothing is stored under the name") from error
-        if found.size != body.size:
-            raise not_the_service(call, f"{found.size} bytes are stored, not the {body.size} that were sent")
-        if None in (found.crc32c, body.crc32c):
-            same = found.etag == (await self._digest(hashlib.md5(usedforsecurity=False), body)).hex()
-            same = same or await self._has_bytes_of(found, body)
-        else:
-            same = found.crc32c == body.crc32c
-        if not same:
-            raise not_the_service(call, "other bytes are stored than were sent")
-        return found
-
-    async def _has_bytes_of(self, found: Entry, body: Body) -> bool:
-        stored = sent = 0
-        async for chunk in body:
-            sent = checksum.crc32c(chunk, sent)
-        async with await self.read(found.key, etag=found.etag) as reading:
-            async for chunk in reading:
-                stored = checksum.crc32c(chunk, stored)
-        return stored == sent
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")

@@ -5,13 +5,13 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError
 from dxflow_async.providers import s3xml
+from dxflow_async.providers.aws_confirm import confirm_part
 from dxflow_async.providers.aws_headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
 from dxflow_async.providers.base import Body, Entry, Part, Receipt, Upload
 from dxflow_async.providers.confirm import check_status, has_body, not_the_service
@@ -40,23 +40,10 @@ class S3Upload(Upload):
         response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
         etag, stored = etag_of(response.headers), crc32c_of(response.headers)
         if await has_body(response) or etag is None:
-            etag = await self._confirm_part(call, part, body)
+            etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
         return Receipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
-
-    async def _confirm_part(self, call: Call, part: Part, body: Body) -> str:
-        """Looks up a part whose PUT was answered without the protocol's sign; its etag, which has to be its MD5.
-
-        Raises:
-            ServiceError: it is not what was sent.
-        """
-        found, _ = await self._provider._list_parts(call, self._key, self.id)
-        etag, size = found.get(part.number, ("", -1))
-        digest = await self._provider._digest(hashlib.md5(usedforsecurity=False), body)
-        if (etag, size) != (digest.hex(), part.size):
-            raise not_the_service(call, "the part is not stored as it was sent")
-        return etag
 
     async def copy_part(self, part: Part, source: Entry) -> Receipt:
         call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")

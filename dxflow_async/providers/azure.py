@@ -54,6 +54,7 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 from dxflow_async.providers.threads import Threads
@@ -194,18 +195,24 @@ class AzureProvider(Provider):
         found = dict((await self._requests.listing(call, container, query, BlockListParser(), name)).blocks)
         return upload, [each for each in receipts if found.get(upload.block_id(each.part.number)) == each.part.size]
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        if len(keys) == 1 or not await self._requests.batches():
+            return await delete_each(keys, self._delete_one, _MAX_DELETERS)
         by_container: dict[str, list[str]] = {}
+        refused: dict[str, StorageError] = {}
         for key in keys:
-            container, name = _split(Call(self.name, "delete", f"/{key}"), key)
-            by_container.setdefault(container, []).append(name)
-        for container, names in by_container.items():
-            if len(names) == 1 or not await self._requests.batches():
-                await self._delete_each(container, names)
-                continue
-            for start in range(0, len(names), MAX_BATCH):
-                await self._delete_together(container, names[start : start + MAX_BATCH])
-        return len(keys)
+            try:
+                container, _ = _split(Call(self.name, "delete", f"/{key}"), key)
+            except UnsafePathError as error:
+                refused[key] = error
+            else:
+                by_container.setdefault(container, []).append(key)
+        batches = [
+            same[start : start + MAX_BATCH]
+            for same in by_container.values()
+            for start in range(0, len(same), MAX_BATCH)
+        ]
+        return refused | await delete_batches(batches, self._delete_together)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""
@@ -234,38 +241,31 @@ class AzureProvider(Provider):
     async def aclose(self) -> None:
         await self._identity.aclose()
 
-    async def _delete_each(self, container: str, names: Sequence[str]) -> None:
-        remaining = iter(names)
-
-        async def work() -> None:
-            for name in remaining:
-                await self._delete_one(container, name)
-
-        workers = [asyncio.ensure_future(work()) for _ in range(min(len(names), _MAX_DELETERS))]
+    async def _delete_one(self, key: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
         try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.wait(workers)
-
-    async def _delete_one(self, container: str, name: str) -> None:
-        call = Call(self.name, "delete", f"/{container}/{name}")
-        try:
-            response = await self._requests.send(call, "DELETE", container, name, _WITH_SNAPSHOTS)
+            response = await self._requests.send(call, "DELETE", *_split(call, key), _WITH_SNAPSHOTS)
         except NotFoundError as error:
             if error.code != "BlobNotFound":
                 raise
         else:
             response.close()
 
-    async def _delete_together(self, container: str, names: Sequence[str]) -> None:
-        call = Call(self.name, "delete", f"/{container}/{names[0]}")
+    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes keys of one container by one request."""
+        call, failed = Call(self.name, "delete", f"/{keys[0]}"), dict[str, StorageError]()
+        container, names = _split(call, keys[0])[0], [_split(call, key)[1] for key in keys]
         answers = await self._requests.delete_together(call, container, names, _WITH_SNAPSHOTS)
-        for name, answer in zip(names, answers, strict=False):
+        refused = len(answers) < len(keys)  # as a whole
+        for key, answer in zip(keys, answers, strict=False):
             if answer.status >= 300 and answer.code != "BlobNotFound":
-                failed = Call(self.name, "delete", f"/{container}/{name}")
-                raise error_of(failed, answer.status, answer.code, answer.message, answer.headers)
+                about = call._replace(path=f"/{key}")
+                failed[key] = error_of(about, answer.status, answer.code, answer.message, answer.headers)
+        if refused:
+            raise failed.get(keys[0]) or call.error(
+                ServiceError, "the server answered for none of the names; try again"
+            )
+        return failed
 
     # Copies
 

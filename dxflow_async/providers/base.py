@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeGuard
 
 from dxflow_async import checksum
+from dxflow_async.exceptions import StorageError
 
 __all__ = [
     "Body",
@@ -422,12 +423,28 @@ class Provider(ABC):
         raise TypeError(f"{self.name} does not resume: Features.resumable is not set ({key}, {len(receipts)} parts)")
 
     @abstractmethod
-    async def delete(self, keys: Sequence[str]) -> int:
-        """Deletes up to 1,000 objects; one that is not there is no error. Returns how many were asked for.
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes up to 1,000 objects; one that is not there is no error.
 
         A key that ends in a slash is a directory, which goes with its content where `Features.directories` is set,
         else the empty object that marks one.
+
+        Returns:
+            The errors of the keys that could not be deleted: empty when all were. One key never stops the others.
+
+        Raises:
+            StorageError: nothing is known of any of them: the request as a whole failed.
         """
+
+    async def delete_one(self, key: str) -> None:
+        """As `delete`, of one key.
+
+        Raises:
+            StorageError: it could not be deleted.
+        """
+        failed = await self.delete([key])
+        if failed:
+            raise failed[key]
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """Copies an object server-side, metadata included, where `Features.copy` is set.

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from anyio import CancelScope, move_on_after
 
 from dxflow_async.config import GCPSettings
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, UnsafePathError
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError, UnsafePathError
 from dxflow_async.providers.base import (
     Body,
     Entry,
@@ -31,6 +31,7 @@ from dxflow_async.providers.base import (
     page_size,
 )
 from dxflow_async.providers.confirm import check_names, contradiction, disagreement, not_the_service
+from dxflow_async.providers.deletion import delete_batches
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.gcp_compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp_identity import Identity
@@ -206,15 +207,23 @@ class GCPProvider(Provider):
             found += page.entries
         return upload, upload.go_on(found, receipts)
 
-    async def delete(self, keys: Sequence[str]) -> int:
-        by_bucket: dict[str, list[Version]] = {}
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        by_bucket: dict[str, list[str]] = {}
+        refused: dict[str, StorageError] = {}
         for key in keys:
-            bucket, name = self._split(Call(self.name, "delete", f"/{key}"), key)
-            by_bucket.setdefault(bucket, []).append(Version(name))
-        for bucket, versions in by_bucket.items():
-            call = Call(self.name, "delete", f"/{bucket}/{versions[0].name}")
-            await self._store.remove(call, bucket, versions)
-        return len(keys)
+            try:
+                bucket, _ = self._split(Call(self.name, "delete", f"/{key}"), key)
+            except UnsafePathError as error:
+                refused[key] = error
+            else:
+                by_bucket.setdefault(bucket, []).append(key)
+
+        async def delete(same: Sequence[str]) -> dict[str, StorageError]:
+            bucket, versions = same[0].partition("/")[0], [Version(key.partition("/")[2]) for key in same]
+            failed = await self._store.remove(Call(self.name, "delete", f"/{same[0]}"), bucket, versions)
+            return {f"{bucket}/{name}": error for name, error in failed.items()} if failed else failed
+
+        return refused | await delete_batches(list(by_bucket.values()), delete)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")

@@ -166,8 +166,10 @@ class ComposeUpload(Upload):
     async def _remove_temporary(self) -> None:
         call = Call("GCP", "delete", f"/{self._bucket}/{self._directory}")
         versions = [Version(name, generation) for name, generation in self._temporary.items()]
-        await self._store.remove(call, self._bucket, versions)
-        self._temporary.clear()
+        failed = await self._store.remove(call, self._bucket, versions)
+        self._temporary = {name: self._temporary[name] for name in failed}
+        if failed:
+            raise next(iter(failed.values()))
 
     def _name_of(self, part: Part) -> str:
         return f"{self._directory}{part.number:05}"

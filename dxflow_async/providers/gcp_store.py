@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from anyio import CapacityLimiter, create_task_group
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.confirm import contradiction, not_the_service
+from dxflow_async.providers.deletion import delete_batches
 from dxflow_async.providers.gcp_batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
 from dxflow_async.providers.gcp_objects import ENTRY_FIELDS, STORED_FIELDS, Related, described
@@ -120,26 +119,41 @@ class Store:
         document = await self.requests.document(call, response, OBJECT, needed=False)
         return parsed(call, described, bucket, name, document)
 
-    async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> None:
-        """Deletes objects; what is not there is no error."""
+    async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
+        """Deletes objects; what is not there is no error. Returns the errors of the names that were not deleted.
+
+        Raises:
+            StorageError: nothing is known of any of them.
+        """
         if len(versions) == 1:
-            with suppress(NotFoundError):
+            try:
                 response = await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))
                 await self._confirm_removed(call, response, bucket, versions[0])
-            return
+            except NotFoundError:
+                pass
+            except StorageError as error:
+                return {versions[0].name: error}
+            return {}
         size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
-        batches = [versions[start : start + size] for start in range(0, len(versions), size)]
-        await few_at_a_time([partial(self._remove_batch, call, bucket, batch) for batch in batches], _BATCHES)
+        known = {version.name: version for version in versions}
+        batches = [list(known)[start : start + size] for start in range(0, len(known), size)]
 
-    async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> None:
+        async def remove(names: Sequence[str]) -> dict[str, StorageError]:
+            return await self._remove_batch(call, bucket, [known[name] for name in names])
+
+        return await delete_batches(batches, remove, _BATCHES)
+
+    async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
         content_type, body = batch_body("DELETE", [_version_path(bucket, version) for version in versions])
         response = await self.requests.send(call, "POST", "/batch/storage/v1", {"content-type": content_type}, body)
         data = await self.requests.whole(call, response)
         answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
+        failed: dict[str, StorageError] = {}
         for version, (status, said) in zip(versions, answers, strict=True):
             if not 200 <= status < 300 and status != 404:
-                failed = call._replace(path=f"/{bucket}/{version.name}")
-                raise error_of(failed, status, *parse_error(said), response.headers)
+                about = call._replace(path=f"/{bucket}/{version.name}")
+                failed[version.name] = error_of(about, status, *parse_error(said), response.headers)
+        return failed
 
     async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
         """The service answers a removal with 204; after any other success a look tells whether the object is gone.
@@ -180,8 +194,7 @@ class Store:
             return found
         if (found.etag, found.size, found.crc32c) != (told.etag, told.size, told.crc32c):
             raise contradiction(call, "another version than it describes is stored")
-        with suppress(NotFoundError):
-            await self.remove(call, bucket, [Version(name, found.etag)])
+        await self.remove(call, bucket, [Version(name, found.etag)])
         raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent; they were removed again")
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.exceptions import PreconditionFailedError, StorageError
 from dxflow_async.providers.base import (
     Body,
     Buffer,
@@ -29,6 +29,7 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.threads import Threads
@@ -121,10 +122,8 @@ class LocalProvider(Provider):
             raise
         return _LocalUpload(self, file, key, options), found
 
-    async def delete(self, keys: Sequence[str]) -> int:
-        for key in keys:
-            await self._disk.run("delete", key, self.root.delete, key)
-        return len(keys)
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        return await delete_each(keys, lambda key: self._disk.run("delete", key, self.root.delete, key), 1)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         return await self._disk.run("copy", key, copy_file, self.root, source, self._temporary(key))

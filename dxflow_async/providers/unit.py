@@ -7,7 +7,6 @@ that is used: `UnitProvider.connect`. Beside stand `unit_listing.py`, `unit_uplo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +28,7 @@ from dxflow_async.providers.base import (
     Receipt,
     Upload,
 )
+from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit_items import entry_of
@@ -211,22 +211,8 @@ class UnitProvider(Provider):
             call, key, Sending(self._tus, call, size, metadata, partial=False, address=upload_id), size
         ), ()
 
-    async def delete(self, keys: Sequence[str]) -> int:
-        remaining = iter(keys)
-
-        async def work() -> None:
-            for key in remaining:
-                await self._delete(key, all_of_it=key.endswith("/"))
-
-        workers = [asyncio.ensure_future(work()) for _ in range(min(len(keys), _MAX_DELETERS))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            if workers:
-                await asyncio.wait(workers)
-        return len(keys)
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        return await delete_each(keys, lambda key: self._delete(key, all_of_it=key.endswith("/")), _MAX_DELETERS)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
@@ -252,7 +238,7 @@ class UnitProvider(Provider):
         # As the published SDK does: a server makes the directories of what is uploaded.
         marker = f"{directory}{_MARKER}"
         await self.write(marker, Buffered((), 0, 0), ObjectOptions())
-        await self.delete([marker])
+        await self.delete_one(marker)
 
     async def remove_directory(self, key: str) -> None:
         call = self._call("delete", key)

@@ -7,15 +7,21 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import nullcontext
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsafePathError
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+)
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.paths import key_of
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
-from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.content_type import content_type_of
+from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
@@ -244,32 +250,11 @@ class AreaStorage:
 
     async def delete(self, path: str | Iterable[str]) -> int:
         """Deletes an object, several, or (a path that ends in a slash) a directory with all that is in it."""
-        area = await self._find()
-        cache, where = self._anywhere.cache, (area.name, self._storage_type)
-        count = 0
-        keys: Keys = []
-        paths: Keys = []
-
-        async def flush() -> int:
-            deleted = await self._delete(area, keys) if keys else 0
-            for each in paths:
-                cache.removed(where, each)
-            keys.clear()
-            paths.clear()
-            return deleted
-
-        try:
-            for each in (path,) if isinstance(path, str) else path:
-                async for key in self._to_delete(area, each):
-                    keys.append(key)
-                    if len(keys) == _DELETE_BATCH:
-                        count += await flush()
-                paths.append(f"/{key_of(each)}")
-            return count + await flush()
-        except BaseException:
-            for key in keys:
-                cache.doubted(where, area.path(key))
-            raise
+        deletion = await self._delete(path)
+        failure = deletion.failure()
+        if failure is not None:
+            raise failure
+        return deletion.asked
 
     async def copy(self, src: str, dst: str) -> TransferReport:
         """Copies an object, or a directory with all that is in it, within the area; server-side where it can."""
@@ -304,11 +289,31 @@ class AreaStorage:
             for entry in page:
                 yield entry.key
 
-    async def _delete(self, area: Area, keys: Keys) -> int:
-        resources = self._resources()
-        return await ask(
-            lambda: area.provider.delete(keys), area.provider, limits=resources.limits, policy=resources.policy
-        )
+    async def _delete(self, path: str | Iterable[str]) -> Deletion:
+        """As `delete`, but returns its failures."""
+        area = await self._find()
+        deletion = Deletion(self._anywhere.cache, (area.name, self._storage_type), area)
+        try:
+            for each in (path,) if isinstance(path, str) else path:
+                deletion.begin(each)
+                async for key in self._to_delete(area, each):
+                    deletion.keys.append(key)
+                    if len(deletion.keys) == _DELETE_BATCH:
+                        await self._delete_keys(deletion)
+                    if deletion.gave_up:
+                        return deletion
+                deletion.known()
+            await self._delete_keys(deletion)
+        except StorageError as error:
+            deletion.error = error
+        finally:
+            deletion.close()
+        return deletion
+
+    async def _delete_keys(self, deletion: Deletion) -> None:
+        resources, provider, keys = self._resources(), deletion.area.provider, deletion.keys
+        limits, policy = resources.limits, resources.policy
+        deletion.tried(await delete_keys(provider, keys, limits=limits, policy=policy) if keys else {})
 
 
 def _options(area: Area, content_type: str | None, metadata: Mapping[str, str] | None) -> ObjectOptions:

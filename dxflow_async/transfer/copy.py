@@ -415,7 +415,7 @@ class MarkerJob(Moving, Job):
         if self._moves and provider.features.directories:
             await self._try(lambda: provider.remove_directory(key), self._source)
         elif self._moves:
-            await self._try(lambda: provider.delete([key]), self._source)
+            await self._try(lambda: provider.delete_one(key), self._source)
         return self.result(None)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.models import SyncAction, TransferResult
 from dxflow_async.paths import parent_of
 from dxflow_async.transfer.asking import ask
+from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.listing import stat
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, Pair, Pairing
@@ -54,10 +55,9 @@ class Deleting:
             names = [pair.name for pair in pairs]
             files = [name for name in names if not (self._real and name.endswith("/"))]
             if files:
-                keys = [self._destination.key + name for name in files]
-                error = await self._caught(lambda keys=keys: self._destination.provider.delete(keys))  # type: ignore[misc]
+                failed = await self._delete([self._destination.key + name for name in files])
                 for name in files:
-                    yield self._result(name, error)
+                    yield self._result(name, failed.get(self._destination.key + name))
             if self._real:
                 for result in await self._remove_directories(names):
                     yield result
@@ -116,10 +116,9 @@ class Deleting:
     def _result(self, name: str, error: StorageError | None) -> TransferResult:
         return TransferResult("", self._destination.shown + name, error=error, deleted=error is None)
 
-    async def _caught(self, operation: Callable[[], Awaitable[object]]) -> StorageError | None:
-        resources = self._resources
+    async def _delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        provider, limits, policy = self._destination.provider, self._resources.limits, self._resources.policy
         try:
-            await ask(operation, self._destination.provider, limits=resources.limits, policy=resources.policy)
+            return await delete_keys(provider, keys, limits=limits, policy=policy)
         except StorageError as error:
-            return error
-        return None
+            return dict.fromkeys(keys, error)

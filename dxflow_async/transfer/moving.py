@@ -213,7 +213,7 @@ class Moving:
             await self._compare_bytes(source, now)
         elif None not in (self._crc32c, now.crc32c) and self._crc32c != now.crc32c:
             raise self._failed(ChecksumMismatchError, "other bytes were moved than it has; both are kept")
-        await self._try(lambda: source.provider.delete([source.key]), source)
+        await self._try(lambda: source.provider.delete_one(source.key), source)
 
     async def _confirm_stored(self, moved: Entry, stored: Entry | None, *, by_service: bool) -> None:
         """Looks at the copy: its size, and its checksum or version; where neither is told, its bytes are compared.

@@ -1,4 +1,4 @@
-"""Bodies to be written, and what readings bring."""
+"""Bodies to be written, what readings bring, and why keys were not deleted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dxflow_async.checksum import crc32c
 from dxflow_async.providers.base import Buffered, Provider
 
-__all__ = ["Broken", "body", "read"]
+__all__ = ["Broken", "body", "first_failure", "read"]
 
 
 def body(*chunks: bytes) -> Buffered:
@@ -41,3 +41,9 @@ async def read(
         data = b"".join([bytes(chunk) async for chunk in reading])
         assert len(data) == reading.size
         return data
+
+
+async def first_failure(provider: Provider, keys: Sequence[str]) -> None:
+    """Deletes keys, and raises the first of their errors."""
+    for error in (await provider.delete(keys)).values():
+        raise error

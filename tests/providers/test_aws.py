@@ -145,7 +145,7 @@ async def test_errors_that_are_no_xml(connect: Connect) -> None:
 async def test_bucket_in_another_region(connect: Connect) -> None:
     """A bucket elsewhere is followed there once, and asked there from then on."""
     moved = xml_error("301 Moved", "PermanentRedirect", x_amz_bucket_region="eu-central-1")
-    async with ScriptedServer(moved, answer(body=b"here", ETag='"1"')) as server:
+    async with ScriptedServer(moved, answer(body=b"here", ETag='"1"', x_amz_request_id="1")) as server:
         aws = connect(server.url)
         for _ in range(2):
             assert await read(aws, "bucket/name") == b"here"
@@ -211,7 +211,7 @@ async def test_listing_that_is_none(connect: Connect) -> None:
     """An answer that is no listing is not an empty one."""
     for page in (b"<html><body>Welcome to the network</body></html>", b"", b"<ListBucketResult>"):
         async with ScriptedServer(answer(body=page)) as server:
-            with pytest.raises(ServiceError, match="not valid") as raised:
+            with pytest.raises(ServiceError, match="not one of the service") as raised:
                 await connect(server.url).list_page("bucket/", recursive=True)
             assert raised.value.retryable
 
@@ -235,13 +235,19 @@ async def test_odd_dates(connect: Connect) -> None:
 
 
 async def test_failure_in_a_delete(connect: Connect) -> None:
-    """What could not be deleted is said; what was not there is no failure."""
+    """What could not be deleted is said, name by name; what was not there is no failure."""
     rows = "<Error><Key>a</Key><Code>NoSuchKey</Code></Error>"
     async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
-        assert await connect(server.url).delete(["bucket/a", "bucket/b"]) == 2
+        assert await connect(server.url).delete(["bucket/a", "bucket/b"]) == {}
     rows += "<Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
     async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
-        with pytest.raises(AccessDeniedError, match="AWS delete of /bucket/b failed"):
+        failed = await connect(server.url).delete(["bucket/a", "bucket/b", "bucket/c"])
+    assert list(failed) == ["bucket/b"]
+    assert isinstance(failed["bucket/b"], AccessDeniedError)
+    assert "AWS delete of /bucket/b failed" in str(failed["bucket/b"])
+    rows = "<Error><Key>other</Key><Code>AccessDenied</Code></Error>"
+    async with ScriptedServer(answer(body=f"<DeleteResult>{rows}</DeleteResult>".encode())) as server:
+        with pytest.raises(AccessDeniedError, match="/bucket/other"):  # which name it is about, nobody can say
             await connect(server.url).delete(["bucket/a", "bucket/b"])
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from dxflow_async.providers.azure import AzureProvider
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
-from tests.providers.bodies import body, read
+from tests.providers.bodies import body, first_failure, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer
 from tests.servers import Azurite
@@ -54,7 +55,7 @@ async def test_wrong_key(azurite: Azurite, connect_azure: ConnectAzure, containe
         lambda: azure.write(f"{container}/name", body(b"x"), OPTIONS),
         lambda: azure.read(f"{container}/name"),
         lambda: azure.list_page(f"{container}/", recursive=True),
-        lambda: azure.delete([f"{container}/{name}" for name in "ab"]),
+        lambda: first_failure(azure, [f"{container}/{name}" for name in "ab"]),
     ):
         with pytest.raises(AccessDeniedError, match=r"AZURE\.account_key") as raised:
             await attempt()
@@ -70,8 +71,8 @@ async def test_missing_container(azure: AzureProvider) -> None:
         lambda: azure.list_page("no-such-container/", recursive=True),
         lambda: azure.read("no-such-container/name"),
         lambda: azure.stat("no-such-container/"),
-        lambda: azure.delete(["no-such-container/name"]),
-        lambda: azure.delete(["no-such-container/a", "no-such-container/b"]),
+        lambda: azure.delete_one("no-such-container/name"),
+        lambda: first_failure(azure, ["no-such-container/a", "no-such-container/b"]),
         lambda: upload.write_part(Part(1, 0, 1), body(b"x")),
     ):
         with pytest.raises(NotFoundError, match=r'container "no-such-container" does not exist .* create it') as raised:
@@ -107,7 +108,7 @@ async def test_names_that_no_container_has(connect_azure: ConnectAzure, name: st
         lambda: azure.start_upload(f"{name}/x", None, OPTIONS),
         lambda: azure.list_page(f"{name}/", recursive=True),
         lambda: azure.read(f"{name}/x"),
-        lambda: azure.delete([f"{name}/x"]),
+        lambda: azure.delete_one(f"{name}/x"),
         lambda: azure.copy(Entry("container/x"), f"{name}/x", OPTIONS),
         lambda: azure.presign(f"{name}/x", 60),
     ):
@@ -123,7 +124,7 @@ async def test_names_that_the_service_takes_for_others(connect_azure: ConnectAzu
         lambda: azure.write(f"container/{name}", body(b"x"), OPTIONS),
         lambda: azure.start_upload(f"container/{name}", None, OPTIONS),
         lambda: azure.read(f"container/{name}"),
-        lambda: azure.delete([f"container/{name}"]),
+        lambda: azure.delete_one(f"container/{name}"),
         lambda: azure.copy(Entry("container/x"), f"container/{name}", OPTIONS),
     ):
         with pytest.raises(UnsafePathError, match="rename it"):
@@ -370,7 +371,7 @@ async def test_delete_many(azure: AzureProvider, container: str) -> None:
     """More than a batch holds are deleted; those that are not there are no error."""
     names = [f"{number:03} ü&<>%" for number in range(300)]
     await asyncio.gather(*(azure.write(f"{container}/{name}", body(b""), OPTIONS) for name in names[::5]))
-    assert await azure.delete([f"{container}/{name}" for name in names]) == 300
+    assert await azure.delete([f"{container}/{name}" for name in names]) == {}
     assert (await azure.list_page(f"{container}/", recursive=True)).entries == []
 
 
@@ -380,9 +381,10 @@ async def test_delete_that_fails(azure: AzureProvider, azurite: Azurite, contain
         await azure.write(f"{container}/{name}", body(b"x"), OPTIONS)
     lease = azurite.client.get_blob_client(container, "b").acquire_lease()
     for names in ("abc", "b"):
-        with pytest.raises(AccessDeniedError, match=f"delete of /{container}/b failed.* lease") as raised:
-            await azure.delete([f"{container}/{name}" for name in names])
-        assert raised.value.code == "LeaseIdMissing"
+        failed = await azure.delete([f"{container}/{name}" for name in names])
+        assert [(key, type(error)) for key, error in failed.items()] == [(f"{container}/b", AccessDeniedError)]
+        assert re.search(f"delete of /{container}/b failed.* lease", str(failed[f"{container}/b"]))
+        assert failed[f"{container}/b"].code == "LeaseIdMissing"
     assert [entry.key for entry in (await azure.list_page(f"{container}/", recursive=True)).entries] == [
         f"{container}/b"
     ]

@@ -102,7 +102,7 @@ async def test_name_no_bucket_can_have(connect_gcp: ConnectGCP, name: str) -> No
             lambda: gcp.read(f"{name}/x"),
             lambda: gcp.stat(f"{name}/x"),
             lambda: gcp.list_page(f"{name}/", recursive=True),
-            lambda: gcp.delete([f"{name}/x"]),
+            lambda: gcp.delete_one(f"{name}/x"),
             lambda: gcp.start_upload(f"{name}/x", None, OPTIONS),
             lambda: gcp.copy(Entry(f"{name}/x"), "bucket/x", OPTIONS),
             lambda: gcp.copy(Entry("bucket/x"), f"{name}/x", OPTIONS),

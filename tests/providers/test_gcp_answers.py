@@ -184,13 +184,13 @@ async def test_delete_that_is_answered_otherwise(connect_gcp: ConnectGCP) -> Non
     """After a success that is not the protocol's, a look tells whether the object is gone."""
     async with ScriptedServer(PAGE, json_answer(stored())) as server:
         with pytest.raises(ServiceError, match="there still") as raised:
-            await connect_gcp(server.url).delete(["bucket/name"])
+            await connect_gcp(server.url).delete_one("bucket/name")
         assert raised.value.retryable
     async with ScriptedServer(PAGE, json_error("404 Not Found", "notFound")) as server:
-        assert await connect_gcp(server.url).delete(["bucket/name"]) == 1
+        await connect_gcp(server.url).delete_one("bucket/name")
     async with ScriptedServer(PAGE) as server:
         with pytest.raises(ServiceError):
-            await connect_gcp(server.url).delete(["bucket/name"])
+            await connect_gcp(server.url).delete_one("bucket/name")
 
 
 async def test_copy_of_another_size(connect_gcp: ConnectGCP) -> None:

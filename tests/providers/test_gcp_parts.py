@@ -149,10 +149,11 @@ async def test_failure_in_a_delete(connect_gcp: ConnectGCP) -> None:
 
     keys = ["bucket/a", "bucket/b"]
     async with ScriptedServer(reply((1, "404 Not Found"), (0, "204 No Content"))) as server:
-        assert await connect_gcp(server.url).delete(keys) == 2
+        assert await connect_gcp(server.url).delete(keys) == {}
     async with ScriptedServer(reply((1, "403 Forbidden"), (0, "204 No Content"))) as server:
-        with pytest.raises(AccessDeniedError, match="GCP delete of /bucket/b failed"):
-            await connect_gcp(server.url).delete(keys)
+        failed = await connect_gcp(server.url).delete(keys)
+    assert [(key, type(error)) for key, error in failed.items()] == [("bucket/b", AccessDeniedError)]
+    assert "GCP delete of /bucket/b failed" in str(failed["bucket/b"])
     async with ScriptedServer(reply((1, "204 No Content"))) as server:
         with pytest.raises(ServiceError, match="1 of 2"):
             await connect_gcp(server.url).delete(keys)
@@ -168,7 +169,7 @@ async def test_several_batches_at_a_time(connect_gcp: ConnectGCP, keys: int, siz
     )
     done = answer(body=f"{rows}--b--".encode(), Content_Type="multipart/mixed; boundary=b")
     async with ScriptedServer(done) as server:
-        assert await connect_gcp(server.url).delete([f"bucket/{number}" for number in range(keys)]) == keys
+        assert await connect_gcp(server.url).delete([f"bucket/{number}" for number in range(keys)]) == {}
     assert [request.body.count(b"DELETE /storage") for request in server.requests] == [size] * (keys // size)
 
 
@@ -176,7 +177,7 @@ async def test_thousand_deletes(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: st
     """As many as a call may delete go in batches of a hundred."""
     for number in range(3):
         await gcp.write(f"{gcs_bucket}/{number * 499}", body(b"x"), OPTIONS)
-    assert await gcp.delete([f"{gcs_bucket}/{number}" for number in range(1000)]) == 1000
+    assert await gcp.delete([f"{gcs_bucket}/{number}" for number in range(1000)]) == {}
     assert gcs.names(gcs_bucket) == []
 
 

@@ -99,7 +99,7 @@ async def test_hostile_names(local: LocalProvider, key: str) -> None:
         lambda: local.read(key),
         lambda: local.write(key, body(b"x"), OPTIONS),
         lambda: local.start_upload(key, None, OPTIONS),
-        lambda: local.delete([key]),
+        lambda: local.delete_one(key),
         lambda: local.copy(source, key, OPTIONS),
         lambda: local.copy(Entry(key), "b", OPTIONS),
         lambda: local.rename("a", key),
@@ -124,8 +124,8 @@ async def test_links_that_lead_out(local: LocalProvider, root: Path, outside: Pa
         lambda: local.write("link/new", body(b"x"), OPTIONS),
         lambda: local.write("link/deep/new", body(b"x"), OPTIONS),
         lambda: local.make_directory("link/deep/"),
-        lambda: local.delete(["link/secret"]),
-        lambda: local.delete(["link/secret/"]),
+        lambda: local.delete_one("link/secret"),
+        lambda: local.delete_one("link/secret/"),
         lambda: local.copy(Entry("file"), "copied", OPTIONS),
         lambda: local.rename("link/secret", "moved"),
         lambda: local.rename("file", "link/moved"),
@@ -187,7 +187,7 @@ async def test_root_itself_stays(local: LocalProvider, root: Path) -> None:
     """The root is not deleted."""
     for key in ("", "/"):
         with pytest.raises(UnsafePathError):
-            await local.delete([key])
+            await local.delete_one(key)
     assert content(root) == []
 
 
@@ -352,7 +352,7 @@ async def test_directories_are_no_objects(local: LocalProvider, root: Path) -> N
     for attempt in (
         lambda: local.write("dir", body(b"y"), OPTIONS),
         lambda: local.write("new/", body(b""), OPTIONS),
-        lambda: local.delete(["dir"]),
+        lambda: local.delete_one("dir"),
     ):
         with pytest.raises(AlreadyExistsError):
             await attempt()

@@ -40,7 +40,8 @@ def listing(names: list[str], prefixes: list[str], token: str | None) -> bytes:
     more = "" if token is None else f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<Name>b</Name><Prefix></Prefix><IsTruncated>{str(token is not None).lower()}</IsTruncated>{rows}{more}"
+        "<Name>b</Name><Prefix></Prefix><EncodingType>url</EncodingType>"
+        f"<IsTruncated>{str(token is not None).lower()}</IsTruncated>{rows}{more}"
         "</ListBucketResult>"
     ).encode()
 
@@ -76,7 +77,7 @@ def test_plain_objects_are_read_as_the_parser_reads_them(names: set[str], unusua
     rows = {name: f"<Key>{quote_plus(name, safe='/')}</Key><ETag>&#34;a&#34;</ETag><Size>1</Size>" for name in names}
     rows |= {name: UNUSUAL[name] for name in unusual}
     objects = "".join(f"<Contents>{rows[name]}</Contents>" for name in sorted(rows, key=str.encode))
-    plain = f"<ListBucketResult>{objects}</ListBucketResult>"
+    plain = f"<ListBucketResult><EncodingType>url</EncodingType>{objects}</ListBucketResult>"
     # A comment leaves the whole page to the parser.
     parsed = plain.replace("</ListBucketResult>", "<!-- --></ListBucketResult>")
     found, wanted = (feed(ListParser("b"), data.encode(), []).entries for data in (plain, parsed))
@@ -122,6 +123,20 @@ def test_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         parser.feed(b"<Name>1234567890</Name>")
     with pytest.raises(MalformedXMLError):
         parser.feed(b"<Name>1234567890</Name>" * 40)
+
+
+@pytest.mark.parametrize("place", ["before", "behind", "nowhere"])
+@pytest.mark.parametrize("plain", [True, False])
+def test_names_are_decoded_where_the_page_says_so(place: str, plain: bool) -> None:
+    """Names are decoded only when the answer confirms that they are encoded, wherever in the page it says so."""
+    said, comment = "<EncodingType>url</EncodingType>", "" if plain else "<!-- -->"
+    content = (
+        "<Contents><Key>a+b%41/</Key><Size>0</Size></Contents><CommonPrefixes><Prefix>c+d/</Prefix></CommonPrefixes>"
+    )
+    content = {"before": said + content, "behind": content + said, "nowhere": content}[place]
+    parser = feed(ListParser("b"), f"<ListBucketResult>{comment}{content}</ListBucketResult>".encode(), [])
+    wanted = ["b/a+b%41/", "b/c+d/"] if place == "nowhere" else ["b/a bA/", "b/c d/"]
+    assert [(entry.key, entry.directory) for entry in parser.entries] == [(key, True) for key in wanted]
 
 
 def test_empty_token_ends_the_listing() -> None:

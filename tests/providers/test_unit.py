@@ -296,7 +296,7 @@ async def test_objects_are_not_trees(unit: UnitProvider, root: Path) -> None:
     """Deleting a name that has become a directory takes nothing that is in it."""
     await unit.write("a/b", body(b"x"), OPTIONS)
     with pytest.raises(FileExistsError):
-        await unit.delete(["a"])
+        await unit.delete_one("a")
     assert (root / "a/b").exists()
     await unit.delete(["a/"])
     assert not (root / "a").exists()

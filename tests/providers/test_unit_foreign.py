@@ -96,7 +96,7 @@ async def test_whole_files(unit: UnitProvider, foreign: ForeignUnit) -> None:
     assert (foreign.root / "files/copy/b").read_bytes() == DATA
     page = await unit.list_page("files/", recursive=True)
     assert [entry.key for entry in page.entries] == ["files/copy/b", "files/dir/a b+%"]
-    assert await unit.delete(["files/copy/b", "files/missing"]) == 2
+    assert await unit.delete(["files/copy/b", "files/missing"]) == {}
     with pytest.raises(NotFoundError):
         await unit.stat("files/copy/b")
     with pytest.raises(NotFoundError):

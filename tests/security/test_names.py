@@ -244,7 +244,7 @@ async def test_a_link_swapped_in_while_files_are_written(destination: Path) -> N
                 provider.write(f"now/deep/file-{number}", body(b"x"), ObjectOptions()),
                 in_parts(number),
                 provider.make_directory(f"now/made-{number}/"),
-                provider.delete(["now/secret"]),
+                provider.delete_one("now/secret"),
                 provider.rename(f"now/file-{number}", f"now/moved-{number}"),
             ):
                 try:

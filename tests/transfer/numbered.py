@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dxflow_async.config import Settings
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
 from dxflow_async.transfer.ends import RemoteEnd
 from dxflow_async.transfer.jobfile import Asked
@@ -60,9 +60,9 @@ class Numbered(Provider):
         self.copied += 1
         return Entry(key, source.size, mtime=source.mtime)
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         self.deleted += len(keys)
-        return len(keys)
+        return {}
 
     async def stat(self, key: str) -> Entry:
         raise NotFoundError(key)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.config import Settings
-from dxflow_async.exceptions import AccessDeniedError, TransferError
+from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.transfer.ends import RemoteEnd
 from dxflow_async.transfer.jobfile import Asked
@@ -21,7 +21,7 @@ from tests.transfer.numbered import Numbered
 class Locked(Numbered):
     """A place of which nothing may be deleted."""
 
-    async def delete(self, keys: Sequence[str]) -> int:
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         raise AccessDeniedError(f"{len(keys)} objects are locked")
 
 

@@ -1,0 +1,91 @@
+"""Deleting several objects: what failed is known name by name.
+
+Not every service deletes many in one request, and those that do bound how many. Either way one name that cannot be
+deleted must not hide what became of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from dxflow_async.exceptions import NetworkError, StallTimeoutError, StorageError
+
+__all__ = ["delete_batches", "delete_each"]
+
+
+async def delete_each(
+    keys: Sequence[str], delete: Callable[[str], Awaitable[None]], workers: int
+) -> dict[str, StorageError]:
+    """Deletes keys with a request for each, `workers` at a time; returns the errors of those that failed.
+
+    When `workers` requests in a row do not reach the service, the rest is not tried: it fails with the same error.
+    """
+    failed: dict[str, StorageError] = {}
+    remaining, unreached = iter(keys), 0
+
+    async def work() -> None:
+        nonlocal unreached
+        for key in remaining:
+            try:
+                await delete(key)
+                unreached = 0
+            except (NetworkError, StallTimeoutError) as error:
+                failed[key] = error
+                unreached += 1
+                if unreached >= workers:
+                    failed.update(dict.fromkeys(remaining, error))
+            except StorageError as error:
+                failed[key] = error
+                unreached = 0
+
+    await _together([work] * min(len(keys), workers))
+    return failed
+
+
+async def delete_batches(
+    batches: Sequence[Sequence[str]],
+    delete: Callable[[Sequence[str]], Awaitable[dict[str, StorageError]]],
+    workers: int = 1,
+) -> dict[str, StorageError]:
+    """Deletes batches of keys, `workers` at a time; returns the errors of the keys that failed.
+
+    Args:
+        batches: of keys.
+        delete: deletes one batch, and returns the errors of its keys; raises when nothing is known of any of them.
+        workers: at most.
+
+    Raises:
+        StorageError: every batch raised.
+    """
+    if len(batches) == 1:
+        return await delete(batches[0])
+    failed: dict[str, StorageError] = {}
+    errors: list[StorageError] = []
+    remaining = iter(batches)
+
+    async def work() -> None:
+        for batch in remaining:
+            try:
+                failed.update(await delete(batch))
+            except StorageError as error:
+                errors.append(error)
+                failed.update(dict.fromkeys(batch, error))
+
+    await _together([work] * min(len(batches), workers))
+    if errors and len(errors) == len(batches):
+        raise errors[0]
+    return failed
+
+
+async def _together(workers: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    if len(workers) == 1:
+        await workers[0]()
+    elif workers:
+        tasks = [asyncio.ensure_future(work()) for work in workers]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)

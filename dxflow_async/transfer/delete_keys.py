@@ -1,0 +1,47 @@
+"""Deletions that are tried as often as the policy allows: only of what failed, and only when that may help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.base import Provider
+from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.retry import Attempts, RetryPolicy
+
+__all__ = ["delete_keys"]
+
+
+async def delete_keys(
+    provider: Provider, keys: Sequence[str], *, limits: Limits, policy: RetryPolicy
+) -> dict[str, StorageError]:
+    """Deletes up to 1,000 keys, as `Provider.delete`; returns the last errors of those that could not be deleted.
+
+    Raises:
+        StorageError: the service told nothing of any of them.
+    """
+    limit, attempts = limits.requests(provider), Attempts()
+    remaining, failed, answered = keys, dict[str, StorageError](), False
+    while remaining:
+        error: StorageError | None = None
+        try:
+            async with limit or nullcontext():
+                outcome = await provider.delete(remaining)
+        except StorageError as raised:
+            error, again = raised, dict.fromkeys(remaining, raised)
+        else:
+            answered = True
+            failed.update({key: each for key, each in outcome.items() if not each.retryable})
+            again = {key: each for key, each in outcome.items() if each.retryable}
+            attempts.progressed_to(len(keys) - len(again))
+            error = max(again.values(), key=lambda each: each.retry_after or 0.0, default=None)
+        if error is not None:
+            try:
+                await attempts.failed(error, policy)
+            except StorageError:
+                if not answered:
+                    raise
+                return failed | again
+        remaining = [*again]
+    return failed
