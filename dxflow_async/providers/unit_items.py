@@ -17,9 +17,10 @@ from urllib.parse import unquote_to_bytes
 from dxflow_async import checksum
 from dxflow_async.exceptions import ServiceError, StorageError
 from dxflow_async.providers.base import Entry
+from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 
-__all__ = ["Items", "entry_of"]
+__all__ = ["Items", "entry_of", "is_named"]
 
 _MAX_ITEM_SIZE = 64 << 10
 """Characters of one item; the longest path has a twelfth of it."""
@@ -58,7 +59,7 @@ class Items:
             self._response = None
             return self._text.feed(self._decoder.decode(b"", final=True), final=True)
         except (ValueError, RecursionError) as error:
-            raise _refused(self._call, f"is no JSON list of items ({error})") from error
+            raise not_the_service(self._call, f"no JSON list of items: {error}") from error
 
     def close(self) -> None:
         """Gives the connection back; a second call does nothing."""
@@ -162,6 +163,14 @@ def entry_of(
         unreadable=unreadable,
         mtime=modified if times and unreadable is None else None,
     )
+
+
+def is_named(item: dict[str, Any], name: str) -> bool:
+    """Whether an item that was asked for has that name, or tells none."""
+    try:
+        return "name" not in item or _name_of(item, deep=False) == name
+    except (TypeError, ValueError):
+        return False
 
 
 def _name_of(item: dict[str, Any], *, deep: bool) -> str:

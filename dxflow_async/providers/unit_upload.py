@@ -90,8 +90,10 @@ class PartsUpload(Upload):
             raise self._call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
         metadata = self._tus.metadata(self._call, self._key, self._options, whole)
         addresses = [receipt.etag for receipt in receipts if receipt.etag is not None]
-        etag, told = stored_headers(await self._tus.concatenate(self._call, addresses, metadata))
+        answer = await self._tus.concatenate(self._call, addresses, metadata)
+        etag, told = stored_headers(answer.headers)
         size = sum(receipt.part.size for receipt in receipts)
+        await self._tus.confirm(self._call, self._key, size, certain=answer.certain)
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
@@ -135,6 +137,7 @@ class StreamUpload(Upload):
         return Receipt(part, crc32c=crc, verified=self._sending.compared)
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        await self._sending.confirm(self._key)
         etag, told = stored_headers(self._sending.headers)
         return Entry(self._key, self._size, etag=etag, crc32c=told)
 
