@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers import s3xml
-from dxflow_async.providers.aws_confirm import confirm_stored
+from dxflow_async.providers.aws_confirm import Signs, confirm_read, confirm_seen, confirm_stored
 from dxflow_async.providers.aws_errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -62,8 +62,6 @@ from dxflow_async.providers.confirm import (
     check_names,
     check_status,
     contradiction,
-    disagreement,
-    has_body,
     not_the_service,
     read_body,
 )
@@ -71,6 +69,7 @@ from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.verified import VerifiedReading, s3_expected
 from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
@@ -132,7 +131,7 @@ class AWSProvider(Provider):
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._readable_buckets: set[str] = set()
-        self._plain = False  # whether objects were told of without any of the service's own headers
+        self._signs = Signs()
         # None: not known yet; True: the server has returned a checksum; False: it refused one.
         self._checksums: bool | None = None
 
@@ -156,11 +155,11 @@ class AWSProvider(Provider):
                 parser.close()
             except s3xml.MalformedXMLError as error:
                 raise not_the_service(call, str(error), response.status) from error
+        check_names(call, prefix, parser.entries)
+        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
+            raise contradiction(call, differs)
         if parser.token is not None and parser.token == cursor:
             raise contradiction(call, "the page says that it is followed by itself")
-        check_names(call, prefix, parser.entries)
-        if not parser.entries and parser.prefix not in (None, rest):
-            raise contradiction(call, f"the page is that of the prefix {parser.prefix:.200}")
         return Page(parser.entries, parser.token)
 
     async def stat(self, key: str) -> Entry:
@@ -171,9 +170,8 @@ class AWSProvider(Provider):
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        if not describes_object(response.headers):
-            raise not_the_service(call, "it says nothing of an object", response.status)
-        return entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
     async def read(
         self,
@@ -193,23 +191,30 @@ class AWSProvider(Provider):
             response.close()
             raise not_the_service(call, str(error), response.status) from error
         entry = entry_of(key, response.headers, size)
-        if etag is None and listed is None and not self._is_known(response.headers):
+        if etag is None and listed is None and not self._signs.known(response.headers):
             try:
-                await self._compare_with_look(call, entry)
+                await confirm_read(self, call, entry)
+                self._signs.plain = True
             except BaseException:
                 response.close()
                 raise
-        return HTTPReading(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+        if length != size or not size:
+            return HTTPReading(entry, length, self._http, call, response)
+        expected = None if entry.crc32c is not None else s3_expected(response.headers)
+        if expected is None:
+            return HTTPReading(entry, length, self._http, call, response, entry.crc32c)
+        return VerifiedReading(entry, length, self._http, call, response, expected=expected)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
         response = await self._send_body(call, bucket, name, {}, headers, body)
-        if await has_body(response) or etag_of(response.headers) is None:
-            stored = await confirm_stored(self, call, key, body)
-        else:
+        if await self._signs.confirm(response, body, "object"):
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+        else:
+            stored = await confirm_stored(self, call, key, body)
+            self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
         if options.public:
             await self._check_readable(call, bucket, name)
         return stored
@@ -448,21 +453,6 @@ class AWSProvider(Provider):
         if document.root != root:
             raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
         return document
-
-    def _is_known(self, headers: Mapping[str, str]) -> bool:
-        """Whether an answer about an object bears a sign of this endpoint's service; some endpoints give none."""
-        return has_service_headers(headers) or (self._plain and not headers.get("content-type", "").startswith("text/"))
-
-    async def _compare_with_look(self, call: Call, seen: Entry) -> None:
-        """Compares an answer that may be anybody's with another one.
-
-        Raises:
-            ServiceError: they contradict each other.
-        """
-        now = await self.stat(seen.key)
-        if (differs := disagreement(now, seen)) is not None:
-            raise contradiction(call, differs)
-        self._plain = True
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")

@@ -57,6 +57,8 @@ _CODES: dict[str, tuple[type[StorageError], str]] = {
 }
 
 _STATUSES: dict[int, tuple[type[StorageError], str]] = {
+    302: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
+    303: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
     301: (StorageError, "the bucket is in another region; set AWS.region"),
     401: (AccessDeniedError, "check the credentials"),
     403: (AccessDeniedError, "check the credentials and their rights on this bucket"),

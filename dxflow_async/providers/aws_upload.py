@@ -14,7 +14,7 @@ from dxflow_async.providers import s3xml
 from dxflow_async.providers.aws_confirm import confirm_part
 from dxflow_async.providers.aws_headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
 from dxflow_async.providers.base import Body, Entry, Part, Receipt, Upload
-from dxflow_async.providers.confirm import check_status, has_body, not_the_service
+from dxflow_async.providers.confirm import check_status, not_the_service
 from dxflow_async.providers.http import Call
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class S3Upload(Upload):
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
         etag, stored = etag_of(response.headers), crc32c_of(response.headers)
-        if await has_body(response) or etag is None:
+        if not await self._provider._signs.confirm(response, body, "part"):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")

@@ -226,11 +226,13 @@ class Reading(ABC):
         entry: the object's size, version and checksum, all of them of the one version that is read.
         size: how many bytes this reading yields.
         crc32c: what these bytes should have, where the provider reports it.
+        verified: they were compared with another checksum that the provider reports, and are right; known at the end.
     """
 
     entry: Entry
     size: int
     crc32c: int | None = None
+    verified: bool = False
     _rest: Buffer = b""
 
     @abstractmethod

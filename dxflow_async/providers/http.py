@@ -312,6 +312,7 @@ class HTTPReading(Reading):
     call: Call
     response: Response
     crc32c: int | None = None
+    verified: bool = False
 
     async def read(self) -> Buffer:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
 from dxflow_async.providers.base import Entry
@@ -46,13 +46,13 @@ class ListParser(WholeParser):
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
         token: asks for the next page; None after the last.
-        prefix: the one that the server says it has listed; None where it does not say.
+        echo: what the server says it was asked for: `Prefix`, `Delimiter`, `ContinuationToken`, where it tells them.
     """
 
     def __init__(self, bucket: str) -> None:
         super().__init__()
         self.token: str | None = None
-        self.prefix: str | None = None
+        self.echo: dict[str, str] = {}
         self._bucket = bucket
         self._encoded = False
         self._objects: list[Entry] = []
@@ -72,8 +72,19 @@ class ListParser(WholeParser):
         for entry in self._undecoded:
             entry.key = self._key(entry.key)
             entry.directory = entry.directory or (not entry.size and entry.key.endswith("/"))
-        if self.prefix is not None and self._encoded:
-            self.prefix = unquote_plus(self.prefix)
+
+    def contradiction(self, *, prefix: str, recursive: bool, token: str | None) -> str | None:
+        """What in the page shows that it is the answer to another request; None where nothing does.
+
+        Some servers encode what they repeat, and some do not.
+        """
+        for name, asked in (("Prefix", prefix), ("ContinuationToken", token or "")):
+            told = self.echo.get(name)
+            if told is not None and asked not in (told, unquote(told), unquote_plus(told)):
+                return f"it says that its {name} was {told:.200}"
+        if recursive and (self._prefixes or self.echo.get("Delimiter")):
+            return "it has directories where all objects were asked for"
+        return None
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -87,8 +98,8 @@ class ListParser(WholeParser):
         elif name == "Prefix" and parent == "CommonPrefixes":
             self._prefixes.append(Entry(text, directory=True))
             self._undecoded.append(self._prefixes[-1])
-        elif name == "Prefix":
-            self.prefix = text
+        elif name in ("Prefix", "Delimiter", "ContinuationToken"):
+            self.echo[name] = text
         elif name == "EncodingType":
             self._encoded = text.strip().lower() == "url"
         elif name == "NextContinuationToken":

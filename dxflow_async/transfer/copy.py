@@ -76,6 +76,7 @@ class CopyJob(Multipart, Job):
         self._first: Reading | None = None
         self._reserved = 0
         self._stored: Entry | None = None
+        self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
         self._streams_parts = features.streams_parts and source.provider.features.rereads
@@ -220,7 +221,7 @@ class CopyJob(Multipart, Job):
         self._crc32c = moved
         said = []
         if self._source.provider.features.checksum:
-            said.append(self._entry.crc32c)
+            said.append(moved if self._compared and self._upload is None else self._entry.crc32c)
         if self._destination.provider.features.checksum:
             said.append(self._stored.crc32c)
         for value in said:
@@ -254,11 +255,13 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             body = MeteredReading(reading, self._count)
             try:
-                return await deliver(body)
+                taken = await deliver(body)
             except StorageError:
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
+            self._compared = reading.verified
+            return taken
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         if self._upload is not None and self._streams_parts:
@@ -267,6 +270,7 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
             body = await reading.replayable()
+            self._compared = reading.verified
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:

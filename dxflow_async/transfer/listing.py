@@ -11,6 +11,8 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.base import Entry, Page, Provider
+from dxflow_async.providers.confirm import check_names, contradiction
+from dxflow_async.providers.http import Call
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy
@@ -35,13 +37,17 @@ async def pages(
                     yield page
         return
 
+    async def look(cursor: Any) -> Page:
+        page = await provider.list_page(prefix, recursive=recursive, cursor=cursor)
+        call = Call(provider.name, "list", f"/{prefix}")
+        check_names(call, prefix, page.entries)
+        # Other cursors are listings under way, which stay the same.
+        if isinstance(cursor, str) and page.cursor == cursor:
+            raise contradiction(call, "a page says that it is followed by itself")
+        return page
+
     async def get(cursor: Any) -> Page:
-        return await ask(
-            lambda: provider.list_page(prefix, recursive=recursive, cursor=cursor),
-            provider,
-            limits=limits,
-            policy=policy,
-        )
+        return await ask(lambda: look(cursor), provider, limits=limits, policy=policy)
 
     async with aclosing(_read_ahead(get)) as found:
         async for each in found:

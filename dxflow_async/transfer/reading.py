@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
 from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading, Run, Write
 from dxflow_async.providers.confirm import contradiction, disagreement
 from dxflow_async.providers.http import Call
@@ -68,7 +68,12 @@ class ResumedReading(Reading):
         self._attempts = attempts
         self._inner: Reading | None = None
         self._known = listed
-        self._has_place = False
+        self._has_place = self._broke = False
+
+    @property
+    def verified(self) -> bool:  # type: ignore[override]
+        """As `Reading.verified`; of what was read in one go."""
+        return not self._broke and self._inner is not None and self._inner.verified
 
     async def open(self) -> None:
         """Opens it, trying again as the policy allows.
@@ -92,6 +97,8 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 chunk = await self._inner.read()
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -103,6 +110,8 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 size = await self._inner.readinto(buffer)
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -114,6 +123,8 @@ class ResumedReading(Reading):
             assert self._inner is not None, "read before open"
             try:
                 size = await self._inner.pour(buffer, write, run)
+            except ChecksumMismatchError:
+                raise  # all of it came
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -163,13 +174,13 @@ class ResumedReading(Reading):
             ServiceError: the answer is not right.
             PreconditionFailedError: it is not the version that was asked for, because the object was replaced.
         """
-        known = self._known
-        named = seen.etag is not None or not self._provider.features.versions
-        if named and (known is None or disagreement(known, seen) is None) and self._is_pinned(seen):
+        known, call = self._known, Call(self._provider.name, "read", f"/{self._key}")
+        differs = None if known is None else disagreement(known, seen)
+        unnamed = known is None and seen.etag is None and self._provider.features.versions
+        if differs is None and not unnamed and self._is_pinned(seen):
             return
-        call = Call(self._provider.name, "read", f"/{self._key}")
-        if known is not None and seen.etag is not None and known.etag == seen.etag:
-            raise contradiction(call, disagreement(known, seen) or "another version")
+        if differs is not None and known is not None and known.etag == seen.etag is not None:
+            raise contradiction(call, differs)
         now = await self._provider.stat(self._key)
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
@@ -183,6 +194,7 @@ class ResumedReading(Reading):
         if self._etag is None or not error.retryable:
             raise error
         assert self._inner is not None
+        self._broke = True
         await self._inner.aclose()
         self._release()
         self._attempts.progressed_to(self._position)

@@ -163,7 +163,7 @@ async def test_bucket_in_another_region(connect: Connect) -> None:
 )
 async def test_region_told_otherwise(connect: Connect, refusal: bytes) -> None:
     """The region is found wherever S3 tells it; a body is sent again."""
-    async with ScriptedServer(refusal, answer(ETag='"1"')) as server:
+    async with ScriptedServer(refusal, answer(x_amz_request_id="1", ETag='"1"')) as server:
         await connect(server.url).write("bucket/name", body(b"bytes"), OPTIONS)
     assert [request.body for request in server.requests] == [b"bytes", b"bytes"]
     assert "/eu-west-1/" in server.requests[1].headers["authorization"]
@@ -230,7 +230,7 @@ async def test_pages_of_a_listing(connect: Connect) -> None:
 
 async def test_odd_dates(connect: Connect) -> None:
     """A time that cannot be read is none."""
-    async with ScriptedServer(answer(ETag='"1"', Last_Modified="yesterday")) as server:
+    async with ScriptedServer(answer(x_amz_request_id="1", ETag='"1"', Last_Modified="yesterday")) as server:
         assert (await connect(server.url).stat("bucket/name")).modified == 0.0
 
 
@@ -314,7 +314,7 @@ async def test_upload_without_a_name(connect: Connect) -> None:
 
 async def test_part_stored_otherwise(connect: Connect) -> None:
     """A part of which the server reports another checksum was not stored."""
-    wrong = answer(ETag='"1"', x_amz_checksum_crc32c=encode(1))
+    wrong = answer(x_amz_request_id="1", ETag='"1"', x_amz_checksum_crc32c=encode(1))
     async with ScriptedServer(STARTED, wrong) as server:
         upload = await connect(server.url).start_upload("bucket/name", None, OPTIONS)
         with pytest.raises(ChecksumMismatchError):
@@ -329,7 +329,7 @@ async def test_part_stored_otherwise(connect: Connect) -> None:
 )
 async def test_fallback_to_md5(connect: Connect, refusal: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
     """A server that refuses a CRC32C gets a Content-MD5, and is remembered, with a warning."""
-    async with ScriptedServer(xml_error(*refusal), answer(ETag='"1"')) as server:
+    async with ScriptedServer(xml_error(*refusal), answer(x_amz_request_id="1", ETag='"1"')) as server:
         aws = connect(server.url)
         for _ in range(2):
             await aws.write("bucket/name", body(b"by", b"tes"), OPTIONS)
@@ -349,7 +349,7 @@ async def test_fallback_of_requests_under_way(connect: Connect) -> None:
         number = len(server.requests)
         refused = "x-amz-checksum-crc32c" in server.requests[-1].headers
         await asyncio.sleep(0.02 * number if refused else 0)
-        writer.write(xml_error("501 No", "NotImplemented") if refused else answer(ETag='"1"'))
+        writer.write(xml_error("501 No", "NotImplemented") if refused else answer(x_amz_request_id="1", ETag='"1"'))
 
     async with ScriptedServer(judge) as server:
         aws = connect(server.url)
@@ -361,7 +361,9 @@ async def test_fallback_of_requests_under_way(connect: Connect) -> None:
 async def test_fallback_of_an_upload(connect: Connect) -> None:
     """An upload is begun without checksums where they are refused, and its parts carry none."""
     finished = answer(body=b'<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>')
-    async with ScriptedServer(xml_error("501 No", "NotImplemented"), STARTED, answer(ETag='"1"'), finished) as server:
+    async with ScriptedServer(
+        xml_error("501 No", "NotImplemented"), STARTED, answer(x_amz_request_id="1", ETag='"1"'), finished
+    ) as server:
         upload = await connect(server.url).start_upload("bucket/name", None, OPTIONS)
         receipt = await upload.write_part(Part(1, 0, 1), body(b"x"))
         assert not receipt.verified
@@ -415,7 +417,7 @@ async def test_addressing(
     threads: Threads, monkeypatch: pytest.MonkeyPatch, addressing: str, bucket: str, url: str
 ) -> None:
     """The bucket stands in the path, or in the host's name (as a proxy is told)."""
-    async with ScriptedServer(answer(ETag='"1"')) as server:
+    async with ScriptedServer(answer(x_amz_request_id="1", ETag='"1"')) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.setenv("NO_PROXY", "")

@@ -94,8 +94,20 @@ async def test_foreign_answers(connect: Connect, verb: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["page", "error as XML", "nothing", "no content"])
 async def test_a_look_that_says_nothing_of_an_object(connect: Connect, kind: str) -> None:
-    """An answer to HEAD that has neither a version nor a header of the service is none."""
-    async with ScriptedServer(FOREIGN[kind].partition(b"\r\n\r\n")[0] + b"\r\n\r\n") as server:
+    """An answer to HEAD that has neither a version nor a header of the service is believed when a listing agrees."""
+    head = FOREIGN[kind].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    size = int(head.decode().partition("Content-Length: ")[2].partition("\r")[0] or 0)
+    for listed in (size, size + 1):
+        row = f"<Contents><Key>name</Key><Size>{listed}</Size></Contents>"
+        page = answer(body=f"<ListBucketResult>{row}</ListBucketResult>".encode())
+        async with ScriptedServer(head, page) as server:
+            aws = connect(server.url)
+            if listed == size and kind != "no content":
+                assert (await aws.stat("bkt/name")).size == size
+            else:
+                with pytest.raises(ServiceError):
+                    await aws.stat("bkt/name")
+    async with ScriptedServer(head, FOREIGN[kind]) as server:
         with pytest.raises(ServiceError):
             await connect(server.url).stat("bkt/name")
 
@@ -145,10 +157,25 @@ async def test_part_without_an_etag_is_listed(connect: Connect) -> None:
         assert (await _part(connect(server.url))).etag == MD5
 
 
+async def test_a_checksum_that_is_told_is_told_each_time(connect: Connect) -> None:
+    """An endpoint that told the checksum of what it stored, and then does not, is asked whether it is stored."""
+    told = encode(crc32c(DATA))
+    good = answer(ETag='"1"', x_amz_request_id="1", x_amz_checksum_crc32c=told)
+    bad = answer(ETag='"2"', x_amz_request_id="2")
+    async with ScriptedServer(good, good, bad, MISSING) as server:
+        aws = connect(server.url)
+        for _ in range(2):
+            await aws.write("bkt/name", body(DATA), OPTIONS)
+        with pytest.raises(ServiceError, match="nothing is stored"):
+            await aws.write("bkt/name", body(DATA), OPTIONS)
+
+
 LISTINGS = {
     "a key outside of the prefix": b"<Contents><Key>other/x</Key><Size>1</Size></Contents>",
     "a directory outside of the prefix": b"<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>",
     "another prefix, and nothing": b"<Prefix>other/</Prefix>",
+    "the answer to another page": b"<ContinuationToken>u</ContinuationToken>",
+    "the answer to a listing of a directory": b"<CommonPrefixes><Prefix>dir/inner/</Prefix></CommonPrefixes>",
     "truncated without a token": b"<IsTruncated>true</IsTruncated>",
     "its own token": b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>",
 }

@@ -22,6 +22,7 @@ PAGES = 5
 class Paged:
     """Five pages of one entry each; `error` is raised for a page as often as it is listed there."""
 
+    name = "AWS"
     features = Features(endpoint="here")
 
     def __init__(self, errors: Sequence[tuple[int, StorageError]] = ()) -> None:
