@@ -15,7 +15,7 @@ from typing import Any, Self
 from anyio import CancelScope, move_on_after
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.providers.base import (
     Body,
     Buffered,
@@ -75,6 +75,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         max_size=max_size,
         max_copy_size=_NO_LIMIT,
         versions="stat" in ours,
+        checksum_told="sum" in ours,
         endpoint=endpoint,
     )
 
@@ -171,6 +172,13 @@ class UnitProvider(Provider):
         if response.status != 206 and length < size:
             return PartialReading(entry, length, self._requests.http, call, response).begin(start)
         return HTTPReading(entry, length, self._requests.http, call, response, crc)
+
+    async def tell_checksum(self, entry: Entry) -> int | None:
+        call = self._call("read", entry.key)
+        found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
+        if None not in (entry.etag, found.etag) and entry.etag != found.etag:
+            raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
+        return found.crc32c
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)

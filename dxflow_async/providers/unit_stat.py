@@ -16,8 +16,8 @@ from dxflow_async.providers.unit_requests import Requests
 __all__ = ["confirm_stored", "left_of", "look_up"]
 
 
-async def look_up(requests: Requests, announced: Announced, call: Call, key: str) -> Entry:
-    """The file or directory at a key.
+async def look_up(requests: Requests, announced: Announced, call: Call, key: str, *, summed: bool = False) -> Entry:
+    """The file or directory at a key; `summed` has a file's checksum computed where the server keeps none.
 
     Raises:
         NotFoundError: there is none.
@@ -26,7 +26,7 @@ async def look_up(requests: Requests, announced: Announced, call: Call, key: str
     times = "mtime" in announced.ours
     if "stat" not in announced.ours:
         return await _look_up_in_directory(requests, call, key, times=times)
-    response = await requests.ask(call, "GET", "stat", key)
+    response = await requests.ask(call, "GET", "stat", key, query="&checksum=true" if summed else "")
     check_status(call, response, 200)
     item = await requests.document(call, response)
     name = key.removesuffix("/")
