@@ -129,6 +129,8 @@ class GCPProvider(Provider):
         # The parts of uploads are nobody's objects, but for those who look right there.
         hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
         entries = parsed(call, entries_of, bucket, document, hidden)
+        if recursive and document.get("prefixes"):
+            raise contradiction(call, "the page is one of a directory, not of all that is below")
         check_names(call, prefix, entries)
         return Page(entries, _next_token(call, document, cursor))
 

@@ -86,6 +86,8 @@ class Requests:
     async def failure(self, call: Call, response: Response, *, missing_bucket: str = "") -> StorageError:
         """What a response that is no success says."""
         reason, message = parse_error(await read_error_body(response))
+        if response.status < 400:
+            return not_the_service(call, f"status {response.status}", response.status)
         return error_of(call, response.status, reason, message, response.headers, missing_bucket=missing_bucket)
 
     async def document(self, call: Call, response: Response, kind: str, *, needed: bool = True) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ServiceError, StorageError
+from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
@@ -195,5 +195,4 @@ def _optional(item: dict[str, Any], key: str) -> Any:
 
 
 def _refused(call: Call, text: str) -> StorageError:
-    said = f"the server's answer {text}; ask whoever runs it"
-    return call.error(ServiceError, said, retryable=False)
+    return not_the_service(call, f"it {text}")

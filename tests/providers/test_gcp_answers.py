@@ -77,6 +77,23 @@ async def test_names_outside_of_the_prefix(connect_gcp: ConnectGCP) -> None:
                 await connect_gcp(server.url).list_page("bucket/p+q/", recursive=True)
 
 
+async def test_directory_where_all_was_asked_for(connect_gcp: ConnectGCP) -> None:
+    """A page of one directory is not taken for all that is below: it leaves out what is in the inner ones."""
+    async with ScriptedServer(json_answer({**LISTING, "prefixes": ["a/"]})) as server:
+        gcp = connect_gcp(server.url)
+        assert (await gcp.list_page("bucket/", recursive=False)).entries == [Entry("bucket/a/", directory=True)]
+        with pytest.raises(ServiceError, match="not of all"):
+            await gcp.list_page("bucket/", recursive=True)
+
+
+async def test_session_that_is_answered_otherwise(connect_gcp: ConnectGCP) -> None:
+    """After an answer that the protocol does not have the session is asked where it is."""
+    done = json_answer(stored(size=str(len(LARGE)), crc32c=encode(crc32c(LARGE))))
+    for reply in ("204", "redirect", "page"):
+        async with ScriptedServer(BEGUN, FOREIGN[reply], done) as server:
+            assert (await connect_gcp(server.url).write("bucket/name", body(LARGE), OPTIONS)).size == len(LARGE)
+
+
 async def test_empty_listing(connect_gcp: ConnectGCP) -> None:
     """A listing that is of its kind and names nothing is an empty one."""
     async with ScriptedServer(json_answer(LISTING)) as server:
