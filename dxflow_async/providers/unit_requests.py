@@ -161,7 +161,7 @@ class Requests:
         """
         means = 200 <= response.status < 300 or response.status in _GONE
         if sent is not None and means and sent.get(_ECHO) not in (None, response.headers.get(_ECHO)):
-            response.close()
+            response.abort()
             raise not_the_service(call, "it does not repeat the request's number", response.status)
         if 200 <= response.status < 300:
             return response

@@ -133,15 +133,15 @@ class Tus:
         if "termination" not in self.announced.tus:
             return
         with suppress(NotFoundError):
-            for pause in _PAUSES:
+            for pause in (*_PAUSES, None):
                 try:
                     answer = await self._requests.tus(call, "DELETE", address, {})
                     if not answer.certain:
                         await self.offset(call, address)
                         raise not_the_service(call, "the upload is there still")
                 except StorageError as error:
-                    # It may not have seen yet that our connection is gone.
-                    if error.status != 423:
+                    # It may not have seen yet that our connection is gone (423), or another server has answered.
+                    if pause is None or not error.retryable:
                         raise
                     await asyncio.sleep(pause)
                 else:
@@ -259,6 +259,6 @@ class Sending:
 
     async def remove(self) -> None:
         """Forgets it, here and there."""
-        address, self.address, self.complete = self.address, None, False
-        if address is not None:
-            await self._tus.remove(self._call, address)
+        if self.address is not None:
+            await self._tus.remove(self._call, self.address)
+        self.address, self.complete = None, False

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from anyio import create_task_group
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
 from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider
@@ -97,20 +97,30 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        parts, self._parts = self._parts, {}
-        await _remove_all(parts.values())
+        await _remove_all(self._parts.values())
+        self._parts = {}
 
 
 async def _remove_all(uploads: Iterable[Sending]) -> None:
-    remaining = iter(list(uploads))
+    """Removes all that can be removed.
+
+    Raises:
+        StorageError: one could not be; the same call may be made again.
+    """
+    remaining, errors = iter(list(uploads)), list[StorageError]()
 
     async def work() -> None:
         for each in remaining:
-            await each.remove()
+            try:
+                await each.remove()
+            except StorageError as error:
+                errors.append(error)
 
     async with create_task_group() as group:
         for _ in range(_ABORTERS):
             group.start_soon(work)
+    if errors:
+        raise errors[0]
 
 
 class StreamUpload(Upload):
