@@ -1,7 +1,8 @@
 """What the servers' answers have in common: errors as JSON, request ids, one line in the log for each request.
 
 Every failure answers `{"error": {"code": ..., "message": ...}}`. No body, no header and no secret reaches a log or an
-answer. Every answer has an `X-Request-ID`: the request's own, where that is a plain word, else a new one.
+answer. Every answer has an `X-Request-ID`: the request's own, where that is a plain word, else a new one. It repeats
+the request's `Dx-Request`, so that whoever asked can tell it from another server's, and from another request's.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from dxflow_async.exceptions import (
 __all__ = ["ACTIVITY", "Activity", "answered", "error_response", "mark_answer", "refusal"]
 
 _log = logging.getLogger("dxflow_async.hub")
+
+ECHO = "Dx-Request"
+"""The header that an answer repeats."""
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _STARTED = web.RequestKey("started", web.StreamResponse)
@@ -128,6 +132,9 @@ async def mark_answer(request: web.Request, response: web.StreamResponse) -> Non
     request[_STARTED] = response
     if _REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[_REQUEST_ID]
+    number = request.headers.get(ECHO, "")
+    if _PLAIN.fullmatch(number):
+        response.headers[ECHO] = number
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[ACTIVITY].ending:
         response.force_close()

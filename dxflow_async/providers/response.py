@@ -84,3 +84,10 @@ class Response:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
+
+    def abort(self) -> None:
+        """Ends the connection: it is not known whose answers come over it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+            connection.release()

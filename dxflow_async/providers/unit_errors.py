@@ -54,7 +54,7 @@ _BROKEN = _Row(NetworkError, "try again")
 _UNKNOWN = _Row(UnsupportedError, "this server does not know the request")
 _SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
 _FAILED = _Row(ServiceError, "the unit failed; try again")
-_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to", retryable=False)
+_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to, or sign in to the network")
 
 _CODES: dict[str, _Row] = {
     "wrong_secret": _SECRET,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.faults.proxy import Dialect
 from tests.faults.sites import Site, aws_site, azure_site, gcp_site, make_tree, unit_site
 from tests.hub.running import UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
@@ -53,6 +54,20 @@ def site(request: pytest.FixtureRequest) -> Site:
     """Each provider: a new one adds its fixture above and its name here."""
     found: Site = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest, dialect: Dialect) -> Site:
+    """The service whose answers are foreign."""
+    site: Site = request.getfixturevalue(dialect.lower())
+    return site
+
+
+@pytest.fixture
+def other(request: pytest.FixtureRequest, dialect: Dialect) -> Site:
+    """Another service, whose answers are right."""
+    site: Site = request.getfixturevalue("aws" if dialect == "GCP" else "gcp")
+    return site
 
 
 @pytest.fixture(scope="session")

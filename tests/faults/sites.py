@@ -85,6 +85,10 @@ class Site:
     def __truediv__(self, name: str) -> str:
         return f"/{self.bucket}/{name}"
 
+    def location(self, session: AsyncSession, path: str) -> str:
+        """A path of this site, as the calls of a session that it made take it."""
+        return f"{self.name.lower()}:{path}"
+
     def check_nothing_left(self, *directories: Path) -> None:
         """Nothing unfinished is at the server or in these directories."""
         assert self.leftovers() == []
@@ -115,6 +119,9 @@ class UnitSite(Site):
             _UNITS[session] = await compute.register(name, url, rw_secret=SECRETS.rw, ro_secret=SECRETS.ro)
             yield session
             self.check_given_back(session)
+
+    def location(self, session: AsyncSession, path: str) -> str:
+        return f"unit:/{_UNITS[session].name}{path}"
 
     async def storage(self, session: AsyncSession) -> Storage:
         return Storage(_UNITS[session].storage, self.name)

@@ -7,7 +7,7 @@ from random import Random
 
 from tests.faults.proxy.listener import PIECE, Stream
 
-__all__ = ["length_of", "relay", "relay_chunks"]
+__all__ = ["joined", "length_of", "relay", "relay_chunks"]
 
 
 def length_of(head: bytes) -> int | None:
@@ -63,3 +63,15 @@ async def relay_chunks(reader: asyncio.StreamReader, to: Stream | None, keep: by
         if to is not None:
             to.writer.write(line)
         await relay(reader, to, size + 2, keep=keep)
+
+
+def joined(chunks: bytes | bytearray) -> bytes:
+    """The content of a chunked body."""
+    content, position = bytearray(), 0
+    while True:
+        end = chunks.index(b"\r\n", position)
+        size = int(chunks[position:end].split(b";")[0], 16)
+        if not size:
+            return bytes(content)
+        content += chunks[end + 2 : end + 2 + size]
+        position = end + 2 + size + 2
