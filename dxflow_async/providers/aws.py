@@ -42,7 +42,7 @@ from dxflow_async.providers.aws_headers import (
     range_headers,
     timed_headers,
 )
-from dxflow_async.providers.aws_identity import Identity
+from dxflow_async.providers.aws_identity import Identity, bucket_path, virtual_host
 from dxflow_async.providers.base import (
     Body,
     Entry,
@@ -356,9 +356,9 @@ class AWSProvider(Provider):
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
         if bucket and self._virtual(bucket):
-            host = f"{bucket}.{host}"
+            host = virtual_host(bucket, host)
         elif bucket:
-            path = f"/{quote(bucket, safe='-_.~')}/"
+            path = bucket_path(bucket)
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)

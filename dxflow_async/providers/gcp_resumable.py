@@ -24,6 +24,7 @@ from dxflow_async.providers.checked import Checked
 from dxflow_async.providers.gcp_objects import STORED_FIELDS
 from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests
 from dxflow_async.providers.http import Call, Response
+from dxflow_async.showing import Secret
 
 __all__ = ["ResumableUpload"]
 
@@ -60,7 +61,7 @@ class ResumableUpload:
         self._resource = resource
         self._query = query
         # The session's path and query. Whoever knows it can write to it: it is not to be shown.
-        self._session: str | None = None
+        self._session: Secret | None = None
 
     async def send(self, body: Body) -> dict[str, Any]:
         """Sends what the server does not have yet, and goes on after a break as long as each one made progress.
@@ -110,10 +111,9 @@ class ResumableUpload:
         response = await self._requests.send(self._call, "POST", path, headers, body, missing_bucket=self._bucket)
         response.close()
         # Of its URL only the path is taken: bytes go nowhere but to the endpoint that was set.
-        url = urlsplit(response.headers.get("location", ""))
-        if not url.query:
+        self._session = _session_of(response.headers.get("location", ""))
+        if self._session is None:
             raise self._call.error(ServiceError, "the server did not name the session it began")
-        self._session = f"{url.path}?{url.query}"
 
     async def _put(self, size: int, offset: int, body: Checked) -> _State:
         headers = {
@@ -148,3 +148,12 @@ class ResumableUpload:
         response.close()
         said = f"the server lost what it had of it ({response.status}); start again"
         return self._call.error(ServiceError, said, status=response.status)
+
+
+def _session_of(location: str) -> Secret | None:
+    """The path and the query of a session's URL; None where that is none."""
+    try:
+        url = urlsplit(location)
+    except ValueError:
+        return None
+    return Secret(f"{url.path}?{url.query}") if url.path.startswith("/") and url.query else None
