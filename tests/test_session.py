@@ -9,7 +9,8 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, SessionClosedError
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
 from tests.servers import SeaweedFS, free_port
 from tests.sessions import settings_for, tasks
 
@@ -101,7 +102,7 @@ async def test_secrets_stand_for_the_account(settings: Settings) -> None:
 
 async def test_hub_argument_is_used(settings: Settings, tmp_path: Path) -> None:
     """A hub that is given is signed in to; none is started here."""
-    hub = EmbeddedHub(tmp_path / "elsewhere")
+    hub = Server(create_app(tmp_path / "elsewhere"), Listening())
     url = await hub.start()
     try:
         async with AsyncSession(*PAIR, hub=url, settings=settings) as session:
