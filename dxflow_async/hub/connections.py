@@ -69,12 +69,25 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to a request that did not reach the application; the request itself stays out of the log."""
-        if status != 400:
+        # The application answers its own failures; aiohttp's, before it, are about a header that it cannot read.
+        if status != 400 and not isinstance(exc, ValueError):
             return super().handle_error(request, status, exc, message)
         _log.info("a request from %s was no HTTP: %s", request.remote, type(exc).__name__)
         response = error_response(400, "malformed_request", "the request's head is not valid HTTP")
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Writes the end of an answer, for as long as somebody reads it."""
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionResetError("nobody reads the answer") from None
 
     def _await_head(self) -> None:
         self._head_timer = self._loop.call_later(HEAD_SECONDS, self.force_close)
