@@ -68,6 +68,8 @@ def _endpoint(parts: dict[str, str]) -> str:
         return parts["blobendpoint"]
     if "accountname" not in parts:
         raise _invalid("AccountName or BlobEndpoint is missing")
+    if not re.fullmatch(r"[a-z0-9-]{3,63}", parts["accountname"]):
+        raise _invalid("AccountName must be small letters and digits")
     scheme, suffix = parts.get("defaultendpointsprotocol", "https").lower(), parts.get("endpointsuffix", _SUFFIX)
     return f"{scheme}://{parts['accountname']}.blob.{suffix}"
 
