@@ -9,7 +9,7 @@ from time import time
 from typing import TypeVar
 from urllib.parse import quote
 
-from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError, UnsafePathError
+from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError
 from dxflow_async.providers.azure_batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure_checksum import Measured, measure
 from dxflow_async.providers.azure_errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
@@ -189,9 +189,6 @@ class Requests:
 
     def _base(self, account: Account, container: str) -> tuple[str, str]:
         """The URL and the path of a container, or of the service, that names are put behind."""
-        if container in (".", ".."):
-            text = f'AZURE request to the container "{container}" refused: no container has that name'
-            raise UnsafePathError(text, provider="AZURE", operation="request", path=f"/{container}")
         path = f"{account.root}/{quote(container, safe='')}"
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()

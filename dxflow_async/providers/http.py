@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import ssl
 import sys
 from collections import deque
@@ -301,16 +302,18 @@ def _check_proxy(scheme: str, proxy: str) -> None:
     """
     if not proxy:
         return
-    name, _, rest = proxy.rpartition("://")
+    scheme_of_proxy = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", proxy)
+    name = scheme_of_proxy[1].lower() if scheme_of_proxy else "http"
+    rest = proxy.removeprefix(scheme_of_proxy[0]) if scheme_of_proxy else proxy
     try:
         parts = urlsplit(Secret(f"//{rest}"))
         valid = bool(parts.hostname) and parts.port != 0
-        where = f"{(name or 'http').lower()}://{parts.hostname}"
+        where = f"{name}://{parts.hostname}"
     except ValueError:
         valid, where = False, "its value"
     if not valid:
         raise ConfigurationError(f"{scheme.upper()}_PROXY is not allowed: it must be http://host:port")
-    if name.lower() not in ("", "http"):
+    if name != "http":
         raise ConfigurationError(
             f"{scheme.upper()}_PROXY is not allowed: the proxy {where} is not spoken to in plain HTTP, which is not "
             "supported; write http://host:port, unset it, or add the service to NO_PROXY"
