@@ -80,7 +80,7 @@ class Secrets:
         for owner in ("user", "namespace"):
             if not isinstance(tree.get(owner), Mapping):
                 raise ConfigurationError(f'secrets["{owner}"] must be an object with "pointer" and "secret"')
-            parts += [tree[owner].get("pointer"), tree[owner].get("secret")]
+            parts += [tree[owner].get("pointer"), _hidden(tree[owner].get("secret"))]
         return cls(*parts)
 
     def to_dict(self) -> dict[str, dict[str, str]]:
@@ -265,6 +265,10 @@ async def _ask_providers(
 def _accepted(answer: Answer) -> None:
     if answer.status != 200:
         fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
+
+
+def _hidden(value: object) -> Any:
+    return Secret(value) if isinstance(value, str) else value
 
 
 def _path(home: Path) -> Path:

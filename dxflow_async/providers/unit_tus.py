@@ -19,6 +19,7 @@ from dxflow_async.providers.mtime import format_mtime
 from dxflow_async.providers.unit_protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit_reading import stored_headers
 from dxflow_async.providers.unit_requests import Requests
+from dxflow_async.showing import Secret
 
 __all__ = ["Sending", "Tus"]
 
@@ -52,7 +53,7 @@ class Tus:
             headers["upload-concat"] = "partial"
         # One that was created and is not known of expires.
         response = await self._requests.tus(call, "POST", None, headers, repeatable=True)
-        return self._requests.endpoint.address(call, response.headers.get("location", ""))
+        return self._requests.endpoint.address(call, Secret(response.headers.get("location", "")))
 
     async def store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
