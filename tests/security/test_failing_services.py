@@ -16,7 +16,9 @@ from dxflow_async import AsyncSession, Settings
 from dxflow_async.config import GCPSettings
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.gcp_resumable import ResumableUpload
+from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit import UnitProvider
 from tests.providers.bodies import body
@@ -170,6 +172,25 @@ async def test_addresses_of_uploads(logged: list[str], threads: Threads) -> None
             with pytest.raises(DxflowError) as raised:
                 await unit.write("a", body(b"x"), ObjectOptions())
             assert_clean(dumped(raised.value))
+    await http.aclose()
+    assert_clean(*logged)
+
+
+async def test_sessions_of_google_uploads(logged: list[str], threads: Threads) -> None:
+    """A resumable upload's session, which is all that is needed to write to it, is in no error of its requests."""
+    http = HTTP(threads)
+    async with failing_service() as url:
+        google = GCPProvider(GCPSettings(endpoint=url), http, threads)
+        resource = {"name": "key", "contentType": "a/b"}
+        sending = ResumableUpload(google._requests, Call("GCP", "write", "/bucket/key"), "bucket", resource)
+        for _ in range(2):
+            with pytest.raises(DxflowError) as raised:
+                await sending.send(body(b"x" * 1000))
+            assert_clean(dumped(raised.value))
+            assert MARK in str(sending._session)
+    with pytest.raises(DxflowError) as raised:
+        await sending.send(body(b"x" * 1000))
+    assert_clean(dumped(raised.value), repr(sending.__dict__))
     await http.aclose()
     assert_clean(*logged)
 
