@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from dxflow_async.connection_string import parse_connection_string
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.showing import Secret, holds_key
-from dxflow_async.sources import Sections, from_environment, from_file, key_for_path, not_allowed
+from dxflow_async.sources import SECRETS, Sections, from_environment, from_file, key_for_path, not_allowed
 
 __all__ = [
     "AWSSettings",
@@ -295,7 +295,10 @@ def from_account(provider: str, given: Mapping[str, Any]) -> AWSSettings | Azure
     Raises:
         ConfigurationError: as for `with_account`.
     """
-    section, values = provider.lower(), dict(given)
+    section = provider.lower()
+    values = {
+        name: Secret(value) if name in SECRETS and isinstance(value, str) else value for name, value in given.items()
+    }
     odd = next((name for name, value in values.items() if not isinstance(value, str | bool)), None)
     if odd is not None:
         raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {odd} is no text")

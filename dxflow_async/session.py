@@ -21,7 +21,7 @@ from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Uni
 from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
-from dxflow_async.showing import Secret
+from dxflow_async.showing import Secret, redacted
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
@@ -380,7 +380,7 @@ class AsyncSession:
                 self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
                 self._ends_sign_in = True
                 if created:
-                    _log.warning("the account %s was created at %s", self._email, hub)
+                    _log.warning("the account %s was created at %s", self._email, redacted(hub))
             self._given = await provider_settings(http, hub, self._secrets)
         if self._embedded is not None:
             await self._embedded.serve_demo(self._secrets.user_pointer)

@@ -16,6 +16,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.showing import Secret, holds_key
 
 __all__ = [
+    "SECRETS",
     "Found",
     "Sections",
     "from_environment",
@@ -60,7 +61,7 @@ def from_file(path: Path, top: type, sections: Sections) -> dict[str, Found]:
         if not isinstance(section, dict):
             where = f"{path}:{_line(text, name.lower())}"
             raise ConfigurationError(f"{where}: {name.lower()} must be a table, [{name.lower()}]")
-        if _SECRETS & section.keys():
+        if SECRETS & section.keys():
             warn_when_readable(path)
         found |= _checked(path, text, section, _kinds(cls), f"{name}.")
     return _checked(path, text, tree, _kinds(top), "") | found
@@ -126,7 +127,7 @@ def _boolean(text: str) -> bool:
 
 
 _SIZES = {"max_memory_bytes", "max_bandwidth", "part_size"}
-_SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
+SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
 
 
 def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
@@ -141,7 +142,7 @@ def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
         return float, "a number of seconds"
     if kind.startswith("Path"):
         return Path, "a path"
-    return Secret if name in _SECRETS else str, "text"
+    return Secret if name in SECRETS else str, "text"
 
 
 def _convert(where: str, prefix: str, name: str, kind: str, value: Any) -> Any:
@@ -154,7 +155,7 @@ def _convert(where: str, prefix: str, name: str, kind: str, value: Any) -> Any:
             return value if isinstance(value, bool) else parse(str(value))
         except ValueError:
             pass
-    shown = "***" if name in _SECRETS else value
+    shown = "***" if name in SECRETS else value
     raise ConfigurationError(f"{where}: {not_allowed(prefix + name, shown, allowed)}")
 
 

@@ -204,7 +204,7 @@ def _with_environment(settings: AzureSettings) -> AzureSettings:
     if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
         return settings
     found: dict[str, Any] = {
-        name: os.environ.get(f"AZURE_STORAGE_{variable}") or None
+        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
         for name, variable in (
             ("connection_string", "CONNECTION_STRING"),
             ("account", "ACCOUNT"),
