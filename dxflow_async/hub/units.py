@@ -177,7 +177,7 @@ class Units:
     def _register(self, account: str, unit: NewUnit) -> RegisteredUnit:
         with self._store.transaction() as database:
             names = database.execute(
-                "SELECT name FROM units WHERE account = ? AND status != ?", (account, TERMINATED)
+                "SELECT name FROM units WHERE account = ? AND status != ? AND directory IS NULL", (account, TERMINATED)
             ).fetchall()
             if len(names) >= MAX_UNITS:
                 raise ComputeUnitError(f"the account has {MAX_UNITS} units, which is the limit; terminate one")
