@@ -159,12 +159,13 @@ class Accounts:
         return await self._store.run(self._list)
 
     def _sign_in(self, given: Credentials, peer: str) -> SignIn:
+        nobody = given.email.lower(), _hash_of_nobody()
         with self._store.reading() as database:
             found = database.execute(
                 "SELECT pointer, password FROM accounts WHERE email = ?", (given.email.lower(),)
             ).fetchone()
             # Who has no account is counted by e-mail, and answered just as slowly.
-            account, hashed = found or (given.email.lower(), _hash_of_nobody())
+            account, hashed = found or nobody
             self._failures.check(database, account, peer)
         if found is None and self._sign_up:
             return self._create(given, peer) or self._sign_in(given, peer)
