@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,6 +194,8 @@ async def sign_out(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) 
 
 async def end_sign_in(connect: Callable[[], Awaitable[aiohttp.ClientSession]], hub_url: str, secrets: Secrets) -> None:
     """As `sign_out`, within five seconds and whatever goes wrong: nobody is to wait for it, or to fail by it."""
+    if not threading.main_thread().is_alive():
+        return  # the interpreter ends: it starts no threads any more, which connections and the embedded hub need
     try:
         with move_on_after(_SIGN_OUT_SECONDS):
             async with await connect() as http:
