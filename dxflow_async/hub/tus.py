@@ -181,7 +181,11 @@ def _url(request: web.Request, upload_id: str) -> str:
 
 
 def _id_of(url: str) -> str:
-    match = re.fullmatch(rf".*{PATH}({_ID})", urlsplit(url).path)
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as a bracket that is not closed
+        path = ""
+    match = re.fullmatch(rf".*{PATH}({_ID})", path)
     if match is None:
         raise refusal(web.HTTPBadRequest, "invalid_header", f"{url:.100} is no upload of this unit")
     return match[1]

@@ -28,7 +28,8 @@ from dxflow_async.providers.gcp_signing import sign
 from dxflow_async.providers.gcp_wire import Wire, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
-from dxflow_async.showing import Secret
+from dxflow_async.showing import Secret, holds_key
+from dxflow_async.sources import key_for_path
 
 __all__ = ["GOOGLE", "Grant", "Identity"]
 
@@ -207,7 +208,9 @@ class Identity:
         """The SDK's token; blocks."""
         from gcloud.aio.auth import Token
 
-        file = self._settings.service_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
+        if file is not None and holds_key(str(file)):
+            raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
         try:
             sdk = Token(service_file=None if file is None else str(file), scopes=[_SCOPE])
             if file is not None and not sdk.service_data:
@@ -220,8 +223,11 @@ class Identity:
                 sdk.service_data["private_key"] = self._private_key
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             where = f"GCP.service_file = {str(file)!r}" if file is not None else "the default credentials"
-            raise ConfigurationError(f"{where} cannot be used: {type(error).__name__}: {error}") from error
-        return sdk
+            reason = f"{where} cannot be used: {type(error).__name__}: {error}"
+        else:
+            return sdk
+        # Not from the error: its frames hold the key.
+        raise ConfigurationError(reason)
 
 
 def _checked(token: Any, seconds: Any) -> tuple[str, float]:
@@ -246,7 +252,7 @@ def _endpoint(settings: GCPSettings) -> str:
     url = emulator if "://" in emulator else f"http://{emulator}"
     if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
         raise ConfigurationError(
-            f"STORAGE_EMULATOR_HOST = {emulator!r} is not allowed; it must be [http://]host[:port]"
+            "STORAGE_EMULATOR_HOST is not allowed; it must be [http://]host[:port], without a user or a password"
         )
     return url.rstrip("/")
 

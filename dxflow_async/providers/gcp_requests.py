@@ -13,6 +13,7 @@ from dxflow_async.providers.confirm import not_the_service, read_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
 from dxflow_async.providers.gcp_identity import Identity
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
+from dxflow_async.showing import Secret
 
 __all__ = ["JSON_TYPE", "Requests", "parsed"]
 
@@ -79,7 +80,7 @@ class Requests:
         self, call: Call, method: str, session: str, headers: Mapping[str, str], body: Body | None
     ) -> Response:
         """Whatever a resumable upload's session answers. Its name is its permission: no token is sent."""
-        sent = {"host": self._host, **headers}
+        sent, session = {"host": self._host, **headers}, Secret(session)
         # Bytes that broke off may have been kept: the session has to be asked before any are sent again.
         return await self.http.send(call, method, self._base + session, sent, body, repeatable=body is None)
 

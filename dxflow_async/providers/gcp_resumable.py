@@ -25,6 +25,7 @@ from dxflow_async.providers.confirm import contradiction, not_the_service
 from dxflow_async.providers.gcp_objects import STORED_FIELDS, described
 from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.http import Call, Response
+from dxflow_async.showing import Secret
 
 __all__ = ["ResumableUpload"]
 
@@ -65,7 +66,7 @@ class ResumableUpload:
         self._resource = resource
         self._query = query
         # The session's path and query. Whoever knows it can write to it: it is not to be shown.
-        self._session: str | None = None
+        self._session: Secret | None = None
 
     async def send(self, body: Body) -> Entry:
         """Sends what the server does not have yet, and goes on after a break as long as each one made progress.
@@ -119,10 +120,10 @@ class ResumableUpload:
         response = await self._requests.send(self._call, "POST", path, headers, body, missing_bucket=self._bucket)
         response.close()
         # Of its URL only the path is taken: bytes go nowhere but to the endpoint that was set.
-        url = urlsplit(response.headers.get("location", ""))
-        if response.status not in (200, 201) or "upload_id=" not in url.query:
+        self._session = _session_of(response.headers.get("location", ""))
+        if response.status not in (200, 201) or self._session is None or "upload_id=" not in self._session:
+            self._session = None
             raise not_the_service(self._call, "it does not name the session that was begun", response.status)
-        self._session = f"{url.path}?{url.query}"
         self._acknowledged = 0
 
     async def _put(self, size: int, offset: int, body: Checked) -> _State:
@@ -178,3 +179,12 @@ class ResumableUpload:
         response.close()
         said = f"the server lost what it had of it ({response.status}); start again"
         return self._call.error(ServiceError, said, status=response.status)
+
+
+def _session_of(location: str) -> Secret | None:
+    """The path and the query of a session's URL; None where that is none."""
+    try:
+        url = urlsplit(location)
+    except ValueError:
+        return None
+    return Secret(f"{url.path}?{url.query}") if url.path.startswith("/") and url.query else None

@@ -25,7 +25,13 @@ class StalledError(TimeoutError):
 
 
 class Headers(dict[str, str]):
-    """A response's headers, by lower-case name; repeated ones are joined with commas."""
+    """A response's headers, by lower-case name; repeated ones are joined with commas.
+
+    Their repr shows the names only: an address that is given there may be a secret.
+    """
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
 
 
 class Response:

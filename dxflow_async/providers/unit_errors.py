@@ -87,6 +87,8 @@ _CODES: dict[str, _Row] = {
     "wrong_type": _REQUEST,
     "encoded": _REQUEST,
     "http_error": _REQUEST,
+    "malformed_request": _REQUEST,
+    "foreign_host": _Row(AccessDeniedError, "start the unit with --allow-host and the name that it is asked by"),
     "wrong_version": _Row(UnsupportedError, "the server speaks another version of tus than 1.0.0"),
     "method_not_allowed": _UNKNOWN,
     "unsupported": _Row(UnsupportedError, "this unit cannot do that"),

@@ -21,6 +21,7 @@ from dxflow_async.providers.unit_protocol import Announced, checksum_text, file_
 from dxflow_async.providers.unit_reading import stored_headers
 from dxflow_async.providers.unit_requests import Requests, TusAnswer
 from dxflow_async.providers.unit_stat import confirm_stored
+from dxflow_async.showing import Secret
 
 __all__ = ["Sending", "Tus"]
 
@@ -54,7 +55,7 @@ class Tus:
             headers["upload-concat"] = "partial"
         # One that was created and is not known of expires.
         answer = await self._requests.tus(call, "POST", None, headers, repeatable=True)
-        address = self._requests.endpoint.address(call, answer.headers.get("location", ""))
+        address = self._requests.endpoint.address(call, Secret(answer.headers.get("location", "")))
         if not answer.certain and (await self.offset(call, address))[0]:
             raise not_the_service(call, "there is no new upload at the address it tells")
         return address
