@@ -7,30 +7,35 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
+from anyio import move_on_after
 
 from dxflow_async.control import Answer, ask, fail, invalid
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.showing import Secret
 from dxflow_async.sources import warn_when_readable
 
 __all__ = [
     "Secrets",
     "StoredLogin",
+    "end_sign_in",
     "forget_provider",
     "keep_provider",
     "provider_settings",
     "sign_in",
+    "sign_out",
     "verify",
 ]
 
 _MAX_SETTINGS_SIZE = 1 << 20
+_SIGN_OUT_SECONDS = 5.0
 
 # What servers and the gateways in front of them say of a route they do not have.
 _NO_SUCH_ROUTE = (400, 403, 404, 405, 501)
@@ -76,7 +81,7 @@ class Secrets:
         for owner in ("user", "namespace"):
             if not isinstance(tree.get(owner), Mapping):
                 raise ConfigurationError(f'secrets["{owner}"] must be an object with "pointer" and "secret"')
-            parts += [tree[owner].get("pointer"), tree[owner].get("secret")]
+            parts += [tree[owner].get("pointer"), _hidden(tree[owner].get("secret"))]
         return cls(*parts)
 
     def to_dict(self) -> dict[str, dict[str, str]]:
@@ -177,6 +182,28 @@ async def sign_in(
         raise invalid(answer) from error
 
 
+async def sign_out(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
+    """Ends the sign-in that these secrets are from; does nothing where they have ended already.
+
+    Raises:
+        ConfigurationError, NetworkError, ServiceError: as for `sign_in`.
+    """
+    headers = {"X-SECRET-KEY": secrets.user_secret}
+    await ask(http, "DELETE", hub_url, f"users/{quote(secrets.user_pointer, safe='')}/sign-in/", headers=headers)
+
+
+async def end_sign_in(connect: Callable[[], Awaitable[aiohttp.ClientSession]], hub_url: str, secrets: Secrets) -> None:
+    """As `sign_out`, within five seconds and whatever goes wrong: nobody is to wait for it, or to fail by it."""
+    if not threading.main_thread().is_alive():
+        return  # the interpreter ends: it starts no threads any more, which connections and the embedded hub need
+    try:
+        with move_on_after(_SIGN_OUT_SECONDS):
+            async with await connect() as http:
+                await sign_out(http, hub_url, secrets)
+    except DxflowError as error:
+        _log.debug("the sign-in could not be ended: %s", error)
+
+
 async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
     """Return when the hub still accepts the user's secret.
 
@@ -241,6 +268,10 @@ async def _ask_providers(
 def _accepted(answer: Answer) -> None:
     if answer.status != 200:
         fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in with e-mail and password")
+
+
+def _hidden(value: object) -> Any:
+    return Secret(value) if isinstance(value, str) else value
 
 
 def _path(home: Path) -> Path:

@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from dxflow_async.connection_string import parse_connection_string
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.showing import Secret
-from dxflow_async.sources import Sections, from_environment, from_file, not_allowed
+from dxflow_async.showing import Secret, holds_key
+from dxflow_async.sources import SECRETS, Sections, from_environment, from_file, key_for_path, not_allowed
 
-__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings", "default_home", "with_account"]
+__all__ = [
+    "AWSSettings",
+    "AzureSettings",
+    "GCPSettings",
+    "Settings",
+    "default_home",
+    "from_account",
+    "with_account",
+]
 
 MiB, GiB = 1 << 20, 1 << 30
-
-_CREDENTIALS = ("secret_key", "connection_string", "account_key", "sas_token")
 
 
 def default_home() -> Path:
@@ -57,8 +65,11 @@ class AWSSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
+        _check_texts("AWS", self, "access_key", "secret_key", "session_token")
         _hide(self, "secret_key", "session_token")
         _check_endpoint("AWS", self.endpoint, path=False)
+        if self.region is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.region):
+            raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
         if self.addressing not in ("auto", "path", "virtual"):
             raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
         if (self.access_key is None) != (self.secret_key is None):
@@ -96,6 +107,7 @@ class AzureSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
+        _check_texts("AZURE", self, "account_key", "sas_token")
         _hide(self, "connection_string", "account_key", "sas_token")
         _check_endpoint("AZURE", self.endpoint, path=True)
         if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
@@ -130,8 +142,12 @@ class GCPSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
+        _check_texts("GCP", self)
         _check_endpoint("GCP", self.endpoint, path=False)
-        if self.service_file is not None and not self.service_file.is_file():
+        if self.service_file is not None and holds_key(str(self.service_file)):
+            object.__setattr__(self, "service_file", None)  # no dump of local variables shows it
+            raise ConfigurationError(key_for_path("GCP.service_file"))
+        if self.service_file is not None and not _is_file(self.service_file):
             raise ConfigurationError(not_allowed("GCP.service_file", self.service_file, "a readable JSON file"))
         _check_areas("GCP", self)
 
@@ -199,7 +215,9 @@ class Settings:
                 raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
-        if self.ca_bundle is not None and not self.ca_bundle.is_file():
+        if self.ca_bundle is not None and holds_key(str(self.ca_bundle)):
+            raise ConfigurationError(key_for_path("ca_bundle"))
+        if self.ca_bundle is not None and not _is_file(self.ca_bundle):
             raise ConfigurationError(not_allowed("ca_bundle", self.ca_bundle, "a readable PEM file"))
 
     @classmethod
@@ -209,6 +227,15 @@ class Settings:
         Raises:
             ConfigurationError: an unknown key or a bad value, with its file and line or variable.
         """
+        try:
+            return cls._load(arguments)
+        except ConfigurationError as error:
+            reason = str(error)
+        # Not from that error: its frames hold the file, the environment and all other settings, secrets among them.
+        raise ConfigurationError(reason)
+
+    @classmethod
+    def _load(cls, arguments: dict[str, Any]) -> Self:
         home = Path(arguments.get("home") or os.environ.get("DXFLOW_HOME") or default_home())
         found = from_file(home / "config.toml", cls, _SECTIONS) | from_environment(os.environ, cls, _SECTIONS)
         values: dict[str, Any] = {name: each.value for name, each in found.items() if "." not in name}
@@ -253,20 +280,55 @@ def with_account(settings: Settings, provider: str, given: Mapping[str, Any]) ->
             endpoint that a hub names.
     """
     section = provider.lower()
-    own = getattr(settings, section)
-    if own.configured:
+    if getattr(settings, section).configured:
         return settings
+    changed: dict[str, Any] = {section: from_account(provider, given)}
+    return replace(settings, **changed)
+
+
+def from_account(provider: str, given: Mapping[str, Any]) -> AWSSettings | AzureSettings | GCPSettings:
+    """The settings of a provider that a hub gives.
+
+    A connection string is taken apart, so that the endpoint and the credentials are what requests will be made with:
+    an endpoint that a hub names is used with credentials that it gives, or not at all.
+
+    Raises:
+        ConfigurationError: as for `with_account`.
+    """
+    section = provider.lower()
+    values = {
+        name: Secret(value) if name in SECRETS and isinstance(value, str) else value for name, value in given.items()
+    }
+    odd = next((name for name, value in values.items() if not isinstance(value, str | bool)), None)
+    if odd is not None:
+        raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {odd} is no text")
+    if "connection_string" in values:
+        values |= parse_connection_string(values.pop("connection_string"))
+    if "service_file" in values:
+        values["service_file"] = Path(values["service_file"])
     try:
-        values = {name: Path(value) if name == "service_file" else value for name, value in given.items()}
-        made = type(own)(**values)
+        made = _SECTIONS[provider](**values)
     except TypeError as error:
-        raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {error}") from error
-    if made.endpoint is not None and not any(values.get(name) for name in _CREDENTIALS):
-        raise ConfigurationError(
-            f"the account's settings of {provider} name the endpoint {made.endpoint} and no credentials, and this "
-            f"machine's own are not sent there: set {section}.endpoint here, if you trust it"
+        reason = str(error)
+    else:
+        assert isinstance(made, AWSSettings | AzureSettings | GCPSettings)
+        if made.endpoint is None or _has_credentials(made):
+            return made
+        reason = (
+            f"they name the endpoint {made.endpoint} without credentials of its own, and this machine's are "
+            f"not sent there; set {section}.endpoint here, if you trust it"
         )
-    return replace(settings, **{section: made})
+    raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {reason}")
+
+
+def _has_credentials(settings: AWSSettings | AzureSettings | GCPSettings) -> bool:
+    """Whether requests are made with what these settings hold, and with nothing that is this machine's own."""
+    match settings:
+        case AWSSettings():
+            return settings.access_key is not None and settings.profile is None
+        case AzureSettings():
+            return settings.account_key is not None or settings.sas_token is not None
+    return False  # a service account's file is this machine's
 
 
 def _hide(settings: AWSSettings | AzureSettings, *names: str) -> None:
@@ -280,8 +342,42 @@ def _check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
     pattern, allowed = r"https?://[^/?#\s]+/?", "http(s)://host[:port]"
     if path:
         pattern, allowed = r"https?://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
-    if endpoint is not None and not re.fullmatch(pattern, endpoint):
+    if endpoint is not None and "@" in endpoint:
+        raise ConfigurationError(
+            f"{section}.endpoint is not allowed: it has a user or a password in it; give credentials as settings"
+        )
+    if endpoint is not None and not (re.fullmatch(pattern, endpoint) and _has_host(endpoint)):
         raise ConfigurationError(not_allowed(f"{section}.endpoint", endpoint, allowed))
+
+
+def _has_host(endpoint: str) -> bool:
+    """Whether a URL leads to one host and port, whoever reads it."""
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0 and endpoint.isprintable() and "\\" not in endpoint
+    except ValueError:
+        return False
+
+
+def _check_texts(section: str, settings: AWSSettings | AzureSettings | GCPSettings, *secrets: str) -> None:
+    """Refuses empty settings, and secrets that were read together with the end of a line; no value is shown."""
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if not isinstance(value, str):
+            continue
+        if not value.strip().strip("?"):
+            raise ConfigurationError(f"{section}.{each.name} is not allowed: it is empty; leave it out instead")
+        if each.name in secrets and (value != value.strip() or not value.isprintable()):
+            raise ConfigurationError(
+                f"{section}.{each.name} is not allowed: it begins or ends with white space, or has a line break in it"
+            )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _check_areas(section: str, settings: AWSSettings | AzureSettings | GCPSettings) -> None:

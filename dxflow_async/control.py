@@ -87,11 +87,22 @@ async def ask(
         async with http.request(method, url, **options) as response:
             return Answer(hub, response.status, response.headers, await _read_object(response, max_size))
     except aiohttp.ClientResponseError as error:
-        raise ServiceError(f"{hub} did not answer as a hub: {error.message}; check hub", retryable=False) from error
+        text = f"{hub} did not answer as a hub: {error.message}; check hub"
+        raise ServiceError(text, retryable=False) from error.with_traceback(None)
     except TimeoutError as error:
-        raise NetworkError(f"hub {hub} did not answer within {TIMEOUT:.0f} s; check hub and the network") from error
+        text = f"hub {hub} did not answer within {TIMEOUT:.0f} s; check hub and the network"
+        raise NetworkError(text) from error.with_traceback(None)
     except (aiohttp.ClientError, OSError) as error:
-        raise NetworkError(f"hub {hub} cannot be reached: {error}; check hub and the network") from error
+        # Without its frames, which have what came of the answer.
+        text = f"hub {hub} cannot be reached: {error}; check hub and the network"
+        raise NetworkError(text) from error.with_traceback(None)
+
+
+class _Unshown(dict[str, Any]):
+    """An object of a hub's answer: it may have secrets, and no dump of local variables shows it."""
+
+    def __repr__(self) -> str:
+        return f"<object: {', '.join(self)}>"
 
 
 async def _read_object(response: aiohttp.ClientResponse, max_size: int) -> dict[str, Any]:
@@ -101,7 +112,7 @@ async def _read_object(response: aiohttp.ClientResponse, max_size: int) -> dict[
         if len(content) > max_size:
             return {}
     try:
-        tree = json.loads(content)
+        tree = json.loads(content, object_hook=_Unshown)
     except (ValueError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}

@@ -70,6 +70,9 @@ class DxflowError(Exception):
         # Classes that also inherit OSError would otherwise format errno and strerror.
         return redacted(printable(str(self.args[0]))) if self.args else ""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class ConfigurationError(DxflowError, ValueError):
     """A setting is wrong; the message names it, its value and what is allowed."""

@@ -21,8 +21,7 @@ from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Uni
 from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.base import Provider
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.showing import Secret
+from dxflow_async.showing import Secret, redacted
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
@@ -46,13 +45,6 @@ __all__ = ["AsyncSession"]
 T = TypeVar("T")
 
 _log = logging.getLogger("dxflow_async.session")
-
-_REAL = {
-    "AWS": "aws.endpoint, .region or .profile",
-    "AZURE": "azure.account, .endpoint or .connection_string",
-    "GCP": "gcp.project, .endpoint or .service_file",
-}
-"""What tells that a provider's real service is meant, where nothing else is to be said."""
 
 
 class AsyncSession:
@@ -113,6 +105,8 @@ class AsyncSession:
         self._signing_in = Lock()
         self._has_account = email is not None or secrets is not None
         self._signed_in = not self._has_account
+        # A sign-in of its own ends with the session, unless somebody was given its secrets.
+        self._ends_sign_in = False
         self._closed = False
 
     @property
@@ -122,7 +116,11 @@ class AsyncSession:
 
     @property
     def secrets(self) -> dict[str, Any] | None:
-        """What the sign-in gave, to be passed as `secrets=` later; None before it, and without an account."""
+        """What the sign-in gave, to be passed as `secrets=` later; None before it, and without an account.
+
+        Once they were asked for, the sign-in outlives the session.
+        """
+        self._ends_sign_in = False
         return None if self._secrets is None else self._secrets.to_dict()
 
     def get_storage_manager(self) -> AsyncStorageManager:
@@ -332,11 +330,15 @@ class AsyncSession:
                 self._resources.account = "the embedded hub" if self._embedded is not None else self._hub
 
     async def aclose(self) -> None:
-        """Closes connections, threads and the embedded hub. Calls under way fail; a second call does nothing."""
+        """Closes connections, threads and the embedded hub. Calls under way fail; a second call does nothing.
+
+        A sign-in that the session has made ends, unless its `secrets` were asked for.
+        """
         if self._closed:
             return
         self._closed = True
         try:
+            await self._sign_out()
             for provider in self._providers.values():
                 await provider.aclose()
             await self._volumes.aclose()
@@ -381,15 +383,29 @@ class AsyncSession:
                 assert self._email is not None
                 assert self._password is not None
                 self._secrets, created = await sign_in(http, hub, self._email, self._password, self._namespace)
+                self._ends_sign_in = True
                 if created:
-                    _log.warning("the account %s was created at %s", self._email, hub)
+                    _log.warning("the account %s was created at %s", self._email, redacted(hub))
             self._given = await provider_settings(http, hub, self._secrets)
+        if self._embedded is not None:
+            await self._embedded.serve_demo(self._secrets.user_pointer)
+
+    async def _sign_out(self) -> None:
+        if self._ends_sign_in and self._secrets is not None and self._hub is not None:
+            from dxflow_async.account import end_sign_in
+
+            await end_sign_in(self._hub_connection, self._hub, self._secrets)
 
     async def _connect_to_hub(self) -> aiohttp.ClientSession:
+        self._open_resources()
+        return await self._hub_connection()
+
+    async def _hub_connection(self) -> aiohttp.ClientSession:
         import aiohttp
 
-        tls = await self._open_resources().http.tls_context()
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls))
+        tls = await self._resources.http.tls_context()
+        headers = None if self._embedded is None else self._embedded.headers
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), headers=headers)
 
     async def _hub_url(self) -> str:
         from dxflow_async.account import StoredLogin
@@ -430,16 +446,7 @@ class AsyncSession:
         """A local directory in a provider's place."""
         key = (name, storage_type)
         if key not in self._providers:
-            root = self.settings.storage_home / name.lower() / storage_type
-            _log.warning(
-                "%s is not configured: its %s files are kept in %s%s; for the real one set %s",
-                name,
-                storage_type,
-                root,
-                ", which only this machine can read" if storage_type == "public" else "",
-                _REAL[name],
-            )
-            self._providers[key] = LocalProvider(root, self._resources.threads)
+            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, self._resources.threads)
         return self._providers[key]
 
     async def _at_hub(self, call: Callable[[aiohttp.ClientSession, str, Secrets], Awaitable[T]]) -> T:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["Secret", "printable", "redacted"]
+__all__ = ["Secret", "holds_key", "printable", "redacted"]
 
 _UNSAFE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _UNSAFE_FORMATS = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20})://([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(\?[^\s#'\"<>]+)?")
+
+_MAX_PATH_SIZE = 4096
+"""Of any system's paths, in characters."""
+_KEY_TEXT = re.compile(r"\s*[{\[]|.*(-----BEGIN|private_key)|\s*(eyJ|ewo|ew0|LS0tL)[A-Za-z0-9+/=_\s-]{100}", re.DOTALL)
+"""JSON, PEM, or either of them in base64."""
 
 
 class Secret(str):
@@ -41,6 +46,16 @@ def redacted(text: str) -> str:
         'moved to https://***@host/a/b?***'
     """
     return _URL.sub(_without_secrets, text) if "://" in text else text
+
+
+def holds_key(text: str) -> bool:
+    """Whether a text that should be a file's path is the content of a key file instead, a common slip.
+
+    Example:
+        >>> holds_key('{"type": "service_account"}'), holds_key("/home/me/key.json")
+        (True, False)
+    """
+    return len(text) > _MAX_PATH_SIZE or "\n" in text or _KEY_TEXT.match(text) is not None
 
 
 def _without_secrets(url: re.Match[str]) -> str:

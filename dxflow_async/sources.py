@@ -13,8 +13,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.showing import Secret, holds_key
 
-__all__ = ["Found", "Sections", "from_environment", "from_file", "not_allowed", "parse_size", "warn_when_readable"]
+__all__ = [
+    "SECRETS",
+    "Found",
+    "Sections",
+    "from_environment",
+    "from_file",
+    "key_for_path",
+    "not_allowed",
+    "parse_size",
+    "warn_when_readable",
+]
 
 _log = logging.getLogger("dxflow_async.config")
 
@@ -50,7 +61,7 @@ def from_file(path: Path, top: type, sections: Sections) -> dict[str, Found]:
         if not isinstance(section, dict):
             where = f"{path}:{_line(text, name.lower())}"
             raise ConfigurationError(f"{where}: {name.lower()} must be a table, [{name.lower()}]")
-        if _SECRETS & section.keys():
+        if SECRETS & section.keys():
             warn_when_readable(path)
         found |= _checked(path, text, section, _kinds(cls), f"{name}.")
     return _checked(path, text, tree, _kinds(top), "") | found
@@ -116,7 +127,7 @@ def _boolean(text: str) -> bool:
 
 
 _SIZES = {"max_memory_bytes", "max_bandwidth", "part_size"}
-_SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
+SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
 
 
 def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
@@ -131,18 +142,20 @@ def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
         return float, "a number of seconds"
     if kind.startswith("Path"):
         return Path, "a path"
-    return str, "text"
+    return Secret if name in SECRETS else str, "text"
 
 
 def _convert(where: str, prefix: str, name: str, kind: str, value: Any) -> Any:
     parse, allowed = _parser(name, kind)
+    if parse is Path and isinstance(value, str) and holds_key(value):
+        raise ConfigurationError(f"{where}: {key_for_path(prefix + name)}")
     fits = isinstance(value, str) or isinstance(value, bool) == (parse is _boolean)
     if fits and isinstance(value, bool | int | float | str) and not (isinstance(value, float) and parse is int):
         try:
             return value if isinstance(value, bool) else parse(str(value))
         except ValueError:
             pass
-    shown = "***" if name in _SECRETS else value
+    shown = "***" if name in SECRETS else value
     raise ConfigurationError(f"{where}: {not_allowed(prefix + name, shown, allowed)}")
 
 
@@ -174,6 +187,11 @@ def warn_when_readable(path: Path) -> None:
     """A file of secrets that others may read is worth a line in the log."""
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
+
+
+def key_for_path(name: str) -> str:
+    """The text of an error: a setting that names a file has the file's content; its value is not shown."""
+    return f"{name} is not allowed: it seems to hold the key itself; write it to a file and name that"
 
 
 def not_allowed(name: str, value: object, allowed: str) -> str:

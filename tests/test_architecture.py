@@ -25,6 +25,7 @@ LAYERS = [
         "sources",
         "paths",
         "foreign_locations",
+        "connection_string",
         "control",
         "beneath",
         "showing",

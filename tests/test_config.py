@@ -148,6 +148,26 @@ def test_a_key_needs_its_account() -> None:
         AzureSettings(account_key="a2V5")
 
 
+@pytest.mark.parametrize("value", ["", " ", "\n", "hush\n", " hush", "hush\r\nhush", "hush\0"])
+def test_keys_that_were_copied_badly(value: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is empty, or has white space around or a line break in it, is refused by name and not shown."""
+    kinds: list[tuple[Any, str, dict[str, str]]] = [
+        (AWSSettings, "access_key", {"secret_key": "x"}),
+        (AWSSettings, "secret_key", {"access_key": "x"}),
+        (AWSSettings, "session_token", {"access_key": "x", "secret_key": "x"}),
+        (AzureSettings, "account_key", {"account": "a23"}),
+        (AzureSettings, "sas_token", {}),
+    ]
+    for kind, name, others in kinds:
+        with pytest.raises(ConfigurationError, match=rf"^A[A-Z]+\.{name} is not allowed") as raised:
+            kind(**{name: value, **others})
+        assert "hush" not in str(raised.value)
+    if "\0" not in value:
+        monkeypatch.setenv("DXFLOW_AZURE_SAS_TOKEN", value)
+        with pytest.raises(ConfigurationError, match=r"DXFLOW_AZURE_SAS_TOKEN: AZURE\.sas_token"):
+            Settings.load(home=home)
+
+
 def test_secrets_are_in_no_message_and_no_repr(home: Path) -> None:
     """What must not be logged is not shown, also when it is wrong."""
     aws = AWSSettings(access_key="AKID", secret_key="hush-hush", session_token="very-quiet")

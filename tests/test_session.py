@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, SessionClosedError
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
 from tests.servers import SeaweedFS, free_port
 from tests.sessions import settings_for, tasks
 
@@ -99,9 +103,59 @@ async def test_secrets_stand_for_the_account(settings: Settings) -> None:
             pass
 
 
+def signed_in_at(home: Path) -> int:
+    """How many sign-ins a hub has."""
+    with closing(sqlite3.connect(home / "hub.sqlite3")) as database:
+        (count,) = database.execute("SELECT count(*) FROM sign_ins").fetchone()
+    return int(count)
+
+
+async def test_a_session_ends_its_own_sign_in(settings: Settings, tmp_path: Path) -> None:
+    """What a session signed in ends with it, but for secrets that were asked for, and those that it was given."""
+    hub = Server(create_app(tmp_path / "elsewhere"), Listening())
+    url, home = await hub.start(), tmp_path / "elsewhere"
+    for where, database in ((None, settings.home), (url, home)):
+        for _ in range(2):
+            async with AsyncSession(*PAIR, hub=where, settings=settings):
+                assert signed_in_at(database) == 1
+            assert signed_in_at(database) == 0
+        async with AsyncSession(*PAIR, hub=where, settings=settings) as session:
+            secrets = session.secrets
+        assert secrets is not None
+        async with AsyncSession(secrets=secrets, hub=where, settings=settings):
+            pass
+        assert signed_in_at(database) == 1
+    await hub.aclose()
+
+
+async def test_a_hub_that_is_gone_holds_up_no_close(settings: Settings, tmp_path: Path) -> None:
+    """A session closes whole though its hub cannot be told."""
+    hub = Server(create_app(tmp_path / "elsewhere"), Listening())
+    session = AsyncSession(*PAIR, hub=await hub.start(), settings=settings)
+    await session.sign_in()
+    await hub.aclose()
+    async with asyncio.timeout(5):
+        await session.aclose()
+    assert session._resources.http._closed
+
+
+async def test_another_account_of_the_home_has_its_own_demo(settings: Settings) -> None:
+    """Whoever signs in second in one home gets neither the first one's unit nor its files."""
+    units, source = [], settings.home.parent / "source"
+    source.write_text("1")
+    for email in ("you@example.com", "me@example.com"):
+        async with AsyncSession(email, "pw", settings=settings) as session:
+            unit = await session.get_compute_manager().get_unit("Demo")
+            assert await unit.storage.list("/") == []
+            await unit.storage.upload(source, f"/{email}")
+            units.append(unit.detail)
+    assert units[0].pointer != units[1].pointer
+    assert units[0].rw_secret != units[1].rw_secret
+
+
 async def test_hub_argument_is_used(settings: Settings, tmp_path: Path) -> None:
     """A hub that is given is signed in to; none is started here."""
-    hub = EmbeddedHub(tmp_path / "elsewhere")
+    hub = Server(create_app(tmp_path / "elsewhere"), Listening())
     url = await hub.start()
     try:
         async with AsyncSession(*PAIR, hub=url, settings=settings) as session:

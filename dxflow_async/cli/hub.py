@@ -16,6 +16,7 @@ from dxflow_async.hub.accounts import Accounts
 from dxflow_async.hub.app import create_app
 from dxflow_async.hub.credentials import Credentials
 from dxflow_async.hub.server import Listening, Server
+from dxflow_async.hub.sign_ins import SignInLimits
 from dxflow_async.hub.store import Store
 from dxflow_async.showing import printable
 
@@ -38,6 +39,10 @@ def serve(
     tls_key: Path | None = None,
     insecure_http: Flag = False,
     sign_up: Flag = False,
+    allow_host: list[str] | None = None,
+    trusted_proxy: list[str] | None = None,
+    sign_in_idle_days: float = 30,
+    sign_in_max_days: float = 365,
 ) -> int:
     """Run a hub until SIGTERM or Ctrl-C; requests under way then have 30 s to end.
 
@@ -49,10 +54,25 @@ def serve(
         tls_key: A PEM file with its key.
         insecure_http: Allow an address that others reach, without TLS.
         sign_up: Let the first sign-in of an e-mail make its account.
+        allow_host: A name by which the hub is asked, besides its own address; may be given again. Behind a proxy on
+            this machine: the name that the proxy passes on.
+        trusted_proxy: The address or the network of a proxy in front of the hub, whose X-Forwarded-For says who asks;
+            may be given again. Without it all that comes through a proxy is counted as one peer.
+        sign_in_idle_days: Days after which a sign-in ends that is not used.
+        sign_in_max_days: Days after which a sign-in ends.
     """
-    listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
+    listening = Listening(
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure_http=insecure_http,
+        allow_hosts=tuple(allow_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
+    )
     home = _home(data)
-    server = Server(create_app(home, sign_up=sign_up), listening)
+    limits = SignInLimits(idle=sign_in_idle_days * 86_400, age=sign_in_max_days * 86_400)
+    server = Server(create_app(home, sign_up=sign_up, limits=limits), listening)
     return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}")
 
 

@@ -30,6 +30,8 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     insecure_http: Flag = False,
+    allow_host: list[str] | None = None,
+    trusted_proxy: list[str] | None = None,
 ) -> int:
     """Serve a directory until SIGTERM or Ctrl-C; uploads under way then have 30 s to end.
 
@@ -42,8 +44,20 @@ def serve(
         tls_cert: A PEM file with the certificate.
         tls_key: A PEM file with its key.
         insecure_http: Allow an address that others reach, without TLS.
+        allow_host: A name by which the unit is asked, besides its own address; may be given again. Behind a proxy on
+            this machine: the name that the proxy passes on.
+        trusted_proxy: The address or the network of a proxy in front of the unit, whose X-Forwarded-For says who asks;
+            may be given again.
     """
-    listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
+    listening = Listening(
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure_http=insecure_http,
+        allow_hosts=tuple(allow_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
+    )
     file = secrets or Settings.load().home / "unit-secrets.json"
     if file.resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")

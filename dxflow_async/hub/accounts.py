@@ -1,47 +1,34 @@
 """Accounts of a hub: who may sign in, and with which secrets.
 
-Kept in SQLite, which several processes may have open at once. Passwords are hashed with argon2id; of a secret only
-its SHA-256 is kept, which is enough for 256 random bits. All of it runs in the store's threads, never on the loop.
+Kept in SQLite, which several processes may have open at once. Passwords are hashed with argon2id. All of it runs in
+the store's threads, never on the loop.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import hmac
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.hub.credentials import Credentials
+from dxflow_async.hub.failures import Failures, TooManyTriesError
+from dxflow_async.hub.sign_ins import SignIn, SignInLimits, SignIns
 from dxflow_async.hub.store import Store
+from dxflow_async.hub.turns import QueueFullError, Turns
 
 __all__ = ["Account", "Accounts", "Namespace", "SignIn", "TooManyTriesError", "User"]
 
-MAX_FAILURES = 5
-"""Wrong passwords of one account and peer, within `FAILURE_WINDOW`."""
-MAX_PEER_FAILURES = 30
-"""Wrong passwords of one peer, whatever the account."""
-FAILURE_WINDOW = 60.0
-"""Seconds that a failed try counts."""
-MAX_SIGN_INS = 100
-"""Of one account; the oldest are revoked."""
+_LIMITS = SignInLimits()
+
 # OWASP's first choice for argon2id; 19 MiB keep a sign-in within a small process's memory.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-class TooManyTriesError(AuthenticationError):
-    """Too many wrong passwords of late; `retry_after` is the seconds to wait."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"too many failed tries; wait {retry_after:.0f} s")
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +37,6 @@ class User:
 
     pointer: str
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """A sign-in that worked. The secrets are told here and never again."""
-
-    user_pointer: str
-    user_secret: str = field(repr=False)
-    namespace_pointer: str
-    namespace_secret: str = field(repr=False)
-    created: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +63,28 @@ class Accounts:
         store: the hub's database.
         clock: seconds since the epoch.
         sign_up: whether the first sign-in of an e-mail makes its account.
+        limits: how long the secrets of a sign-in are valid.
 
     Example:
         accounts = Accounts(store)
         signed_in = await accounts.sign_in(Credentials("me@example.org", "...", "diphyx"), "127.0.0.1")
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time, sign_up: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        sign_up: bool = True,
+        limits: SignInLimits = _LIMITS,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._sign_up = sign_up
+        self._failures = Failures(clock)
+        self._sign_ins = SignIns(clock, limits)
+        # Passwords of one peer are hashed one after the other: it takes no more of the processor by asking more.
+        self._turns = Turns()
 
     # Signing in
 
@@ -109,9 +97,14 @@ class Accounts:
 
         Raises:
             AuthenticationError: wrong password, no such account, or it is disabled.
-            TooManyTriesError: after five wrong ones within a minute, whatever the password.
+            TooManyTriesError: after five wrong ones within a minute, whatever the password; after far more of many
+                peers, where the account has not signed in from this one; or this peer has too many tries waiting.
         """
-        return await self._store.run(self._sign_in, given, peer)
+        try:
+            async with self._turns.turn(peer):
+                return await self._store.run(self._sign_in, given, peer)
+        except QueueFullError:
+            raise TooManyTriesError(1.0) from None
 
     async def user(self, pointer: str, secret: str) -> User | None:
         """The user of that pointer, if the secret is a valid one of theirs."""
@@ -166,44 +159,33 @@ class Accounts:
         return await self._store.run(self._list)
 
     def _sign_in(self, given: Credentials, peer: str) -> SignIn:
+        nobody = given.email.lower(), _hash_of_nobody()
         with self._store.reading() as database:
             found = database.execute(
                 "SELECT pointer, password FROM accounts WHERE email = ?", (given.email.lower(),)
             ).fetchone()
             # Who has no account is counted by e-mail, and answered just as slowly.
-            account, hashed = found or (given.email.lower(), "")
-            self._refuse_after_failures(database, account, peer)
+            account, hashed = found or nobody
+            self._failures.check(database, account, peer)
         if found is None and self._sign_up:
-            return self._create(given) or self._sign_in(given, peer)
-        right = _matches(hashed or _hash_of_nobody(), given.password) and found is not None
+            return self._create(given, peer) or self._sign_in(given, peer)
+        right = _matches(hashed, given.password) and found is not None
         with self._store.transaction() as database:
             # Once more: tries that were checked beside this one count too, or many at once would pass.
-            self._refuse_after_failures(database, account, peer)
+            self._failures.check(database, account, peer)
             if right:
                 self._refuse_disabled(database, account)
-                return self._issue(database, account, given.namespace, created=False)
-            now = self._clock()
-            database.execute("DELETE FROM failures WHERE abs(at - ?) >= ?", (now, FAILURE_WINDOW))
-            database.execute("INSERT INTO failures VALUES (?, ?, ?)", (account, peer, now))
+                self._failures.know(database, account, peer)
+                return self._sign_ins.issue(database, account, given.namespace, created=False)
+            self._failures.note(database, account, peer)
         raise AuthenticationError("wrong e-mail or password")
-
-    def _refuse_after_failures(self, database: sqlite3.Connection, account: str, peer: str) -> None:
-        now = self._clock()
-        failures = database.execute(
-            "SELECT at, account FROM failures WHERE peer = ? AND abs(at - ?) < ? ORDER BY at DESC",
-            (peer, now, FAILURE_WINDOW),
-        ).fetchall()
-        own = [at for at, of in failures if of == account]
-        for times, most in (own, MAX_FAILURES), ([at for at, _ in failures], MAX_PEER_FAILURES):
-            if len(times) >= most:
-                raise TooManyTriesError(min(times[most - 1] + FAILURE_WINDOW - now, FAILURE_WINDOW))
 
     def _refuse_disabled(self, database: sqlite3.Connection, account: str) -> None:
         (disabled,) = database.execute("SELECT disabled FROM accounts WHERE pointer = ?", (account,)).fetchone()
         if disabled:
             raise AuthenticationError("this account is disabled; ask the hub's administrator")
 
-    def _create(self, given: Credentials) -> SignIn | None:
+    def _create(self, given: Credentials, peer: str | None = None) -> SignIn | None:
         """Create an account, signed in to it; None when somebody else created it meanwhile."""
         hashed = _HASHER.hash(given.password)
         account = secrets.token_hex(16)
@@ -212,37 +194,26 @@ class Accounts:
                 "INSERT OR IGNORE INTO accounts (pointer, email, password, created) VALUES (?, ?, ?, ?)",
                 (account, given.email.lower(), hashed, self._clock()),
             ).rowcount
-            return self._issue(database, account, given.namespace, created=True) if created else None
-
-    def _issue(self, database: sqlite3.Connection, account: str, name: str, *, created: bool) -> SignIn:
-        """New secrets, within a transaction."""
-        execute = database.execute
-        execute("INSERT OR IGNORE INTO namespaces VALUES (?, ?, ?)", (secrets.token_hex(16), account, name))
-        (namespace,) = execute(
-            "SELECT pointer FROM namespaces WHERE account = ? AND name = ?", (account, name)
-        ).fetchone()
-        issued = SignIn(account, secrets.token_urlsafe(32), namespace, secrets.token_urlsafe(32), created)
-        execute(
-            "INSERT INTO sign_ins (account, namespace, user_digest, namespace_digest, created) VALUES (?, ?, ?, ?, ?)",
-            (account, namespace, _digest(issued.user_secret), _digest(issued.namespace_secret), self._clock()),
-        )
-        execute(
-            "DELETE FROM sign_ins WHERE account = :account AND id NOT IN"
-            " (SELECT id FROM sign_ins WHERE account = :account ORDER BY id DESC LIMIT :most)",
-            {"account": account, "most": MAX_SIGN_INS},
-        )
-        return issued
+            if not created:
+                return None
+            if peer is not None:
+                self._failures.know(database, account, peer)
+            return self._sign_ins.issue(database, account, given.namespace, created=True)
 
     def _user(self, pointer: str, secret: str) -> User | None:
         with self._store.reading() as database:
-            if _sign_in_of(database, pointer, secret) is None:
+            if self._sign_ins.find(database, pointer, secret) is None:
                 return None
             (email,) = database.execute("SELECT email FROM accounts WHERE pointer = ?", (pointer,)).fetchone()
-            return User(pointer, email)
+            due = self._sign_ins.uses_are_due
+        if due:
+            with self._store.transaction() as database:
+                self._sign_ins.write_uses(database)
+        return User(pointer, email)
 
     def _revoke(self, pointer: str, secret: str) -> bool:
         with self._store.transaction() as database:
-            number = _sign_in_of(database, pointer, secret)
+            number = self._sign_ins.find(database, pointer, secret)
             return database.execute("DELETE FROM sign_ins WHERE id = ?", (number,)).rowcount > 0
 
     def _namespaces(self, pointer: str) -> list[Namespace]:
@@ -270,19 +241,8 @@ def _hash_of_nobody() -> str:
     return _HASHER.hash(secrets.token_hex(32))
 
 
-def _sign_in_of(database: sqlite3.Connection, pointer: str, secret: str) -> int | None:
-    digest = _digest(secret)
-    rows = database.execute("SELECT id, user_digest FROM sign_ins WHERE account = ?", (pointer,)).fetchall()
-    matching = [number for number, stored in rows if hmac.compare_digest(stored, digest)]
-    return matching[0] if matching else None
-
-
 def _matches(hashed: str, password: str) -> bool:
     try:
         return _HASHER.verify(hashed, password)
     except VerifyMismatchError:
         return False
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,8 @@
 """What the servers' answers have in common: errors as JSON, request ids, one line in the log for each request.
 
 Every failure answers `{"error": {"code": ..., "message": ...}}`. No body, no header and no secret reaches a log or an
-answer. Every answer has an `X-Request-ID`: the request's own, where that is a plain word, else a new one.
+answer. Every answer has an `X-Request-ID`: the request's own, where that is a plain word, else a new one. It repeats
+the request's `Dx-Request`, so that whoever asked can tell it from another server's, and from another request's.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
+from dxflow_async.hub.addresses import ADDRESSES
 
-__all__ = ["ACTIVITY", "Activity", "answered", "error_response", "mark_answer", "refusal"]
+__all__ = ["ACTIVITY", "Activity", "answered", "error_response", "mark_answer", "peer_of", "refusal"]
 
 _log = logging.getLogger("dxflow_async.hub")
+
+ECHO = "Dx-Request"
+"""The header that an answer repeats."""
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _STARTED = web.RequestKey("started", web.StreamResponse)
@@ -128,6 +133,9 @@ async def mark_answer(request: web.Request, response: web.StreamResponse) -> Non
     request[_STARTED] = response
     if _REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[_REQUEST_ID]
+    number = request.headers.get(ECHO, "")
+    if _PLAIN.fullmatch(number):
+        response.headers[ECHO] = number
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[ACTIVITY].ending:
         response.force_close()
@@ -148,8 +156,23 @@ def error_response(
     return web.Response(status=status, reason=reason, text=text, content_type="application/json", headers=headers)
 
 
+def peer_of(request: web.Request) -> str:
+    """The address that a request is from, whatever trusted proxies are in between."""
+    addresses = request.app.get(ADDRESSES)
+    return (request.remote or "") if addresses is None else addresses.peer(request)
+
+
+def _refuse_foreign_host(request: web.Request) -> None:
+    addresses = request.app.get(ADDRESSES)
+    host = None if addresses is None else addresses.foreign_host(request)
+    if host is not None:
+        text = f"this server does not answer for the host {host:.100}; name it with --allow-host where it is started"
+        raise refusal(web.HTTPBadRequest, "foreign_host", text)
+
+
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        _refuse_foreign_host(request)
         return await handler(request)
     except web.HTTPException as error:
         if error.content_type == "application/json" or error.status < 400:
@@ -211,7 +234,7 @@ def _log_request(request: web.Request, status: int, seconds: float) -> None:
         "path": request.rel_url.raw_path,
         "status": status,
         "seconds": round(seconds, 6),
-        "peer": request.remote,
+        "peer": peer_of(request),
     }
     _log.info("%s %s %d", request.method, request.rel_url.raw_path, status, extra={"fields": fields})
 

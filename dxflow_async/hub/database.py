@@ -43,6 +43,15 @@ CREATE INDEX units_by_account ON units (account, name);
 CREATE TABLE providers (account TEXT NOT NULL REFERENCES accounts, provider TEXT NOT NULL, settings BLOB NOT NULL,
     PRIMARY KEY (account, provider))
 """,
+    # Secrets end. A unit that the hub serves itself belongs to an account; the one that was everybody's is made anew.
+    """
+ALTER TABLE sign_ins ADD COLUMN used REAL NOT NULL DEFAULT 0;
+UPDATE sign_ins SET used = CAST(strftime('%s', 'now') AS REAL);
+CREATE TABLE known_peers (account TEXT NOT NULL REFERENCES accounts, peer TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (account, peer));
+ALTER TABLE units ADD COLUMN directory TEXT;
+DELETE FROM units WHERE account IS NULL
+""",
 )
 
 SCHEMA_VERSION = len(_STEPS)

@@ -1,7 +1,7 @@
 """A file's bytes: `GET` and `HEAD /storage/download/?path=`.
 
 An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, `Dx-Modified` (the same time as listings
-have it, in decimal seconds), and, where the file's CRC32C is known,
+have it, in decimal seconds), and, where the file's CRC32C is known or the file is small,
 `Repr-Digest: crc32c=:<base64>:`, which is of the whole file also when a range is sent. `Range` takes one range of
 bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`), `If-Match` pins the version, `If-None-Match` and `If-Range` are
 answered as usual. The file is held open while it is sent: what takes its name meanwhile does not mix in.
@@ -95,6 +95,8 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
         _choose(opened, etag, asked)
         if opened.status < 300 and opened.end - opened.start <= _SMALL:
             opened.content = os.pread(descriptor, opened.end - opened.start, opened.start)
+            if crc is None and len(opened.content) == status.st_size:
+                headers["Repr-Digest"] = digest(checksum.crc32c(opened.content))
     except BaseException:
         os.close(descriptor)
         raise

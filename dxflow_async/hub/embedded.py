@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
+from aiohttp import web
+
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.app import create_app
+from dxflow_async.hub.app import KEY_HEADER, create_app
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.serving import UNIT
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.hub.unit_routes import SERVED, UNITS
-from dxflow_async.hub.units import DEMO
+from dxflow_async.showing import Secret
 
 __all__ = ["EmbeddedHub"]
 
@@ -19,10 +23,15 @@ _DRAIN_SECONDS = 2.0
 
 
 class EmbeddedHub:
-    """A hub on `127.0.0.1`, reached from this machine only; its accounts are kept in `home`.
+    """A hub on `127.0.0.1` that answers this process only; its accounts are kept in `home`.
 
-    Every account sees its one unit, `Demo`, whose volume is `home/units/Demo`. Several processes may each run a hub on
-    the same home: they share the accounts and the volume.
+    Whoever else is on this machine can connect to it, too: it takes no request without a key that is made anew for each
+    hub and stays in this process's memory. Each account has a unit of its own, `Demo`: that of the home's first account
+    has the volume `home/units/Demo`. Several processes may each run a hub on the same home: they share the accounts
+    and the volumes.
+
+    Attributes:
+        headers: what requests to it must carry.
 
     Example:
         hub = EmbeddedHub(settings.home)
@@ -34,29 +43,46 @@ class EmbeddedHub:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._servers: list[Server] = []
+        self._key = Secret(secrets.token_urlsafe(32))
+        self._app: web.Application | None = None
+        self._demos: set[str] = set()
+        self.headers: Mapping[str, str] = {KEY_HEADER: self._key}
 
     async def start(self) -> str:
         """Listen, and return the base URL.
 
         Raises:
-            ConfigurationError: the database or the unit's directory in `home` cannot be used.
+            ConfigurationError: the database in `home` cannot be used.
         """
-        try:
-            app = create_app(self._home)
-            url = await self._start(Server(app, Listening()))
-            demo = await app[UNITS].ensure_demo()
-            root = await asyncio.to_thread(_made, self._home / "units" / DEMO)
-            unit_app = create_unit_app(root, demo.secrets)
-            address = (await self._start(Server(unit_app, Listening(), CONNECTION_OPTIONS))).partition("//")[2]
-            app[SERVED].add(demo.pointer, address, unit_app[UNIT])
-        except BaseException:
-            await self.aclose()
-            raise
+        app = create_app(self._home, key=self._key)
+        url = await self._start(Server(app, Listening()))
+        self._app = app
         return url
+
+    async def serve_demo(self, account: str) -> None:
+        """Serve an account its unit, if that is not done yet.
+
+        Args:
+            account: its pointer.
+
+        Raises:
+            ConfigurationError: the unit's directory in `home` cannot be used.
+        """
+        if account in self._demos:
+            return
+        assert self._app is not None
+        demo = await self._app[UNITS].ensure_demo(account)
+        assert demo.directory is not None
+        root = await asyncio.to_thread(_made, self._home / "units" / demo.directory)
+        unit_app = create_unit_app(root, demo.secrets)
+        address = (await self._start(Server(unit_app, Listening(), CONNECTION_OPTIONS))).partition("//")[2]
+        self._app[SERVED].add(demo.pointer, address, unit_app[UNIT])
+        self._demos.add(account)
 
     async def aclose(self) -> None:
         """Stop listening, give running requests two seconds, and close the database. May be called twice."""
         servers, self._servers = self._servers, []
+        self._demos.clear()
         for server in reversed(servers):
             await server.aclose(_DRAIN_SECONDS)
 

@@ -12,7 +12,8 @@ downloaded nor listed.
 
 Beside the published ones, for whoever finds them announced (`Dx-Extension`, in what `OPTIONS /storage/upload/` says):
 
-- `GET /storage/stat/?path=`: one item.
+- `GET /storage/stat/?path=`: one item. With `checksum=true` a file's has its checksum also where none is kept: it is
+  computed, and white space comes before the item as long as that takes (`sum`).
 - `PUT /storage/rename/?path=&destination=`: moves at once; a file in the place is replaced.
 - `PUT /storage/directory/?path=`: makes a directory, and those above it.
 
@@ -21,7 +22,9 @@ These answer with the item that is there now.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from itertools import islice
 
@@ -32,16 +35,21 @@ from dxflow_async.hub.copying import copy
 from dxflow_async.hub.listing import list_directory, list_tree
 from dxflow_async.hub.names import parse_query
 from dxflow_async.hub.removing import remove
-from dxflow_async.hub.serving import UNIT, path_parameter
+from dxflow_async.hub.serving import UNIT, Unit, path_parameter
+from dxflow_async.hub.summing import sum_file
 from dxflow_async.hub.volume import Found
 
 __all__ = ["EXTENSIONS", "add_routes"]
 
-EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range")
-"""What is announced: the routes, `order`, deleting with `recursive` (`prune`), and downloads by `Range` (`range`)."""
+EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range", "sum")
+"""What is announced: the routes, `order`, deleting with `recursive` (`prune`), downloads by `Range` (`range`), and
+checksums that are computed (`sum`)."""
 
 _PAGE = 1000
 """Items in one piece of a listing."""
+
+_KEEP_ALIVE_SECONDS = 5.0
+"""Between two signs of life while a checksum is computed."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
@@ -85,10 +93,34 @@ async def delete_item(request: web.Request) -> web.Response:
     return web.json_response({})
 
 
-async def show_item(request: web.Request) -> web.Response:
+async def show_item(request: web.Request) -> web.StreamResponse:
     """`GET /storage/stat/`."""
-    unit = request.app[UNIT]
-    return _item(await unit.run(unit.volume.stat, path_parameter(request)))
+    unit, path = request.app[UNIT], path_parameter(request)
+    summed = _flag(parse_query(request.rel_url.raw_query_string).get("checksum", "false"), "checksum")
+    found = await unit.run(unit.volume.stat, path)
+    if not summed or found.etag is None or found.crc32c is not None:
+        return _item(found)
+    return await _show_with_checksum(request, unit, path)
+
+
+async def _show_with_checksum(request: web.Request, unit: Unit, path: str) -> web.StreamResponse:
+    stopped = threading.Event()
+    computing = asyncio.ensure_future(unit.run_long(sum_file, unit.workspace, unit.sums, path, stopped))
+    computing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to ask
+    try:
+        await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
+        if computing.done():
+            return _item(computing.result())
+        response = web.StreamResponse()
+        response.content_type = "application/json"
+        await response.prepare(request)
+        while not computing.done():
+            await response.write(b" ")
+            await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
+        await response.write(json.dumps(computing.result().to_dict()).encode())
+    finally:
+        stopped.set()
+    return response
 
 
 async def copy_item(request: web.Request) -> web.Response:
@@ -120,9 +152,9 @@ def _next_piece(found: Iterator[Found], start: bytes) -> tuple[bytes, bool]:
     return start + json.dumps(items)[1:-1].encode(), len(items) == _PAGE
 
 
-def _flag(text: str) -> bool:
+def _flag(text: str, name: str = "recursive") -> bool:
     if text.lower() not in _BOOLEANS:
-        raise refusal(web.HTTPBadRequest, "invalid_parameter", "recursive must be true or false")
+        raise refusal(web.HTTPBadRequest, "invalid_parameter", f"{name} must be true or false")
     return _BOOLEANS[text.lower()]
 
 

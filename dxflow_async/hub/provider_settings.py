@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings, from_account
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.hub.store import Store
 from dxflow_async.hub.vault import Vault
+from dxflow_async.showing import holds_key
+from dxflow_async.sources import key_for_path
 
 __all__ = ["ProviderSettings", "check_settings", "settings_schema"]
 
@@ -90,18 +92,24 @@ def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
         wanted = bool if kinds[name] == "bool" else str
         if not isinstance(value, wanted) or len(str(value)) > _MAX_TEXT:
             raise ConfigurationError(f"{provider}.{name} is not allowed; it must be {wanted.__name__}")
+        if name in _NOT_LOOKED_AT and (holds_key(str(value)) or not str(value).strip()):
+            raise ConfigurationError(key_for_path(f"{provider}.{name}"))
     try:
-        cls(**{name: value for name, value in settings.items() if name not in _NOT_LOOKED_AT})
+        from_account(provider, {name: value for name, value in settings.items() if name not in _NOT_LOOKED_AT})
     except ConfigurationError as error:
         # Its message may have the value.
         name = str(error).partition(" ")[0]
-        raise ConfigurationError(f"{name} is not allowed, or does not go with the others") from error
+        name = name if name.startswith(f"{provider}.") else f"{provider}.endpoint without credentials"
+        reason = f"{name} is not allowed, or does not go with the others"
+    else:
+        return
+    raise ConfigurationError(reason)
 
 
 def settings_schema(provider: str) -> dict[str, Any]:
     """What `check_settings` takes, as a JSON schema says it."""
     kinds = {each.name: str(each.type) for each in dataclasses.fields(_CLASSES[provider])}
-    text = {"type": "string", "maxLength": _MAX_TEXT}
+    text = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT}
     properties = {name: {"type": "boolean"} if kind == "bool" else text for name, kind in kinds.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 

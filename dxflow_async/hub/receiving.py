@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 _MAX_PIECE = 1 << 20
 _MIN_PIECE = 128 << 10
+_MIN_PROGRESS = 4096
+"""Bytes that have to arrive within `STALL_SECONDS`, unless the body ends: who sends less only holds a connection."""
 _MEMORY = 96 << 20
 """Bytes that all uploads of a unit together may gather, roughly."""
 
@@ -85,7 +87,7 @@ class Receiver:
 
     async def _gather(self, most: int) -> list[bytes]:
         """The next piece of the body; nothing at its end."""
-        chunks, size = self._chunks, 0
+        chunks, size, in_time = self._chunks, 0, 0
         async with asyncio.timeout(STALL_SECONDS) as stall:
             while size < most:
                 # Unlike `readany` it does not join what has come. Empty also at the end of an HTTP chunk.
@@ -94,7 +96,9 @@ class Receiver:
                     break
                 chunks.append(chunk)
                 size += len(chunk)
-                stall.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
+                if size - in_time >= _MIN_PROGRESS:
+                    in_time = size
+                    stall.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
         self._chunks = []
         return chunks
 

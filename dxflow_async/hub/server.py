@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.hub.addresses import ADDRESSES, Addresses, is_loopback, parse_host, parse_network
 from dxflow_async.hub.answers import ACTIVITY
+from dxflow_async.hub.connections import IDLE_SECONDS, Runner
+from dxflow_async.showing import holds_key
+from dxflow_async.sources import key_for_path
 
 __all__ = ["DRAIN_SECONDS", "Listening", "Server"]
 
@@ -33,6 +36,9 @@ class Listening:
         port: 0 takes a free one.
         tls_cert, tls_key: PEM files, of the certificate with its chain and of its key; both or neither.
         insecure_http: allow addresses that others reach without TLS: secrets and bytes pass in clear.
+        allow_hosts: names to answer for. On a loopback address requests for others than these, and than its own, are
+            refused; on any other address, where there are such names.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` says who asks.
 
     Raises:
         ConfigurationError: naming what is wrong.
@@ -43,17 +49,35 @@ class Listening:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure_http: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("tls_cert", "tls_key"):
+            if holds_key(str(getattr(self, name) or "")):
+                raise ConfigurationError(key_for_path(name))
+        for host in self.allow_hosts:
+            if parse_host(host) is None:
+                raise ConfigurationError(f"allow host = {host!r} is not allowed; it must be a name such as example.org")
         if not 0 <= self.port < 1 << 16:
             raise ConfigurationError(f"port = {self.port} is not allowed; it must be 0 to 65535")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigurationError("tls_cert and tls_key go together: give both or neither")
-        if not (self.tls_cert or self.insecure_http or _is_loopback(self.host)):
+        if not (self.tls_cert or self.insecure_http or is_loopback(self.host)):
             raise ConfigurationError(
                 f"host = {self.host!r} is reached by others, and without TLS secrets pass in clear: "
                 "give tls_cert and tls_key, or --insecure-http behind something that encrypts"
             )
+
+    def addresses(self) -> Addresses:
+        """Whom the server answers as, and whom it believes.
+
+        Raises:
+            ConfigurationError: a trusted proxy is no address.
+        """
+        hosts = {host for text in (*self.allow_hosts, self.host) if (host := parse_host(text)) is not None}
+        checked = is_loopback(self.host) or self.allow_hosts
+        return Addresses(hosts if checked else None, [parse_network(text) for text in self.trusted_proxies])
 
     def tls(self) -> ssl.SSLContext | None:
         """The context of TLS, or None without it. Blocks.
@@ -83,7 +107,9 @@ class Server:
     def __init__(self, app: web.Application, listening: Listening, options: Mapping[str, Any] | None = None) -> None:
         self._app = app
         self._listening = listening
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, **(options or {}))
+        app[ADDRESSES] = listening.addresses()
+        given = {"keepalive_timeout": IDLE_SECONDS, **(options or {})}
+        self._runner = Runner(app, access_log=None, shutdown_timeout=1.0, **given)
         self._scheme = "http"
 
     async def start(self) -> str:
@@ -121,10 +147,3 @@ class Server:
             await web.TCPSite(self._runner, host, port, ssl_context=context, backlog=_BACKLOG).start()
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

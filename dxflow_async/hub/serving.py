@@ -14,6 +14,7 @@ from aiohttp import web
 
 from dxflow_async.hub.answers import refusal
 from dxflow_async.hub.names import parse_query, volume_path
+from dxflow_async.hub.summing import Sums
 from dxflow_async.hub.unit_secrets import UnitSecrets
 from dxflow_async.hub.uploads import Uploads
 from dxflow_async.hub.volume import Volume
@@ -41,6 +42,7 @@ class Unit:
     Attributes:
         stopped: it answers no request for its storage.
         receiving: uploads whose bytes are arriving.
+        sums: checksums that were computed.
 
     Raises:
         ConfigurationError: the directory cannot be served.
@@ -54,6 +56,7 @@ class Unit:
         self._ending = threading.Event()
         self.workspace = Workspace(self.volume, self._ending)
         self.uploads = Uploads(self.workspace)
+        self.sums = Sums()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dxflow-unit")
         self._long_threads = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="dxflow-unit-copy")
 

@@ -6,7 +6,7 @@ file's; `checksum` (`crc32c <base64>`), of the whole file, compared before it ge
 `group`, 16 to 64 letters or digits, the same for all parts of a file and of no other, with `start`, where the part
 begins in bytes: such parts are put together without copying. Answers that tell an offset have the `Repr-Digest`
 (`crc32c=:<base64>:`) of the bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What
-is announced of these stands in `Dx-Extension`.
+is announced of these stands in `Dx-Extension`, with `echo`: every answer repeats its request's `Dx-Request`.
 
 An absent `Tus-Resumable` is taken for 1.0.0. Nobody else's bytes are taken while somebody writes (423).
 
@@ -46,7 +46,7 @@ _PROTOCOL = {
     "Tus-Version": _VERSION,
     "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "checksum", "group", "digest")),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "checksum", "group", "digest", "echo")),
 }
 _BODY_TYPE = "application/offset+octet-stream"
 _MAX_PARTS = 2000
@@ -181,7 +181,11 @@ def _url(request: web.Request, upload_id: str) -> str:
 
 
 def _id_of(url: str) -> str:
-    match = re.fullmatch(rf".*{PATH}({_ID})", urlsplit(url).path)
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as a bracket that is not closed
+        path = ""
+    match = re.fullmatch(rf".*{PATH}({_ID})", path)
     if match is None:
         raise refusal(web.HTTPBadRequest, "invalid_header", f"{url:.100} is no upload of this unit")
     return match[1]

@@ -39,11 +39,11 @@ class ServedUnits:
         self._served[pointer] = _Served(address, unit)
 
     def known(self, unit: RegisteredUnit) -> RegisteredUnit | None:
-        """The unit with its address; None for one that is everybody's but served by another process."""
+        """The unit with its address; None for one that a hub serves itself, but in another process."""
         served = self._served.get(unit.pointer)
         if served is not None:
             return replace(unit, ip=served.address)
-        return None if unit.account is None else unit
+        return unit if unit.directory is None else None
 
     def obey(self, pointer: str, status: str) -> None:
         """Have a unit answer, or not."""

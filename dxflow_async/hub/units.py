@@ -35,7 +35,7 @@ MAX_UNITS = 1000
 _NONE: Mapping[str, str] = {}
 """Stands for secrets that were not given; not for null."""
 
-_COLUMNS = "pointer, account, name, status, ip, protocol, secrets, type"
+_COLUMNS = "pointer, account, name, status, ip, protocol, secrets, type, directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +107,17 @@ class NewUnit:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredUnit:
-    """A unit the hub knows. `account` is None for one that is everybody's."""
+    """A unit the hub knows. `directory` is the name of its volume where the hub serves it itself, else None."""
 
     pointer: str
-    account: str | None
+    account: str
     name: str
     status: str
     ip: str
     protocol: str
     secrets: UnitSecrets
     type: UnitType
+    directory: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As the wire has it, secrets in clear."""
@@ -169,14 +170,14 @@ class Units:
         """
         await self._store.run(self._set_status, pointer, status)
 
-    async def ensure_demo(self) -> RegisteredUnit:
-        """The unit that everybody sees, READY again whatever became of it."""
-        return await self._store.run(self._ensure_demo)
+    async def ensure_demo(self, account: str) -> RegisteredUnit:
+        """The unit that the hub serves an account, READY again whatever became of it. Each account has its own."""
+        return await self._store.run(self._ensure_demo, account)
 
     def _register(self, account: str, unit: NewUnit) -> RegisteredUnit:
         with self._store.transaction() as database:
             names = database.execute(
-                "SELECT name FROM units WHERE account = ? AND status != ?", (account, TERMINATED)
+                "SELECT name FROM units WHERE account = ? AND status != ? AND directory IS NULL", (account, TERMINATED)
             ).fetchall()
             if len(names) >= MAX_UNITS:
                 raise ComputeUnitError(f"the account has {MAX_UNITS} units, which is the limit; terminate one")
@@ -184,18 +185,21 @@ class Units:
                 raise ComputeUnitError(f"the account has a unit {unit.name!r}; choose another name")
             return self._insert(database, account, unit)
 
-    def _insert(self, database: sqlite3.Connection, account: str | None, unit: NewUnit) -> RegisteredUnit:
+    def _insert(
+        self, database: sqlite3.Connection, account: str, unit: NewUnit, directory: str | None = None
+    ) -> RegisteredUnit:
         pointer = secrets.token_hex(16)
         sealed = self._vault.seal(f"unit {pointer}", unit.secrets.to_dict())
         kind = json.dumps(unit.type.to_dict())
-        values = (pointer, account, unit.name, READY, unit.ip, unit.protocol, sealed, kind, self._clock())
-        database.execute(f"INSERT INTO units ({_COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
-        return RegisteredUnit(pointer, account, unit.name, READY, unit.ip, unit.protocol, unit.secrets, unit.type)
+        values = (pointer, account, unit.name, READY, unit.ip, unit.protocol, sealed, kind, directory, self._clock())
+        database.execute(f"INSERT INTO units ({_COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        known = pointer, account, unit.name, READY, unit.ip, unit.protocol, unit.secrets, unit.type, directory
+        return RegisteredUnit(*known)
 
     def _find(self, account: str, status: str | None, name: str | None) -> list[RegisteredUnit]:
         with self._store.reading() as database:
             rows = database.execute(
-                f"SELECT {_COLUMNS} FROM units WHERE (account = :account OR account IS NULL)"  # noqa: S608 - ours
+                f"SELECT {_COLUMNS} FROM units WHERE account = :account"  # noqa: S608 - ours
                 " AND (:status IS NULL OR status = :status) AND (:name IS NULL OR name = :name)"
                 " ORDER BY created, rowid",
                 {"account": account, "status": status, "name": name},
@@ -216,16 +220,22 @@ class Units:
         if not changed and status != TERMINATED:
             raise ComputeUnitError("this unit was terminated; register another")
 
-    def _ensure_demo(self) -> RegisteredUnit:
+    def _ensure_demo(self, account: str) -> RegisteredUnit:
         with self._store.transaction() as database:
-            row = database.execute(f"SELECT {_COLUMNS} FROM units WHERE account IS NULL").fetchone()  # noqa: S608
+            row = database.execute(
+                f"SELECT {_COLUMNS} FROM units WHERE account = ? AND directory IS NOT NULL",  # noqa: S608 - ours
+                (account,),
+            ).fetchone()
             if row is None:
-                return self._insert(database, None, NewUnit(DEMO, "localhost", "HTTP", UnitSecrets.generate()))
+                (first,) = database.execute("SELECT pointer FROM accounts ORDER BY created, rowid LIMIT 1").fetchone()
+                directory = DEMO if first == account else f"{DEMO}-{account}"
+                unit = NewUnit(DEMO, "localhost", "HTTP", UnitSecrets.generate())
+                return self._insert(database, account, unit, directory)
             database.execute("UPDATE units SET status = ? WHERE pointer = ?", (READY, row[0]))
         return self._unit((*row[:3], READY, *row[4:]))
 
     def _unit(self, row: tuple[Any, ...]) -> RegisteredUnit:
-        pointer, account, name, status, ip, protocol, sealed, kind = row
+        pointer, account, name, status, ip, protocol, sealed, kind, directory = row
         given = self._vault.open(f"unit {pointer}", sealed)
         return RegisteredUnit(
             pointer,
@@ -236,6 +246,7 @@ class Units:
             protocol,
             UnitSecrets(given["RW"], given["RO"]),
             UnitType(**json.loads(kind)),
+            directory,
         )
 
 

@@ -44,7 +44,7 @@ from dxflow_async.providers.aws_headers import (
     split_key,
     timed_headers,
 )
-from dxflow_async.providers.aws_identity import Identity
+from dxflow_async.providers.aws_identity import Identity, bucket_path, virtual_host
 from dxflow_async.providers.aws_upload import S3Upload
 from dxflow_async.providers.base import (
     Body,
@@ -422,9 +422,9 @@ class AWSProvider(Provider):
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
         if bucket and self._virtual(bucket):
-            host = f"{bucket}.{host}"
+            host = virtual_host(bucket, host)
         elif bucket:
-            path = f"/{quote(bucket, safe='-_.~')}/"
+            path = bucket_path(bucket)
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)

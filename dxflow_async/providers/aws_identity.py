@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import Any
+from urllib.parse import quote
 
 from dxflow_async.config import AWSSettings
-from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.sigv4 import Credentials, Signer
 from dxflow_async.providers.threads import Threads
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "bucket_path", "virtual_host"]
+
+_LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class Identity:
@@ -117,6 +121,33 @@ class Identity:
             return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
         except BotoCoreError as error:
             raise ConfigurationError(f"AWS.profile = {self._settings.profile!r}: {error}") from error
+
+
+def virtual_host(bucket: str, host: str) -> str:
+    """A bucket's own host, below the endpoint's.
+
+    Raises:
+        UnsafePathError: with that name it would be another host, or none.
+    """
+    if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
+        raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
+    return f"{bucket}.{host}"
+
+
+def bucket_path(bucket: str) -> str:
+    """What the path of a bucket's objects begins with.
+
+    Raises:
+        UnsafePathError: with that name it would be another path.
+    """
+    if bucket in (".", ".."):
+        raise _unsafe(bucket, "no bucket has that name")
+    return f"/{quote(bucket, safe='-_.~')}/"
+
+
+def _unsafe(bucket: str, reason: str) -> UnsafePathError:
+    text = f'AWS request to the bucket "{bucket}" refused: {reason}'
+    return UnsafePathError(text, provider="AWS", operation="request", path=f"/{bucket}")
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from dxflow_async.config import AzureSettings
+from dxflow_async.connection_string import parse_connection_string
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.sharedkey import SharedKey
 from dxflow_async.providers.threads import Threads
@@ -180,7 +181,7 @@ class Identity:
     async def _find(self) -> Account:
         settings = self._settings
         if settings.connection_string is not None:
-            settings = await self._threads.run(_read, settings.connection_string)
+            settings = AzureSettings(**parse_connection_string(settings.connection_string))
         account = _place(settings)
         if settings.account_key is not None:
             assert settings.account is not None
@@ -203,7 +204,7 @@ def _with_environment(settings: AzureSettings) -> AzureSettings:
     if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
         return settings
     found: dict[str, Any] = {
-        name: os.environ.get(f"AZURE_STORAGE_{variable}") or None
+        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
         for name, variable in (
             ("connection_string", "CONNECTION_STRING"),
             ("account", "ACCOUNT"),
@@ -232,27 +233,6 @@ def _shared_key(account: str, key: str) -> SharedKey:
         raise ConfigurationError(
             "AZURE.account_key is not allowed: it must be base64, as the portal shows it"
         ) from error
-
-
-def _read(connection_string: str) -> AzureSettings:
-    """A connection string as settings."""
-    from azure.storage.blob import BlobServiceClient
-
-    try:
-        with BlobServiceClient.from_connection_string(connection_string) as client:
-            endpoint, _, sas = client.url.partition("?")
-            key = getattr(client.credential, "account_key", None)
-            account = getattr(client.credential, "account_name", None) or client.account_name
-    except ValueError as error:
-        raise ConfigurationError(
-            "AZURE.connection_string is not allowed: it must be Name=value pairs joined with semicolons, AccountName "
-            f"among them, as the portal shows it ({error})"
-        ) from error
-    if key is None and not sas:
-        return AzureSettings(endpoint=endpoint.rstrip("/"))
-    return AzureSettings(
-        endpoint=endpoint.rstrip("/"), account=account, account_key=key, sas_token=None if key is not None else sas
-    )
 
 
 def _default_chain() -> Any:

@@ -77,6 +77,7 @@ class Features:
         ordered: listings keep the order of keys' bytes for sure, also where a name and a directory start alike.
         buckets: the first segment of a key is a bucket, which only its owner makes and removes.
         versions: every answer about an object names its version.
+        checksum_told: `tell_checksum` works, for objects whose answers have no checksum.
         endpoint: the budget of requests in flight this provider draws on; None: no network.
     """
 
@@ -103,6 +104,7 @@ class Features:
     ordered: bool = False
     buckets: bool = False
     versions: bool = False
+    checksum_told: bool = False
     endpoint: str | None = None
 
 
@@ -468,6 +470,14 @@ class Provider(ABC):
         failed = await self.delete([key])
         if failed:
             raise failed[key]
+
+    async def tell_checksum(self, entry: Entry) -> int | None:
+        """Has the CRC32C of an object computed, where `Features.checksum_told` is set; it may take minutes.
+
+        Raises:
+            PreconditionFailedError: it is not that version any more.
+        """
+        raise TypeError(f"{self.name} tells no checksums: Features.checksum_told is not set ({entry.key})")
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """Copies an object server-side, metadata included, where `Features.copy` is set.

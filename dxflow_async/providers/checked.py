@@ -26,9 +26,10 @@ class Checked:
     Attributes:
         crc32c: of what was sent so far, the left-out bytes included.
         failed: reading the body failed, not sending it.
+        sent: the offset that was reached: of what was handed over to be sent, or is left out.
     """
 
-    __slots__ = ("_body", "_call", "_start", "crc32c", "failed")
+    __slots__ = ("_body", "_call", "_start", "crc32c", "failed", "sent")
 
     def __init__(self, call: Call, body: Body, start: int = 0) -> None:
         self._call = call
@@ -36,6 +37,7 @@ class Checked:
         self._start = start
         self.crc32c: int | None = None
         self.failed = False
+        self.sent = start
 
     @property
     def size(self) -> int:
@@ -44,7 +46,7 @@ class Checked:
     async def __aiter__(self) -> AsyncIterator[Buffer]:
         size = crc = 0
         held: Buffer = b""
-        self.failed = True
+        self.failed, self.sent = True, self._start
         async for chunk in self._body:
             crc = checksum.crc32c(chunk, crc)
             left_out = self._start - size
@@ -56,12 +58,14 @@ class Checked:
             if chunk:
                 if held:
                     self.failed = False
+                    self.sent += len(held)
                     yield held
                     self.failed = True
                 held = chunk
         self._compare(size, crc)
         self.crc32c = crc
         self.failed = False
+        self.sent += len(held)
         if held:
             yield held
 

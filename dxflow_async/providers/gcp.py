@@ -9,14 +9,15 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from anyio import CancelScope, move_on_after
 
 from dxflow_async.config import GCPSettings
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, ServiceError, StorageError, UnsafePathError
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError, UnsafePathError
 from dxflow_async.providers.base import (
     Body,
     Entry,
@@ -29,17 +30,17 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.confirm import check_names, contradiction, disagreement, not_the_service
 from dxflow_async.providers.deletion import delete_batches
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.gcp_compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp_identity import Identity
 from dxflow_async.providers.gcp_objects import (
-    ENTRY_FIELDS,
     LIST_FIELDS,
     SINGLE_SIZE,
     STORED_FIELDS,
+    described,
     entries_of,
-    entry_of,
     entry_of_headers,
     resource_of,
 )
@@ -55,6 +56,7 @@ TiB = 1 << 40
 
 _MAX_BUCKETS = 1000
 _CANCEL_SECONDS = 2.0
+_OBJECTS = "storage#objects"
 
 # https://cloud.google.com/storage/docs/buckets#naming
 _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -123,10 +125,14 @@ class GCPProvider(Provider):
             query["pageToken"] = cursor
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
         response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-        document = await self._requests.document(call, response)
+        document = await self._requests.document(call, response, _OBJECTS)
         # The parts of uploads are nobody's objects, but for those who look right there.
         hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
-        return Page(parsed(call, entries_of, bucket, document, hidden), document.get("nextPageToken"))
+        entries = parsed(call, entries_of, bucket, document, hidden)
+        if recursive and document.get("prefixes"):
+            raise contradiction(call, "the page is one of a directory, not of all that is below")
+        check_names(call, prefix, entries)
+        return Page(entries, _next_token(call, document, cursor))
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
@@ -134,10 +140,10 @@ class GCPProvider(Provider):
         if not name:
             # Who may list a bucket's objects need not be allowed to look at the bucket itself.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
-            (await self._requests.send(call, "GET", path, missing_bucket=bucket)).close()
+            response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+            await self._requests.document(call, response, _OBJECTS)
             return Entry(f"{bucket}/", directory=True)
-        response = await self._requests.send(call, "GET", f"{object_path(bucket, name)}?fields={ENTRY_FIELDS}")
-        return parsed(call, entry_of, bucket, await self._requests.document(call, response))
+        return await self._store.look(call, bucket, name)
 
     async def read(
         self,
@@ -162,10 +168,13 @@ class GCPProvider(Provider):
             raise
         try:
             size, length = extent_of(response.status, response.headers, start, end)
+            entry = await self._confirmed(call, entry_of_headers(key, response.headers, size), etag, response.headers)
         except ValueError as error:
             response.close()
-            raise call.error(ServiceError, str(error), status=response.status) from error
-        entry = entry_of_headers(key, response.headers, size)
+            raise not_the_service(call, str(error), response.status) from error
+        except BaseException:
+            response.close()
+            raise
         crc32c = entry.crc32c if length == size else None
         return HTTPReading(entry, length, self._requests.http, call, response, crc32c)
 
@@ -222,35 +231,75 @@ class GCPProvider(Provider):
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         bucket, name = self._split(call, key)
         path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
-        query = {"fields": f"done,rewriteToken,resource({STORED_FIELDS})"}
+        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS})"}
         if source.etag is not None:
             query["sourceGeneration"] = source.etag
         if options.public:
             query["destinationPredefinedAcl"] = "publicRead"
+        reached = None
         while True:  # a large object takes several calls, each of which goes on where the one before ended
             try:
                 response = await self._requests.send(call, "POST", f"{path}?{urlencode(query)}")
             except NotFoundError as error:
                 await self._check_replaced(call, source.key, source.etag, error)
                 raise
-            document = await self._requests.document(call, response)
-            if document.get("done"):
-                return parsed(call, entry_of, bucket, document.get("resource") or {})
-            query["rewriteToken"] = parsed(call, _text, document, "rewriteToken")
+            document = await self._requests.document(call, response, "storage#rewriteResponse")
+            if document.get("done") is True:
+                stored = parsed(call, described, bucket, name, document.get("resource") or {})
+                return await self._compared_with_source(call, source, stored)
+            token, before = parsed(call, _text, document, "rewriteToken"), reached
+            reached = token, document.get("totalBytesRewritten")
+            if reached == before:
+                raise contradiction(call, "the copy goes on without getting further")
+            query["rewriteToken"] = token
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
         return await self._identity.presign(method, bucket, name, int(expires))
 
     async def _list_buckets(self, call: Call, prefix: str, cursor: Any | None) -> Page:
-        query = {"project": await self._identity.project(), "prefix": prefix, "fields": "nextPageToken,items(name)"}
+        fields = "kind,nextPageToken,items(name)"
+        query = {"project": await self._identity.project(), "prefix": prefix, "fields": fields}
         if cursor is not None:
             query["pageToken"] = cursor
         response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
-        document = await self._requests.document(call, response)
+        document = await self._requests.document(call, response, "storage#buckets")
         names = sorted(parsed(call, _text, bucket, "name") for bucket in document.get("items", ()))
         found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
-        return Page(found, document.get("nextPageToken"))
+        return Page(found, _next_token(call, document, cursor))
+
+    async def _confirmed(self, call: Call, seen: Entry, etag: str | None, headers: Mapping[str, str]) -> Entry:
+        """What the headers of a download say of an object; a version that they do not tell is looked up.
+
+        Raises:
+            ServiceError: they contradict what was asked for, or what is stored.
+            PreconditionFailedError: another version is stored by now.
+        """
+        stored_size = headers.get("x-goog-stored-content-length", "")
+        if stored_size and stored_size != str(seen.size):
+            raise contradiction(call, f"{seen.size} bytes of an object that is told to have {stored_size:.20}")
+        if seen.etag is not None:
+            if etag not in (None, seen.etag):
+                raise contradiction(call, f"the version is {seen.etag:.30}, not {etag}")
+            return seen
+        now = await self.stat(seen.key)
+        if etag not in (None, now.etag):
+            raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
+        if (differs := disagreement(now, seen)) is not None:
+            raise contradiction(call, differs)
+        return replace(seen, etag=now.etag, crc32c=now.crc32c)
+
+    async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
+        """A copy, once it has the size of its source, which may have been replaced where no version was asked for.
+
+        Raises:
+            ServiceError: it has another size, or another checksum.
+        """
+        if source.etag is None and source.size != stored.size:
+            source = await self.stat(source.key)
+        if (differs := disagreement(replace(source, etag=None), stored)) is not None:
+            raise contradiction(call, f"the copy: {differs}")
+        return stored
 
     def _media_path(self, bucket: str, name: str, generation: str | None) -> str:
         """Where an object's bytes are: at the XML API, which tells its metadata too.
@@ -296,7 +345,17 @@ class GCPProvider(Provider):
         return bucket, name
 
 
-def _text(document: dict[str, Any], name: str) -> str:
+def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> str | None:
+    """What asks for the next page; None after the last one."""
+    if document.get("nextPageToken") is None:
+        return None
+    token = parsed(call, _text, document, "nextPageToken")
+    if token == cursor:
+        raise contradiction(call, "the page says that it is followed by itself")
+    return token
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
     text = document[name]
     if not isinstance(text, str) or not text:
         raise ValueError(f"{name} = {text!r}")

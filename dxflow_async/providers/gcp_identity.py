@@ -19,6 +19,7 @@ from dxflow_async.exceptions import (
     AccessDeniedError,
     ConfigurationError,
     NetworkError,
+    ServiceError,
     StallTimeoutError,
     StorageError,
     UnsupportedError,
@@ -27,7 +28,8 @@ from dxflow_async.providers.gcp_signing import sign
 from dxflow_async.providers.gcp_wire import Wire, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
-from dxflow_async.showing import Secret
+from dxflow_async.showing import Secret, holds_key
+from dxflow_async.sources import key_for_path
 
 __all__ = ["GOOGLE", "Grant", "Identity"]
 
@@ -36,6 +38,11 @@ GOOGLE = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
 _TOKEN_SECONDS = 10.0
 _AGAIN_SECONDS = 10.0
+
+_NO_TOKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What the SDK raises at an answer that is another than a token server's."""
+
+_PROJECT = re.compile(r"[A-Za-z0-9:._-]{1,100}")
 
 _RENEW_SECONDS = 225.0
 """Before a token's end it is renewed: as Google's own libraries, and later than the metadata server gives a new one."""
@@ -161,7 +168,8 @@ class Identity:
         try:
             async with asyncio.timeout(_TOKEN_SECONDS):
                 answer = await sdk.refresh(timeout=_TOKEN_SECONDS)
-        except (StorageError, TimeoutError) as error:
+            token, seconds = _checked(answer.value, answer.expires_in)
+        except (StorageError, TimeoutError, *_NO_TOKEN) as error:
             if old is not None and now < old.ends_at:
                 old.renew_at = now + _AGAIN_SECONDS
                 return old
@@ -170,11 +178,14 @@ class Identity:
             if isinstance(error, StorageError):
                 # Without the SDK's frames: what it sends, signed, stands in them.
                 raise error.with_traceback(None) from error.__cause__
-            raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
-        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            if isinstance(error, TimeoutError):
+                raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
+            # Not with what was sent or has come: secrets stand in both.
+            text = "the answer has no token in it; a sign-in page or a proxy may have answered in Google's place"
+            raise sign_in_error(ServiceError, f"{text} ({type(error).__name__})") from None
+        except OSError as error:
             raise sign_in_error(AccessDeniedError, f"what came is no token ({error!r})") from error
-        seconds = float(answer.expires_in)
-        return Grant(Secret(f"Bearer {answer.value}"), now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
+        return Grant(Secret(f"Bearer {token}"), now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
 
     async def _machine_project(self) -> str | None:
         from gcloud.aio.auth.token import GCE_ENDPOINT_PROJECT, GCE_METADATA_HEADERS
@@ -183,7 +194,8 @@ class Identity:
             answer = await self._wire.get(GCE_ENDPOINT_PROJECT, headers=GCE_METADATA_HEADERS)
         except StorageError:
             return None
-        return await answer.text()
+        project = await answer.text()
+        return project if _PROJECT.fullmatch(project) else None
 
     async def _load_once(self) -> Any:
         async with self._loading:
@@ -196,7 +208,9 @@ class Identity:
         """The SDK's token; blocks."""
         from gcloud.aio.auth import Token
 
-        file = self._settings.service_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
+        if file is not None and holds_key(str(file)):
+            raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
         try:
             sdk = Token(service_file=None if file is None else str(file), scopes=[_SCOPE])
             if file is not None and not sdk.service_data:
@@ -209,8 +223,24 @@ class Identity:
                 sdk.service_data["private_key"] = self._private_key
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             where = f"GCP.service_file = {str(file)!r}" if file is not None else "the default credentials"
-            raise ConfigurationError(f"{where} cannot be used: {type(error).__name__}: {error}") from error
-        return sdk
+            reason = f"{where} cannot be used: {type(error).__name__}: {error}"
+        else:
+            return sdk
+        # Not from the error: its frames hold the key.
+        raise ConfigurationError(reason)
+
+
+def _checked(token: Any, seconds: Any) -> tuple[str, float]:
+    """A token and how many seconds it lasts.
+
+    Raises:
+        ValueError, TypeError: it could not stand in a header, or does not last.
+    """
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("no token")
+    if not 0 < float(seconds) < float("inf"):
+        raise ValueError("no lifetime")
+    return token, float(seconds)
 
 
 def _endpoint(settings: GCPSettings) -> str:
@@ -222,7 +252,7 @@ def _endpoint(settings: GCPSettings) -> str:
     url = emulator if "://" in emulator else f"http://{emulator}"
     if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
         raise ConfigurationError(
-            f"STORAGE_EMULATOR_HOST = {emulator!r} is not allowed; it must be [http://]host[:port]"
+            "STORAGE_EMULATOR_HOST is not allowed; it must be [http://]host[:port], without a user or a password"
         )
     return url.rstrip("/")
 

@@ -24,6 +24,7 @@ __all__ = [
     "SINGLE_SIZE",
     "STORED_FIELDS",
     "Related",
+    "described",
     "entries_of",
     "entry_of",
     "entry_of_headers",
@@ -33,11 +34,11 @@ __all__ = [
 SINGLE_SIZE = 8 << 20
 """Bytes of an object that is sent in one request; larger ones can go on after a break."""
 
-STORED_FIELDS = "name,size,generation,crc32c"
+STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
 """Asked for when an object was written."""
 
-ENTRY_FIELDS = "name,size,generation,timeCreated,crc32c,contentType,metadata"
-LIST_FIELDS = "nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
+ENTRY_FIELDS = "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata"
+LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
 
 _MTIME = "mtime"
 _CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/]{6}==)")
@@ -70,6 +71,8 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         ValueError, KeyError, TypeError, AttributeError: it is no object's.
     """
     name, size = resource["name"], int(resource["size"])
+    if not isinstance(name, str) or size < 0:
+        raise ValueError(f"name = {name!r:.300}, size = {size}")
     metadata = resource.get("metadata") or {}
     mtime = metadata.get(_MTIME)
     if mtime is not None:
@@ -85,6 +88,20 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         metadata,
         mtime=_seconds(mtime),
     )
+
+
+def described(bucket: str, name: str, resource: Mapping[str, Any]) -> Entry:
+    """The object of that name, as an answer about it describes it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is about another object, or tells no version.
+    """
+    told = resource["name"], resource.get("bucket", bucket)
+    if told != (name, bucket):
+        raise ValueError(f"it is about {told[1]!r:.100}/{told[0]!r:.300}, not about {bucket!r}/{name!r:.300}")
+    if not re.fullmatch(r"[0-9]{1,20}", resource["generation"]):
+        raise ValueError(f"generation = {resource['generation']!r:.50}")
+    return entry_of(bucket, resource)
 
 
 def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequence[Entry]:

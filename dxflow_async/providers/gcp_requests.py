@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from dxflow_async.exceptions import ServiceError, StorageError
-from dxflow_async.providers.base import Body, Entry
+from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.base import Body
+from dxflow_async.providers.confirm import not_the_service, read_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
 from dxflow_async.providers.gcp_identity import Identity
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
+from dxflow_async.showing import Secret
 
 __all__ = ["JSON_TYPE", "Requests", "parsed"]
 
@@ -78,24 +80,34 @@ class Requests:
         self, call: Call, method: str, session: str, headers: Mapping[str, str], body: Body | None
     ) -> Response:
         """Whatever a resumable upload's session answers. Its name is its permission: no token is sent."""
-        sent = {"host": self._host, **headers}
+        sent, session = {"host": self._host, **headers}, Secret(session)
         # Bytes that broke off may have been kept: the session has to be asked before any are sent again.
         return await self.http.send(call, method, self._base + session, sent, body, repeatable=body is None)
 
     async def failure(self, call: Call, response: Response, *, missing_bucket: str = "") -> StorageError:
         """What a response that is no success says."""
         reason, message = parse_error(await read_error_body(response))
+        if response.status < 400:
+            return not_the_service(call, f"status {response.status}", response.status)
         return error_of(call, response.status, reason, message, response.headers, missing_bucket=missing_bucket)
 
-    async def document(self, call: Call, response: Response) -> dict[str, Any]:
-        """A JSON answer.
+    async def document(self, call: Call, response: Response, kind: str, *, needed: bool = True) -> dict[str, Any]:
+        """A JSON answer of that kind.
+
+        Args:
+            call, response: what was asked, and the answer.
+            kind: as the service names it, such as `storage#objects`.
+            needed: an answer that tells no kind at all is refused, too.
 
         Raises:
-            ServiceError: it is none.
+            ServiceError: it is another answer than the service's.
         """
         document = parsed(call, json.loads, await self.whole(call, response))
         if not isinstance(document, dict):
-            raise call.error(ServiceError, "the server's answer is not valid (no object)")
+            raise not_the_service(call, "not valid: no JSON object", response.status)
+        told = document.get("kind")
+        if told != kind and (needed or told is not None):
+            raise not_the_service(call, f"not valid: kind {told!r:.50} where {kind!r} was expected", response.status)
         return document
 
     async def whole(self, call: Call, response: Response) -> bytes:
@@ -104,14 +116,7 @@ class Requests:
         Raises:
             StorageError: it broke off, or is far too long.
         """
-        pieces, size = [], 0
-        async with HTTPReading(Entry(""), -1, self.http, call, response) as reading:
-            while piece := await reading.read():
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_DOCUMENT_SIZE:
-                    raise call.error(ServiceError, f"the server's answer is over {MAX_DOCUMENT_SIZE} bytes")
-        return b"".join(pieces)
+        return await read_body(call, response, self.http, MAX_DOCUMENT_SIZE)
 
 
 def parsed(call: Call, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -123,4 +128,4 @@ def parsed(call: Call, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     try:
         return parse(*args, **kwargs)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-        raise call.error(ServiceError, f"the server's answer is not valid ({error!r})") from error
+        raise not_the_service(call, f"not valid: {error!r:.300}") from error

@@ -19,23 +19,26 @@ from dxflow_async.exceptions import (
     StallTimeoutError,
     StorageError,
 )
-from dxflow_async.providers.base import Body
+from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.checked import Checked
-from dxflow_async.providers.gcp_objects import STORED_FIELDS
-from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests
+from dxflow_async.providers.confirm import contradiction, not_the_service
+from dxflow_async.providers.gcp_objects import STORED_FIELDS, described
+from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.http import Call, Response
+from dxflow_async.showing import Secret
 
 __all__ = ["ResumableUpload"]
 
 _RANGE = re.compile(r"bytes=0-(\d+)")
 _GONE = (404, 410, 499)
+_CANCELS = 2
 
 
 class _State(NamedTuple):
-    """How many bytes the server has, and the object's resource once it is stored."""
+    """How many bytes the server has, and the object once it is stored."""
 
     offset: int
-    stored: dict[str, Any] | None = None
+    stored: Entry | None = None
 
 
 class ResumableUpload:
@@ -47,22 +50,25 @@ class ResumableUpload:
         query: what else to ask for, such as `&predefinedAcl=publicRead`.
 
     Attributes:
+        name: of the object.
         crc32c: of the whole, once it was sent to its end.
     """
 
     def __init__(
         self, requests: Requests, call: Call, bucket: str, resource: Mapping[str, Any], query: str = ""
     ) -> None:
+        self.name: str = resource["name"]
         self.crc32c: int | None = None
+        self._acknowledged = 0
         self._requests = requests
         self._call = call
         self._bucket = bucket
         self._resource = resource
         self._query = query
         # The session's path and query. Whoever knows it can write to it: it is not to be shown.
-        self._session: str | None = None
+        self._session: Secret | None = None
 
-    async def send(self, body: Body) -> dict[str, Any]:
+    async def send(self, body: Body) -> Entry:
         """Sends what the server does not have yet, and goes on after a break as long as each one made progress.
 
         Returns:
@@ -76,7 +82,8 @@ class ResumableUpload:
         if self._session is None:
             await self._begin()
         else:
-            state = await self._status(body.size)
+            # What an earlier try had sent at the most is not known any more.
+            state = await self._status(body.size, body.size)
         while state.stored is None:
             error, before = None, state
             checked = Checked(self._call, body, before.offset)
@@ -86,7 +93,7 @@ class ResumableUpload:
                 if checked.failed or self._session is None:
                     raise
                 error = broken
-                state = await self._status(body.size)
+                state = await self._status(body.size, checked.sent)
             finally:
                 self.crc32c = checked.crc32c if self.crc32c is None else self.crc32c
             if state.stored is None and not before.offset < state.offset < body.size:
@@ -96,9 +103,12 @@ class ResumableUpload:
     async def cancel(self) -> None:
         """Gives the session up, and what the server has of it. Never raises for one that is gone already."""
         session, self._session = self._session, None
-        if session is not None:
+        for _ in range(_CANCELS if session is not None else 0):
             with suppress(StorageError):
-                (await self._requests.send_to_session(self._call, "DELETE", session, {}, None)).close()
+                response = await self._requests.send_to_session(self._call, "DELETE", session or "", {}, None)
+                response.close()
+                if response.status in _GONE or response.status == 204:
+                    return
 
     async def _begin(self) -> None:
         path = f"/upload/storage/v1/b/{self._bucket}/o?uploadType=resumable&fields={STORED_FIELDS}{self._query}"
@@ -110,32 +120,34 @@ class ResumableUpload:
         response = await self._requests.send(self._call, "POST", path, headers, body, missing_bucket=self._bucket)
         response.close()
         # Of its URL only the path is taken: bytes go nowhere but to the endpoint that was set.
-        url = urlsplit(response.headers.get("location", ""))
-        if not url.query:
-            raise self._call.error(ServiceError, "the server did not name the session it began")
-        self._session = f"{url.path}?{url.query}"
+        self._session = _session_of(response.headers.get("location", ""))
+        if response.status not in (200, 201) or self._session is None or "upload_id=" not in self._session:
+            self._session = None
+            raise not_the_service(self._call, "it does not name the session that was begun", response.status)
+        self._acknowledged = 0
 
     async def _put(self, size: int, offset: int, body: Checked) -> _State:
         headers = {
             "content-type": self._resource["contentType"],
             "content-range": f"bytes {offset}-{size - 1}/{size}",
         }
-        return await self._ask(size, headers, body)
+        return await self._ask(size, headers, body, size)
 
-    async def _status(self, size: int) -> _State:
-        return await self._ask(size, {"content-range": f"bytes */{size}"}, None)
+    async def _status(self, size: int, sent: int) -> _State:
+        return await self._ask(size, {"content-range": f"bytes */{size}"}, None, sent)
 
-    async def _ask(self, size: int, headers: dict[str, str], body: Checked | None) -> _State:
+    async def _ask(self, size: int, headers: dict[str, str], body: Checked | None, sent: int) -> _State:
+        """Where the upload is; no more than `sent` bytes can have come."""
         assert self._session is not None
         response = await self._requests.send_to_session(self._call, "PUT", self._session, headers, body)
         if response.status in (200, 201):
-            stored = await self._requests.document(self._call, response)
+            document = await self._requests.document(self._call, response, "storage#object", needed=False)
+            stored = parsed(self._call, described, self._bucket, self.name, document)
             self._session = None
             return _State(size, stored)
         if response.status == 308:
             response.close()
-            found = _RANGE.fullmatch(response.headers.get("range", ""))
-            return _State(int(found[1]) + 1 if found else 0)
+            return _State(self._reached(response, sent))
         if response.status in _GONE:
             raise self._lost(response)
         error = await self._requests.failure(self._call, response)
@@ -143,8 +155,36 @@ class ResumableUpload:
             self._session = None  # with what it has, it can only fail again
         raise error
 
+    def _reached(self, response: Response, sent: int) -> int:
+        """How many bytes a 308 says the server has.
+
+        Raises:
+            ServiceError: more than were sent, or fewer than it had; or it is a redirect. The next answer is believed
+                when it says fewer again: the rest is sent once more then.
+        """
+        text = response.headers.get("range")
+        found = _RANGE.fullmatch(text or "bytes=0-0")
+        if found is None or "location" in response.headers:
+            raise not_the_service(self._call, "it does not say how much has come", 308)
+        reached = 0 if text is None else int(found[1]) + 1
+        if reached > sent:
+            raise contradiction(self._call, f"{reached} bytes have come, where {sent} were sent", 308)
+        acknowledged, self._acknowledged = self._acknowledged, reached
+        if reached < acknowledged:
+            raise contradiction(self._call, f"{reached} bytes have come, where it had {acknowledged}", 308)
+        return reached
+
     def _lost(self, response: Response) -> StorageError:
         self._session = None
         response.close()
         said = f"the server lost what it had of it ({response.status}); start again"
         return self._call.error(ServiceError, said, status=response.status)
+
+
+def _session_of(location: str) -> Secret | None:
+    """The path and the query of a session's URL; None where that is none."""
+    try:
+        url = urlsplit(location)
+    except ValueError:
+        return None
+    return Secret(f"{url.path}?{url.query}") if url.path.startswith("/") and url.query else None

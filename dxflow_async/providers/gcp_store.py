@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -14,17 +13,21 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.base import Body, Entry
 from dxflow_async.providers.checked import Checked
+from dxflow_async.providers.confirm import contradiction, not_the_service
 from dxflow_async.providers.deletion import delete_batches
 from dxflow_async.providers.gcp_batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp_errors import error_of, parse_error
-from dxflow_async.providers.gcp_objects import STORED_FIELDS, Related, entry_of
+from dxflow_async.providers.gcp_objects import ENTRY_FIELDS, STORED_FIELDS, Related, described
 from dxflow_async.providers.gcp_requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp_resumable import ResumableUpload
-from dxflow_async.providers.http import Call
+from dxflow_async.providers.http import Call, Response, read_error_body
 
-__all__ = ["Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
 
 T = TypeVar("T")
+
+OBJECT = "storage#object"
+"""The kind of an object's resource."""
 
 _BATCHES = 4
 """Under way at a time: the service works off a batch as slowly as if its requests came one after the other."""
@@ -63,8 +66,9 @@ class Store:
         path = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart&fields={STORED_FIELDS}{query}"
         headers = {"content-type": related.content_type}
         response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)
-        document = await self.requests.document(call, response)
-        return Sent(await self._compared(call, bucket, document, body.size, checked.crc32c), checked.crc32c)
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        stored = parsed(call, described, bucket, resource["name"], document)
+        return Sent(await self._compared(call, resource["name"], stored, body.size, checked.crc32c), checked.crc32c)
 
     async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:
         """Stores an object by a resumable upload, or goes on with it.
@@ -72,8 +76,8 @@ class Store:
         Raises:
             ChecksumMismatchError: as `put`.
         """
-        document = await sending.send(body)
-        return Sent(await self._compared(call, bucket, document, body.size, sending.crc32c), sending.crc32c)
+        stored = await sending.send(body)
+        return Sent(await self._compared(call, sending.name, stored, body.size, sending.crc32c), sending.crc32c)
 
     async def compose(
         self,
@@ -98,8 +102,22 @@ class Store:
         path = f"{object_path(bucket, resource['name'])}/compose?fields={STORED_FIELDS}"
         path += acl("destinationPredefinedAcl", public=public)
         response = await self.requests.send(call, "POST", path, {"content-type": JSON_TYPE}, body)
-        document = await self.requests.document(call, response)
-        return await self._compared(call, bucket, document, size, checksum.decode(resource.get("crc32c")))
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        stored = parsed(call, described, bucket, resource["name"], document)
+        return await self._compared(call, resource["name"], stored, size, checksum.decode(resource.get("crc32c")))
+
+    async def look(self, call: Call, bucket: str, name: str, generation: str | None = None) -> Entry:
+        """An object as it is stored now, or that version of it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        path = f"{object_path(bucket, name)}?fields={ENTRY_FIELDS}"
+        if generation is not None:
+            path += f"&generation={generation}"
+        response = await self.requests.send(call, "GET", path)
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        return parsed(call, described, bucket, name, document)
 
     async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
         """Deletes objects; what is not there is no error. Returns the errors of the names that were not deleted.
@@ -109,7 +127,8 @@ class Store:
         """
         if len(versions) == 1:
             try:
-                (await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))).close()
+                response = await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))
+                await self._confirm_removed(call, response, bucket, versions[0])
             except NotFoundError:
                 pass
             except StorageError as error:
@@ -131,21 +150,56 @@ class Store:
         answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
         failed: dict[str, StorageError] = {}
         for version, (status, said) in zip(versions, answers, strict=True):
-            if status >= 300 and status != 404:
+            if not 200 <= status < 300 and status != 404:
                 about = call._replace(path=f"/{bucket}/{version.name}")
                 failed[version.name] = error_of(about, status, *parse_error(said), response.headers)
         return failed
 
-    async def _compared(
-        self, call: Call, bucket: str, document: Mapping[str, Any], size: int, crc32c: int | None
-    ) -> Entry:
-        """What was stored; when it is not what was sent, it is removed again."""
-        stored = parsed(call, entry_of, bucket, document)
-        if stored.size == size and (crc32c is None or stored.crc32c in (None, crc32c)):
-            return stored
-        with suppress(StorageError):
-            await self.remove(call, bucket, [Version(document["name"], stored.etag)])
+    async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
+        """The service answers a removal with 204; after any other success a look tells whether the object is gone.
+
+        Raises:
+            NotFoundError: it is gone.
+            ServiceError: it is there still.
+        """
+        if response.status == 204:
+            response.close()
+            return
+        await read_error_body(response)
+        await self.look(call, bucket, version.name, version.generation)
+        raise not_the_service(call, "the object is there still", response.status)
+
+    async def _compared(self, call: Call, name: str, told: Entry, size: int, crc32c: int | None) -> Entry:
+        """What was stored; when it is not what was sent, it is removed again.
+
+        The answer alone proves neither: before anything is removed, the object is looked up.
+
+        Args:
+            call, name: what was written.
+            told: the object, as the answer describes it.
+            size, crc32c: of what was sent.
+
+        Raises:
+            ChecksumMismatchError: other bytes are stored.
+            ServiceError: the answer is not about what is stored.
+        """
+        if _fits(told, size, crc32c):
+            return told
+        bucket = told.key.partition("/")[0]
+        try:
+            found = await self.look(call, bucket, name)
+        except NotFoundError as error:
+            raise contradiction(call, "nothing is stored under the name") from error
+        if found.crc32c is not None and _fits(found, size, crc32c):
+            return found
+        if (found.etag, found.size, found.crc32c) != (told.etag, told.size, told.crc32c):
+            raise contradiction(call, "another version than it describes is stored")
+        await self.remove(call, bucket, [Version(name, found.etag)])
         raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent; they were removed again")
+
+
+def _fits(stored: Entry, size: int, crc32c: int | None) -> bool:
+    return stored.size == size and (crc32c is None or stored.crc32c in (None, crc32c))
 
 
 async def few_at_a_time(operations: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import ssl
 import sys
 from collections import deque
@@ -143,6 +144,8 @@ class HTTP:
         url = Secret(url)  # it may be signed
         try:
             origin, head = self._prepare(method, url, headers, body)
+        except DxflowError:  # of the settings
+            raise
         except ValueError as error:
             # Without its frames, which have all of the request.
             raise _translated(call, error.with_traceback(None), self) from error
@@ -201,6 +204,7 @@ class HTTP:
         proxy = self._proxies.get(scheme, "")
         if proxy and _bypasses_proxy(authority):
             proxy = ""
+        _check_proxy(scheme, proxy)
         port = parts.port or {"http": 80, "https": 443}[scheme]
         origin = self._origins[scheme, authority] = Origin(scheme, host, port, Secret(proxy))
         return origin
@@ -287,7 +291,33 @@ def _proxy_of(origin: Origin) -> tuple[str, int, dict[str, str]]:
     if proxy.username is not None:
         pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         headers["proxy-authorization"] = Secret(f"Basic {base64.b64encode(pair.encode()).decode()}")
-    return proxy.hostname or "", proxy.port or 3128, headers
+    return proxy.hostname or "", proxy.port or 80, headers
+
+
+def _check_proxy(scheme: str, proxy: str) -> None:
+    """Nothing is sent to a proxy that is not spoken to in the way its URL says: its password would be in clear.
+
+    Raises:
+        ConfigurationError: the proxy is reached by TLS or another protocol, or its URL is not valid.
+    """
+    if not proxy:
+        return
+    scheme_of_proxy = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", proxy)
+    name = scheme_of_proxy[1].lower() if scheme_of_proxy else "http"
+    rest = proxy.removeprefix(scheme_of_proxy[0]) if scheme_of_proxy else proxy
+    try:
+        parts = urlsplit(Secret(f"//{rest}"))
+        valid = bool(parts.hostname) and parts.port != 0
+        where = f"{name}://{parts.hostname}"
+    except ValueError:
+        valid, where = False, "its value"
+    if not valid:
+        raise ConfigurationError(f"{scheme.upper()}_PROXY is not allowed: it must be http://host:port")
+    if name != "http":
+        raise ConfigurationError(
+            f"{scheme.upper()}_PROXY is not allowed: the proxy {where} is not spoken to in plain HTTP, which is not "
+            "supported; write http://host:port, unset it, or add the service to NO_PROXY"
+        )
 
 
 def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:

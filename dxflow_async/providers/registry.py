@@ -6,15 +6,26 @@ object a callable `(settings: Settings, http: HTTP, threads: Threads) -> Provide
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.base import Provider
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 
-__all__ = ["GROUP", "create"]
+__all__ = ["GROUP", "create", "create_stand_in"]
+
+_log = logging.getLogger("dxflow_async.session")
+
+_REAL = {
+    "AWS": "aws.endpoint, .region or .profile",
+    "AZURE": "azure.account, .endpoint or .connection_string",
+    "GCP": "gcp.project, .endpoint or .service_file",
+}
+"""What tells that a provider's real service is meant, where nothing else is to be said."""
 
 GROUP = "dxflow_async.providers"
 
@@ -37,6 +48,20 @@ def create(name: str, settings: Settings, http: HTTP, threads: Threads) -> Provi
             raise ConfigurationError(f"provider = {name!r} is not allowed; this installation has {', '.join(known)}")
         factory = found[0].load()
     return factory(settings, http, threads)
+
+
+def create_stand_in(name: str, storage_type: str, settings: Settings, threads: Threads) -> Provider:
+    """A local directory in the place of a provider that is not configured; the log tells."""
+    root = settings.storage_home / name.lower() / storage_type
+    _log.warning(
+        "%s is not configured: its %s files are kept in %s%s; for the real one set %s",
+        name,
+        storage_type,
+        root,
+        ", which only this machine can read" if storage_type == "public" else "",
+        _REAL[name],
+    )
+    return LocalProvider(root, threads)
 
 
 def _aws(settings: Settings, http: HTTP, threads: Threads) -> Provider:

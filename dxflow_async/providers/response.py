@@ -25,7 +25,13 @@ class StalledError(TimeoutError):
 
 
 class Headers(dict[str, str]):
-    """A response's headers, by lower-case name; repeated ones are joined with commas."""
+    """A response's headers, by lower-case name; repeated ones are joined with commas.
+
+    Their repr shows the names only: an address that is given there may be a secret.
+    """
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
 
 
 class Response:
@@ -83,4 +89,11 @@ class Response:
         """Gives the connection back, or ends it when the body was not read to its end."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            connection.release()
+
+    def abort(self) -> None:
+        """Ends the connection: it is not known whose answers come over it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
             connection.release()

@@ -15,7 +15,7 @@ from typing import Any, Self
 from anyio import CancelScope, move_on_after
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.providers.base import (
     Body,
     Buffered,
@@ -28,6 +28,7 @@ from dxflow_async.providers.base import (
     Receipt,
     Upload,
 )
+from dxflow_async.providers.confirm import check_status, contradiction
 from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading
 from dxflow_async.providers.threads import Threads
@@ -35,7 +36,8 @@ from dxflow_async.providers.unit_items import entry_of
 from dxflow_async.providers.unit_listing import Listing, OrderedListing, WalkedListing, read_directory
 from dxflow_async.providers.unit_protocol import Announced
 from dxflow_async.providers.unit_reading import PartialReading, download_headers, downloaded, extent, stored_headers
-from dxflow_async.providers.unit_requests import Requests
+from dxflow_async.providers.unit_requests import Requests, TusAnswer
+from dxflow_async.providers.unit_stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit_tus import Sending, Tus
 from dxflow_async.providers.unit_upload import FEW_PARTS, MAX_PARTS, PartsUpload, SpooledUpload, StreamUpload
 
@@ -73,6 +75,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         max_size=max_size,
         max_copy_size=_NO_LIMIT,
         versions="stat" in ours,
+        checksum_told="sum" in ours,
         endpoint=endpoint,
     )
 
@@ -102,7 +105,7 @@ class UnitProvider(Provider):
     ) -> None:
         self.unit = name
         self._announced = announced or Announced()
-        self._requests = Requests(url, secret, http)
+        self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
         self._tus = Tus(self._requests, self._announced)
         self._threads = threads
         self.features = _features(self._requests.endpoint.url, self._announced)
@@ -139,11 +142,7 @@ class UnitProvider(Provider):
         call = self._call("stat", key)
         if not key:
             return Entry("", directory=True)
-        if "stat" in self._announced.ours:
-            item = await self._requests.document(call, await self._requests.ask(call, "GET", "stat", key))
-            entry = entry_of(call, item, "", times=self.features.mtime, key=key.removesuffix("/"))
-        else:
-            entry = await self._looked_up(call, key)
+        entry = await look_up(self._requests, self._announced, call, key)
         if key.endswith("/") and not entry.directory:
             raise call.error(NotFoundError, "it is a file, not a directory; check the path")
         return entry
@@ -166,10 +165,20 @@ class UnitProvider(Provider):
         if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
             self._knows_ranges()
         entry = downloaded(key, size, response.headers, times=self.features.mtime)
+        if None not in (etag, entry.etag) and etag != entry.etag:
+            response.close()
+            raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
         crc = entry.crc32c if length == size else None
         if response.status != 206 and length < size:
             return PartialReading(entry, length, self._requests.http, call, response).begin(start)
         return HTTPReading(entry, length, self._requests.http, call, response, crc)
+
+    async def tell_checksum(self, entry: Entry) -> int | None:
+        call = self._call("read", entry.key)
+        found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
+        if None not in (entry.etag, found.etag) and entry.etag != found.etag:
+            raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
+        return found.crc32c
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)
@@ -178,10 +187,11 @@ class UnitProvider(Provider):
             crc = await self._measure(body)
         metadata = self._tus.metadata(call, key, options, crc)
         if "creation-with-upload" in self._announced.tus:
-            headers, crc = await self._tus.store(call, metadata, body, crc)
+            answer, crc = await self._tus.store(call, metadata, body, crc)
         else:
-            headers, crc = await self._write_plainly(call, metadata, body)
-        etag, told = stored_headers(headers)
+            answer, crc = await self._write_plainly(call, metadata, body)
+        await self._tus.confirm(call, key, body.size, certain=answer.certain)
+        etag, told = stored_headers(answer.headers)
         return Entry(key, body.size, etag=etag, crc32c=crc if told is None else told)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
@@ -212,24 +222,40 @@ class UnitProvider(Provider):
         ), ()
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        return await delete_each(keys, lambda key: self._delete(key, all_of_it=key.endswith("/")), _MAX_DELETERS)
+        failed = await delete_each(keys, lambda key: self._delete(key, all_of_it=key.endswith("/")), _MAX_DELETERS)
+        if self._requests.echoes:
+            return failed
+        deleted = [key for key in keys if key not in failed]
+        return failed | await left_of(self._requests, self._call("delete", ""), deleted)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
         headers = None if source.etag is None else {"if-match": f'"{source.etag}"'}
         response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
-        response.close()
-        return Entry(key, source.size, crc32c=source.crc32c)
+        if not self._requests.echoes:
+            await self._requests.done(call, response)
+            await confirm_stored(self._requests, self._announced, call, key, source.size)
+            return Entry(key, source.size, crc32c=source.crc32c)
+        check_status(call, response, 200)
+        item = await self._requests.document(call, response)
+        stored = entry_of(call, item, "", times=self.features.mtime, key=key)
+        if source.etag is not None and stored.size != source.size:
+            raise contradiction(call, f"the copy has {stored.size} bytes, its source {source.size}")
+        return stored if stored.crc32c is not None else replace(stored, crc32c=source.crc32c)
 
     async def rename(self, source: str, key: str) -> None:
         call = self._call("move", source)
         response = await self._requests.ask(call, "PUT", "rename", source, destination=key, repeatable=False)
-        response.close()
+        await self._requests.done(call, response)
+        if not self._requests.echoes:
+            await self.stat(key)
 
     async def make_directory(self, key: str) -> None:
         call = self._call("make directory", key)
         if "directory" in self._announced.ours:
-            (await self._requests.ask(call, "PUT", "directory", key)).close()
+            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key))
+            if not self._requests.echoes:
+                await self.stat(f"{key.removesuffix('/')}/")
             return
         directory = f"{key.removesuffix('/')}/"
         with suppress(NotFoundError):
@@ -245,18 +271,12 @@ class UnitProvider(Provider):
         if "prune" not in self._announced.ours and await read_directory(self._requests, call, key, times=False):
             raise call.error(AlreadyExistsError, "the directory is not empty")
         await self._delete(key, all_of_it=False)
+        if not self._requests.echoes:
+            for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
+                raise error
 
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{self.unit}/{key}")
-
-    async def _looked_up(self, call: Call, key: str) -> Entry:
-        """What the listing of the directory above says."""
-        name = key.removesuffix("/")
-        above = name[: name.rfind("/") + 1]
-        for entry in await read_directory(self._requests, call, above, times=self.features.mtime):
-            if entry.key.removesuffix("/") == name:
-                return entry
-        raise call.error(NotFoundError, "there is nothing of that name; check the path")
 
     def _knows_ranges(self) -> None:
         if not self.features.ranges:
@@ -265,11 +285,10 @@ class UnitProvider(Provider):
     async def _delete(self, key: str, *, all_of_it: bool) -> None:
         query = "" if all_of_it or "prune" not in self._announced.ours else _ONE
         with suppress(NotFoundError):
-            (await self._requests.ask(self._call("delete", key), "DELETE", "items", key, query=query)).close()
+            call = self._call("delete", key)
+            await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
 
-    async def _write_plainly(
-        self, call: Call, metadata: Mapping[str, str], body: Body
-    ) -> tuple[Mapping[str, str], int]:
+    async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
         """Creates a file first, and sends its bytes then."""
         sending = Sending(self._tus, call, body.size, metadata, partial=False)
         try:
@@ -278,7 +297,7 @@ class UnitProvider(Provider):
             with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
                 await sending.remove()
             raise
-        return sending.headers, crc
+        return TusAnswer(sending.headers, sending.certain), crc
 
     async def _measure(self, body: Body) -> int:
         """Reads a body once, for its checksum. That does not count as progress."""

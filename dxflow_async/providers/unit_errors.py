@@ -54,7 +54,7 @@ _BROKEN = _Row(NetworkError, "try again")
 _UNKNOWN = _Row(UnsupportedError, "this server does not know the request")
 _SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
 _FAILED = _Row(ServiceError, "the unit failed; try again")
-_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to", retryable=False)
+_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to, or sign in to the network")
 
 _CODES: dict[str, _Row] = {
     "wrong_secret": _SECRET,
@@ -87,6 +87,8 @@ _CODES: dict[str, _Row] = {
     "wrong_type": _REQUEST,
     "encoded": _REQUEST,
     "http_error": _REQUEST,
+    "malformed_request": _REQUEST,
+    "foreign_host": _Row(AccessDeniedError, "start the unit with --allow-host and the name that it is asked by"),
     "wrong_version": _Row(UnsupportedError, "the server speaks another version of tus than 1.0.0"),
     "method_not_allowed": _UNKNOWN,
     "unsupported": _Row(UnsupportedError, "this unit cannot do that"),

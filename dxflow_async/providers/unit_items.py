@@ -15,11 +15,12 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ServiceError, StorageError
+from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.base import Entry
+from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 
-__all__ = ["Items", "entry_of"]
+__all__ = ["Items", "entry_of", "is_named"]
 
 _MAX_ITEM_SIZE = 64 << 10
 """Characters of one item; the longest path has a twelfth of it."""
@@ -58,7 +59,7 @@ class Items:
             self._response = None
             return self._text.feed(self._decoder.decode(b"", final=True), final=True)
         except (ValueError, RecursionError) as error:
-            raise _refused(self._call, f"is no JSON list of items ({error})") from error
+            raise not_the_service(self._call, f"no JSON list of items: {error}") from error
 
     def close(self) -> None:
         """Gives the connection back; a second call does nothing."""
@@ -166,6 +167,14 @@ def entry_of(
     )
 
 
+def is_named(item: dict[str, Any], name: str) -> bool:
+    """Whether an item that was asked for has that name, or tells none."""
+    try:
+        return "name" not in item or _name_of(item, deep=False) == name
+    except (TypeError, ValueError):
+        return False
+
+
 def _name_of(item: dict[str, Any], *, deep: bool) -> str:
     raw = _optional(item, "raw")
     name = _typed(item, "name", str) if raw is None else unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
@@ -188,5 +197,4 @@ def _optional(item: dict[str, Any], key: str) -> Any:
 
 
 def _refused(call: Call, text: str) -> StorageError:
-    said = f"the server's answer {text}; ask whoever runs it"
-    return call.error(ServiceError, said, retryable=False)
+    return not_the_service(call, f"it {text}")

@@ -12,6 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from dxflow_async import checksum
 from dxflow_async.exceptions import ConfigurationError, ServiceError, UnsafePathError
 from dxflow_async.providers.http import Call
+from dxflow_async.showing import Secret
 
 __all__ = ["Announced", "Endpoint", "checksum_text", "file_metadata", "metadata_header", "path_of", "quoted"]
 
@@ -93,27 +94,32 @@ class Endpoint:
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._name = _host_and_port(parts.scheme, parts.netloc)
 
-    def address(self, call: Call, location: str) -> str:
+    def address(self, call: Call, location: str) -> Secret:
         """The path and query of what a server calls a `Location`, relative or absolute.
 
         Raises:
             ServiceError: it leads to another host, which gets neither secret nor bytes, or is none.
         """
-        try:
-            parts = urlsplit(urljoin(f"{self.url}/storage/upload/", location))
-            elsewhere = _host_and_port(parts.scheme, parts.netloc) != self._name
-        except ValueError:
-            elsewhere = True
-        if not location or elsewhere:
-            raise call.error(ServiceError, f"the server puts the upload at {location!r:.100}, which is not its own")
-        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        host, address = _place(f"{self.url}/storage/upload/", location)
+        if not location or host != self._name:
+            raise call.error(ServiceError, "the server puts the upload at an address that is not its own")
         if not re.fullmatch(r"/[!-~]*", address):
-            raise call.error(ServiceError, f"the server puts the upload at {location!r:.100}, which is no address")
+            raise call.error(ServiceError, "the server puts the upload at what is no address")
         return address
 
     def url_of(self, address: str) -> str:
         """The URL of what `address` gave."""
-        return self._origin + address
+        return Secret(self._origin + address)
+
+
+def _place(base: str, location: str) -> tuple[str, Secret]:
+    """Host and port of a location, and its path and query; whoever knows these may be able to write there."""
+    try:
+        parts = urlsplit(urljoin(base, location))
+    except ValueError:
+        return "", Secret("")
+    query = f"?{parts.query}" if parts.query else ""
+    return _host_and_port(parts.scheme, parts.netloc), Secret(parts.path + query)
 
 
 def _host_and_port(scheme: str, netloc: str) -> str:

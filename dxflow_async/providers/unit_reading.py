@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import PreconditionFailedError, ServiceError
+from dxflow_async.exceptions import PreconditionFailedError
 from dxflow_async.providers.base import Buffer, Entry, Reading
+from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.fields import extent_of, timestamp_of
 from dxflow_async.providers.http import Call, HTTPReading, Response
 from dxflow_async.providers.mtime import parse_mtime
@@ -46,11 +47,13 @@ def extent(call: Call, response: Response, start: int, end: int | None, known: i
             if "content-length" not in headers and known is not None and response.status == 200:
                 return known, known
             return extent_of(response.status, headers, start, end)
+        if response.status != 200:
+            raise ValueError(f"status {response.status} where 206 was expected")
         size = known if "content-length" not in headers else int(headers["content-length"])
         if size is None:
             raise ValueError("the server does not say how many bytes it sends")
     except ValueError as error:
-        raise call.error(ServiceError, str(error), status=response.status) from error
+        raise not_the_service(call, str(error), response.status) from error
     if start >= size:
         raise call.error(PreconditionFailedError, "the file is shorter than the range; start again", status=416)
     return size, min(size, size if end is None else end) - start

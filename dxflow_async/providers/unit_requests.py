@@ -4,35 +4,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from itertools import count
+from secrets import token_hex
+from typing import Any, NamedTuple
 
-from dxflow_async.exceptions import ServiceError
 from dxflow_async.providers.base import Body
+from dxflow_async.providers.confirm import check_status, not_the_service
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
 from dxflow_async.providers.unit_errors import error_of, parse_error
 from dxflow_async.providers.unit_protocol import Announced, Endpoint, path_of, quoted
 from dxflow_async.showing import Secret
 
-__all__ = ["UPLOADS", "Requests"]
+__all__ = ["UPLOADS", "Requests", "TusAnswer"]
 
 UPLOADS = "/storage/upload/"
 
 _DOCUMENT_SIZE = 64 << 10
+_ECHO = "dx-request"
+_GONE = (404, 410)
 _TUS = {"tus-resumable": "1.0.0"}
 _MISSING = (404, 405, 501)
+_TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": (204,)}
+
+
+class TusAnswer(NamedTuple):
+    """What the upload protocol answered.
+
+    Attributes:
+        headers: of the answer.
+        certain: it is the unit's: of the protocol's status, and with one of its headers.
+    """
+
+    headers: Mapping[str, str]
+    certain: bool
 
 
 class Requests:
     """What a provider sends.
 
+    A server that announces `echo` repeats the header `Dx-Request` of each request in its answer. An answer without it
+    is not the server's, or belongs to another request.
+
     Args:
         url: the unit's.
         secret: goes with each request, to this address and no other.
         http: the session's data plane.
+        echoes: the server announces `echo`.
     """
 
-    def __init__(self, url: str, secret: str, http: HTTP) -> None:
+    def __init__(self, url: str, secret: str, http: HTTP, *, echoes: bool = False) -> None:
         self.http = http
+        self.echoes = echoes
+        self._prefix = token_hex(6)
+        self._numbers = count(1)
         self.endpoint = Endpoint(url)
         self._headers = {"host": self.endpoint.host, "x-secret-key": Secret(secret)}
 
@@ -44,7 +68,8 @@ class Requests:
             response.close()
             return Announced()
         response = await self._accepted(call, response)
-        response.close()
+        if await read_error_body(response) and "tus-version" not in response.headers:
+            raise not_the_service(call, "it does not say which protocol it speaks", response.status)
         return Announced.parse(response.headers)
 
     async def ask(
@@ -63,8 +88,8 @@ class Requests:
         url = f"{self.endpoint.url}/storage/{route}/?path={quoted(call, path_of(call, key))}{query}"
         if destination is not None:
             url = f"{url}&destination={quoted(call, path_of(call, destination))}"
-        sent = {**self._headers, **(headers or {})}
-        return await self._accepted(call, await self.http.send(call, method, url, sent, repeatable=repeatable))
+        sent = self._sent(headers or {})
+        return await self._accepted(call, await self.http.send(call, method, url, sent, repeatable=repeatable), sent)
 
     async def tus(
         self,
@@ -75,7 +100,7 @@ class Requests:
         body: Body | None = None,
         *,
         repeatable: bool | None = None,
-    ) -> Response:
+    ) -> TusAnswer:
         """An answer of the upload protocol; its body is not of interest.
 
         Args:
@@ -83,13 +108,31 @@ class Requests:
             address: an upload's; None: where uploads are created.
             body: the bytes.
             repeatable: as `HTTP.send` has it.
+
+        Raises:
+            ServiceError: it is the answer of another protocol or version.
         """
         url = f"{self.endpoint.url}{UPLOADS}" if address is None else self.endpoint.url_of(address)
-        sent = {**self._headers, **_TUS, **headers}
+        sent = self._sent({**_TUS, **headers})
         response = await self.http.send(call, method, url, sent, body, repeatable=repeatable)
-        response = await self._accepted(call, response)
+        response = await self._accepted(call, response, sent)
         await read_error_body(response, _DOCUMENT_SIZE)
-        return response
+        told = response.headers.get("tus-resumable")
+        if told not in (None, "1.0.0"):
+            raise not_the_service(call, f"it speaks version {told:.20} of the protocol", response.status)
+        exact = response.status in _TUS_STATUSES[method]
+        signed = told is not None or "upload-offset" in response.headers
+        return TusAnswer(response.headers, exact and (signed or "location" in response.headers))
+
+    async def done(self, call: Call, response: Response) -> None:
+        """Reads the answer of a route that says no more than that it is done.
+
+        Raises:
+            ServiceError: it has another status than a server of ours gives. What another server has done is looked up.
+        """
+        if self.echoes:
+            check_status(call, response, 200)
+        await read_error_body(response, _DOCUMENT_SIZE)
 
     async def document(self, call: Call, response: Response) -> Any:
         """The JSON of a small answer.
@@ -101,9 +144,25 @@ class Requests:
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise call.error(ServiceError, "the server's answer is not valid JSON") from error
+            raise not_the_service(call, "not valid JSON", response.status) from error
 
-    async def _accepted(self, call: Call, response: Response) -> Response:
+    def _sent(self, headers: Mapping[str, str]) -> dict[str, str]:
+        sent = {**self._headers, **headers}
+        if self.echoes:
+            sent[_ECHO] = f"{self._prefix}-{next(self._numbers)}"
+        return sent
+
+    async def _accepted(self, call: Call, response: Response, sent: Mapping[str, str] | None = None) -> Response:
+        """The response, where its status is a success.
+
+        Raises:
+            ServiceError: it, or the refusal that something is not there, is not the server's.
+            StorageError: any other status.
+        """
+        means = 200 <= response.status < 300 or response.status in _GONE
+        if sent is not None and means and sent.get(_ECHO) not in (None, response.headers.get(_ECHO)):
+            response.abort()
+            raise not_the_service(call, "it does not repeat the request's number", response.status)
         if 200 <= response.status < 300:
             return response
         code, message = parse_error(await read_error_body(response))

@@ -14,11 +14,14 @@ from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, Servic
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffered, ObjectOptions
 from dxflow_async.providers.checked import Checked
+from dxflow_async.providers.confirm import contradiction, not_the_service
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.mtime import format_mtime
 from dxflow_async.providers.unit_protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit_reading import stored_headers
-from dxflow_async.providers.unit_requests import Requests
+from dxflow_async.providers.unit_requests import Requests, TusAnswer
+from dxflow_async.providers.unit_stat import confirm_stored
+from dxflow_async.showing import Secret
 
 __all__ = ["Sending", "Tus"]
 
@@ -51,23 +54,26 @@ class Tus:
         if partial:
             headers["upload-concat"] = "partial"
         # One that was created and is not known of expires.
-        response = await self._requests.tus(call, "POST", None, headers, repeatable=True)
-        return self._requests.endpoint.address(call, response.headers.get("location", ""))
+        answer = await self._requests.tus(call, "POST", None, headers, repeatable=True)
+        address = self._requests.endpoint.address(call, Secret(answer.headers.get("location", "")))
+        if not answer.certain and (await self.offset(call, address))[0]:
+            raise not_the_service(call, "there is no new upload at the address it tells")
+        return address
 
     async def store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
-    ) -> tuple[Mapping[str, str], int | None]:
-        """A whole file in one request; the answer's headers, and the CRC32C of what was sent."""
+    ) -> tuple[TusAnswer, int | None]:
+        """A whole file in one request; the answer, and the CRC32C of what was sent."""
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
         checked = None if given else Checked(call, body)
         # Twice the same is the same file.
         again = bool(given) or None
-        response = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
-        offset = _offset(call, response.headers)
+        answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
+        offset = _offset(call, answer.headers)
         if offset != body.size:
             raise call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
-        return response.headers, crc32c if checked is None else checked.crc32c
+        return answer, crc32c if checked is None else checked.crc32c
 
     async def offset(self, call: Call, address: str) -> tuple[int, Mapping[str, str]]:
         """Where an upload is, and what else is said of it.
@@ -75,8 +81,10 @@ class Tus:
         Raises:
             NotFoundError: there is no such upload any more.
         """
-        response = await self._requests.tus(call, "HEAD", address, {})
-        return _offset(call, response.headers), response.headers
+        answer = await self._requests.tus(call, "HEAD", address, {})
+        if not answer.certain:
+            raise not_the_service(call, "it does not say where the upload is")
+        return _offset(call, answer.headers), answer.headers
 
     async def claim(self, call: Call, address: str, offset: int) -> None:
         """Asks for the right to go on at an offset, so that no bytes are sent for nothing.
@@ -87,37 +95,54 @@ class Tus:
         if self.announced.ours:
             await self.append(call, address, offset, Buffered((), 0, 0), None)
 
-    async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> Mapping[str, str]:
-        """The bytes of a body, which has to be the rest of the upload; the answer's headers."""
+    async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> TusAnswer:
+        """Sends a body, which has to be the rest of the upload; asks where it is when the answer is not certain."""
         headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
         # After a break it is asked first where the upload is.
         try:
-            response = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
+            answer = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
         except StorageError as error:
             if error.status == 409 and error.code is None:
                 error.retryable = True  # of this request it says that the offset is another one
             raise
-        reached = _offset(call, response.headers)
+        reached = None
+        if answer.certain and "upload-offset" in answer.headers:
+            reached = _offset(call, answer.headers)
+        else:
+            with suppress(NotFoundError):
+                reached, _ = await self.offset(call, address)
         if reached != offset + body.size:
             raise call.error(ServiceError, f"the server is at {reached}, not at {offset + body.size}; try again")
-        return response.headers
+        return answer
 
-    async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> Mapping[str, str]:
-        """A file made of partial uploads; the answer's headers."""
+    async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> TusAnswer:
+        """A file made of partial uploads."""
         headers = {"upload-concat": f"final;{' '.join(parts)}", "upload-metadata": metadata_header(metadata)}
-        return (await self._requests.tus(call, "POST", None, headers)).headers
+        return await self._requests.tus(call, "POST", None, headers)
+
+    async def confirm(self, call: Call, key: str, size: int, *, certain: bool) -> None:
+        """Looks up a file that was stored, unless the answer to that was certain.
+
+        Raises:
+            ServiceError: it is not there, or of another size.
+        """
+        if not certain:
+            await confirm_stored(self._requests, self.announced, call, key, size)
 
     async def remove(self, call: Call, address: str) -> None:
         """Has an upload forgotten, where the server can; one that is gone already is fine."""
         if "termination" not in self.announced.tus:
             return
         with suppress(NotFoundError):
-            for pause in _PAUSES:
+            for pause in (*_PAUSES, None):
                 try:
-                    await self._requests.tus(call, "DELETE", address, {})
+                    answer = await self._requests.tus(call, "DELETE", address, {})
+                    if not answer.certain:
+                        await self.offset(call, address)
+                        raise not_the_service(call, "the upload is there still")
                 except StorageError as error:
-                    # It may not have seen yet that our connection is gone.
-                    if error.status != 423:
+                    # It may not have seen yet that our connection is gone (423), or another server has answered.
+                    if pause is None or not error.retryable:
                         raise
                     await asyncio.sleep(pause)
                 else:
@@ -149,6 +174,7 @@ class Sending:
         complete: all of it was sent.
         compared: what the server has of it was compared, there or here.
         headers: of the last answer.
+        certain: that answer is known to be the unit's.
     """
 
     def __init__(
@@ -158,6 +184,7 @@ class Sending:
         self.complete = False
         self.compared = False
         self.headers: Mapping[str, str] = {}
+        self.certain = True
         self._tus = tus
         self._call = call
         self._new = size, metadata, partial
@@ -190,6 +217,8 @@ class Sending:
         except NotFoundError:
             offset, _ = 0, await self.begin()
         size = self._new[0]
+        if self.headers.get("upload-length", str(size)) != str(size):
+            raise contradiction(self._call, f"an upload of {self.headers['upload-length']:.20} bytes, not of {size}")
         if offset > size:
             raise self._call.error(ServiceError, f"the server is at {offset}, behind the end at {size}; start again")
         checked = Checked(self._call, body, offset)
@@ -197,7 +226,7 @@ class Sending:
         if offset < size:
             # A server that compares what it is sent drops it all when it breaks off.
             crc = body.crc32c if not offset and not self._tus.announced.checks_files else None
-            self.headers = await self._tus.append(self._call, self.address, offset, checked, crc)
+            self.headers, self.certain = await self._tus.append(self._call, self.address, offset, checked, crc)
             self.compared = crc is not None and self._tus.announced.checks_bodies
         else:
             async for _ in checked:
@@ -213,6 +242,10 @@ class Sending:
             raise self._call.error(ChecksumMismatchError, "the server has other bytes than were sent; try again")
         self.compared = self.compared or told is not None
 
+    async def confirm(self, key: str) -> None:
+        """As `Tus.confirm`, of the file it became."""
+        await self._tus.confirm(self._call, key, self._new[0], certain=self.certain)
+
     async def is_whole(self, crc32c: int | None) -> bool:
         """Whether the server has all of it; with a checksum, also whether it is that, where the server tells it."""
         if self.address is None or not self.address.startswith("/"):
@@ -227,6 +260,6 @@ class Sending:
 
     async def remove(self) -> None:
         """Forgets it, here and there."""
-        address, self.address, self.complete = self.address, None, False
-        if address is not None:
-            await self._tus.remove(self._call, address)
+        if self.address is not None:
+            await self._tus.remove(self._call, self.address)
+        self.address, self.complete = None, False

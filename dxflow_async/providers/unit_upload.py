@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from anyio import create_task_group
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
 from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider
@@ -90,25 +90,37 @@ class PartsUpload(Upload):
             raise self._call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
         metadata = self._tus.metadata(self._call, self._key, self._options, whole)
         addresses = [receipt.etag for receipt in receipts if receipt.etag is not None]
-        etag, told = stored_headers(await self._tus.concatenate(self._call, addresses, metadata))
+        answer = await self._tus.concatenate(self._call, addresses, metadata)
+        etag, told = stored_headers(answer.headers)
         size = sum(receipt.part.size for receipt in receipts)
+        await self._tus.confirm(self._call, self._key, size, certain=answer.certain)
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        parts, self._parts = self._parts, {}
-        await _remove_all(parts.values())
+        await _remove_all(self._parts.values())
+        self._parts = {}
 
 
 async def _remove_all(uploads: Iterable[Sending]) -> None:
-    remaining = iter(list(uploads))
+    """Removes all that can be removed.
+
+    Raises:
+        StorageError: one could not be; the same call may be made again.
+    """
+    remaining, errors = iter(list(uploads)), list[StorageError]()
 
     async def work() -> None:
         for each in remaining:
-            await each.remove()
+            try:
+                await each.remove()
+            except StorageError as error:
+                errors.append(error)
 
     async with create_task_group() as group:
         for _ in range(_ABORTERS):
             group.start_soon(work)
+    if errors:
+        raise errors[0]
 
 
 class StreamUpload(Upload):
@@ -135,6 +147,7 @@ class StreamUpload(Upload):
         return Receipt(part, crc32c=crc, verified=self._sending.compared)
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        await self._sending.confirm(self._key)
         etag, told = stored_headers(self._sending.headers)
         return Entry(self._key, self._size, etag=etag, crc32c=told)
 

@@ -20,6 +20,7 @@ from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.download import download, download_each
@@ -232,13 +233,18 @@ class AreaStorage:
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
         async with resources.limits.requests(area.provider) or nullcontext():
             await reading.open()
-        crc = 0
+        crc, told = 0, area.provider.features.checksum_told and reading.size == reading.entry.size
         try:
             while chunk := await reading.read():
-                crc = crc32c(chunk, crc) if reading.crc32c is not None else 0
+                crc = crc32c(chunk, crc) if told or reading.crc32c is not None else 0
                 yield bytes(chunk)
         finally:
             await reading.aclose()
+        if told and reading.crc32c is None:
+            limits, policy = resources.limits, resources.policy
+            reading.crc32c = await ask(
+                lambda: area.provider.tell_checksum(reading.entry), area.provider, limits=limits, policy=policy
+            )
         if reading.crc32c not in (None, crc):
             raise ChecksumMismatchError(
                 f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "

@@ -11,6 +11,7 @@ from dxflow_async.providers.base import Entry, Provider
 from dxflow_async.providers.files import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.reading import ResumedReading
@@ -35,6 +36,10 @@ async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, polic
     if provider.features.rereads:
         return await _of_file(provider, entry)
     limit, attempts = limits.requests(provider), Attempts()
+    if provider.features.checksum_told:
+        told = await ask(lambda: provider.tell_checksum(entry), provider, limits=limits, policy=policy)
+        if told is not None:
+            return told
 
     async def read() -> int:
         crc = 0

@@ -8,6 +8,7 @@ what either side reports.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from dxflow_async.checksum import combine, crc32c
@@ -143,6 +144,10 @@ class CopyJob(Multipart, Job):
 
     async def finish(self) -> TransferResult:
         assert self._entry is not None
+        if self._upload is not None and self._entry.crc32c is None and self._source.provider.features.checksum_told:
+            entry = self._entry
+            told = await self._try(lambda: self._source.provider.tell_checksum(entry), self._source)
+            self._entry = replace(entry, crc32c=told)
         if self._upload is None:
             assert self._stored is not None
             self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
@@ -281,7 +286,7 @@ class CopyJob(Multipart, Job):
         """A part of the version that was looked at; or the whole of whichever is there now."""
         if self._first is not None and part is not None and part.number == 1:
             first, self._first = self._first, None
-            return first
+            return await self._told(first, attempts)
         pinned = self._entry if self._upload is not None else None
         if part is None or pinned is None:
             reading = await self._read(0, None, None, self._listed, attempts)
@@ -292,6 +297,20 @@ class CopyJob(Multipart, Job):
             if part is not None and reading.size > max(part.size, self._whole_size):
                 await reading.aclose()
                 raise self._changed()
+            if part is not None:
+                return await self._told(reading, attempts)
+        return reading
+
+    async def _told(self, reading: Reading, attempts: Attempts) -> Reading:
+        """The same, with the checksum that the provider computes where its answer had none: nothing else is stored."""
+        provider, entry = self._source.provider, reading.entry
+        if reading.crc32c is None and reading.size and provider.features.checksum_told:
+            try:
+                reading.crc32c = await retry(lambda: provider.tell_checksum(entry), self._route.policy, attempts)
+            except BaseException:
+                await reading.aclose()
+                raise
+            self._entry = replace(entry, crc32c=reading.crc32c)
         return reading
 
     async def _read(

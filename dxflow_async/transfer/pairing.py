@@ -63,7 +63,8 @@ class Pairing:
         excludes: which names are left out with all below them.
         ordered: of which sides the order is kept for sure.
         keeps: whether what only the destination has is asked for at the end.
-        real: whether the destination's directories are real, so that a file can be in the way of one, and the reverse.
+        real: whether the destination's directories are real, so that a file can be in the way of one, and the reverse;
+            asked at each page until they are.
 
     Attributes:
         disordered: whether a listing was out of order, or named something twice.
@@ -78,7 +79,7 @@ class Pairing:
         *,
         excludes: Callable[[str], bool] = lambda _: False,
         keeps: bool = True,
-        real: bool = False,
+        real: Callable[[], bool] = lambda: False,
     ) -> None:
         self._lengths = len(prefixes[0]), len(prefixes[1])
         self._prefix = prefixes[DESTINATION]
@@ -86,7 +87,9 @@ class Pairing:
         self._excludes = excludes
         self._ordered = ordered
         self._keeps = keeps
-        self._obstacles = Obstacles() if real else None
+        self._real = real
+        self._obstacles: Obstacles | None = None
+        self._last_file: Row | None = None
         self._rows: tuple[deque[Row], deque[Row]] = (deque(), deque())
         self._fed = [b"", b""]
         self._last = [b"", b""]
@@ -102,6 +105,8 @@ class Pairing:
 
     def feed(self, side: int, page: Sequence[Entry]) -> list[Pair]:
         """The next page of a side's listing; what is certain now."""
+        if self._obstacles is None and self._real():
+            self._obstacles = Obstacles()
         length, rows = self._lengths[side], self._rows[side]
         for entry in page:
             name = entry.key[length:]
@@ -132,7 +137,10 @@ class Pairing:
         With `below`, a name that ends in a slash, only what lies below it.
         """
         for page in self._spool.pages(side, _PAGE_SIZE, reverse=reverse, below=order(below)):
-            yield [_alone(side, entry.key[self._lengths[side] :], entry) for entry in page]
+            pairs = [_alone(side, entry.key[self._lengths[side] :], entry) for entry in page]
+            if side == SOURCE and self._obstacles is not None:
+                pairs = [self._late(pair) for pair in pairs]
+            yield pairs
 
     def blocked(self) -> Iterator[list[Pair]]:
         """After both listings: files of the source in whose place the destination has a directory."""
@@ -211,6 +219,30 @@ class Pairing:
                 yield self._behind_directory(file.name, file.entry)
         elif not row.name.endswith("/"):
             self._obstacles.add(DESTINATION, row)
+
+    def _late(self, pair: Pair) -> Pair:
+        """What waited for both listings to end, with what is in its way."""
+        name, entry = pair.name, pair.source
+        assert entry is not None
+        if entry.unreadable is not None:
+            return pair
+        if not name.endswith("/") and self._spool.has(DESTINATION, order(f"{name}/")):
+            return self._behind_directory(name, entry)
+        file = self._late_file(name)
+        return pair if file is None else Pair(name, entry, None, file.entry)
+
+    def _late_file(self, name: str) -> Row | None:
+        """The file above a name that only the destination has, which is taken from what is superfluous."""
+        if self._last_file is not None and name.startswith(f"{self._last_file.name}/"):
+            return self._last_file
+        end = name.find("/")
+        while end > 0:
+            above = name[:end]
+            if self.protected.covers(above) is None and (entry := self._spool.take(DESTINATION, order(above))):
+                self._last_file = Row(order(above), above, entry)
+                return self._last_file
+            end = name.find("/", end + 1)
+        return None
 
     def _behind_directory(self, name: str, entry: Entry) -> Pair:
         return Pair(name, entry, None, Entry(f"{self._prefix}{name}/", directory=True))

@@ -175,13 +175,54 @@ class RenameJob(Moving, Job):
 
     def __init__(self, route: Route, source: Place, destination: Place, entry: Entry) -> None:
         super().__init__(route, source, destination, entry.size)
+        self._entry = entry
+        self._failed_before = False
 
     async def open(self) -> Iterator[Part]:
         return iter((Part(1, 0, self.size),))
 
     async def move(self, part: Part) -> None:
-        await self._try(lambda: self._source.provider.rename(self._source.key, self._destination.key))
+        await self._try(self._rename)
         self._count(part.size)
+
+    async def _rename(self) -> None:
+        """Renames; when the answer is lost, or not the service's, it is looked whether that was done."""
+        try:
+            await self._source.provider.rename(self._source.key, self._destination.key)
+        except StorageError as error:
+            uncertain = error.retryable or (self._failed_before and isinstance(error, NotFoundError))
+            self._failed_before = True
+            if not (uncertain and await self._was_renamed(error)):
+                raise
+
+    async def _was_renamed(self, error: StorageError) -> bool:
+        """Whether the destination is what the source was, which is gone or another one by now.
+
+        Raises:
+            StorageError: the error, where nobody knows.
+        """
+        try:
+            renamed = await self._look(self._destination)
+            if renamed is None or not self._is_entry(renamed):
+                return False
+            left = await self._look(self._source)
+        except StorageError:
+            raise error from None
+        # A directory that is there still may have been made anew: it is renamed again, and refused where it must be.
+        return left is None or not self._is_entry(left)
+
+    async def _look(self, place: Place) -> Entry | None:
+        try:
+            # The request that failed had a place among those in flight, which this one has now.
+            return await place.provider.stat(place.key)
+        except NotFoundError:
+            return None
+
+    def _is_entry(self, found: Entry) -> bool:
+        entry = self._entry
+        if entry.directory or found.directory:
+            return entry.directory == found.directory
+        return (found.size, found.modified) == (entry.size, entry.modified)
 
     async def finish(self) -> TransferResult:
         return self.result(None)

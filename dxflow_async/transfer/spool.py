@@ -60,10 +60,9 @@ class Spool:
             below: what their names start with.
         """
         order, sign = ("DESC", "<") if reverse else ("ASC", ">")
-        among = "side = ? AND name >= ? AND name < ?"
+        among, bounds = _among(side, below)
         first = f"SELECT name, entry FROM waiting WHERE {among} ORDER BY name {order} LIMIT ?"  # noqa: S608
         after = f"SELECT name, entry FROM waiting WHERE {among} AND name {sign} ? ORDER BY name {order} LIMIT ?"  # noqa: S608
-        bounds = (side, *_bounds(below))
         with self._lock:
             self._flush()
             rows = self._database.execute(first, (*bounds, size)).fetchall()
@@ -72,12 +71,19 @@ class Spool:
             with self._lock:
                 rows = self._database.execute(after, (*bounds, rows[-1][0], size)).fetchall()
 
+    def has(self, side: int, below: bytes) -> bool:
+        """Whether an entry of a side waits whose name starts like that."""
+        with self._lock:
+            self._flush()
+            among, bounds = _among(side, below)
+            return bool(self._database.execute(f"SELECT 1 FROM waiting WHERE {among} LIMIT 1", bounds).fetchall())  # noqa: S608
+
     def drop(self, side: int, below: bytes) -> None:
         """The entries of a side whose names start like that wait no longer."""
         with self._lock:
             self._flush()
-            sql = "DELETE FROM waiting WHERE side = ? AND name >= ? AND name < ?"
-            self._database.execute(sql, (side, *_bounds(below)))
+            among, bounds = _among(side, below)
+            self._database.execute(f"DELETE FROM waiting WHERE {among}", bounds)  # noqa: S608
 
     def close(self) -> None:
         """Removes all."""
@@ -88,15 +94,19 @@ class Spool:
         rows: Iterable[tuple[int, bytes, str]] = (
             (side, name, _text(entry)) for (side, name), entry in self._buffer.items()
         )
+        if not self._buffer:
+            return
         self._database.execute("BEGIN")
         self._database.executemany("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", rows)
         self._database.execute("COMMIT")
         self._buffer.clear()
 
 
-def _bounds(start: bytes) -> tuple[bytes, bytes]:
-    """What names that start like that lie between; of names there is no byte 255."""
-    return start, start + b"\xff"
+def _among(side: int, below: bytes) -> tuple[str, tuple[int | bytes, ...]]:
+    """A condition for the entries of a side, or those whose names start with `below` (its last byte is no 255)."""
+    if not below:
+        return "side = ?", (side,)
+    return "side = ? AND name >= ? AND name < ?", (side, below, below[:-1] + bytes([below[-1] + 1]))
 
 
 def _text(entry: Entry) -> str:

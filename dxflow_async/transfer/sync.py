@@ -137,7 +137,7 @@ class Sync:
             (source.provider.features.ordered, target.provider.features.ordered),
             excludes=names.excludes,
             keeps=self._rules.delete,
-            real=target.provider.features.directories,
+            real=lambda: target.provider.real_directories,
         )
         try:
             return await work(pairing)

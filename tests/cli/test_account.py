@@ -10,7 +10,8 @@ import pytest
 
 from dxflow_async.account import StoredLogin
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
 from tests.cli.conftest import Command
 from tests.servers.weed import SeaweedFS
 
@@ -19,9 +20,9 @@ from tests.servers.weed import SeaweedFS
 def hub(tmp_path: Path) -> Iterator[str]:
     """The URL of a hub that is not the command's own."""
     portal = Portal()
-    embedded = EmbeddedHub(tmp_path / "hub")
-    yield portal.call(embedded.start)
-    portal.call(embedded.aclose)
+    server = Server(create_app(tmp_path / "hub"), Listening())
+    yield portal.call(server.start)
+    portal.call(server.aclose)
     portal.close()
 
 

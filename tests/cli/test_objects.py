@@ -63,14 +63,6 @@ def test_rm_deletes_objects(signed_in: Command) -> None:
     assert "a.txt" not in signed_in("ls", "-r", "aws:/bucket/").stdout
 
 
-def test_rm_goes_on_after_a_failure(signed_in: Command) -> None:
-    """What cannot be deleted is named, the others go, and the status is 1."""
-    outcome = signed_in("rm", "aws:/bucket/sub", "aws:/bucket/a.txt")
-    assert (outcome.status, outcome.stdout) == (1, "1 deleted\n")
-    assert "bucket/sub failed" in outcome.stderr
-    assert "a.txt" not in signed_in("ls", "-r", "aws:/bucket/").stdout
-
-
 def test_rm_of_a_directory_must_be_said(signed_in: Command) -> None:
     """With a slash and without --recursive it is refused; with it, all below goes."""
     outcome = signed_in("rm", "aws:/bucket/sub/")

@@ -56,11 +56,14 @@ async def kept(settings: Settings, tree: dict[str, str], provider: str = "AWS") 
     return session
 
 
-async def test_own_credentials_go_to_no_endpoint_of_the_hub(home: Path) -> None:
-    """Settings that name an endpoint and no credentials are refused, for that provider alone."""
+async def test_own_credentials_go_to_no_endpoint_of_the_hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that name an endpoint and no credentials are refused, for that provider alone; a hub keeps none."""
+    with pytest.raises(ConfigurationError, match=r"AWS\.endpoint without credentials"):
+        await kept(Settings(home=home), {"endpoint": "https://elsewhere.example.com"})
+    monkeypatch.setattr("dxflow_async.hub.provider_settings.check_settings", lambda *_: None)  # as older hubs do
     async with await kept(Settings(home=home), {"endpoint": "https://elsewhere.example.com"}) as session:
         storage = session.get_storage_manager()
-        with pytest.raises(ConfigurationError, match=r"elsewhere.*no credentials"):
+        with pytest.raises(ConfigurationError, match=r"elsewhere.*without credentials"):
             await storage.list("AWS")
         assert await storage.list("GCP") == []
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings, TransferResult
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit_secrets import UnitSecrets
 from dxflow_async.providers.base import ObjectOptions, Provider
 from dxflow_async.providers.local import LocalProvider
@@ -140,7 +141,7 @@ async def sign_in(program: Program, hub: str, url: str, secrets: Path) -> None:
 async def killed_clients(directory: Path, size: int, part_size: int, workers: int, kills: int, bandwidth: int) -> None:
     """Uploads a file with a program that is killed at random moments, and goes on each time."""
     chance = random.Random(kills)
-    killed, hub = Killed(directory, size, part_size, workers), EmbeddedHub(directory / "hub")
+    killed, hub = Killed(directory, size, part_size, workers), Server(create_app(directory / "hub"), Listening())
     try:
         await killed.start()
         async with CountingProxy(killed.server.url).serve() as proxy:
@@ -187,7 +188,7 @@ async def test_large_uploads_outlive_the_client(tmp_path: Path) -> None:
 
 async def test_a_stream_outlives_the_client(tmp_path: Path) -> None:
     """Where a server takes one stream only, another process goes on in its midst: what arrived is not sent again."""
-    size, foreign, hub = 48 * MiB, ForeignUnit(tmp_path / "foreign"), EmbeddedHub(tmp_path / "hub")
+    size, foreign, hub = 48 * MiB, ForeignUnit(tmp_path / "foreign"), Server(create_app(tmp_path / "hub"), Listening())
     source, secrets = tmp_path / "file", tmp_path / "secrets.json"
     source.write_bytes(random.Random(size).randbytes(size))
     secrets.write_text(json.dumps(UnitSecrets(foreign.secret, "of-nobody-at-all").to_dict()))

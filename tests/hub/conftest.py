@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS, RunningUnit
@@ -17,9 +17,9 @@ from tests.hub.running import SECRETS, RunningUnit
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[str]:
     """The base URL of a hub whose home is `tmp_path / "home"`."""
-    embedded = EmbeddedHub(tmp_path / "home")
-    yield await embedded.start()
-    await embedded.aclose()
+    server = Server(create_app(tmp_path / "home"), Listening())
+    yield await server.start()
+    await server.aclose(1.0)
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ from argon2 import PasswordHasher
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.hub.accounts import Accounts, TooManyTriesError
 from dxflow_async.hub.credentials import Credentials
+from dxflow_async.hub.sign_ins import SignInLimits
 from dxflow_async.hub.store import Store
+from dxflow_async.hub.turns import Turns
 
 ME = Credentials("me@example.org", "correct horse", "diphyx")
 WRONG = Credentials("me@example.org", "battery staple", "diphyx")
@@ -94,7 +96,7 @@ async def test_revoke(accounts: Accounts) -> None:
 
 async def test_oldest_sign_ins_go(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account keeps its newest sign-ins; the oldest is revoked by one too many, other accounts' stay."""
-    monkeypatch.setattr("dxflow_async.hub.accounts.MAX_SIGN_INS", 3)
+    monkeypatch.setattr("dxflow_async.hub.sign_ins.MAX_SIGN_INS", 3)
     theirs = await accounts.sign_in(Credentials("you@example.org", "pw", "diphyx"), "peer")
     issued = [await accounts.sign_in(ME, "peer") for _ in range(5)]
     valid = [await accounts.user(each.user_pointer, each.user_secret) is not None for each in issued]
@@ -382,19 +384,132 @@ async def test_unknown_e_mails_take_as_long(tmp_path: Path) -> None:
     assert max(medians) / min(medians) < 3
 
 
-async def test_one_peer_cannot_try_every_account(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer's failures count together too, whatever the accounts; other peers are let in."""
-    monkeypatch.setattr("dxflow_async.hub.accounts.MAX_PEER_FAILURES", 6)
-    you = Credentials("you@example.org", "pw", "diphyx")
-    for given in (ME, you):
-        await accounts.sign_in(given, "another peer")
-    await fail(accounts, 4)
-    for _ in range(2):
-        with pytest.raises(AuthenticationError, match="wrong e-mail"):
-            await accounts.sign_in(Credentials(you.email, "wrong", "diphyx"), "peer")
+async def test_made_up_emails_lock_nobody_out(tmp_path: Path, clock: Clock) -> None:
+    """However many e-mails one address makes up, the right password of somebody behind the same one is taken."""
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store, clock=clock, sign_up=False)
+    try:
+        await accounts.create(ME)
+        for number in range(40):
+            with pytest.raises(AuthenticationError, match="wrong e-mail"):
+                await accounts.sign_in(Credentials(f"nobody{number}@x", "x", "n"), "10.0.0.1")
+        assert (await accounts.sign_in(ME, "10.0.0.1")).created is False
+    finally:
+        await store.aclose()
+
+
+async def test_many_peers_cannot_try_one_account(
+    accounts: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failures of many peers bound each other, one peer's alone do not, and one that signed in before is let in."""
+    monkeypatch.setattr("dxflow_async.hub.failures.MAX_ACCOUNT_FAILURES", 12)
+    monkeypatch.setattr("dxflow_async.hub.failures.MAX_OF_ONE_PEER", 6)
+    await accounts.sign_in(ME, "home")
+    for _ in range(3):
+        await fail(accounts, 5, "stranger")
+        clock.now += 60
+    await fail(accounts, 5, "second")
+    await fail(accounts, 1, "third")
+    for given in (ME, WRONG):
+        with pytest.raises(TooManyTriesError) as caught:
+            await accounts.sign_in(given, "fourth")
+        assert 3000 < caught.value.retry_after <= 3600
+    assert (await accounts.sign_in(ME, "home")).created is False
+    clock.now += 3600
+    assert (await accounts.sign_in(ME, "fourth")).created is False
+
+
+async def test_an_email_without_account_is_refused_alike(tmp_path: Path, clock: Clock) -> None:
+    """Which answers come, in which order, is the same for an e-mail that has an account and one that has none."""
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store, clock=clock, sign_up=False)
+    await accounts.create(ME)
+
+    async def answers(email: str) -> list[str]:
+        got = []
+        for number in range(130):
+            try:
+                await accounts.sign_in(Credentials(email, "wrong", "n"), f"10.0.{number // 6}.1")
+            except AuthenticationError as error:
+                got.append(str(error))
+        return got
+
+    try:
+        known = await answers(ME.email)
+        assert known == await answers("nobody@example.org")
+        assert set(known[5:6]) != {known[0]}
+        assert known[-2] != known[0]
+    finally:
+        await store.aclose()
+
+
+async def test_failures_are_bounded(accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of e-mails that are made up only the newest failures are kept; an account's own are not pushed out by them."""
+    monkeypatch.setattr("dxflow_async.hub.failures.MAX_UNKNOWN", 3)
+    await accounts.sign_in(ME, "peer")
+    accounts._sign_up = False
+    await fail(accounts, 5)
+    for number in range(8):
+        with pytest.raises(AuthenticationError):
+            await accounts.sign_in(Credentials(f"nobody{number}@x", "x", "n"), "peer")
+    database = sqlite3.connect(tmp_path / "home/hub.sqlite3")
+    kept = database.execute("SELECT account FROM failures WHERE instr(account, '@') ORDER BY rowid").fetchall()
+    database.close()
+    assert kept == [("nobody5@x",), ("nobody6@x",), ("nobody7@x",)]
     with pytest.raises(TooManyTriesError):
-        await accounts.sign_in(you, "peer")
-    await accounts.sign_in(you, "another peer")
+        await accounts.sign_in(ME, "peer")
+
+
+async def test_one_peer_takes_turns(accounts: Accounts) -> None:
+    """Of a peer that floods the hub with tries those too many are refused at once, and others' are answered."""
+    await accounts.sign_in(ME, "home")
+    accounts._turns = Turns(most_waiting=4)
+    tries = [asyncio.ensure_future(accounts.sign_in(WRONG, "flood")) for _ in range(20)]
+    assert (await accounts.sign_in(ME, "home")).created is False
+    assert not all(each.done() for each in tries)
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(type(each) is AuthenticationError for each in results) == 4
+    assert sum(type(each) is TooManyTriesError for each in results) == 16
+    assert accounts._turns._peers == {}
+
+
+async def test_secrets_end(tmp_path: Path, clock: Clock) -> None:
+    """A secret ends when it is not used for some time, and some time after it was given however much it is used."""
+    store = await Store.open(tmp_path)
+    accounts = Accounts(store, clock=clock, limits=SignInLimits(idle=100, age=250))
+    try:
+        used, unused = [await accounts.sign_in(ME, "peer") for _ in range(2)]
+        for _ in range(3):
+            clock.now += 80
+            assert await accounts.user(used.user_pointer, used.user_secret) is not None
+        assert await accounts.user(unused.user_pointer, unused.user_secret) is None
+        assert await accounts.revoke(unused.user_pointer, unused.user_secret) is False
+        clock.now += 10
+        assert await accounts.user(used.user_pointer, used.user_secret) is None
+        # What ended is not kept, and uses are known to another process on the same data.
+        again = await accounts.sign_in(ME, "peer")
+        clock.now += 70
+        await accounts.user(again.user_pointer, again.user_secret)
+        clock.now += 70
+        other = Accounts(store, clock=clock, limits=SignInLimits(idle=100, age=250))
+        assert await other.user(again.user_pointer, again.user_secret) is not None
+        with store.reading() as database:
+            assert database.execute("SELECT count(*) FROM sign_ins").fetchone() == (1,)
+    finally:
+        await store.aclose()
+    with pytest.raises(ConfigurationError, match="sign-in idle"):
+        SignInLimits(idle=0)
+
+
+async def test_the_longest_unused_goes_first(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many sign-ins the one goes that was not used for longest, be it the newest, also at the same moment."""
+    monkeypatch.setattr("dxflow_async.hub.sign_ins.MAX_SIGN_INS", 3)
+    first, second, third = [await accounts.sign_in(ME, "peer") for _ in range(3)]
+    for each in (third, first):
+        assert await accounts.user(each.user_pointer, each.user_secret) is not None
+    await accounts.sign_in(ME, "peer")
+    valid = [await accounts.user(each.user_pointer, each.user_secret) is not None for each in (first, second, third)]
+    assert valid == [True, False, True]
 
 
 async def test_change_password(accounts: Accounts) -> None:
@@ -459,7 +574,7 @@ async def test_an_older_database_is_brought_up(tmp_path: Path) -> None:
     with database:
         database.execute("INSERT INTO accounts VALUES ('p', ?, ?, 1.0)", (ME.email, PasswordHasher().hash(ME.password)))
         database.execute("INSERT INTO namespaces VALUES ('n', 'p', 'diphyx')")
-        database.execute("INSERT INTO sign_ins VALUES (1, 'p', 'n', ?, ?, 1.0)", (digest, digest))
+        database.execute("INSERT INTO sign_ins VALUES (1, 'p', 'n', ?, ?, ?)", (digest, digest, time.time()))
     database.close()
     store = await Store.open(tmp_path)
     accounts = Accounts(store)

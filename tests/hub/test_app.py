@@ -189,10 +189,11 @@ async def test_damaged_database(
 
 SERVE = """
 import asyncio, pathlib, sys
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.hub.app import create_app
+from dxflow_async.hub.server import Listening, Server
 
 async def main():
-    hub = EmbeddedHub(pathlib.Path(sys.argv[1]))
+    hub = Server(create_app(pathlib.Path(sys.argv[1])), Listening())
     print(await hub.start(), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await hub.aclose()
@@ -248,18 +249,38 @@ async def test_embedded_is_local_only(hub: str) -> None:
         await asyncio.open_connection("127.0.0.2", port)
 
 
-async def test_embedded_closes(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+async def test_embedded_closes(tmp_path: Path) -> None:
     """A closed hub does not answer, may be closed again, and may be started again."""
     embedded = EmbeddedHub(tmp_path)
     await embedded.aclose()
     url = await embedded.start()
-    assert (await login(http, url))[0] == 200
+    async with aiohttp.ClientSession(headers=embedded.headers) as http:
+        assert (await login(http, url))[0] == 200
+        await embedded.aclose()
+        await embedded.aclose()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await login(http, url)
+        assert (await login(http, await embedded.start()))[2]["created"] is False
     await embedded.aclose()
-    await embedded.aclose()
-    with pytest.raises(aiohttp.ClientConnectionError):
-        await login(http, url)
-    assert (await login(http, await embedded.start()))[2]["created"] is False
-    await embedded.aclose()
+
+
+@pytest.mark.parametrize("key", [None, "", "x", "\xff", "x" * 43])
+async def test_embedded_answers_its_own_process_only(tmp_path: Path, http: aiohttp.ClientSession, key: str) -> None:
+    """Without the key of the process no route of the embedded hub answers, and no account is made."""
+    embedded = EmbeddedHub(tmp_path)
+    url = await embedded.start()
+    headers = {} if key is None else {"X-Hub-Key": key}
+    try:
+        for method, path in (("POST", "/auth/login/"), ("GET", "/users/x/"), ("GET", "/openapi.json"), ("GET", "/no")):
+            status, _, tree = await ask(http, method, url + path, headers=headers, json=ME)
+            assert (status, tree["error"]["code"]) == (401, "wrong_key")
+        database = sqlite3.connect(tmp_path / "hub.sqlite3")
+        assert database.execute("SELECT count(*) FROM accounts").fetchone() == (0,)
+        database.close()
+    finally:
+        await embedded.aclose()
+    assert EmbeddedHub(tmp_path).headers != embedded.headers
+    assert embedded.headers["X-Hub-Key"] not in repr(embedded.__dict__)
 
 
 async def test_embedded_start_fails(tmp_path: Path) -> None:

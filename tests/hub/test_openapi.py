@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.hub.app import create_app
-from dxflow_async.hub.embedded import EmbeddedHub
 from dxflow_async.hub.openapi import description
+from dxflow_async.hub.server import Listening, Server
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}
 
@@ -34,13 +34,13 @@ class Owner:
 def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     """A hub in a thread of its own."""
     portal = Portal()
-    embedded = EmbeddedHub(tmp_path_factory.mktemp("home"))
-    hub = portal.call(embedded.start)
+    server = Server(create_app(tmp_path_factory.mktemp("home")), Listening())
+    hub = portal.call(server.start)
     user = requests.post(f"{hub}/auth/login/", json=ME, timeout=10).json()["user"]
     new = {"name": "mine", "ip": "127.0.0.1:1", "protocol": "HTTP"}
     url, headers = f"{hub}/users/{user['pointer']}/compute/units/", {"X-SECRET-KEY": user["secret"]}
     yield Owner(hub, user, requests.post(url, json=new, headers=headers, timeout=10).json())
-    portal.call(embedded.aclose)
+    portal.call(server.aclose)
     portal.close()
 
 

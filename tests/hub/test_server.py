@@ -45,6 +45,10 @@ def test_listening_is_checked(tmp_path: Path) -> None:
     """A certificate goes with its key, a file is a certificate, a port is a port."""
     with pytest.raises(ConfigurationError, match="go together"):
         Listening(tls_cert=tmp_path)
+    text = Path("-----BEGIN PRIVATE KEY-----HUSH")
+    with pytest.raises(ConfigurationError, match="tls_key is not allowed: it seems to hold the key itself") as raised:
+        Listening(tls_cert=tmp_path, tls_key=text)
+    assert "HUSH" not in str(raised.value)
     with pytest.raises(ConfigurationError, match="port = 70000"):
         Listening(port=70000)
     (tmp_path / "not").write_text("no certificate")
@@ -149,6 +153,9 @@ def test_serve_commands_refuse_what_is_not_safe(
         (("unit", "serve", "--root", str(tmp_path / "root"), "--host", "0.0.0.0"), "--insecure-http"),
         (("unit", "serve", "--root", str(tmp_path / "root"), "--secrets", inside), "inside the root"),
         (("unit", "serve", "--root", str(tmp_path / "missing")), "root = "),
+        (("hub", "serve", "--trusted-proxy", "10.0.0.1", "--trusted-proxy", "proxy.example"), "proxy.example"),
+        (("hub", "serve", "--allow-host", "http://a"), "allow host"),
+        (("hub", "serve", "--sign-in-idle-days", "0"), "sign-in idle"),
     ):
         assert command(*arguments, home=tmp_path / "home", stdin="", monkeypatch=monkeypatch) == 2
         assert said in capsys.readouterr().err

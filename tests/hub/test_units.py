@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -50,6 +50,35 @@ async def signed_in(url: str, http: aiohttp.ClientSession, who: Mapping[str, str
     """As one of them."""
     async with http.post(f"{url}/auth/login/", json=dict(who)) as response:
         return Hub(url, http, (await response.json())["user"])
+
+
+class Embedded:
+    """An embedded hub, and sessions of its process."""
+
+    def __init__(self, home: Path) -> None:
+        self._hub = EmbeddedHub(home)
+
+    async def __aenter__(self) -> Self:
+        self._url = await self._hub.start()
+        self._http = aiohttp.ClientSession(headers=self._hub.headers)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+        await self._hub.aclose()
+
+    async def signed_in(self, who: Mapping[str, str]) -> Hub:
+        """As one of them, whose Demo is served."""
+        hub = await signed_in(self._url, self._http, who)
+        await self._hub.serve_demo(hub._user["pointer"])
+        return hub
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Embedded]:
+    """One whose home is `tmp_path`."""
+    async with Embedded(tmp_path) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -183,23 +212,50 @@ async def demo_of(hub: Hub, http: aiohttp.ClientSession, home: Path) -> RunningU
     return RunningUnit(url, home / "units/Demo", http, secrets=secrets)
 
 
-async def test_embedded_demo(hub: str, http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """The embedded hub has one unit, Demo, READY, for every account, whose storage is a directory of its home."""
-    for who in (ME, YOU):
-        mine = await signed_in(hub, http, who)
+async def test_embedded_demo(embedded: Embedded, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """Each account of an embedded hub has a unit Demo, READY, of its own: another one has other secrets and files."""
+    demos = []
+    for who, directory in ((ME, "Demo"), (YOU, "Demo-*")):
+        mine = await embedded.signed_in(who)
         (unit,) = await mine.units("?status=READY")
         assert (unit["name"], unit["protocol"], unit["ip"].partition(":")[0]) == ("Demo", "HTTP", "127.0.0.1")
-        demo = await demo_of(mine, http, tmp_path / "home")
-        assert (await demo.put(f"results/{who['email']}", b"1")).status == 201
-        assert (demo.root / f"results/{who['email']}").read_bytes() == b"1"
-    assert len((await demo.ask("GET", "/storage/items/?path=/results")).tree) == 2
+        demo = await demo_of(mine, http, tmp_path)
+        assert (await demo.put("results/a", b"1")).status == 201
+        (root,) = (tmp_path / "units").glob(directory)
+        assert (root / "results/a").read_bytes() == b"1"
+        demos.append((unit["pointer"], demo))
+    (_, first), (pointer, second) = demos
+    await first.put("results/mine", b"1")
+    assert {each["name"] for each in (await second.ask("GET", "/storage/items/?path=/results")).tree} == {"a"}
+    assert (await first.ask("GET", "/storage/items/?path=/", secret=second.secrets.rw)).status == 401
+    again = await embedded.signed_in(ME)
+    assert [each["pointer"] for each in await again.units()] != [pointer]
+    assert (await again.ask("GET", f"/compute/units/{pointer}/", secret=first.secrets.rw))[0] == 401
 
 
-async def test_embedded_demo_obeys(hub: str, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_a_demo_that_was_everybodys_is_made_anew(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """Of an older version's shared unit the home's first account has the files, under secrets nobody was told."""
+    async with Embedded(tmp_path) as embedded:
+        await (await demo_of(await embedded.signed_in(ME), http, tmp_path)).put("old", b"1")
+        (old,) = await (await embedded.signed_in(ME)).units()
+    database = sqlite3.connect(tmp_path / "hub.sqlite3")
+    database.executescript(
+        "UPDATE units SET account = NULL; ALTER TABLE units DROP COLUMN directory; DROP TABLE known_peers;"
+        "ALTER TABLE sign_ins DROP COLUMN used; PRAGMA user_version = 2"
+    )
+    database.close()
+    async with Embedded(tmp_path) as embedded:
+        assert (await (await demo_of(await embedded.signed_in(YOU), http, tmp_path)).get("old")).status == 404
+        mine = await embedded.signed_in(ME)
+        assert (await (await demo_of(mine, http, tmp_path)).get("old")).content == b"1"
+        assert (await mine.units())[0]["secrets"] != old["secrets"]
+
+
+async def test_embedded_demo_obeys(embedded: Embedded, http: aiohttp.ClientSession, tmp_path: Path) -> None:
     """A stopped Demo answers no request for its storage until it is started; troubleshooting says how it is."""
-    mine = await signed_in(hub, http)
+    mine = await embedded.signed_in(ME)
     (unit,) = await mine.units()
-    demo = await demo_of(mine, http, tmp_path / "home")
+    demo = await demo_of(mine, http, tmp_path)
     path, rw = f"/compute/units/{unit['pointer']}/", demo.secrets.rw
     status, tree = await mine.ask("PUT", f"{path}troubleshoot/", secret=rw)
     assert (status, tree["detail"]["served"], tree["detail"]["volume"]) == (200, True, "ok")
@@ -216,59 +272,53 @@ async def test_demo_is_back_at_the_next_start(tmp_path: Path, http: aiohttp.Clie
     """Whatever became of Demo, the next embedded hub has it READY, the same one, its files untouched."""
     pointers = []
     for _ in range(2):
-        embedded = EmbeddedHub(tmp_path)
-        mine = await signed_in(await embedded.start(), http)
-        demo = await demo_of(mine, http, tmp_path)
-        (unit,) = await mine.units("?status=READY")
-        pointers.append(unit["pointer"])
-        await demo.put(f"{len(pointers)}", b"1")
-        await mine.ask("DELETE", f"/compute/units/{unit['pointer']}/", secret=demo.secrets.rw)
-        await embedded.aclose()
+        async with Embedded(tmp_path) as embedded:
+            mine = await embedded.signed_in(ME)
+            demo = await demo_of(mine, http, tmp_path)
+            (unit,) = await mine.units("?status=READY")
+            pointers.append(unit["pointer"])
+            await demo.put(f"{len(pointers)}", b"1")
+            await mine.ask("DELETE", f"/compute/units/{unit['pointer']}/", secret=demo.secrets.rw)
     assert pointers[0] == pointers[1]
     assert sorted(path.name for path in (tmp_path / "units/Demo").glob("[0-9]")) == ["1", "2"]
 
 
 async def test_two_embedded_hubs_share_demo(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     """Two hubs on one home each serve the volume, and an upload begun at one goes on at the other."""
-    hubs = [EmbeddedHub(tmp_path) for _ in range(2)]
-    try:
-        demos = [await demo_of(await signed_in(await hub.start(), http), http, tmp_path) for hub in hubs]
+    async with Embedded(tmp_path) as one, Embedded(tmp_path) as two:
+        demos = [await demo_of(await hub.signed_in(ME), http, tmp_path) for hub in (one, two)]
         assert demos[0].url != demos[1].url
         url = (await demos[0].create("a", 6)).headers["Location"].removeprefix(demos[0].url)
         assert (await demos[1].patch(f"{demos[1].url}{url}", 0, b"123")).status == 204
         assert (await demos[0].patch(f"{demos[0].url}{url}", 3, b"456")).status == 204
         assert (await demos[1].get("a")).content == b"123456"
-    finally:
-        for hub in hubs:
-            await hub.aclose()
 
 
 async def test_demo_of_another_process_is_not_listed(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     """A hub that does not serve Demo lists none, though an embedded hub on the same data made it."""
-    embedded = EmbeddedHub(tmp_path)
-    await embedded.start()
-    await embedded.aclose()
+    async with Embedded(tmp_path) as embedded:
+        await embedded.signed_in(ME)
     server = Server(create_app(tmp_path), Listening())
     assert await (await signed_in(await server.start(), http)).units() == []
     await server.aclose(1.0)
 
 
 async def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """An embedded hub whose Demo has no directory says so and leaves nothing listening."""
+    """An embedded hub whose Demo has no directory says so."""
     (tmp_path / "units").touch()
-    with pytest.raises(ConfigurationError, match="Demo unit's volume"):
-        await EmbeddedHub(tmp_path).start()
+    async with Embedded(tmp_path) as embedded:
+        with pytest.raises(ConfigurationError, match="Demo unit's volume"):
+            await embedded.signed_in(ME)
 
 
 async def test_a_lost_key_is_told(tmp_path: Path) -> None:
-    """Secrets sealed with a key that is gone are not given as something else: the start fails and names the key."""
-    embedded = EmbeddedHub(tmp_path)
-    await embedded.start()
-    await embedded.aclose()
+    """Secrets sealed with a key that is gone are not given as something else: the sign-in fails and names the key."""
+    async with Embedded(tmp_path) as embedded:
+        await embedded.signed_in(ME)
     (tmp_path / "hub.key").unlink()
-    with pytest.raises(ConfigurationError, match=r"another key than .*hub\.key"):
-        await embedded.start()
-    await embedded.aclose()
+    async with Embedded(tmp_path) as embedded:
+        with pytest.raises(ConfigurationError, match=r"another key than .*hub\.key"):
+            await embedded.signed_in(ME)
 
 
 async def test_sealed_for_one_unit_only(plain: Hub, tmp_path: Path) -> None:

@@ -29,4 +29,5 @@ def xml_error(status: str, code: str, message: str = "said so", **headers: str) 
 
 def stored(**changes: object) -> dict[str, object]:
     """What the service says of an object of the bytes `bytes` that it stored."""
-    return {"name": "name", "size": "5", "generation": "7", "crc32c": encode(crc32c(b"bytes")), **changes}
+    described = {"kind": "storage#object", "name": "name", "generation": "7"}
+    return {**described, "size": "5", "crc32c": encode(crc32c(b"bytes")), **changes}

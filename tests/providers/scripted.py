@@ -63,6 +63,10 @@ class ScriptedServer:
         """Where it listens."""
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
+    def reply(self, *answers: Answer) -> None:
+        """From now on, gives these answers."""
+        self._answers = list(answers)
+
     async def closed(self) -> None:
         """Returns once no connection is open."""
         async with asyncio.timeout(5), self._changed:

@@ -229,6 +229,25 @@ async def test_sync_from_disk(server: HierarchicalAzure, session: AsyncSession, 
     assert not len(report)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [({"sub": b"file"}, {}), ({"a.txt/b": b"1", "a.txt/c/d": b"2"}, {}), ({"old": b"file"}, {"top/old/x": b"1"})],
+)
+async def test_sync_where_a_directory_became_a_file(
+    server: HierarchicalAzure, session: AsyncSession, tmp_path: Path, ours: dict[str, bytes], theirs: dict[str, bytes]
+) -> None:
+    """And the other way round: with `delete` what is in the way goes first, and the next sync has nothing to do."""
+    here, place = tmp_path / "here", "azure:/container/top/"
+    for name, data in ours.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(data)
+    for name, data in theirs.items():
+        server.put(name, data)
+    await session.sync(f"{here}/", place, delete=True)
+    assert server.files == {f"top/{name}": data for name, data in ours.items()}
+    assert not await session.sync(f"{here}/", place, delete=True, dry_run=True)
+
+
 async def test_sync_of_an_empty_directory(session: AsyncSession, tmp_path: Path) -> None:
     """An empty directory is a source; one that is not there is none."""
     (tmp_path / "mirror").mkdir()

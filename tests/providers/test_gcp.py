@@ -115,7 +115,7 @@ async def test_name_no_bucket_can_have(connect_gcp: ConnectGCP, name: str) -> No
 @pytest.mark.parametrize("name", ["abc", "a" * 63, "my_bucket", "1-2", "data.example.com", "google-research-data"])
 async def test_name_a_bucket_can_have(connect_gcp: ConnectGCP, name: str) -> None:
     """What Google's rules allow is asked for, and what it gave to others too."""
-    async with ScriptedServer(json_answer(stored())) as server:
+    async with ScriptedServer(json_answer(stored(name="x"))) as server:
         await connect_gcp(server.url).stat(f"{name}/x")
         assert server.requests[0].target.startswith(f"/storage/v1/b/{name}/o/x?")
 
@@ -229,7 +229,9 @@ async def all_pages(gcp: GCPProvider, prefix: str, *, recursive: bool) -> list[S
 
 async def test_what_a_listing_asks_for(connect_gcp: ConnectGCP) -> None:
     """A listing asks for what it takes only, a thousand at a time, and for the page after the last one's token."""
-    pages = json_answer({"nextPageToken": "to/ken", "items": [stored()]}), json_answer({})
+    kind = {"kind": "storage#objects"}
+    item = stored(name="a b/c")
+    pages = json_answer({**kind, "nextPageToken": "to/ken", "items": [item]}), json_answer(kind)
     async with ScriptedServer(*pages) as server:
         gcp = connect_gcp(server.url)
         page = await gcp.list_page("bucket/a b/", recursive=False)
@@ -239,7 +241,7 @@ async def test_what_a_listing_asks_for(connect_gcp: ConnectGCP) -> None:
     assert "prefix=a%20b%2F" in first
     assert "maxResults=1000" in first
     assert "delimiter=%2F" in first
-    assert "fields=nextPageToken" in first
+    assert "fields=kind%2CnextPageToken" in first
     assert "pageToken=to%2Fken" in second
 
 
@@ -263,9 +265,11 @@ async def test_public_object(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: str) 
 
 async def test_public_composition(connect_gcp: ConnectGCP) -> None:
     """Of an upload in parts the whole is made public, its parts are not."""
-    part = json_answer(stored(name="p", size="1", crc32c=encode(crc32c(b"x"))))
-    async with ScriptedServer(part, part, answer("204 No Content")) as server:
+    told = {"size": "1", "crc32c": encode(crc32c(b"x"))}
+    async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, ObjectOptions(public=True))
+        part = json_answer(stored(name=f".dxflow-parts/{upload.id}/00001", **told))
+        server.reply(part, json_answer(stored(**told)), answer("204 No Content"))
         await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"x"))], None)
     write, compose, _ = [request.target for request in server.requests]
     assert "Acl" not in write

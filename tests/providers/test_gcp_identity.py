@@ -121,12 +121,16 @@ async def test_what_a_token_server_says(
 
 
 async def test_token_server_that_gives_none(google: ResumableServer, connect_gcp: ConnectGCP, tmp_path: Path) -> None:
-    """An answer without a token in it is no token, and one that does not come is told from no credentials."""
-    for reply in (b"{}", b"<html>", b'{"access_token": "x", "expires_in": "soon"}'):
+    """A page in the place of a token is a failure to try again; no answer at all is told from no credentials."""
+    for reply in (
+        *(b"{}", b"[]", b"", b"<html>", b'{"access_token": "x", "expires_in": "soon"}'),
+        *(b'{"access_token": "x y", "expires_in": 9}', b'{"access_token": "x", "expires_in": -1}'),
+    ):
         async with ScriptedServer(answer(body=reply)) as server:
             file = google.service_file(tmp_path, token_uri=f"{server.url}/token")
-            with pytest.raises(AccessDeniedError, match="no token"):
+            with pytest.raises(ServiceError, match="no token in it; a sign-in page") as raised:
                 await connect_gcp(google.url, service_file=file).stat("bucket/name")
+            assert raised.value.retryable
     file = google.service_file(tmp_path, token_uri="http://127.0.0.1:9/token")
     with pytest.raises(NetworkError, match="sign in"):
         await connect_gcp(google.url, service_file=file).stat("bucket/name")
@@ -187,7 +191,7 @@ async def test_default_credentials(
 async def test_user_who_signed_in(connect_gcp: ConnectGCP, tmp_path: Path) -> None:
     """What `gcloud auth application-default login` leaves behind is found and used."""
     token = json.dumps({"access_token": "user-token", "expires_in": 3600}).encode()
-    async with ScriptedServer(answer(body=token), answer(body=b'{"items": []}')) as server:
+    async with ScriptedServer(answer(body=token), answer(body=b'{"kind": "storage#buckets"}')) as server:
         content = {"type": "authorized_user", "client_id": "id", "client_secret": "s", "refresh_token": "r"}
         (tmp_path / "gcloud").mkdir()
         file = tmp_path / "gcloud/application_default_credentials.json"
@@ -235,7 +239,7 @@ async def run_on_machine(endpoint: str, metadata_host: str, **variables: str) ->
 async def test_machine_with_a_service_account() -> None:
     """Where nothing else says who we are, the metadata server does, and whose buckets are listed."""
     token = json.dumps({"access_token": "machine-token", "expires_in": 3600}).encode()
-    buckets = answer(body=b'{"items": [{"name": "bucket-one"}]}')
+    buckets = answer(body=b'{"kind": "storage#buckets", "items": [{"name": "bucket-one"}]}')
     async with ScriptedServer(answer(body=b"project-of-machine"), answer(body=token), buckets) as server:
         said = await run_on_machine(server.url, server.url.removeprefix("http://"))
     assert said == "['bucket-one/']"
@@ -311,7 +315,7 @@ def test_emulator_elsewhere_is_asked_without_a_token(connect_gcp: ConnectGCP, mo
 
 async def test_emulator_gets_no_token(connect_gcp: ConnectGCP) -> None:
     """An emulator on this machine sees no token, unless there are credentials for it."""
-    async with ScriptedServer(answer(body=b'{"items": []}')) as server:
+    async with ScriptedServer(answer(body=b'{"kind": "storage#buckets"}')) as server:
         await connect_gcp(server.url).list_page("", recursive=False)
     assert "authorization" not in server.requests[0].headers
 

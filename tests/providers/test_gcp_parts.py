@@ -12,7 +12,7 @@ from dxflow_async.exceptions import (
     NotFoundError,
     ServiceError,
 )
-from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part
+from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Upload
 from dxflow_async.providers.gcp import GCPProvider
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP
@@ -74,14 +74,15 @@ async def test_parts_are_nobody_s_objects(gcp: GCPProvider, gcs: GCSServer, gcs_
 
 async def test_composition_that_is_something_else(connect_gcp: ConnectGCP) -> None:
     """When the service puts together something else after all, that is removed again, in that version only."""
-    part = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"x"))))
     wrong = json_answer(stored(size="1", generation="9", crc32c=encode(1)))
-    async with ScriptedServer(part, wrong, answer("204 No Content")) as server:
+    async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        server.reply(part_of(upload), wrong, wrong, answer("204 No Content"))
         receipt = await upload.write_part(Part(1, 0, 1), body(b"x"))
         with pytest.raises(ChecksumMismatchError, match="removed again"):
             await upload.finish([receipt], crc32c(b"x"))
-    _, compose, remove = server.requests
+    _, compose, look, remove = server.requests
+    assert look.method == "GET"
     document = json.loads(compose.body)
     (source,) = document["sourceObjects"]
     assert (source["generation"], source["objectPreconditions"]) == ("5", {"ifGenerationMatch": "5"})
@@ -91,10 +92,10 @@ async def test_composition_that_is_something_else(connect_gcp: ConnectGCP) -> No
 
 async def test_parts_are_removed_for_good(connect_gcp: ConnectGCP) -> None:
     """Parts are removed by their generation, so that a bucket that keeps old versions keeps none of them."""
-    part = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"x"))))
     whole = json_answer(stored(size="1", crc32c=encode(crc32c(b"x"))))
-    async with ScriptedServer(part, whole, answer("204 No Content")) as server:
+    async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        server.reply(part_of(upload), whole, answer("204 No Content"))
         await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"x"))], None)
     remove = server.requests[-1]
     assert remove.method == "DELETE"
@@ -108,20 +109,28 @@ async def test_part_whose_checksum_is_not_known_before(connect_gcp: ConnectGCP, 
     data = b"x" * size
     crc = {"crc32c": encode(crc32c(data))} if told == "right" else {"crc32c": None}
     begun = [answer(Location="/upload?upload_id=7")] if size > MiB else []
-    async with ScriptedServer(*begun, json_answer(stored(name="p", size=str(size), **crc))) as server:
+    async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        server.reply(*begun, part_of(upload, size=str(size), **crc))
         receipt = await upload.write_part(Part(1, 0, size), Buffered([data], size))
     assert (receipt.crc32c, receipt.verified) == (crc32c(data), told == "right")
 
 
 async def test_part_that_is_stored_otherwise(connect_gcp: ConnectGCP) -> None:
     """A streamed part of which the service has other bytes is removed, in that version, and is an error."""
-    wrong = json_answer(stored(name="p", size="1", generation="5", crc32c=encode(crc32c(b"y"))))
-    async with ScriptedServer(wrong, answer("204 No Content")) as server:
+    async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        wrong = part_of(upload, crc32c=encode(crc32c(b"y")))
+        server.reply(wrong, wrong, answer("204 No Content"))
         with pytest.raises(ChecksumMismatchError, match="removed again"):
             await upload.write_part(Part(1, 0, 1), Buffered([b"x"], 1))
-    assert server.requests[1].target == "/storage/v1/b/bucket/o/p?generation=5"
+    assert server.requests[2].target == f"/storage/v1/b/bucket/o/.dxflow-parts%2F{upload.id}%2F00001?generation=5"
+
+
+def part_of(upload: Upload, **changes: object) -> bytes:
+    """The answer that stores an upload's first part, `x`."""
+    told = {"name": f".dxflow-parts/{upload.id}/00001", "size": "1", "generation": "5", "crc32c": encode(crc32c(b"x"))}
+    return json_answer(stored(**{**told, **changes}))
 
 
 # Deleting, copying
@@ -174,12 +183,13 @@ async def test_thousand_deletes(gcp: GCPProvider, gcs: GCSServer, gcs_bucket: st
 
 async def test_copy_in_several_calls(connect_gcp: ConnectGCP) -> None:
     """A copy goes on with the token of the call before until it is done, of the version that was seen."""
-    unfinished = json_answer({"done": False, "rewriteToken": "to/ken+1"})
-    done = json_answer({"done": True, "resource": stored(generation="9")})
+    kind = {"kind": "storage#rewriteResponse"}
+    unfinished = json_answer({**kind, "done": False, "rewriteToken": "to/ken+1"})
+    done = json_answer({**kind, "done": True, "resource": stored(name="to/y", generation="9")})
     async with ScriptedServer(unfinished, done) as server:
         source = Entry("bucket/from/x", 5, etag="7")
         entry = await connect_gcp(server.url).copy(source, "other/to/y", ObjectOptions(public=True))
-    assert (entry.key, entry.etag, entry.crc32c) == ("other/name", "9", crc32c(b"bytes"))
+    assert (entry.key, entry.etag, entry.crc32c) == ("other/to/y", "9", crc32c(b"bytes"))
     first, second = [request.target for request in server.requests]
     assert first.startswith("/storage/v1/b/bucket/o/from%2Fx/rewriteTo/b/other/o/to%2Fy?")
     assert "sourceGeneration=7" in first

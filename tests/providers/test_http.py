@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
-from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.http import HTTP, _proxy_of
 from dxflow_async.providers.threads import Threads
 from tests.faults.proxy import ForwardProxy
 from tests.providers.asking import ask
@@ -136,6 +136,45 @@ async def test_tunnel_refused(
             await ask(http, server.url)
         await http.aclose()
     assert server.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "socks5", "socks5h", "ftp"])
+@pytest.mark.parametrize("target", ["http", "https"])
+async def test_a_proxy_of_another_kind_gets_nothing(
+    no_proxies: pytest.MonkeyPatch, threads: Threads, scheme: str, target: str
+) -> None:
+    """A proxy that is not to be spoken to in plain HTTP is refused before anything is sent, its password unseen."""
+    async with ScriptedServer(answer(body=b"ok")) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            no_proxies.setenv(name, f"{scheme}://me:hunter2@127.0.0.1:{proxy.port}")
+        http = HTTP(threads)
+        with pytest.raises(ConfigurationError, match=rf"^{target.upper()}_PROXY .* http://host:port") as raised:
+            await ask(http, f"{target}://storage.example/x")
+        assert "hunter2" not in str(raised.value)
+        no_proxies.setenv("NO_PROXY", "storage.example")
+        assert http._origin("http", "storage.example").proxy == ""
+        await http.aclose()
+        assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("proxy", ["http://", "http://me:hunter2@", "http://me:hunter2@host:99999", "http://[::1"])
+async def test_a_proxy_that_is_none(no_proxies: pytest.MonkeyPatch, threads: Threads, proxy: str) -> None:
+    """A proxy's URL that is none is a wrong setting, and is not shown."""
+    no_proxies.setenv("HTTPS_PROXY", proxy)
+    http = HTTP(threads)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY is not allowed") as raised:
+        await ask(http, "https://storage.example/x")
+    assert "hunter2" not in str(raised.value)
+    await http.aclose()
+
+
+def test_the_port_of_a_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
+    """A proxy without a port is at HTTP's own."""
+    no_proxies.setenv("HTTP_PROXY", "http://proxy.example")
+    no_proxies.setenv("HTTPS_PROXY", "proxy.example:3128")
+    http = HTTP(threads)
+    assert _proxy_of(http._origin("http", "x.example"))[:2] == ("proxy.example", 80)
+    assert _proxy_of(http._origin("https", "x.example"))[:2] == ("proxy.example", 3128)
 
 
 async def test_no_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:

@@ -119,25 +119,29 @@ async def test_redirects_are_not_followed(connect: Any, status: str) -> None:
         [item(checksum=[])],
         [item(raw=1)],
         [{}],
-        [1],
-        ["a"],
-        [[]],
-        {},
-        {"list": []},
-        "text",
-        None,
     ],
     ids=repr,
 )
 @pytest.mark.parametrize("recursive", [False, True])
 async def test_listings_that_are_none(connect: Any, wrong: Any, *, recursive: bool) -> None:
-    """Names that lead elsewhere, and anything of another form, are refused, and not asked for again and again."""
+    """Names that lead elsewhere, and anything of another form, are refused; the next answer may be the unit's."""
     async with ScriptedServer(answer(body=json.dumps(wrong).encode())) as server:
         with pytest.raises(ServiceError) as raised:
             await connect(server).list_page("", recursive=recursive)
-        assert not raised.value.retryable
+        assert raised.value.retryable
         with pytest.raises(ServiceError):
             await connect(server, Announced()).list_page("", recursive=recursive)
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("wrong", [[1], ["a"], [[]], {}, {"list": []}, "text", None], ids=repr)
+async def test_answers_in_a_listing_s_place(connect: Any, wrong: Any, *, recursive: bool) -> None:
+    """What is no list of items is not the unit's answer: it is refused, and may be asked for again."""
+    async with ScriptedServer(answer(body=json.dumps(wrong).encode())) as server:
+        for announced in (OURS, Announced()):
+            with pytest.raises(ServiceError, match="not one of the service") as raised:
+                await connect(server, announced).list_page("", recursive=recursive)
+            assert raised.value.retryable
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AsyncSession
+from dxflow_async.providers.threads import Threads
 from tests.servers import MotoServer
 from tests.sessions import settings_for
 
@@ -18,6 +19,14 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """One server for the tests of a file: it keeps any key as it is."""
     with MotoServer.start(tmp_path_factory.mktemp("moto")) as server:
         yield server
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """One disk thread."""
+    threads = Threads(1)
+    yield threads
+    threads.close()
 
 
 @pytest.fixture

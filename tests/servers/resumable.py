@@ -286,7 +286,8 @@ class ResumableServer:
         self._generation += 1
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
         told = {"size": str(len(data)), "generation": str(self._generation), "crc32c": encode(crc32c(data))}
-        stored = Stored(data, {**resource, **told, "timeCreated": now})
+        known = {"kind": "storage#object", "bucket": "bucket", "timeCreated": now}
+        stored = Stored(data, {**resource, **told, **known})
         self.objects[resource["name"]] = stored
         return stored
 
@@ -297,7 +298,7 @@ class ResumableServer:
 
     async def _buckets(self, request: web.Request) -> web.Response:
         names = ["bucket"] if request.query["project"] == "project-one" else []
-        return web.json_response({"items": [{"name": name} for name in names]})
+        return web.json_response({"kind": "storage#buckets", "items": [{"name": name} for name in names]})
 
     async def _list(self, request: web.Request) -> web.Response:
         """Objects and prefixes count alike, in one order."""
@@ -401,6 +402,7 @@ def _xml_error(status: int, code: str) -> web.Response:
 
 def _listing(rows: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
     return {
+        "kind": "storage#objects",
         "items": [resource for resource in rows.values() if resource is not None],
         "prefixes": [name for name, resource in rows.items() if resource is None],
     }

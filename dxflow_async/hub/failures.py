@@ -1,0 +1,97 @@
+"""Failed sign-ins: how many wrong passwords are taken from whom.
+
+Failures count for an account and a peer together: a stranger's do not lock out others behind the same address. So
+that many addresses together do not try out one account's passwords, all of its failures count for peers that it never
+signed in from. An e-mail that has no account is treated in just the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from dxflow_async.exceptions import AuthenticationError
+
+__all__ = ["Failures", "TooManyTriesError"]
+
+MAX_FAILURES = 5
+"""Of one account and peer, within `FAILURE_WINDOW`."""
+FAILURE_WINDOW = 60.0
+"""Seconds."""
+MAX_ACCOUNT_FAILURES = 100
+"""Of one account, within `ACCOUNT_WINDOW`, for peers that it never signed in from."""
+MAX_OF_ONE_PEER = 20
+"""Of these, so many of one peer count at the most: no single one locks an account."""
+ACCOUNT_WINDOW = 3600.0
+"""Seconds that a failed try is kept."""
+MAX_UNKNOWN = 10_000
+"""Failures that are kept of e-mails without an account; the oldest go."""
+MAX_KNOWN_PEERS = 20
+"""Of one account; those longest not seen go."""
+
+
+class TooManyTriesError(AuthenticationError):
+    """Too many wrong passwords of late; `retry_after` is the seconds to wait."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many failed tries; wait {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
+class Failures:
+    """The failures in a hub's database. Each call runs within a transaction of its caller's.
+
+    Args:
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def check(self, database: sqlite3.Connection, account: str, peer: str) -> None:
+        """Refuses another try.
+
+        Args:
+            database: the hub's.
+            account: its pointer, or an e-mail that has none.
+            peer: who tries.
+
+        Raises:
+            TooManyTriesError: there were too many.
+        """
+        now = self._clock()
+        own = database.execute(
+            "SELECT at FROM failures WHERE account = ? AND peer = ? AND abs(at - ?) < ? ORDER BY at DESC LIMIT ?",
+            (account, peer, now, FAILURE_WINDOW, MAX_FAILURES),
+        ).fetchall()
+        if len(own) >= MAX_FAILURES:
+            raise TooManyTriesError(min(own[-1][0] + FAILURE_WINDOW - now, FAILURE_WINDOW))
+        known = database.execute("SELECT 1 FROM known_peers WHERE account = ? AND peer = ?", (account, peer)).fetchone()
+        counted = database.execute(
+            "SELECT count(*), min(at) FROM failures WHERE account = ? AND abs(at - ?) < ? GROUP BY peer",
+            (account, now, ACCOUNT_WINDOW),
+        ).fetchall()
+        if known is None and sum(min(count, MAX_OF_ONE_PEER) for count, _ in counted) >= MAX_ACCOUNT_FAILURES:
+            oldest = min(at for _, at in counted)
+            raise TooManyTriesError(min(max(oldest + ACCOUNT_WINDOW - now, 1.0), ACCOUNT_WINDOW))
+
+    def note(self, database: sqlite3.Connection, account: str, peer: str) -> None:
+        """Counts a failure."""
+        now = self._clock()
+        database.execute("DELETE FROM failures WHERE abs(at - ?) >= ?", (now, ACCOUNT_WINDOW))
+        database.execute("INSERT INTO failures VALUES (?, ?, ?)", (account, peer, now))
+        # Pointers have no @: an account's own failures are never pushed out.
+        database.execute(
+            "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE instr(account, '@')"
+            " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
+            (MAX_UNKNOWN,),
+        )
+
+    def know(self, database: sqlite3.Connection, account: str, peer: str) -> None:
+        """Remembers a peer that has signed in to an account."""
+        database.execute("INSERT OR REPLACE INTO known_peers VALUES (?, ?, ?)", (account, peer, self._clock()))
+        database.execute(
+            "DELETE FROM known_peers WHERE account = :account AND rowid NOT IN"
+            " (SELECT rowid FROM known_peers WHERE account = :account ORDER BY at DESC, rowid DESC LIMIT :most)",
+            {"account": account, "most": MAX_KNOWN_PEERS},
+        )
