@@ -10,8 +10,9 @@ from time import monotonic
 
 import pytest
 
+from tests.faults.foreign.attempts import Operation
 from tests.faults.foreign.matrix import Combination, Makers, every_combination, some_combinations
-from tests.faults.foreign.operations import DAILY_LARGE, LARGE, OPERATIONS, Operation
+from tests.faults.foreign.operations import DAILY_LARGE, LARGE, OPERATIONS
 from tests.faults.foreign.proxy import Seen
 from tests.faults.foreign.verbs import VERBS
 from tests.faults.foreign.world import World, opened

@@ -9,8 +9,9 @@ import pytest
 
 from dxflow_async.exceptions import DxflowError
 from tests.faults.foreign.answers import ANSWERS, Changed, Instead
+from tests.faults.foreign.attempts import Operation
 from tests.faults.foreign.listings import LISTINGS, MORE, OUTSIDE, plain_names
-from tests.faults.foreign.operations import OPERATIONS, Operation
+from tests.faults.foreign.operations import OPERATIONS
 from tests.faults.foreign.places import LocalPlace, RemotePlace
 from tests.faults.foreign.proxy import Rule
 from tests.faults.foreign.world import World, opened

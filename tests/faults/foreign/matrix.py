@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.faults.foreign.answers import ANSWERS, Changed, Early, ForeignAnswer, Instead
-from tests.faults.foreign.operations import Operation
+from tests.faults.foreign.attempts import Operation
 from tests.faults.foreign.proxy import Rule, Seen
 from tests.faults.proxy import Dialect
 

@@ -15,9 +15,10 @@ from typing import Any
 from dxflow_async import AsyncSession
 from dxflow_async.exceptions import DxflowError
 from dxflow_async.transfer.retry import RetryPolicy
-from tests.faults.foreign.operations import Operation, Where
+from tests.faults.foreign.attempts import Operation
 from tests.faults.foreign.places import LocalPlace, Place, RemotePlace
 from tests.faults.foreign.proxy import ForeignProxy, Rule, Seen
+from tests.faults.foreign.transfers import Where
 from tests.faults.foreign.verbs import LOGIN
 from tests.faults.sites import Site, Storage
 from tests.sessions import MiB, part_files
