@@ -30,6 +30,7 @@ LAYERS = [
         "beneath",
         "showing",
         "checksum",
+        "streams",
     },
     {"providers"},
     {"transfer"},

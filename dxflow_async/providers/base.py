@@ -12,15 +12,17 @@ own table. Nothing here retries: that is the transfer engine's work, which asks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self, TypeGuard
+from typing import Any, NamedTuple, Self
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import StorageError
+from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
     "Body",
+    "Buffer",
     "Buffered",
     "Entry",
     "Features",
@@ -31,19 +33,13 @@ __all__ = [
     "Reading",
     "Receipt",
     "RereadBody",
+    "Run",
     "StreamedBody",
     "Upload",
+    "Write",
     "is_streamed",
     "page_size",
 ]
-
-Buffer = bytes | bytearray | memoryview
-
-Write = Callable[[memoryview], None]
-"""Takes bytes, and blocks."""
-
-Run = Callable[..., Awaitable[Any]]
-"""Has a function called in a thread, as `Threads.run` does."""
 
 _STEP = 256 << 10
 
@@ -183,41 +179,6 @@ class Receipt:
     etag: str | None = None
     crc32c: int | None = None
     verified: bool = False
-
-
-class Body(Protocol):
-    """Bytes to be written: their number, their CRC32C where it is known, and the buffers in order."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def crc32c(self) -> int | None: ...
-    def __aiter__(self) -> AsyncIterator[Buffer]: ...
-
-
-class StreamedBody(Body, Protocol):
-    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reading`."""
-
-    async def readinto(self, buffer: memoryview) -> int: ...
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int: ...
-
-
-def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
-    """Whether a body is a `StreamedBody`; asking a runtime-checkable protocol takes a hundred times as long."""
-    return hasattr(body, "readinto")
-
-
-@dataclass(slots=True)
-class Buffered:
-    """A body held in memory: it can be sent again."""
-
-    chunks: Sequence[Buffer]
-    size: int
-    crc32c: int | None = None
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        for chunk in self.chunks:
-            yield chunk
 
 
 @dataclass(frozen=True, slots=True)
