@@ -248,9 +248,11 @@ class AsyncSession:
             src: the directory to go by.
             dst: the directory to change.
             delete: whether what only `dst` has is deleted: at the end, and only when both listings came to their end
-                and every copy worked.
-            compare: `"size+mtime"` (or checksums, where those of both sides cost nothing), `"checksum"` (files and
-                objects that none is stored with are read for it), or `"size"`.
+                and every copy worked. A file in the place of a directory, or the reverse, goes before the copy. What
+                cannot be read at `src` protects its name, and all below it.
+            compare: `"size+mtime"` (or checksums, where those of both sides cost nothing; where `dst` keeps no times,
+                an item of equal size that is not older is the same), `"checksum"` (files and objects that none is
+                stored with are read for it), or `"size"`.
             include: glob patterns; when there are any, the sync is about these names only.
             exclude: glob patterns of names that it is not about: they are neither copied nor deleted. `*.csv`
                 matches in every directory, `raw/*.csv` from the top, `**` any directories; what matches a directory
@@ -266,7 +268,8 @@ class AsyncSession:
             NotFoundError: there is no such source; nothing is deleted.
             UnsafePathError: one of the directories lies in the other one.
             ConfigurationError: a pattern or a comparison that cannot be.
-            TransferError: some item failed, and nothing was deleted; or it could not be deleted.
+            TransferError: some item failed, and nothing was deleted; or it could not be read at `src`, or not be
+                deleted, after all else was done.
         """
         rules = Rules(compare, _patterns(include), _patterns(exclude), delete)
         source, destination = await self._located(src, dst, storage_type)
