@@ -93,6 +93,8 @@ class TransferReport(Packed[TransferResult]):
         retries: attempts beyond the first, over all items.
         verified: how many items were compared with the other side's own checksum.
         job_id: what `resume` goes on with; None when nothing is left to do, and where no job was kept.
+        compared_by_age: how many items a sync took for the same by their size, and because the destination's is not
+            older than the source: no time is kept with it that could be compared.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -100,7 +102,7 @@ class TransferReport(Packed[TransferResult]):
         (3, 6.0, True)
     """
 
-    __slots__ = ("_again", "_failed", "bytes", "job_id", "retries", "seconds", "verified")
+    __slots__ = ("_again", "_failed", "bytes", "compared_by_age", "job_id", "retries", "seconds", "verified")
 
     def __init__(self, results: Iterable[TransferResult] = (), seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -108,6 +110,7 @@ class TransferReport(Packed[TransferResult]):
         self.retries = 0
         self.verified = 0
         self.job_id: str | None = None
+        self.compared_by_age = 0
         self._failed: list[TransferResult] = []
         self._again: Callable[[], Any] | None = None
         super().__init__(results)
@@ -167,6 +170,7 @@ class TransferReport(Packed[TransferResult]):
             "seconds": self.seconds,
             "goodput": self.goodput,
             "retries": self.retries,
+            "compared_by_age": self.compared_by_age,
             "items": [result.to_dict() for result in self],
         }
 
@@ -289,6 +293,7 @@ class SyncPlan(Packed[SyncAction]):
         unchanged: how many items are the same on both sides.
         copies, deletes: how many items would be copied, and deleted.
         bytes: how many would be copied.
+        compared_by_age: how many of the unchanged are so by size and age, as in `TransferReport`.
 
     Example:
         >>> plan = SyncPlan([SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "not at the source")])
@@ -296,13 +301,14 @@ class SyncPlan(Packed[SyncAction]):
         (2, 1, 1, 3, 'b')
     """
 
-    __slots__ = ("bytes", "copies", "deletes", "unchanged")
+    __slots__ = ("bytes", "compared_by_age", "copies", "deletes", "unchanged")
 
     def __init__(self, actions: Iterable[SyncAction] = ()) -> None:
         self.bytes = 0
         self.copies = 0
         self.deletes = 0
         self.unchanged = 0
+        self.compared_by_age = 0
         super().__init__(actions)
 
     @property
@@ -317,6 +323,7 @@ class SyncPlan(Packed[SyncAction]):
             "deletes": self.deletes,
             "skips": self.skips,
             "unchanged": self.unchanged,
+            "compared_by_age": self.compared_by_age,
             "bytes": self.bytes,
             "actions": [{name: getattr(each, name) for name in SyncAction.__slots__} for each in self],
         }

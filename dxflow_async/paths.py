@@ -6,12 +6,14 @@ first segment is the bucket or container. A trailing slash means a directory.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import unicodedata
 from dataclasses import dataclass
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
+from dxflow_async.foreign_locations import without_secrets, written_here
 
 __all__ = [
     "MAX_KEY_BYTES",
@@ -19,12 +21,14 @@ __all__ = [
     "Location",
     "check_key",
     "folded",
+    "is_local_path",
     "key_of",
     "local_name",
     "parent_of",
     "parse_location",
     "provider_name",
     "unit_path",
+    "unknown_scheme",
 ]
 
 MAX_KEY_BYTES = 1024
@@ -32,6 +36,11 @@ MAX_KEY_BYTES = 1024
 
 PROVIDERS = ("AWS", "AZURE", "GCP")
 """The documented names of the account's providers."""
+
+_SCHEMES = (*(name.lower() for name in PROVIDERS), "unit", "local")
+
+_SCHEME = re.compile(r"[A-Za-z0-9+.@_-]+")
+"""What is taken for a scheme where no slash follows its colon."""
 
 # Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICES = re.compile(
@@ -67,7 +76,7 @@ def parse_location(text: str) -> Location:
     """What `aws:/bucket/key`, `unit:/Demo/results/x`, `local:/dir/file` or a plain local path names.
 
     Raises:
-        ConfigurationError: an empty text, or a provider whose path does not start with a slash.
+        ConfigurationError: an empty text, an unknown scheme, or a provider whose path does not start with a slash.
 
     Example:
         >>> parse_location("aws:/bucket/key")
@@ -78,13 +87,70 @@ def parse_location(text: str) -> Location:
     if not text:
         raise ConfigurationError("a location must not be empty; write aws:/bucket/key or a local path")
     scheme, colon, rest = text.partition(":")
-    if not colon or scheme.upper() not in (*PROVIDERS, "LOCAL", "UNIT"):
+    if unknown_scheme(text) is not None:
+        raise _not_known(scheme, rest)
+    if not colon or scheme.lower() not in _SCHEMES:
         return Location("LOCAL", text)
-    if scheme.upper() == "LOCAL":
+    if scheme.lower() == "local":
         return Location("LOCAL", rest or ".")
     if not rest.startswith("/"):
-        raise ConfigurationError(f"location {text!r}: write {scheme}:/{rest}, with a slash after the colon")
+        shown = without_secrets(rest)
+        raise ConfigurationError(f"location {scheme}:{shown}: write {scheme}:/{shown}, with a slash after the colon")
     return Location(scheme.upper(), rest)
+
+
+def unknown_scheme(text: str, *, windows: bool = os.name == "nt") -> str | None:
+    """What stands before the colon of a location that is written like one of a provider, and is none that is known.
+
+    A slash before the colon, or a `~` at the beginning, makes a text a local path. So does a drive letter on Windows.
+
+    Example:
+        >>> unknown_scheme("s3://bucket/key"), unknown_scheme("report:2024.csv"), unknown_scheme("dir/report:2024.csv")
+        ('s3', 'report', None)
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme.lower() in _SCHEMES or "/" in scheme or os.sep in scheme or scheme.startswith("~"):
+        return None
+    if windows and len(scheme) == 1 and scheme.isalpha():
+        return None
+    # A first directory whose name ends in a colon is a mistake whatever its letters are.
+    return scheme if rest.startswith("/") or _SCHEME.fullmatch(scheme) else None
+
+
+def is_local_path(text: str, *, new: bool) -> bool:
+    """Whether a text with an unknown scheme is a local path after all: there is something of that name. Blocks.
+
+    Args:
+        text: as users wrote it.
+        new: it may be a name to give, so that its first directory is enough; else it may be a pattern.
+    """
+    if "\0" in text:
+        return False
+    if os.path.lexists(text):
+        return True
+    first, slash, rest = text.partition("/")
+    if new:
+        return bool(slash) and not rest.startswith("/") and os.path.isdir(first)
+    return glob.has_magic(text) and any(True for _ in glob.iglob(text, recursive=True))
+
+
+def _not_known(scheme: str, rest: str) -> ConfigurationError:
+    """The error for a location with an unknown scheme; it repeats no secret."""
+    import difflib
+
+    shown = without_secrets(f"{scheme}:{rest}")
+    known = ", ".join(f"{each}:" for each in _SCHEMES)
+    write = written_here(scheme, rest)
+    if write is None and (near := difflib.get_close_matches(scheme.lower(), _SCHEMES, 1)):
+        write = f"{near[0]}:/{without_secrets(rest).lstrip('/')}"
+    advice = [f"write {write}"] if write is not None else []
+    if not rest.startswith("//"):
+        local = f"./{shown}" if shown == f"{scheme}:{rest}" else "it with ./ in front"
+        advice.append(f"for a local path of that name write {local}")
+    return ConfigurationError(
+        f"location {shown}: {scheme}: is not a known place (known are {known}); "
+        + (", or ".join(advice) or "write aws:/bucket/key or the like")
+    )
 
 
 def unit_path(path: str) -> tuple[str, str]:

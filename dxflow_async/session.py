@@ -155,7 +155,8 @@ class AsyncSession:
         """Copies a file or an object, or a directory with all that is in it, from anywhere to anywhere.
 
         Places are written `aws:/bucket/key`, `azure:/container/blob`, `gcp:/bucket/object`, `unit:/Demo/dir/file`,
-        `local:/dir/file`, or as a local path, which may be a glob pattern as a source. A `dst` that ends in a slash is
+        `local:/dir/file`, or as a local path, which may be a glob pattern as a source. Another word before a colon is
+        an error, unless there is something of that name: write `./word:name` for it. A `dst` that ends in a slash is
         a directory to put the source into, else exactly the name to give it; an existing local directory counts as
         written with the slash. Of a `src` that ends in a slash only the content is meant.
 
@@ -173,8 +174,11 @@ class AsyncSession:
             What became of each item.
 
         Raises:
+            ConfigurationError: no place is written like `src` or `dst`.
             NotFoundError: there is no such source.
-            UnsafePathError: the destination is the source, or lies in it.
+            UnsupportedError: the source is a pipe, a socket or a device.
+            UnsafePathError: the destination is the source, or lies in it, or is a pipe, a socket, a device or a link
+                to nothing; a link to a file stays, and that file is replaced.
             TransferError: some item failed; the others are there.
 
         Example:
@@ -358,7 +362,8 @@ class AsyncSession:
         self._resources.again = functools.partial(call, self._jobs.repeat)
 
     async def _located(self, src: Written, dst: Written, storage_type: str) -> tuple[Located, Located]:
-        return await self._anywhere.locate(src, storage_type), await self._anywhere.locate(dst, storage_type)
+        locate = self._anywhere.locate
+        return await locate(src, storage_type), await locate(dst, storage_type, new=True)
 
     def _open_resources(self) -> Resources:
         if self._closed:

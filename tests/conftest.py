@@ -8,7 +8,20 @@ from uuid import uuid4
 
 import pytest
 
+from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--loops all` runs every asynchronous test on every loop, not only those whose subject the loop is."""
+    parser.addoption("--loops", choices=("one", "all"), default="one", help="run each async test on one loop, or all")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, LoopFactory]:
+    """The loops a test runs on: one, or each of them where it is marked `every_loop`."""
+    if config.getoption("--loops") == "all" or item.get_closest_marker("every_loop") is not None:
+        return LOOPS
+    return {"asyncio": LOOPS["asyncio"]}
 
 
 def pytest_configure() -> None:

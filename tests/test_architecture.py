@@ -17,7 +17,19 @@ ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = [
-    {"exceptions", "models", "packed", "config", "sources", "paths", "control", "beneath", "showing", "checksum"},
+    {
+        "exceptions",
+        "models",
+        "packed",
+        "config",
+        "sources",
+        "paths",
+        "foreign_locations",
+        "control",
+        "beneath",
+        "showing",
+        "checksum",
+    },
     {"providers"},
     {"transfer"},
     {"storage", "compute"},

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
-from dxflow_async.paths import check_key, key_of, local_name, parent_of, parse_location, provider_name, unit_path
+from dxflow_async.paths import (
+    check_key,
+    is_local_path,
+    key_of,
+    local_name,
+    parent_of,
+    parse_location,
+    provider_name,
+    unit_path,
+    unknown_scheme,
+)
 
 texts = st.text(alphabet="ab/.\\:\0é\ud800 ", max_size=20) | st.text(max_size=20)
 
@@ -89,8 +100,11 @@ def test_locations_are_understood_or_refused(text: str) -> None:
         ("local:/x", "LOCAL", "/x"),
         ("local:", "LOCAL", "."),
         ("./aws:/x", "LOCAL", "./aws:/x"),
-        ("C:/x", "LOCAL", "C:/x"),
-        ("other:/x", "LOCAL", "other:/x"),
+        ("../aws:/x", "LOCAL", "../aws:/x"),
+        ("/aws:/x", "LOCAL", "/aws:/x"),
+        ("~/a:b", "LOCAL", "~/a:b"),
+        ("dir/a:b", "LOCAL", "dir/a:b"),
+        ("my note: today", "LOCAL", "my note: today"),
     ],
 )
 def test_what_locations_mean(text: str, provider: str, path: str) -> None:
@@ -104,6 +118,88 @@ def test_half_locations_are_refused(text: str) -> None:
     """Nothing, or a provider without an absolute path, is a mistake."""
     with pytest.raises(ConfigurationError):
         parse_location(text)
+
+
+FOREIGN = {
+    "s3://bucket/x": "aws:/bucket/x",
+    "S3://bucket/x/": "aws:/bucket/x/",
+    "s3a://bucket/x": "aws:/bucket/x",
+    "gs:bucket/x": "gcp:/bucket/x",
+    "gs://bucket/x y": "gcp:/bucket/x y",
+    "az://container/x": "azure:/container/x",
+    "abfss://container@account.dfs.core.windows.net/x": "azure:/container/x",
+    "https://account.blob.core.windows.net/container/x?sv=1&sig=SECRET": "azure:/container/x",
+    "https://bucket.s3.eu-central-1.amazonaws.com/x?X-Amz-Signature=SECRET": "aws:/bucket/x",
+    "https://storage.googleapis.com/bucket/x?X-Goog-Signature=SECRET": "gcp:/bucket/x",
+    "file:///dir/x": "/dir/x",
+    "asw:/bucket/x?sig=SECRET": "aws:/bucket/x",
+    "azur:/container/x": "azure:/container/x",
+    "units:/Demo/x": "unit:/Demo/x",
+    "asw:bucket/x": "aws:/bucket/x",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_foreign_and_mistyped_locations_are_refused_with_what_to_write(text: str) -> None:
+    """What other programs write, or nearly a provider's name, is an error that says how it is written here."""
+    with pytest.raises(ConfigurationError, match="not a known place") as raised:
+        parse_location(text)
+    message = str(raised.value)
+    assert f"write {FOREIGN[text]}" in message
+    assert all(known in message for known in ("aws:", "azure:", "gcp:", "unit:", "local:"))
+    assert "SECRET" not in message + repr(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("https://me:SECRET@host/x", "SECRET"),
+        ("me:SECRET@host:/x", "SECRET"),
+        ("BlobEndpoint=https://host/;SharedAccessSignature=SECRET", "SECRET"),
+        ("aws:bucket/x?sig=SECRET", "SECRET"),
+        ("s3:?token=SECRET", "SECRET"),
+    ],
+)
+def test_a_refused_location_shows_no_secret(text: str, secret: str) -> None:
+    """Passwords, signatures and keys that stand in a location are in no part of the error."""
+    with pytest.raises(ConfigurationError) as raised:
+        parse_location(text)
+    assert secret not in str(raised.value) + repr(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["report:2024.csv", "10:30.log", "2024-01-01T10:00:00", "foo::bar", "C:\\x", "b2:/bucket/x", "my dir:/x"]
+)
+def test_names_with_a_colon_need_a_dot_in_front(text: str) -> None:
+    """A word before a colon is no name of a file unless the user says so, as the error tells."""
+    with pytest.raises(ConfigurationError, match="for a local path of that name write") as raised:
+        parse_location(text)
+    assert f"./{text}" in raised.value.args[0]
+    assert parse_location(f"./{text}").path == f"./{text}"
+
+
+def test_drive_letters_are_local_on_windows() -> None:
+    """There a single letter before a colon is a disk; elsewhere it is a word as others are."""
+    assert unknown_scheme("C:\\x", windows=True) is None
+    assert unknown_scheme("C:\\x", windows=False) == "C"
+    assert unknown_scheme("s3:/x", windows=True) == "s3"
+
+
+def test_what_exists_is_local_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that exists, or that a pattern matches; a destination that exists, or whose first directory does."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:").mkdir()
+    for name in ("report:2024.csv", "10:30.log", "a:/file"):
+        (tmp_path / name).touch()
+    (tmp_path / "dangling:").symlink_to("nowhere")
+    for text in ("report:2024.csv", "10:*.log", "a:/file", "a:/", "a:/*", "dangling:", "s3:/../a:/file"):
+        assert is_local_path(text, new=False) == (text != "s3:/../a:/file")
+    for text in ("report:2025.csv", "11:*.log", "a:/none", "s3://a/b", "a\0:"):
+        assert not is_local_path(text, new=False)
+    assert is_local_path("a:/new/file", new=True)
+    assert is_local_path("report:2024.csv", new=True)
+    for text in ("report:2025.csv", "b:/file", "10:*.log", "a://new", "report:2024.csv/new", "dangling:/x"):
+        assert not is_local_path(text, new=True)
 
 
 def test_provider_names_in_any_case() -> None:

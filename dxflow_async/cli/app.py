@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from dxflow_async.cli.status import USAGE, reported
+from dxflow_async.cli.status import STATUSES, USAGE, reported
 
 __all__ = ["run_app"]
 
@@ -17,7 +17,7 @@ _COMMANDS = {
     "sync": ("transfer:sync", "Make a directory like another one."),
     "ls": ("objects:ls", "List what is at a place."),
     "cat": ("objects:cat", "Write an object's bytes to standard output."),
-    "rm": ("objects:rm", "Delete objects."),
+    "rm": ("objects:rm", "Delete objects; one that is not there is an error, and the others are deleted all the same."),
     "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
     "jobs": ("jobs:jobs", "List transfers that have not come to their end, go on with one, remove what they left."),
     "login": ("account:login", "Sign in to a hub, for all commands to come."),
@@ -34,7 +34,8 @@ def run_app(arguments: Sequence[str]) -> int:
     """Parses the arguments and runs the command they name; returns its exit status."""
     app = App(
         name="dxflow-async",
-        help="Move files between this machine and cloud storage. Places are written aws:/bucket/key or ./path.",
+        help="Move files between this machine and cloud storage. Places are written aws:/bucket/key or ./path.\n\n"
+        f"{STATUSES}",
         version=lambda: version("dxflow-async"),
         result_action="return_value",
         exit_on_error=False,
@@ -42,7 +43,7 @@ def run_app(arguments: Sequence[str]) -> int:
         help_format="plaintext",
     )
     for name, (target, summary) in _COMMANDS.items():
-        app.command(f"dxflow_async.cli.{target}", name=name, help=summary)
+        app.command(f"dxflow_async.cli.{target}", name=name, help=f"{summary}\n\n{STATUSES}")
 
     def call() -> int:
         return app(arguments) or 0

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import format_item, print_items, write_line
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.status import FAILED, report_failure
-from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
-from dxflow_async.paths import Location, parse_location
+from dxflow_async.cli.status import FAILED, NOT_FOUND, report_failure, status_of
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    ConfigurationError,
+    DxflowError,
+    NotFoundError,
+    StorageError,
+    UnitNotFoundError,
+)
+from dxflow_async.paths import Location, is_local_path, parse_location, unknown_scheme
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AreaStorage
 
@@ -65,11 +72,10 @@ def rm(
     quiet: Flag = False,
     account: Account = _DIRECT,
 ) -> int:
-    """Delete objects.
+    """Delete objects. One that is not there is an error; the others are deleted all the same.
 
     Args:
-        locations: Objects, written aws:/bucket/key or unit:/NAME/path; with --recursive and a slash at their end,
-            directories.
+        locations: Objects, written aws:/bucket/key or unit:/NAME/path; with --recursive also directories.
         recursive: Directories may be meant: they go with everything below them.
         public: In the account's public storage.
         quiet: Print nothing but errors.
@@ -78,29 +84,16 @@ def rm(
         raise ConfigurationError("nothing to delete was named; write aws:/bucket/key")
     for location in locations:
         if _remote(location).path.endswith("/") and not recursive:
-            raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
+            raise _is_directory(location)
 
-    failures: list[StorageError] = []
+    async def delete(session: AsyncSession) -> tuple[int, int]:
+        found = [await _look_up(session, location, _area(public), recursive) for location in locations]
+        return await _delete_each(found)
 
-    async def delete(session: AsyncSession) -> int:
-        count = 0
-        for location in locations:
-            storage, path = await session._storage_at(location, _area(public))
-            if isinstance(storage, AsyncUnitStorage) and not recursive and (await storage.stat(path)).directory:
-                raise ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
-            deletion = await storage._delete(path)
-            count += deletion.deleted
-            failure = deletion.failure()
-            if failure is not None:
-                failures.append(failure)
-        return count
-
-    count = with_session(account, delete)
+    count, status = with_session(account, delete)
     if not quiet:
         write_line(f"{count} deleted")
-    for error in failures:
-        report_failure(error, most=None)
-    return FAILED if failures else 0
+    return status
 
 
 def presign(location: str, *, expires: float = 3600.0, public: Flag = False, account: Account = _DIRECT) -> int:
@@ -115,6 +108,9 @@ def presign(location: str, *, expires: float = 3600.0, public: Flag = False, acc
 
     async def make(session: AsyncSession) -> str:
         storage = session.get_storage_manager()
+        with suppress(AccessDeniedError):  # who may not look may still sign
+            if (await storage.stat(place.path, place.provider, storage_type=area)).directory:
+                raise ConfigurationError(f"{location} is a directory; only objects have URLs")
         return await storage.presign(place.path, expires, place.provider, storage_type=area)
 
     write_line(with_session(account, make))
@@ -132,6 +128,65 @@ def _with_storage(
     with_session(account, work)
 
 
+class _Found(NamedTuple):
+    """What a location names, looked up before anything is deleted; or the error that says why it cannot be deleted."""
+
+    location: str
+    storage: AreaStorage | None
+    path: str
+    error: DxflowError | None = None
+
+
+async def _look_up(session: AsyncSession, location: str, area: str, recursive: bool) -> _Found:
+    """What is to be deleted.
+
+    Raises:
+        ConfigurationError: it is a directory, and directories are not meant.
+    """
+    try:
+        storage, path = await session._storage_at(location, area)
+        is_directory = (await storage.stat(path)).directory
+    except AccessDeniedError:  # who may not look may still delete
+        return _Found(location, storage, path)
+    except (StorageError, UnitNotFoundError) as error:
+        return _Found(location, None, "", error)
+    if is_directory and not recursive:
+        raise _is_directory(location)
+    if is_directory and not path.endswith("/") and not await _is_bucket(storage, path):
+        path += "/"
+    return _Found(location, storage, path)
+
+
+async def _is_bucket(storage: AreaStorage, path: str) -> bool:
+    """Whether a path names a whole bucket, which is only emptied where a slash at its end says so."""
+    area = await storage._find()
+    return area.provider.features.buckets and "/" not in area.key(path)
+
+
+async def _delete_each(found: Sequence[_Found]) -> tuple[int, int]:
+    """Deletes all that is there; how many that were, and the exit status. Each that failed or is not there is told."""
+    total = status = 0
+    for location, storage, path, error in found:
+        try:
+            if error is not None:
+                raise error
+            assert storage is not None
+            deletion = await storage._delete(path)
+            total += deletion.deleted
+            if (failed := deletion.failure()) is not None:
+                raise failed
+            if not deletion.deleted:
+                raise NotFoundError(f"delete of {location} failed: there is nothing in it; check the path")
+        except (StorageError, UnitNotFoundError) as failure:
+            report_failure(failure, most=None)
+            status = FAILED if FAILED in (status, status_of(failure)) else NOT_FOUND
+    return total, status
+
+
+def _is_directory(location: str) -> ConfigurationError:
+    return ConfigurationError(f"{location} is a directory; add --recursive to delete all that is in it")
+
+
 async def _list_below(storage: AreaStorage, path: str) -> bool:
     """Lists everything below a directory as it comes; returns whether there was anything."""
     found = False
@@ -146,10 +201,11 @@ async def _list_below(storage: AreaStorage, path: str) -> bool:
 
 
 def _remote(text: str) -> Location:
-    place = parse_location(text)
-    if place.provider == "LOCAL":
-        raise ConfigurationError(f"{text} is a local path; write a remote place as aws:/bucket/key")
-    return place
+    if not (unknown_scheme(text) is not None and is_local_path(text, new=False)):
+        place = parse_location(text)
+        if place.provider != "LOCAL":
+            return place
+    raise ConfigurationError(f"{text} is a local path; write a remote place as aws:/bucket/key")
 
 
 def _area(public: bool) -> str:

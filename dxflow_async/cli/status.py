@@ -9,12 +9,28 @@ import sys
 from collections.abc import Callable
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.exceptions import ConfigurationError, DxflowError, TransferError
+from dxflow_async.exceptions import ConfigurationError, DxflowError, NotFoundError, TransferError, UnitNotFoundError
 from dxflow_async.showing import printable
 
-__all__ = ["FAILED", "INTERRUPTED", "USAGE", "complain", "report_failure", "reported"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "NOT_FOUND",
+    "STATUSES",
+    "USAGE",
+    "complain",
+    "report_failure",
+    "reported",
+    "status_of",
+]
 
-FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, USAGE, NOT_FOUND, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+
+STATUSES = (
+    "Exit status: 0 all was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
+    "3 what was named is not there; 130 Ctrl-C; 143 terminated."
+)
+"""For the help."""
 
 _MAX_ITEMS_SHOWN = 20
 
@@ -40,7 +56,7 @@ def reported(call: Callable[[], int]) -> int:
         return USAGE
     except (DxflowError, OSError) as error:
         report_failure(error)
-        return FAILED
+        return status_of(error)
     return status
 
 
@@ -54,6 +70,13 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
         write_line(f"  {printable(str(result.error))}", sys.stderr)
     if most is not None and len(failed) > most:
         write_line(f"  and {len(failed) - most} more", sys.stderr)
+
+
+def status_of(error: Exception) -> int:
+    """The exit status of a failure; that there is no place to write to is one as others are."""
+    if isinstance(error, NotFoundError):
+        return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
+    return NOT_FOUND if isinstance(error, UnitNotFoundError) else FAILED
 
 
 def complain(message: object) -> None:

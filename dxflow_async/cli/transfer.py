@@ -159,7 +159,12 @@ def _summary(report: TransferReport) -> str:
     moved = f"{items}, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
     gone = f", {deleted} deleted" if deleted else ""
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{skipped}"
+    rule = _by_age(report.compared_by_age)
+    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}"
+
+
+def _by_age(count: int) -> str:
+    return f"\n{count} compared by size and age: no time is kept with them at the destination" if count else ""
 
 
 def _print_plan(plan: SyncPlan, output: Output) -> None:
@@ -174,5 +179,5 @@ def _print_plan(plan: SyncPlan, output: Output) -> None:
         write_line(f"{action.kind:<6} {action.size:>12} {printable(action.path)} ({printable(action.reason)})")
     write_line(
         f"{plan.copies} to copy, {decimal(plan.bytes)}; {plan.deletes} to delete; {plan.skips} to skip; "
-        f"{plan.unchanged} unchanged"
+        f"{plan.unchanged} unchanged{_by_age(plan.compared_by_age)}"
     )

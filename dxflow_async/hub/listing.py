@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -47,15 +48,17 @@ def list_tree(volume: Volume, path: str) -> Iterator[Found]:
             continue
         name = above + found.name
         inner: list[str] = []
-        unreadable = found.unreadable
+        unreadable, code = found.unreadable, found.error
         if found.directory:
             try:
                 inner = _names(volume, _join(path, name), follow=False)
             except FileNotFoundError:
                 continue  # it was removed meanwhile
             except OSError as error:
+                # A link to a directory is not followed here, which is no error.
                 unreadable = error.strerror or str(error)
-        yield Found(name, found.directory, found.size, found.modification, found.etag, unreadable)
+                code = None if error.errno in (errno.ELOOP, errno.ENOTDIR) else errno.errorcode.get(error.errno or 0)
+        yield Found(name, found.directory, found.size, found.modification, found.etag, unreadable, error=code)
         if inner:
             levels.append((f"{name}/", _looked_at(volume, _join(path, name), inner)))
 

@@ -35,6 +35,7 @@ class Found:
         etag: names this version of a file.
         unreadable: why it is neither a file nor a directory that can be read, else None.
         crc32c: of a file, where it is kept beside it.
+        error: the code of the error (`"EACCES"`) where looking at it failed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Found:
     etag: str | None = None
     unreadable: str | None = None
     crc32c: int | None = None
+    error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As the wire has it."""
@@ -57,6 +59,8 @@ class Found:
             tree["etag"] = self.etag
         if self.unreadable is not None:
             tree["unreadable"] = self.unreadable
+        if self.error is not None:
+            tree["error"] = self.error
         if self.crc32c is not None:
             tree["checksum"] = f"crc32c:{checksum.encode(self.crc32c)}"
         return tree

@@ -6,31 +6,26 @@ The first segment of a key is the container. Source: https://learn.microsoft.com
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyio import CancelScope, move_on_after
-
-from dxflow_async import checksum
 from dxflow_async.config import AzureSettings
 from dxflow_async.exceptions import (
-    ChecksumMismatchError,
+    AlreadyExistsError,
     NotFoundError,
     PreconditionFailedError,
     ServiceError,
     StorageError,
-    UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure_batch import MAX_BATCH
-from dxflow_async.providers.azure_errors import error_of
+from dxflow_async.providers.azure_confirm import look_up, look_up_container, stored
+from dxflow_async.providers.azure_copy import copy_blob
+from dxflow_async.providers.azure_deletion import Deletions
+from dxflow_async.providers.azure_directories import Cursor, Directory, Namespace, sort_out
 from dxflow_async.providers.azure_headers import (
-    checksum_header,
+    DIRECTORY_HEADER,
     entry_of,
     etag_of,
     is_directory,
@@ -38,35 +33,31 @@ from dxflow_async.providers.azure_headers import (
     range_headers,
 )
 from dxflow_async.providers.azure_identity import Identity, TokenCredential
-from dxflow_async.providers.azure_requests import Requests, compared
-from dxflow_async.providers.azure_xml import BlobListParser, BlockListParser, ContainerListParser, block_list
+from dxflow_async.providers.azure_names import check_container, split_key
+from dxflow_async.providers.azure_requests import Requests
+from dxflow_async.providers.azure_upload import BlockUpload
+from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser
 from dxflow_async.providers.base import (
     Body,
-    Buffered,
     Entry,
     Features,
     ObjectOptions,
     Page,
-    Part,
     Provider,
     Reading,
     Receipt,
     Upload,
     page_size,
 )
-from dxflow_async.providers.deletion import delete_batches, delete_each
+from dxflow_async.providers.confirm import contradiction
 from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.verified import VerifiedReading, md5_expected
 
 __all__ = ["AzureProvider"]
 
 MiB = 1 << 20
-
-_MAX_DELETERS = 8
-_UNDO_SECONDS = 10.0
-_WITH_SNAPSHOTS = {"x-ms-delete-snapshots": "include"}
-_FIRST_LOOK, _LONGEST_LOOK = 0.1, 5.0
 
 
 # Features
@@ -78,6 +69,7 @@ def _features(identity: Identity) -> Features:
         checksum=True,
         checksum_first=True,
         copy=True,
+        directories_vary=True,
         resumable=True,
         presign=identity.has_key,
         public=True,
@@ -120,118 +112,153 @@ class AzureProvider(Provider):
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
+        self._namespace = Namespace()
+        self._deletions = Deletions(self.name, self._requests, self._namespace)
+
+    @property
+    def real_directories(self) -> bool:
+        return self._namespace.has_directories
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         container, slash, rest = prefix.partition("/")
         size = str(page_size(recursive=recursive, first=cursor is None))
         query = {"comp": "list", "maxresults": size}
         if cursor is not None:
-            query["marker"] = cursor
+            query["marker"] = cursor.marker
         call = Call(self.name, "list", f"/{prefix}")
         if not slash:
             query["prefix"] = container
-            containers = await self._requests.listing(call, "", query, ContainerListParser())
-            return Page(containers.entries, containers.marker)
-        _check_container(call, container)
+            containers = await self._requests.listing(call, "", query, ContainerListParser(container))
+            return Page(containers.entries, _next(call, cursor, containers.marker))
+        check_container(call, container)
         query |= {"restype": "container", "include": "metadata", "prefix": rest}
         if not recursive:
             query["delimiter"] = "/"
-        blobs = await self._requests.listing(call, container, query, BlobListParser(container))
-        return Page(blobs.entries, blobs.marker)
+        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest))
+        if blobs.directories or blobs.typed:
+            self._namespace.note(typed=blobs.typed)
+        if not recursive:
+            return Page(blobs.entries, _next(call, cursor, blobs.marker))
+        pending, last = () if cursor is None else cursor.pending, blobs.marker is None
+        page = sort_out(blobs.entries, blobs.directories, pending, last=last)
+        directories = list(page.directories)
+        listed = cursor is not None or blobs.entries  # else there may be no such directory
+        if last and listed and self._namespace.has_directories and rest.endswith("/"):
+            directories.append(Entry(prefix, directory=True))
+        return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
-        container, name = _split(call, key)
-        response = await self._requests.send(
-            call, "HEAD", container, name, query={} if name else {"restype": "container"}
-        )
-        response.close()
+        container, name = split_key(call, key)
         if not name:
+            await look_up_container(self._requests, call, container)
             return Entry(f"{container}/", directory=True)
-        _check_object(call, response.headers)
-        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
-        entry.directory = is_directory(response.headers)
+        try:
+            headers = await look_up(self._requests, call, container, name)
+        except NotFoundError as error:
+            if not name.endswith("/") or error.code not in (None, "BlobNotFound"):
+                raise
+            headers = await look_up(self._requests, call, container, name.removesuffix("/"))
+            if not is_directory(headers):
+                raise
+        if name.endswith("/") and headers.get("x-ms-resource-type") == "file":
+            raise call.error(NotFoundError, "it is a file; write it without the slash at its end")
+        if is_directory(headers):
+            self._namespace.note(typed="x-ms-resource-type" in headers)
+            key = f"{key.removesuffix('/')}/"
+        entry = entry_of(key, headers, int(headers.get("content-length", 0)))
+        entry.directory = is_directory(headers)
         return entry
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reading:
         call = Call(self.name, "read", f"/{key}")
-        container, name = _split(call, key)
-        response = await self._requests.send(call, "GET", container, name, range_headers(start, end, etag))
+        container, name = split_key(call, key)
+        headers = range_headers(start, end, etag)
+        response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
-            size, length = _extent(call, response, start, end)
-        except StorageError:
+            _check_object(call, response.headers)
+            if response.status == 200 and "content-length" not in response.headers and not headers.get("x-ms-range"):
+                size = length = await self._size(call, (container, name), etag_of(response.headers), listed)
+            else:
+                size, length = _extent(call, response, start, end)
+        except BaseException:
             response.close()
             raise
         entry = entry_of(key, response.headers, size)
-        return HTTPReading(entry, length, self._requests.http, call, response, entry.crc32c if length == size else None)
+        if length != size or not size or entry.crc32c is not None:
+            crc32c = entry.crc32c if length == size else None
+            return HTTPReading(entry, length, self._requests.http, call, response, crc32c)
+        expected = md5_expected(response.headers.get("content-md5"))
+        if expected is None:
+            return HTTPReading(entry, length, self._requests.http, call, response)
+        return VerifiedReading(entry, length, self._requests.http, call, response, expected=expected)
+
+    async def _size(self, call: Call, place: tuple[str, str], etag: str | None, listed: Entry | None) -> int:
+        """The size in bytes of a version whose length a GET does not tell, as through a proxy that packs bodies."""
+        if listed is not None and None not in (etag, listed.etag) and listed.etag == etag:
+            return listed.size
+        headers = await look_up(self._requests, call, *place)
+        if etag is not None and etag_of(headers) != etag:
+            raise contradiction(call, "another version")
+        return int(headers["content-length"])
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options)}
         if options.public:
             await self._check_public(call, container)
+        if name.endswith("/") and not body.size:
+            return await self._mark_directory(call, key, container, name, headers, body)
         response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
-        response.close()
-        return Entry(key, body.size, etag=etag_of(response.headers), crc32c=measured.crc32c)
+        etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
+        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         headers = object_headers(call, options)
         if options.public:
             await self._check_public(call, container)
-        return _BlockUpload(self, key, container, name, headers, secrets.token_hex(8))
+        return BlockUpload(self._requests, call, key, (container, name), headers, secrets.token_hex(8))
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[Receipt]]:
         call = Call(self.name, "write", f"/{key}")
-        container, name = _split(call, key)
-        upload = _BlockUpload(self, key, container, name, object_headers(call, options), upload_id)
-        query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
-        found = dict((await self._requests.listing(call, container, query, BlockListParser(), name)).blocks)
-        return upload, [each for each in receipts if found.get(upload.block_id(each.part.number)) == each.part.size]
+        headers = object_headers(call, options)
+        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)
+        return upload, await upload.confirmed(receipts)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        if len(keys) == 1 or not await self._requests.batches():
-            return await delete_each(keys, self._delete_one, _MAX_DELETERS)
-        by_container: dict[str, list[str]] = {}
-        refused: dict[str, StorageError] = {}
-        for key in keys:
-            try:
-                container, _ = _split(Call(self.name, "delete", f"/{key}"), key)
-            except UnsafePathError as error:
-                refused[key] = error
-            else:
-                by_container.setdefault(container, []).append(key)
-        batches = [
-            same[start : start + MAX_BATCH]
-            for same in by_container.values()
-            for start in range(0, len(same), MAX_BATCH)
-        ]
-        return refused | await delete_batches(batches, self._delete_together)
+        """As `Provider.delete`. Directories go last, the deepest first; of those only ones that nothing is in."""
+        return await self._deletions.delete(keys)
+
+    async def remove_directory(self, key: str) -> None:
+        if not self._namespace.has_directories:
+            return await super().remove_directory(key)
+        call = Call(self.name, "remove", f"/{key}")
+        container, name = split_key(call, f"{key.removesuffix('/')}/")
+        if not self._namespace.typed and (await self.list_page(f"{container}/{name}", recursive=False)).entries:
+            raise call.error(AlreadyExistsError, "something is in it", code="DirectoryIsNotEmpty")
+        return await self._deletions.delete_one(f"{container}/{name}")
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        container, name = _split(call, key)
-        headers = {"x-ms-copy-source": await self._requests.url(*_split(call, source.key))}
-        if source.etag is not None:
-            headers["x-ms-source-if-match"] = f'"{source.etag}"'
+        container, name = split_key(call, key)
+        origin = split_key(call, source.key)
         if options.public:
             await self._check_public(call, container)
-        response = await self._requests.send(call, "PUT", container, name, headers)
-        response.close()
-        stored = await self._finish_copy(call, container, name, response.headers)
-        return Entry(key, source.size, etag=etag_of(stored))
+        etag = await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
+        return Entry(key, source.size, etag=etag)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         """As `Provider.presign`; a PUT has to be sent with the header `x-ms-blob-type: BlockBlob`."""
         call = Call(self.name, "presign", f"/{key}")
-        container, name = _split(call, key)
+        container, name = split_key(call, key)
         if not self.features.presign:
             raise call.error(UnsupportedError, "URLs are signed with the account's key; set AZURE.account_key")
         url = await self._requests.url(container, name)
@@ -241,73 +268,39 @@ class AzureProvider(Provider):
     async def aclose(self) -> None:
         await self._identity.aclose()
 
-    async def _delete_one(self, key: str) -> None:
-        call = Call(self.name, "delete", f"/{key}")
+    # Directories
+
+    async def _mark_directory(
+        self, call: Call, key: str, container: str, name: str, headers: dict[str, str], body: Body
+    ) -> Entry:
+        """Makes a directory, or the empty object that marks one; one that is there already stays as it is."""
+        name, new = self._namespace.directory_name(name), headers | DIRECTORY_HEADER | {"if-none-match": "*"}
         try:
-            response = await self._requests.send(call, "DELETE", *_split(call, key), _WITH_SNAPSHOTS)
-        except NotFoundError as error:
-            if error.code != "BlobNotFound":
+            response, measured = await self._requests.send_body(call, container, name, {}, new, body, keep=True)
+        except StorageError as error:
+            if error.status not in (400, 409, 412):
                 raise
-        else:
-            response.close()
+            there = await self._marked(key)
+            if there is None:
+                raise
+            return there
+        etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
+        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
-    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """Deletes keys of one container by one request."""
-        call, failed = Call(self.name, "delete", f"/{keys[0]}"), dict[str, StorageError]()
-        container, names = _split(call, keys[0])[0], [_split(call, key)[1] for key in keys]
-        answers = await self._requests.delete_together(call, container, names, _WITH_SNAPSHOTS)
-        refused = len(answers) < len(keys)  # as a whole
-        for key, answer in zip(keys, answers, strict=False):
-            if answer.status >= 300 and answer.code != "BlobNotFound":
-                about = call._replace(path=f"/{key}")
-                failed[key] = error_of(about, answer.status, answer.code, answer.message, answer.headers)
-        if refused:
-            raise failed.get(keys[0]) or call.error(
-                ServiceError, "the server answered for none of the names; try again"
-            )
-        return failed
-
-    # Copies
-
-    async def _finish_copy(self, call: Call, container: str, name: str, begun: Mapping[str, str]) -> Mapping[str, str]:
-        """The headers of a copy that has come to its end; what does not get there is undone."""
-        headers, pause, copy_id = begun, _FIRST_LOOK, begun.get("x-ms-copy-id", "")
-        try:
-            while (status := headers.get("x-ms-copy-status")) == "pending":
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_LOOK)
-                headers = await self._look(call, container, name)
-                if headers.get("x-ms-copy-id") != copy_id:
-                    raise call.error(PreconditionFailedError, "the target was replaced meanwhile; start again")
-        except BaseException:
-            with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
-                await self._undo_copy(call, container, name, copy_id)
-            raise
-        if status != "success":
-            reason = headers.get("x-ms-copy-status-description", "no reason given")
-            raise call.error(ServiceError, f"the service gave up ({status}: {reason}); try again")
-        return headers
-
-    async def _undo_copy(self, call: Call, container: str, name: str, copy_id: str) -> None:
-        """Ends a copy under way, and removes the empty object it leaves; one that has finished stays."""
-        query = {"comp": "copy", "copyid": copy_id}
-        (await self._requests.send(call, "PUT", container, name, {"x-ms-copy-action": "abort"}, query=query)).close()
-        headers = await self._look(call, container, name)
-        if headers.get("x-ms-copy-id") == copy_id and headers.get("x-ms-copy-status") == "aborted":
-            (await self._requests.send(call, "DELETE", container, name, {"if-match": headers.get("etag", "*")})).close()
-
-    async def _look(self, call: Call, container: str, name: str) -> Mapping[str, str]:
-        response = await self._requests.send(call, "HEAD", container, name)
-        response.close()
-        return response.headers
+    async def _marked(self, key: str) -> Entry | None:
+        """A directory that is there, or what marks one."""
+        with suppress(NotFoundError):
+            entry = await self.stat(key)
+            if entry.directory or not entry.size:
+                return entry
+        return None
 
     async def _check_public(self, call: Call, container: str) -> None:
         """Looks, before anything is written, whether a container lets anybody read; once where it does."""
         if container in self._public_containers:
             return
-        response = await self._requests.send(call, "HEAD", container, query={"restype": "container"})
-        response.close()
-        if response.headers.get("x-ms-blob-public-access") not in ("blob", "container"):
+        headers = await look_up_container(self._requests, call, container)
+        if headers.get("x-ms-blob-public-access") not in ("blob", "container"):
             raise call.error(
                 UnsupportedError,
                 f'container "{container}" does not let objects be read publicly; set its public access level to Blob, '
@@ -316,80 +309,19 @@ class AzureProvider(Provider):
         self._public_containers.add(container)
 
 
-class _BlockUpload(Upload):
-    """Blocks that are committed once; nothing is said to the service before the first of them."""
-
-    def __init__(
-        self, provider: AzureProvider, key: str, container: str, name: str, headers: dict[str, str], upload_id: str
-    ) -> None:
-        self.id = upload_id
-        self._provider = provider
-        self._key = key
-        self._container = container
-        self._name = name
-        self._headers = headers
-
-    async def write_part(self, part: Part, body: Body) -> Receipt:
-        if not part.size:
-            return Receipt(part, None, 0, verified=True)  # there are no empty blocks
-        call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
-        query = {"comp": "block", "blockid": self.block_id(part.number)}
-        response, measured = await self._provider._requests.send_body(
-            call, self._container, self._name, query, {}, body
-        )
-        response.close()
-        return Receipt(part, None, measured.crc32c, verified=compared(call, response, measured))
-
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
-        call = Call(self._provider.name, "write", f"/{self._key}")
-        whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
-        if None not in (whole, crc32c) and whole != crc32c:
-            raise call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
-        headers = self._headers if whole is None else {**self._headers, **checksum_header(whole)}
-        data = block_list(self.block_id(receipt.part.number) for receipt in receipts if receipt.part.size)
-        blocks, query = Buffered((data,), len(data)), {"comp": "blocklist"}
-        response, _ = await self._provider._requests.send_body(
-            call, self._container, self._name, query, headers, blocks
-        )
-        response.close()
-        verified = all(receipt.verified for receipt in receipts)
-        size = sum(receipt.part.size for receipt in receipts)
-        return Entry(self._key, size, etag=etag_of(response.headers), crc32c=whole if verified else None)
-
-    async def abort(self) -> None:
-        """Does nothing: the service drops blocks that were not committed, a week after the last of them."""
-
-    def block_id(self, number: int) -> str:
-        """What the service calls a part; all are of one length, as it wants them: 21 bytes, so without padding."""
-        return base64.b64encode(f"{self.id}{number:05}".encode()).decode()
-
-
-# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
-_CONTAINER = re.compile(r"\$(root|web|logs|blobchangefeed)|(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
-_OTHERWISE = re.compile(r"\.(/|\Z)|\\")
-
-
-def _split(call: Call, key: str) -> tuple[str, str]:
-    """Container and name.
+def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
+    """Where a listing goes on.
 
     Raises:
-        UnsafePathError: the service would not take them, or take them for others.
+        ServiceError: where it was before.
     """
-    container, _, name = key.partition("/")
-    _check_container(call, container)
-    if ("." in name or "\\" in name) and _OTHERWISE.search(name):
-        raise call.error(
-            UnsafePathError, "Azure does not keep a backslash, nor a dot at the end of a name's segment; rename it"
-        )
-    return container, name
-
-
-def _check_container(call: Call, container: str) -> None:
-    if not _CONTAINER.fullmatch(container):
-        raise call.error(
-            UnsafePathError,
-            f"{container!r} is no container's name: 3 to 63 small letters, digits and single hyphens between them",
-        )
+    if marker is None:
+        return None
+    if cursor is None:
+        return Cursor(marker, pending=pending)
+    if cursor.repeats(marker):
+        raise call.error(ServiceError, "the server's listing is not valid (it goes in a circle); try again")
+    return cursor.next(marker, pending)
 
 
 def _check_object(call: Call, headers: Mapping[str, str]) -> None:
@@ -401,11 +333,9 @@ def _extent(call: Call, response: Response, start: int, end: int | None) -> tupl
     """The size of an object, and that of the range of it that comes.
 
     Raises:
-        NotFoundError: it is a directory.
         PreconditionFailedError: the range has no byte of it, which Azurite says with an empty answer.
         ServiceError: another range comes than was asked for.
     """
-    _check_object(call, response.headers)
     try:
         size, length = extent_of(response.status, response.headers, start, end)
     except ValueError as error:

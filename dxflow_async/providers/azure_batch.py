@@ -55,14 +55,21 @@ def batch_answers(content_type: str, data: bytes, count: int) -> list[Answer]:
     if found is None:
         raise MalformedBatchError("an answer without parts")
     answers: dict[int | None, Answer] = {}
-    for part in data.split(b"--" + found.group(1).encode())[1:]:
+    *parts, end = data.split(b"--" + found.group(1).encode())
+    if not parts or end.strip() != b"--":
+        raise MalformedBatchError("an answer without an end")
+    for part in parts[1:]:
         head, _, http = part.partition(b"\r\n\r\n")
         if http:
-            number = _fields(head).get("content-id")
-            answers[int(number) if number and number.isascii() and number.isdigit() else None] = _answer(http)
-    if None in answers:
-        return [answers[None]]
-    if sorted(number for number in answers if number is not None) != list(range(count)):
+            text = _fields(head).get("content-id", "")
+            number = int(text) if text.isascii() and text.isdigit() else None
+            if number in answers:
+                raise MalformedBatchError("two answers to one request")
+            answers[number] = _answer(http)
+    whole = answers.get(None)
+    if whole is not None and len(answers) == 1 and whole.status >= 300:
+        return [whole]
+    if set(answers) != set(range(count)):
         raise MalformedBatchError(f"{len(answers)} answers to {count} requests")
     return [answers[number] for number in range(count)]
 

@@ -38,6 +38,10 @@ _REPLACED = (PreconditionFailedError, "the object was replaced meanwhile; start 
 _DAMAGED = (ChecksumMismatchError, "the bytes changed on the way")
 _SLOWER = (ThrottledError, "the service asks for fewer requests")
 _FAILED = (ServiceError, "the service failed; try again")
+_DIRECTORY = (
+    AlreadyExistsError,
+    "a directory has that name, or a file has the name of a directory above it; delete that, or use another name",
+)
 _UNKNOWN = (UnsupportedError, "this server does not know the request")
 
 # code: our error, and what to do about it.
@@ -75,6 +79,13 @@ _CODES: dict[str, tuple[type[StorageError], str]] = {
     "ContainerAlreadyExists": (AlreadyExistsError, "use it as it is"),
     "BlobArchived": (UnsupportedError, "it is archived; set its access tier to hot or cool first, which takes hours"),
     "BlobBeingRehydrated": (UnsupportedError, "it is being brought back from the archive; try again in some hours"),
+    "DirectoryIsNotEmpty": (
+        AlreadyExistsError,
+        "it is a directory with something in it; end its path in a slash to delete it with all that is in it",
+    ),
+    "OperationNotSupportedOnDirectory": _DIRECTORY,
+    "ResourceTypeMismatch": _DIRECTORY,
+    "PathConflict": _DIRECTORY,
     "PendingCopyOperation": (StorageError, "another copy to that name is under way; wait for it or abort it"),
     "Md5Mismatch": _DAMAGED,
     "Crc64Mismatch": _DAMAGED,

@@ -17,10 +17,26 @@ from dxflow_async.providers.fields import timestamp_of
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.mtime import NAME, format_mtime, parse_mtime
 
-__all__ = ["checksum_header", "describe", "entry_of", "etag_of", "is_directory", "object_headers", "range_headers"]
+__all__ = [
+    "DIRECTORY_HEADER",
+    "checksum_header",
+    "copied_metadata",
+    "crc32c_of",
+    "describe",
+    "entry_of",
+    "etag_of",
+    "is_directory",
+    "object_headers",
+    "range_headers",
+]
 
 _METADATA = "x-ms-meta-"
 _CRC32C = "dxflow_crc32c"
+_FOLDER = "hdi_isfolder"
+
+DIRECTORY_HEADER = {_METADATA + _FOLDER: "true"}
+"""What marks an empty blob as a directory, for this library and for others; a hierarchical namespace makes it one."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -48,6 +64,18 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
 def checksum_header(crc32c: int) -> dict[str, str]:
     """What keeps the checksum of the whole."""
     return {_METADATA + _CRC32C: checksum.encode(crc32c)}
+
+
+def copied_metadata(source: Entry, modified: float) -> dict[str, str]:
+    """All that is kept with a copy: what the source has, which a copy with metadata of its own does not get by itself.
+
+    Args:
+        source: with its metadata.
+        modified: the time that the source does not tell by itself, in seconds.
+    """
+    headers = {_METADATA + name.lower(): value for name, value in source.metadata.items()}
+    headers.setdefault(_METADATA + NAME, format_mtime(modified))
+    return headers if source.crc32c is None else headers | checksum_header(source.crc32c)
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
@@ -79,12 +107,18 @@ def describe(entry: Entry, metadata: dict[str, str]) -> None:
     entry.mtime = parse_mtime(metadata.get(NAME))
     if entry.mtime is not None:
         del metadata[NAME]
+    metadata.pop(_FOLDER, None)
     entry.metadata = metadata
 
 
 def is_directory(headers: Mapping[str, str]) -> bool:
-    """Whether it is a directory of an account with a hierarchical namespace, which look like empty blobs."""
-    return headers.get("x-ms-resource-type") == "directory" or headers.get("x-ms-meta-hdi_isfolder") == "true"
+    """Whether it is a directory: one of a hierarchical namespace, or an empty blob that stands for one."""
+    return headers.get("x-ms-resource-type") == "directory" or headers.get(_METADATA + _FOLDER, "").lower() == "true"
+
+
+def crc32c_of(headers: Mapping[str, str]) -> int | None:
+    """The checksum of the whole that is kept with an object."""
+    return checksum.decode(headers.get(_METADATA + _CRC32C))
 
 
 def etag_of(headers: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError
 from dxflow_async.providers.azure_batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure_checksum import Measured, measure
+from dxflow_async.providers.azure_confirm import not_azures
 from dxflow_async.providers.azure_errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
 from dxflow_async.providers.azure_headers import checksum_header
 from dxflow_async.providers.azure_identity import Account, Identity
@@ -66,8 +67,18 @@ class Requests:
         *,
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
+        accept: tuple[int, ...] = (),
     ) -> Response:
-        """A response of status 200 to 206; a bearer token that is refused is renewed, once."""
+        """A response that tells of success; a bearer token that is refused is renewed, once.
+
+        Args:
+            call, method, container, name, headers, query, body: the request.
+            accept: the statuses of the service's answers; by default any of success, which the caller looks at.
+
+        Raises:
+            StorageError: the request was refused.
+            ServiceError: another status of success came than those.
+        """
         account = self._account or await self._open()
         url, path = self._bases.get(container) or self._base(account, container)
         escaped = f"/{_escaped(name)}" if name else ""
@@ -80,7 +91,9 @@ class Requests:
             signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
             token = await _authorize(account, method, path, query or {}, signed, size)
             response = await self.http.send(call, method, url, signed, body)
-            if 200 <= response.status < 207:
+            if 200 <= response.status < 300:
+                if accept and response.status not in accept:
+                    raise not_azures(call, response, f"status {response.status}")
                 return response
             code, message = parse_error(response.headers, await read_error_body(response))
             if account.tokens is None or not is_token_refusal(response.status, code):
@@ -126,7 +139,7 @@ class Requests:
         self, call: Call, container: str, query: Mapping[str, str], parser: ListParser, name: str = ""
     ) -> ListParser:
         """A page of a listing of a container's blobs, or of a blob's blocks, parsed as it arrives."""
-        response = await self.send(call, "GET", container, name, query=query)
+        response = await self.send(call, "GET", container, name, query=query, accept=(200,))
         async with HTTPReading(Entry(container), -1, self.http, call, response) as reading:
             try:
                 async for chunk in reading:
@@ -163,7 +176,7 @@ class Requests:
     ) -> Sequence[Answer]:
         content_type, body = batch_body(requests)
         query, headers = {"restype": "container", "comp": "batch"}, {"content-type": content_type}
-        response = await self.send(call, "POST", container, "", headers, query=query, body=body)
+        response = await self.send(call, "POST", container, "", headers, query=query, body=body, accept=(202,))
         data = await read_error_body(response, MAX_DOCUMENT_SIZE)
         try:
             return batch_answers(response.headers.get("content-type", ""), data, len(requests))
@@ -177,7 +190,7 @@ class Requests:
         """
         account = self._account or await self._open()
         plain = f"{self._base(account, container)[0]}/{_escaped(name)}"
-        return f"{plain}?{account.sas}" if account.sas else plain
+        return Secret(f"{plain}?{account.sas}") if account.sas else plain
 
     async def _open(self) -> Account:
         if self._account is None:

@@ -20,13 +20,17 @@ __all__ = ["BlobListParser", "BlockListParser", "ContainerListParser", "block_li
 class _ListParser(WholeParser):
     """What all listings have in common.
 
+    Args:
+        prefix: what all names start with, as it was asked for; a name that does not makes the page an invalid one.
+
     Attributes:
         marker: asks for the next page; None after the last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
         super().__init__()
         self.marker: str | None = None
+        self._prefix = prefix
 
     def close(self) -> None:
         super().close()
@@ -37,16 +41,22 @@ class _ListParser(WholeParser):
         if name == "NextMarker":
             self.marker = text or None
 
+    def check(self, name: str) -> None:
+        """Refuses a name that was not asked for: nobody is to act on it."""
+        if not name.startswith(self._prefix):
+            raise MalformedXMLError(f"{name!r:.200} is listed below {self._prefix!r:.200}")
+
 
 class ContainerListParser(_ListParser):
     """A page of List Containers; `entries` are the containers, as directories."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__(prefix)
         self.entries: list[Entry] = []
 
     def leaf(self, name: str, parent: str, text: str) -> None:
         if name == "Name" and parent == "Container":
+            self.check(text)
             self.entries.append(Entry(f"{text}/", directory=True))
         else:
             super().leaf(name, parent, text)
@@ -55,11 +65,19 @@ class ContainerListParser(_ListParser):
 class BlobListParser(_ListParser):
     """A page of List Blobs with `include=metadata`, fed as it arrives.
 
-    Where the account has a hierarchical namespace, its directories are listed as blobs too.
+    Args:
+        container: what is listed.
+        prefix: as for all listings.
+
+    Attributes:
+        directories: the keys of real directories, which an account with a hierarchical namespace lists as blobs.
+        typed: whether the account tells what is a file and what a directory, so that its namespace is hierarchical.
     """
 
-    def __init__(self, container: str) -> None:
-        super().__init__()
+    def __init__(self, container: str, prefix: str = "") -> None:
+        super().__init__(prefix)
+        self.directories: set[str] = set()
+        self.typed = False
         self._container = container
         self._entries: dict[str, Entry] = {}
         self._values: dict[str, str] = {}
@@ -102,21 +120,33 @@ class BlobListParser(_ListParser):
         if name == "Blob":
             self._add(self._blob())
         elif name == "BlobPrefix":
-            self._add(Entry(f"{self._container}/{self._values.get('Name', '')}", directory=True))
+            self._add(self._common_prefix())
 
     def _add(self, entry: Entry) -> None:
         self._entries.setdefault(entry.key, entry)
         self._values, self._metadata = {}, {}
 
+    def _common_prefix(self) -> Entry:
+        name = self._values.get("Name", "")
+        self.check(name)
+        self.typed = self.typed or "ResourceType" in self._values
+        return Entry(f"{self._container}/{name}", directory=True)
+
     def _blob(self) -> Entry:
         values, metadata = self._values, self._metadata
+        kind = values.get("ResourceType")
+        folder = kind == "directory" or metadata.get("hdi_isfolder", "").lower() == "true"
         try:
-            key, size = f"{self._container}/{values['Name']}", int(values.get("Content-Length") or 0)
+            name, size = values["Name"], 0 if folder else int(values["Content-Length"])
         except (KeyError, ValueError) as error:
             raise MalformedXMLError(f"a blob without a name or a size ({error})") from error
-        modified = timestamp_of(values.get("Last-Modified", ""))
-        if values.get("ResourceType") == "directory" or metadata.get("hdi_isfolder") == "true":
-            return Entry(f"{key.rstrip('/')}/", 0, modified, directory=True)
+        self.check(name)
+        if kind is not None:
+            self.typed = True
+        key, modified = f"{self._container}/{name}", timestamp_of(values.get("Last-Modified", ""))
+        if folder and not key.endswith("/"):
+            self.directories.add(f"{key}/")
+            return Entry(f"{key}/", 0, modified, directory=True)
         etag = values.get("Etag", "").strip('"') or None
         entry = Entry(key, size, modified, not size and key.endswith("/"), etag)
         entry.content_type = values.get("Content-Type") or None

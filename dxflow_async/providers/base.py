@@ -61,6 +61,9 @@ class Features:
             only a larger object has them.
         rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
+        directories_vary: of some accounts directories are real, which is known once one was seen: see
+            `Provider.real_directories`. Listings have them; `write` of an empty object whose key ends in a slash makes
+            one, and `remove_directory` works.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
         ranges: a range is read without what is before it.
@@ -84,6 +87,7 @@ class Features:
     costly_parts: bool = False
     rereads: bool = False
     directories: bool = False
+    directories_vary: bool = False
     copy: bool = False
     rename: bool = False
     ranges: bool = True
@@ -116,6 +120,8 @@ class Entry:
         crc32c: of the whole, where the provider reports it.
         mtime: seconds since the epoch, when the object's source was changed, as it was kept with it; None: not told.
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
+        read_error: the code of the error (`"EACCES"`, `"403"`) where it is unreadable because looking at it failed;
+            `"ENOENT"` for a link to nothing.
     """
 
     key: str
@@ -128,14 +134,24 @@ class Entry:
     metadata: Mapping[str, str] = field(default_factory=dict)
     unreadable: str | None = None
     mtime: float | None = None
+    read_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of a listing; `cursor` asks for the next one, None ends it."""
+    """A piece of a listing.
+
+    Attributes:
+        entries: in the order of their keys' bytes; of real directories, a recursive listing has those only that nothing
+            is in.
+        cursor: asks for the next piece; None ends it.
+        directories: where `Features.directories_vary` is set, the other real directories: each in the piece that ends
+            its content, after those in it, so that who deletes in that order finds each of them empty.
+    """
 
     entries: Sequence[Entry]
     cursor: Any | None
+    directories: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +365,11 @@ class Provider(ABC):
     name: str
     features: Features
 
+    @property
+    def real_directories(self) -> bool:
+        """Whether directories are known to be real: one of them stays when nothing is in it any more."""
+        return self.features.directories
+
     @abstractmethod
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         """One page of the entries whose keys start with `prefix`, in the order of their keys' bytes.
@@ -474,7 +495,7 @@ class Provider(ABC):
         raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
 
     async def remove_directory(self, key: str) -> None:
-        """Removes a directory that has nothing in it, where `Features.directories` is set.
+        """Removes a directory that has nothing in it, where `real_directories` is set.
 
         Raises:
             AlreadyExistsError: something is in it.

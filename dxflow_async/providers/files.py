@@ -12,9 +12,14 @@ import threading
 from collections.abc import Sequence
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, SourceChangedError
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    PreconditionFailedError,
+    SourceChangedError,
+    UnsupportedError,
+)
 from dxflow_async.providers.base import Buffer, Entry, Part, Receipt
-from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, temporary_name
+from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, refuse_special, temporary_name
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 
@@ -61,8 +66,14 @@ class ReadableFile:
         return self._root.resolve(self._key)
 
     def open(self) -> Buffer:
-        """Opens the file, fills `entry`, and reads the first piece; closed again when that is all."""
-        self._open()
+        """Opens the file, fills `entry`, and reads the first piece; closed again when that is all.
+
+        Raises:
+            UnsupportedError: it is no regular file, or one that does not tell its size.
+        """
+        if not self._open().st_size and os.pread(self._descriptor, 1, 0):
+            text = "its size is not known, as that of the files in /proc; copy it with cat first"
+            raise error_of("read", self.path, UnsupportedError, text)
         first = self.read()
         self.crc32c = crc32c(first)
         return first
@@ -182,16 +193,24 @@ class TemporaryFile:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
     def _open(self, name: str, flags: int, *, make: bool) -> int:
-        """A file beside the target."""
+        """A file beside the target.
+
+        Raises:
+            UnsafePathError: a link, a pipe, a socket or a device has the target's name.
+        """
 
         def open_directory(key: str) -> int:
             return self._root.open_directory(key, make=make)
 
+        def open_in(directory: int) -> int:
+            refuse_special("write", self._root, self.key, directory)
+            return os.open(name, flags, 0o666, dir_fd=directory)
+
         try:
-            return os.open(name, flags, 0o666, dir_fd=self._directory.descriptor(open_directory))
+            return open_in(self._directory.descriptor(open_directory))
         except FileNotFoundError:  # the directory was removed since it was opened, or is not there at all
             self._directory = self._directory.renewed()
-            return os.open(name, flags, 0o666, dir_fd=self._directory.descriptor(open_directory))
+            return open_in(self._directory.descriptor(open_directory))
 
     def reopen(self, path: str, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
         """Opens a file that another process began; of its parts' receipts, those whose bytes are there.

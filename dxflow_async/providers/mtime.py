@@ -9,7 +9,7 @@ import re
 
 from dxflow_async.providers.base import Entry, Features
 
-__all__ = ["NAME", "changed_at", "format_mtime", "parse_mtime"]
+__all__ = ["NAME", "changed_at", "format_mtime", "kept_with", "parse_mtime"]
 
 NAME = "mtime"
 """The metadata entry's name."""
@@ -47,10 +47,17 @@ def changed_at(features: Features, listed: Entry | None, seen: Entry | None) -> 
         listed: what a listing said of it.
         seen: what `stat` or `read` said of it.
     """
+    kept = kept_with(features, listed, seen)
+    if kept is not None:
+        return kept
+    first, second = (listed, seen) if features.mtime_listed else (seen, listed)
+    return (first and first.modified) or (second and second.modified) or None
+
+
+def kept_with(features: Features, listed: Entry | None, seen: Entry | None) -> float | None:
+    """The time kept with an object; None: none is, or it is no time. Arguments as those of `changed_at`."""
     first, second = (listed, seen) if features.mtime_listed else (seen, listed)
     kept = first.mtime if first is not None else None
     if kept is None and second is not None:
         kept = second.mtime
-    if kept is not None and abs(kept) < _LARGEST:
-        return kept
-    return (first and first.modified) or (second and second.modified) or None
+    return kept if kept is not None and abs(kept) < _LARGEST else None

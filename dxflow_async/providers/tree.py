@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -19,7 +20,17 @@ from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
 
-__all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
+__all__ = [
+    "CachedReads",
+    "Root",
+    "error_of",
+    "etag_of",
+    "is_temporary",
+    "kind_of",
+    "refuse_special",
+    "temporaries",
+    "temporary_name",
+]
 
 _ACCENTED = "\u00e9"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
@@ -250,8 +261,7 @@ class Root:
             except FileNotFoundError:
                 continue  # it was removed meanwhile
             except OSError as error:
-                entry.unreadable = error.strerror or str(error)
-                yield entry
+                yield _failed(entry.key, error)
                 continue
             self.cached_reads.learn(status.st_dev)
             if any(os.path.samestat(status, each) for each in above):
@@ -260,6 +270,28 @@ class Root:
                 yield entry
             else:
                 yield from self._walk(below, prefix + name, inner, (*above, status))
+        if above:
+            yield from self._gone(path, prefix, above)
+
+    def _gone(self, path: str, prefix: str, above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
+        """After a directory's content: the directory, when it is not on the device any more that it was on.
+
+        A file system that was unmounted meanwhile leaves an empty directory, or none: what was not found in it need
+        not be missing. One that was simply removed is no error.
+        """
+        try:
+            if os.stat(path).st_dev == above[-1].st_dev:
+                return
+            error = OSError(errno.ESTALE, "its file system went away while it was listed", path)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            if len(above) > 1:
+                return  # what is above it tells whether that went away, too
+            error = missing
+        except OSError as other:
+            error = other
+        if len(above) == 1:
+            raise error
+        yield _failed(prefix, error)
 
     def _names(self, path: str, start: str = "") -> list[str]:
         with os.scandir(path) as found:
@@ -281,10 +313,10 @@ class Root:
         """What a listing says of a name; None when it is gone."""
         try:
             status = os.stat(path, follow_symlinks=self.follow_symlinks)
-        except FileNotFoundError:
-            return Entry(key, unreadable="a symbolic link to nothing") if os.path.islink(path) else None
+        except (FileNotFoundError, NotADirectoryError):
+            return _dangling(key) if os.path.islink(path) else None  # it is gone
         except OSError as error:
-            return Entry(key, unreadable=error.strerror or str(error))
+            return _failed(key, error)
         return _entry(key, status)
 
     # Changes
@@ -301,13 +333,18 @@ class Root:
         """Removes a file, or a directory with its content; a link is removed, not followed."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
             if key.endswith("/") and not _is_link(directory, name):
-                shutil.rmtree(name, dir_fd=directory)
+                _remove_tree(directory, name)
             else:
                 os.unlink(name, dir_fd=directory)
 
     def rename(self, source: str, key: str) -> None:
-        """Moves a file or a directory; the target is replaced."""
+        """Moves a file or a directory; a file of that name is replaced.
+
+        Raises:
+            UnsafePathError: a link, a pipe, a socket or a device has that name.
+        """
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
+            refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
     def confuses(self, key: str, mark: str) -> bool:
@@ -339,6 +376,68 @@ class Root:
             yield directory, name
         finally:
             os.close(directory)
+
+
+def refuse_special(operation: str, root: Root, key: str, directory: int) -> None:
+    """Refuses to put a file into the place of what is neither a file nor a directory.
+
+    Args:
+        operation: for the error.
+        root, key: of the file.
+        directory: a descriptor of the directory that the file is to be in.
+
+    Raises:
+        UnsafePathError: a link, a pipe, a socket or a device has the name.
+    """
+    name = key.removesuffix("/").rpartition("/")[2]
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
+        raise error_of(operation, root.resolve(key), UnsafePathError, text)
+
+
+def kind_of(mode: int) -> str:
+    """What something is that is neither a file nor a directory, by its mode.
+
+    Example:
+        >>> kind_of(os.stat("/dev/null").st_mode)
+        'a device'
+    """
+    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _remove_tree(directory: int, name: str) -> None:
+    """Removes a directory with all in it that can be removed; raises the first error there was."""
+    errors: list[BaseException] = []
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(name, dir_fd=directory, onexc=lambda _, __, error: errors.append(error))
+    else:
+        shutil.rmtree(name, dir_fd=directory, onerror=lambda _, __, info: errors.append(info[1]))
+    for error in errors:
+        if not isinstance(error, FileNotFoundError):  # someone else removes it, too
+            raise error
+
+
+def _dangling(key: str) -> Entry:
+    return Entry(key, unreadable="a symbolic link to nothing", read_error="ENOENT")
+
+
+def _failed(key: str, error: OSError) -> Entry:
+    """What could not be looked at. A link into a loop is what it is, and no error."""
+    code = None if error.errno == errno.ELOOP else errno.errorcode.get(error.errno or 0, "EIO")
+    return Entry(key, directory=key.endswith("/"), unreadable=error.strerror or str(error), read_error=code)
 
 
 def _is_link(directory: int, name: str) -> bool:

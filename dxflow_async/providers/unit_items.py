@@ -1,8 +1,8 @@
 """Items as a unit describes them, one of them or a list that is read while it arrives.
 
 An item is `{"name", "directory": bool, "size": bytes, "modification": seconds}`; ours have also `"etag"`, `"checksum"`
-(`crc32c:<base64>`), `"unreadable"`, and, where a name is no UTF-8, `"raw"`: its bytes, percent-encoded. What a server
-sends is not trusted: names that are none, and anything of another form, are refused.
+(`crc32c:<base64>`), `"unreadable"` and `"error"`, and, where a name is no UTF-8, `"raw"`: its bytes, percent-encoded.
+What a server sends is not trusted: names that are none, and anything of another form, are refused.
 """
 
 from __future__ import annotations
@@ -146,14 +146,15 @@ def entry_of(
         name = directory + _name_of(item, deep=deep) if key is None else key
         is_directory, size = _typed(item, "directory", bool), _typed(item, "size", int)
         modified = float(item["modification"])
-        etag, unreadable = _optional(item, "etag"), _optional(item, "unreadable")
+        etag, unreadable, failed = (_optional(item, name) for name in ("etag", "unreadable", "error"))
         crc = _optional(item, "checksum")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _refused(call, f"has an item of another form ({error})") from error
     if size < 0 or not math.isfinite(modified):
         raise _refused(call, "has an item whose size or time is none")
     if is_directory:
-        return Entry(name.removesuffix("/") + "/", size, modified, directory=True, unreadable=unreadable)
+        name = name.removesuffix("/") + "/"
+        return Entry(name, size, modified, directory=True, unreadable=unreadable, read_error=failed)
     return Entry(
         name,
         size,
@@ -162,6 +163,7 @@ def entry_of(
         crc32c=checksum.decode(crc.removeprefix("crc32c:")) if crc else None,
         unreadable=unreadable,
         mtime=modified if times and unreadable is None else None,
+        read_error=failed,
     )
 
 

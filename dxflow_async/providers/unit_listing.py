@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 
-from dxflow_async.exceptions import NotFoundError, UnsupportedError
+from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.base import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit_items import Items, entry_of
@@ -145,6 +145,10 @@ class WalkedListing(Listing):
             except NotFoundError:
                 level.popleft()  # it was removed meanwhile
                 return
+            except StorageError as error:
+                if error.retryable or not error.status:
+                    raise
+                entry.unreadable, entry.read_error = str(error), str(error.status)
         level.popleft()
         if inner:
             levels.append(deque(inner))

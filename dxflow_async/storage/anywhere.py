@@ -9,7 +9,7 @@ from typing import Any
 
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
-from dxflow_async.paths import Location, key_of, parse_location, unit_path
+from dxflow_async.paths import Location, is_local_path, key_of, parse_location, unit_path, unknown_scheme
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
@@ -94,16 +94,24 @@ class Anywhere:
         """The same with other resources: those of a call that goes on with what an earlier one has begun."""
         return Anywhere(resources, self._areas, self._units, self._cache)
 
-    async def locate(self, written: Written, storage_type: str) -> Located:
+    async def locate(self, written: Written, storage_type: str, *, new: bool = False) -> Located:
         """What users wrote, found.
+
+        Args:
+            written: the place.
+            storage_type: of the account's places.
+            new: whether it is a destination, which need not exist yet.
 
         Raises:
             ConfigurationError: no place is written like that, or the provider cannot be used.
         """
+        threads = self._resources().threads  # which a closed session has not
+        text = os.fspath(written)
         local = isinstance(written, os.PathLike)
-        location = Location("LOCAL", os.fspath(written)) if local else parse_location(os.fspath(written))
+        if not local and unknown_scheme(text) is not None:
+            local = await threads.run(lambda: is_local_path(text, new=new))
+        location = Location("LOCAL", text) if local else parse_location(text)
         if location.provider == "LOCAL":
-            self._resources()  # which a closed session has not
             return Located(location.path)
         if location.provider == "UNIT":
             name, path = unit_path(location.path)

@@ -28,7 +28,7 @@ from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
-from dxflow_async.transfer.listing import pages, stat
+from dxflow_async.transfer.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.moving import Place, Route, check_target
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.reading import ResumedReading
@@ -290,8 +290,7 @@ class AreaStorage:
             yield key
             return
         resources = self._resources()
-        listing = pages(area.provider, key, recursive=True, limits=resources.limits, policy=resources.policy)
-        async for page in listing:
+        async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
             for entry in page:
                 yield entry.key
 

@@ -283,7 +283,7 @@ def _tops(file: JobFile, asked: Asked, area: Area | None) -> Iterator[str]:
 
 
 def _on_disk(shown: str, area: Area | None) -> str:
-    if area is None:
-        return shown
+    if area is None:  # what was written into the place of a link is beside the file it leads to
+        return os.path.realpath(shown) if os.path.islink(shown) else shown
     assert isinstance(area.provider, LocalProvider)
     return area.provider.root.resolve(area.key(area.path_shown(shown)))

@@ -162,7 +162,8 @@ class AsyncStorageManager:
         Args:
             src: the remote path; with a trailing slash everything under it.
             dst: the local directory, made when missing; by default the current one. When its last component is the
-                source's name (and no directory), it is the file itself.
+                source's name (and no directory), it is the file itself; where that is a link, the file it leads to is
+                replaced.
             provider: where from.
             storage_type: which area.
             on_progress: told at most ten times a second.
@@ -172,7 +173,8 @@ class AsyncStorageManager:
 
         Raises:
             NotFoundError: no such object or directory.
-            TransferError: some object failed; the others are there.
+            UnsafePathError: the file itself is a pipe, a socket, a device or a link to nothing.
+            TransferError: some object failed, since a link or a pipe has its name, say; the others are there.
         """
         return await self._in(provider, storage_type).download(src, dst, on_progress=on_progress)
 
@@ -248,6 +250,10 @@ class AsyncStorageManager:
 
         Returns:
             How many were asked to be deleted; one that is not there is no error. A real directory counts as one.
+
+        Raises:
+            TransferError: some could not be deleted, which its report has; the others are gone.
+            StorageError: the only one could not be deleted, or none of them was tried.
         """
         return await self._in(provider, storage_type).delete(path)
 

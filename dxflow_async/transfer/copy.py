@@ -379,7 +379,7 @@ class ServerCopyJob(Multipart, Job):
         provider, size = self._source.provider, self._entry.size
         if size <= provider.features.max_copy_size:
             if self._keeps_time:
-                seen = await self._look()
+                seen = self._entry if provider.features.mtime_listed else await self._look()
                 modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
                 self._options = ObjectOptions(public=self._options.public, modified=modified)
             return iter((Part(1, 0, size),))

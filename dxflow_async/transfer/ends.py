@@ -11,6 +11,7 @@ The rules are the same everywhere, for copy, move, upload and the command `cp`:
 from __future__ import annotations
 
 import os
+import stat
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dxflow_async.paths import check_key, local_name
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.tree import Root
+from dxflow_async.providers.tree import Root, kind_of
 from dxflow_async.transfer.claims import Claims
 from dxflow_async.transfer.moving import Place, Route, check_target
 
@@ -85,6 +86,14 @@ class End(ABC):
         Raises:
             UnsafePathError: with the reason.
         """
+
+    async def resolve(self, target: Place, operation: str) -> Place:
+        """Where that goes which the user gave the name of `target` himself.
+
+        Raises:
+            UnsafePathError: what has the name is neither a file nor a directory.
+        """
+        return target
 
     def claim(self, source: Place, target: Place, operation: str) -> None:
         """Gives a name to a source.
@@ -162,6 +171,15 @@ class LocalEnd(End):
         path = os.path.join(self.shown, local_name(name)) if self.into and name else self.shown
         return Place(LocalProvider(Path(path), self._threads), "", os.path.join(path, ""))
 
+    async def resolve(self, target: Place, operation: str) -> Place:
+        if self.into:  # the name is the source's
+            return target
+        path = await self._threads.run(_real_file, self.shown, operation)
+        if path is None:
+            return target
+        parent, base = os.path.split(path)
+        return Place(LocalProvider(Path(parent), self._threads), base, target.shown)
+
     async def confuses(self) -> bool:
         root = Root(Path(self.shown))
         return await Disk(self._threads, root).run("make directory", "", root.confuses, "", self._threads.mark)
@@ -180,6 +198,50 @@ class LocalEnd(End):
                 operation=operation,
                 path=place.shown,
             )
+
+
+def _real_file(path: str, operation: str) -> str | None:
+    """The file that is to be replaced where a link was named, so that the link stays; None where none was. Blocks.
+
+    Raises:
+        UnsafePathError: the name is that of a pipe, a socket, a device, or a link to one of them or to nothing.
+    """
+    path = os.path.abspath(path)
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return None  # it is not there, or whoever writes it says why it cannot be
+    is_link = stat.S_ISLNK(mode)
+    reason = None
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        reason = "it is a symbolic link to nothing; remove it, or name what it is to lead to"
+    except OSError as error:
+        reason = f"the symbolic link cannot be followed ({error.strerror}); remove it"
+    else:
+        if is_link and _is_descriptor(path):
+            reason = "it is an open file of a process; name the file, or redirect dxflow-async cat"
+        elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            reason = f"it is {kind_of(mode)}, which has no place for a file; name one, or redirect dxflow-async cat"
+    if reason is not None:
+        text = f"{operation} to {path} refused: {reason}"
+        raise UnsafePathError(text, provider="LOCAL", operation=operation, path=path)
+    return os.path.realpath(path) if is_link else None
+
+
+def _is_descriptor(path: str) -> bool:
+    """Whether a link leads to an entry of /proc/PID/fd, such as /dev/stdout does."""
+    for _ in range(_MAX_LINKS):
+        if os.path.realpath(os.path.dirname(path)).startswith("/proc/"):
+            return True
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return False
+
+
+_MAX_LINKS = 40  # as many as Linux follows
 
 
 class LocalFiles:

@@ -47,7 +47,11 @@ class NameFilter:
         """Whether a path (a directory's ends in a slash) is one the sync is about."""
         if self._include is not None and not self._include.fullmatch(name):
             return False
-        return self._exclude is None or not self._exclude.fullmatch(name)
+        return not self.excludes(name)
+
+    def excludes(self, name: str) -> bool:
+        """Whether a path is left out with all below it; what is merely not included may be above what is."""
+        return self._exclude is not None and self._exclude.fullmatch(name) is not None
 
 
 def _compile(option: str, patterns: str | Iterable[str]) -> re.Pattern[str] | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions
 from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob, SettledJob
 from dxflow_async.transfer.ends import End
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.protected import is_failure
 
-__all__ = ["job_for"]
+__all__ = ["is_marker", "job_for", "read_failure"]
+
+_DENIED = {"EACCES", "EPERM", "401", "403"}
 
 
 def job_for(
@@ -37,7 +40,7 @@ def job_for(
         move: the source goes when its copy is stored.
         keep_time: the copy tells when the source was stored, where that tells no other time.
     """
-    marker = entry is not None and _is_marker(entry)
+    marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
     try:
         end.check(target, operation, marker=marker)
@@ -45,6 +48,8 @@ def job_for(
             end.claim(source, target, operation)
     except UnsafePathError as error:
         return SettledJob(TransferResult(source.shown, target.shown, error=error))
+    if entry is not None and is_failure(entry):
+        return SettledJob(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:
         return SettledJob(TransferResult(source.shown, target.shown, skipped=unreadable))
     if marker:
@@ -54,6 +59,20 @@ def job_for(
     return CopyJob(route, source, target, options, entry, delete_source=move)
 
 
-def _is_marker(entry: Entry) -> bool:
-    """A directory, or the empty object that stands for one."""
+def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
+    """Why what a listing could not look at is a failure: it may hold anything."""
+    cls = AccessDeniedError if entry.read_error in _DENIED else StorageError
+    what = "directory" if entry.key.endswith("/") else "entry"
+    return cls(
+        f"{source.provider.name} {operation} of {source.shown} failed: the {what} cannot be read "
+        f"({entry.unreadable}); check its owner and mode, or leave it out",
+        provider=source.provider.name,
+        operation="read",
+        path=source.shown,
+        code=entry.read_error,
+    )
+
+
+def is_marker(entry: Entry) -> bool:
+    """Whether an entry is a directory, or the empty object that stands for one."""
     return entry.directory or (entry.key.endswith("/") and not entry.size)

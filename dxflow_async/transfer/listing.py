@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from anyio import CancelScope
@@ -17,7 +17,7 @@ from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["pages", "stat"]
+__all__ = ["pages", "pages_to_delete", "stat"]
 
 
 async def pages(
@@ -30,11 +30,37 @@ async def pages(
     Raises:
         StorageError: a page could not be had; what was yielded before is right.
     """
+    async with aclosing(_listing(provider, prefix, recursive=recursive, limits=limits, policy=policy)) as listing:
+        async for page in listing:
+            if page.entries:
+                yield page.entries
+
+
+async def pages_to_delete(
+    provider: Provider, prefix: str, *, limits: Limits, policy: RetryPolicy
+) -> AsyncIterator[Sequence[Entry]]:
+    """All that is to be deleted with a directory, each real directory after what is in it. Raises as `pages`."""
+    found = False
+    async with aclosing(_listing(provider, prefix, recursive=True, limits=limits, policy=policy)) as listing:
+        async for page in listing:
+            found = found or bool(page.entries or page.directories)
+            yield (*page.entries, *page.directories)
+    if not found and provider.features.directories_vary:
+        entry = await stat(provider, prefix, limits=limits, policy=policy)
+        if entry is not None and entry.key.count("/") > 1:
+            yield (entry,)
+
+
+async def _listing(
+    provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
+) -> AsyncGenerator[Page, None]:
     if recursive and provider.features.buckets and "/" not in prefix:
         async for buckets in pages(provider, prefix, recursive=False, limits=limits, policy=policy):
             for bucket in buckets:
-                async for page in pages(provider, bucket.key, recursive=True, limits=limits, policy=policy):
-                    yield page
+                content = _listing(provider, bucket.key, recursive=True, limits=limits, policy=policy)
+                async with aclosing(content) as listing:
+                    async for page in listing:
+                        yield page
         return
 
     async def look(cursor: Any) -> Page:
@@ -51,8 +77,7 @@ async def pages(
 
     async with aclosing(_read_ahead(get)) as found:
         async for each in found:
-            if each.entries:
-                yield each.entries
+            yield each
 
 
 async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncGenerator[Page, None]:
@@ -74,12 +99,15 @@ async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncG
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:
     """What is stored under a key: an object, or a directory when there is something below it; None for neither."""
-    if key and not key.endswith("/"):
-        try:
-            return await ask(lambda: provider.stat(key), provider, limits=limits, policy=policy)
-        except NotFoundError:
-            if provider.features.directories:
-                return None
+
+    async def look(name: str) -> Entry | None:
+        with suppress(NotFoundError):
+            return await ask(lambda: provider.stat(name), provider, limits=limits, policy=policy)
+        return None
+
+    named = bool(key) and not key.endswith("/")
+    if named and ((found := await look(key)) is not None or provider.features.directories):
+        return found
     prefix = f"{key.removesuffix('/')}/" if key else ""
     try:
         async for page in pages(provider, prefix, recursive=False, limits=limits, policy=policy):
@@ -88,5 +116,7 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
     except NotFoundError:
         return None
     # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
-    known = provider.features.directories or prefix.count("/") <= 1
-    return Entry(prefix, directory=True) if known else None
+    if provider.features.directories or prefix.count("/") <= 1:
+        return Entry(prefix, directory=True)
+    found = await look(prefix) if provider.features.directories_vary and not named else None
+    return found if found is not None and found.directory else None

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+    UnsupportedError,
+)
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.copy import SettledJob
+from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
-from dxflow_async.transfer.listing import pages, stat
+from dxflow_async.transfer.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.moving import Moving, Place, Route
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
@@ -57,7 +65,12 @@ async def look_up(route: Route, source: Place, operation: str) -> Entry:
 async def relocate_found(
     route: Route, source: Place, found: Entry, end: End, options: ObjectOptions, *, operation: str, move: bool = False
 ) -> AsyncIterator[Job]:
-    """As `relocate`, of a source that was looked up."""
+    """As `relocate`, of a source that was looked up.
+
+    Raises:
+        UnsupportedError: the source is neither a file nor a directory, and cannot be renamed.
+        UnsafePathError: as `relocate`; a destination that is neither a file nor a directory.
+    """
     name = source.key.rpartition("/")[2]
     if found.directory:
         content_only = not name
@@ -66,19 +79,38 @@ async def relocate_found(
         content_only, target = False, end.named(name)
     if await contains(source, target):
         raise _onto_itself(source, target, operation)
+    resolved = await end.resolve(target, operation)
     if not found.directory:
+        target = resolved
         end.claim(source, target, operation)
     if move and source.provider is target.provider and source.provider.features.rename:
         end.check(target, operation, marker=found.directory)
         yield RenameJob(route, source, target, found)
     elif move and _is_own(source) and isinstance(end, LocalEnd):
-        async for job in _rename(route, source, end, target, found, whole=not content_only):
+        async for job in _rename(route, source, end, target, found, whole=not content_only, named=True):
             yield job
     elif not found.directory:
+        _check_readable(source, found, operation)
         yield job_for(route, source, end, target, found, options, operation=operation, move=move)
     else:
         async for job in _tree(route, source, end, target, options, operation, move):
             yield job
+
+
+def _check_readable(source: Place, found: Entry, operation: str) -> None:
+    """What was named is to be copied, or the call fails; in a directory the same thing is left out.
+
+    Raises:
+        UnsupportedError: it cannot be read.
+    """
+    if found.unreadable is not None:
+        raise UnsupportedError(
+            f"{source.provider.name} {operation} of {source.shown} failed: {found.unreadable}; "
+            "write what it yields to a file, and copy that",
+            provider=source.provider.name,
+            operation=operation,
+            path=source.shown,
+        )
 
 
 async def _tree(
@@ -202,9 +234,17 @@ def _is_own(source: Place) -> bool:
 
 
 async def _rename(
-    route: Route, source: Place, end: End, target: Place, entry: Entry, *, whole: bool, ours: bool = False
+    route: Route,
+    source: Place,
+    end: End,
+    target: Place,
+    entry: Entry,
+    *,
+    whole: bool,
+    ours: bool = False,
+    named: bool = False,
 ) -> AsyncIterator[Job]:
-    """The jobs that move within this machine.
+    """The jobs that move within this machine; of a source that the user `named`, or of one in a directory.
 
     Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
     through item by item, and what is to go to another disk is copied, then deleted. In a directory that is `ours`,
@@ -226,6 +266,8 @@ async def _rename(
     elif code is None:
         yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
     elif not entry.directory:
+        if named:
+            _check_readable(source, entry, "move")
         yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
     else:
         walk = _tree(route, source, end, target, ObjectOptions(), "move", move=True) if code == "EXDEV" else None
@@ -235,12 +277,16 @@ async def _rename(
 
 async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
     await make_directory(route, target)
-    async for page in pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy):
-        for entry in page:
-            name = entry.key[len(source.key) :]
-            start, goal = below(source, name), below(target, name)
-            async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
-                yield job
+    listing = pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy)
+    try:
+        async for page in listing:
+            for entry in page:
+                name = entry.key[len(source.key) :]
+                start, goal = below(source, name), below(target, name)
+                async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
+                    yield job
+    except AccessDeniedError as error:
+        yield SettledJob(TransferResult(source.shown, target.shown, error=error))
 
 
 async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> StorageError | None:
@@ -273,7 +319,10 @@ async def _renamed(source: Place, target: Place) -> StorageError | str | None:
 
 async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
     """After a move: real directories below `top` that hold nothing any more go, and `top` where that is meant."""
-    if not top.provider.features.directories:
+    if not top.provider.real_directories:
+        return
+    if top.provider.features.directories_vary:
+        await _remove_listed(route, top, itself=itself)
         return
     try:
         async for page in pages(top.provider, top.key, recursive=False, limits=route.limits, policy=route.policy):
@@ -285,6 +334,17 @@ async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
             await top.provider.remove_directory(top.key)
     except (AlreadyExistsError, NotFoundError):
         return  # something is in it, or it went with the rename
+
+
+async def _remove_listed(route: Route, top: Place, *, itself: bool) -> None:
+    """As `remove_emptied`, where listings have the directories: many go with a request."""
+    provider, limits, policy = top.provider, route.limits, route.policy
+    async for page in pages_to_delete(provider, top.key, limits=limits, policy=policy):
+        keys = [entry.key for entry in page if entry.directory and (itself or entry.key != top.key)]
+        failed = await delete_keys(provider, keys, limits=limits, policy=policy)
+        for error in failed.values():
+            if not isinstance(error, AlreadyExistsError):
+                raise error
 
 
 def _onto_itself(source: Place, target: Place, operation: str) -> UnsafePathError:

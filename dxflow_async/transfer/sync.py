@@ -1,7 +1,8 @@
 """Making one directory like another one: what differs is copied, and what is superfluous is deleted where wanted.
 
 Finding differences and copying go on at once, so that memory does not grow with the directories. Deleting comes last,
-and only when both listings came to their end and every copy worked.
+and only when both listings came to their end and every copy worked. What could not be read at the source keeps nothing
+else: it fails by itself, and its name is protected at the destination.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any, TypeVar
 
 from anyio import create_task_group
 
-from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.compare import Compare, Comparison
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
@@ -24,7 +26,7 @@ from dxflow_async.transfer.ends import End, below, contains
 from dxflow_async.transfer.engine import Job, first_of
 from dxflow_async.transfer.filters import NameFilter
 from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.jobs import job_for
+from dxflow_async.transfer.jobs import job_for, read_failure
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.pairing import Pairing
 from dxflow_async.transfer.progress import OnProgress
@@ -107,7 +109,8 @@ class Sync:
         """Does it.
 
         Raises:
-            TransferError: something could not be copied, and nothing was deleted; or it could not be deleted.
+            TransferError: something could not be copied, and nothing was deleted; or it could not be read at the
+                source, and what the destination has of it was kept; or it could not be deleted.
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
@@ -127,12 +130,14 @@ class Sync:
             )
 
     async def _with_pairing(self, work: Callable[[Pairing], Awaitable[T]]) -> T:
-        source, target = self._source, self._target
+        source, target, names = self._source, self._target, self._rules.names
         pairing = Pairing(
             (source.key, target.key),
-            self._rules.names.admits,
+            names.admits,
             (source.provider.features.ordered, target.provider.features.ordered),
+            excludes=names.excludes,
             keeps=self._rules.delete,
+            real=lambda: target.provider.real_directories,
         )
         try:
             return await work(pairing)
@@ -141,44 +146,70 @@ class Sync:
 
     async def _plan(self, pairing: Pairing) -> SyncPlan:
         plan, differences = SyncPlan(), self._differences(pairing)
+        deleting = self._deleting(pairing, differences)
 
         async def collect() -> None:
             async for each in differences:
+                if each.obstacle is not None:
+                    async for action in deleting.plan_obstacle(each.obstacle):
+                        plan.append(action)
                 plan.append(_planned(each))
 
         await _beside(differences.find, collect)
         if self._rules.delete:
-            async for action in self._deleting(pairing, differences).plan():
+            async for action in deleting.plan():
                 plan.append(action)
         plan.unchanged = differences.unchanged
+        plan.compared_by_age = differences.by_age
         return plan
 
     async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
         started, differences = monotonic(), self._differences(pairing)
-        report = await _beside(
-            differences.find,
-            lambda: self._resources.transfer(lambda route: self._jobs(route, differences), on_progress, self._asked),
-        )
-        if self._rules.delete:
-            async for result in self._deleting(pairing, differences).run():
+        deleting = self._deleting(pairing, differences)
+        aside: list[TransferResult] = []
+        try:
+            report = await _beside(
+                differences.find,
+                lambda: self._resources.transfer(
+                    lambda route: self._jobs(route, differences, deleting, aside), on_progress, self._asked
+                ),
+            )
+        except TransferError as error:
+            report = error.report
+        kept = any(not _is_unread(result.error) for result in report.failed)
+        for result in aside:
+            report.append(result)
+        if self._rules.delete and not kept:
+            async for result in deleting.run():
                 report.append(result)
         report.seconds = monotonic() - started
-        report.may_retry(self._resources.repeated(self._asked))
+        report.compared_by_age = differences.by_age
+        if report.job_id is None:
+            report.may_retry(self._resources.repeated(self._asked))
         return checked(report)
 
     def _differences(self, pairing: Pairing) -> Differences:
-        return Differences(self._resources, self._source, self._target, self._rules.comparison, pairing)
+        source, target, rules = self._source, self._target, self._rules
+        return Differences(self._resources, source, target, rules.comparison, pairing, replaces=rules.delete)
 
     def _deleting(self, pairing: Pairing, differences: Differences) -> Deleting:
         return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
 
-    async def _jobs(self, route: Route, differences: Differences) -> AsyncIterator[Job]:
+    async def _jobs(
+        self, route: Route, differences: Differences, deleting: Deleting, aside: list[TransferResult]
+    ) -> AsyncIterator[Job]:
+        """What is to be copied; what cannot be read, and what was in the way and is gone, is put `aside`."""
         await self._end.prepare(route)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
             if each.error is not None:
                 yield SettledJob(TransferResult(source.shown, target.shown, error=each.error))
+            elif each.kind == "unread":
+                error = read_failure(source, each.entry, "sync")
+                aside.append(TransferResult(source.shown, target.shown, error=error))
             else:
+                if each.obstacle is not None:
+                    aside += [result async for result in deleting.remove_obstacle(each.obstacle)]
                 end, entry, options = self._end, each.entry, self._options
                 yield job_for(route, source, end, target, entry, options, operation="sync", keep_time=True)
 
@@ -186,6 +217,11 @@ class Sync:
 def _planned(difference: Difference) -> SyncAction:
     name, size, reason = difference.name, difference.entry.size, difference.reason
     return SyncAction("copy" if difference.kind == "copy" else "skip", name, size, reason)
+
+
+def _is_unread(error: StorageError | None) -> bool:
+    """Whether a file of this machine could not be read: that is no reason to doubt what the listings said."""
+    return isinstance(error, AccessDeniedError) and (error.provider, error.operation) == (LocalProvider.name, "read")
 
 
 async def _beside(find: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]) -> T:

@@ -58,7 +58,7 @@ def test_the_installed_program_is_this_one(tmp_path: Path) -> None:
     """The entry point gives its status to the shell."""
     program = Path(sys.executable).with_name("dxflow-async")
     done = subprocess.run([program, "cp", "a", "b"], env=clean_environment(tmp_path), capture_output=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 3
 
 
 def _interrupted_copy(server: SeaweedFS, tmp_path: Path, bucket: str, *, terminate: bool) -> tuple[int, str]:

@@ -44,30 +44,22 @@ def test_ls_recursive_prints_paths(signed_in: Command, option: str) -> None:
 
 @pytest.mark.parametrize("arguments", [("ls",), ("ls", "-r")])
 def test_ls_of_an_object_and_of_nothing(signed_in: Command, arguments: tuple[str, ...]) -> None:
-    """An object is listed alone; what is not there is status 1."""
+    """An object is listed alone; what is not there is status 3."""
     assert signed_in(*arguments, "aws:/bucket/a.txt").stdout.endswith(" a.txt\n")
     outcome = signed_in(*arguments, "aws:/bucket/none")
-    assert (outcome.status, outcome.stdout) == (1, "")
+    assert (outcome.status, outcome.stdout) == (3, "")
     assert "/bucket/none" in outcome.stderr
 
 
 def test_cat_writes_the_bytes(signed_in: Command) -> None:
     """Nothing before, nothing after."""
     assert signed_in("cat", "aws:/bucket/sub/b.txt").stdout == "bb"
-    assert signed_in("cat", "aws:/bucket/none").status == 1
+    assert signed_in("cat", "aws:/bucket/none").status == 3
 
 
 def test_rm_deletes_objects(signed_in: Command) -> None:
     """Several at once; the number is told, unless quiet."""
     assert signed_in("rm", "aws:/bucket/a.txt", "aws:/bucket/sub/b.txt").stdout == "2 deleted\n"
-    assert "a.txt" not in signed_in("ls", "-r", "aws:/bucket/").stdout
-
-
-def test_rm_goes_on_after_a_failure(signed_in: Command) -> None:
-    """What cannot be deleted is named, the others go, and the status is 1."""
-    outcome = signed_in("rm", "aws:/bucket/sub", "aws:/bucket/a.txt")
-    assert (outcome.status, outcome.stdout) == (1, "1 deleted\n")
-    assert "bucket/sub failed" in outcome.stderr
     assert "a.txt" not in signed_in("ls", "-r", "aws:/bucket/").stdout
 
 
@@ -88,6 +80,72 @@ def test_a_local_path_is_status_2(signed_in: Command, name: str) -> None:
     assert "aws:/bucket/key" in outcome.stderr
 
 
+@pytest.mark.parametrize("location", ["aws:/bucket/none", "aws:/none/", "aws:/bucket/none/", "aws:/bucket/a.txt/"])
+def test_rm_of_what_is_not_there_is_status_3(signed_in: Command, location: str) -> None:
+    """It says so, also when it is quiet; what else was named is deleted all the same."""
+    outcome = signed_in("rm", "--recursive", "--quiet", location, "aws:/bucket/sub/b.txt")
+    assert (outcome.status, outcome.stdout) == (3, "")
+    assert location.removeprefix("aws:") in outcome.stderr
+    left = signed_in("ls", "--recursive", "aws:/bucket/").stdout
+    assert "a.txt" in left
+    assert "b.txt" not in left
+
+
+def test_rm_takes_directories_with_or_without_a_slash(signed_in: Command) -> None:
+    """Without --recursive nothing of what was named goes; with it the directory does, and not what starts alike."""
+    assert signed_in("cp", "tree/a.txt", "aws:/bucket/submarine").status == 0
+    outcome = signed_in("rm", "aws:/bucket/a.txt", "aws:/bucket/sub")
+    assert outcome.status == 2
+    assert "a.txt" in signed_in("ls", "aws:/bucket/").stdout
+    assert signed_in("rm", "--recursive", "aws:/bucket/sub").status == 0
+    left = signed_in("ls", "--recursive", "aws:/bucket/").stdout
+    assert "sub/" not in left
+    assert "submarine" in left
+
+
+def test_rm_at_a_cloud(command: Command, configured: SeaweedFS) -> None:
+    """Objects, prefixes and buckets: nothing is said to be deleted that was not there, and no bucket is emptied."""
+    bucket = configured.create_bucket("removed")
+    for key in ("a", "dir/b", "dir/c", "directory"):
+        configured.client.put_object(Bucket=bucket, Key=key, Body=b"1")
+    place = f"aws:/{bucket}"
+    assert command("rm", f"{place}/none").status == 3
+    assert command("rm", f"{place}/dir").status == 2
+    assert command("rm", "-r", place).status == 1
+    assert command("rm", "-r", f"{place}/none/", f"{place}-none/x").status == 3
+    outcome = command("rm", "-r", f"{place}/dir", f"{place}/none", f"{place}/a")
+    assert (outcome.status, outcome.stdout) == (3, "3 deleted\n")
+    assert f"/{bucket}/none" in outcome.stderr
+    left = [each["Key"] for each in configured.client.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert left == ["directory"]
+    assert command("rm", "-r", f"{place}/").status == 0
+    assert command("rm", "-r", f"{place}/").status == 3
+
+
+def test_a_failure_counts_more_than_what_is_not_there(signed_in: Command) -> None:
+    """Of several, one that failed makes it status 1, wherever it stands."""
+    names = ["aws:/bucket/none", f"aws:/bucket/{'x' * 300}", "aws:/bucket/none-either", "aws:/bucket/a.txt"]
+    outcome = signed_in("rm", *names)
+    assert (outcome.status, outcome.stdout) == (1, "1 deleted\n")
+    assert len(outcome.stderr.splitlines()) >= 3
+
+
+def test_the_help_tells_of_the_exit_status(command: Command) -> None:
+    """What a script may rely on."""
+    for arguments in (("--help",), ("ls", "--help"), ("rm", "--help"), ("cp", "--help")):
+        assert "3 what was named is not there" in " ".join(command(*arguments).stdout.split())
+
+
+@pytest.mark.parametrize("name", ["ls", "cat", "rm", "presign"])
+@pytest.mark.parametrize("location", ["s3://bucket/a.txt", "asw:/bucket/a.txt", "report:2024.csv"])
+def test_an_unknown_place_is_status_2(signed_in: Command, name: str, location: str) -> None:
+    """What to write is told, and nothing is done."""
+    outcome = signed_in(name, location)
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert "not a known place" in outcome.stderr
+    assert "a.txt" in signed_in("ls", "aws:/bucket/").stdout
+
+
 def test_rm_of_nothing_is_status_2(command: Command) -> None:
     """Nothing was named."""
     assert command("rm").status == 2
@@ -96,6 +154,15 @@ def test_rm_of_nothing_is_status_2(command: Command) -> None:
 def test_presign_without_urls_is_status_1(signed_in: Command) -> None:
     """A local directory in S3's place has none."""
     assert signed_in("presign", "aws:/bucket/a.txt").status == 1
+
+
+def test_presign_of_what_is_not_there_is_status_3(command: Command, configured: SeaweedFS) -> None:
+    """No URL is printed that leads to nothing; a directory has none."""
+    bucket = configured.create_bucket("presigned-none")
+    configured.client.put_object(Bucket=bucket, Key="dir/name", Body=b"bytes")
+    for location, status in [(f"aws:/{bucket}/none", 3), ("aws:/no-such-bucket/x", 3), (f"aws:/{bucket}/dir", 2)]:
+        outcome = command("presign", location)
+        assert (outcome.status, outcome.stdout) == (status, "")
 
 
 def test_presign_prints_a_url_that_works(command: Command, configured: SeaweedFS) -> None:

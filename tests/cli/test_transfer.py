@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from itertools import product
 from pathlib import Path
 
@@ -184,12 +186,62 @@ def test_a_wrong_setting_is_status_2(command: Command, monkeypatch: pytest.Monke
         ("sync", "aws:/bucket/none/", "x", "--delete", "--dry-run"),
     ],
 )
-def test_a_source_that_is_not_there_is_status_1(signed_in: Command, arguments: tuple[str, ...]) -> None:
+def test_a_source_that_is_not_there_is_status_3(signed_in: Command, arguments: tuple[str, ...]) -> None:
     """It is named."""
     outcome = signed_in(*arguments)
-    assert outcome.status == 1
+    assert outcome.status == 3
     assert "none" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["cp", "mv", "sync"])
+@pytest.mark.parametrize("goal", ["s3://bucket/x/", "asw:/bucket/x", "https://host/x?sig=SECRET", "report:2024"])
+def test_a_place_that_is_none_is_status_2(command: Command, tmp_path: Path, name: str, goal: str) -> None:
+    """As a destination and as a source; no directory is made of it, and what was to be moved stays."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("1")
+    for arguments in ((name, "data", goal), (name, goal, "data")):
+        outcome = command(*arguments)
+        assert (outcome.status, outcome.stdout) == (2, "")
+        assert "not a known place" in outcome.stderr
+        assert "SECRET" not in outcome.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"data", "home"}
+    assert (tmp_path / "data" / "file").read_text() == "1"
+
+
+def test_a_name_with_a_colon_that_is_there_is_a_file(command: Command, tmp_path: Path) -> None:
+    """So is one with ./ in front, also when it is to be made."""
+    (tmp_path / "a:").mkdir()
+    (tmp_path / "report:2024.csv").write_text("1")
+    assert command("cp", "report:2024.csv", "a:/copy").status == 0
+    assert command("cp", "report:*.csv", "./b:/copy").status == 0
+    assert command("mv", "a:/copy", "report:2024.csv").status == 0
+    assert sorted(path.name for path in tmp_path.rglob("*:*")) == ["a:", "b:", "report:2024.csv"]
+    assert (tmp_path / "b:" / "copy").read_text() == "1"
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_what_cannot_be_copied_is_status_1(command: Command, tmp_path: Path, quiet: tuple[str, ...]) -> None:
+    """A pipe by its name or by that of a descriptor, at either end; an error is never quiet."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("1")
+    reader, writer = os.pipe()
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    for source, goal in [
+        ("tree", "pipe"),
+        ("tree/", "file"),
+        ("pipe", "out"),
+        (f"/dev/fd/{reader}", "out"),
+        ("file", "pipe"),
+        ("file", f"/dev/fd/{writer}"),
+    ]:
+        outcome = command("cp", source, goal, *quiet)
+        assert (outcome.status, outcome.stdout) == (1, "")
+        assert re.search("pipe|regular file|open file|not a directory", outcome.stderr)
+    os.close(reader)
+    os.close(writer)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["file", "pipe", "tree"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_without_an_account_it_works_with_s3_itself(

@@ -47,13 +47,13 @@ def test_the_life_of_a_unit(signed_in: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (("units", "status", "other"), 1, "there are 'Demo'"),
-        (("units", "start", "--ip", "10.9.9.9"), 1, "at 10.9.9.9"),
+        (("units", "status", "other"), 3, "there are 'Demo'"),
+        (("units", "start", "--ip", "10.9.9.9"), 3, "at 10.9.9.9"),
         (("units", "terminate"), 2, "requires an argument"),
         (("units", "register", "mine", "https://host", "--secrets", "none.json"), 2, "there is no none.json"),
         (("ls", "unit:/"), 2, "unit:/NAME"),
-        (("ls", "unit:/other/"), 1, "there are 'Demo'"),
-        (("ls", "unit:/Demo/none"), 1, "none"),
+        (("ls", "unit:/other/"), 3, "there are 'Demo'"),
+        (("ls", "unit:/Demo/none"), 3, "none"),
         (("presign", "unit:/Demo/b.txt"), 2, "AWS"),
     ],
 )

@@ -20,7 +20,6 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit import UnitProvider
 from tests.hub.running import SECRETS, UnitProcess
-from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
 
@@ -43,11 +42,6 @@ class Place:
 
     def __truediv__(self, name: str) -> str:
         return self.prefix + name
-
-
-def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
-    """Every test of this folder runs on each of these loops."""
-    return LOOPS
 
 
 @pytest.fixture

@@ -15,14 +15,8 @@ from dxflow_async.providers.azure import AzureProvider
 from dxflow_async.providers.gcp import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
-from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
-
-
-def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
-    """Every test of this folder runs on both of these loops."""
-    return {name: LOOPS[name] for name in ("asyncio", "uvloop")}
 
 
 @pytest.fixture

@@ -357,7 +357,8 @@ async def test_public_object(azure: AzureProvider, azurite: Azurite, container: 
 
 async def test_public_access_is_looked_at_once(connect_azure: ConnectAzure) -> None:
     """A container that is public is not looked at again."""
-    async with ScriptedServer(answer("200 OK", x_ms_blob_public_access="container"), answer("201 Created")) as server:
+    public = answer("200 OK", x_ms_blob_public_access="container", ETag='"1"')
+    async with ScriptedServer(public, answer("201 Created", ETag='"2"')) as server:
         azure = connect_azure(server.url)
         for name in "abc":
             await azure.write(f"container/{name}", body(b"x"), ObjectOptions(public=True))

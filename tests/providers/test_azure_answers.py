@@ -6,10 +6,12 @@ import asyncio
 import base64
 import hashlib
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
-from dxflow_async.checksum import crc32c
+from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -21,7 +23,7 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
+from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer
@@ -155,10 +157,11 @@ async def test_directory_that_looks_like_an_object(connect_azure: ConnectAzure, 
     """A directory of a hierarchical namespace is no object; with a slash at its end it is what it is."""
     async with ScriptedServer(answer(Mark="").replace(b"Mark: ", mark)) as server:
         azure = connect_azure(server.url)
-        for attempt in (lambda: azure.stat("container/dir"), lambda: azure.read("container/dir")):
-            with pytest.raises(NotFoundError, match="it is a directory"):
-                await attempt()
-        assert (await azure.stat("container/dir/")).directory
+        with pytest.raises(NotFoundError, match="it is a directory"):
+            await azure.read("container/dir")
+        for key in ("container/dir", "container/dir/"):
+            found = await azure.stat(key)
+            assert (found.key, found.directory) == ("container/dir/", True)
 
 
 async def test_listing_that_is_none(connect_azure: ConnectAzure) -> None:
@@ -175,7 +178,8 @@ async def test_pages_of_containers(connect_azure: ConnectAzure) -> None:
     """The list of containers may have more pages; each is asked for with what the one before said."""
     rows = "<Containers><Container><Name>one</Name><Properties/></Container></Containers>"
     page = f"<EnumerationResults>{rows}<NextMarker>/account1/two</NextMarker></EnumerationResults>".encode()
-    async with ScriptedServer(answer(body=page)) as server:
+    end = f"<EnumerationResults>{rows}<NextMarker/></EnumerationResults>".encode()
+    async with ScriptedServer(answer(body=page), answer(body=end)) as server:
         azure = connect_azure(server.url)
         first = await azure.list_page("", recursive=False)
         await azure.list_page("", recursive=False, cursor=first.cursor)
@@ -355,3 +359,208 @@ async def test_connection_closed_while_idle(connect_azure: ConnectAzure) -> None
         for _ in range(3):
             assert await read(azure, "container/name") == b"x"
         assert server.connections == 3
+
+
+# Answers that are not the service's
+
+PAGE = b"<html><body>Welcome to the network</body></html>"
+REFUSAL = b"<?xml version='1.0'?><Error><Code>ServerBusy</Code></Error>"
+FOREIGN = [
+    answer(body=PAGE, Content_Type="text/html"),
+    answer(body=REFUSAL, Content_Type="application/xml"),
+    answer(body=b'{"error": {"code": 503}}', Content_Type="application/json"),
+    answer(),
+    answer("204 No Content"),
+]
+
+
+@pytest.mark.parametrize("reply", FOREIGN, ids=["page", "XML", "JSON", "empty", "nothing"])
+async def test_foreign_answers(connect_azure: ConnectAzure, reply: bytes) -> None:
+    """Whatever a portal or a proxy answers with success is a failure that may be retried, at every verb."""
+    async with ScriptedServer(reply) as server:
+        azure = connect_azure(server.url, checksum="md5")
+        upload = await azure.start_upload("container/name", None, OPTIONS)
+        part = Part(1, 0, 1)
+        public = ObjectOptions(public=True)
+        for attempt in (
+            lambda: azure.stat("container/name"),
+            lambda: azure.stat("container/"),
+            lambda: azure.list_page("container/", recursive=True),
+            lambda: azure.list_page("con", recursive=False),
+            lambda: azure.write("container/name", body(b"x"), OPTIONS),
+            lambda: azure.write("container/name", body(b"x"), public),
+            lambda: azure.write("container/dir/", body(b""), OPTIONS),
+            lambda: upload.write_part(part, body(b"x")),
+            lambda: upload.finish([Receipt(part, None, 1)], None),
+            lambda: azure.resume_upload("container/name", "id", [], OPTIONS),
+            lambda: azure.copy(SOURCE, "container/to", OPTIONS),
+            lambda: azure.delete_one("container/name"),
+            lambda: azure.delete(["container/a", "container/b"]),
+        ):
+            with pytest.raises(StorageError) as raised:
+                await attempt()
+            assert raised.value.retryable, raised.value
+
+
+async def test_put_without_an_etag(connect_azure: ConnectAzure) -> None:
+    """It counts as stored where a look finds the same bytes under the name, and not otherwise."""
+    kept = encode(crc32c(b"bytes")).encode()
+    there = answer(body=b"bytes", ETag='"v2"', Kept="").replace(b"Kept: ", b"x-ms-meta-dxflow_crc32c: " + kept)
+    same = there[: -len(b"bytes")]  # of a HEAD, there is no body
+    for status in ("200 OK", "201 Created"):
+        async with ScriptedServer(answer(status), same) as server:
+            stored = await connect_azure(server.url).write("container/name", body(b"bytes"), OPTIONS)
+        assert (stored.etag, [request.method for request in server.requests]) == ("v2", ["PUT", "HEAD"])
+    for other in (
+        refusal("404 Not Found", "BlobNotFound"),
+        same.replace(b"Content-Length: 5", b"Content-Length: 4"),
+        same.replace(kept, encode(1).encode()),
+        same.replace(b"x-ms-meta-dxflow_crc32c", b"x-other"),
+    ):
+        async with ScriptedServer(answer("201 Created"), other) as server:
+            with pytest.raises(ServiceError, match="not one of the service") as raised:
+                await connect_azure(server.url).write("container/name", body(b"bytes"), OPTIONS)
+            assert raised.value.retryable
+
+
+async def test_block_without_a_sign(connect_azure: ConnectAzure) -> None:
+    """It counts where the service lists it with its size, and not otherwise."""
+
+    async def blocks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        block = f"<Block><Name>{block_id}</Name><Size>{size}</Size></Block>"
+        text = f"<BlockList><UncommittedBlocks>{block}</UncommittedBlocks></BlockList>"
+        writer.write(answer(body=text.encode()))
+
+    for size in (5, 4):
+        async with ScriptedServer(answer("200 OK"), blocks) as server:
+            upload = await connect_azure(server.url, checksum="md5").start_upload("container/name", None, OPTIONS)
+            block_id = base64.b64encode(f"{upload.id}00001".encode()).decode()
+            with pytest.raises(ServiceError, match="not one of the service") if size == 4 else nullcontext():
+                await upload.write_part(Part(1, 0, 5), body(b"bytes"))
+
+
+async def test_deletion_answered_otherwise(connect_azure: ConnectAzure) -> None:
+    """Another status of success than the service's counts where the object is gone."""
+    gone = refusal("404 Not Found", "BlobNotFound")
+    async with ScriptedServer(answer("200 OK"), gone) as server:
+        await connect_azure(server.url).delete_one("container/name")
+    part = (
+        b"--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n--b\r\nContent-ID: 1\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--"
+    )
+    batch = answer("202 Accepted", part, Content_Type="multipart/mixed; boundary=b")
+    there = answer(ETag='"1"')
+    async with ScriptedServer(batch, answer("202 Accepted")) as server:
+        assert await connect_azure(server.url).delete(["container/a", "container/b"]) == {}
+    async with ScriptedServer(batch, answer("200 OK"), there) as server:
+        failed = await connect_azure(server.url).delete(["container/a", "container/b"])
+    assert [(key, error.retryable) for key, error in failed.items()] == [("container/a", True)]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        b"--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b\r\nContent-ID: 1\r\n\r\nHTTP/1.1 202 OK",
+        b"--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--",
+        b"--b\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--",
+    ],
+    ids=["cut", "twice", "of the whole"],
+)
+async def test_batch_that_tells_too_little(connect_azure: ConnectAzure, parts: bytes) -> None:
+    """A batch whose answer does not tell of each request once, to its end, deleted nothing for sure."""
+    async with ScriptedServer(answer("202 Accepted", parts, Content_Type="multipart/mixed; boundary=b")) as server:
+        with pytest.raises(ServiceError, match="not valid"):
+            await connect_azure(server.url).delete(["container/a", "container/b"])
+
+
+async def test_names_that_were_not_asked_for(connect_azure: ConnectAzure) -> None:
+    """A listing with a name outside of the prefix is an error, and no name of it is acted on."""
+    size = "<Properties><Content-Length>1</Content-Length></Properties>"
+    for row in (
+        f"<Blob><Name>other/name</Name>{size}</Blob>",
+        f"<Blob>\n<Name>other/name</Name>{size}</Blob>",
+        "<BlobPrefix><Name>other/</Name></BlobPrefix>",
+    ):
+        page = f"<EnumerationResults><Blobs>{row}</Blobs><NextMarker/></EnumerationResults>".encode()
+        async with ScriptedServer(answer(body=page)) as server:
+            with pytest.raises(ServiceError, match="is listed below") as raised:
+                await connect_azure(server.url).list_page("container/dir/", recursive=True)
+            assert raised.value.retryable
+
+
+async def test_listing_that_goes_on_with_itself(connect_azure: ConnectAzure) -> None:
+    """A page that is followed by itself is an error, not an endless listing."""
+    page = b"<EnumerationResults><Blobs/><NextMarker>again</NextMarker></EnumerationResults>"
+    async with ScriptedServer(answer(body=page)) as server:
+        azure = connect_azure(server.url)
+        first = await azure.list_page("container/", recursive=True)
+        with pytest.raises(ServiceError, match="circle"):
+            await azure.list_page("container/", recursive=True, cursor=first.cursor)
+
+
+async def test_blob_without_a_size(connect_azure: ConnectAzure) -> None:
+    """A listed blob without a size is not an empty one."""
+    page = b"<EnumerationResults><Blobs><Blob><Name>a</Name></Blob></Blobs><NextMarker/></EnumerationResults>"
+    async with ScriptedServer(answer(body=page)) as server:
+        with pytest.raises(ServiceError, match="without a name or a size"):
+            await connect_azure(server.url).list_page("container/", recursive=True)
+
+
+async def test_undo_of_a_copy_is_tried_again(connect_azure: ConnectAzure) -> None:
+    """A portal's page in answer to the abort of a copy is not taken for the abort."""
+    bad, busy = answer(body=PAGE), answer("204 No Content")
+    replies = [BEGUN, answer(body=b"", ETag='"1"', x_ms_copy_id="id1", x_ms_copy_status="pending"), bad, busy]
+    async with ScriptedServer(*replies, copying("aborted"), answer("202 Accepted")) as server:
+        copy = asyncio.ensure_future(connect_azure(server.url).copy(SOURCE, "container/to", OPTIONS))
+        async with asyncio.timeout(5):
+            while len(server.requests) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        copy.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await copy
+    assert [request.method for request in server.requests[2:]] == ["PUT", "PUT", "HEAD", "DELETE"]
+
+
+async def test_copy_with_a_time(connect_azure: ConnectAzure) -> None:
+    """A copy that is given a time is given all else that the source has; one whose source has a time is not."""
+    source = Entry("container/a", 5, etag="v1", crc32c=7, metadata={"Origin": "lab"})
+    done = answer("202 Accepted", x_ms_copy_id="id1", x_ms_copy_status="success", ETag='"2"')
+    async with ScriptedServer(done) as server:
+        azure = connect_azure(server.url)
+        await azure.copy(source, "container/to", ObjectOptions(modified=1.5))
+        await azure.copy(source, "container/to", OPTIONS)
+        await azure.copy(replace(source, mtime=3.0), "container/to", ObjectOptions(modified=1.5))
+    first, *others = [
+        {name: value for name, value in request.headers.items() if name.startswith("x-ms-meta-")}
+        for request in server.requests
+    ]
+    assert first == {
+        "x-ms-meta-origin": "lab",
+        "x-ms-meta-mtime": "1.500000",
+        "x-ms-meta-dxflow_crc32c": encode(7),
+    }
+    assert others == [{}, {}]
+
+
+async def test_body_without_a_length(connect_azure: ConnectAzure) -> None:
+    """Where a GET tells no length, the listing or a look does, of the same version."""
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "v1"\r\n\r\n5\r\nbytes\r\n0\r\n\r\n'
+    head = answer(body=b"bytes", ETag='"v1"')[:-5]
+    for listed in (SOURCE, None):
+        async with ScriptedServer(chunked, head) as server:
+            reading = await connect_azure(server.url).read("container/a", listed=listed)
+            async with reading:
+                assert (reading.size, bytes(await reading.read())) == (5, b"bytes")
+        assert len(server.requests) == (1 if listed else 2)
+    async with ScriptedServer(chunked, head.replace(b"v1", b"v2")) as server:
+        with pytest.raises(ServiceError, match="another version") as raised:
+            await connect_azure(server.url).read("container/a")
+        assert raised.value.retryable
+
+
+async def test_body_with_another_md5(connect_azure: ConnectAzure) -> None:
+    """Of an object that another program stored, the MD5 that the service tells is compared."""
+    for data, told in ((b"bytes", b"bytes"), (b"bytes", b"other")):
+        digest = base64.b64encode(hashlib.md5(told).digest()).decode()
+        async with ScriptedServer(answer(body=data, ETag='"1"', Content_MD5=digest)) as server:
+            with pytest.raises(ChecksumMismatchError) if data != told else nullcontext():
+                assert await read(connect_azure(server.url), "container/name") == data

@@ -79,7 +79,7 @@ async def test_download_of_a_replaced_object_leaves_the_destination(
         )
         waiting = asyncio.ensure_future(moved.wait())
         await asyncio.wait({waiting, downloading}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.to_thread(blob.upload_blob, b"2" * 40 * MiB, overwrite=True)
+        await asyncio.to_thread(blob.upload_blob, b"2", overwrite=True)
         with pytest.raises(TransferError) as raised:
             await downloading
     assert isinstance(raised.value.report[0].error, PreconditionFailedError)

@@ -12,6 +12,8 @@ from tests.providers.asking import CALL, ask
 from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer
 
+pytestmark = pytest.mark.every_loop
+
 MiB = 1 << 20
 
 

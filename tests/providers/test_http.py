@@ -17,6 +17,8 @@ from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer
 from tests.providers.test_http1 import stall
 
+pytestmark = pytest.mark.every_loop
+
 MiB = 1 << 20
 
 # TLS

@@ -22,6 +22,8 @@ from tests.providers.asking import CALL, ask, rest
 from tests.providers.bodies import Broken, body
 from tests.providers.scripted import Answer, ScriptedServer, answer, hang_up
 
+pytestmark = pytest.mark.every_loop
+
 MiB = 1 << 20
 
 

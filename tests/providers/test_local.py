@@ -26,6 +26,7 @@ from dxflow_async.providers.files import READ_SIZE
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root
+from tests.ordinary import ordinary_rights
 from tests.providers.bodies import body, read
 from tests.sessions import open_files, part_files
 
@@ -160,18 +161,24 @@ async def test_directory_above_replaced_by_a_link(local: LocalProvider, root: Pa
 
 
 async def test_link_at_the_target(local: LocalProvider, root: Path, outside: Path) -> None:
-    """A link that has the target's name is replaced, not followed; deleted, it is the link that goes."""
+    """A link that has the target's name is neither replaced nor followed; deleted, it is the link that goes."""
     (root / "name").symlink_to(outside / "secret")
-    await local.write("name", body(b"new"), OPTIONS)
-    assert not (root / "name").is_symlink()
-    (root / "again").symlink_to(outside / "secret")
-    upload = await local.start_upload("again", 3, OPTIONS)
-    await upload.finish([await upload.write_part(Part(1, 0, 3), body(b"new"))], None)
-    assert (root / "again").read_text() == "new"
+    await local.write("other", body(b"new"), OPTIONS)
+    other = await local.stat("other")
+    for call in (
+        lambda: local.write("name", body(b"new"), OPTIONS),
+        lambda: local.write("name", body(bytes(2 << 20)), OPTIONS),
+        lambda: local.start_upload("name", 3, OPTIONS),
+        lambda: local.copy(other, "name", OPTIONS),
+        lambda: local.rename("other", "name"),
+    ):
+        with pytest.raises(UnsafePathError, match="a symbolic link has that name"):
+            await call()
+    assert (root / "name").is_symlink()
     (root / "link").symlink_to(outside)
     (root / "file").symlink_to(outside / "secret")
     await local.delete(["link/", "file"])
-    assert content(root) == ["again", "name"]
+    assert content(root) == ["name", "other"]
     assert (outside / "secret").read_text() == "secret"
 
 
@@ -360,6 +367,20 @@ async def test_directories_are_no_objects(local: LocalProvider, root: Path) -> N
         await local.write("dir/name/below", body(b"y"), OPTIONS)
     assert not (root / "new").exists()
     assert await read(local, "dir/name") == b"x"
+
+
+async def test_tree_that_cannot_go_as_a_whole(local: LocalProvider, root: Path) -> None:
+    """What can be removed of a directory is; the error is that of what cannot."""
+    for name in ("d/a", "d/locked/x", "d/z/y"):
+        await local.write(name, body(b"x"), OPTIONS)
+    with ordinary_rights():
+        (root / "d/locked").chmod(0o500)
+        threads = Threads(1)  # started with these rights
+        with pytest.raises(AccessDeniedError, match="permission denied"):
+            await LocalProvider(root, threads).delete_one("d/")
+        threads.close()
+        (root / "d/locked").chmod(0o700)
+    assert [entry.key for entry in await listing(local)] == ["d/locked/x"]
 
 
 async def test_directory_removed_behind_our_back(local: LocalProvider, root: Path) -> None:

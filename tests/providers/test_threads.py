@@ -13,6 +13,8 @@ import pytest
 
 from dxflow_async.providers.threads import Threads
 
+pytestmark = pytest.mark.every_loop
+
 
 async def test_result(threads: Threads) -> None:
     """A call returns what its function returns, run in another thread."""

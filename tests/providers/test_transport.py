@@ -27,6 +27,8 @@ from tests.providers.asking import CALL, ask
 from tests.providers.bodies import body
 from tests.providers.scripted import Answer, ScriptedServer, answer
 
+pytestmark = pytest.mark.every_loop
+
 MiB = 1 << 20
 DATA = os.urandom(MiB) * 20
 

@@ -278,3 +278,16 @@ def test_paths_and_metadata() -> None:
     """Paths and names are bytes on the wire, also those that are no UTF-8."""
     assert path_of(CALL, "volume") == "/volume/volume"
     assert metadata_header({"path": "/", "name": "\udcff"}) == "path Lw==,name /w=="
+
+
+async def test_directory_that_may_not_be_listed(connect: Any) -> None:
+    """In the walk of a server that lists one directory at a time it is unreadable, and the rest is listed."""
+    top = json.dumps([item("a"), item("locked", directory=True), item("z")]).encode()
+    denied = answer("403 Forbidden", b'{"detail": "no"}')
+    async with ScriptedServer(answer(body=top), denied) as server:
+        page = await connect(server, Announced()).list_page("", recursive=True)
+    assert [(entry.key, entry.read_error) for entry in page.entries] == [("a", None), ("locked/", "403"), ("z", None)]
+    assert "no" in page.entries[1].unreadable
+    async with ScriptedServer(answer(body=top), answer("500 Oops")) as server:
+        with pytest.raises(ServiceError):  # which may pass: the listing is tried again
+            await connect(server, Announced()).list_page("", recursive=True)

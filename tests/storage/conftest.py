@@ -14,15 +14,9 @@ import pytest
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.config import AzureSettings, GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for
 from tests.storage.spots import CloudSpot, LocalSpot, Spot, UnitSpot
-
-
-def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
-    """Every test of this folder runs on each of these loops."""
-    return LOOPS
 
 
 @dataclass(frozen=True)

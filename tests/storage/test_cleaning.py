@@ -130,6 +130,33 @@ async def test_pairs_that_were_downloaded(weed: SeaweedFS, prefix: str, tmp_path
     assert part_files(tmp_path / "back") == [str(theirs)]
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_what_was_written_behind_a_link(
+    weed: SeaweedFS, prefix: str, tmp_path: Path, large: list[str], *, resumed: bool
+) -> None:
+    """Of a download to a link the bytes lie beside the file it leads to: they are found there, or gone on with."""
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "other")) as session:
+        await session.get_storage_manager().upload(large[0], f"/{prefix}one")
+    for name in ("back", "far"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "far/target").write_text("old")
+    link = tmp_path / "back/one"
+    link.symlink_to("../far/target")
+    mark = await killed(tmp_path / "home", (), "download", f"/{prefix}one", str(link), **aws_variables(weed))
+    assert part_files(tmp_path / "far")
+    ours, theirs = plant(tmp_path / "far", mark)
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "home")) as session:
+        if resumed:
+            (job,) = await session.jobs()
+            await session.resume(job.id)
+            assert (tmp_path / "far/target").read_bytes() == (tmp_path / "tree/one").read_bytes()
+        else:
+            assert ("file", str(ours)) in await cleaned(session)
+            assert (tmp_path / "far/target").read_text() == "old"
+    assert link.readlink() == Path("../far/target")
+    assert part_files(tmp_path) == [str(theirs)]
+
+
 @pytest.mark.parametrize("call", ["upload", "upload_many"])
 async def test_in_the_storage_of_the_embedded_hub(call: str, tmp_path: Path, large: list[str]) -> None:
     """What a directory took that stands in for a provider is found there, of pairs and of trees."""

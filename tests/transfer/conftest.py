@@ -9,14 +9,8 @@ import pytest
 
 from dxflow_async import AsyncSession
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.loops import LOOPS, LoopFactory
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for
-
-
-def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
-    """Every test of this folder runs on each of these loops."""
-    return LOOPS
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, open_files, part_files, tasks, unfinished_uploads
 
+pytestmark = pytest.mark.every_loop
+
 MOMENTS = [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233]
 
 

@@ -67,10 +67,56 @@ def test_what_the_listing_does_not_tell_is_asked_for() -> None:
 
 
 def test_what_is_not_known_is_not_taken_for_the_same() -> None:
-    """Neither a time nor a checksum."""
+    """Neither a time nor a checksum; where times could decide, the bytes are read then."""
     assert difference("size+mtime", Entry("a", 1, mtime=1.0), Entry("a", 1), NONE) == "time not known"
+    assert is_close(Entry("a", 1, mtime=1.0), Entry("a", 1), NONE)
+    assert is_close(Entry("a", 1), Entry("a", 1, mtime=1.0))
     unknown = Comparison("checksum").difference(Seen(LISTED, Entry("a")), Seen(LISTED, Entry("a")))
     assert unknown == "checksum not known"
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected", "close"),
+    [
+        (1000.0, None, False),
+        (1000.5, None, False),
+        (5000.0, None, False),
+        (999.9, "the source is newer", True),
+        (998.0, "the source is newer", True),
+        (997.9, "the source is newer", False),
+    ],
+)
+@pytest.mark.parametrize("features", [NONE, ASKED, LISTED])
+def test_an_object_without_a_time_is_compared_by_age(
+    stored: float, expected: str | None, close: bool, features: Features
+) -> None:
+    """As others do: it is the same when it was not stored before the source was changed. A clock may be a bit off."""
+    source, destination = Entry("a", 1, mtime=1000.0), Entry("a", 1, modified=stored)
+    found = Seen(features, destination, destination)
+    assert Comparison("size+mtime").difference(Seen(LISTED, source), found) == expected
+    assert Comparison("size+mtime").by_age(Seen(LISTED, source), found)
+    assert Comparison("size+mtime").is_close(Seen(LISTED, source), found) is close
+    assert not Comparison("size").by_age(Seen(LISTED, source), found)
+
+
+def test_the_size_is_looked_at_before_the_age() -> None:
+    """A newer object of another size is not the same."""
+    assert difference("size+mtime", Entry("a", 1, mtime=1.0), Entry("a", 2, modified=9.0)) == "size differs"
+
+
+@pytest.mark.parametrize(
+    ("kept", "close"),
+    [(1000.0, True), (999.0, True), (1001.0, True), (1000.25, False), (998.0, False), (4000.0, False)],
+)
+def test_times_that_a_disk_may_have_rounded_do_not_decide(kept: float, close: bool) -> None:
+    """FAT keeps every other second: the bytes are compared. Two exact times are never rounded ones."""
+    source, destination = Entry("a", 1, mtime=1000.75), Entry("a", 1, mtime=kept)
+    assert difference("size+mtime", source, destination) == "time differs"
+    assert is_close(source, destination) is close
+
+
+def is_close(source: Entry, destination: Entry, features: Features = LISTED) -> bool:
+    return Comparison("size+mtime").is_close(Seen(LISTED, source), Seen(features, destination))
 
 
 def test_there_are_three_comparisons() -> None:

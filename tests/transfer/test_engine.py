@@ -16,6 +16,8 @@ from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.progress import Meter
 from tests.sessions import tasks
 
+pytestmark = pytest.mark.every_loop
+
 
 class Pool:
     """What the jobs of a test see of each other."""

@@ -129,7 +129,8 @@ def test_directories_that_could_not_be_read_are_remembered() -> None:
     """Also those that are not included: what is below them is not known."""
     pairing = Pairing(("", ""), NameFilter(include=["*.csv"]).admits)
     paired(pairing, [Entry("d/", directory=True, unreadable="permission denied"), Entry("x.csv")], [])
-    assert pairing.unreadable == ["d/"]
+    assert all(pairing.protected.covers(name) for name in ("d", "d/", "d/x/y", "D/x"))
+    assert not any(pairing.protected.covers(name) for name in ("d-x", "dd/", "x.csv", "e/d"))
 
 
 @settings(max_examples=20)
@@ -152,3 +153,38 @@ def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) ->
             for name in names:
                 assert spool.take(side, order(name)) == expected[side, name]
                 assert spool.take(side, order(name)) is None
+
+
+@given(TREES, TREES, st.integers(1, 7), st.booleans(), st.booleans())
+def test_what_is_in_the_way_is_found(source: Tree, destination: Tree, size: int, ordered: bool, keeps: bool) -> None:
+    """Of two trees of a disk: each file below another one's, and each in the place of a directory, knows of it."""
+    ours, theirs = of_a_disk(source), of_a_disk(destination)
+    pairing = Pairing(("from/", "to/"), ordered=(ordered, ordered), keeps=keeps, real=lambda: True)
+    waiting = [pages(entries("from/", ours), size), pages(entries("to/", theirs), size)]
+    found: list[Pair] = []
+    with closing(pairing):
+        while (side := pairing.wants()) is not None:
+            page = next(waiting[side], None)
+            found += pairing.end(side) if page is None else pairing.feed(side, page)
+        found += [pair for page in pairing.left(SOURCE) for pair in page]
+        found += [pair for page in pairing.blocked() for pair in page]
+        left = {pair.name for page in pairing.left(DESTINATION) for pair in page}
+    assert sorted(pair.name for pair in found) == sorted(ours)
+    if not (ordered or keeps):
+        return
+    files, directories = set(theirs), {name[:end] for name in theirs for end in slashes(name)}
+    for pair in found:
+        above = [pair.name[:end] for end in slashes(pair.name) if pair.name[:end] in files]
+        expected = f"to/{above[0]}" if above else f"to/{pair.name}/" if pair.name in directories else None
+        assert (pair.obstacle.key if pair.obstacle else None) == expected
+        assert not left.intersection(above)
+
+
+def of_a_disk(tree: Tree) -> Tree:
+    """The tree without what lies below a file of it."""
+    return {name: size for name, size in tree.items() if not any(name[:end] in tree for end in slashes(name))}
+
+
+def slashes(name: str) -> list[int]:
+    """Where a name's slashes are."""
+    return [place for place, letter in enumerate(name) if letter == "/"]
