@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, TypeGuard
 
 from dxflow_async import checksum
+from dxflow_async.providers.staged import Staged
 
 __all__ = [
     "Body",
@@ -30,6 +31,7 @@ __all__ = [
     "Reading",
     "Receipt",
     "RereadBody",
+    "Staged",
     "StreamedBody",
     "Upload",
     "is_streamed",
@@ -62,6 +64,8 @@ class Features:
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
+        stages: `stage` works: a written object waits for its name, and nothing of the network is held meanwhile.
+        modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
         presign: `presign` works.
@@ -83,6 +87,8 @@ class Features:
     directories: bool = False
     copy: bool = False
     rename: bool = False
+    stages: bool = False
+    modes: bool = False
     ranges: bool = True
     resumable: bool = False
     presign: bool = False
@@ -111,6 +117,7 @@ class Entry:
         crc32c: of the whole, where the provider reports it.
         mtime: seconds since the epoch, when the object's source was changed, as it was kept with it; None: not told.
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
+        mode: the permission bits of a file or a directory, where there are such.
     """
 
     key: str
@@ -123,6 +130,7 @@ class Entry:
     metadata: Mapping[str, str] = field(default_factory=dict)
     unreadable: str | None = None
     mtime: float | None = None
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +143,18 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
-    """What is stored with an object. `modified` is the source's time, where the provider can keep one."""
+    """What is stored with an object.
+
+    Attributes:
+        modified: the source's time, where the provider can keep one.
+        mode: the source's permission bits, for a new object where the provider has such; a replaced one keeps its own.
+    """
 
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     public: bool = False
     modified: float | None = None
+    mode: int | None = None
 
 
 class Part(NamedTuple):
@@ -396,6 +410,10 @@ class Provider(ABC):
             ChecksumMismatchError: other bytes arrived than were sent.
         """
 
+    async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
+        """As `write`, but the object gets its name only when it is committed, where `Features.stages` is set."""
+        raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")
+
     @abstractmethod
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         """Begins an object in parts; `size` in bytes where it is known."""
@@ -438,9 +456,12 @@ class Provider(ABC):
         """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
 
-    async def make_directory(self, key: str) -> None:
-        """Makes a directory, parents included, where `Features.directories` is set."""
-        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included, where `Features.directories` is set.
+
+        `mode` has the permission bits of a new one, where `Features.modes` is set; its owner may always write to it.
+        """
+        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key}, {mode})")
 
     async def remove_directory(self, key: str) -> None:
         """Removes a directory that has nothing in it, where `Features.directories` is set.

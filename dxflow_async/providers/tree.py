@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.modes import PERMISSIONS, PRIVATE
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
 
@@ -323,9 +324,29 @@ class Root:
                 directory, accented, unicodedata.normalize("NFD", accented)
             )
 
-    def make_directory(self, key: str) -> None:
-        """Makes a directory, parents included."""
+    def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included; `mode` has the permission bits of a new one."""
+        if mode is not None:
+            self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
         os.close(self.open_directory(key, make=True))
+
+    def _make_with_mode(self, key: str, mode: int) -> None:
+        if key:
+            opened, name = self.open_parent(key, make=True)
+        else:
+            os.makedirs(self.path.parent, exist_ok=True)
+            opened, name = os.open(self.path.parent, _DIRECTORY), self.path.name
+        try:
+            os.mkdir(name, mode, dir_fd=opened)
+            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+        except FileExistsError:
+            return
+        finally:
+            os.close(opened)
+        try:
+            os.fchmod(made, mode)  # the mask of new files may have taken bits
+        finally:
+            os.close(made)
 
     def remove_directory(self, key: str) -> None:
         """Removes a directory with nothing in it."""
@@ -347,7 +368,7 @@ def _is_link(directory: int, name: str) -> bool:
 
 def _is_one(directory: int, name: str, other: str) -> bool:
     """Whether a file that is made under one name is there under another one; it is removed again."""
-    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory))
     try:
         os.stat(other, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -359,11 +380,12 @@ def _is_one(directory: int, name: str, other: str) -> bool:
 
 def _entry(key: str, status: os.stat_result) -> Entry:
     if stat.S_ISDIR(status.st_mode):
-        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True)
+        mode = status.st_mode & PERMISSIONS
+        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True, mode=mode)
     link = "a symbolic link, which is not followed" if stat.S_ISLNK(status.st_mode) else None
     unreadable = None if stat.S_ISREG(status.st_mode) else link or "not a regular file"
-    modified = status.st_mtime
-    return Entry(key, status.st_size, modified, etag=etag_of(status), unreadable=unreadable, mtime=modified)
+    modified, mode, etag = status.st_mtime, status.st_mode & PERMISSIONS, etag_of(status)
+    return Entry(key, status.st_size, modified, etag=etag, unreadable=unreadable, mtime=modified, mode=mode)
 
 
 def etag_of(status: os.stat_result) -> str:

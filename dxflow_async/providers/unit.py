@@ -239,7 +239,7 @@ class UnitProvider(Provider):
         response = await self._requests.ask(call, "PUT", "rename", source, destination=key, repeatable=False)
         response.close()
 
-    async def make_directory(self, key: str) -> None:
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._call("make directory", key)
         if "directory" in self._announced.ours:
             (await self._requests.ask(call, "PUT", "directory", key)).close()
