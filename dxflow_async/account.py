@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 
 from dxflow_async.control import Answer, ask, fail, invalid
+from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.showing import Secret
 from dxflow_async.sources import warn_when_readable
@@ -141,8 +142,9 @@ class StoredLogin:
                 file.flush()
                 os.fsync(descriptor)
             Path(name).replace(_path(home))
+            sync_path(home)
         except BaseException as error:
-            Path(name).unlink()
+            Path(name).unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise ConfigurationError(f"{_path(home)} cannot be written: {error}") from error
             raise

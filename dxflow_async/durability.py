@@ -4,7 +4,8 @@ All of the program's syncs are made here. A file is synced before it gets its na
 each directory above it whose name may be new. Many files are brought to disk by one `syncfs`, which costs a fraction
 of as many `fsync`s. It also writes what other programs have in memory, so it is left out for a while when it was slow.
 
-Each sync raises the audit event `dxflow_async.sync` with its descriptor, as the standard library does for a rename.
+Each sync raises the audit event `dxflow_async.sync`, or `dxflow_async.sync_system`, with its descriptor, as the
+standard library raises one for a rename.
 
 Source: https://man7.org/linux/man-pages/man2/fsync.2.html
 Source: https://man7.org/linux/man-pages/man2/syncfs.2.html
@@ -26,7 +27,10 @@ from contextlib import suppress
 __all__ = ["BatchSync", "SyncedDirectories", "sync_directory", "sync_file", "sync_path"]
 
 _FEW = 4
-"""Files or directories that are synced one by one."""
+"""Files that are synced one by one."""
+
+_FEW_DIRECTORIES = 16
+"""Directories that are synced one by one: nothing is left to be written of most of them."""
 
 _SLOW_SECONDS = 1.0
 """A `syncfs` that takes longer than that wrote what others had in memory."""
@@ -150,7 +154,7 @@ class BatchSync:
             paths: the directories.
             descriptors: of something in each of the file systems that they may be on.
         """
-        if len(paths) > _FEW and descriptors and self._sync_systems(descriptors):
+        if len(paths) > _FEW_DIRECTORIES and descriptors and self._sync_systems(descriptors):
             return {}
         errors = {}
         for path in paths:
@@ -167,7 +171,7 @@ class BatchSync:
         started = time.monotonic()
         systems = {os.fstat(each).st_dev: each for each in descriptors}
         for descriptor in systems.values():
-            sys.audit("dxflow_async.sync", descriptor)
+            sys.audit("dxflow_async.sync_system", descriptor)
             if _libc().syncfs(descriptor):
                 return False  # whose bytes it was is told by their own sync
         if time.monotonic() - started > _SLOW_SECONDS:

@@ -398,7 +398,7 @@ class AsyncSession:
         if not self.settings.embedded:
             raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
         if self._embedded is None:
-            self._embedded = EmbeddedHub(self.settings.home)
+            self._embedded = EmbeddedHub(self.settings.home, durable=self.settings.durable)
         self._hub = await self._embedded.start()
         return self._hub
 

@@ -17,7 +17,20 @@ ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 LAYERS = [
-    {"exceptions", "models", "packed", "config", "sources", "paths", "control", "beneath", "showing", "checksum", "durability", "modes"},
+    {
+        "exceptions",
+        "models",
+        "packed",
+        "config",
+        "sources",
+        "paths",
+        "control",
+        "beneath",
+        "showing",
+        "checksum",
+        "durability",
+        "modes",
+    },
     {"providers"},
     {"transfer"},
     {"storage", "compute"},

@@ -30,6 +30,7 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     insecure_http: Flag = False,
+    not_durable: Flag = False,
 ) -> int:
     """Serve a directory until SIGTERM or Ctrl-C; uploads under way then have 30 s to end.
 
@@ -42,13 +43,17 @@ def serve(
         tls_cert: A PEM file with the certificate.
         tls_key: A PEM file with its key.
         insecure_http: Allow an address that others reach, without TLS.
+        not_durable: Answer before uploads are on disk: faster, but a loss of power may take them. The setting
+            durable = false does the same.
     """
+    settings = Settings.load()
     listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, insecure_http=insecure_http)
-    file = secrets or Settings.load().home / "unit-secrets.json"
+    file = secrets or settings.home / "unit-secrets.json"
     if file.resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")
     unit_secrets = UnitSecrets.load_or_create(file)
-    server = Server(create_unit_app(root, unit_secrets), listening, CONNECTION_OPTIONS)
+    app = create_unit_app(root, unit_secrets, durable=settings.durable and not not_durable)
+    server = Server(app, listening, CONNECTION_OPTIONS)
     return serve_until_told(
         server, f"serving {printable(str(root))} at {{url}}; the secrets are in {printable(str(file))}"
     )

@@ -31,8 +31,9 @@ class EmbeddedHub:
         await hub.aclose()
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
         self._home = home
+        self._durable = durable
         self._servers: list[Server] = []
 
     async def start(self) -> str:
@@ -46,7 +47,7 @@ class EmbeddedHub:
             url = await self._start(Server(app, Listening()))
             demo = await app[UNITS].ensure_demo()
             root = await asyncio.to_thread(_made, self._home / "units" / DEMO)
-            unit_app = create_unit_app(root, demo.secrets)
+            unit_app = create_unit_app(root, demo.secrets, durable=self._durable)
             address = (await self._start(Server(unit_app, Listening(), CONNECTION_OPTIONS))).partition("//")[2]
             app[SERVED].add(demo.pointer, address, unit_app[UNIT])
         except BaseException:

@@ -15,7 +15,7 @@ from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, SourceChangedError
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
 from dxflow_async.providers.base import Buffer, Entry, ObjectOptions, Part, Receipt
-from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, temporary_name
+from dxflow_async.providers.tree import Root, error_of, etag_of, hold_temporary, is_temporary, temporary_name
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 
@@ -181,6 +181,7 @@ class TemporaryFile:
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
+        hold_temporary(self._descriptor)
         self._name, self.path = name, os.path.join(os.path.dirname(path), name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
@@ -207,6 +208,7 @@ class TemporaryFile:
         if beside != os.path.dirname(self._root.resolve(self.key)) or not is_temporary(name):
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
         self._descriptor = self._open(name, _OLD, make=False)
+        hold_temporary(self._descriptor)
         self._name, self.path = name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 

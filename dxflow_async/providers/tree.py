@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import re
@@ -20,7 +21,16 @@ from dxflow_async.modes import PERMISSIONS, PRIVATE
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
 
-__all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
+__all__ = [
+    "CachedReads",
+    "Root",
+    "error_of",
+    "etag_of",
+    "hold_temporary",
+    "is_temporary",
+    "temporaries",
+    "temporary_name",
+]
 
 _ACCENTED = "\u00e9"
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
@@ -29,13 +39,42 @@ _serials = itertools.count(secrets.randbits(32))
 
 
 def temporary_name(mark: str) -> str:
-    """A name for a file that is being written, by the session of that mark; no listing shows it."""
+    """A name for a file that is being written, by the session of that mark.
+
+    No listing shows the file while its writer holds it with `hold_temporary`. Whatever else has such a name, the
+    user's own file or what a killed process has left, is a file like any other.
+    """
     return f".{mark}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
 
 
 def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
     """Whether a file is one that is being written, or was: by one of the sessions of those marks."""
     return _TEMPORARY.fullmatch(name) is not None and (marks is None or name[1:9] in marks)
+
+
+def hold_temporary(descriptor: int) -> None:
+    """Says that a temporary file is being written, until it is closed."""
+    with contextlib.suppress(OSError):  # where there are no locks, listings show it
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _is_being_written(directory: str, name: str) -> bool:
+    """Whether somebody holds a temporary file of that name."""
+    if not is_temporary(name):
+        return False
+    try:
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def temporaries(directory: str, marks: Collection[str]) -> list[str]:
@@ -267,7 +306,7 @@ class Root:
             names = [
                 f"{each.name}/" if self._is_directory(each) else each.name
                 for each in found
-                if each.name.startswith(start) and not is_temporary(each.name)
+                if each.name.startswith(start) and not _is_being_written(path, each.name)
             ]
         names.sort(key=os.fsencode)
         return names
@@ -368,13 +407,15 @@ def _is_link(directory: int, name: str) -> bool:
 
 def _is_one(directory: int, name: str, other: str) -> bool:
     """Whether a file that is made under one name is there under another one; it is removed again."""
-    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory))
+    made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory)
     try:
+        hold_temporary(made)
         os.stat(other, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     finally:
         os.unlink(name, dir_fd=directory)
+        os.close(made)
     return True
 
 
