@@ -366,9 +366,8 @@ class AsyncSession:
         """Lets `call(function, ...)` make the calls that `TransferReport.retry_failed` asks for."""
         self._resources.again = functools.partial(call, self._jobs.repeat)
 
-    async def _located(self, src: Written, dst: Written, storage_type: str) -> tuple[Located, Located]:
-        locate = self._anywhere.locate
-        return await locate(src, storage_type), await locate(dst, storage_type, new=True)
+    async def _located(self, src: Written, dst: Written, storage: str) -> tuple[Located, Located]:
+        return await self._anywhere.locate(src, storage), await self._anywhere.locate(dst, storage, new=True)
 
     def _open_resources(self) -> Resources:
         if self._closed:
@@ -417,13 +416,11 @@ class AsyncSession:
         if self._hub is None:
             stored = await self._resources.threads.run(StoredLogin.load, self.settings.home)
             self._hub = None if stored is None else stored.hub
-        if self._hub is not None:
-            return self._hub
-        if not self.settings.embedded:
-            raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
-        if self._embedded is None:
-            self._embedded = EmbeddedHub(self.settings.home)
-        self._hub = await self._embedded.start()
+        if self._hub is None:
+            if not self.settings.embedded:
+                raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
+            self._embedded = self._embedded or EmbeddedHub(self.settings.home, durable=self.settings.durable)
+            self._hub = await self._embedded.start()
         return self._hub
 
     async def _area(self, provider: str, storage_type: str) -> Area:
@@ -437,20 +434,16 @@ class AsyncSession:
         given = self._given.get(name)
         settings = with_account(self.settings, name, given) if given else self.settings
         own = getattr(settings, name.lower(), None)
-        if self._embedded is not None and not (own is not None and own.configured):
-            return Area(name, self._stand_in(name, storage_type))
-        key = (name, "")
-        if key not in self._providers:
-            self._providers[key] = registry.create(name, settings, self._resources.http, self._resources.threads)
+        stands_in = self._embedded is not None and not (own is not None and own.configured)
+        key, threads = (name, storage_type if stands_in else ""), self._resources.threads
+        if key not in self._providers and stands_in:
+            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, threads)
+        elif key not in self._providers:
+            self._providers[key] = registry.create(name, settings, self._resources.http, threads)
+        if stands_in:
+            return Area(name, self._providers[key])
         prefix = getattr(own, storage_type, None)
         return Area(name, self._providers[key], f"{prefix.rstrip('/')}/" if prefix else "", public)
-
-    def _stand_in(self, name: str, storage_type: str) -> Provider:
-        """A local directory in a provider's place."""
-        key = (name, storage_type)
-        if key not in self._providers:
-            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, self._resources.threads)
-        return self._providers[key]
 
     async def _at_hub(self, call: Callable[[aiohttp.ClientSession, str, Secrets], Awaitable[T]]) -> T:
         """What `call` returns when it may speak to the hub; for the command line."""

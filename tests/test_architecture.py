@@ -31,6 +31,8 @@ LAYERS = [
         "showing",
         "checksum",
         "streams",
+        "durability",
+        "modes",
     },
     {"providers"},
     {"transfer"},

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.staged import Staged
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Receipt",
     "RereadBody",
     "Run",
+    "Staged",
     "StreamedBody",
     "Upload",
     "Write",
@@ -62,6 +64,8 @@ class Features:
             one, and `remove_directory` works.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
+        stages: `stage` works: a written object waits for its name, and nothing of the network is held meanwhile.
+        modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
         presign: `presign` works.
@@ -86,6 +90,8 @@ class Features:
     directories_vary: bool = False
     copy: bool = False
     rename: bool = False
+    stages: bool = False
+    modes: bool = False
     ranges: bool = True
     resumable: bool = False
     presign: bool = False
@@ -118,6 +124,7 @@ class Entry:
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
         read_error: the code of the error (`"EACCES"`, `"403"`) where it is unreadable because looking at it failed;
             `"ENOENT"` for a link to nothing.
+        mode: the permission bits of a file or a directory, where there are such.
     """
 
     key: str
@@ -131,6 +138,7 @@ class Entry:
     unreadable: str | None = None
     mtime: float | None = None
     read_error: str | None = None
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +160,18 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
-    """What is stored with an object. `modified` is the source's time, where the provider can keep one."""
+    """What is stored with an object.
+
+    Attributes:
+        modified: the source's time, where the provider can keep one.
+        mode: the source's permission bits, for a new object where the provider has such; a replaced one keeps its own.
+    """
 
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     public: bool = False
     modified: float | None = None
+    mode: int | None = None
 
 
 class Part(NamedTuple):
@@ -385,6 +399,10 @@ class Provider(ABC):
             ChecksumMismatchError: other bytes arrived than were sent.
         """
 
+    async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
+        """As `write`, but the object gets its name only when it is committed, where `Features.stages` is set."""
+        raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")
+
     @abstractmethod
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         """Begins an object in parts; `size` in bytes where it is known."""
@@ -451,9 +469,12 @@ class Provider(ABC):
         """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
 
-    async def make_directory(self, key: str) -> None:
-        """Makes a directory, parents included, where `Features.directories` is set."""
-        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included, where `Features.directories` is set.
+
+        `mode` has the permission bits of a new one, where `Features.modes` is set; its owner may always write to it.
+        """
+        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key}, {mode})")
 
     async def remove_directory(self, key: str) -> None:
         """Removes a directory that has nothing in it, where `real_directories` is set.

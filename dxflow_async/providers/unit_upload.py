@@ -174,7 +174,7 @@ class SpooledUpload(Upload):
     async def begin(self) -> None:
         """Makes the temporary directory."""
         self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
-        self._local = LocalProvider(Path(self._directory.name), self._threads)
+        self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
         self._stream = await self._local.start_upload("stream", None, ObjectOptions())
 
     async def write_part(self, part: Part, body: Body) -> Receipt:
