@@ -18,6 +18,7 @@ import aiohttp
 from anyio import move_on_after
 
 from dxflow_async.control import Answer, ask, fail, invalid
+from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.showing import Secret
 from dxflow_async.sources import warn_when_readable
@@ -146,8 +147,9 @@ class StoredLogin:
                 file.flush()
                 os.fsync(descriptor)
             Path(name).replace(_path(home))
+            sync_path(home)
         except BaseException as error:
-            Path(name).unlink()
+            Path(name).unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise ConfigurationError(f"{_path(home)} cannot be written: {error}") from error
             raise

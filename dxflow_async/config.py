@@ -174,6 +174,8 @@ class Settings:
         disk_threads: threads that read and write local files, at the most; more than processors only while the disk
             is slow.
         journal: whether transfers remember in `home` what they have done, so that a later process can go on.
+        durable: whether files, and the journal, are on disk before they count as written, so that a loss of power takes
+            nothing that was reported as done; otherwise that is left to the operating system.
         max_cached_items: listing cache; the directories used longest ago go first.
         ca_bundle: a PEM file of certificate authorities to trust besides the system's.
         aws, azure, gcp: how to reach the providers.
@@ -198,6 +200,7 @@ class Settings:
     stall_timeout: float = 60.0
     disk_threads: int = 4
     journal: bool = True
+    durable: bool = True
     max_cached_items: int = 1_000_000
     ca_bundle: Path | None = None
     aws: AWSSettings = field(default_factory=AWSSettings)

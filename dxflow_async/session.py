@@ -248,9 +248,11 @@ class AsyncSession:
             src: the directory to go by.
             dst: the directory to change.
             delete: whether what only `dst` has is deleted: at the end, and only when both listings came to their end
-                and every copy worked.
-            compare: `"size+mtime"` (or checksums, where those of both sides cost nothing), `"checksum"` (files and
-                objects that none is stored with are read for it), or `"size"`.
+                and every copy worked. A file in the place of a directory, or the reverse, goes before the copy. What
+                cannot be read at `src` protects its name, and all below it.
+            compare: `"size+mtime"` (or checksums, where those of both sides cost nothing; where `dst` keeps no times,
+                an item of equal size that is not older is the same), `"checksum"` (files and objects that none is
+                stored with are read for it), or `"size"`.
             include: glob patterns; when there are any, the sync is about these names only.
             exclude: glob patterns of names that it is not about: they are neither copied nor deleted. `*.csv`
                 matches in every directory, `raw/*.csv` from the top, `**` any directories; what matches a directory
@@ -266,7 +268,8 @@ class AsyncSession:
             NotFoundError: there is no such source; nothing is deleted.
             UnsafePathError: one of the directories lies in the other one.
             ConfigurationError: a pattern or a comparison that cannot be.
-            TransferError: some item failed, and nothing was deleted; or it could not be deleted.
+            TransferError: some item failed, and nothing was deleted; or it could not be read at `src`, or not be
+                deleted, after all else was done.
         """
         rules = Rules(compare, _patterns(include), _patterns(exclude), delete)
         source, destination = await self._located(src, dst, storage_type)
@@ -363,9 +366,8 @@ class AsyncSession:
         """Lets `call(function, ...)` make the calls that `TransferReport.retry_failed` asks for."""
         self._resources.again = functools.partial(call, self._jobs.repeat)
 
-    async def _located(self, src: Written, dst: Written, storage_type: str) -> tuple[Located, Located]:
-        locate = self._anywhere.locate
-        return await locate(src, storage_type), await locate(dst, storage_type, new=True)
+    async def _located(self, src: Written, dst: Written, storage: str) -> tuple[Located, Located]:
+        return await self._anywhere.locate(src, storage), await self._anywhere.locate(dst, storage, new=True)
 
     def _open_resources(self) -> Resources:
         if self._closed:
@@ -414,13 +416,11 @@ class AsyncSession:
         if self._hub is None:
             stored = await self._resources.threads.run(StoredLogin.load, self.settings.home)
             self._hub = None if stored is None else stored.hub
-        if self._hub is not None:
-            return self._hub
-        if not self.settings.embedded:
-            raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
-        if self._embedded is None:
-            self._embedded = EmbeddedHub(self.settings.home)
-        self._hub = await self._embedded.start()
+        if self._hub is None:
+            if not self.settings.embedded:
+                raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
+            self._embedded = self._embedded or EmbeddedHub(self.settings.home, durable=self.settings.durable)
+            self._hub = await self._embedded.start()
         return self._hub
 
     async def _area(self, provider: str, storage_type: str) -> Area:
@@ -434,20 +434,16 @@ class AsyncSession:
         given = self._given.get(name)
         settings = with_account(self.settings, name, given) if given else self.settings
         own = getattr(settings, name.lower(), None)
-        if self._embedded is not None and not (own is not None and own.configured):
-            return Area(name, self._stand_in(name, storage_type))
-        key = (name, "")
-        if key not in self._providers:
-            self._providers[key] = registry.create(name, settings, self._resources.http, self._resources.threads)
+        stands_in = self._embedded is not None and not (own is not None and own.configured)
+        key, threads = (name, storage_type if stands_in else ""), self._resources.threads
+        if key not in self._providers and stands_in:
+            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, threads)
+        elif key not in self._providers:
+            self._providers[key] = registry.create(name, settings, self._resources.http, threads)
+        if stands_in:
+            return Area(name, self._providers[key])
         prefix = getattr(own, storage_type, None)
         return Area(name, self._providers[key], f"{prefix.rstrip('/')}/" if prefix else "", public)
-
-    def _stand_in(self, name: str, storage_type: str) -> Provider:
-        """A local directory in a provider's place."""
-        key = (name, storage_type)
-        if key not in self._providers:
-            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, self._resources.threads)
-        return self._providers[key]
 
     async def _at_hub(self, call: Callable[[aiohttp.ClientSession, str, Secrets], Awaitable[T]]) -> T:
         """What `call` returns when it may speak to the hub; for the command line."""

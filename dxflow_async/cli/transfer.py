@@ -91,7 +91,8 @@ def sync(
     Args:
         src: The directory to go by: a local path, or aws:/bucket/prefix.
         dst: The directory to change; it is made when it is not there.
-        delete: Delete what only the destination has, at the end, when all copies worked.
+        delete: Delete what only the destination has, at the end, when all copies worked; what is in the way of a copy
+            goes before it. What cannot be read at the source is kept, and is a failure.
         compare: What is taken for the same: equal size and time, checksum, or size.
         include: Only names that match this pattern, such as *.csv or raw/**; may be given several times.
         exclude: Leave alone names that match this pattern, on both sides; may be given several times.

@@ -32,6 +32,7 @@ def serve(
     insecure_http: Flag = False,
     allow_host: list[str] | None = None,
     trusted_proxy: list[str] | None = None,
+    not_durable: Flag = False,
 ) -> int:
     """Serve a directory until SIGTERM or Ctrl-C; uploads under way then have 30 s to end.
 
@@ -48,7 +49,10 @@ def serve(
             this machine: the name that the proxy passes on.
         trusted_proxy: The address or the network of a proxy in front of the unit, whose X-Forwarded-For says who asks;
             may be given again.
+        not_durable: Answer before uploads are on disk: faster, but a loss of power may take them. The setting
+            durable = false does the same.
     """
+    settings = Settings.load()
     listening = Listening(
         host=host,
         port=port,
@@ -58,11 +62,12 @@ def serve(
         allow_hosts=tuple(allow_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
     )
-    file = secrets or Settings.load().home / "unit-secrets.json"
+    file = secrets or settings.home / "unit-secrets.json"
     if file.resolve().is_relative_to(root.resolve()):
         raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")
     unit_secrets = UnitSecrets.load_or_create(file)
-    server = Server(create_unit_app(root, unit_secrets), listening, CONNECTION_OPTIONS)
+    app = create_unit_app(root, unit_secrets, durable=settings.durable and not not_durable)
+    server = Server(app, listening, CONNECTION_OPTIONS)
     return serve_until_told(
         server, f"serving {printable(str(root))} at {{url}}; the secrets are in {printable(str(file))}"
     )

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dxflow_async.checksum import joined
+from dxflow_async.durability import sync_file
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.hub.checksums import parse_expected
 from dxflow_async.hub.reflink import copy_bytes
 from dxflow_async.hub.upload_state import Status, Upload, exists, infos, locked, mismatch, open_data, write_info
 from dxflow_async.hub.uploads import Uploads
+from dxflow_async.modes import PRIVATE
 
 __all__ = ["concatenate"]
 
@@ -45,7 +47,7 @@ def concatenate(uploads: Uploads, final: Upload, parts: Sequence[str]) -> Status
             return uploads.status(final.id)
         statuses = []
         for part in parts:
-            statuses.append(uploads.read(stack.enter_context(locked(directory, part)), part))
+            statuses.append(uploads.read(directory, stack.enter_context(locked(directory, part)), part))
             _check(statuses[-1])
         crc = _crc_of(statuses)
         expected = parse_expected(final.checksum) if final.checksum else None
@@ -54,7 +56,7 @@ def concatenate(uploads: Uploads, final: Upload, parts: Sequence[str]) -> Status
         workspace.check_target(final.path)
         final = replace(final, length=sum(each.offset for each in statuses))
         _assemble(uploads, directory, final, [each.upload for each in statuses])
-        write_info(directory, final, final.length, crc)
+        write_info(directory, final, final.length, crc, durable=workspace.volume.durable)
         status = uploads.status(final.id)
         for each in statuses:
             _remove(directory, each.upload)
@@ -91,7 +93,7 @@ def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[U
     if any(each.group for each in parts):
         raise _bad_group()
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    whole = os.open(final.data_name, flags, 0o666, dir_fd=directory)
+    whole = os.open(final.data_name, flags, PRIVATE, dir_fd=directory)
     try:
         offset = 0
         for part in parts:
@@ -101,6 +103,8 @@ def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[U
             finally:
                 os.close(data)
             offset += part.length
+        if uploads.workspace.volume.durable:  # before its state says that it is complete
+            sync_file(whole)
     finally:
         os.close(whole)
 
@@ -120,7 +124,7 @@ def _check_group(uploads: Uploads, directory: int, parts: Sequence[Upload]) -> N
         if not name.startswith(f"{group}.") or name in named:
             continue
         with contextlib.suppress(NotFoundError), locked(directory, name.removesuffix(".info")) as info:
-            if uploads.read(info, name.removesuffix(".info")).upload.start not in starts:
+            if uploads.read(directory, info, name.removesuffix(".info")).upload.start not in starts:
                 raise _bad_group()
             os.unlink(name, dir_fd=directory)
 

@@ -9,7 +9,7 @@ from dxflow_async.exceptions import AlreadyExistsError, PreconditionFailedError
 from dxflow_async.hub.listing import list_tree
 from dxflow_async.hub.names import shown
 from dxflow_async.hub.reflink import copy_file
-from dxflow_async.hub.volume import Found, etag_of
+from dxflow_async.hub.volume import Found, Volume, etag_of
 from dxflow_async.hub.workspace import Workspace
 
 __all__ = ["copy"]
@@ -35,19 +35,47 @@ def copy(workspace: Workspace, path: str, destination: str, etag: str | None = N
         return volume.stat(destination)
     if not path or f"{destination}/".startswith(f"{path}/"):
         raise AlreadyExistsError(f"/{shown(path)} cannot be copied into itself; choose another place", path=path)
-    volume.make_directory(destination)
+    volume.make_directory(destination, volume.mode_of(path))
+    made = _Directories(volume, path, destination)
     for each in list_tree(volume, path):
         source, target = f"{path}/{each.name}", f"{destination}/{each.name}"
         if each.unreadable:
             raise OSError(errno.ENXIO, each.unreadable, source)
         if each.directory:
-            volume.make_directory(target)
+            made.make(each.name)
         else:
-            _copy_file(workspace, source, target, None)
+            made.make(each.name.rpartition("/")[0])
+            _copy_file(workspace, source, target, None, sync_name=False)
+    made.sync()
     return volume.stat(destination)
 
 
-def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | None) -> None:
+class _Directories:
+    """The directories of a copy: made with the modes of their sources, synced when the copy goes on in another one."""
+
+    def __init__(self, volume: Volume, path: str, destination: str) -> None:
+        self._volume = volume
+        self._path = path
+        self._destination = destination
+        self._current = ""
+
+    def make(self, name: str) -> None:
+        """Makes a directory of the copy, and those above it."""
+        if name == self._current:
+            return
+        self.sync()
+        names = name.split("/")
+        for number in range(1, len(names) + 1 if name else 0):
+            inner = "/".join(names[:number])
+            self._volume.make_directory(f"{self._destination}/{inner}", self._volume.mode_of(f"{self._path}/{inner}"))
+        self._current = name
+
+    def sync(self) -> None:
+        """Brings the names in the current one to disk."""
+        self._volume.sync_names(f"{self._destination}/{self._current}/".rstrip("/") + "/any name")
+
+
+def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | None, *, sync_name: bool = True) -> None:
     source = workspace.volume.open_file(path)
     try:
         before = os.fstat(source)
@@ -58,6 +86,6 @@ def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | No
             copy_file(source, target, before, workspace.stopping)
             if etag_of(os.fstat(source)) != etag_of(before):
                 raise PreconditionFailedError(f"/{shown(path)} was changed meanwhile; try again", path=path)
-            workspace.place(directory, name, target, destination)
+            workspace.place(directory, name, target, destination, before.st_mode, sync_name=sync_name)
     finally:
         os.close(source)

@@ -106,7 +106,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
             "upgrade dxflow-async, or set home elsewhere"
         )
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
     if version == SCHEMA_VERSION:
         return

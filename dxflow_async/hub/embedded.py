@@ -40,8 +40,9 @@ class EmbeddedHub:
         await hub.aclose()
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
         self._home = home
+        self._durable = durable
         self._servers: list[Server] = []
         self._key = Secret(secrets.token_urlsafe(32))
         self._app: web.Application | None = None
@@ -74,7 +75,7 @@ class EmbeddedHub:
         demo = await self._app[UNITS].ensure_demo(account)
         assert demo.directory is not None
         root = await asyncio.to_thread(_made, self._home / "units" / demo.directory)
-        unit_app = create_unit_app(root, demo.secrets)
+        unit_app = create_unit_app(root, demo.secrets, durable=self._durable)
         address = (await self._start(Server(unit_app, Listening(), CONNECTION_OPTIONS))).partition("//")[2]
         self._app[SERVED].add(demo.pointer, address, unit_app[UNIT])
         self._demos.add(account)

@@ -38,6 +38,7 @@ def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # 
         if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=above)
             return
+        workspace.volume.forget_names()
         if not recursive:
             os.rmdir(name, dir_fd=above)
             return

@@ -38,6 +38,7 @@ class Unit:
     Args:
         root: the directory.
         secrets: what opens it.
+        durable: an answer that something was stored is given when that is on disk.
 
     Attributes:
         stopped: it answers no request for its storage.
@@ -48,11 +49,11 @@ class Unit:
         ConfigurationError: the directory cannot be served.
     """
 
-    def __init__(self, root: Path, secrets: UnitSecrets) -> None:
+    def __init__(self, root: Path, secrets: UnitSecrets, *, durable: bool = True) -> None:
         self.secrets = secrets
         self.stopped = False
         self.receiving = 0
-        self.volume = Volume(root)
+        self.volume = Volume(root, durable=durable)
         self._ending = threading.Event()
         self.workspace = Workspace(self.volume, self._ending)
         self.uploads = Uploads(self.workspace)

@@ -31,18 +31,19 @@ CONNECTION_OPTIONS = {"max_field_size": 128 << 10, "read_bufsize": 256 << 10, "a
 _log = logging.getLogger("dxflow_async.hub.unit")
 
 
-def create_unit_app(root: Path, secrets: UnitSecrets) -> web.Application:
+def create_unit_app(root: Path, secrets: UnitSecrets, *, durable: bool = True) -> web.Application:
     """The unit as an aiohttp application; to be run with `CONNECTION_OPTIONS`.
 
     Args:
         root: the directory that is served.
         secrets: what requests must carry.
+        durable: as `Unit` has it.
 
     Raises:
         ConfigurationError: the directory cannot be served.
     """
     app = web.Application(middlewares=[answered, _authorized], client_max_size=64 << 10)
-    app[UNIT] = Unit(root, secrets)
+    app[UNIT] = Unit(root, secrets, durable=durable)
     app[ACTIVITY] = Activity()
     app.on_response_prepare.append(mark_answer)
     app.cleanup_ctx.append(_running)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from dxflow_async.durability import sync_file, sync_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import warn_when_readable
 
@@ -62,6 +63,9 @@ class UnitSecrets:
         made = cls.generate()
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(made.to_dict(), file)
+            file.flush()
+            sync_file(descriptor)
+        sync_path(path.parent)
         return made
 
     @classmethod

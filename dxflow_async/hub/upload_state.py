@@ -2,9 +2,10 @@
 
 Two files in the volume's workspace stand for an upload: `ID.info` and `ID.data`. The first line of `ID.info`, of a
 fixed size, has the offset and the CRC32C of the bytes before it; it is written after the bytes are, and after they
-were compared where there is something to compare with. So a killed server goes on at an offset that holds. (Against
-a power failure the operating system's own order of writing applies.) What follows that line is JSON: what was asked
-for when the upload was created.
+were compared where there is something to compare with. So a killed server goes on at an offset that holds. The line
+also has the offset and the CRC32C up to which the bytes are known to be on disk; whatever is between the two offsets
+is read and compared before anybody goes on, since a loss of power may have taken it. What follows that line is JSON:
+what was asked for when the upload was created.
 
 Partial uploads of one *group* write into one file, `GROUP.data`, each from its own start: to put them together then
 takes no copying. Whoever writes to an upload holds a lock on `ID.info`, which ends with its process.
@@ -20,14 +21,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from dxflow_async.checksum import crc32c
+from dxflow_async.durability import sync_directory, sync_file
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.hub.names import shown
 from dxflow_async.hub.volume import Found
+from dxflow_async.modes import PRIVATE
 
 __all__ = [
     "FINISHED_SECONDS",
     "Status",
     "Upload",
+    "check_unsynced",
     "create_files",
     "exists",
     "infos",
@@ -45,9 +50,10 @@ FINISHED_SECONDS = 900.0
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-_PROGRESS = re.compile(rb"(\d{20}) ([0-9a-f]{8})\n")
-_PROGRESS_SIZE = 30
+# Earlier versions wrote the first two numbers only.
+_PROGRESS = re.compile(rb"(\d{20}) ([0-9a-f]{8})(?: (\d{20}) ([0-9a-f]{8}))?\n")
 _MAX_INFO_SIZE = 1 << 20
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,7 @@ class Status:
         crc32c: of these.
         expires: seconds since the epoch.
         found: the file, when this call finished it.
+        synced: an offset up to which the bytes are on disk, and their CRC32C; None: that is not kept.
     """
 
     upload: Upload
@@ -109,6 +116,7 @@ class Status:
     crc32c: int = 0
     expires: float = 0.0
     found: Found | None = None
+    synced: tuple[int, int] | None = None
 
     @property
     def complete(self) -> bool:
@@ -135,19 +143,23 @@ def locked(directory: int, upload_id: str) -> Iterator[int]:
         yield info
 
 
-def create_files(directory: int, upload: Upload) -> None:
+def create_files(directory: int, upload: Upload, *, durable: bool) -> None:
     """Makes the files that stand for a new upload; a group's bytes may be there already."""
-    os.close(os.open(upload.data_name, _OPEN | os.O_CREAT, 0o666, dir_fd=directory))
-    write_info(directory, upload)
+    os.close(os.open(upload.data_name, _OPEN | os.O_CREAT, PRIVATE, dir_fd=directory))
+    write_info(directory, upload, durable=durable)
 
 
-def write_info(directory: int, upload: Upload, offset: int = 0, crc: int = 0) -> None:
-    """Keeps what an upload is."""
+def write_info(directory: int, upload: Upload, offset: int = 0, crc: int = 0, *, durable: bool) -> None:
+    """Keeps what an upload is; `durable`: on disk, as are the names in the directory."""
     info = os.open(upload.info_name, _CREATE, 0o600, dir_fd=directory)
     try:
-        os.write(info, _progress(offset, crc) + json.dumps(asdict(upload)).encode())
+        os.write(info, _progress(offset, crc, (offset, crc)) + json.dumps(asdict(upload)).encode())
+        if durable:
+            sync_file(info)
     finally:
         os.close(info)
+    if durable:
+        sync_directory(directory)
 
 
 def read_status(info: int, upload_id: str, lifetime: float, now: float) -> Status:
@@ -167,10 +179,11 @@ def read_status(info: int, upload_id: str, lifetime: float, now: float) -> Statu
     try:
         if progress is None:
             raise ValueError("no progress")
-        upload = Upload(**json.loads(content[_PROGRESS_SIZE:]))
+        upload = Upload(**json.loads(content[progress.end() :]))
     except (ValueError, TypeError) as error:
         raise _unknown(upload_id) from error
-    status = Status(upload, int(progress[1]), int(progress[2], 16))
+    synced = None if progress[3] is None else (int(progress[3]), int(progress[4], 16))
+    status = Status(upload, int(progress[1]), int(progress[2], 16), synced=synced)
     kept = FINISHED_SECONDS if status.complete and not upload.partial else lifetime
     status = replace(status, expires=os.fstat(info).st_mtime + kept)
     if status.expires < now:
@@ -178,9 +191,31 @@ def read_status(info: int, upload_id: str, lifetime: float, now: float) -> Statu
     return status
 
 
-def write_progress(info: int, offset: int, crc: int) -> None:
-    """Keeps how far an upload is: one small write, which a killed process has done or not."""
-    os.pwrite(info, _progress(offset, crc), 0)
+def write_progress(info: int, offset: int, crc: int, synced: tuple[int, int] | None) -> None:
+    """Keeps how far an upload is, as `Status` has it: one small write, which a killed process has done or not."""
+    os.pwrite(info, _progress(offset, crc, synced), 0)
+
+
+def check_unsynced(directory: int, status: Status) -> Status:
+    """An upload without the bytes after the last sync, unless all of them are there."""
+    if status.synced is None or status.offset <= status.synced[0]:
+        return status
+    offset, crc = status.synced
+    try:
+        data = os.open(status.upload.data_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return status
+    try:
+        while offset < status.offset:
+            piece = os.pread(data, min(_PIECE, status.offset - offset), status.upload.start + offset)
+            if not piece:
+                break
+            crc, offset = crc32c(piece, crc), offset + len(piece)
+    finally:
+        os.close(data)
+    if (offset, crc) == (status.offset, status.crc32c):
+        return status
+    return replace(status, offset=status.synced[0], crc32c=status.synced[1])
 
 
 def mismatch(path: str) -> ChecksumMismatchError:
@@ -244,8 +279,10 @@ def infos(directory: int) -> list[str]:
     return [name for name in os.listdir(directory) if name.endswith(".info")]
 
 
-def _progress(offset: int, crc: int) -> bytes:
-    return b"%020d %08x\n" % (offset, crc)
+def _progress(offset: int, crc: int, synced: tuple[int, int] | None) -> bytes:
+    if synced is None:
+        return b"%020d %08x\n" % (offset, crc)
+    return b"%020d %08x %020d %08x\n" % (offset, crc, *synced)
 
 
 def _unknown(upload_id: str) -> NotFoundError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dxflow_async.checksum import joined
+from dxflow_async.durability import sync_file
 from dxflow_async.exceptions import StorageError
 from dxflow_async.hub import checksums
 from dxflow_async.hub.checksums import Buffer, Expected, Hashing
@@ -15,6 +17,9 @@ from dxflow_async.hub.upload_state import Status, mismatch, write_progress
 from dxflow_async.hub.volume import Found
 
 __all__ = ["Writer", "write_at"]
+
+_SYNC_SECONDS = 1.0
+"""Between two syncs of a body that is still arriving: of so much the bytes are read again after a crash."""
 
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
@@ -28,6 +33,7 @@ class Writer:
         expected: what all bytes of this writer are compared with.
         finish: gives the file its name, when it is told the checksum of the whole.
         stack: what is closed in the end.
+        durable: bytes are on disk before they count.
     """
 
     def __init__(
@@ -38,6 +44,8 @@ class Writer:
         expected: Expected | None,
         finish: Callable[[int], Found | None],
         stack: contextlib.ExitStack,
+        *,
+        durable: bool,
     ) -> None:
         self.upload = status.upload
         self.offset = status.offset
@@ -49,6 +57,9 @@ class Writer:
         self._stack = stack
         self._crc_before = status.crc32c
         self._crc = self._received = 0
+        self._durable = durable
+        self._synced = status.synced
+        self._next_sync = time.monotonic() + _SYNC_SECONDS
 
     @property
     def room(self) -> int:
@@ -69,7 +80,7 @@ class Writer:
         self._hashing.update(chunks)
         self._received += size
         if self._expected is None:
-            self._advance()
+            self._advance(sync=time.monotonic() >= self._next_sync)
 
     def complete(self) -> Status:
         """Compares, counts, and at the upload's end gives the file its name.
@@ -81,8 +92,9 @@ class Writer:
             if not self.upload.group:
                 os.ftruncate(self._data, self.offset)
             raise mismatch(self.upload.path)
-        if self._received:
-            self._advance()
+        self._advance(sync=True)
+        if self._durable:
+            sync_file(self._info)
         found = self._finish(self._crc_before) if self.offset == self.upload.length else None
         return replace(self._status, offset=self.offset, crc32c=self._crc_before, found=found)
 
@@ -90,11 +102,16 @@ class Writer:
         """Lets others write; a second call does nothing."""
         self._stack.close()
 
-    def _advance(self) -> None:
+    def _advance(self, *, sync: bool) -> None:
         self._crc_before = joined(self._crc_before, self._crc, self._received)
         self.offset += self._received
         self._crc = self._received = 0
-        write_progress(self._info, self.offset, self._crc_before)
+        if sync and self._durable:
+            sync_file(self._data)
+            self._next_sync = time.monotonic() + _SYNC_SECONDS
+        if self._synced is not None and (sync or not self._durable):
+            self._synced = self.offset, self._crc_before
+        write_progress(self._info, self.offset, self._crc_before, self._synced)
 
 
 def write_at(descriptor: int, chunks: Sequence[Buffer], offset: int) -> None:

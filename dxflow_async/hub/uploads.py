@@ -17,6 +17,7 @@ from dxflow_async.hub.upload_state import (
     FINISHED_SECONDS,
     Status,
     Upload,
+    check_unsynced,
     create_files,
     exists,
     infos,
@@ -63,7 +64,7 @@ class Uploads:
             self.workspace.check_target(upload.path)
         self._check_room(upload.length)
         with self.workspace.directory() as directory:
-            create_files(directory, upload)
+            create_files(directory, upload, durable=self.workspace.volume.durable)
         return self.status(upload.id)
 
     def store(self, upload: Upload, chunks: Sequence[Buffer], expected: Expected | None) -> Status:
@@ -86,7 +87,7 @@ class Uploads:
         """
         with self.workspace.directory() as directory:
             with opened(directory, upload_id) as info:
-                status = self.read(info, upload_id)
+                status = self.read(directory, info, upload_id)
             if not status.complete or status.upload.partial or not exists(directory, status.upload.data_name):
                 return status
             try:
@@ -113,7 +114,7 @@ class Uploads:
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(self.workspace.directory())
             info = stack.enter_context(locked(directory, upload_id))
-            status = self.read(info, upload_id)
+            status = self.read(directory, info, upload_id)
             if offset != status.offset:
                 raise PreconditionFailedError(
                     f"the upload is at {status.offset}, not at {offset}; go on there", status=409, code="wrong_offset"
@@ -127,7 +128,8 @@ class Uploads:
             def finish(crc: int) -> Found | None:
                 return None if upload.partial else self.finish(directory, data, upload.data_name, upload, crc)
 
-            return Writer(status, info, data, expected, finish, stack.pop_all())
+            durable = self.workspace.volume.durable
+            return Writer(status, info, data, expected, finish, stack.pop_all(), durable=durable)
 
     def terminate(self, upload_id: str) -> None:
         """Forgets an upload and its bytes.
@@ -137,7 +139,7 @@ class Uploads:
             StorageError: 423, somebody writes to it.
         """
         with self.workspace.directory() as directory, locked(directory, upload_id) as info:
-            self.forget(directory, self.read(info, upload_id).upload)
+            self.forget(directory, self.read(directory, info, upload_id).upload)
 
     def finish(self, directory: int, data: int, name: str, upload: Upload, crc: int) -> Found:
         """Gives an upload's bytes their name in the volume.
@@ -173,9 +175,9 @@ class Uploads:
             names = os.listdir(directory)
             return sum(self._sweep(directory, name) for name in names)
 
-    def read(self, info: int, upload_id: str) -> Status:
-        """What the state of an upload says, as `read_status`."""
-        return read_status(info, upload_id, self._lifetime, self._clock())
+    def read(self, directory: int, info: int, upload_id: str) -> Status:
+        """What the state of an upload says, as `read_status`; bytes that a loss of power took do not count."""
+        return check_unsynced(directory, read_status(info, upload_id, self._lifetime, self._clock()))
 
     def _sweep(self, directory: int, name: str) -> bool:
         stem, _, kind = name.rpartition(".")

@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import warn_when_readable
 
@@ -79,6 +80,7 @@ def _key(path: Path) -> bytes:
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
             temporary.unlink()
+            sync_path(path.parent)
         key = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"the hub's key {path} cannot be used: {error}") from error

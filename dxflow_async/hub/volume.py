@@ -17,9 +17,11 @@ from typing import Any
 
 from dxflow_async import checksum
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
+from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.hub import checksums
 from dxflow_async.hub.names import decoded, shown
+from dxflow_async.modes import PERMISSIONS
 
 __all__ = ["Found", "Volume", "etag_of", "found_of"]
 
@@ -71,17 +73,20 @@ class Volume:
 
     Args:
         root: the directory.
+        durable: whether what is written is on disk before the call that writes it returns.
 
     Raises:
         ConfigurationError: it is none, or cannot be read.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise ConfigurationError(f"root = {str(root)!r} cannot be served: {error.strerror}; make it") from error
         self.path = root
+        self.durable = durable
+        self._synced = SyncedDirectories()
 
     def close(self) -> None:
         """Gives the directory back; a second call does nothing."""
@@ -183,16 +188,40 @@ class Volume:
 
     # Changes
 
-    def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str, mode: int | None = None) -> None:
         """Makes a directory, and those above it; one that is there is fine.
+
+        Args:
+            path: the directory.
+            mode: the permission bits of a new one.
 
         Raises:
             AlreadyExistsError: a file has the name, or one above.
         """
         try:
+            if mode is not None and path:
+                self._make_with_mode(path, mode | stat.S_IRWXU)
             os.close(make_beneath(self._root, path))
         except NotADirectoryError as error:
             raise AlreadyExistsError(f"/{shown(path)}, or a part of it, is a file", path=path) from error
+        self.sync_names(path)
+
+    def mode_of(self, path: str) -> int:
+        """The permission bits of what has a name."""
+        descriptor = self._open(path, O_PATH)
+        try:
+            return os.fstat(descriptor).st_mode & PERMISSIONS
+        finally:
+            os.close(descriptor)
+
+    def _make_with_mode(self, path: str, mode: int) -> None:
+        with self.parent(path, make=True) as (above, name), contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=above)
+            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+            try:
+                os.fchmod(made, mode)  # the mask of new files may have taken bits
+            finally:
+                os.close(made)
 
     def rename(self, path: str, destination: str) -> None:
         """Moves a file or a directory at once, making the directories above; a file or empty directory is replaced."""
@@ -205,6 +234,31 @@ class Volume:
             os.stat(name, dir_fd=source, follow_symlinks=False)  # before directories are made for nothing
             with self.parent(destination, make=True) as (target, new_name):
                 _rename((source, name), (target, new_name), destination)
+        self.forget_names()
+        self.sync_names(path, destination)
+
+    # Bringing to disk
+
+    def sync_names(self, *paths: str) -> None:
+        """Brings names to disk, and those of the directories above them that may be new, where that is asked for."""
+        if not self.durable:
+            return
+        above = dict.fromkeys(os.path.dirname(path) for path in paths)
+        wanted = dict.fromkeys(each for directory in above for each in self._synced.to_sync(directory, ""))
+        for directory in wanted:
+            try:
+                opened = self._open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            except (FileNotFoundError, PermissionError):  # removed since, or not ours to read
+                continue
+            try:
+                sync_file(opened)
+            finally:
+                os.close(opened)
+        self._synced.add(wanted)
+
+    def forget_names(self) -> None:
+        """Directories were removed or renamed: what gets their names is new."""
+        self._synced.forget()
 
     def free_bytes(self) -> int:
         """What may still be written."""

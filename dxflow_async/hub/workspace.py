@@ -14,10 +14,12 @@ import secrets
 import threading
 from collections.abc import Iterator
 
+from dxflow_async.durability import sync_file
 from dxflow_async.exceptions import AlreadyExistsError
 from dxflow_async.hub.names import UPLOADS_DIRECTORY, shown
 from dxflow_async.hub.reflink import copy_file
 from dxflow_async.hub.volume import Volume
+from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
 
 __all__ = ["Workspace"]
 
@@ -51,6 +53,7 @@ class Workspace:
             except FileNotFoundError:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=top)
+                self.volume.sync_names(UPLOADS_DIRECTORY)
                 directory = os.open(name, _DIRECTORY, dir_fd=top)
         try:
             yield directory
@@ -76,7 +79,7 @@ class Workspace:
     def temporary_file(self, directory: int) -> Iterator[tuple[int, str]]:
         """A new file's descriptor and name; removed in the end, if it is there still. It is locked meanwhile."""
         name = f"{secrets.token_hex(12)}.tmp"
-        descriptor = os.open(name, _CREATE, 0o666, dir_fd=directory)
+        descriptor = os.open(name, _CREATE, PRIVATE, dir_fd=directory)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor, name
@@ -85,14 +88,20 @@ class Workspace:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 
-    def place(self, directory: int, name: str, descriptor: int, path: str) -> os.stat_result:
-        """Gives a finished file its name in the volume, replacing what has it.
+    def place(
+        self, directory: int, name: str, descriptor: int, path: str, mode: int | None = None, *, sync_name: bool = True
+    ) -> os.stat_result:
+        """Gives a finished file its name in the volume, replacing what has it, with the mode that `mode_for` says.
+
+        Its bytes are on disk before, and its name when this returns, where the volume is durable.
 
         Args:
             directory: this directory's descriptor.
             name: the file's name here.
             descriptor: the file itself.
             path: its name to be.
+            mode: the permission bits of its source.
+            sync_name: otherwise its name is left to be brought to disk later.
 
         Returns:
             What it is there.
@@ -101,6 +110,7 @@ class Workspace:
             AlreadyExistsError: a directory has that name, or a part above is a file.
         """
         with self.volume.parent(path, make=True) as (target, last):
+            self._complete(descriptor, mode_for(target, last, mode))
             try:
                 os.rename(name, last, src_dir_fd=directory, dst_dir_fd=target)
             except IsADirectoryError as error:
@@ -110,11 +120,21 @@ class Workspace:
                     raise
                 placed = self._place_copy(descriptor, target, last)
                 os.unlink(name, dir_fd=directory)
-                return placed
-        return os.fstat(descriptor)
+            else:
+                placed = os.fstat(descriptor)
+        if sync_name:
+            self.volume.sync_names(path)
+        return placed
+
+    def _complete(self, descriptor: int, mode: int) -> None:
+        os.fchmod(descriptor, mode)
+        if self.volume.durable:
+            sync_file(descriptor)
 
     def _place_copy(self, source: int, target: int, last: str) -> os.stat_result:
         with self.temporary_file(target) as (descriptor, beside):
-            copy_file(source, descriptor, os.fstat(source), self.stopping)
+            before = os.fstat(source)
+            copy_file(source, descriptor, before, self.stopping)
+            self._complete(descriptor, before.st_mode & PERMISSIONS)
             os.rename(beside, last, src_dir_fd=target, dst_dir_fd=target)
             return os.fstat(descriptor)

@@ -12,15 +12,18 @@ own table. Nothing here retries: that is the transfer engine's work, which asks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self, TypeGuard
+from typing import Any, NamedTuple, Self
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.staged import Staged
+from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
     "Body",
+    "Buffer",
     "Buffered",
     "Entry",
     "Features",
@@ -31,19 +34,14 @@ __all__ = [
     "Reading",
     "Receipt",
     "RereadBody",
+    "Run",
+    "Staged",
     "StreamedBody",
     "Upload",
+    "Write",
     "is_streamed",
     "page_size",
 ]
-
-Buffer = bytes | bytearray | memoryview
-
-Write = Callable[[memoryview], None]
-"""Takes bytes, and blocks."""
-
-Run = Callable[..., Awaitable[Any]]
-"""Has a function called in a thread, as `Threads.run` does."""
 
 _STEP = 256 << 10
 
@@ -66,6 +64,8 @@ class Features:
             one, and `remove_directory` works.
         copy: `copy` works, server-side, for objects of up to `max_copy_size`; `Upload.copy_part` above that.
         rename: `rename` works, atomically.
+        stages: `stage` works: a written object waits for its name, and nothing of the network is held meanwhile.
+        modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
         presign: `presign` works.
@@ -90,6 +90,8 @@ class Features:
     directories_vary: bool = False
     copy: bool = False
     rename: bool = False
+    stages: bool = False
+    modes: bool = False
     ranges: bool = True
     resumable: bool = False
     presign: bool = False
@@ -122,6 +124,7 @@ class Entry:
         unreadable: why it is no object to be read (a socket, a link into a loop), else None.
         read_error: the code of the error (`"EACCES"`, `"403"`) where it is unreadable because looking at it failed;
             `"ENOENT"` for a link to nothing.
+        mode: the permission bits of a file or a directory, where there are such.
     """
 
     key: str
@@ -135,6 +138,7 @@ class Entry:
     unreadable: str | None = None
     mtime: float | None = None
     read_error: str | None = None
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +160,18 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
-    """What is stored with an object. `modified` is the source's time, where the provider can keep one."""
+    """What is stored with an object.
+
+    Attributes:
+        modified: the source's time, where the provider can keep one.
+        mode: the source's permission bits, for a new object where the provider has such; a replaced one keeps its own.
+    """
 
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     public: bool = False
     modified: float | None = None
+    mode: int | None = None
 
 
 class Part(NamedTuple):
@@ -183,41 +193,6 @@ class Receipt:
     etag: str | None = None
     crc32c: int | None = None
     verified: bool = False
-
-
-class Body(Protocol):
-    """Bytes to be written: their number, their CRC32C where it is known, and the buffers in order."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def crc32c(self) -> int | None: ...
-    def __aiter__(self) -> AsyncIterator[Buffer]: ...
-
-
-class StreamedBody(Body, Protocol):
-    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reading`."""
-
-    async def readinto(self, buffer: memoryview) -> int: ...
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int: ...
-
-
-def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
-    """Whether a body is a `StreamedBody`; asking a runtime-checkable protocol takes a hundred times as long."""
-    return hasattr(body, "readinto")
-
-
-@dataclass(slots=True)
-class Buffered:
-    """A body held in memory: it can be sent again."""
-
-    chunks: Sequence[Buffer]
-    size: int
-    crc32c: int | None = None
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        for chunk in self.chunks:
-            yield chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +399,10 @@ class Provider(ABC):
             ChecksumMismatchError: other bytes arrived than were sent.
         """
 
+    async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
+        """As `write`, but the object gets its name only when it is committed, where `Features.stages` is set."""
+        raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")
+
     @abstractmethod
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         """Begins an object in parts; `size` in bytes where it is known."""
@@ -490,9 +469,12 @@ class Provider(ABC):
         """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
 
-    async def make_directory(self, key: str) -> None:
-        """Makes a directory, parents included, where `Features.directories` is set."""
-        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included, where `Features.directories` is set.
+
+        `mode` has the permission bits of a new one, where `Features.modes` is set; its owner may always write to it.
+        """
+        raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key}, {mode})")
 
     async def remove_directory(self, key: str) -> None:
         """Removes a directory that has nothing in it, where `real_directories` is set.

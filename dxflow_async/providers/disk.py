@@ -60,10 +60,16 @@ class Disk:
     Args:
         threads: where.
         root: what keys are below, to be named in errors.
+        durable: whether what is written may have to be on disk; the threads say whether it has to.
+
+    Attributes:
+        durable: whether it has to be.
     """
 
-    def __init__(self, threads: Threads, root: Root) -> None:
+    def __init__(self, threads: Threads, root: Root, *, durable: bool = True) -> None:
         self._threads = threads
+        self._commits = threads.commits if durable else None
+        self.durable = self._commits is not None
         self._root = root
         self._spare: list[memoryview] = []
 
@@ -78,11 +84,52 @@ class Disk:
         except StorageError:
             raise
         except OSError as error:
-            path = str(error.filename2 or error.filename or "")
-            if not os.path.isabs(path):  # a name in a directory that was opened before
-                path = os.path.join(self._root.path, key)
-            cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
-            raise error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0)) from error
+            raise self._translated(operation, key, error) from error
+
+    async def commit(self, operation: str, file: TemporaryFile) -> None:
+        """Waits until a complete file has its name and is on disk; nothing is left to do for one that has its name.
+
+        Raises:
+            StorageError: the file is as it was.
+        """
+        if self._commits is not None and file.held:
+            try:
+                await self._commits.commit(file)
+            except OSError as error:
+                raise self._translated(operation, file.key, error) from error
+
+    async def sync_names(self, operation: str, *keys: str, made: bool = False) -> None:
+        """Waits until the names of keys are on disk, those of the directories above among them.
+
+        Args:
+            operation: as errors call it.
+            keys: what was renamed, or made.
+            made: the keys are of directories that were made, or were there.
+        """
+        if self._commits is None:
+            return
+        synced, paths = self._commits.synced, [self._root.resolve(key) for key in keys]
+        if not made:
+            synced.forget()
+        wanted = {path if made else os.path.dirname(path) for path in paths}
+        if made and all(map(synced.has, wanted)):
+            return
+        try:
+            await self._commits.sync_names(*wanted)
+        except OSError as error:
+            raise self._translated(operation, keys[-1], error) from error
+
+    def forget_names(self) -> None:
+        """Directories were removed: what gets their names is new."""
+        if self._commits is not None:
+            self._commits.synced.forget()
+
+    def _translated(self, operation: str, key: str, error: OSError) -> StorageError:
+        path = str(error.filename2 or error.filename or "")
+        if not os.path.isabs(path):  # a name in a directory that was opened before
+            path = os.path.join(self._root.path, key)
+        cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
+        return error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0))
 
     async def collect(self, body: Body) -> Sequence[Buffer]:
         """A small body, whole."""

@@ -18,8 +18,10 @@ from dxflow_async.exceptions import (
     SourceChangedError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Buffer, Entry, Part, Receipt
-from dxflow_async.providers.tree import Root, error_of, etag_of, is_temporary, refuse_special, temporary_name
+from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
+from dxflow_async.providers.base import Buffer, Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.temporary_files import hold_temporary, is_temporary, temporary_name
+from dxflow_async.providers.tree import Root, error_of, etag_of, refuse_special
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 
@@ -101,7 +103,8 @@ class ReadableFile:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, "it is not a regular file", self.path)
         modified = status.st_mtime
-        self.entry = Entry(self._key, status.st_size, modified, etag=etag_of(status), mtime=modified)
+        mode = status.st_mode & PERMISSIONS
+        self.entry = Entry(self._key, status.st_size, modified, etag=etag_of(status), mtime=modified, mode=mode)
         start, end = self._range
         self._end = status.st_size if end is None else min(end, status.st_size)
         self._position = start
@@ -155,12 +158,13 @@ class ReadableFile:
 class TemporaryFile:
     """Bytes written beside their target and renamed to it; all methods block.
 
-    Its directory is held open, so that nothing that is put in the place of that directory's name gets the bytes. To be
-    committed or discarded, also when nothing was done with it.
+    Nobody else reads them before they are complete. Their directory is held open, so that nothing that is put in the
+    place of that directory's name gets the bytes. To be committed or discarded, also when nothing was done with it.
 
     Args:
         root, key: the target.
         mark: of the session that writes: the name begins with it.
+        durable: whether a complete file waits until it is on disk for its name, else it gets it at once.
 
     Attributes:
         held: whether there is something to `discard`.
@@ -168,9 +172,10 @@ class TemporaryFile:
         writing: lets two write at a time: one does, and the other's bytes are measured and wait in their thread.
     """
 
-    def __init__(self, root: Root, key: str, mark: str) -> None:
+    def __init__(self, root: Root, key: str, mark: str, *, durable: bool) -> None:
         self._root = root
         self._mark = mark
+        self._durable = durable
         self.key = key
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
@@ -188,6 +193,7 @@ class TemporaryFile:
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
+        hold_temporary(self._descriptor)
         self._name, self.path = name, os.path.join(os.path.dirname(path), name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
@@ -204,7 +210,7 @@ class TemporaryFile:
 
         def open_in(directory: int) -> int:
             refuse_special("write", self._root, self.key, directory)
-            return os.open(name, flags, 0o666, dir_fd=directory)
+            return os.open(name, flags, PRIVATE, dir_fd=directory)
 
         try:
             return open_in(self._directory.descriptor(open_directory))
@@ -222,6 +228,7 @@ class TemporaryFile:
         if beside != os.path.dirname(self._root.resolve(self.key)) or not is_temporary(name):
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
         self._descriptor = self._open(name, _OLD, make=False)
+        hold_temporary(self._descriptor)
         self._name, self.path = name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
@@ -252,36 +259,52 @@ class TemporaryFile:
                     views[0] = views[0][written:]
         return crc
 
-    def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, modified: float | None) -> int:
-        """A whole small file: made, written, compared and renamed in one go. Returns its checksum."""
+    def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, options: ObjectOptions) -> int:
+        """A whole small file: made, written, compared and completed in one go. Returns its checksum."""
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
-        self.commit(modified)
+        self.complete(options.modified, options.mode)
         return crc
 
-    def compare_and_commit(self, crc: int, size: int, expected: int | None, modified: float | None) -> None:
-        """Gives the file its name when its size, and its checksum where one is expected, are what they should be.
+    def compare_and_complete(self, crc: int, size: int, expected: int | None, options: ObjectOptions) -> None:
+        """Completes the file when its size, and its checksum where one is expected, are what they should be.
 
         Raises:
-            ChecksumMismatchError: they are not; whatever had the name still has it.
+            ChecksumMismatchError: they are not; whatever has the name still has it.
         """
         self._compare(os.fstat(self._descriptor).st_size, crc, size, expected)
-        self.commit(modified)
+        self.complete(options.modified, options.mode)
 
     def _compare(self, arrived: int, crc: int, size: int, expected: int | None) -> None:
         if arrived != size or crc != (crc if expected is None else expected):
             text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
             raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
 
-    def commit(self, modified: float | None) -> None:
-        """Gives the file its name; what had it before is replaced at once."""
+    def complete(self, modified: float | None, mode: int | None) -> None:
+        """All bytes are written: gives the file its time and its mode, see `mode_for`."""
+        os.fchmod(self._descriptor, mode_for(self._directory.open_descriptor, self._target, mode))
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
+        if not self._durable:
+            self.take_name()
+            self.close()
+
+    @property
+    def descriptor(self) -> int:
+        """Of the file while it is open."""
+        return self._descriptor
+
+    @property
+    def directories(self) -> tuple[str]:
+        """The path of the directory that it is in."""
+        return (os.path.dirname(self._root.resolve(self.key)),)
+
+    def take_name(self) -> None:
+        """Gives the file its name; what had it before is replaced at once."""
         directory = self._directory.open_descriptor
         os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
         self._name = self.path = ""
-        self.close()
 
     def discard(self) -> None:
         """Removes the file, if it is still there under its temporary name."""
@@ -328,23 +351,20 @@ def _free_space(descriptor: int) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def copy_file(root: Root, source: Entry, file: TemporaryFile) -> Entry:
-    """Copies a file, in the version that was seen.
+def copy_file(root: Root, source: Entry, file: TemporaryFile) -> int:
+    """Copies a file, in the version that was seen: its size in bytes.
 
     Raises:
         PreconditionFailedError: it is another one now.
     """
-    descriptor = -1
+    descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
         file.create(source.size)
         file.fill_from(descriptor)
         status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
-        file.commit(status.st_mtime)
+        file.complete(status.st_mtime, status.st_mode)
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-        file.discard()
-    return Entry(file.key, status.st_size)
+        os.close(descriptor)
+    return status.st_size

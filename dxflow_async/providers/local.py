@@ -1,7 +1,8 @@
 """A local directory as a provider: the worked example, and what stands in where no cloud is configured.
 
-Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest), its reading,
-its upload. Beside stand `tree.py` and `files.py`, which block, and `disk.py`: threads and the table of errors.
+Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest), its reading.
+Its upload is in `local_writing.py`. Beside stand `tree.py` and `files.py`, which block, and `disk.py`: threads and the
+table of errors. What is written counts when it is on disk: see `commits.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from dxflow_async.providers.base import (
     Features,
     ObjectOptions,
     Page,
-    Part,
     Provider,
     Reading,
     Receipt,
@@ -32,6 +32,8 @@ from dxflow_async.providers.base import (
 from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.local_writing import LocalStaged, LocalUpload
+from dxflow_async.providers.staged import Staged
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
 
@@ -40,7 +42,7 @@ __all__ = ["LocalProvider"]
 # Features
 
 _CAN = Features(rereads=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True)
-_FEATURES = replace(_CAN, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
+_FEATURES = replace(_CAN, stages=True, modes=True, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
 
 
 # The provider
@@ -53,15 +55,16 @@ class LocalProvider(Provider):
         root: the directory; it need not exist before something is written.
         threads: where the blocking work is done.
         follow_symlinks: for the user's own files: links may lead out of `root`.
+        durable: for what is of use after this process: it is brought to disk where `threads` say so.
     """
 
     name = "LOCAL"
     features = _FEATURES
 
-    def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False) -> None:
+    def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks)
         self.threads = threads
-        self._disk = Disk(threads, self.root)
+        self._disk = Disk(threads, self.root, durable=durable)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)
@@ -89,7 +92,15 @@ class LocalProvider(Provider):
         return _LocalReading(self, file, start, first)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
-        file, check = self._temporary(key), (body.size, body.crc32c, options.modified)
+        staged = await self.stage(key, body, options)
+        try:
+            await staged.commit()
+        finally:
+            await staged.discard()
+        return staged.entry
+
+    async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
+        file, check = self._temporary(key), (body.size, body.crc32c, options)
         try:
             if body.size <= WRITE_SIZE:
                 chunks = await self._disk.collect(body)
@@ -97,10 +108,11 @@ class LocalProvider(Provider):
             else:
                 await self._disk.run("write", key, file.create, body.size)
                 crc = await self._disk.write_at(file, 0, body)
-                await self._disk.run("write", key, file.compare_and_commit, crc, *check)
-        finally:
+                await self._disk.run("write", key, file.compare_and_complete, crc, *check)
+        except BaseException:
             await self._disk.discard(file)
-        return Entry(key, body.size, crc32c=crc)
+            raise
+        return LocalStaged(self._disk, file, Entry(key, body.size, crc32c=crc))
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         file = self._temporary(key)
@@ -109,7 +121,7 @@ class LocalProvider(Provider):
         except BaseException:
             await self._disk.discard(file)
             raise
-        return _LocalUpload(self, file, key, options)
+        return LocalUpload(self._disk, file, options)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
@@ -120,29 +132,41 @@ class LocalProvider(Provider):
         except BaseException:
             file.close()
             raise
-        return _LocalUpload(self, file, key, options), found
+        return LocalUpload(self._disk, file, options), found
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        return await delete_each(keys, lambda key: self._disk.run("delete", key, self.root.delete, key), 1)
+        failed = await delete_each(keys, lambda key: self._disk.run("delete", key, self.root.delete, key), 1)
+        if any(key.endswith("/") for key in keys):
+            self._disk.forget_names()
+        return failed
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        return await self._disk.run("copy", key, copy_file, self.root, source, self._temporary(key))
+        file = self._temporary(key)
+        try:
+            size = await self._disk.run("copy", key, copy_file, self.root, source, file)
+            await self._disk.commit("copy", file)
+        finally:
+            await self._disk.discard(file)
+        return Entry(key, size)
 
     async def rename(self, source: str, key: str) -> None:
         await self._disk.run("move", source, self.root.rename, source, key)
+        await self._disk.sync_names("move", source, key)
 
-    async def make_directory(self, key: str) -> None:
-        await self._disk.run("make directory", key, self.root.make_directory, key)
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        await self._disk.run("make directory", key, self.root.make_directory, key, mode)
+        await self._disk.sync_names("make directory", key, made=True)
 
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
+        self._disk.forget_names()
 
     async def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
         """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
         await self._disk.run("delete", key, self.root.sweep, key, marks, kept)
 
     def _temporary(self, key: str) -> TemporaryFile:
-        return TemporaryFile(self.root, key, self.threads.mark)
+        return TemporaryFile(self.root, key, self.threads.mark, durable=self._disk.durable)
 
 
 # Its reading
@@ -172,26 +196,3 @@ class _LocalReading(Reading):
 
     async def aclose(self) -> None:
         self._file.close()
-
-
-# Its upload
-
-
-class _LocalUpload(Upload):
-    def __init__(self, provider: LocalProvider, file: TemporaryFile, key: str, options: ObjectOptions) -> None:
-        self.id = file.path
-        self._provider = provider
-        self._file = file
-        self._key = key
-        self._options = options
-
-    async def write_part(self, part: Part, body: Body) -> Receipt:
-        crc = await self._provider._disk.write_at(self._file, part.offset, body)
-        return Receipt(part, crc32c=crc)
-
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
-        await self._provider._disk.run("write", self._key, self._file.commit, self._options.modified)
-        return Entry(self._key, sum(receipt.part.size for receipt in receipts), crc32c=crc32c)
-
-    async def abort(self) -> None:
-        await self._provider._disk.discard(self._file)

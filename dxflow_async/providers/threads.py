@@ -21,6 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from anyio import CancelScope
 
 from dxflow_async.exceptions import SessionClosedError
+from dxflow_async.providers.commits import Commits
 
 __all__ = ["Threads"]
 
@@ -37,13 +38,16 @@ class Threads:
     Args:
         count: how many threads, at the most.
         name: their name's beginning.
+        durable: whether what they write is to be on disk before it counts as written.
 
     Attributes:
         mark: eight digits that name them, for what they leave on a disk while they work.
+        commits: bring to disk what they write; None where that is left to the system.
     """
 
-    def __init__(self, count: int, name: str = "dxflow-disk") -> None:
+    def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
         self.mark = secrets.token_hex(4)
+        self.commits = Commits() if durable else None
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._finished: deque[_Call] = deque()
@@ -95,6 +99,8 @@ class Threads:
     def close(self) -> None:
         """Lets the threads end once they have done what was asked of them."""
         self._closed = True
+        if self.commits is not None:
+            self.commits.close()
         if self._timer is not None:
             self._timer.cancel()
         for _ in range(self._started):

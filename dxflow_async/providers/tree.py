@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
-import re
-import secrets
 import shutil
 import stat
 import sys
@@ -17,41 +14,27 @@ from pathlib import Path
 
 from dxflow_async.beneath import O_PATH, make_beneath, open_beneath
 from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.modes import PERMISSIONS, PRIVATE
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
+from dxflow_async.providers.temporary_files import (
+    ACCENTED,
+    hold_temporary,
+    is_being_written,
+    temporaries,
+    temporary_name,
+)
 
 __all__ = [
     "CachedReads",
     "Root",
     "error_of",
     "etag_of",
-    "is_temporary",
     "kind_of",
     "refuse_special",
-    "temporaries",
-    "temporary_name",
 ]
 
-_ACCENTED = "\u00e9"
-_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_serials = itertools.count(secrets.randbits(32))
-
-
-def temporary_name(mark: str) -> str:
-    """A name for a file that is being written, by the session of that mark; no listing shows it."""
-    return f".{mark}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
-
-
-def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
-    """Whether a file is one that is being written, or was: by one of the sessions of those marks."""
-    return _TEMPORARY.fullmatch(name) is not None and (marks is None or name[1:9] in marks)
-
-
-def temporaries(directory: str, marks: Collection[str]) -> list[str]:
-    """The names in a directory of what sessions of those marks were writing."""
-    with os.scandir(directory) as found:
-        return [each.name for each in found if is_temporary(each.name, marks)]
 
 
 class CachedReads:
@@ -298,7 +281,7 @@ class Root:
             names = [
                 f"{each.name}/" if self._is_directory(each) else each.name
                 for each in found
-                if each.name.startswith(start) and not is_temporary(each.name)
+                if each.name.startswith(start) and not is_being_written(path, each.name)
             ]
         names.sort(key=os.fsencode)
         return names
@@ -354,15 +337,35 @@ class Root:
         """
         self.make_directory(key)
         name = temporary_name(mark)
-        accented = name + _ACCENTED
+        accented = name + ACCENTED
         with self._parent(f"{key}{name}") as (directory, _):
             return _is_one(directory, name, name.upper()) or _is_one(
                 directory, accented, unicodedata.normalize("NFD", accented)
             )
 
-    def make_directory(self, key: str) -> None:
-        """Makes a directory, parents included."""
+    def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included; `mode` has the permission bits of a new one."""
+        if mode is not None:
+            self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
         os.close(self.open_directory(key, make=True))
+
+    def _make_with_mode(self, key: str, mode: int) -> None:
+        if key:
+            opened, name = self.open_parent(key, make=True)
+        else:
+            os.makedirs(self.path.parent, exist_ok=True)
+            opened, name = os.open(self.path.parent, _DIRECTORY), self.path.name
+        try:
+            os.mkdir(name, mode, dir_fd=opened)
+            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+        except FileExistsError:
+            return
+        finally:
+            os.close(opened)
+        try:
+            os.fchmod(made, mode)  # the mask of new files may have taken bits
+        finally:
+            os.close(made)
 
     def remove_directory(self, key: str) -> None:
         """Removes a directory with nothing in it."""
@@ -446,23 +449,26 @@ def _is_link(directory: int, name: str) -> bool:
 
 def _is_one(directory: int, name: str, other: str) -> bool:
     """Whether a file that is made under one name is there under another one; it is removed again."""
-    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
+    made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory)
     try:
+        hold_temporary(made)
         os.stat(other, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     finally:
         os.unlink(name, dir_fd=directory)
+        os.close(made)
     return True
 
 
 def _entry(key: str, status: os.stat_result) -> Entry:
     if stat.S_ISDIR(status.st_mode):
-        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True)
+        mode = status.st_mode & PERMISSIONS
+        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True, mode=mode)
     link = "a symbolic link, which is not followed" if stat.S_ISLNK(status.st_mode) else None
     unreadable = None if stat.S_ISREG(status.st_mode) else link or "not a regular file"
-    modified = status.st_mtime
-    return Entry(key, status.st_size, modified, etag=etag_of(status), unreadable=unreadable, mtime=modified)
+    modified, mode, etag = status.st_mtime, status.st_mode & PERMISSIONS, etag_of(status)
+    return Entry(key, status.st_size, modified, etag=etag, unreadable=unreadable, mtime=modified, mode=mode)
 
 
 def etag_of(status: os.stat_result) -> str:

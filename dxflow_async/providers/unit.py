@@ -250,7 +250,7 @@ class UnitProvider(Provider):
         if not self._requests.echoes:
             await self.stat(key)
 
-    async def make_directory(self, key: str) -> None:
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._call("make directory", key)
         if "directory" in self._announced.ours:
             await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key))

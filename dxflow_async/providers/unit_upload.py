@@ -7,7 +7,7 @@ got to. Parts of one *group* are written to their places in one file from the st
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,6 +57,7 @@ class PartsUpload(Upload):
         self._options = options
         self._max_parts = max_parts
         self._parts: dict[int, Sending] = {}
+        self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
         file_metadata(call, key)
 
     async def go_on(self, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -67,6 +68,8 @@ class PartsUpload(Upload):
             if await sending.is_whole(receipt.crc32c):
                 self._parts[receipt.part.number] = sending
                 kept.append(receipt)
+            elif sending.address is not None and sending.address.startswith("/"):
+                self._replaced[receipt.part.number] = sending
         return kept
 
     async def write_part(self, part: Part, body: Body) -> Receipt:
@@ -97,30 +100,23 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        await _remove_all(self._parts.values())
-        self._parts = {}
+        remaining = iter([(known, number) for known in (self._parts, self._replaced) for number in known])
+        errors: list[StorageError] = []
 
+        async def work() -> None:
+            for known, number in remaining:
+                try:
+                    await known[number].remove()
+                except StorageError as error:
+                    errors.append(error)
+                    return
+                known.pop(number)
 
-async def _remove_all(uploads: Iterable[Sending]) -> None:
-    """Removes all that can be removed.
-
-    Raises:
-        StorageError: one could not be; the same call may be made again.
-    """
-    remaining, errors = iter(list(uploads)), list[StorageError]()
-
-    async def work() -> None:
-        for each in remaining:
-            try:
-                await each.remove()
-            except StorageError as error:
-                errors.append(error)
-
-    async with create_task_group() as group:
-        for _ in range(_ABORTERS):
-            group.start_soon(work)
-    if errors:
-        raise errors[0]
+        async with create_task_group() as group:
+            for _ in range(_ABORTERS):
+                group.start_soon(work)
+        if errors:
+            raise errors[0]  # those that are left go when it is called again
 
 
 class StreamUpload(Upload):
@@ -178,7 +174,7 @@ class SpooledUpload(Upload):
     async def begin(self) -> None:
         """Makes the temporary directory."""
         self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
-        self._local = LocalProvider(Path(self._directory.name), self._threads)
+        self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
         self._stream = await self._local.start_upload("stream", None, ObjectOptions())
 
     async def write_part(self, part: Part, body: Body) -> Receipt:
@@ -202,10 +198,10 @@ class SpooledUpload(Upload):
 
     async def abort(self) -> None:
         directory, self._directory = self._directory, None
-        upload, self._upload = self._upload, None
         try:
-            if upload is not None:
-                await upload.abort()
+            if self._upload is not None:
+                await self._upload.abort()
+                self._upload = None
         finally:
             if directory is not None:
                 await self._threads.run(directory.cleanup)

@@ -13,7 +13,7 @@ from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyErro
 from dxflow_async.models import JobInfo, Leftover, TransferReport
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.tree import temporaries
+from dxflow_async.providers.temporary_files import temporaries
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
@@ -53,7 +53,7 @@ class Jobs:
     async def resume(self, job_id: str, on_progress: OnProgress | None) -> TransferReport:
         """See `AsyncSession.resume`."""
         resources = self._resources()
-        file = await resources.threads.run(JobFile.open, resources.settings.home, job_id, resources.threads.mark)
+        file = await resources.threads.run(_open, resources, job_id)
         try:
             return await self._go_on(resources, file, on_progress)
         finally:
@@ -157,7 +157,7 @@ class Jobs:
     # Cleaning
 
     async def _clean(self, resources: Resources, job_id: str, *, dry_run: bool) -> list[Leftover]:
-        file = await resources.threads.run(JobFile.open, resources.settings.home, job_id, resources.threads.mark)
+        file = await resources.threads.run(_open, resources, job_id)
         try:
             _, area = await self._checked(resources, file.asked)
             uploads = await resources.threads.run(file.uploads)
@@ -287,3 +287,8 @@ def _on_disk(shown: str, area: Area | None) -> str:
         return os.path.realpath(shown) if os.path.islink(shown) else shown
     assert isinstance(area.provider, LocalProvider)
     return area.provider.root.resolve(area.key(area.path_shown(shown)))
+
+
+def _open(resources: Resources, job_id: str) -> JobFile:
+    settings = resources.settings
+    return JobFile.open(settings.home, job_id, resources.threads.mark, durable=settings.durable)

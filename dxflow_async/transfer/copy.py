@@ -16,6 +16,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, S
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, RereadBody
 from dxflow_async.providers.mtime import NAME, changed_at
+from dxflow_async.providers.staged import Staged
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.mending import Readings
@@ -78,6 +79,7 @@ class CopyJob(Multipart, Job):
         self._reserved = 0
         self._stored: Entry | None = None
         self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
+        self._staged: Staged | None = None
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
         self._streams_parts = features.streams_parts and source.provider.features.rereads
@@ -97,6 +99,7 @@ class CopyJob(Multipart, Job):
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
+        self.waits_for_disk = self._destination.provider.features.stages
         return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
 
     async def seen(self) -> str | None:
@@ -138,6 +141,10 @@ class CopyJob(Multipart, Job):
             await self._read_again(part)
         elif upload is not None:
             await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
+        elif self._destination.provider.features.stages:
+            stage = self._destination.provider.stage
+            self._staged = await self._send(part, lambda body: stage(self._destination.key, body, self._described()))
+            self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
         else:
             write = self._destination.provider.write
             self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._described()))
@@ -151,6 +158,9 @@ class CopyJob(Multipart, Job):
         if self._upload is None:
             assert self._stored is not None
             self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
+            if self._staged is not None:
+                await self._staged.commit()
+                self._staged = None
             return await self._settle()
         whole = self._whole()
         expected = self._entry.crc32c
@@ -198,6 +208,9 @@ class CopyJob(Multipart, Job):
 
     async def abort(self) -> None:
         await self._drop_first()
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await staged.discard()
         await super().abort()
 
     async def _drop_first(self) -> None:
@@ -217,7 +230,10 @@ class CopyJob(Multipart, Job):
         modified = options.modified
         if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
             modified = changed_at(self._source.provider.features, listed, seen)
-        return ObjectOptions(content_type, options.metadata, options.public, modified)
+        mode = options.mode
+        if mode is None and self._destination.provider.features.modes:
+            mode = next((each.mode for each in (seen, listed) if each is not None), None)
+        return ObjectOptions(content_type, options.metadata, options.public, modified, mode)
 
     def _judge(self, moved: int | None) -> None:
         """Compares the checksum of what moved with what the network's side says it has."""

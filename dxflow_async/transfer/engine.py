@@ -41,6 +41,9 @@ _RESTARTS = 2
 _MENDS = 5
 """How often one is mended, where that can be: reading all of it anew may go wrong too."""
 
+_MAX_FINISHING = 256
+"""Jobs that wait for a disk, beside those that the workers may work on; each holds a file open."""
+
 
 class Job(ABC):
     """One item of a transfer. Its methods raise `StorageError`s; `abort` must leave nothing behind.
@@ -49,10 +52,12 @@ class Job(ABC):
         size: bytes; 0 where the plan does not know it yet.
         version: names what of the source was moved, once that is known.
         ends: where it comes from and where it goes, as results show it.
+        waits_for_disk: whether `finish` waits until bytes are on disk, and holds no other resource meanwhile.
     """
 
     size: int = 0
     version: str | None = None
+    waits_for_disk: bool = False
 
     @property
     @abstractmethod
@@ -121,6 +126,8 @@ class Engine:
         self._planned = False
         self._plan_error: StorageError | None = None
         self._workers = 0
+        self._finishing = 0
+        self._max_finishing = min(_MAX_FINISHING, _max_open_files() // 4)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
@@ -174,20 +181,23 @@ class Engine:
         self._meter.plan_ended()
         self._wake_all()
 
+    def _free_places(self) -> int:
+        """How many more workers there may be; those who wait for a disk do not count. Negative: so many too many."""
+        return self._max_workers() + self._finishing - self._workers + len(self._idle)
+
     def _call_worker(self, group: TaskGroup) -> None:
-        while self._idle and self._workers - len(self._idle) < self._max_workers():
+        while self._idle and self._free_places() > 0:
             waiter = self._idle.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        if self._workers < self._max_workers():
+        if self._free_places() > len(self._idle):
             self._workers += 1
             group.start_soon(self._work, group)
 
     async def _work(self, group: TaskGroup) -> None:
         while True:
-            surplus = self._workers - len(self._idle) > self._max_workers()
-            found = None if surplus else self._take()
+            found = None if self._free_places() < 0 else self._take()
             if found is None:
                 if self._planned and not self._running and not self._new:
                     self._wake_all()
@@ -209,7 +219,7 @@ class Engine:
                 running.error = running.error or error
             running.in_flight -= 1
             if not running.in_flight and (running.error is not None or not self._more(running)):
-                await self._end(running)
+                await self._end(running, group)
 
     def _take(self) -> tuple[_Running, Part | None] | None:
         """The next part of an open job, or else a new job."""
@@ -250,11 +260,11 @@ class Engine:
             running.parts = _chain(part, running.parts)
         return part is not None
 
-    async def _end(self, running: _Running) -> None:
+    async def _end(self, running: _Running, group: TaskGroup) -> None:
         try:
             if running.error is not None:
                 raise running.error
-            result = await running.job.finish()
+            result = await self._finish(running.job, group)
         except StorageError as error:
             mismatch = isinstance(error, ChecksumMismatchError)
             parts = await running.job.mend() if mismatch and running.mends < _MENDS else None
@@ -283,6 +293,17 @@ class Engine:
         if self._planned and not self._running and not self._new:
             self._wake_all()
 
+    async def _finish(self, job: Job, group: TaskGroup) -> TransferResult:
+        if not job.waits_for_disk or self._finishing >= self._max_finishing:
+            return await job.finish()
+        self._finishing += 1
+        try:
+            if self._open or self._new:
+                self._call_worker(group)
+            return await job.finish()
+        finally:
+            self._finishing -= 1
+
     def _wake_all(self) -> None:
         while self._idle:
             waiter = self._idle.popleft()
@@ -296,6 +317,15 @@ class Engine:
                 async with create_task_group() as group:
                     for running in self._running:
                         group.start_soon(_abort_quietly, running.job)
+
+
+def _max_open_files() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 4 * _MAX_FINISHING
+    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return limit if limit > 0 else 4 * _MAX_FINISHING
 
 
 async def _close(jobs: AsyncIterator[Job]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
+from dxflow_async.durability import SyncedDirectories, sync_path
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
 from dxflow_async.models import JobInfo
 from dxflow_async.providers.base import Part, Receipt
@@ -179,8 +180,8 @@ class JobFile:
         self._open = False
 
     @classmethod
-    def create(cls, home: Path, asked: Asked, mark: str, began: float) -> Self:
-        """A new one.
+    def create(cls, home: Path, asked: Asked, mark: str, began: float, *, durable: bool = True) -> Self:
+        """A new one; `durable`: on disk, as is what is written to it later, when that returns.
 
         Raises:
             OSError, sqlite3.Error: it cannot be written.
@@ -191,8 +192,8 @@ class JobFile:
         job = cls(home, new_id())
         job._lock.take(job.id)
         try:
-            job._make((asked.operation, asked.to_json(), began), mark)
-            job._database = _connect(job._path)
+            job._make((asked.operation, asked.to_json(), began), mark, durable=durable)
+            job._database = _connect(job._path, durable=durable)
         except BaseException:
             job._lock.give()
             raise
@@ -200,8 +201,8 @@ class JobFile:
         return job
 
     @classmethod
-    def open(cls, home: Path, job_id: str, mark: str) -> Self:
-        """One that is to go on.
+    def open(cls, home: Path, job_id: str, mark: str, *, durable: bool = True) -> Self:
+        """One that is to go on; `durable` as for `create`.
 
         Raises:
             ConfigurationError: there is none of that id, or a newer version of this program wrote it.
@@ -212,7 +213,7 @@ class JobFile:
         job._lock.take(job_id)
         try:
             _check_there(job._path, job_id)  # whoever held it may have ended the job
-            job._database = _connect(job._path)
+            job._database = _connect(job._path, durable=durable)
             job._begin_run(mark)
         except BaseException:
             job._lock.give()
@@ -316,15 +317,21 @@ class JobFile:
                 os.unlink(f"{self._path}{suffix}")
         self._lock.give()
 
-    def _make(self, values: tuple[Any, ...], mark: str) -> None:
+    def _make(self, values: tuple[Any, ...], mark: str, *, durable: bool) -> None:
         """The file is there with what was asked and by whom, or not at all."""
         unfinished = self._path.with_suffix(_UNFINISHED)
         os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(_connect(unfinished, new=True)) as self._database:
-            self._database.execute("PRAGMA synchronous = OFF")  # or the disk is waited for at its end
+            self._database.execute("PRAGMA synchronous = OFF")  # the whole file is synced
             self._database.execute("INSERT INTO job (operation, asked, began) VALUES (?, ?, ?)", values)
             self._begin_run(mark)
+        if not durable:
+            os.rename(unfinished, self._path)
+            return
+        sync_path(unfinished)
         os.rename(unfinished, self._path)
+        for directory in SyncedDirectories().to_sync(str(self._path.parent.absolute())):
+            sync_path(directory)
 
     def _begin_run(self, mark: str) -> None:
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (mark, os.getpid(), time.time()))
@@ -364,7 +371,7 @@ def _check_there(path: Path, job_id: str) -> None:
         raise ConfigurationError(f"job = {job_id!r} is not there; `dxflow-async jobs list` shows those that are")
 
 
-def _connect(path: Path, *, new: bool = False, migrate: bool = True) -> sqlite3.Connection:
+def _connect(path: Path, *, new: bool = False, migrate: bool = True, durable: bool = True) -> sqlite3.Connection:
     """A connection for any thread, used by one at a time; transactions are begun by hand.
 
     Raises:
@@ -382,7 +389,7 @@ def _connect(path: Path, *, new: bool = False, migrate: bool = True) -> sqlite3.
         if not version and not new:
             raise ConfigurationError(f"{path} is no job's file; remove it")
         if migrate:
-            _migrate(database, version)
+            _migrate(database, version, durable=durable)
     except sqlite3.DatabaseError as error:
         database.close()
         raise ConfigurationError(f"{path} is no job's file ({error}); remove it") from error
@@ -392,10 +399,10 @@ def _connect(path: Path, *, new: bool = False, migrate: bool = True) -> sqlite3.
     return database
 
 
-def _migrate(database: sqlite3.Connection, version: int) -> None:
-    # What a killed process has written survives it; only a loss of power may take the last moments.
+def _migrate(database: sqlite3.Connection, version: int, *, durable: bool) -> None:
+    # What a killed process has written survives it either way; NORMAL may lose the last moments with the power.
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     if version < SCHEMA_VERSION:
         steps = ";".join(_STEPS[version:])
         database.executescript(f"BEGIN IMMEDIATE;{steps};PRAGMA user_version = {SCHEMA_VERSION};COMMIT")

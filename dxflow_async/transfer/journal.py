@@ -242,7 +242,9 @@ class Journal:
 
     def _write(self, rows: list[Row]) -> None:
         if self._file is None:
-            self._file = JobFile.create(self._home, self.asked, self._threads.mark, self._began)
+            self._file = JobFile.create(
+                self._home, self.asked, self._threads.mark, self._began, durable=self._threads.commits is not None
+            )
         self._file.write(rows)
 
     async def _close(self, file: JobFile, *, well: bool) -> None:

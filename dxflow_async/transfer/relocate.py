@@ -19,6 +19,7 @@ from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.transfer.directory_modes import DirectoryModes
 from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
@@ -117,15 +118,18 @@ async def _tree(
     route: Route, source: Place, end: End, target: Place, options: ObjectOptions, operation: str, move: bool
 ) -> AsyncIterator[Job]:
     listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
-    links, prepared = _Links(source), False
+    links, modes, prepared = _Links(source), DirectoryModes(source, target), False
     async for page in listing:
         if not prepared:
+            await modes.make_above("")
             await end.prepare(route)
             prepared = True
         for entry in page:
             name = entry.key[len(source.key) :]
             if not name and not target.key:
                 continue  # the marker of a local destination itself, which is made anyway
+            if entry.unreadable is None:
+                await modes.make_above(name)
             start, goal = below(source, name), below(target, name)
             goes = move and not await links.lead_to(name)
             yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)

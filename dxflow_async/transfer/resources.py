@@ -47,7 +47,7 @@ class Resources:
     def __post_init__(self) -> None:
         settings = self.settings
         self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
-        self.threads = Threads(settings.disk_threads)
+        self.threads = Threads(settings.disk_threads, durable=settings.durable)
         self.http = HTTP(
             self.threads,
             connect_timeout=settings.connect_timeout,

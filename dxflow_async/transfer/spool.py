@@ -112,7 +112,7 @@ def _among(side: int, below: bytes) -> tuple[str, tuple[int | bytes, ...]]:
 def _text(entry: Entry) -> str:
     """What a listing says of an entry; its metadata is of no use here."""
     values = (entry.key, entry.size, entry.modified, entry.directory, entry.etag, entry.crc32c, entry.content_type)
-    return json.dumps((*values, None, entry.unreadable, entry.mtime, entry.read_error))
+    return json.dumps((*values, None, entry.unreadable, entry.mtime, entry.read_error, entry.mode))
 
 
 def _entry(text: str) -> Entry:

@@ -22,6 +22,7 @@ from dxflow_async.transfer.compare import Compare, Comparison
 from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
 from dxflow_async.transfer.differences import Difference, Differences
+from dxflow_async.transfer.directory_modes import DirectoryModes
 from dxflow_async.transfer.ends import End, below, contains
 from dxflow_async.transfer.engine import Job, first_of
 from dxflow_async.transfer.filters import NameFilter
@@ -93,6 +94,7 @@ class Sync:
         self._options = options
         self._rules = rules
         self._asked = asked
+        self._modes = DirectoryModes(source, self._target)
 
     async def plan(self) -> SyncPlan:
         """What would be done.
@@ -114,6 +116,7 @@ class Sync:
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
+        await self._modes.make_above("")
         await make_directory(self._resources.route(None), self._target)
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
@@ -211,6 +214,7 @@ class Sync:
                 if each.obstacle is not None:
                     aside += [result async for result in deleting.remove_obstacle(each.obstacle)]
                 end, entry, options = self._end, each.entry, self._options
+                await self._modes.make_above(each.name)
                 yield job_for(route, source, end, target, entry, options, operation="sync", keep_time=True)
 
 

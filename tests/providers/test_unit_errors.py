@@ -97,7 +97,7 @@ def test_no_code_is_unknown() -> None:
         (503, "unit_stopped", ServiceError, False),
         (507, "disk_full", StorageError, False),
         # Of a server that gives no code.
-        (302, "", ServiceError, False),
+        (302, "", ServiceError, True),
         (400, "", StorageError, False),
         (401, "", AccessDeniedError, False),
         (403, "", AccessDeniedError, False),

@@ -95,9 +95,8 @@ class Between:
             foreign = len(self.seen) <= self.first
         if not foreign or self.reaches:
             async with ClientSession(self.unit, auto_decompress=False) as session:
-                sent = {name: value for name, value in request.headers.items() if name != "Host"}
-                path = str(request.rel_url)
-                async with session.request(request.method, path, headers=sent, data=data or None) as response:
+                method, path, sent = request.method, str(request.rel_url), request.headers
+                async with session.request(method, path, headers=sent, data=data or None) as response:
                     content = await response.read()
                     headers = {k: v for k, v in response.headers.items() if k not in ("Content-Length", "Date")}
                     if not foreign:
@@ -213,6 +212,22 @@ async def test_another_version_of_the_protocol(http: HTTP, threads: Threads, ver
         unit = UnitProvider("Demo", server.url, "s", http, threads)
         with pytest.raises(ServiceError, match=f"version {version}"):
             await unit.write("a", body(b"x"), OPTIONS)
+
+
+async def test_abort_is_tried_again(http: HTTP, threads: Threads, tmp_path: Path) -> None:
+    """Parts whose removal another server answers are removed by the next try; one that fails can be made again."""
+    async with between(tmp_path / "unit") as stands:
+        unit = await UnitProvider.connect("Demo", stands.url, SECRETS.rw, http, threads)
+        for first in (1, 7):
+            upload = await unit.start_upload("parts", 10, OPTIONS)
+            await upload.write_part(Part(1, 0, 5), body(b"bytes"))
+            stands.reply, stands.first, stands.seen = PAGE, first, []
+            if first == 7:
+                with pytest.raises(ServiceError, match="repeat"):
+                    await upload.abort()
+            await upload.abort()
+            stands.reply = None
+            assert [path for path in (tmp_path / "unit/.dx-uploads").iterdir() if path.suffix == ".info"] == []
 
 
 # Renaming

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, TransferReport
-from dxflow_async.providers import tree
+from dxflow_async.providers import temporary_files, tree
 
 Call = Callable[[AsyncSession, Path], Awaitable[TransferReport]]
 
@@ -41,8 +41,8 @@ def mark_of(home: Path) -> str:
 
 def plant(directory: Path, mark: str) -> None:
     """What a session leaves that is killed while it asks: first with one name, then with the other one."""
-    name = tree.temporary_name(mark)
-    for each in (name, name + tree._ACCENTED):
+    name = temporary_files.temporary_name(mark)
+    for each in (name, name + temporary_files.ACCENTED):
         (directory / each).touch()
 
 
@@ -63,7 +63,7 @@ def test_a_probe_bears_the_mark_of_its_session(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tree, "_is_one", watched)
     tree.Root(tmp_path).confuses("", "0123abcd")
     assert asked
-    assert all(tree.is_temporary(name, {"0123abcd"}) for name in asked)
+    assert all(temporary_files.is_temporary(name, {"0123abcd"}) for name in asked)
 
 
 @pytest.mark.parametrize("call", [by_copy, by_sync, by_glob])

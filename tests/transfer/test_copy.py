@@ -31,7 +31,7 @@ Make = Callable[[type[LocalProvider], str], LocalProvider]
 class Remote(LocalProvider):
     """A directory that behaves as a network does: it keeps checksums, and bodies come from memory."""
 
-    features = replace(LocalProvider.features, checksum=True, checksum_first=True, rereads=False)
+    features = replace(LocalProvider.features, checksum=True, checksum_first=True, rereads=False, stages=False)
 
 
 class ForgetfulStore(Remote):

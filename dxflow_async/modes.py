@@ -1,0 +1,57 @@
+"""The permission bits of files that are written beside their name and then renamed to it. All of it blocks."""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import threading
+import time
+
+__all__ = ["PERMISSIONS", "PRIVATE", "mode_for", "umask"]
+
+PRIVATE = 0o600
+"""Of a file that is not complete: nobody else reads it."""
+
+PERMISSIONS = 0o777
+"""The bits that are kept. Those that let others act as the owner (set-user-ID) end when the bytes change."""
+
+_KNOWN_SECONDS = 0.02
+_lock = threading.Lock()
+
+
+def mode_for(directory: int, name: str, mode: int | None = None) -> int:
+    """What a complete file gets: the bits of the file that it replaces, else `mode`, else those of any new file.
+
+    Args:
+        directory: a descriptor.
+        name: the name that the file is to have.
+        mode: the bits of its source.
+    """
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        pass
+    else:
+        if stat.S_ISREG(status.st_mode):
+            return status.st_mode & PERMISSIONS
+    return 0o666 & ~umask() if mode is None else mode & PERMISSIONS
+
+
+def umask() -> int:
+    """The bits that new files of this process do not have."""
+    return _umask_at(int(time.monotonic() / _KNOWN_SECONDS))
+
+
+@functools.lru_cache(maxsize=1)
+def _umask_at(_moment: int) -> int:
+    # `os.umask` tells it only by setting another one, which other threads would create their files with.
+    try:
+        with open("/proc/self/status", "rb", 0) as file:
+            text = file.read(1024)
+        return int(text[text.index(b"Umask:") + 6 :].split(None, 1)[0], 8)
+    except (OSError, ValueError):
+        with _lock:
+            mask = os.umask(0o077)
+            os.umask(mask)
+        return mask

@@ -1,0 +1,159 @@
+"""Finished files get their names, and are on disk, before whoever wrote them is told.
+
+Items that arrive while others are being synced wait for them and are then synced together, so a batch is as large as
+the disk is slow. In a batch the bytes of all files go to disk first, then the files get their names, then the
+directories go to disk. One thread does this, beside those that write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+from anyio import CancelScope
+
+from dxflow_async.durability import BatchSync, SyncedDirectories
+
+__all__ = ["Commits", "Item"]
+
+
+class Item(Protocol):
+    """What is brought to disk; it is closed then, and otherwise left to whoever wrote it.
+
+    Attributes:
+        descriptor: of the file; -1 where only names were changed.
+        directories: the paths of those in which a name is new.
+    """
+
+    @property
+    def descriptor(self) -> int: ...
+    @property
+    def directories(self) -> Sequence[str]: ...
+    def take_name(self) -> None:
+        """Gives the file its name. Blocks."""
+
+    def close(self) -> None:
+        """Closes the file. Blocks."""
+
+
+class Commits:
+    """Those of one session; used by one event loop."""
+
+    def __init__(self) -> None:
+        self.synced = SyncedDirectories()
+        self._sync = BatchSync()
+        self._executor: ThreadPoolExecutor | None = None
+        self._waiting: list[_Waiting] = []
+        self._busy = False
+
+    async def commit(self, item: Item) -> None:
+        """Waits until an item has its name and is on disk.
+
+        When it is cancelled the item either stays as it was, or is committed when this ends.
+
+        Raises:
+            OSError: the bytes are not on disk, and the file did not get its name; or the name is not on disk.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, loop.create_future())
+        self._waiting.append(waiting)
+        if not self._busy:
+            self._begin(loop)
+        try:
+            await asyncio.shield(waiting.future)
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+                raise
+            with CancelScope(shield=True):
+                while not waiting.future.done():
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.wait([waiting.future])
+            waiting.future.exception()  # nobody is left to be told
+            raise
+
+    async def sync_names(self, *directories: str) -> None:
+        """Waits until the names in directories, and those of the directories themselves, are on disk."""
+        await self.commit(_Names(directories))
+
+    def close(self) -> None:
+        """Lets the thread end."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._waiting = self._waiting, []
+        self._busy = True
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, "dxflow-sync")
+        running = loop.run_in_executor(self._executor, self._commit, [each.item for each in batch])
+        running.add_done_callback(lambda ended: self._ended(loop, batch, ended))
+
+    def _ended(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], ended: asyncio.Future[list[OSError | None]]
+    ) -> None:
+        self._busy = False
+        if self._waiting:
+            self._begin(loop)
+        failure = ended.exception()
+        errors = [failure] * len(batch) if failure is not None else ended.result()
+        for waiting, error in zip(batch, errors, strict=True):
+            if error is not None:
+                waiting.future.set_exception(error)
+            else:
+                waiting.future.set_result(None)
+
+    def _commit(self, items: list[Item]) -> list[OSError | None]:
+        errors = self._commit_all(items)
+        for item, error in zip(items, errors, strict=True):
+            if error is None:
+                item.close()
+        return errors
+
+    def _commit_all(self, items: list[Item]) -> list[OSError | None]:
+        descriptors = [item.descriptor for item in items if item.descriptor >= 0]
+        failed = self._sync.sync_files(descriptors)
+        errors = [failed.get(item.descriptor) or _error_of(item) for item in items]
+        named = [item for item, error in zip(items, errors, strict=True) if error is None]
+        wanted: dict[str, None] = {}
+        for directory in {directory for item in named for directory in item.directories}:
+            wanted |= dict.fromkeys(self.synced.to_sync(directory))
+        lost = self._sync.sync_directories(list(wanted), descriptors)
+        if not lost:
+            self.synced.add(wanted)
+            return errors
+        return [error or _first_of(item, lost) for item, error in zip(items, errors, strict=True)]
+
+
+class _Waiting(NamedTuple):
+    item: Item
+    future: asyncio.Future[None]
+
+
+class _Names(NamedTuple):
+    """Names that were changed."""
+
+    directories: Sequence[str]
+    descriptor: int = -1
+
+    def take_name(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def _error_of(item: Item) -> OSError | None:
+    try:
+        item.take_name()
+    except OSError as error:
+        return error
+    return None
+
+
+def _first_of(item: Item, lost: dict[str, OSError]) -> OSError | None:
+    # A directory above may hold the new name of one of these: its loss is an error of all below it.
+    return next((error for path, error in lost.items() for own in item.directories if own.startswith(path)), None)

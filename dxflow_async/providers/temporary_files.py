@@ -1,0 +1,65 @@
+"""Files that are being written, beside the name they get when they are complete: what they are called, and whose."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Collection
+
+__all__ = ["ACCENTED", "hold_temporary", "is_being_written", "is_temporary", "temporaries", "temporary_name"]
+
+ACCENTED = "\u00e9"
+"""A letter that file systems may keep in another form, at the end of names that try them out."""
+
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{unicodedata.normalize('NFD', ACCENTED)})?")
+_serials = itertools.count(secrets.randbits(32))
+
+
+def temporary_name(mark: str) -> str:
+    """A name for a file that is being written, by the session of that mark.
+
+    No listing shows the file while its writer holds it with `hold_temporary`. Whatever else has such a name, the
+    user's own file or what a killed process has left, is a file like any other.
+    """
+    return f".{mark}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
+
+
+def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
+    """Whether a file is one that is being written, or was: by one of the sessions of those marks."""
+    return _TEMPORARY.fullmatch(name) is not None and (marks is None or name[1:9] in marks)
+
+
+def hold_temporary(descriptor: int) -> None:
+    """Says that a temporary file is being written, until it is closed."""
+    with contextlib.suppress(OSError):  # where there are no locks, listings show it
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def is_being_written(directory: str, name: str) -> bool:
+    """Whether somebody holds a temporary file of that name."""
+    if not is_temporary(name):
+        return False
+    try:
+        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def temporaries(directory: str, marks: Collection[str]) -> list[str]:
+    """The names in a directory of what sessions of those marks were writing."""
+    with os.scandir(directory) as found:
+        return [each.name for each in found if is_temporary(each.name, marks)]

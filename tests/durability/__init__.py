@@ -1,0 +1,1 @@
+"""What a loss of power may take: nothing that was reported as done."""

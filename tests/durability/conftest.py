@@ -1,0 +1,7 @@
+"""A running unit."""
+
+from __future__ import annotations
+
+from tests.hub.conftest import http, unit
+
+__all__ = ["http", "unit"]
