@@ -43,6 +43,7 @@ from dxflow_async.providers.aws_headers import (
     timed_headers,
 )
 from dxflow_async.providers.aws_identity import Identity
+from dxflow_async.providers.aws_uploads import unfinished
 from dxflow_async.providers.base import (
     Body,
     Entry,
@@ -80,6 +81,7 @@ def _features(endpoint: str | None) -> Features:
         checksum_first=True,
         copy=True,
         resumable=True,
+        unfinished_uploads=True,
         presign=True,
         public=True,
         mtime=True,
@@ -217,6 +219,20 @@ class AWSProvider(Provider):
         told = document.values.get("ChecksumAlgorithm") == "CRC32C"
         checksums = told or all(receipt.verified for receipt in kept)
         return _S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+
+    async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
+        bucket, name = _split(key)
+        call = Call(self.name, "list uploads", f"/{key}")
+
+        async def ask(query: Mapping[str, str]) -> bytes:
+            response = await self._send(call, "GET", bucket, query=query)
+            return await read_error_body(response, s3xml.MAX_DOCUMENT_SIZE)
+
+        try:
+            found = await unfinished(name, ask)
+        except s3xml.MalformedXMLError as error:
+            raise call.error(ServiceError, f"the server's answer is not valid ({error})") from error
+        return [(_S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> int:
         by_bucket: dict[str, list[str]] = {}

@@ -64,6 +64,7 @@ class Features:
         rename: `rename` works, atomically.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
+        unfinished_uploads: `unfinished_uploads` works, and uploads that nobody finishes stay until they are removed.
         presign: `presign` works.
         public: `ObjectOptions.public` may be asked for.
         min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
@@ -85,6 +86,7 @@ class Features:
     rename: bool = False
     ranges: bool = True
     resumable: bool = False
+    unfinished_uploads: bool = False
     presign: bool = False
     public: bool = False
     min_part_size: int = 1
@@ -418,6 +420,14 @@ class Provider(ABC):
             NotFoundError: it was finished, or is gone.
         """
         raise TypeError(f"{self.name} does not resume: Features.resumable is not set ({key}, {len(receipts)} parts)")
+
+    async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
+        """The uploads of a key that are neither finished nor removed, where `Features.unfinished_uploads` is set.
+
+        Returns:
+            Each upload, whoever began it, and when that was, in seconds since the epoch by the provider's clock.
+        """
+        raise TypeError(f"{self.name} does not tell: Features.unfinished_uploads is not set ({key})")
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> int:

@@ -226,7 +226,7 @@ class Sending:
         return self.complete and (None in (told, crc32c) or told == crc32c)
 
     async def remove(self) -> None:
-        """Forgets it, here and there."""
-        address, self.address, self.complete = self.address, None, False
-        if address is not None:
-            await self._tus.remove(self._call, address)
+        """Forgets it, there and then here: where it fails, it is known still."""
+        if self.address is not None:
+            await self._tus.remove(self._call, self.address)
+        self.address, self.complete = None, False

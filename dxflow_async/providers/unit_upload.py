@@ -7,14 +7,14 @@ got to. Parts of one *group* are written to their places in one file from the st
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from anyio import create_task_group
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
 from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local import LocalProvider
@@ -95,20 +95,22 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        parts, self._parts = self._parts, {}
-        await _remove_all(parts.values())
+        remaining, errors = iter(list(self._parts.items())), []
 
+        async def work() -> None:
+            for number, each in remaining:
+                try:
+                    await each.remove()
+                except StorageError as error:
+                    errors.append(error)
+                    return
+                self._parts.pop(number, None)
 
-async def _remove_all(uploads: Iterable[Sending]) -> None:
-    remaining = iter(list(uploads))
-
-    async def work() -> None:
-        for each in remaining:
-            await each.remove()
-
-    async with create_task_group() as group:
-        for _ in range(_ABORTERS):
-            group.start_soon(work)
+        async with create_task_group() as group:
+            for _ in range(_ABORTERS):
+                group.start_soon(work)
+        if errors:
+            raise errors[0]  # those that are left go when it is called again
 
 
 class StreamUpload(Upload):
@@ -189,10 +191,10 @@ class SpooledUpload(Upload):
 
     async def abort(self) -> None:
         directory, self._directory = self._directory, None
-        upload, self._upload = self._upload, None
         try:
-            if upload is not None:
-                await upload.abort()
+            if self._upload is not None:
+                await self._upload.abort()
+                self._upload = None
         finally:
             if directory is not None:
                 await self._threads.run(directory.cleanup)
