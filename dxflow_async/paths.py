@@ -18,6 +18,7 @@ __all__ = [
     "PROVIDERS",
     "Location",
     "check_key",
+    "check_utf8",
     "folded",
     "key_of",
     "local_name",
@@ -126,7 +127,7 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     """
     reason = _key_fault(key)
     if reason:
-        shown = key.encode("utf-8", "backslashreplace").decode()
+        shown = _shown(key)
         raise UnsafePathError(
             f"{provider} {operation} of /{shown!s:.200} refused: {reason}; rename it",
             provider=provider,
@@ -136,11 +137,37 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     return key
 
 
+def check_utf8(key: str, *, provider: str) -> None:
+    """Refuses to look for a name that cannot be there.
+
+    Raises:
+        UnsafePathError: it is not UTF-8.
+    """
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        shown = f"/{_shown(key)}"
+        raise UnsafePathError(
+            f"{provider} has nothing named {shown:.200}: the name is not UTF-8; check the path and the terminal's "
+            "encoding",
+            provider=provider,
+            path=shown,
+        ) from error
+
+
+def _shown(key: str) -> str:
+    """A name with escapes for what is not UTF-8: of a local name its bytes."""
+    try:
+        return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return key.encode("utf-8", "backslashreplace").decode()
+
+
 def _key_fault(key: str) -> str | None:
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        return "the name is not valid Unicode"
+        return "the name is not UTF-8, as the names of remote objects have to be"
     if not key:
         return "the name is empty"
     if "\0" in key:

@@ -21,8 +21,9 @@ from dxflow_async.providers.directories import Directories
 
 __all__ = ["CachedReads", "Root", "error_of", "etag_of", "is_temporary", "temporaries", "temporary_name"]
 
-_ACCENTED = "\u00e9"
-_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{unicodedata.normalize('NFD', _ACCENTED)})?")
+# One letter in two ways of writing, as local names show it: their bytes are UTF-8 also where Python's are ASCII.
+_ACCENTED, _DECOMPOSED = (os.fsdecode(unicodedata.normalize(form, "\u00e9").encode()) for form in ("NFC", "NFD"))
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{_ACCENTED}|{_DECOMPOSED})?")
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _serials = itertools.count(secrets.randbits(32))
 
@@ -317,11 +318,8 @@ class Root:
         """
         self.make_directory(key)
         name = temporary_name(mark)
-        accented = name + _ACCENTED
         with self._parent(f"{key}{name}") as (directory, _):
-            return _is_one(directory, name, name.upper()) or _is_one(
-                directory, accented, unicodedata.normalize("NFD", accented)
-            )
+            return _is_one(directory, name, name.upper()) or _is_one(directory, name + _ACCENTED, name + _DECOMPOSED)
 
     def make_directory(self, key: str) -> None:
         """Makes a directory, parents included."""
