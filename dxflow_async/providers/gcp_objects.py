@@ -126,7 +126,7 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
 def _timestamp(text: str) -> float:
     try:
         return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return 0.0
 
 

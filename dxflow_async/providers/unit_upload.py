@@ -57,6 +57,7 @@ class PartsUpload(Upload):
         self._options = options
         self._max_parts = max_parts
         self._parts: dict[int, Sending] = {}
+        self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
         file_metadata(call, key)
 
     async def go_on(self, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -67,6 +68,8 @@ class PartsUpload(Upload):
             if await sending.is_whole(receipt.crc32c):
                 self._parts[receipt.part.number] = sending
                 kept.append(receipt)
+            elif sending.address is not None and sending.address.startswith("/"):
+                self._replaced[receipt.part.number] = sending
         return kept
 
     async def write_part(self, part: Part, body: Body) -> Receipt:
@@ -95,16 +98,17 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        remaining, errors = iter(list(self._parts.items())), []
+        remaining = iter([(known, number) for known in (self._parts, self._replaced) for number in known])
+        errors: list[StorageError] = []
 
         async def work() -> None:
-            for number, each in remaining:
+            for known, number in remaining:
                 try:
-                    await each.remove()
+                    await known[number].remove()
                 except StorageError as error:
                     errors.append(error)
                     return
-                self._parts.pop(number, None)
+                known.pop(number)
 
         async with create_task_group() as group:
             for _ in range(_ABORTERS):

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
+from dxflow_async.exceptions import DxflowError
 from dxflow_async.providers.base import Provider
+from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy, retry
 
@@ -19,12 +21,17 @@ async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limi
     """What `operation()`, a request to a provider, returns.
 
     Raises:
-        StorageError: the last one.
+        DxflowError: the last one; of what is none of ours, a `StorageError` whose cause it is.
     """
     limit = limits.requests(provider)
 
     async def once() -> T:
-        async with limit or nullcontext():
-            return await operation()
+        try:
+            async with limit or nullcontext():
+                return await operation()
+        except DxflowError:
+            raise
+        except Exception as error:
+            raise failure_of(error, (provider.name, ""), "request") from error
 
     return await retry(once, policy)

@@ -20,13 +20,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Provider, Receipt
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import printable
 from dxflow_async.transfer.jobfile import (
     BEGUN,
     CREATED,
@@ -57,6 +58,9 @@ _MAX_ROWS = 5000
 """Noted and not yet written; beyond that whoever has something to note waits."""
 
 _MAX_DIRECTORIES = 10_000
+
+_DISCARD_SECONDS = 10.0
+"""For removing uploads that nobody goes on with, also while cancelled."""
 
 
 class Item(Protocol):
@@ -242,7 +246,7 @@ class Journal:
             try:
                 await provider.sweep(key, marks, kept)
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
-                _log.info("what an earlier process left beside %s could not be removed: %s", key, error)
+                _log.info("what an earlier process left beside %s could not be removed: %s", printable(key), error)
 
     async def _remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         try:
@@ -266,7 +270,7 @@ class Journal:
             return False
         if version is not None and version == state[1]:
             return True
-        _log.warning("%s was changed since job %s began: it is moved again", ends.source, self.job_id)
+        _log.warning("%s was changed since job %s began: it is moved again", printable(ends.source), self.job_id)
         return False
 
     async def _read(self, look: Callable[[JobFile], T], default: T) -> T:
@@ -328,7 +332,9 @@ class Journal:
             )
             return
         if self._earlier and self._discard is not None:
-            left = not await self._discard(file)
+            left = True
+            with move_on_after(_DISCARD_SECONDS):
+                left = not await self._discard(file)
         if left:
             await self._threads.run(file.close)
             text = (

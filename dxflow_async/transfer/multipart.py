@@ -10,6 +10,7 @@ from contextlib import suppress
 from dxflow_async.checksum import combine
 from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
 from dxflow_async.providers.base import Entry, ObjectOptions, Part, Provider, Receipt, Upload
+from dxflow_async.showing import printable
 from dxflow_async.transfer.jobfile import BegunUpload
 from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
@@ -90,11 +91,12 @@ class Multipart(Moving):
         try:
             upload, kept = await self._try(lambda: provider.resume_upload(begun.key, begun.id, receipts, options))
         except NotFoundError:
-            _log.warning("what was sent of %s is not there any more: it is sent again", self._source.shown)
+            shown = printable(self._source.shown)
+            _log.warning("what was sent of %s is not there any more: it is sent again", shown)
             self._forget_upload(begun.id)
             return None
         if not same:
-            _log.warning("%s was changed since its upload began: it is sent again", self._source.shown)
+            _log.warning("%s was changed since its upload began: it is sent again", printable(self._source.shown))
             with suppress(StorageError):
                 await self._try(upload.abort)
                 self._forget_upload(begun.id)
