@@ -201,7 +201,7 @@ class Journal:
             left = bool(self._open or self._unsure)
             if not (well or left or self._earlier or self._has_begun or self._items > 1):
                 well = True  # a single item of which nothing was sent is no job to go on with
-            if (not well and (self._file is not None or self._items > 1)) or left:
+            if left or self._earlier or (not well and (self._file is not None or self._items > 1)):
                 await self._flush()
             if self._file is not None:
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -70,6 +71,31 @@ async def test_a_job_of_such_names_goes_on(session: AsyncSession, tree: Path, tm
         (goal / name).rmdir()
     report = await session.resume(job.id)
     assert {each.source for each in report} == {f"{tree}/{ODD[0]}", f"{tree}/plain"}
+    assert names(goal) == {*ODD, LARGE, "plain"}
+    assert await session.jobs() == []
+
+
+@pytest.mark.parametrize("error", [sqlite3.DatabaseError("malformed"), ZeroDivisionError("a bug")], ids=str)
+async def test_a_job_that_cannot_be_read_any_more_is_done_again(
+    session: AsyncSession, tree: Path, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What breaks in mid-resume ends no transfer: what the journal cannot tell of is moved again."""
+    goal = tmp_path / "goal"
+    (goal / "plain" / "in the way").mkdir(parents=True)
+    with pytest.raises(TransferError):
+        await session.copy(f"{tree}/", f"{goal}/")
+    (goal / "plain" / "in the way").rmdir()
+    (goal / "plain").rmdir()
+    (job,) = await session.jobs()
+
+    def broken(*_: object) -> None:
+        raise error
+
+    for method in ("state_of", "upload_of", "write"):
+        monkeypatch.setattr(JobFile, method, broken)
+    report = await session.resume(job.id)
+    assert report.ok
+    assert len(report) == 5
     assert names(goal) == {*ODD, LARGE, "plain"}
     assert await session.jobs() == []
 
