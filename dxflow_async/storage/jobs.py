@@ -295,7 +295,7 @@ async def _left_uploads(resources: Resources, file: JobFile, area: Area | None) 
         return left
     home, provider = resources.settings.home, area.provider
     known = {each.id for each in left} | await run(lambda: known_uploads(home, but_of=file.id))
-    for key, asked_at in creations:
+    for key, asked_at in creations.items():
         try:
             found = await _ask(resources, provider, lambda k=key, t=asked_at: unknown_uploads(provider, k, t, known))  # type: ignore[misc]
         except NotFoundError:

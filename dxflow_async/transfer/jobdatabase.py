@@ -48,7 +48,7 @@ CREATE TABLE parts (source TEXT, destination TEXT, number INTEGER, offset INTEGE
     # and so do the keys of those whose creation was not answered.
     """
 CREATE TABLE orphans (key TEXT, id TEXT, PRIMARY KEY (key, id)) WITHOUT ROWID;
-CREATE TABLE creations (key TEXT PRIMARY KEY, began REAL NOT NULL) WITHOUT ROWID
+CREATE TABLE creations (key TEXT, began REAL, PRIMARY KEY (key, began)) WITHOUT ROWID
 """,
 )
 

@@ -317,11 +317,13 @@ class JobFile:
             rows = self._database.execute("SELECT key, id FROM orphans").fetchall()
             return [(text(key), text(upload_id)) for key, upload_id in rows]
 
-    def creations(self) -> list[tuple[str, float]]:
+    def creations(self) -> dict[str, list[float]]:
         """Keys for which an upload may have been begun that nobody was told of, and when that was asked for."""
+        found: dict[str, list[float]] = {}
         with self.reading():
-            rows = self._database.execute("SELECT key, began FROM creations").fetchall()
-            return [(text(key), float(began)) for key, began in rows]
+            for key, began in self._database.execute("SELECT key, began FROM creations").fetchall():
+                found.setdefault(text(key), []).append(float(began))
+        return found
 
     def reading(self) -> AbstractContextManager[None]:
         """What goes wrong in its block is said of the file; raises as `open`."""

@@ -110,6 +110,7 @@ class Journal:
         # Keys and ids of uploads that are not known to be gone, and keys of those that may have been created.
         self._open: set[tuple[str, str]] = set()
         self._unsure: set[str] = set()
+        self._wanted: dict[str, list[float]] | None = None
         self._has_begun = False
 
     @property
@@ -157,6 +158,16 @@ class Journal:
             if self._timer is not None:
                 self._timer.cancel()
             self._flush_soon()
+
+    async def wanted_before(self, key: str) -> list[float]:
+        """When earlier processes asked for an upload of that key that they may not have been told of."""
+        if not self._earlier:
+            return []
+        if self._wanted is None:
+            nothing: dict[str, list[float]] = {}
+            self._wanted = await self._read(lambda file: file.creations(), default=nothing)
+        wanted: list[float] = self._wanted.pop(key, [])
+        return wanted
 
     def upload_certain(self, key: str) -> None:
         """Of the creations of that key, none has made an upload that is not known."""

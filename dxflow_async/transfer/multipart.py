@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dxflow_async.checksum import combine
@@ -34,7 +34,7 @@ class Multipart(Moving):
         self._upload: Upload | None = None
         self._receipts: list[Receipt] = []
         self._unsure = False  # whether there may be an upload that nobody was told of
-        self._created_at = 0.0
+        self._created_at: list[float] = []
 
     async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
         """The parts there are to do; an upload is begun for them.
@@ -71,7 +71,8 @@ class Multipart(Moving):
                 self._unsure = self._unsure or _may_have_happened(error)
                 raise
 
-        self._created_at = time.time()
+        self._created_at = [*await journal.wanted_before(key), time.time()]
+        self._unsure = self._unsure or len(self._created_at) > 1
         journal.upload_wanted(key)
         try:
             upload = await self._try(create)
@@ -161,17 +162,23 @@ def _may_have_happened(error: StorageError) -> bool:
     return error.status is None or (error.status >= 500 and not isinstance(error, ThrottledError))
 
 
-async def unknown_uploads(provider: Provider, key: str, asked_at: float, known: Collection[str]) -> list[Upload]:
+async def unknown_uploads(
+    provider: Provider, key: str, asked_at: Iterable[float], known: Collection[str]
+) -> list[Upload]:
     """The unfinished uploads of a key that a creation without an answer may have made.
 
     Args:
         provider, key: where.
-        asked_at: when the creation was asked for, in seconds since the epoch.
+        asked_at: when a creation was asked for, each in seconds since the epoch.
         known: ids of uploads that are somebody else's.
     """
-    earliest, latest = asked_at - _CLOCK_SKEW, asked_at + _CREATING_SECONDS + _CLOCK_SKEW
+    spans = [(each - _CLOCK_SKEW, each + _CREATING_SECONDS + _CLOCK_SKEW) for each in asked_at]
     found = await provider.unfinished_uploads(key)
-    return [each for each, began in found if each.id not in known and earliest <= began <= latest]
+    return [
+        each
+        for each, began in found
+        if each.id not in known and any(earliest <= began <= latest for earliest, latest in spans)
+    ]
 
 
 def _left(parts: Iterator[Part], kept: Sequence[Receipt]) -> tuple[list[Part], list[Receipt]]:

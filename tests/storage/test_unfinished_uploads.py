@@ -174,6 +174,33 @@ async def test_a_creation_without_an_answer(
     assert set(others) <= set(left)
 
 
+async def test_a_creation_without_an_answer_is_remembered_by_a_resumed_call(
+    weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path, large: Path
+) -> None:
+    """What a call has made without being told is removed by the one that goes on with it."""
+    name = prefix.partition("/")[2] + "large"
+    outages, created = Outages(), False
+
+    def breaks(request: Request) -> bool:
+        nonlocal created
+        broken, created = created, created or is_creation(request)
+        return broken
+
+    outages.breaks = breaks
+    proxy = FaultProxy(weed.endpoint, {"lost_answer": 1.0}, applies=is_creation, limit=1, gate=outages)
+    async with proxy.running():
+        settings = settings_for(weed, tmp_path / "home", endpoint=proxy.endpoint, part_size=PART, max_attempts=2)
+        async with AsyncSession(settings=settings) as session:
+            with pytest.raises(TransferError):
+                await session.copy(large, f"aws:/{prefix}large")
+            outages.breaks = lambda _: False
+            assert name in unfinished_uploads(weed, bucket)
+            (job,) = await session.jobs()
+            assert (await session.resume(job.id)).ok
+            assert await session.jobs() == []
+    assert name not in unfinished_uploads(weed, bucket)
+
+
 async def test_what_another_job_is_sending_is_left_alone(
     session: AsyncSession, outages: Outages, weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path, large: Path
 ) -> None:

@@ -151,9 +151,10 @@ def test_uploads_are_struck_when_they_are_gone(tmp_path: Path) -> None:
     assert job.orphans() == [("b/a", "first")]
     job.write([Row(BEGUN, (*ends, "b/a", "second", "v", 20, 10)), Row(UPLOAD_ENDED, ends)])
     assert job.orphans() == [("b/a", "first")]
-    assert job.creations() == [("b/c", 5.0)]
+    job.write([Row(CREATING, ("b/c", 7.0)), Row(CREATING, ("b/c", 7.0))])
+    assert job.creations() == {"b/c": [5.0, 7.0]}
     job.write([Row(GONE, ("b/a", "first")), Row(CREATED, ("b/c",))])
-    assert (job.uploads(), job.orphans(), job.creations()) == ([], [], [])
+    assert (job.uploads(), job.orphans(), job.creations()) == ([], [], {})
     job.remove()
 
 
