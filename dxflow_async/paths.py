@@ -148,8 +148,8 @@ def check_utf8(key: str, *, provider: str) -> None:
     except UnicodeEncodeError as error:
         shown = f"/{_shown(key)}"
         raise UnsafePathError(
-            f"{provider} has nothing named {shown:.200}: the name is not UTF-8; check the path and the terminal's "
-            "encoding",
+            f"{provider} request for {shown:.200} refused: the name is not UTF-8, as all names there are; check the "
+            "path and the terminal's encoding",
             provider=provider,
             path=shown,
         ) from error

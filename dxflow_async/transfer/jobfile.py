@@ -380,12 +380,16 @@ class JobFile:
 
 
 def known_uploads(home: Path, *, but_of: str) -> set[str]:
-    """The ids of the uploads that other jobs of a home directory have begun, as far as their files tell."""
+    """The ids of the uploads that other jobs of a home directory have begun; those that are damaged tell none.
+
+    Raises:
+        ConfigurationError: a job's file cannot be read now.
+    """
     found: set[str] = set()
     for job_id in job_ids(home):
         path = directory_of(home) / f"{job_id}.sqlite3"
         if job_id != but_of and path.is_file():
-            with suppress(ConfigurationError), closing(connect(path, migrate=False)) as database, reading(path):
+            with suppress(DamagedJobFile), closing(connect(path, migrate=False)) as database, reading(path):
                 if _has_uploads(database):
                     found |= {text(row[0]) for row in database.execute("SELECT id FROM uploads").fetchall()}
     return found

@@ -105,7 +105,7 @@ class Journal:
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._broken = self._unreadable = False
+        self._broken = self._unreadable = self._stumbled = False
         self._swept: set[str] = set()
         # Keys and ids of uploads that are not known to be gone, and keys of those that may have been created.
         self._open: set[tuple[str, str]] = set()
@@ -330,9 +330,11 @@ class Journal:
         self._file.write(rows)
 
     def _stumble(self, error: Exception) -> None:
-        _log.warning(
-            "the transfer goes on without its journal, which cannot be used: %s: %s", type(error).__name__, error
-        )
+        """Says, once, that there is no journal from here on."""
+        level = logging.DEBUG if self._stumbled else logging.WARNING
+        self._stumbled = True
+        text = "the transfer goes on without a journal, which cannot be used: %s: %s"
+        _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
     async def _close(self, file: JobFile, *, well: bool, left: bool) -> None:
