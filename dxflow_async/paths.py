@@ -18,7 +18,6 @@ __all__ = [
     "PROVIDERS",
     "Location",
     "check_key",
-    "check_utf8",
     "folded",
     "key_of",
     "local_name",
@@ -26,6 +25,7 @@ __all__ = [
     "parse_location",
     "provider_name",
     "unit_path",
+    "utf8_shown",
 ]
 
 MAX_KEY_BYTES = 1024
@@ -127,7 +127,7 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     """
     reason = _key_fault(key)
     if reason:
-        shown = _shown(key)
+        shown = utf8_shown(key)
         raise UnsafePathError(
             f"{provider} {operation} of /{shown!s:.200} refused: {reason}; rename it",
             provider=provider,
@@ -137,25 +137,7 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     return key
 
 
-def check_utf8(key: str, *, provider: str) -> None:
-    """Refuses to look for a name that cannot be there.
-
-    Raises:
-        UnsafePathError: it is not UTF-8.
-    """
-    try:
-        key.encode()
-    except UnicodeEncodeError as error:
-        shown = f"/{_shown(key)}"
-        raise UnsafePathError(
-            f"{provider} request for {shown:.200} refused: the name is not UTF-8, as all names there are; check the "
-            "path and the terminal's encoding",
-            provider=provider,
-            path=shown,
-        ) from error
-
-
-def _shown(key: str) -> str:
+def utf8_shown(key: str) -> str:
     """A name with escapes for what is not UTF-8: of a local name its bytes."""
     try:
         return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dxflow_async.checksum import label
 from dxflow_async.models import Item
-from dxflow_async.paths import check_utf8, key_of
+from dxflow_async.paths import key_of
 from dxflow_async.providers.base import Entry, Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.moving import Place
@@ -40,15 +40,8 @@ class Area:
         return self.location or f"{self.name} at {root}, below /{self.prefix}"
 
     def key(self, path: str) -> str:
-        """The provider's key of a remote path.
-
-        Raises:
-            UnsafePathError: it is not UTF-8, and nothing in a bucket can have such a name.
-        """
-        key = self.prefix + key_of(path)
-        if self.provider.features.buckets and not key.isascii():
-            check_utf8(key, provider=self.name)
-        return key
+        """The provider's key of a remote path."""
+        return self.prefix + key_of(path)
 
     def path(self, key: str) -> str:
         """The remote path of a key."""

@@ -18,6 +18,7 @@ from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, stat
@@ -219,8 +220,9 @@ class AreaStorage:
             return
         reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
-        async with resources.limits.requests(area.provider) or nullcontext():
-            await reading.open()
+        with translated(area.name):
+            async with resources.limits.requests(area.provider) or nullcontext():
+                await reading.open()
         try:
             while chunk := await reading.read():
                 yield bytes(chunk)

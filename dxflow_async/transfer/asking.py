@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
-from dxflow_async.exceptions import DxflowError
 from dxflow_async.providers.base import Provider
-from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy, retry
 
@@ -26,12 +25,8 @@ async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limi
     limit = limits.requests(provider)
 
     async def once() -> T:
-        try:
+        with translated(provider.name):
             async with limit or nullcontext():
                 return await operation()
-        except DxflowError:
-            raise
-        except Exception as error:
-            raise failure_of(error, (provider.name, ""), "request") from error
 
     return await retry(once, policy)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError
+from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError, UnsafePathError
+from dxflow_async.paths import utf8_shown
 
-__all__ = ["failure_of", "first_of"]
+__all__ = ["failure_of", "first_of", "translated"]
 
 _log = logging.getLogger("dxflow_async.transfer")
 
@@ -29,7 +32,12 @@ def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transf
         raise first
     source, destination = ends
     what = f"{operation} of {source}" + (f" to {destination}" if destination else "")
-    if isinstance(first, DxflowError):
+    failure: StorageError
+    if isinstance(first, UnicodeEncodeError):
+        name = utf8_shown(first.object)
+        text = f"{what} refused: {name[:200]} is not UTF-8, as all names there are; check the path, or rename it"
+        failure = UnsafePathError(text, operation=operation, path=name)
+    elif isinstance(first, DxflowError):
         failure = StorageError(f"{what} failed: {first}", operation=operation, path=source)
     else:
         text = "this is a bug of dxflow-async or of its surroundings: the log has its place"
@@ -38,6 +46,17 @@ def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transf
         _log.error("%s", failure, exc_info=first, extra={"fields": failure.fields()})
     failure.__cause__ = first
     return failure
+
+
+@contextmanager
+def translated(provider: str) -> Iterator[None]:
+    """Around a request to a provider: what is none of our errors becomes a `StorageError` whose cause it is."""
+    try:
+        yield
+    except DxflowError:
+        raise
+    except Exception as error:
+        raise failure_of(error, (provider, ""), "request") from error
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -114,8 +114,16 @@ async def test_to_a_cloud_they_are_failed_items(weed: SeaweedFS, prefix: str, tr
         assert "caf\\xe9" in " ".join(str(each.error) for each in report.failed)
         (job,) = await session.jobs()
         assert (job.done, job.failed) == (1, 4)
-        with pytest.raises(UnsafePathError, match="not UTF-8"):
-            await session.copy(f"aws:/{prefix}{ODD[0]}", tmp_path / "goal")
+        storage, path = session.get_storage_manager(), f"/{prefix}{ODD[0]}"
+        for call in (
+            lambda: session.copy(f"aws:{path}", tmp_path / "goal"),
+            lambda: anext(storage.read(path)),
+            lambda: storage.presign(path),
+            lambda: storage.list("AWS", path, recursive=True),
+            lambda: storage.delete(path),
+        ):
+            with pytest.raises(UnsafePathError, match="not UTF-8"):
+                await call()
 
 
 async def test_no_error_of_the_journal_reaches_a_transfer(
