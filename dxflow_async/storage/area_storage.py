@@ -220,7 +220,7 @@ class AreaStorage:
             return
         reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
-        with translated(area.name):
+        with translated(area.provider):
             async with resources.limits.requests(area.provider) or nullcontext():
                 await reading.open()
         try:

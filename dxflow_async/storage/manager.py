@@ -287,7 +287,7 @@ class AsyncStorageManager:
                 operation="presign",
                 path=path,
             )
-        with translated(area.name):
+        with translated(area.provider):
             return await area.provider.presign(area.key(path), expires, method=method)
 
     def _in(self, provider: str, storage_type: str) -> AreaStorage:

@@ -25,7 +25,7 @@ async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limi
     limit = limits.requests(provider)
 
     async def once() -> T:
-        with translated(provider.name):
+        with translated(provider):
             async with limit or nullcontext():
                 return await operation()
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError, UnsafePathError
 from dxflow_async.paths import utf8_shown
+from dxflow_async.providers.base import Provider
 
 __all__ = ["failure_of", "first_of", "translated"]
 
@@ -49,14 +50,14 @@ def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transf
 
 
 @contextmanager
-def translated(provider: str) -> Iterator[None]:
+def translated(provider: Provider) -> Iterator[None]:
     """Around a request to a provider: what is none of our errors becomes a `StorageError` whose cause it is."""
     try:
         yield
     except DxflowError:
         raise
     except Exception as error:
-        raise failure_of(error, (provider, ""), "request") from error
+        raise failure_of(error, (provider.name, ""), "request") from error
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
