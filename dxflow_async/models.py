@@ -239,12 +239,13 @@ class Leftover:
 
     Attributes:
         job_id: the job.
-        kind: `"upload"` in parts, temporary `"file"`, or `"job"`: the record itself.
-        place: where.
+        kind: `"upload"` in parts, temporary `"file"`, `"job"`: the record itself, or `"damaged"`: a record that cannot
+            be read, and is kept under another name.
+        place: where; of a damaged record, its other name.
     """
 
     job_id: str
-    kind: Literal["upload", "file", "job"]
+    kind: Literal["upload", "file", "job", "damaged"]
     place: str
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "provider_name",
     "unit_path",
     "unknown_scheme",
+    "utf8_shown",
 ]
 
 MAX_KEY_BYTES = 1024
@@ -192,7 +193,7 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     """
     reason = _key_fault(key)
     if reason:
-        shown = key.encode("utf-8", "backslashreplace").decode()
+        shown = utf8_shown(key)
         raise UnsafePathError(
             f"{provider} {operation} of /{shown!s:.200} refused: {reason}; rename it",
             provider=provider,
@@ -202,11 +203,19 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
     return key
 
 
+def utf8_shown(key: str) -> str:
+    """A name with escapes for what is not UTF-8: of a local name its bytes."""
+    try:
+        return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return key.encode("utf-8", "backslashreplace").decode()
+
+
 def _key_fault(key: str) -> str | None:
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        return "the name is not valid Unicode"
+        return "the name is not UTF-8, as the names of remote objects have to be"
     if not key:
         return "the name is empty"
     if "\0" in key:

@@ -10,9 +10,11 @@ from cyclopts import App
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
+from dxflow_async.config import Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.models import JobInfo
+from dxflow_async.models import JobInfo, Leftover
 from dxflow_async.showing import printable
+from dxflow_async.transfer.jobfile import JobFile
 
 __all__ = ["jobs"]
 
@@ -45,10 +47,7 @@ def show(job_id: str, *, json: Flag = False) -> int:
         job_id: As jobs list prints it.
         json: Print it as JSON.
     """
-    found = [job for job in with_session(_DIRECT, lambda session: session.jobs()) if job.id == job_id]
-    if not found:
-        raise ConfigurationError(f"job = {job_id!r} is not there; jobs list shows those that are")
-    (job,) = found
+    job = JobFile.info(Settings.load().home, job_id)
     if json:
         write_line(_as_json(job))
         return 0
@@ -83,10 +82,16 @@ def clean(*job_ids: str, dry_run: Flag = False, yes: Flag = False, account: Acco
         raise ConfigurationError("--dry-run and --yes exclude each other: give one of them")
     left = with_session(account, lambda session: session.clean_jobs(*job_ids, dry_run=not yes))
     for each in left:
-        write_line(f"{'removed' if yes else 'would remove'} {each.kind:<6} {printable(each.place)}")
+        write_line(_cleaned(each, done=yes))
     if left and not yes:
         write_line("nothing was removed; --yes removes it")
     return 0
+
+
+def _cleaned(left: Leftover, *, done: bool) -> str:
+    if left.kind == "damaged":
+        return f"{'set aside' if done else 'would set aside'} damaged job {left.job_id} as {printable(left.place)}"
+    return f"{'removed' if done else 'would remove'} {left.kind:<6} {printable(left.place)}"
 
 
 def _line(job: JobInfo) -> str:

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from anyio import CancelScope, move_on_after
 
-from dxflow_async.exceptions import DxflowError
-
 __all__ = ["answered"]
 
 T = TypeVar("T")
@@ -36,7 +34,7 @@ async def answered(
     except asyncio.CancelledError:
         if not matters():
             running.cancel()
-        with CancelScope(shield=True), move_on_after(_SECONDS), suppress(DxflowError):
+        with CancelScope(shield=True), move_on_after(_SECONDS), suppress(Exception):
             await asyncio.wait({running})
             if not running.cancelled():
                 await late(running.result())

@@ -46,6 +46,7 @@ from dxflow_async.providers.aws_headers import (
 )
 from dxflow_async.providers.aws_identity import Identity, bucket_path, virtual_host
 from dxflow_async.providers.aws_upload import S3Upload
+from dxflow_async.providers.aws_uploads import unfinished
 from dxflow_async.providers.base import (
     Body,
     Entry,
@@ -93,6 +94,7 @@ def _features(endpoint: str | None) -> Features:
         checksum_first=True,
         copy=True,
         resumable=True,
+        unfinished_uploads=True,
         presign=True,
         public=True,
         mtime=True,
@@ -247,6 +249,20 @@ class AWSProvider(Provider):
         told = document.values.get("ChecksumAlgorithm") == "CRC32C"
         checksums = told or all(receipt.verified for receipt in kept)
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+
+    async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
+        bucket, name = split_key(key)
+        call = Call(self.name, "list uploads", f"/{key}")
+
+        async def ask(query: Mapping[str, str]) -> bytes:
+            response = await self._send(call, "GET", bucket, query=query)
+            return await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
+
+        try:
+            found = await unfinished(name, ask)
+        except s3xml.MalformedXMLError as error:
+            raise not_the_service(call, str(error)) from error
+        return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         by_bucket: dict[str, list[str]] = {}

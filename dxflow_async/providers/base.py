@@ -12,7 +12,7 @@ own table. Nothing here retries: that is the transfer engine's work, which asks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -33,7 +33,6 @@ __all__ = [
     "Provider",
     "Reading",
     "Receipt",
-    "RereadBody",
     "Run",
     "Staged",
     "StreamedBody",
@@ -68,6 +67,7 @@ class Features:
         modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
+        unfinished_uploads: `unfinished_uploads` works, and uploads that nobody finishes stay until they are removed.
         presign: `presign` works.
         public: `ObjectOptions.public` may be asked for.
         min_part_size, max_part_size, max_parts: of an upload in parts; the last part may be smaller.
@@ -94,6 +94,7 @@ class Features:
     modes: bool = False
     ranges: bool = True
     resumable: bool = False
+    unfinished_uploads: bool = False
     presign: bool = False
     public: bool = False
     min_part_size: int = 1
@@ -193,23 +194,6 @@ class Receipt:
     etag: str | None = None
     crc32c: int | None = None
     verified: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RereadBody:
-    """A stretch of an object in one version, read again whenever it is sent; its checksum is of an earlier reading."""
-
-    provider: Provider
-    entry: Entry
-    start: int
-    size: int
-    crc32c: int | None = None
-
-    async def __aiter__(self) -> AsyncIterator[Buffer]:
-        end = self.start + self.size
-        async with await self.provider.read(self.entry.key, self.start, end, etag=self.entry.etag) as reading:
-            async for chunk in reading:
-                yield chunk
 
 
 class Reading(ABC):
@@ -425,6 +409,14 @@ class Provider(ABC):
             NotFoundError: it was finished, or is gone.
         """
         raise TypeError(f"{self.name} does not resume: Features.resumable is not set ({key}, {len(receipts)} parts)")
+
+    async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
+        """The uploads of a key that are neither finished nor removed, where `Features.unfinished_uploads` is set.
+
+        Returns:
+            Each upload, whoever began it, and when that was, in seconds since the epoch by the provider's clock.
+        """
+        raise TypeError(f"{self.name} does not tell: Features.unfinished_uploads is not set ({key})")
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:

@@ -42,5 +42,5 @@ def timestamp_of(text: str) -> float:
     """Seconds since the epoch of an HTTP date; 0 where it is none."""
     try:
         return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, OSError):
         return 0.0

@@ -113,10 +113,12 @@ class ComposeUpload(Upload):
         return self._stored
 
     async def abort(self) -> None:
-        begun, self._begun = self._begun, {}
-        for each in begun.values():
-            await each.cancel()
-        await self._remove_temporary()
+        try:
+            for name, each in list(self._begun.items()):
+                await each.cancel()
+                self._begun.pop(name, None)
+        finally:
+            await self._remove_temporary()
 
     async def _put_together(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         call = Call("GCP", "write", f"/{self._key}")

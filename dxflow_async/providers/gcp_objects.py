@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.base import Buffer, Entry, ObjectOptions
 from dxflow_async.providers.checked import Checked
 
@@ -48,11 +48,17 @@ def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[s
     """An object to be stored. Given its CRC32C, the service refuses other bytes.
 
     Raises:
-        ConfigurationError: the content type could not stand in a header.
+        UnsupportedError: the content type could not stand in a header.
     """
     content_type = options.content_type or "application/octet-stream"
     if not (content_type.isascii() and content_type.isprintable()):
-        raise ConfigurationError(f"content_type = {content_type!r} is not allowed; it must be like text/csv")
+        raise UnsupportedError(
+            f"GCP write of {name} refused: its content type {content_type!r} cannot stand in a header; "
+            "give it another one, such as text/csv",
+            provider="GCP",
+            operation="write",
+            path=name,
+        )
     metadata = dict(options.metadata)
     if options.modified is not None:
         metadata[_MTIME] = f"{options.modified:.6f}"
@@ -137,7 +143,7 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
 def _timestamp(text: str) -> float:
     try:
         return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return 0.0
 
 

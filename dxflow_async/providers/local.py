@@ -25,7 +25,6 @@ from dxflow_async.providers.base import (
     Provider,
     Reading,
     Receipt,
-    RereadBody,
     Upload,
     page_size,
 )
@@ -33,6 +32,7 @@ from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local_writing import LocalStaged, LocalUpload
+from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of

@@ -34,6 +34,7 @@ __all__ = [
     "delete_body",
     "is_text",
     "parse",
+    "timestamp_of",
 ]
 
 
@@ -114,7 +115,7 @@ class ListParser(WholeParser):
                 key, size = values["Key"], int(values.get("Size") or 0)
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
-            modified, etag = _timestamp(values.get("LastModified", "")), values.get("ETag", "").strip('"') or None
+            modified, etag = timestamp_of(values.get("LastModified", "")), values.get("ETag", "").strip('"') or None
             self._objects.append(Entry(key, size, modified, etag=etag))
             self._undecoded.append(self._objects[-1])
             self._values = {}
@@ -131,7 +132,7 @@ class ListParser(WholeParser):
             if key is None:
                 raise MalformedXMLError("an object without a name")
             if date != modified:
-                modified, seconds = date, _timestamp(date or "")
+                modified, seconds = date, timestamp_of(date or "")
             path, length = self._key(key), int(size or 0)
             self._objects.append(Entry(path, length, seconds, not length and path.endswith("/"), etag or None))
         self._plain = len(self._objects)
@@ -142,10 +143,11 @@ class ListParser(WholeParser):
         return f"{self._bucket}/{plain}"
 
 
-def _timestamp(text: str) -> float:
+def timestamp_of(text: str) -> float:
+    """Seconds since the epoch of an ISO 8601 time; 0 where it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return 0.0
 
 

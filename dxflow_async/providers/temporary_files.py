@@ -11,12 +11,21 @@ import secrets
 import unicodedata
 from collections.abc import Collection
 
-__all__ = ["ACCENTED", "hold_temporary", "is_being_written", "is_temporary", "temporaries", "temporary_name"]
+__all__ = [
+    "ACCENTED",
+    "DECOMPOSED",
+    "hold_temporary",
+    "is_being_written",
+    "is_temporary",
+    "temporaries",
+    "temporary_name",
+]
 
-ACCENTED = "\u00e9"
-"""A letter that file systems may keep in another form, at the end of names that try them out."""
+# Their bytes are UTF-8 also where Python's file system encoding is ASCII.
+ACCENTED, DECOMPOSED = (os.fsdecode(unicodedata.normalize(form, "\u00e9").encode()) for form in ("NFC", "NFD"))
+"""One letter in the two forms that file systems may keep it in, at the end of names that try them out."""
 
-_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{unicodedata.normalize('NFD', ACCENTED)})?")
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{DECOMPOSED})?")
 _serials = itertools.count(secrets.randbits(32))
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import sys
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dxflow_async.providers.base import Entry
 from dxflow_async.providers.directories import Directories
 from dxflow_async.providers.temporary_files import (
     ACCENTED,
+    DECOMPOSED,
     hold_temporary,
     is_being_written,
     temporaries,
@@ -337,11 +337,8 @@ class Root:
         """
         self.make_directory(key)
         name = temporary_name(mark)
-        accented = name + ACCENTED
         with self._parent(f"{key}{name}") as (directory, _):
-            return _is_one(directory, name, name.upper()) or _is_one(
-                directory, accented, unicodedata.normalize("NFD", accented)
-            )
+            return _is_one(directory, name, name.upper()) or _is_one(directory, name + ACCENTED, name + DECOMPOSED)
 
     def make_directory(self, key: str, mode: int | None = None) -> None:
         """Makes a directory, parents included; `mode` has the permission bits of a new one."""

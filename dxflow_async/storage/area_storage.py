@@ -26,6 +26,7 @@ from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.download import download, download_each
 from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.jobfile import Asked
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, pages_to_delete, stat
@@ -231,8 +232,9 @@ class AreaStorage:
             return
         reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
-        async with resources.limits.requests(area.provider) or nullcontext():
-            await reading.open()
+        with translated(area.provider):
+            async with resources.limits.requests(area.provider) or nullcontext():
+                await reading.open()
         crc, told = 0, area.provider.features.checksum_told and reading.size == reading.entry.size
         try:
             while chunk := await reading.read():

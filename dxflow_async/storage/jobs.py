@@ -5,21 +5,33 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
-from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, NotFoundError
+from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, NotFoundError, StorageError
 from dxflow_async.models import JobInfo, Leftover, TransferReport
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.base import ObjectOptions, Provider
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.temporary_files import temporaries
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.transfer.asking import ask
-from dxflow_async.transfer.jobfile import Asked, BegunUpload, Ends, JobFile, Where, job_ids
+from dxflow_async.transfer.jobfile import (
+    Asked,
+    BegunUpload,
+    DamagedJobFile,
+    Ends,
+    JobFile,
+    Where,
+    job_ids,
+    known_uploads,
+)
 from dxflow_async.transfer.journal import Journal
+from dxflow_async.transfer.multipart import unknown_uploads
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync import Rules
@@ -28,6 +40,7 @@ __all__ = ["Jobs"]
 
 _log = logging.getLogger("dxflow_async.storage.jobs")
 
+T = TypeVar("T")
 
 Areas = tuple[Area | None, Area | None]
 """Of source and destination; None for this machine's disks."""
@@ -71,24 +84,36 @@ class Jobs:
         """See `AsyncSession.clean_jobs`."""
         resources = self._resources()
         found: list[Leftover] = []
+        failures: list[Exception] = []
         for job_id in list(job_ids) or await resources.threads.run(_ids, resources):
             try:
                 found += await self._clean(resources, job_id, dry_run=dry_run)
             except (ConfigurationError, JobBusyError) as error:
                 if job_ids:
                     raise
-                _leave(resources, job_id, error)
+                await resources.threads.run(_leave, resources, job_id, error)
+            except (StorageError, OSError) as error:
+                failures.append(error)  # what the others have left goes all the same
+        if failures:
+            raise failures[0]
         return found
 
     # Going on
 
     async def _go_on(self, resources: Resources, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
-        asked = file.asked
+        asked = await resources.threads.run(lambda: file.asked)
+        with file.reading():
+            _check_arguments(asked)
         areas = await self._checked(resources, asked)
         home, threads = resources.settings.home, resources.threads
 
-        async def discard(begun: BegunUpload) -> None:
-            await _discard(resources, areas[1], begun)
+        async def discard(file: JobFile) -> bool:
+            try:
+                await _remove_all(await _left_uploads(resources, file, areas[1]))
+            except (DxflowError, OSError) as error:
+                _log.info("%s", error)
+                return False
+            return True
 
         going_on = resources.going_on(lambda _: Journal(home, threads, asked, file, discard))
         moved = asked.operation == "move" and await threads.run(file.ended_any)
@@ -157,21 +182,40 @@ class Jobs:
     # Cleaning
 
     async def _clean(self, resources: Resources, job_id: str, *, dry_run: bool) -> list[Leftover]:
-        file = await resources.threads.run(_open, resources, job_id)
+        run, home = resources.threads.run, resources.settings.home
         try:
-            _, area = await self._checked(resources, file.asked)
-            uploads = await resources.threads.run(file.uploads)
-            known = {begun.id for _, begun in uploads}
-            files = [path for path in await resources.threads.run(_left_files, file, area) if path not in known]
-            if not dry_run:
-                for _, begun in uploads:
-                    await _discard(resources, area, begun)
-                await resources.threads.run(_unlink, files)
-                await resources.threads.run(file.remove)
-            left = [Leftover(job_id, "upload", ends.destination) for ends, _ in uploads]
-            return [*left, *(Leftover(job_id, "file", path) for path in files), Leftover(job_id, "job", job_id)]
-        finally:
-            await resources.threads.run(file.close)
+            file = await run(_open, resources, job_id)
+            try:
+                return await self._clean_file(resources, file, dry_run=dry_run)
+            finally:
+                await run(file.close)
+        except DamagedJobFile as error:
+            _log.warning("job %s: %s; uploads in parts that it had begun may be left", job_id, error)
+            aside = await run(lambda: JobFile.set_aside(home, job_id, dry_run=dry_run))
+            return [Leftover(job_id, "damaged", str(aside))]
+
+    async def _clean_file(self, resources: Resources, file: JobFile, *, dry_run: bool) -> list[Leftover]:
+        run = resources.threads.run
+        _, area = await self._checked(resources, await run(lambda: file.asked))
+        uploads = await _left_uploads(resources, file, area)
+        known = {upload.id for upload in uploads}
+        files = [path for path in await run(_left_files, file, area) if path not in known]
+        if not dry_run:
+            await _remove_all(uploads)
+            await run(_unlink, files)
+            await run(file.remove)
+        left = [Leftover(file.id, "upload", upload.place) for upload in uploads]
+        return [*left, *(Leftover(file.id, "file", path) for path in files), Leftover(file.id, "job", file.id)]
+
+
+def _check_arguments(asked: Asked) -> None:
+    """Raises what the call would, were its arguments not those that were noted."""
+    if asked.operation == "sync":
+        assert Rules(**asked.arguments)
+    elif asked.operation in ("copy", "move"):
+        assert asked.arguments["into"] in (True, False, None)
+    elif asked.arguments.keys() - {"content_type", "metadata"}:
+        raise ValueError(f"arguments that {asked.operation} does not have")
 
 
 def _ids(resources: Resources) -> list[str]:
@@ -230,20 +274,67 @@ async def _pairs(file: JobFile, resources: Resources, areas: Areas) -> AsyncIter
         last = page[-1]
 
 
-async def _discard(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
-    """Removes an upload that nobody goes on with."""
+@dataclass(frozen=True, slots=True)
+class _LeftUpload:
+    """An upload that nobody goes on with: where it leads, its id, and what removes it."""
+
+    place: str
+    id: str
+    remove: Callable[[], Awaitable[None]]
+
+
+async def _left_uploads(resources: Resources, file: JobFile, area: Area | None) -> list[_LeftUpload]:
+    """What a job has begun, or may have, and is there."""
+    run = resources.threads.run
+    uploads, orphans, creations = await run(lambda: (file.uploads(), file.orphans(), file.creations()))
+    begun = [(ends.destination, each) for ends, each in uploads]
+    shown: Callable[[str], str] = (lambda key: key) if area is None else (lambda key: area.shown(area.path(key)))
+    begun += [(shown(key), BegunUpload(key, upload_id, None, 0, 0)) for key, upload_id in orphans]
+    left = [_LeftUpload(place, each.id, partial(_remove, resources, area, each)) for place, each in begun]
+    if area is None or not (creations and area.provider.features.unfinished_uploads):
+        return left
+    home, provider = resources.settings.home, area.provider
+    known = {each.id for each in left} | await run(lambda: known_uploads(home, but_of=file.id))
+    for key, asked_at in creations.items():
+        try:
+            found = await _ask(resources, provider, lambda k=key, t=asked_at: unknown_uploads(provider, k, t, known))  # type: ignore[misc]
+        except NotFoundError:
+            continue  # the bucket is gone, and what was in it
+        left += [_LeftUpload(shown(key), each.id, partial(_ask, resources, provider, each.abort)) for each in found]
+    return left
+
+
+async def _remove_all(uploads: Iterable[_LeftUpload]) -> None:
+    """Removes uploads, as many as can be.
+
+    Raises:
+        StorageError: of the first that could not be removed.
+    """
+    failures: list[StorageError] = []
+    for upload in uploads:
+        try:
+            await upload.remove()
+        except NotFoundError:
+            continue
+        except StorageError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
     if area is None or isinstance(area.provider, LocalProvider):
         await resources.threads.run(_unlink, [begun.id])
         return
-    with suppress(NotFoundError):
-        provider = area.provider
-        upload, _ = await ask(
-            lambda: provider.resume_upload(begun.key, begun.id, begun.receipts, ObjectOptions()),
-            provider,
-            limits=resources.limits,
-            policy=resources.policy,
-        )
-        await upload.abort()
+    provider = area.provider
+    upload, _ = await _ask(
+        resources, provider, lambda: provider.resume_upload(begun.key, begun.id, begun.receipts, ObjectOptions())
+    )
+    await _ask(resources, provider, upload.abort)
+
+
+async def _ask(resources: Resources, provider: Provider, operation: Callable[[], Awaitable[T]]) -> T:
+    return await ask(operation, provider, limits=resources.limits, policy=resources.policy)
 
 
 def _unlink(paths: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from dxflow_async.storage.anywhere import Anywhere
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.storage.listing import directory_path
+from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 
@@ -292,7 +293,8 @@ class AsyncStorageManager:
                 operation="presign",
                 path=path,
             )
-        return await area.provider.presign(area.key(path), expires, method=method)
+        with translated(area.provider):
+            return await area.provider.presign(area.key(path), expires, method=method)
 
     def _in(self, provider: str, storage_type: str) -> AreaStorage:
         return AreaStorage(self._resources, lambda: self._areas(provider, storage_type), self._anywhere, storage_type)

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from dxflow_async.providers.base import Provider
+from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy, retry
 
@@ -19,12 +20,13 @@ async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limi
     """What `operation()`, a request to a provider, returns.
 
     Raises:
-        StorageError: the last one.
+        DxflowError: the last one; of what is none of ours, a `StorageError` whose cause it is.
     """
     limit = limits.requests(provider)
 
     async def once() -> T:
-        async with limit or nullcontext():
-            return await operation()
+        with translated(provider):
+            async with limit or nullcontext():
+                return await operation()
 
     return await retry(once, policy)

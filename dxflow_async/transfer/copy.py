@@ -14,8 +14,9 @@ from typing import TypeVar
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, RereadBody
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading
 from dxflow_async.providers.mtime import NAME, changed_at
+from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job

@@ -21,7 +21,7 @@ from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.checksums import checksum_of, has_md5
 from dxflow_async.transfer.compare import Comparison, Seen
 from dxflow_async.transfer.ends import below
-from dxflow_async.transfer.engine import first_of
+from dxflow_async.transfer.failures import failure_of, first_of
 from dxflow_async.transfer.jobs import is_marker
 from dxflow_async.transfer.listing import pages
 from dxflow_async.transfer.moving import Place
@@ -257,9 +257,10 @@ class Differences:
             for pair in pairs:
                 try:
                     difference = await self._look_up(pair)
-                except StorageError as error:
+                except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
                     assert pair.source is not None
-                    difference = Difference("fail", pair.name, pair.source, str(error), error)
+                    failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
+                    difference = Difference("fail", pair.name, pair.source, str(failure), failure)
                 if difference is None:
                     self.unchanged += 1
                 else:

@@ -12,16 +12,24 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from time import monotonic
 
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.exceptions import (
+    AuthenticationError,
+    ChecksumMismatchError,
+    ConfigurationError,
+    DxflowError,
+    SessionClosedError,
+    StorageError,
+)
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.base import Part
 from dxflow_async.transfer import telemetry
+from dxflow_async.transfer.failures import failure_of, first_of
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
@@ -46,7 +54,7 @@ _MAX_FINISHING = 256
 
 
 class Job(ABC):
-    """One item of a transfer. Its methods raise `StorageError`s; `abort` must leave nothing behind.
+    """One item of a transfer. What its methods raise is its failure; `abort` must leave nothing behind.
 
     Attributes:
         size: bytes; 0 where the plan does not know it yet.
@@ -124,7 +132,7 @@ class Engine:
         self._running: set[_Running] = set()
         self._report = TransferReport()
         self._planned = False
-        self._plan_error: StorageError | None = None
+        self._plan_error: DxflowError | None = None
         self._workers = 0
         self._finishing = 0
         self._max_finishing = min(_MAX_FINISHING, _max_open_files() // 4)
@@ -136,7 +144,8 @@ class Engine:
         """Does all jobs and reports on each.
 
         Raises:
-            StorageError: nothing could be planned. Where the plan breaks off later, that is a failed item of its own.
+            DxflowError: nothing could be planned. Where the plan breaks off later, that is a failed item of its own.
+            ConfigurationError, AuthenticationError: every item failed because of it.
         """
         if self._watch is None:
             return await self._run(jobs)
@@ -155,7 +164,9 @@ class Engine:
         if self._plan_error is not None:
             if not self._report:
                 raise self._plan_error
-            self._report.append(TransferResult(self._plan_error.path, "", error=self._plan_error))
+            error = failure_of(self._plan_error, ("its items", ""))
+            self._report.append(TransferResult(error.path, "", error=error))
+        self._raise_shared_reason()
         self._report.seconds = monotonic() - started
         return self._report
 
@@ -173,7 +184,9 @@ class Engine:
                     await self._room
             if self._journal is not None:
                 self._journal.plan_ended()
-        except StorageError as error:
+        except SessionClosedError:
+            raise
+        except DxflowError as error:
             self._plan_error = error
         finally:
             await _close(jobs)
@@ -215,8 +228,9 @@ class Engine:
                 if running.error is None:
                     with nullcontext() if self._watch is None else self._watch.part(running, part):
                         await running.job.move(part)
-            except StorageError as error:
-                running.error = running.error or error
+            except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+                failure = self._failure(running.job, error)
+                running.error = running.error or failure
             running.in_flight -= 1
             if not running.in_flight and (running.error is not None or not self._more(running)):
                 await self._end(running, group)
@@ -265,22 +279,23 @@ class Engine:
             if running.error is not None:
                 raise running.error
             result = await self._finish(running.job, group)
-        except StorageError as error:
-            mismatch = isinstance(error, ChecksumMismatchError)
-            parts = await running.job.mend() if mismatch and running.mends < _MENDS else None
+        except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+            failure = self._failure(running.job, error)
+            mismatch = isinstance(failure, ChecksumMismatchError)
+            parts = await self._mended(running.job) if mismatch and running.mends < _MENDS else None
             if parts is not None:
                 running.parts, running.error, running.mends = parts, None, running.mends + 1
                 self._open.appendleft(running)
                 return
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                await _abort_quietly(running.job)
+                await self._abort_quietly(running.job)
             self._running.discard(running)
             if mismatch and not running.mends and running.restarts < _RESTARTS:
                 self._new.appendleft(_Running(running.job, running.restarts + 1))
                 if self._watch is not None:
                     self._watch.end(running)
                 return
-            result = running.job.result(error)
+            result = running.job.result(failure)
         self._running.discard(running)
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
@@ -304,6 +319,28 @@ class Engine:
         finally:
             self._finishing -= 1
 
+    def _failure(self, job: Job, error: Exception) -> StorageError:
+        """The failure of an item; what the user's own `on_progress` raised ends the call as it is."""
+        if self._meter.raised is not None:
+            raise self._meter.raised
+        return failure_of(error, job.ends)
+
+    async def _mended(self, job: Job) -> Iterator[Part] | None:
+        try:
+            return await job.mend()
+        except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+            self._failure(job, error)  # the mismatch is what the caller is to see
+            return None
+
+    def _raise_shared_reason(self) -> None:
+        """Where each item failed because of the same wrong setting or sign-in, there is nothing else to report."""
+        failed = self._report.failed
+        reason = failed[0].error.__cause__ if failed and failed[0].error is not None else None
+        if len(failed) == len(self._report) and isinstance(reason, (ConfigurationError, AuthenticationError)):
+            reasons = {str(each.error.__cause__) for each in failed if each.error is not None}
+            if len(reasons) == 1:
+                raise reason
+
     def _wake_all(self) -> None:
         while self._idle:
             waiter = self._idle.popleft()
@@ -316,7 +353,16 @@ class Engine:
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
                 async with create_task_group() as group:
                     for running in self._running:
-                        group.start_soon(_abort_quietly, running.job)
+                        group.start_soon(self._abort_quietly, running.job)
+
+    async def _abort_quietly(self, job: Job) -> None:
+        # Nothing more can be done, and the reason for the abort is what the caller is to see.
+        try:
+            await job.abort()
+        except StorageError as error:
+            _log.info("%s", error, extra={"fields": error.fields()})
+        except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+            failure_of(error, job.ends, "clean-up")
 
 
 def _max_open_files() -> int:
@@ -335,20 +381,6 @@ async def _close(jobs: AsyncIterator[Job]) -> None:
             await jobs.aclose()
 
 
-async def _abort_quietly(job: Job) -> None:
-    # Nothing more can be done, and the reason for the abort is what the caller is to see.
-    with suppress(StorageError):
-        await job.abort()
-
-
 def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
     yield first
     yield from rest
-
-
-def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """A group of exceptions never reaches the user: the first one does."""
-    error: BaseException = failures
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

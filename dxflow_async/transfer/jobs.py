@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import AccessDeniedError, StorageError, UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions
 from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob, SettledJob
 from dxflow_async.transfer.ends import End
 from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.protected import is_failure
 
@@ -28,7 +29,7 @@ def job_for(
     move: bool = False,
     keep_time: bool = False,
 ) -> Job:
-    """What copies or moves one item; within a provider that can, the provider does it.
+    """What copies or moves one item; within a provider that can, the provider does it. What is wrong with it fails it.
 
     Args:
         route: what the jobs of the call share.
@@ -40,14 +41,30 @@ def job_for(
         move: the source goes when its copy is stored.
         keep_time: the copy tells when the source was stored, where that tells no other time.
     """
+    try:
+        return _job_for(route, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
+    except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+        failure = failure_of(error, (source.shown, target.shown), operation)
+        return SettledJob(TransferResult(source.shown, target.shown, error=failure))
+
+
+def _job_for(
+    route: Route,
+    source: Place,
+    end: End,
+    target: Place,
+    entry: Entry | None,
+    options: ObjectOptions,
+    operation: str,
+    *,
+    move: bool,
+    keep_time: bool,
+) -> Job:
     marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
-    try:
-        end.check(target, operation, marker=marker)
-        if not marker and unreadable is None:
-            end.claim(source, target, operation)
-    except UnsafePathError as error:
-        return SettledJob(TransferResult(source.shown, target.shown, error=error))
+    end.check(target, operation, marker=marker)
+    if not marker and unreadable is None:
+        end.claim(source, target, operation)
     if entry is not None and is_failure(entry):
         return SettledJob(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:

@@ -70,9 +70,11 @@ class Route:
     journal: Journal | None = None
 
 
-async def begin_upload(provider: Provider, key: str, size: int | None, options: ObjectOptions) -> Upload:
+async def begin_upload(
+    provider: Provider, key: str, size: int | None, options: ObjectOptions, policy: RetryPolicy
+) -> Upload:
     """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
-    return await answered(provider.start_upload(key, size, options), lambda upload: upload.abort())
+    return await answered(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
 
 
 class Metered:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dxflow_async.checksum import combine
-from dxflow_async.exceptions import NotFoundError, StorageError
-from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
+from dxflow_async.providers.base import Entry, ObjectOptions, Part, Provider, Receipt, Upload
+from dxflow_async.showing import printable
 from dxflow_async.transfer.jobfile import BegunUpload
 from dxflow_async.transfer.moving import Moving, Place, Route, begin_upload
 from dxflow_async.transfer.plan import part_size_for, split
 
-__all__ = ["Multipart"]
+__all__ = ["Multipart", "unknown_uploads"]
 
 _log = logging.getLogger("dxflow_async.transfer.multipart")
+
+_CLOCK_SKEW = 15 * 60.0
+"""Seconds that a service's clock may differ from ours: of requests that differ by more, S3 takes none."""
+
+_CREATING_SECONDS = 60 * 60.0
+"""For as long a creation may be tried again."""
 
 
 class Multipart(Moving):
@@ -25,6 +33,8 @@ class Multipart(Moving):
         super().__init__(route, source, destination, size)
         self._upload: Upload | None = None
         self._receipts: list[Receipt] = []
+        self._unsure = False  # whether there may be an upload that nobody was told of
+        self._created_at: list[float] = []
 
     async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
         """The parts there are to do; an upload is begun for them.
@@ -43,10 +53,36 @@ class Multipart(Moving):
                 return left
         self._receipts = []
         key, size = self._destination.key, source.size
-        self._upload = upload = await self._try(lambda: begin_upload(provider, key, size, options))
+        self._upload = upload = await self._create(key, size, options)
         if journal is not None and provider.features.resumable:
             await journal.upload_begun(self, BegunUpload(key, upload.id, source.etag, size, part_size))
         return split(size, part_size)
+
+    async def _create(self, key: str, size: int, options: ObjectOptions) -> Upload:
+        """A new upload. The journal knows its key while it is not certain that the id of each one made is known."""
+        provider, journal = self._destination.provider, self._route.journal
+        if journal is None or not provider.features.unfinished_uploads:
+            return await self._try(lambda: begin_upload(provider, key, size, options, self._route.policy))
+
+        async def create() -> Upload:
+            try:
+                return await begin_upload(provider, key, size, options, self._route.policy)
+            except StorageError as error:
+                self._unsure = self._unsure or _may_have_happened(error)
+                raise
+
+        self._created_at = [*await journal.wanted_before(key), time.time()]
+        self._unsure = self._unsure or len(self._created_at) > 1
+        journal.upload_wanted(key)
+        try:
+            upload = await self._try(create)
+        except StorageError:
+            if not self._unsure:
+                journal.upload_certain(key)
+            raise
+        if not self._unsure:
+            journal.upload_certain(key)
+        return upload
 
     async def _go_on(self, begun: BegunUpload, source: Entry, options: ObjectOptions) -> Iterator[Part] | None:
         """What an earlier process left to do; None when it is to be begun anew."""
@@ -56,12 +92,15 @@ class Multipart(Moving):
         try:
             upload, kept = await self._try(lambda: provider.resume_upload(begun.key, begun.id, receipts, options))
         except NotFoundError:
-            _log.warning("what was sent of %s is not there any more: it is sent again", self._source.shown)
+            shown = printable(self._source.shown)
+            _log.warning("what was sent of %s is not there any more: it is sent again", shown)
+            self._forget_upload(begun.id)
             return None
         if not same:
-            _log.warning("%s was changed since its upload began: it is sent again", self._source.shown)
+            _log.warning("%s was changed since its upload began: it is sent again", printable(self._source.shown))
             with suppress(StorageError):
                 await self._try(upload.abort)
+                self._forget_upload(begun.id)
             return None
         self._upload = upload
         left, self._receipts = _left(split(begun.size, begun.part_size), kept)
@@ -82,20 +121,64 @@ class Multipart(Moving):
     async def _finish_parts(self, upload: Upload, crc32c: int | None) -> Entry:
         """What is stored, put together."""
         stored = await self._try(lambda: upload.finish(self._receipts, crc32c))
-        self._forget_upload()
+        self._upload = None
+        self._forget_upload(upload.id)
+        await self._remove_unknown()
         return stored
 
     async def abort(self) -> None:
         await super().abort()
-        if self._upload is not None:
-            upload = self._upload
-            self._forget_upload()
-            await upload.abort()
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            await self._try(upload.abort)
+            self._forget_upload(upload.id)
+        await self._remove_unknown()
 
-    def _forget_upload(self) -> None:
-        self._upload = None
+    def _forget_upload(self, upload_id: str) -> None:
+        """It is gone, and nobody has to go on with it."""
         if self._route.journal is not None:
-            self._route.journal.upload_ended(self)
+            self._route.journal.upload_ended(self, self._destination.key, upload_id)
+
+    async def _remove_unknown(self) -> None:
+        """Removes uploads whose creation was not answered; what fails is left to `jobs clean`."""
+        journal, place = self._route.journal, self._destination
+        if not self._unsure or journal is None:
+            return
+        self._unsure = False
+        others = await journal.others()
+        if others is None:
+            return
+        try:
+            for upload in await self._try(lambda: unknown_uploads(place.provider, place.key, self._created_at, others)):
+                await self._try(upload.abort)
+        except StorageError as error:
+            _log.info("%s", error, extra={"fields": error.fields()})
+        else:
+            journal.upload_certain(place.key)
+
+
+def _may_have_happened(error: StorageError) -> bool:
+    """Whether a request that failed so may have been carried out all the same."""
+    return error.status is None or (error.status >= 500 and not isinstance(error, ThrottledError))
+
+
+async def unknown_uploads(
+    provider: Provider, key: str, asked_at: Iterable[float], known: Collection[str]
+) -> list[Upload]:
+    """The unfinished uploads of a key that a creation without an answer may have made.
+
+    Args:
+        provider, key: where.
+        asked_at: when a creation was asked for, each in seconds since the epoch.
+        known: ids of uploads that are somebody else's.
+    """
+    spans = [(each - _CLOCK_SKEW, each + _CREATING_SECONDS + _CLOCK_SKEW) for each in asked_at]
+    found = await provider.unfinished_uploads(key)
+    return [
+        each
+        for each, began in found
+        if each.id not in known and any(earliest <= began <= latest for earliest, latest in spans)
+    ]
 
 
 def _left(parts: Iterator[Part], kept: Sequence[Receipt]) -> tuple[list[Part], list[Receipt]]:

@@ -19,9 +19,13 @@ class Meter:
 
     Args:
         on_progress: is told of them from the event loop, and once at the end; it should return at once.
+
+    Attributes:
+        raised: what `on_progress` raised; it is not called any more.
     """
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
+        self.raised: BaseException | None = None
         self._on_progress = on_progress
         self._started = monotonic()
         self._told = 0.0
@@ -67,7 +71,7 @@ class Meter:
 
     def close(self) -> None:
         """Tells the last state."""
-        if self._on_progress is not None:
+        if self._on_progress is not None and self.raised is None:
             self._on_progress(self.state())
 
     def state(self) -> Progress:
@@ -85,4 +89,9 @@ class Meter:
     def _tell(self) -> None:
         if self._on_progress is not None and (now := monotonic()) - self._told >= _INTERVAL:
             self._told = now
-            self._on_progress(self.state())
+            if self.raised is None:
+                try:
+                    self._on_progress(self.state())
+                except BaseException as error:
+                    self.raised = error
+                    raise

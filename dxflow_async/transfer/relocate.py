@@ -132,8 +132,25 @@ async def _tree(
                 await modes.make_above(name)
             start, goal = below(source, name), below(target, name)
             goes = move and not await links.lead_to(name)
+            if goes and entry.directory and await _was_emptied(route, start, goal):
+                continue
             yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)
     await make_directory(route, target)
+
+
+async def _was_emptied(route: Route, source: Place, target: Place) -> bool:
+    """Whether an earlier run of a move has taken out of a directory all that was in it: then it needs no marker.
+
+    The journal of a killed run lacks the last moments, so that the destination is asked as well.
+    """
+    journal = route.journal
+    if journal is None or not journal.goes_on or target.provider.features.directories:
+        return False
+    if await journal.has_moved_from(source.shown):
+        return True
+    async for _ in pages(target.provider, target.key, recursive=False, limits=route.limits, policy=route.policy):
+        return True
+    return False
 
 
 async def make_directory(route: Route, place: Place) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from anyio import CancelScope, create_task_group, move_on_after
 
 from dxflow_async.checksum import combine, crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.transfer.engine import first_of
+from dxflow_async.transfer.failures import failure_of, first_of
 from dxflow_async.transfer.moving import Metered, Moving, Place, Route, begin_upload
 
 __all__ = ["StreamWriter", "part_size_at"]
@@ -78,7 +78,9 @@ class StreamWriter(Moving):
             stored = await self._try(lambda: provider.write(key, body, self._options))
             self._crc32c = first.crc32c
             return stored
-        self._upload = upload = await self._try(lambda: begin_upload(provider, key, None, self._options))
+        self._upload = upload = await self._try(
+            lambda: begin_upload(provider, key, None, self._options, self._route.policy)
+        )
         await self._send_all(upload, deque((first, second)), bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
@@ -104,9 +106,11 @@ class StreamWriter(Moving):
 
     async def _clean_up(self) -> None:
         if self._upload is not None:
-            # The reason for the abort is what the caller is to see.
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS), suppress(StorageError):
-                await self._upload.abort()
+            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
+                try:
+                    await self._try(self._upload.abort)
+                except Exception as error:  # noqa: BLE001 - the reason for the abort is what the caller is to see
+                    failure_of(error, self.ends, "clean-up")
 
 
 async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:

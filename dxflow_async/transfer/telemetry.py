@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dxflow_async.exceptions import StorageError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.base import Part
+from dxflow_async.showing import printable
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -118,8 +119,8 @@ def _describe(span: Span, result: TransferResult) -> None:
 
     span.set_attributes(
         {
-            "dxflow.source": result.source,
-            "dxflow.destination": result.destination,
+            "dxflow.source": printable(result.source),
+            "dxflow.destination": printable(result.destination),
             "dxflow.bytes": result.bytes,
             "dxflow.attempts": result.attempts,
             "dxflow.verified": result.verified,

@@ -89,3 +89,28 @@ async def test_unknown_and_contradictory(tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=said):
             await program.run("jobs", *arguments)
     await until(lambda: program.jobs == [])
+
+
+async def test_a_killed_move_leaves_no_needless_markers(
+    weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path
+) -> None:
+    """Of directories that a killed move has emptied no markers are stored; those that were empty get theirs."""
+    tree, empty = tmp_path / "tree", {"empty/", "d3/empty/", "deep/er/"}
+    for number in range(400):
+        path = tree / f"d{number // 8}" / "inner" / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(5000))
+    for name in empty:
+        (tree / name).mkdir(parents=True)
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path / "home").aws, max_bandwidth=MiB)
+    assert await program.kill("mv", f"{tree}/", f"aws:/{prefix}", when=soon)
+    left = [path for path in tree.rglob("*") if path.is_file()]
+    assert 0 < len(left) < 400
+    await program.run("jobs", "resume", *program.jobs)
+    top = prefix.partition("/")[2]
+    pages = weed.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=top)
+    keys = {each["Key"].removeprefix(top) for page in pages for each in page["Contents"]}
+    assert {key for key in keys if key.endswith("/")} == empty
+    assert len(keys) == 400 + len(empty)
+    assert program.jobs == []
+    assert not list(tree.rglob("*"))

@@ -16,6 +16,7 @@ from dxflow_async.exceptions import (
     ConfigurationError,
     NetworkError,
     NotFoundError,
+    StorageError,
     UnsafePathError,
     UnsupportedError,
 )
@@ -24,6 +25,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit import UnitProvider
 from dxflow_async.providers.unit_protocol import Announced
+from tests.faults.proxy import FaultProxy, Request
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body, read
 from tests.providers.units import BreakingOff, Counter, again, again_with_failures, own_unit
@@ -180,7 +182,7 @@ async def test_a_part_that_arrived_otherwise_is_sent_again(unit: UnitProvider, r
     assert (root / "a").read_bytes() == DATA
 
 
-async def test_parts_with_other_bytes_are_not_gone_on_with(unit: UnitProvider) -> None:
+async def test_parts_with_other_bytes_are_not_gone_on_with(unit: UnitProvider, root: Path) -> None:
     """Of what another process sent, only parts that are at the server as they were sent are kept."""
     upload = await unit.start_upload("a", 20, OPTIONS)
     receipts = [await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789")) for number in (1, 2)]
@@ -188,7 +190,30 @@ async def test_parts_with_other_bytes_are_not_gone_on_with(unit: UnitProvider) -
     resumed, kept_receipts = await unit.resume_upload("a", upload.id, receipts, OPTIONS)
     assert list(kept_receipts) == receipts[:1]
     await resumed.abort()
+    assert kept(root) == []
     await upload.abort()
+
+
+async def test_an_abort_that_failed_is_done_again(url: str, http: HTTP, threads: Threads, root: Path) -> None:
+    """Parts that could not be removed are known still: the next call removes them, and one more does nothing."""
+    broken = True
+
+    async def gate(request: Request) -> None:
+        if broken and request.method == "DELETE":
+            raise ConnectionResetError
+
+    async with FaultProxy(url, gate=gate).running() as proxy:
+        behind = await UnitProvider.connect("Demo", proxy.endpoint, SECRETS.rw, http, threads)
+        upload = await behind.start_upload("a", 40, OPTIONS)
+        for number in range(1, 5):
+            await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789"))
+        with pytest.raises(StorageError):
+            await upload.abort()
+        assert kept(root)
+        broken = False
+        await upload.abort()
+        assert kept(root) == []
+        await upload.abort()
 
 
 async def test_parts_that_are_gone_begin_anew(unit: UnitProvider, root: Path) -> None:

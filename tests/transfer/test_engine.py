@@ -4,13 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic
+from typing import Any
 
 import pytest
 
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
-from dxflow_async.models import TransferReport, TransferResult
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    ServiceError,
+    StorageError,
+)
+from dxflow_async.models import Progress, TransferReport, TransferResult
 from dxflow_async.providers.base import Part
-from dxflow_async.transfer import engine
+from dxflow_async.transfer import engine, progress
 from dxflow_async.transfer.engine import Engine, Job
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.progress import Meter
@@ -259,12 +266,85 @@ async def test_abort_that_hangs_does_not_hold_up_a_cancellation(pool: Pool, monk
     assert monotonic() - started >= 0.04
 
 
-async def test_groups_of_exceptions_never_reach_the_user(pool: Pool) -> None:
-    """What is no storage error of an item comes out as itself, with everything else aborted."""
-    jobs = [FakeJob(pool, str(number), parts=3, fail=lambda part: ZeroDivisionError("a bug")) for number in range(10)]
-    with pytest.raises(ZeroDivisionError, match="a bug"):
+async def test_any_exception_is_the_failure_of_its_item(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no storage error fails its item, with the original as its cause and in the log; the others are done."""
+
+    def broken(method: str) -> FakeJob:
+        job = FakeJob(pool, method)
+
+        async def fail() -> Any:
+            raise ZeroDivisionError(f"a bug in {method}")
+
+        job.__dict__[method] = fail if method != "move" else lambda part: fail()
+        return job
+
+    group = FakeJob(pool, "group", fail=lambda part: ExceptionGroup("some", [KeyError("inner")]))
+    jobs = [broken("open"), broken("move"), broken("finish"), group]
+    report = await run(plan_of(FakeJob(pool, "first"), *jobs, FakeJob(pool, "last")))
+    failed = {each.source: each.error for each in report.failed if each.error is not None}
+    assert sorted(failed) == ["finish", "group", "move", "open"]
+    assert len(report) == 6
+    for name in ("open", "move", "finish"):
+        assert isinstance(failed[name], StorageError)
+        assert isinstance(failed[name].__cause__, ZeroDivisionError)
+        assert f"ZeroDivisionError: a bug in {name}" in str(failed[name])
+    assert isinstance(failed["group"].__cause__, KeyError)
+    logged = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(logged) == 4
+    assert all(record.exc_info for record in logged)
+
+
+async def test_a_clean_up_that_breaks_hides_no_failure(pool: Pool) -> None:
+    """What `mend` and `abort` raise is logged; the item's own failure is in the report."""
+
+    class Broken(FakeJob):
+        async def mend(self) -> Iterator[Part] | None:
+            raise LookupError("mend")
+
+        async def abort(self) -> None:
+            raise TypeError("abort")
+
+    wrong = Broken(pool, "wrong", finish=lambda: ChecksumMismatchError("other bytes"))
+    failing = Broken(pool, "failing", fail=lambda part: NotFoundError("gone"))
+    report = await run(plan_of(wrong, failing))
+    assert sorted(str(each.error) for each in report.failed) == ["gone", "other bytes"]
+
+
+async def test_running_out_of_memory_is_no_items_failure(pool: Pool) -> None:
+    """It comes out as it is, also where several raise it at once, and everything else is aborted."""
+    jobs = [FakeJob(pool, str(number), fail=lambda part: MemoryError("no room")) for number in range(5)]
+    with pytest.raises(MemoryError, match="no room"):
         await run(plan_of(*jobs))
     assert not pool.open
+
+
+async def test_what_on_progress_raises_is_raised(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own exception is no item's failure: it ends the call as it is, and `on_progress` is not called again."""
+    monkeypatch.setattr(progress, "_INTERVAL", 0.0)
+    states: list[Progress] = []
+
+    def show(state: Progress) -> None:
+        states.append(state)
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await Engine(lambda: 8, Meter(show)).run(plan_of(*(FakeJob(pool, str(number)) for number in range(30))))
+    assert len(states) == 1
+    assert not pool.open
+
+
+async def test_a_wrong_setting_is_raised_where_nothing_else_is_to_be_told(pool: Pool) -> None:
+    """A setting that fails every item is the call's error; where only some fail, it is theirs."""
+
+    def refused(_: Part) -> Exception:
+        return ConfigurationError("set the key")
+
+    with pytest.raises(ConfigurationError, match="set the key"):
+        await run(plan_of(*(FakeJob(pool, str(number), fail=refused) for number in range(3))))
+    report = await run(plan_of(FakeJob(pool, "odd", fail=refused), FakeJob(pool, "even")))
+    assert [(each.source, str(each.error)) for each in report.failed] == [
+        ("odd", "transfer of odd to odd failed: set the key")
+    ]
 
 
 async def test_broken_off_plan_is_closed_at_once(pool: Pool) -> None:

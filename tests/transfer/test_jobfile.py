@@ -199,13 +199,13 @@ def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [int(each[7]) for each in job_ids(tmp_path)] == [1, 3, 4, 5]
 
 
-@pytest.mark.parametrize("last", ["os.rename", "jobfile._migrate"])
+@pytest.mark.parametrize("last", ["os.rename", "jobdatabase._migrate"])
 def test_a_process_that_ends_while_it_makes_one(tmp_path: Path, last: str) -> None:
     """There is no job of half a file, and the next one removes what was begun."""
     script = f"""
 import os, signal, time
 from pathlib import Path
-from dxflow_async.transfer import jobfile
+from dxflow_async.transfer import jobdatabase, jobfile
 
 {last} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.Asked("upload", "here", "there"), "0123abcd", time.time())
