@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
 from anyio import CancelScope
@@ -45,7 +46,9 @@ class Commits:
     def __init__(self) -> None:
         self.synced = SyncedDirectories()
         self._sync = BatchSync()
-        self._executor: ThreadPoolExecutor | None = None
+        # A pool of concurrent.futures takes nothing once the main thread has ended; other threads may go on.
+        self._batches: SimpleQueue[tuple[asyncio.AbstractEventLoop, list[_Waiting]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._waiting: list[_Waiting] = []
         self._busy = False
 
@@ -81,25 +84,34 @@ class Commits:
 
     def close(self) -> None:
         """Lets the thread end."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
+        if self._thread is not None:
+            self._batches.put(None)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []
         self._busy = True
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, "dxflow-sync")
-        running = loop.run_in_executor(self._executor, self._commit, [each.item for each in batch])
-        running.add_done_callback(lambda ended: self._ended(loop, batch, ended))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="dxflow-sync", daemon=True)
+            self._thread.start()
+        self._batches.put((loop, batch))
+
+    def _work(self) -> None:
+        while (next_batch := self._batches.get()) is not None:
+            loop, batch = next_batch
+            errors: list[BaseException | None]
+            try:
+                errors = [*self._commit([each.item for each in batch])]
+            except BaseException as error:  # noqa: BLE001 - handed to those who wait, whatever it is
+                errors = [error] * len(batch)
+            with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
+                loop.call_soon_threadsafe(self._ended, loop, batch, errors)
 
     def _ended(
-        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], ended: asyncio.Future[list[OSError | None]]
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], errors: Sequence[BaseException | None]
     ) -> None:
         self._busy = False
         if self._waiting:
             self._begin(loop)
-        failure = ended.exception()
-        errors = [failure] * len(batch) if failure is not None else ended.result()
         for waiting, error in zip(batch, errors, strict=True):
             if error is not None:
                 waiting.future.set_exception(error)

@@ -162,7 +162,7 @@ async def test_who_does_not_read_is_given_up(unit: RunningUnit, monkeypatch: pyt
     (unit.root / "a").write_bytes(bytes(64 << 20))
     before = len(os.listdir("/proc/self/fd"))
     reader, writer = await asyncio.open_connection("127.0.0.1", int(unit.url.rpartition(":")[2]), limit=1 << 16)
-    request = f"GET /storage/download/?path=/a HTTP/1.1\r\nHost: x\r\nX-SECRET-KEY: {SECRETS.ro}\r\n\r\n"
+    request = f"GET /storage/download/?path=/a HTTP/1.1\r\nHost: 127.0.0.1\r\nX-SECRET-KEY: {SECRETS.ro}\r\n\r\n"
     writer.write(request.encode())
     await asyncio.sleep(1.0)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

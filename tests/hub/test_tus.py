@@ -229,7 +229,7 @@ async def break_off(unit: RunningUnit, url: str, content: bytes, length: int, **
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = {**BYTES, "X-SECRET-KEY": unit.secrets.rw, "Upload-Offset": "0", "Content-Length": str(length), **headers}
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    writer.write(f"PATCH {path} HTTP/1.1\r\nHost: x\r\n{text}\r\n".encode() + content)
+    writer.write(f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{text}\r\n".encode() + content)
     await writer.drain()
     await asyncio.sleep(0.2)
     writer.transport.abort()
@@ -420,7 +420,7 @@ async def test_a_crash_before_the_name_is_made_good(unit: RunningUnit) -> None:
     with (unit.root / f".dx-uploads/{name}.data").open("r+b") as data:
         data.write(b"12345")
     with (unit.root / f".dx-uploads/{name}.info").open("r+b") as info:
-        info.write(b"%020d %08x\n" % (5, crc32c([b"12345"])))
+        info.write(b"%020d %08x %020d %08x\n" % (5, crc32c([b"12345"]), 4, crc32c([b"1234"])))
     assert await unit.offset(url) == 5
     assert (unit.root / "a").read_bytes() == b"12345"
 
