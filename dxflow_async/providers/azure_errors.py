@@ -42,6 +42,7 @@ _DIRECTORY = (
     AlreadyExistsError,
     "a directory has that name, or a file has the name of a directory above it; delete that, or use another name",
 )
+_ELSEWHERE = (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network")
 _UNKNOWN = (UnsupportedError, "this server does not know the request")
 
 # code: our error, and what to do about it.
@@ -97,6 +98,8 @@ _CODES: dict[str, tuple[type[StorageError], str]] = {
 }
 
 _STATUSES: dict[int, tuple[type[StorageError], str]] = {
+    302: _ELSEWHERE,
+    303: _ELSEWHERE,
     401: _AUTHENTICATE,
     403: _AUTHORIZE,
     404: (NotFoundError, "check the path"),

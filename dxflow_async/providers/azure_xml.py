@@ -24,22 +24,33 @@ class _ListParser(WholeParser):
         prefix: what all names start with, as it was asked for; a name that does not makes the page an invalid one.
 
     Attributes:
+        content: the element that holds what is listed, which also an empty listing has.
         marker: asks for the next page; None after the last.
     """
+
+    content: str
 
     def __init__(self, prefix: str = "") -> None:
         super().__init__()
         self.marker: str | None = None
         self._prefix = prefix
+        self._is_its_kind = False
 
     def close(self) -> None:
         super().close()
         if self.root != "EnumerationResults":
-            raise MalformedXMLError(f"<{self.root}> where a listing was expected")
+            raise MalformedXMLError(f"<{self.root:.100}> where a listing was expected")
+        if not self._is_its_kind:
+            raise MalformedXMLError(f"a listing without <{self.content}>")
 
     def leaf(self, name: str, parent: str, text: str) -> None:
         if name == "NextMarker":
             self.marker = text or None
+        elif name == self.content:  # with nothing in it
+            self._is_its_kind = True
+
+    def branch(self, name: str) -> None:
+        self._is_its_kind = self._is_its_kind or name == self.content
 
     def check(self, name: str) -> None:
         """Refuses a name that was not asked for: nobody is to act on it."""
@@ -49,6 +60,8 @@ class _ListParser(WholeParser):
 
 class ContainerListParser(_ListParser):
     """A page of List Containers; `entries` are the containers, as directories."""
+
+    content = "Containers"
 
     def __init__(self, prefix: str = "") -> None:
         super().__init__(prefix)
@@ -73,6 +86,8 @@ class BlobListParser(_ListParser):
         directories: the keys of real directories, which an account with a hierarchical namespace lists as blobs.
         typed: whether the account tells what is a file and what a directory, so that its namespace is hierarchical.
     """
+
+    content = "Blobs"
 
     def __init__(self, container: str, prefix: str = "") -> None:
         super().__init__(prefix)
@@ -121,6 +136,8 @@ class BlobListParser(_ListParser):
             self._add(self._blob())
         elif name == "BlobPrefix":
             self._add(self._common_prefix())
+        else:
+            super().branch(name)
 
     def _add(self, entry: Entry) -> None:
         self._entries.setdefault(entry.key, entry)
