@@ -19,6 +19,7 @@ from dxflow_async.transfer.checksums import checksum_of
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
+from dxflow_async.transfer.reading import look_again
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
 __all__ = ["Metered", "MeteredReading", "Moving", "Place", "Route", "begin_upload", "check_target"]
@@ -207,7 +208,7 @@ class Moving:
         source = self._source
         if by_service or not self._verified:
             await self._confirm_stored(moved, stored, by_service=by_service)
-        now = await self._try(lambda: source.provider.stat(source.key), source)
+        now = await self._try(lambda: look_again(source.provider, source.key, moved), source)
         if disagreement(moved, now) is not None:
             raise self._failed(SourceChangedError, "it was changed while it was moved; both are kept, move it again")
         told = None not in (moved.etag, now.etag) or None not in (self._crc32c, now.crc32c)
@@ -243,7 +244,7 @@ class Moving:
         """
         route = self._route
         crc = await checksum_of(place.provider, entry, limits=route.limits, policy=route.policy)
-        if self._crc32c is not None and crc != self._crc32c:
+        if crc != self._crc32c:
             raise self._failed(ChecksumMismatchError, f"{place.shown} has other bytes than were moved; both are kept")
 
     def _failed(self, cls: type[StorageError], text: str) -> StorageError:
