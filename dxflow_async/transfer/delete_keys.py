@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.base import Provider
+from dxflow_async.transfer.failures import failure_of, translated
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
@@ -22,12 +23,14 @@ async def delete_keys(
         StorageError: the service told nothing of any of them.
     """
     limit, attempts = limits.requests(provider), Attempts()
-    remaining, failed, answered = keys, dict[str, StorageError](), False
+    failed = _not_utf8(keys, provider) if provider.features.buckets else {}
+    remaining, answered = [key for key in keys if key not in failed] if failed else keys, bool(failed)
     while remaining:
         error: StorageError | None = None
         try:
-            async with limit or nullcontext():
-                outcome = await provider.delete(remaining)
+            with translated(provider):
+                async with limit or nullcontext():
+                    outcome = await provider.delete(remaining)
         except StorageError as raised:
             error, again = raised, dict.fromkeys(remaining, raised)
         else:
@@ -44,4 +47,16 @@ async def delete_keys(
                     raise
                 return failed | again
         remaining = [*again]
+    return failed
+
+
+def _not_utf8(keys: Sequence[str], provider: Provider) -> dict[str, StorageError]:
+    """The errors of names that no cloud can have, and that would spoil the request for all."""
+    failed: dict[str, StorageError] = {}
+    for key in keys:
+        if not key.isascii():
+            try:
+                key.encode()
+            except UnicodeEncodeError as error:
+                failed[key] = failure_of(error, (f"{provider.name} /{key}", ""), "delete")
     return failed

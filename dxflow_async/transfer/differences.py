@@ -33,6 +33,8 @@ __all__ = ["Difference", "Differences"]
 
 _PAGES_AHEAD = 2
 _GROUPS_AHEAD = 64
+_FOUND_AHEAD = 4
+"""Groups of differences, of up to a thousand, that wait to be planned: they are what a sync holds most of."""
 _STATS_TOGETHER = 8
 
 
@@ -95,7 +97,7 @@ class Differences:
         self._comparison = comparison
         self._pairing = pairing
         self._replaces = replaces
-        self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_GROUPS_AHEAD)
+        self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
         self._pages: tuple[asyncio.Queue[Sequence[Entry] | None], ...] = (
             asyncio.Queue(_PAGES_AHEAD),

@@ -122,7 +122,7 @@ async def test_session_token(connect: Connect) -> None:
 
 async def test_signed_payload(connect: Connect) -> None:
     """With `sign_payload` the hash of the body is sent, whatever kind of body it is."""
-    async with ScriptedServer(answer(ETag='"1"')) as server:
+    async with ScriptedServer(answer(x_amz_request_id="1", ETag='"1"')) as server:
         aws = connect(server.url, sign_payload=True)
         for data in (body(b"by", b"tes"), body(b"")):
             await aws.write("bucket/name", data, OPTIONS)

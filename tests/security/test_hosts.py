@@ -70,7 +70,7 @@ async def every_verb(provider: Provider, bucket: str) -> None:
         provider.list_page(f"{bucket}/", recursive=True),
         provider.read(key),
         provider.write(key, body(b"x"), ObjectOptions()),
-        provider.delete([key]),
+        provider.delete_one(key),
         provider.copy(Entry(key, 1), f"{bucket}/other", ObjectOptions()),
     ):
         with pytest.raises((DxflowError, ValueError)):

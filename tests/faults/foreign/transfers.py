@@ -10,6 +10,7 @@ from dxflow_async.exceptions import TransferError
 from tests.faults.foreign.attempts import LAST, OLD, Attempt, Operation
 from tests.faults.foreign.places import Files, Place, RemotePlace
 from tests.faults.foreign.proxy import REFUSAL, Rule
+from tests.faults.proxy import Request
 from tests.sessions import MiB
 
 if TYPE_CHECKING:
@@ -87,8 +88,12 @@ class TransferAttempt(Attempt):
             return await getattr(session, self._transfer.call)(source, target)
 
     async def break_off(self) -> None:
-        """Makes the call fail when a part of the file was moved."""
-        async with self._world.proxy.giving(Rule(lambda _, request: request.moves_object, REFUSAL, first=2)):
+        """Makes the call fail when a part of the file was moved, and what it has sent stay."""
+
+        def is_refused(_: str, request: Request) -> bool:
+            return request.moves_object or (request.method == "DELETE" and self._world.site.name == "AWS")
+
+        async with self._world.proxy.giving(Rule(is_refused, REFUSAL, first=2)):
             try:
                 await self.run()
             except TransferError as error:
@@ -141,6 +146,7 @@ class Abandoned(Operation):
         source, target = world.place("local"), world.remote()
         contents = self.contents(world)
         await source.put(contents)
+        await world.new_leftovers()  # what others have left is not ours
         return AbandonedAttempt(world, contents, source, target)
 
 

@@ -20,7 +20,7 @@ VERBS: dict[Dialect, dict[str, tuple[str, ...]]] = {
     "AZURE": {
         "reads": ("list", "head", "get"),
         "writes": ("put", "copy", "delete", "delete many"),
-        "parts": ("get part", "put block", "list blocks", "put block list"),
+        "parts": ("get part", "put block", "put block list"),
     },
     "GCP": {
         "reads": ("list", "stat", "get"),
@@ -30,7 +30,7 @@ VERBS: dict[Dialect, dict[str, tuple[str, ...]]] = {
     "UNIT": {
         "reads": ("list", "stat", "get", "options"),
         "writes": ("store", "copy", "rename", "delete", "make directory"),
-        "parts": ("forget", "get part", "create part", "append", "concatenate", "offset"),
+        "parts": ("forget", "get part", "create part", "append", "concatenate"),
     },
 }
 """The requests that the operations of the matrix make at each service."""
