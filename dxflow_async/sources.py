@@ -195,5 +195,6 @@ def key_for_path(name: str) -> str:
 
 
 def not_allowed(name: str, value: object, allowed: str) -> str:
-    """The text of an error: the setting's name comes first."""
-    return f"{name} = {str(value)!r} is not allowed; it must be {allowed}"
+    """The text of an error: the setting's name comes first. A key that was put into the wrong setting is not shown."""
+    shown = "" if holds_key(str(value)) else f" = {str(value)!r}"
+    return f"{name}{shown} is not allowed; it must be {allowed}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dxflow_async import AWSSettings, AzureSettings, Settings
+from dxflow_async import AsyncSession, AWSSettings, AzureSettings, Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.sources import parse_size
 
@@ -140,6 +140,26 @@ def test_wrong_arguments_are_refused(tmp_path: Path, options: dict[str, Any]) ->
     """Settings made by hand are checked as well, and the message begins with the setting's name."""
     with pytest.raises(ConfigurationError, match=f"^{next(iter(options))} = "):
         Settings(home=tmp_path, **options)
+
+
+@pytest.mark.parametrize("name", ["AZURE_ACCOUNT", "AWS_REGION", "HUB", "MAX_ATTEMPTS"])
+def test_a_key_in_the_wrong_setting_is_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The text of a key that was put where something else belongs is in no error."""
+    key = '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nTOPSECRET"}'
+    monkeypatch.setenv(f"DXFLOW_{name}", key)
+    with pytest.raises(ConfigurationError, match="is not allowed") as raised:
+        Settings.load(home=home)
+    assert "TOPSECRET" not in str(raised.value)
+
+
+async def test_a_key_as_the_profile_is_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of a profile's name, which only the SDK looks at."""
+    monkeypatch.setenv("AWS_PROFILE", '{"type": "service_account", "private_key": "TOPSECRET"}')
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    async with AsyncSession(settings=Settings(home=home)) as session:
+        with pytest.raises(ConfigurationError, match=r"AWS\.profile is not allowed") as raised:
+            await session.get_storage_manager().list("AWS", "/bucket/")
+    assert "TOPSECRET" not in str(raised.value)
 
 
 def test_a_key_needs_its_account() -> None:

@@ -32,7 +32,7 @@ class Signs:
 
     def known(self, headers: Mapping[str, str]) -> bool:
         """Whether an answer about an object bears a sign of the service; some endpoints give none."""
-        return has_service_headers(headers) or (self.plain and not headers.get("content-type", "").startswith("text/"))
+        return has_service_headers(headers) or (self.plain and not _is_text(headers))
 
     async def confirm(self, response: Response, body: Body, kind: str) -> bool:
         """Whether an answer says by itself that a body was stored: it has no body, and names a version.
@@ -43,9 +43,16 @@ class Signs:
         told = "x-amz-checksum-crc32c" in headers
         if told:
             self._telling.add(kind)
-        # A part that is not there shows when the parts are put together.
-        named = etag_of(headers) is not None and (kind == "part" or self.known(headers))
+        # A part that is not there shows when the parts are put together. An object's ETag is the protocol's own sign,
+        # with or without AWS's headers; what says that it is a text is more likely somebody else's.
+        named = etag_of(headers) is not None and (
+            kind == "part" or has_service_headers(headers) or not _is_text(headers)
+        )
         return empty and named and (told or kind not in self._telling or body.crc32c is None)
+
+
+def _is_text(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith("text/")
 
 
 async def confirm_read(provider: AWSProvider, call: Call, seen: Entry) -> None:

@@ -12,6 +12,8 @@ from dxflow_async.config import AWSSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.sigv4 import Credentials, Signer
 from dxflow_async.providers.threads import Threads
+from dxflow_async.showing import holds_key
+from dxflow_async.sources import not_allowed
 
 __all__ = ["Identity", "bucket_path", "virtual_host"]
 
@@ -120,7 +122,10 @@ class Identity:
         try:
             return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
         except BotoCoreError as error:
-            raise ConfigurationError(f"AWS.profile = {self._settings.profile!r}: {error}") from error
+            profile = self._settings.profile or os.environ.get("AWS_PROFILE")
+            if profile is not None and holds_key(profile):
+                raise ConfigurationError(not_allowed("AWS.profile", profile, "the name of a profile")) from None
+            raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
 
 
 def virtual_host(bucket: str, host: str) -> str:

@@ -158,8 +158,12 @@ class Multipart(Moving):
 
 
 def _may_have_happened(error: StorageError) -> bool:
-    """Whether a request that failed so may have been carried out all the same."""
-    return error.status is None or (error.status >= 500 and not isinstance(error, ThrottledError))
+    """Whether a request that failed so may have been carried out all the same: only a refusal tells that it was not.
+
+    Behind an answer that is not the service's, such as a page with status 200, the service's own may be lost.
+    """
+    refused = error.status is not None and 400 <= error.status < 500
+    return not refused and not isinstance(error, ThrottledError)
 
 
 async def unknown_uploads(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import AsyncSession, StorageError, TransferError
+from tests.faults.foreign.answers import ANSWERS
+from tests.faults.foreign.proxy import ForeignProxy, Rule
 from tests.faults.killing import until
 from tests.faults.proxy import FaultProxy, Request
 from tests.servers import SeaweedFS
@@ -172,6 +175,23 @@ async def test_a_creation_without_an_answer(
     left = unfinished_uploads(weed, bucket)
     assert name not in left
     assert set(others) <= set(left)
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["the call works", "the call fails"])
+@pytest.mark.parametrize("answer", ["page, done", "error as XML, done", "nothing, done", "sign-in redirect, done"])
+async def test_a_creation_with_a_foreign_answer(
+    weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path, large: Path, answer: str, once: bool
+) -> None:
+    """What a creation made is found, too, where something else answered in the service's place."""
+    async with ForeignProxy(weed.endpoint, "AWS").running() as proxy:
+        settings = settings_for(weed, tmp_path / "home", endpoint=proxy.endpoint, part_size=PART, max_attempts=2)
+        async with AsyncSession(settings=settings) as session:
+            async with proxy.giving(Rule.of("create multipart", ANSWERS[answer], once=once)):
+                with nullcontext() if once else pytest.raises(TransferError):
+                    await session.copy(large, f"aws:/{prefix}large")
+                assert proxy.given == (1 if once else 2)
+            await session.clean_jobs(dry_run=False)
+    assert prefix.partition("/")[2] + "large" not in unfinished_uploads(weed, bucket)
 
 
 async def test_a_creation_without_an_answer_is_remembered_by_a_resumed_call(
