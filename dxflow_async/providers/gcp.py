@@ -264,7 +264,7 @@ class GCPProvider(Provider):
             query["pageToken"] = cursor
         response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
         document = await self._requests.document(call, response, "storage#buckets")
-        names = sorted(parsed(call, _text, bucket, "name") for bucket in document.get("items", ()))
+        names = parsed(call, _names, document)
         found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
         return Page(found, _next_token(call, document, cursor))
 
@@ -353,6 +353,11 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
     if token == cursor:
         raise contradiction(call, "the page says that it is followed by itself")
     return token
+
+
+def _names(document: Mapping[str, Any]) -> list[str]:
+    """Those of a page of buckets, in order."""
+    return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:
