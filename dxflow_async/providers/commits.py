@@ -136,7 +136,7 @@ class Commits:
         return errors
 
     def _commit_all(self, items: list[Item]) -> list[OSError | None]:
-        descriptors = [item.descriptor for item in items if item.descriptor >= 0]
+        moment, descriptors = self.synced.moment, [item.descriptor for item in items if item.descriptor >= 0]
         failed = self._sync.sync_files(descriptors)
         errors = [failed.get(item.descriptor) or _error_of(item) for item in items]
         named = [item for item, error in zip(items, errors, strict=True) if error is None]
@@ -145,7 +145,7 @@ class Commits:
             wanted |= dict.fromkeys(self.synced.to_sync(directory))
         lost = self._sync.sync_directories(list(wanted), descriptors)
         if not lost:
-            self.synced.add(wanted)
+            self.synced.add(wanted, moment)
             return errors
         return [error or _first_of(item, lost) for item, error in zip(items, errors, strict=True)]
 

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from dxflow_async import AsyncSession, Settings
+from dxflow_async.durability import SyncedDirectories
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.models import TransferResult
@@ -232,3 +233,15 @@ async def test_the_directories_of_a_copy_wait_for_no_sync_of_their_own(tmp_path:
         assert f"sync target/{number:02}" not in recorder.events[:named]
     assert recorder.order("sync target/empty")
     assert (tmp_path / "target/59/file").read_bytes() == b"x"
+
+
+def test_a_directory_that_is_removed_while_it_is_synced_is_not_known() -> None:
+    """What gets its name afterwards is synced anew: nobody can tell which of the two was synced."""
+    synced = SyncedDirectories()
+    moment = synced.moment
+    wanted = synced.to_sync("/a/b")
+    synced.forget()
+    synced.add(wanted, moment)
+    assert synced.to_sync("/a/b") == wanted == ["/a/b", "/a", "/"]
+    synced.add(wanted, synced.moment)
+    assert synced.to_sync("/a/b") == ["/a/b"]
