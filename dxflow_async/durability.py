@@ -102,6 +102,12 @@ class SyncedDirectories:
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._lock = threading.Lock()
+        self._forgotten = 0
+
+    @property
+    def moment(self) -> int:
+        """Changes when directories are removed or renamed; to be asked for before any is synced."""
+        return self._forgotten
 
     def to_sync(self, directory: str, top: str = "/") -> list[str]:
         """The directory itself, and those above it that hold a name which may be new, the nearest first.
@@ -122,9 +128,11 @@ class SyncedDirectories:
         """Whether the directory's name is on disk."""
         return directory in self._known
 
-    def add(self, directories: Iterable[str]) -> None:
-        """Their names are on disk now."""
+    def add(self, directories: Iterable[str], moment: int) -> None:
+        """Their names are on disk now, unless some were removed or renamed since that moment."""
         with self._lock:
+            if moment != self._forgotten:
+                return
             if len(self._known) >= _MAX_DIRECTORIES:
                 self._known.clear()
             self._known.update(directories)
@@ -133,6 +141,7 @@ class SyncedDirectories:
         """Directories were removed or renamed: others may get their names."""
         with self._lock:
             self._known.clear()
+            self._forgotten += 1
 
 
 class BatchSync:

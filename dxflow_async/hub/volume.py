@@ -243,7 +243,7 @@ class Volume:
         """Brings names to disk, and those of the directories above them that may be new, where that is asked for."""
         if not self.durable:
             return
-        above = dict.fromkeys(os.path.dirname(path) for path in paths)
+        moment, above = self._synced.moment, dict.fromkeys(os.path.dirname(path) for path in paths)
         wanted = dict.fromkeys(each for directory in above for each in self._synced.to_sync(directory, ""))
         for directory in wanted:
             try:
@@ -254,7 +254,7 @@ class Volume:
                 sync_file(opened)
             finally:
                 os.close(opened)
-        self._synced.add(wanted)
+        self._synced.add(wanted, moment)
 
     def forget_names(self) -> None:
         """Directories were removed or renamed: what gets their names is new."""

@@ -37,7 +37,6 @@ from dxflow_async.providers.aws_headers import (
     describes_object,
     entry_of,
     etag_of,
-    extent_of,
     has_service_headers,
     object_headers,
     range_headers,
@@ -63,6 +62,7 @@ from dxflow_async.providers.confirm import (
     check_names,
     check_status,
     contradiction,
+    extent,
     not_the_service,
     read_body,
 )
@@ -70,7 +70,7 @@ from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.verified import VerifiedReading, s3_expected
+from dxflow_async.providers.verified import VerifiedReading, body_reading, s3_expected
 from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
@@ -188,10 +188,14 @@ class AWSProvider(Provider):
         call = Call(self.name, "read", f"/{key}")
         response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
-            size, length = extent_of(response.status, response.headers, start, end)
+            version = etag_of(response.headers), listed
+            size, length = await extent(self, call, key, response, (start, end), version)
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
+        except BaseException:
+            response.close()
+            raise
         entry = entry_of(key, response.headers, size)
         if etag is None and listed is None and not self._signs.known(response.headers):
             try:
@@ -201,10 +205,10 @@ class AWSProvider(Provider):
                 response.close()
                 raise
         if length != size or not size:
-            return HTTPReading(entry, length, self._http, call, response)
+            return body_reading(entry, length, self._http, call, response)
         expected = None if entry.crc32c is not None else s3_expected(response.headers)
         if expected is None:
-            return HTTPReading(entry, length, self._http, call, response, entry.crc32c)
+            return body_reading(entry, length, self._http, call, response, entry.crc32c)
         return VerifiedReading(entry, length, self._http, call, response, expected=expected)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:

@@ -14,7 +14,7 @@ from dxflow_async.providers import s3xml
 from dxflow_async.providers.aws_confirm import confirm_part
 from dxflow_async.providers.aws_headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
 from dxflow_async.providers.base import Body, Entry, Part, Receipt, Upload
-from dxflow_async.providers.confirm import check_status, not_the_service
+from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.http import Call
 
 if TYPE_CHECKING:
@@ -90,7 +90,14 @@ class S3Upload(Upload):
         call = Call(self._provider.name, "abort", f"/{self._key}")
         try:
             response = await self._provider._send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
-            check_status(call, response, 204)
-            response.close()
         except NotFoundError:
-            pass
+            return
+        response.close()
+        if response.status == 204:
+            return
+        try:
+            await self._provider._list_parts(call, self._key, self.id)
+        except NotFoundError as error:
+            if error.code == "NoSuchUpload":
+                return
+        raise not_the_service(call, "it does not say that the upload is gone", response.status)

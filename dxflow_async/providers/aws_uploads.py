@@ -29,6 +29,7 @@ async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[byt
     """
     query = {"uploads": "", "prefix": name, "encoding-type": "url"}
     found: list[tuple[str, float]] = []
+    seen: set[tuple[str, ...]] = set()
     while True:
         page = _Page()
         page.feed(await ask(query))
@@ -43,8 +44,9 @@ async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[byt
         if page.values.get("IsTruncated") != "true":
             return found
         markers = {each: page.values.get(element, "") for each, element in _MARKERS.items()}
-        if markers.items() <= query.items():
+        if not any(markers.values()) or tuple(markers.values()) in seen:
             raise MalformedXMLError("a list of uploads that does not go on")
+        seen.add(tuple(markers.values()))
         query |= markers
 
 

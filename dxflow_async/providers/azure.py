@@ -49,11 +49,10 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.confirm import contradiction
-from dxflow_async.providers.fields import extent_of
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
+from dxflow_async.providers.confirm import extent
+from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.verified import VerifiedReading, md5_expected
+from dxflow_async.providers.verified import VerifiedReading, body_reading, md5_expected
 
 __all__ = ["AzureProvider"]
 
@@ -179,30 +178,36 @@ class AzureProvider(Provider):
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
             _check_object(call, response.headers)
-            if response.status == 200 and "content-length" not in response.headers and not headers.get("x-ms-range"):
-                size = length = await self._size(call, (container, name), etag_of(response.headers), listed)
-            else:
-                size, length = _extent(call, response, start, end)
+            version = etag_of(response.headers), listed
+            size, length = await self._extent(call, key, response, (start, end), version)
         except BaseException:
             response.close()
             raise
         entry = entry_of(key, response.headers, size)
         if length != size or not size or entry.crc32c is not None:
             crc32c = entry.crc32c if length == size else None
-            return HTTPReading(entry, length, self._requests.http, call, response, crc32c)
+            return body_reading(entry, length, self._requests.http, call, response, crc32c)
         expected = md5_expected(response.headers.get("content-md5"))
         if expected is None:
-            return HTTPReading(entry, length, self._requests.http, call, response)
+            return body_reading(entry, length, self._requests.http, call, response)
         return VerifiedReading(entry, length, self._requests.http, call, response, expected=expected)
 
-    async def _size(self, call: Call, place: tuple[str, str], etag: str | None, listed: Entry | None) -> int:
-        """The size in bytes of a version whose length a GET does not tell, as through a proxy that packs bodies."""
-        if listed is not None and None not in (etag, listed.etag) and listed.etag == etag:
-            return listed.size
-        headers = await look_up(self._requests, call, *place)
-        if etag is not None and etag_of(headers) != etag:
-            raise contradiction(call, "another version")
-        return int(headers["content-length"])
+    async def _extent(
+        self, call: Call, key: str, response: Response, span: tuple[int, int | None], version: tuple[Any, Entry | None]
+    ) -> tuple[int, int]:
+        """The size of an object, and that of the range of it that comes.
+
+        Raises:
+            PreconditionFailedError: the range has no byte of it, which Azurite says with an empty answer.
+            ServiceError: another range comes than was asked for.
+        """
+        try:
+            size, length = await extent(self, call, key, response, span, version)
+        except ValueError as error:
+            raise call.error(ServiceError, str(error), status=response.status) from error
+        if not length and span != (0, None):
+            raise call.error(PreconditionFailedError, "the object is shorter than the range; start again", status=416)
+        return size, length
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
@@ -327,19 +332,3 @@ def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[
 def _check_object(call: Call, headers: Mapping[str, str]) -> None:
     if is_directory(headers) and not call.path.endswith("/"):
         raise call.error(NotFoundError, "it is a directory; write it with a slash at its end")
-
-
-def _extent(call: Call, response: Response, start: int, end: int | None) -> tuple[int, int]:
-    """The size of an object, and that of the range of it that comes.
-
-    Raises:
-        PreconditionFailedError: the range has no byte of it, which Azurite says with an empty answer.
-        ServiceError: another range comes than was asked for.
-    """
-    try:
-        size, length = extent_of(response.status, response.headers, start, end)
-    except ValueError as error:
-        raise call.error(ServiceError, str(error), status=response.status) from error
-    if not length and (start or end is not None):
-        raise call.error(PreconditionFailedError, "the object is shorter than the range; start again", status=416)
-    return size, length

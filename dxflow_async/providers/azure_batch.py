@@ -62,7 +62,7 @@ def batch_answers(content_type: str, data: bytes, count: int) -> list[Answer]:
         head, _, http = part.partition(b"\r\n\r\n")
         if http:
             text = _fields(head).get("content-id", "")
-            number = int(text) if text.isascii() and text.isdigit() else None
+            number = int(text) if re.fullmatch("[0-9]{1,6}", text) else None
             if number in answers:
                 raise MalformedBatchError("two answers to one request")
             answers[number] = _answer(http)

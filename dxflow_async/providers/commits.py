@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from anyio import CancelScope
 
 from dxflow_async.durability import BatchSync, SyncedDirectories
+from dxflow_async.exceptions import SessionClosedError
 
 __all__ = ["Commits", "Item"]
 
@@ -51,6 +52,7 @@ class Commits:
         self._thread: threading.Thread | None = None
         self._waiting: list[_Waiting] = []
         self._busy = False
+        self._closed = False
 
     async def commit(self, item: Item) -> None:
         """Waits until an item has its name and is on disk.
@@ -59,7 +61,10 @@ class Commits:
 
         Raises:
             OSError: the bytes are not on disk, and the file did not get its name; or the name is not on disk.
+            SessionClosedError: `close` was called before its turn came.
         """
+        if self._closed:
+            raise _closed()
         loop = asyncio.get_running_loop()
         waiting = _Waiting(item, loop.create_future())
         self._waiting.append(waiting)
@@ -83,7 +88,8 @@ class Commits:
         await self.commit(_Names(directories))
 
     def close(self) -> None:
-        """Lets the thread end."""
+        """Lets the thread end; what it has begun comes to its end."""
+        self._closed = True
         if self._thread is not None:
             self._batches.put(None)
 
@@ -110,7 +116,11 @@ class Commits:
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], errors: Sequence[BaseException | None]
     ) -> None:
         self._busy = False
-        if self._waiting:
+        if self._closed:
+            late, self._waiting = self._waiting, []
+            for waiting in late:
+                waiting.future.set_exception(_closed())
+        elif self._waiting:
             self._begin(loop)
         for waiting, error in zip(batch, errors, strict=True):
             if error is not None:
@@ -126,7 +136,7 @@ class Commits:
         return errors
 
     def _commit_all(self, items: list[Item]) -> list[OSError | None]:
-        descriptors = [item.descriptor for item in items if item.descriptor >= 0]
+        moment, descriptors = self.synced.moment, [item.descriptor for item in items if item.descriptor >= 0]
         failed = self._sync.sync_files(descriptors)
         errors = [failed.get(item.descriptor) or _error_of(item) for item in items]
         named = [item for item, error in zip(items, errors, strict=True) if error is None]
@@ -135,7 +145,7 @@ class Commits:
             wanted |= dict.fromkeys(self.synced.to_sync(directory))
         lost = self._sync.sync_directories(list(wanted), descriptors)
         if not lost:
-            self.synced.add(wanted)
+            self.synced.add(wanted, moment)
             return errors
         return [error or _first_of(item, lost) for item, error in zip(items, errors, strict=True)]
 
@@ -156,6 +166,10 @@ class _Names(NamedTuple):
 
     def close(self) -> None:
         return
+
+
+def _closed() -> SessionClosedError:
+    return SessionClosedError("the session was closed; make a new one")
 
 
 def _error_of(item: Item) -> OSError | None:

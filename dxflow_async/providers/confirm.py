@@ -18,12 +18,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from dxflow_async.exceptions import ServiceError, StorageError
-from dxflow_async.providers.base import Entry
+from dxflow_async.providers.base import Entry, Provider
+from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 
-__all__ = ["check_names", "check_status", "contradiction", "disagreement", "has_body", "not_the_service", "read_body"]
+__all__ = [
+    "check_names",
+    "check_status",
+    "contradiction",
+    "disagreement",
+    "extent",
+    "has_body",
+    "not_the_service",
+    "read_body",
+]
 
 _BODY_SIZE = 64 << 10
+
+_Version = tuple[str | None, Entry | None]
 
 
 def not_the_service(call: Call, seen: str, status: int | None = None) -> StorageError:
@@ -86,6 +98,34 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise contradiction(call, f"the listing names /{entry.key:.200}, which is not below /{prefix}")
+
+
+async def extent(
+    provider: Provider, call: Call, key: str, response: Response, span: tuple[int, int | None], version: _Version
+) -> tuple[int, int]:
+    """The size of an object and that of the range of it that comes.
+
+    Of a whole object whose length is not told, as through a proxy that packs bodies, it is what the listing said of
+    this version, or what a look says.
+
+    Args:
+        provider, call, key, response: what was asked, and the answer.
+        span: first byte and end of the range; no end for the rest of the object.
+        version: the answer's etag, and what a listing said of the object.
+
+    Raises:
+        ValueError: another range comes than was asked for.
+        ServiceError: another version is there.
+    """
+    (start, end), (etag, listed) = span, version
+    if response.status != 200 or start or end is not None or "content-length" in response.headers:
+        return extent_of(response.status, response.headers, start, end)
+    if listed is not None and None not in (etag, listed.etag) and listed.etag == etag:
+        return listed.size, listed.size
+    now = await provider.stat(key)
+    if etag is not None and now.etag != etag:
+        raise contradiction(call, "another version")
+    return now.size, now.size
 
 
 def disagreement(looked_up: Entry, seen: Entry) -> str | None:

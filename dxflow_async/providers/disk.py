@@ -108,11 +108,9 @@ class Disk:
         """
         if self._commits is None:
             return
-        synced, paths = self._commits.synced, [self._root.resolve(key) for key in keys]
-        if not made:
-            synced.forget()
+        paths = [self._root.resolve(key) for key in keys]
         wanted = {path if made else os.path.dirname(path) for path in paths}
-        if made and all(map(synced.has, wanted)):
+        if made and all(map(self._commits.synced.has, wanted)):
             return
         try:
             await self._commits.sync_names(*wanted)
@@ -120,7 +118,7 @@ class Disk:
             raise self._translated(operation, keys[-1], error) from error
 
     def forget_names(self) -> None:
-        """Directories were removed: what gets their names is new."""
+        """Directories were removed or renamed: what gets their names is new."""
         if self._commits is not None:
             self._commits.synced.forget()
 

@@ -30,9 +30,14 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.confirm import check_names, contradiction, disagreement, not_the_service
+from dxflow_async.providers.confirm import (
+    check_names,
+    contradiction,
+    disagreement,
+    extent,
+    not_the_service,
+)
 from dxflow_async.providers.deletion import delete_batches
-from dxflow_async.providers.fields import extent_of
 from dxflow_async.providers.gcp_compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp_identity import Identity
 from dxflow_async.providers.gcp_objects import (
@@ -47,8 +52,9 @@ from dxflow_async.providers.gcp_objects import (
 from dxflow_async.providers.gcp_requests import Requests, parsed
 from dxflow_async.providers.gcp_resumable import ResumableUpload
 from dxflow_async.providers.gcp_store import Store, Version, acl, object_path
-from dxflow_async.providers.http import HTTP, Call, HTTPReading
+from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.verified import body_reading
 
 __all__ = ["GCPProvider"]
 
@@ -167,7 +173,8 @@ class GCPProvider(Provider):
             await self._check_replaced(call, key, etag, error)
             raise
         try:
-            size, length = extent_of(response.status, response.headers, start, end)
+            version = response.headers.get("x-goog-generation"), listed
+            size, length = await extent(self, call, key, response, (start, end), version)
             entry = await self._confirmed(call, entry_of_headers(key, response.headers, size), etag, response.headers)
         except ValueError as error:
             response.close()
@@ -176,7 +183,7 @@ class GCPProvider(Provider):
             response.close()
             raise
         crc32c = entry.crc32c if length == size else None
-        return HTTPReading(entry, length, self._requests.http, call, response, crc32c)
+        return body_reading(entry, length, self._requests.http, call, response, crc32c)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
@@ -264,7 +271,7 @@ class GCPProvider(Provider):
             query["pageToken"] = cursor
         response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
         document = await self._requests.document(call, response, "storage#buckets")
-        names = sorted(parsed(call, _text, bucket, "name") for bucket in document.get("items", ()))
+        names = parsed(call, _names, document)
         found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
         return Page(found, _next_token(call, document, cursor))
 
@@ -353,6 +360,11 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
     if token == cursor:
         raise contradiction(call, "the page says that it is followed by itself")
     return token
+
+
+def _names(document: Mapping[str, Any]) -> list[str]:
+    """Those of a page of buckets, in order."""
+    return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

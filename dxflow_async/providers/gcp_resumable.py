@@ -29,7 +29,7 @@ from dxflow_async.showing import Secret
 
 __all__ = ["ResumableUpload"]
 
-_RANGE = re.compile(r"bytes=0-(\d+)")
+_RANGE = re.compile(r"bytes=0-(\d{1,18})")
 _GONE = (404, 410, 499)
 _CANCELS = 2
 

@@ -1,8 +1,8 @@
 """A local directory as a provider: the worked example, and what stands in where no cloud is configured.
 
-Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest), its reading.
-Its upload is in `local_writing.py`. Beside stand `tree.py` and `files.py`, which block, and `disk.py`: threads and the
-table of errors. What is written counts when it is on disk: see `commits.py`.
+Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest). Its reading
+is in `local_reading.py`, its upload in `local_writing.py`. Beside stand `tree.py` and `files.py`, which block, and
+`disk.py`: threads and the table of errors. What is written counts when it is on disk: see `commits.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
 from dxflow_async.providers.base import (
     Body,
-    Buffer,
-    Buffered,
     Entry,
     Features,
     ObjectOptions,
@@ -31,8 +29,8 @@ from dxflow_async.providers.base import (
 from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.local_reading import LocalReading
 from dxflow_async.providers.local_writing import LocalStaged, LocalUpload
-from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.tree import Root, error_of
@@ -89,7 +87,7 @@ class LocalProvider(Provider):
         except BaseException:
             file.close()
             raise
-        return _LocalReading(self, file, start, first)
+        return LocalReading(self, self._disk, file, start, first)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         staged = await self.stage(key, body, options)
@@ -150,12 +148,24 @@ class LocalProvider(Provider):
         return Entry(key, size)
 
     async def rename(self, source: str, key: str) -> None:
+        await self.rename_unsynced(source, key)
+        await self.sync_renamed(source, key)
+
+    async def rename_unsynced(self, source: str, key: str, *, file: bool = False) -> None:
+        """As `rename`, but a loss of power may undo it until `sync_renamed` returns; `file`: it is no directory."""
         await self._disk.run("move", source, self.root.rename, source, key)
+        if not file:
+            self._disk.forget_names()
+
+    async def sync_renamed(self, source: str, key: str) -> None:
+        """Waits until a rename is on disk; many that wait at a time are synced together."""
         await self._disk.sync_names("move", source, key)
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
+        """As `Provider.make_directory`. One that is given a mode is on disk once something in it is."""
         await self._disk.run("make directory", key, self.root.make_directory, key, mode)
-        await self._disk.sync_names("make directory", key, made=True)
+        if mode is None:
+            await self._disk.sync_names("make directory", key, made=True)
 
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
@@ -167,32 +177,3 @@ class LocalProvider(Provider):
 
     def _temporary(self, key: str) -> TemporaryFile:
         return TemporaryFile(self.root, key, self.threads.mark, durable=self._disk.durable)
-
-
-# Its reading
-
-
-class _LocalReading(Reading):
-    def __init__(self, provider: LocalProvider, file: ReadableFile, start: int, first: Buffer) -> None:
-        self.entry = file.entry
-        self.size = file.remaining + len(first)
-        self._start = start
-        self._provider = provider
-        self._file = file
-        self._first = first
-
-    async def read(self) -> Buffer:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return await self._provider._disk.run("read", self.entry.key, self._file.read) if self._file.remaining else b""
-
-    async def replayable(self) -> Body:
-        chunks = [self._first] if self._first else []
-        if not self._file.remaining:
-            return Buffered(chunks, self.size, self._file.crc32c)
-        crc = await self._provider._disk.run("read", self.entry.key, self._file.scan, self._file.crc32c)
-        return RereadBody(self._provider, self.entry, self._start, self.size, crc)
-
-    async def aclose(self) -> None:
-        self._file.close()

@@ -1,4 +1,4 @@
-"""Readings of whole objects that are compared with a checksum other than CRC32C, which other programs stored with them.
+"""Readings that are compared with more than a CRC32C: other checksums, and the size where the answer tells none.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dxflow_async.exceptions import ChecksumMismatchError
-from dxflow_async.providers.base import Buffer, Reading, Run, Write
-from dxflow_async.providers.http import HTTPReading
+from dxflow_async.providers.base import Buffer, Entry, Reading, Run, Write
+from dxflow_async.providers.confirm import contradiction
+from dxflow_async.providers.http import HTTP, Call, HTTPReading
+from dxflow_async.providers.response import Response
 
-__all__ = ["ExpectedDigest", "VerifiedReading", "md5_expected", "s3_expected"]
+__all__ = ["CountedReading", "ExpectedDigest", "VerifiedReading", "body_reading", "md5_expected", "s3_expected"]
 
 Update = Callable[[Buffer], None]
 
@@ -129,6 +131,7 @@ class VerifiedReading(HTTPReading):
         assert self._digest is not None
         assert self.expected is not None
         if not data:
+            _check_left(self.call, self.size, self._left)
             return
         self._digest.update(data)
         self._left -= len(data)
@@ -138,3 +141,44 @@ class VerifiedReading(HTTPReading):
             said = f"the bytes that arrived have another {self.expected.algorithm.upper()} than the object; try again"
             raise self.call.error(ChecksumMismatchError, said)
         self.verified = True
+
+
+@dataclass(slots=True)
+class CountedReading(HTTPReading):
+    """The body of a response that does not say how long it is: it has to be as long as the object."""
+
+    _left: int = 0
+
+    def __post_init__(self) -> None:
+        self._left = self.size
+
+    async def read(self) -> Buffer:
+        chunk = await HTTPReading.read(self)
+        self._passed(len(chunk))
+        return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        size = await HTTPReading.readinto(self, buffer)
+        self._passed(size)
+        return size
+
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return await Reading.pour(self, buffer, write, run)
+
+    def _passed(self, size: int) -> None:
+        self._left -= size
+        if not size or self._left < 0:
+            _check_left(self.call, self.size, self._left)
+
+
+def body_reading(
+    entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
+) -> HTTPReading:
+    """The body of a response, which is counted where the response does not say how long it is."""
+    cls = HTTPReading if "content-length" in response.headers else CountedReading
+    return cls(entry, size, http, call, response, crc32c)
+
+
+def _check_left(call: Call, size: int, left: int) -> None:
+    if left:
+        raise contradiction(call, f"{size - left} bytes came of {size}")

@@ -75,9 +75,34 @@ async def _listing(
     async def get(cursor: Any) -> Page:
         return await ask(lambda: look(cursor), provider, limits=limits, policy=policy)
 
+    cursors = _Cursors()
     async with aclosing(_read_ahead(get)) as found:
-        async for each in found:
-            yield each
+        async for page in found:
+            if cursors.repeat(page.cursor):
+                raise contradiction(Call(provider.name, "list", f"/{prefix}"), "the listing goes in a circle")
+            yield page
+
+
+class _Cursors:
+    """Those of one listing: one that goes in a circle, however long, is noticed in memory for one (Brent's algorithm).
+
+    Cursors that are no text are listings under way, which stay the same.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._earlier: str | None = None  # the last one whose number was a power of two
+
+    def repeat(self, cursor: Any) -> bool:
+        """Takes the next one; whether it was there before."""
+        if not isinstance(cursor, str):
+            return False
+        if cursor == self._earlier:
+            return True
+        self._number += 1
+        if not self._number & (self._number - 1):
+            self._earlier = cursor
+        return False
 
 
 async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncGenerator[Page, None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -148,8 +150,9 @@ async def _was_emptied(route: Route, source: Place, target: Place) -> bool:
         return False
     if await journal.has_moved_from(source.shown):
         return True
-    async for _ in pages(target.provider, target.key, recursive=False, limits=route.limits, policy=route.policy):
-        return True
+    with suppress(NotFoundError):  # the bucket itself is not there: what is to be copied says so
+        async for _ in pages(target.provider, target.key, recursive=False, limits=route.limits, policy=route.policy):
+            return True
     return False
 
 
@@ -249,6 +252,24 @@ class RenameJob(Moving, Job):
         return self.result(None)
 
 
+class _RenamedJob(SettledJob):
+    """A file or a directory of this machine that was renamed while the call was planned: done when that is on disk."""
+
+    waits_for_disk = True
+
+    def __init__(self, provider: LocalProvider, names: tuple[str, str], result: TransferResult) -> None:
+        super().__init__(result)
+        self._provider = provider
+        self._names = names
+
+    async def finish(self) -> TransferResult:
+        await self._provider.sync_renamed(*self._names)
+        return self._result
+
+    def result(self, error: StorageError | None) -> TransferResult:
+        return replace(self._result, error=error)
+
+
 def _is_own(source: Place) -> bool:
     """Whether it is one of the user's own files, not one that stands in for a cloud's."""
     return isinstance(source.provider, LocalProvider) and source.provider.root.follow_symlinks
@@ -285,7 +306,8 @@ async def _rename(
     if isinstance(code, StorageError):
         yield SettledJob(TransferResult(source.shown, target.shown, error=code))
     elif code is None:
-        yield SettledJob(TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size))
+        result = TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size)
+        yield _RenamedJob(*_names(source, target), result)
     elif not entry.directory:
         if named:
             _check_readable(source, entry, "move")
@@ -326,16 +348,22 @@ async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> Sto
 
 async def _renamed(source: Place, target: Place) -> StorageError | str | None:
     """Tries it: None when it worked, the system's word where another way is left, else the error."""
-    provider = source.provider
-    assert isinstance(provider, LocalProvider)
-    assert isinstance(target.provider, LocalProvider)
-    path = target.provider.root.path / target.key
+    provider, names = _names(source, target)
     try:
-        await provider.rename(source.key.removesuffix("/"), path.relative_to(provider.root.path).as_posix())
+        await provider.rename_unsynced(*names, file=not source.key.endswith("/"))
     except StorageError as error:
         taken = isinstance(error, AlreadyExistsError) and source.key.endswith("/") and not await _is_link(source)
         return error.code if error.code == "EXDEV" or taken else error
     return None
+
+
+def _names(source: Place, target: Place) -> tuple[LocalProvider, tuple[str, str]]:
+    """The provider of the source, and the old and the new name of it there."""
+    provider = source.provider
+    assert isinstance(provider, LocalProvider)
+    assert isinstance(target.provider, LocalProvider)
+    path = target.provider.root.path / target.key
+    return provider, (source.key.removesuffix("/"), path.relative_to(provider.root.path).as_posix())
 
 
 async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:

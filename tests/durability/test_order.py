@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dxflow_async import Settings
+from dxflow_async import AsyncSession, Settings
+from dxflow_async.durability import SyncedDirectories
 from dxflow_async.hub.server import Listening, Server
 from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.models import TransferResult
@@ -200,3 +201,47 @@ async def test_bytes_that_a_unit_lost(unit: tuple[RunningUnit, bool]) -> None:
     assert await running.offset(url) == int(offset) == 3
     assert (await running.patch(url, 3, b"def")).status == 204
     assert (running.root / "x").read_bytes() == b"abcdef"
+
+
+async def test_renames_within_a_machine_are_synced_together(tmp_path: Path) -> None:
+    """Many files that are moved into a directory wait for few syncs, and each of them before it counts as done."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    for directory in (source, target):
+        directory.mkdir()
+    for number in range(200):
+        (source / f"{number}").write_bytes(b"x")
+    with recorded(tmp_path) as recorder:
+        async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+            report = await session.move(f"{source}/", f"{target}/")
+    assert len(report) == len(list(target.iterdir())) == 200
+    assert 2 <= sum(event.startswith("sync") for event in recorder.events) < 300
+    last = max(number for number, event in enumerate(recorder.events) if event.startswith("rename target/"))
+    assert {"sync source", "sync target"} <= set(recorder.events[last:])
+
+
+async def test_the_directories_of_a_copy_wait_for_no_sync_of_their_own(tmp_path: Path) -> None:
+    """What is in them is synced together with them; one that nothing is in is synced itself."""
+    for number in range(60):
+        (tmp_path / f"source/{number:02}").mkdir(parents=True)
+        (tmp_path / f"source/{number:02}/file").write_bytes(b"x")
+    (tmp_path / "source/empty").mkdir()
+    with recorded(tmp_path) as recorder:
+        async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+            await session.copy(f"{tmp_path}/source/", f"{tmp_path}/target/")
+    for number in range(60):
+        named = recorder.events.index(f"rename target/{number:02}/file")
+        assert f"sync target/{number:02}" not in recorder.events[:named]
+    assert recorder.order("sync target/empty")
+    assert (tmp_path / "target/59/file").read_bytes() == b"x"
+
+
+def test_a_directory_that_is_removed_while_it_is_synced_is_not_known() -> None:
+    """What gets its name afterwards is synced anew: nobody can tell which of the two was synced."""
+    synced = SyncedDirectories()
+    moment = synced.moment
+    wanted = synced.to_sync("/a/b")
+    synced.forget()
+    synced.add(wanted, moment)
+    assert synced.to_sync("/a/b") == wanted == ["/a/b", "/a", "/"]
+    synced.add(wanted, synced.moment)
+    assert synced.to_sync("/a/b") == ["/a/b"]

@@ -198,3 +198,17 @@ async def test_listings_that_contradict(connect: Connect, kind: str) -> None:
     async with ScriptedServer(page) as server:
         with pytest.raises(ServiceError):
             await connect(server.url).list_page("bkt/dir/", recursive=True, cursor="t")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_an_abort_that_is_answered_otherwise(connect: Connect, gone: bool) -> None:
+    """Not every server says 204 to an abort; the upload is gone when a look at its parts says so."""
+    missing = answer("404 Not Found", body=b"<Error><Code>NoSuchUpload</Code></Error>")
+    async with ScriptedServer(PARTS, answer(), missing if gone else PARTS) as server:
+        upload, _ = await _resumed(connect(server.url))
+        if gone:
+            await upload.abort()
+        else:
+            with pytest.raises(ServiceError):
+                await upload.abort()
+        assert [request.method for request in server.requests] == ["GET", "DELETE", "GET"]

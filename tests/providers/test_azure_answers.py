@@ -462,8 +462,9 @@ async def test_deletion_answered_otherwise(connect_azure: ConnectAzure) -> None:
         b"--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b\r\nContent-ID: 1\r\n\r\nHTTP/1.1 202 OK",
         b"--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--",
         b"--b\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--",
+        b"--b\r\nContent-ID: %s\r\n\r\nHTTP/1.1 202 OK\r\n\r\n--b--" % (b"9" * 5000),
     ],
-    ids=["cut", "twice", "of the whole"],
+    ids=["cut", "twice", "of the whole", "a huge number"],
 )
 async def test_batch_that_tells_too_little(connect_azure: ConnectAzure, parts: bytes) -> None:
     """A batch whose answer does not tell of each request once, to its end, deleted nothing for sure."""

@@ -155,7 +155,7 @@ BEGUN = answer(Location="/upload?upload_id=7")
 LARGE = bytes(9 * MiB)
 
 
-@pytest.mark.parametrize("reached", ["bytes=0-99999999", "bytes=5-6", "items=0-1"])
+@pytest.mark.parametrize("reached", ["bytes=0-99999999", "bytes=5-6", "items=0-1", f"bytes=0-{'9' * 5000}"])
 async def test_more_than_was_sent(connect_gcp: ConnectGCP, reached: str) -> None:
     """A session that says it has what was never sent, or says nothing that can be understood, is not believed."""
     async with ScriptedServer(BEGUN, answer("308 Resume Incomplete", Range=reached)) as server:

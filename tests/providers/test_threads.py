@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
+from dxflow_async.exceptions import SessionClosedError
+from dxflow_async.providers.commits import Commits
 from dxflow_async.providers.threads import Threads
 
 pytestmark = pytest.mark.every_loop
@@ -174,3 +176,38 @@ async def test_close_ends_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for each in running:
         each.join(5)
         assert not each.is_alive()
+
+
+class HeldItem:
+    """An item whose name waits until it may be taken."""
+
+    descriptor = -1
+    directories = ()
+
+    def __init__(self) -> None:
+        self.may_go = threading.Event()
+        self.named = False
+
+    def take_name(self) -> None:
+        self.may_go.wait(10)
+        self.named = True
+
+    def close(self) -> None:
+        return
+
+
+async def test_commits_end_with_the_session() -> None:
+    """What is being committed is, when the session is closed; what waits its turn, and what comes later, fails."""
+    commits, first, second = Commits(), HeldItem(), HeldItem()
+    begun = asyncio.ensure_future(commits.commit(first))
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(commits.commit(second))
+    await asyncio.sleep(0)
+    commits.close()
+    first.may_go.set()
+    async with asyncio.timeout(10):
+        await begun
+        for late in (waiting, commits.commit(HeldItem())):
+            with pytest.raises(SessionClosedError):
+                await late
+    assert (first.named, second.named) == (True, False)

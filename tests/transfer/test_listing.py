@@ -128,3 +128,24 @@ async def test_a_cancelled_listing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert paged.under_way == 0
+
+
+@pytest.mark.parametrize("length", [2, 3, 7])
+async def test_a_listing_that_goes_in_a_circle(length: int) -> None:
+    """Pages whose cursors come again end with an error, however many there are between; so does no other listing."""
+
+    class Circle(Paged):
+        async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+            page = await super().list_page(prefix, recursive=recursive, cursor=int(cursor or 0) % length)
+            return Page(page.entries, f"{int(cursor or 0) % length + 1}")
+
+    seen: list[Sequence[Entry]] = []
+
+    async def look() -> None:
+        async for page in listing(Circle()):
+            seen.append(page)
+            assert len(seen) < 100
+
+    with pytest.raises(StorageError, match="circle"):
+        await look()
+    assert len(seen) >= length
