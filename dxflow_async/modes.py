@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 
-__all__ = ["PERMISSIONS", "PRIVATE", "mode_for", "umask"]
+__all__ = ["PERMISSIONS", "PRIVATE", "mode_for", "mode_of", "umask"]
 
 PRIVATE = 0o600
 """Of a file that is not complete: nobody else reads it."""
@@ -29,12 +29,16 @@ def mode_for(directory: int, name: str, mode: int | None = None) -> int:
         mode: the bits of its source.
     """
     try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        replaced = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
-        pass
-    else:
-        if stat.S_ISREG(status.st_mode):
-            return status.st_mode & PERMISSIONS
+        replaced = None
+    return mode_of(replaced, mode)
+
+
+def mode_of(replaced: int | None, mode: int | None = None) -> int:
+    """As `mode_for`, where the mode of the file that is replaced is known; None: there is none."""
+    if replaced is not None and stat.S_ISREG(replaced):
+        return replaced & PERMISSIONS
     return 0o666 & ~umask() if mode is None else mode & PERMISSIONS
 
 

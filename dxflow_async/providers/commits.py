@@ -182,4 +182,8 @@ def _error_of(item: Item) -> OSError | None:
 
 def _first_of(item: Item, lost: dict[str, OSError]) -> OSError | None:
     # A directory above may hold the new name of one of these: its loss is an error of all below it.
-    return next((error for path, error in lost.items() for own in item.directories if own.startswith(path)), None)
+    return next((error for path, error in lost.items() for own in item.directories if _is_below(own, path)), None)
+
+
+def _is_below(own: str, path: str) -> bool:
+    return own == path or own.startswith(f"{path.rstrip('/')}/")

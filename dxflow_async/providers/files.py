@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
     SourceChangedError,
     UnsupportedError,
 )
-from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
+from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
 from dxflow_async.providers.base import Buffer, Entry, ObjectOptions, Part, Receipt
 from dxflow_async.providers.temporary_files import hold_temporary, is_temporary, temporary_name
 from dxflow_async.providers.tree import Root, error_of, etag_of, refuse_special
@@ -180,6 +180,7 @@ class TemporaryFile:
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
         self._descriptor = -1
+        self._replaced: int | None = None  # the mode of what has the name
         self._name = ""
         self.held = True
         self.writing = asyncio.Semaphore(2)
@@ -209,7 +210,7 @@ class TemporaryFile:
             return self._root.open_directory(key, make=make)
 
         def open_in(directory: int) -> int:
-            refuse_special("write", self._root, self.key, directory)
+            self._replaced = refuse_special("write", self._root, self.key, directory)
             return os.open(name, flags, PRIVATE, dir_fd=directory)
 
         try:
@@ -282,8 +283,8 @@ class TemporaryFile:
             raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
 
     def complete(self, modified: float | None, mode: int | None) -> None:
-        """All bytes are written: gives the file its time and its mode, see `mode_for`."""
-        os.fchmod(self._descriptor, mode_for(self._directory.open_descriptor, self._target, mode))
+        """All bytes are written: gives the file its time and its mode, see `modes.mode_for`."""
+        os.fchmod(self._descriptor, mode_of(self._replaced, mode))
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
         if not self._durable:

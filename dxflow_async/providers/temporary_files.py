@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import itertools
 import os
 import re
 import secrets
+import time
 import unicodedata
 from collections.abc import Collection
 
@@ -25,6 +25,7 @@ __all__ = [
 ACCENTED, DECOMPOSED = (os.fsdecode(unicodedata.normalize(form, "\u00e9").encode()) for form in ("NFC", "NFD"))
 """One letter in the two forms that file systems may keep it in, at the end of names that try them out."""
 
+_HOLD_TRIES = 10
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{DECOMPOSED})?")
 _serials = itertools.count(secrets.randbits(32))
 
@@ -45,8 +46,15 @@ def is_temporary(name: str, marks: Collection[str] | None = None) -> bool:
 
 def hold_temporary(descriptor: int) -> None:
     """Says that a temporary file is being written, until it is closed."""
-    with contextlib.suppress(OSError):  # where there are no locks, listings show it
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    for _ in range(_HOLD_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # a listing looks whether it is held, which takes it a moment
+            time.sleep(0.001)
+        except OSError:  # where there are no locks, listings show it
+            return
+        else:
+            return
 
 
 def is_being_written(directory: str, name: str) -> bool:

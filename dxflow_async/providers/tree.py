@@ -378,8 +378,8 @@ class Root:
             os.close(directory)
 
 
-def refuse_special(operation: str, root: Root, key: str, directory: int) -> None:
-    """Refuses to put a file into the place of what is neither a file nor a directory.
+def refuse_special(operation: str, root: Root, key: str, directory: int) -> int | None:
+    """Refuses to put a file into the place of what is neither a file nor a directory; the mode of what is there.
 
     Args:
         operation: for the error.
@@ -393,10 +393,11 @@ def refuse_special(operation: str, root: Root, key: str, directory: int) -> None
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
-        return
+        return None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
         raise error_of(operation, root.resolve(key), UnsafePathError, text)
+    return mode
 
 
 def kind_of(mode: int) -> str:
