@@ -14,7 +14,7 @@ from typing import TypeVar
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, Upload
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
@@ -23,10 +23,11 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.mending import Readings
 from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route
 from dxflow_async.transfer.multipart import Multipart
+from dxflow_async.transfer.part_digests import PartDigests
 from dxflow_async.transfer.reading import ResumedReading, look_again
 from dxflow_async.transfer.retry import Attempts, retry
 
-__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob", "SettledJob"]
+__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob"]
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class CopyJob(Multipart, Job):
         self._reserved = 0
         self._stored: Entry | None = None
         self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
+        self._digests: PartDigests | None = None  # of the parts of such a whole
         self._staged: Staged | None = None
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
@@ -100,6 +102,7 @@ class CopyJob(Multipart, Job):
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
+        self._digests = PartDigests.of(entry)
         self.waits_for_disk = self._destination.provider.features.stages
         return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
 
@@ -167,9 +170,30 @@ class CopyJob(Multipart, Job):
         expected = self._entry.crc32c
         if None not in (whole, expected) and whole != expected:
             raise self._mismatch()
+        self._compared = await self._compare_digest(self._upload)
         self._stored = await self._finish_parts(self._upload, whole)
         self._judge(whole)
         return await self._settle()
+
+    async def _compare_digest(self, upload: Upload) -> bool:
+        """Whether all bytes are known to have the digest that is told of them, where that is no CRC32C.
+
+        Where the parts do not tell it, what was written is read again if that costs little: of a move, and where an
+        earlier process moved some of the parts.
+
+        Raises:
+            ChecksumMismatchError: they have another one.
+        """
+        assert self._entry is not None
+        digest = self._entry.digest
+        if digest is None:
+            return False
+        found = None if self._digests is None else self._digests.combined(self._receipts)
+        if found is None and (self._moves or self._digests is not None):
+            found = await self._try(lambda: upload.digest(digest.algorithm))
+        if found not in (None, digest.value):
+            raise self._mismatch()
+        return found is not None
 
     async def mend(self) -> Iterator[Part] | None:
         expected = None if self._entry is None else self._entry.crc32c
@@ -243,7 +267,7 @@ class CopyJob(Multipart, Job):
         self._crc32c = moved
         said = []
         if self._source.provider.features.checksum:
-            said.append(moved if self._compared and self._upload is None else self._entry.crc32c)
+            said.append(moved if self._compared else self._entry.crc32c)
         if self._destination.provider.features.checksum:
             said.append(self._stored.crc32c)
         for value in said:
@@ -282,8 +306,15 @@ class CopyJob(Multipart, Job):
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
-            self._compared = reading.verified
+            self._read_whole(part, reading)
             return taken
+
+    def _read_whole(self, part: Part, reading: Reading) -> None:
+        """All bytes of a part passed."""
+        if self._upload is None:
+            self._compared = reading.verified
+        elif self._digests is not None:
+            self._digests.keep(part.number, reading)
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         if self._upload is not None and self._streams_parts:
@@ -292,7 +323,7 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
             body = await reading.replayable()
-            self._compared = reading.verified
+            self._read_whole(part, reading)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -316,7 +347,7 @@ class CopyJob(Multipart, Job):
                 raise self._changed()
             if part is not None:
                 return await self._told(reading, attempts)
-        return reading
+        return reading if self._digests is None or part is None else self._digests.watch(reading)
 
     async def _told(self, reading: Reading, attempts: Attempts) -> Reading:
         """The same, with the checksum that the provider computes where its answer had none: nothing else is stored."""
@@ -457,29 +488,3 @@ class MarkerJob(Moving, Job):
         elif self._moves:
             await self._try(lambda: provider.delete_one(key), self._source)
         return self.result(None)
-
-
-class SettledJob(Job):
-    """An item that was settled while it was planned: refused, or skipped."""
-
-    def __init__(self, result: TransferResult) -> None:
-        self._result = result
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        return self._result.source, self._result.destination
-
-    async def open(self) -> Iterator[Part]:
-        return iter((Part(1, 0, 0),))
-
-    async def move(self, part: Part) -> None:
-        return None
-
-    async def finish(self) -> TransferResult:
-        return self._result
-
-    async def abort(self) -> None:
-        return None
-
-    def result(self, error: StorageError | None) -> TransferResult:
-        return self._result

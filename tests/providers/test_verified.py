@@ -12,8 +12,8 @@ import pytest
 from awscrt import checksums
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
+from dxflow_async.digests import s3_expected
 from dxflow_async.exceptions import ChecksumMismatchError, TransferError
-from dxflow_async.providers.verified import s3_expected
 from tests.providers.bodies import read
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer
