@@ -9,12 +9,12 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dxflow_async.streams import Buffer
 
-__all__ = ["ExpectedDigest", "RunningDigest", "combined", "is_combinable", "md5_expected", "s3_expected"]
+__all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_expected", "s3_expected"]
 
 
 class ExpectedDigest(NamedTuple):
@@ -80,21 +80,21 @@ def is_combinable(algorithm: str) -> bool:
     return algorithm in ("crc32", "crc64nvme")
 
 
-def combined(algorithm: str, parts: Iterable[tuple[bytes, int]]) -> bytes:
-    """The digest of a whole from (digest, size in bytes) of its parts in order; only where it `is_combinable`.
+def joiner(algorithm: str) -> Callable[[int, int, int], int]:
+    """What makes the checksum of two pieces, one after the other, of theirs and the size of the second in bytes.
+
+    Args:
+        algorithm: one that `is_combinable`.
 
     Example:
-        >>> parts = [(zlib.crc32(b"12").to_bytes(4, "big"), 2), (zlib.crc32(b"3").to_bytes(4, "big"), 1)]
-        >>> combined("crc32", parts) == zlib.crc32(b"123").to_bytes(4, "big")
+        >>> joiner("crc32")(zlib.crc32(b"12"), zlib.crc32(b"3"), 1) == zlib.crc32(b"123")
         True
     """
     from awscrt import checksums
 
-    combine = checksums.combine_crc32 if algorithm == "crc32" else checksums.combine_crc64nvme
-    whole = 0
-    for value, size in parts:
-        whole = combine(whole, int.from_bytes(value, "big"), size)
-    return whole.to_bytes(_SIZES[algorithm], "big")
+    join: Callable[[int, int, int], int]
+    join = checksums.combine_crc32 if algorithm == "crc32" else checksums.combine_crc64nvme
+    return join
 
 
 def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:

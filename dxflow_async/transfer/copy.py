@@ -7,11 +7,11 @@ what either side reports.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from dxflow_async.checksum import combine, crc32c
+from dxflow_async.checksum import crc32c, joined
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, Upload
@@ -20,7 +20,7 @@ from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.mending import Readings
+from dxflow_async.transfer.mending import Join, Readings, whole_of
 from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route
 from dxflow_async.transfer.multipart import Multipart
 from dxflow_async.transfer.part_digests import PartDigests
@@ -196,12 +196,15 @@ class CopyJob(Multipart, Job):
         return found is not None
 
     async def mend(self) -> Iterator[Part] | None:
+        values: Mapping[int, int | None] = {receipt.part.number: receipt.crc32c for receipt in self._receipts}
         expected = None if self._entry is None else self._entry.crc32c
-        whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
-        if self._upload is None or None in (expected, whole) or expected == whole:
+        join: Join = joined
+        if self._digests is not None:
+            values, expected, join = self._digests.values, self._digests.expected, self._digests.join
+        whole = whole_of(self._receipts, values, join)
+        if self._upload is None or expected is None or whole in (None, expected):
             return None
-        assert expected is not None
-        wrong = self._readings.wrong(self._receipts, expected)
+        wrong = self._readings.wrong(self._receipts, values, expected, join)
         self._mends = not wrong
         if not wrong:
             return iter([receipt.part for receipt in self._receipts])
@@ -217,8 +220,11 @@ class CopyJob(Multipart, Job):
         try:
             async with await self._open(part, attempts) as reading:
                 buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
-                while size := await reading.readinto(buffer):
-                    crc = crc32c(buffer[:size], crc)
+                if self._digests is not None:
+                    crc = await self._digests.read(reading, buffer, self._route.threads)
+                else:
+                    while size := await reading.readinto(buffer):
+                        crc = crc32c(buffer[:size], crc)
             self._readings.add(part.number, crc)
         finally:
             self._retries += attempts.retries
@@ -298,7 +304,9 @@ class CopyJob(Multipart, Job):
             self._route.limits.memory.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
-        async with await self._open(part, attempts) as reading:
+        async with await self._open(part, attempts) as opened:
+            watched = None if self._upload is None or self._digests is None else self._digests.watch(opened)
+            reading: Reading = opened if watched is None else watched
             body = MeteredReading(reading, self._count)
             try:
                 taken = await deliver(body)
@@ -306,15 +314,10 @@ class CopyJob(Multipart, Job):
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
-            self._read_whole(part, reading)
-            return taken
-
-    def _read_whole(self, part: Part, reading: Reading) -> None:
-        """All bytes of a part passed."""
-        if self._upload is None:
+            if self._digests is not None and watched is not None:
+                self._digests.values[part.number] = self._digests.value_of(watched)
             self._compared = reading.verified
-        elif self._digests is not None:
-            self._digests.keep(part.number, reading)
+            return taken
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         if self._upload is not None and self._streams_parts:
@@ -323,7 +326,9 @@ class CopyJob(Multipart, Job):
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
             body = await reading.replayable()
-            self._read_whole(part, reading)
+            self._compared = reading.verified
+        if self._upload is not None and self._digests is not None:
+            await self._digests.keep_body(part.number, body, self._route.threads)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -347,7 +352,7 @@ class CopyJob(Multipart, Job):
                 raise self._changed()
             if part is not None:
                 return await self._told(reading, attempts)
-        return reading if self._digests is None or part is None else self._digests.watch(reading)
+        return reading
 
     async def _told(self, reading: Reading, attempts: Attempts) -> Reading:
         """The same, with the checksum that the provider computes where its answer had none: nothing else is stored."""
