@@ -10,8 +10,10 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
+from dxflow_async.checksum import CRC32, CRC64NVME, joined
 from dxflow_async.streams import Buffer
 
 __all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_expected", "s3_expected"]
@@ -53,6 +55,8 @@ _NEW: dict[str, Callable[[], _CRC | hashlib._Hash]] = {
     "md5": lambda: hashlib.md5(usedforsecurity=False),
 }
 
+_FIELDS = {"crc64nvme": CRC64NVME, "crc32": CRC32}
+
 _SIZES = {"crc64nvme": 8, "crc32": 4, "sha1": 20, "sha256": 32, "md5": 16}
 
 
@@ -77,7 +81,7 @@ class RunningDigest:
 
 def is_combinable(algorithm: str) -> bool:
     """Whether the digest of a whole can be had from those of its parts."""
-    return algorithm in ("crc32", "crc64nvme")
+    return algorithm in _FIELDS
 
 
 def joiner(algorithm: str) -> Callable[[int, int, int], int]:
@@ -90,11 +94,7 @@ def joiner(algorithm: str) -> Callable[[int, int, int], int]:
         >>> joiner("crc32")(zlib.crc32(b"12"), zlib.crc32(b"3"), 1) == zlib.crc32(b"123")
         True
     """
-    from awscrt import checksums
-
-    join: Callable[[int, int, int], int]
-    join = checksums.combine_crc32 if algorithm == "crc32" else checksums.combine_crc64nvme
-    return join
+    return partial(joined, field=_FIELDS[algorithm])
 
 
 def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:

@@ -66,3 +66,10 @@ async def test_downloads_are_verified(algorithm: str, tmp_path: Path) -> None:
 def test_digests_that_are_none(text: str) -> None:
     """The checksum of parts' checksums, and what is none, are not compared with a whole."""
     assert s3_expected({"x-amz-checksum-crc32": text}) is None
+
+
+def test_composite_digests_are_none() -> None:
+    """What is told to be composed of parts' checksums is no whole's, though it may look so."""
+    headers = {"x-amz-checksum-sha256": base64.b64encode(bytes(32)).decode()}
+    assert s3_expected(headers | {"x-amz-checksum-type": "FULL_OBJECT"}) == ("sha256", bytes(32))
+    assert s3_expected(headers | {"x-amz-checksum-type": "COMPOSITE"}) is None

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from awscrt import checksums
+from azure.storage.blob import ContentSettings
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
-from dxflow_async.config import GCPSettings
+from dxflow_async.config import AzureSettings, GCPSettings
 from dxflow_async.exceptions import TransferError
 from tests.faults.killing import Program, until
-from tests.servers import GCSServer
+from tests.servers import Azurite, GCSServer
 from tests.servers.summed_store import SummedStore
 from tests.sessions import MiB
 
@@ -131,3 +132,23 @@ async def test_parts_of_a_killed_process_are_compared(connect: Connect, tmp_path
         assert store.ranges - asked < PARTS or wrong
     assert result.verified
     assert (tmp_path / "to").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("told", [DATA, b"other bytes"], ids=["right", "wrong"])
+async def test_moves_from_azure_are_compared(azurite: Azurite, container: str, tmp_path: Path, told: bytes) -> None:
+    """The MD5 of a large blob is compared with the file before that gets its name and the blob is deleted."""
+    blob = azurite.client.get_blob_client(container, "name")
+    blob.upload_blob(DATA)
+    blob.set_http_headers(ContentSettings(content_md5=bytearray(hashlib.md5(told).digest())))
+    azure = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+    async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure, part_size=5 * MiB)) as session:
+        move = session.move(f"azure:/{container}/name", tmp_path / "to")
+        if told is DATA:
+            (result,) = await move
+            assert result.verified
+            assert (tmp_path / "to").read_bytes() == DATA
+        else:
+            with pytest.raises(TransferError, match="checksum"):
+                await move
+            assert os.listdir(tmp_path) == ["home"]
+    assert blob.exists() is (told is not DATA)
