@@ -1,4 +1,4 @@
-"""CRC32C of bytes as they pass, and of a whole from its parts.
+"""CRC32C of bytes as they pass, and of a whole from its parts, as for the other CRCs.
 
 Source: RFC 3720, section 12.1, and for the parts the arithmetic of zlib's `crc32_combine`
 """
@@ -8,18 +8,31 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from crc32c import crc32c as _crc32c
 
-__all__ = ["combine", "crc32c", "decode", "encode", "joined", "label"]
+__all__ = ["CRC32", "CRC32C", "CRC64NVME", "Field", "combine", "crc32c", "decode", "encode", "joined", "label"]
 
 _SMALL = 64 << 10
 _KEEP_INTERPRETER, _AS_IT_PAYS = 0, -1
 
-_POLYNOMIAL = 0x82F63B78
-_ONE = 1 << 31
-_BYTE = _ONE >> 8
-"""Polynomials over two elements with the coefficient of the lowest power in the highest bit: 1, and x to the eighth."""
+
+class Field(NamedTuple):
+    """Where a CRC is computed: polynomials over two elements, the coefficient of the lowest power in the highest bit.
+
+    Attributes:
+        one: the polynomial 1.
+        modulus: what products are reduced by, without its highest power.
+    """
+
+    one: int
+    modulus: int
+
+
+CRC32C = Field(1 << 31, 0x82F63B78)
+CRC32 = Field(1 << 31, 0xEDB88320)
+CRC64NVME = Field(1 << 63, 0x9A6C9329AC4BC9B5)
 
 
 def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int:
@@ -48,35 +61,39 @@ def combine(parts: Iterable[tuple[int | None, int]]) -> int | None:
     return whole
 
 
-def joined(first: int, second: int, size: int) -> int:
+def joined(first: int, second: int, size: int, field: Field = CRC32C) -> int:
     """The checksum of two pieces, one after the other, of which the second has so many bytes."""
-    return _product(_shift(size), first) ^ second
+    return _product(_shift(size, field), first, field) ^ second
 
 
 @lru_cache(maxsize=256)
-def _shift(size: int) -> int:
+def _shift(size: int, field: Field) -> int:
     """What a checksum is multiplied by when so many bytes follow: x to the power of their bits."""
-    power = _ONE
+    power = field.one
     for bit in range(size.bit_length()):
         if size >> bit & 1:
-            power = _product(power, _square(bit))
+            power = _product(power, _square(bit, field), field)
     return power
 
 
 @cache
-def _square(times: int) -> int:
+def _square(times: int, field: Field) -> int:
     """X to the eighth, squared so many times."""
-    return _product(_square(times - 1), _square(times - 1)) if times else _BYTE
+    if not times:
+        return field.one >> 8
+    root = _square(times - 1, field)
+    return _product(root, root, field)
 
 
-def _product(first: int, second: int) -> int:
+def _product(first: int, second: int, field: Field) -> int:
     """The product of two polynomials modulo the checksum's own."""
-    product = 0
+    (one, modulus), product = field, 0
     while first:
-        if first & _ONE:
+        if first & one:
             product ^= second
-        first = first << 1 & 0xFFFFFFFF
-        second = second >> 1 ^ (_POLYNOMIAL if second & 1 else 0)
+            first ^= one
+        first <<= 1
+        second = second >> 1 ^ (modulus if second & 1 else 0)
     return product
 
 

@@ -30,6 +30,7 @@ LAYERS = [
         "beneath",
         "showing",
         "checksum",
+        "digests",
         "streams",
         "durability",
         "modes",

@@ -70,7 +70,7 @@ from dxflow_async.providers.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
 from dxflow_async.providers.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.verified import VerifiedReading, body_reading, s3_expected
+from dxflow_async.providers.verified import VerifiedReading, body_reading
 from dxflow_async.showing import printable
 
 __all__ = ["AWSProvider"]
@@ -206,10 +206,8 @@ class AWSProvider(Provider):
                 raise
         if length != size or not size:
             return body_reading(entry, length, self._http, call, response)
-        expected = None if entry.crc32c is not None else s3_expected(response.headers)
-        if expected is None:
-            return body_reading(entry, length, self._http, call, response, entry.crc32c)
-        return VerifiedReading(entry, length, self._http, call, response, expected=expected)
+        reading = body_reading(entry, length, self._http, call, response, entry.crc32c)
+        return reading if entry.digest is None else VerifiedReading(reading, entry.digest, call)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)

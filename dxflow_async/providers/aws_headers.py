@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from dxflow_async import checksum
+from dxflow_async.digests import s3_expected
 from dxflow_async.providers.base import Entry, ObjectOptions, Receipt
 from dxflow_async.providers.fields import extent_of, timestamp_of
 from dxflow_async.providers.mtime import NAME, format_mtime, parse_mtime
@@ -87,15 +88,17 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     mtime = parse_mtime(metadata.get(NAME))
     if mtime is not None:
         del metadata[NAME]
+    crc32c = crc32c_of(headers)
     return Entry(
         key,
         size,
         timestamp_of(headers.get("last-modified", "")),
         etag=etag_of(headers),
-        crc32c=crc32c_of(headers),
+        crc32c=crc32c,
         content_type=headers.get("content-type"),
         metadata=metadata,
         mtime=mtime,
+        digest=s3_expected(headers) if crc32c is None and "content-range" not in headers else None,
     )
 
 

@@ -52,7 +52,7 @@ from dxflow_async.providers.base import (
 from dxflow_async.providers.confirm import extent
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.verified import VerifiedReading, body_reading, md5_expected
+from dxflow_async.providers.verified import VerifiedReading, body_reading
 
 __all__ = ["AzureProvider"]
 
@@ -184,13 +184,11 @@ class AzureProvider(Provider):
             response.close()
             raise
         entry = entry_of(key, response.headers, size)
-        if length != size or not size or entry.crc32c is not None:
-            crc32c = entry.crc32c if length == size else None
-            return body_reading(entry, length, self._requests.http, call, response, crc32c)
-        expected = md5_expected(response.headers.get("content-md5"))
-        if expected is None:
-            return body_reading(entry, length, self._requests.http, call, response)
-        return VerifiedReading(entry, length, self._requests.http, call, response, expected=expected)
+        crc32c = entry.crc32c if length == size else None
+        reading = body_reading(entry, length, self._requests.http, call, response, crc32c)
+        if length != size or not size or entry.digest is None:
+            return reading
+        return VerifiedReading(reading, entry.digest, call)
 
     async def _extent(
         self, call: Call, key: str, response: Response, span: tuple[int, int | None], version: tuple[Any, Entry | None]

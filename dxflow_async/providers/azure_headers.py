@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from dxflow_async import checksum
+from dxflow_async.digests import md5_expected
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.base import Entry, ObjectOptions
 from dxflow_async.providers.fields import timestamp_of
@@ -98,6 +99,10 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         content_type=headers.get("content-type"),
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
+    if entry.crc32c is None:
+        # Beside a range `content-md5` is that of the range.
+        name = "x-ms-blob-content-md5" if "content-range" in headers else "content-md5"
+        entry.digest = md5_expected(headers.get(name))
     return entry
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from dxflow_async import checksum
+from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.staged import Staged
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
@@ -126,6 +127,7 @@ class Entry:
         read_error: the code of the error (`"EACCES"`, `"403"`) where it is unreadable because looking at it failed;
             `"ENOENT"` for a link to nothing.
         mode: the permission bits of a file or a directory, where there are such.
+        digest: a checksum of the whole of another kind, where the provider reports one and no CRC32C.
     """
 
     key: str
@@ -140,6 +142,7 @@ class Entry:
     mtime: float | None = None
     read_error: str | None = None
     mode: int | None = None
+    digest: ExpectedDigest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +305,14 @@ class Upload(ABC):
     @abstractmethod
     async def abort(self) -> None:
         """Removes what was written so far. Never raises for an upload that is gone already."""
+
+    async def digest(self, algorithm: str) -> bytes | None:
+        """The digest of all bytes as they are stored so far; None where reading them again would cost.
+
+        Args:
+            algorithm: one of those of `ExpectedDigest`.
+        """
+        return None
 
     async def copy_part(self, part: Part, source: Entry) -> Receipt:
         """Fills one part from another object of this provider, where `Features.copy` is set."""

@@ -137,7 +137,9 @@ def disagreement(looked_up: Entry, seen: Entry) -> str | None:
         return f"{seen.size} bytes, where {looked_up.size} were told before"
     if _differ(looked_up.etag, seen.etag):
         return "another version"
-    if _differ(looked_up.crc32c, seen.crc32c):
+    one, other = looked_up.digest, seen.digest
+    same_kind = one is not None and other is not None and one.algorithm == other.algorithm
+    if _differ(looked_up.crc32c, seen.crc32c) or (same_kind and one != other):
         return "another checksum"
     return None
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from dxflow_async.checksum import crc32c
+from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import (
     ChecksumMismatchError,
     PreconditionFailedError,
@@ -41,6 +42,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHANGED = "the file was changed meanwhile; try again"
 _COPY_SIZE = 1 << 20
+_DIGESTED_SIZE = 32 << 20
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
 
@@ -244,6 +246,17 @@ class TemporaryFile:
             crc = crc32c(buffer[:size], crc)
             position += size
         return crc
+
+    def update_digest(self, digest: RunningDigest, position: int) -> int:
+        """Adds the bytes from a position on to a digest: how many; 0 at the end.
+
+        Not all in one go: whoever is cancelled waits until it returns.
+        """
+        buffer, start = memoryview(bytearray(SCAN_SIZE)), position
+        while position - start < _DIGESTED_SIZE and (size := os.preadv(self._descriptor, [buffer], position)):
+            digest.update(buffer[:size])
+            position += size
+        return position - start
 
     def write(self, chunks: Sequence[Buffer], offset: int, crc: int = 0) -> int:
         """Writes chunks at an offset; the checksum of what came before (`crc`) and them."""

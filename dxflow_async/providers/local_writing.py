@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dxflow_async.digests import RunningDigest
 from dxflow_async.providers.base import Body, Entry, ObjectOptions, Part, Receipt, Upload
 from dxflow_async.providers.disk import Disk
 from dxflow_async.providers.files import TemporaryFile
@@ -52,6 +53,12 @@ class LocalUpload(Upload):
     async def write_part(self, part: Part, body: Body) -> Receipt:
         crc = await self._disk.write_at(self._file, part.offset, body)
         return Receipt(part, crc32c=crc)
+
+    async def digest(self, algorithm: str) -> bytes | None:
+        digest, position = RunningDigest(algorithm), 0
+        while size := await self._disk.run("read", self._file.key, self._file.update_digest, digest, position):
+            position += size
+        return digest.value
 
     async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
         key, options = self._file.key, self._options

@@ -7,26 +7,27 @@ what either side reports.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from dxflow_async.checksum import combine, crc32c
+from dxflow_async.checksum import crc32c, joined
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading
+from dxflow_async.providers.base import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, Upload
 from dxflow_async.providers.mtime import NAME, changed_at
 from dxflow_async.providers.reread_body import RereadBody
 from dxflow_async.providers.staged import Staged
 from dxflow_async.transfer.content_type import content_type_of
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.mending import Readings
+from dxflow_async.transfer.mending import Join, Readings, whole_of
 from dxflow_async.transfer.moving import Metered, MeteredReading, Moving, Place, Route
 from dxflow_async.transfer.multipart import Multipart
+from dxflow_async.transfer.part_digests import PartDigests
 from dxflow_async.transfer.reading import ResumedReading, look_again
 from dxflow_async.transfer.retry import Attempts, retry
 
-__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob", "SettledJob"]
+__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob"]
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class CopyJob(Multipart, Job):
         self._reserved = 0
         self._stored: Entry | None = None
         self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
+        self._digests: PartDigests | None = None  # of the parts of such a whole
         self._staged: Staged | None = None
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
@@ -100,6 +102,7 @@ class CopyJob(Multipart, Job):
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
         await self._drop_first()
+        self._digests = PartDigests.of(entry)
         self.waits_for_disk = self._destination.provider.features.stages
         return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
 
@@ -167,17 +170,41 @@ class CopyJob(Multipart, Job):
         expected = self._entry.crc32c
         if None not in (whole, expected) and whole != expected:
             raise self._mismatch()
+        self._compared = await self._compare_digest(self._upload)
         self._stored = await self._finish_parts(self._upload, whole)
         self._judge(whole)
         return await self._settle()
 
+    async def _compare_digest(self, upload: Upload) -> bool:
+        """Whether all bytes are known to have the digest that is told of them, where that is no CRC32C.
+
+        Where the parts do not tell it, what was written is read again if that costs little: of a move, and where an
+        earlier process moved some of the parts.
+
+        Raises:
+            ChecksumMismatchError: they have another one.
+        """
+        assert self._entry is not None
+        digest = self._entry.digest
+        if digest is None:
+            return False
+        found = None if self._digests is None else self._digests.combined(self._receipts)
+        if found is None and (self._moves or self._digests is not None):
+            found = await self._try(lambda: upload.digest(digest.algorithm))
+        if found not in (None, digest.value):
+            raise self._mismatch()
+        return found is not None
+
     async def mend(self) -> Iterator[Part] | None:
+        values: Mapping[int, int | None] = {receipt.part.number: receipt.crc32c for receipt in self._receipts}
         expected = None if self._entry is None else self._entry.crc32c
-        whole = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
-        if self._upload is None or None in (expected, whole) or expected == whole:
+        join: Join = joined
+        if self._digests is not None:
+            values, expected, join = self._digests.values, self._digests.expected, self._digests.join
+        whole = whole_of(self._receipts, values, join)
+        if self._upload is None or expected is None or whole in (None, expected):
             return None
-        assert expected is not None
-        wrong = self._readings.wrong(self._receipts, expected)
+        wrong = self._readings.wrong(self._receipts, values, expected, join)
         self._mends = not wrong
         if not wrong:
             return iter([receipt.part for receipt in self._receipts])
@@ -193,8 +220,11 @@ class CopyJob(Multipart, Job):
         try:
             async with await self._open(part, attempts) as reading:
                 buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
-                while size := await reading.readinto(buffer):
-                    crc = crc32c(buffer[:size], crc)
+                if self._digests is not None:
+                    crc = await self._digests.read(reading, buffer, self._route.threads)
+                else:
+                    while size := await reading.readinto(buffer):
+                        crc = crc32c(buffer[:size], crc)
             self._readings.add(part.number, crc)
         finally:
             self._retries += attempts.retries
@@ -243,7 +273,7 @@ class CopyJob(Multipart, Job):
         self._crc32c = moved
         said = []
         if self._source.provider.features.checksum:
-            said.append(moved if self._compared and self._upload is None else self._entry.crc32c)
+            said.append(moved if self._compared else self._entry.crc32c)
         if self._destination.provider.features.checksum:
             said.append(self._stored.crc32c)
         for value in said:
@@ -274,7 +304,9 @@ class CopyJob(Multipart, Job):
             self._route.limits.memory.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
-        async with await self._open(part, attempts) as reading:
+        async with await self._open(part, attempts) as opened:
+            watched = None if self._upload is None or self._digests is None else self._digests.watch(opened)
+            reading: Reading = opened if watched is None else watched
             body = MeteredReading(reading, self._count)
             try:
                 taken = await deliver(body)
@@ -282,6 +314,8 @@ class CopyJob(Multipart, Job):
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
+            if self._digests is not None and watched is not None:
+                self._digests.values[part.number] = self._digests.value_of(watched)
             self._compared = reading.verified
             return taken
 
@@ -293,6 +327,8 @@ class CopyJob(Multipart, Job):
             expected = reading.crc32c
             body = await reading.replayable()
             self._compared = reading.verified
+        if self._upload is not None and self._digests is not None:
+            await self._digests.keep_body(part.number, body, self._route.threads)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
@@ -457,29 +493,3 @@ class MarkerJob(Moving, Job):
         elif self._moves:
             await self._try(lambda: provider.delete_one(key), self._source)
         return self.result(None)
-
-
-class SettledJob(Job):
-    """An item that was settled while it was planned: refused, or skipped."""
-
-    def __init__(self, result: TransferResult) -> None:
-        self._result = result
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        return self._result.source, self._result.destination
-
-    async def open(self) -> Iterator[Part]:
-        return iter((Part(1, 0, 0),))
-
-    async def move(self, part: Part) -> None:
-        return None
-
-    async def finish(self) -> TransferResult:
-        return self._result
-
-    async def abort(self) -> None:
-        return None
-
-    def result(self, error: StorageError | None) -> TransferResult:
-        return self._result

@@ -10,11 +10,12 @@ from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.providers.threads import Threads
 from dxflow_async.transfer.claims import Claims
-from dxflow_async.transfer.copy import CopyJob, SettledJob
+from dxflow_async.transfer.copy import CopyJob
 from dxflow_async.transfer.ends import LocalEnd, taken
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.relocate import look_up, relocate_found
+from dxflow_async.transfer.settled import SettledJob
 
 __all__ = ["download", "download_each"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dxflow_async.exceptions import AccessDeniedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions
-from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob, SettledJob
+from dxflow_async.transfer.copy import CopyJob, MarkerJob, ServerCopyJob
 from dxflow_async.transfer.ends import End
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.moving import Place, Route
 from dxflow_async.transfer.protected import is_failure
+from dxflow_async.transfer.settled import SettledJob
 
 __all__ = ["is_marker", "job_for", "read_failure"]
 

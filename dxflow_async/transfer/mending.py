@@ -6,16 +6,30 @@ part it is, and the checksum of the whole says which reading is right; only that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations, islice, product
 
-from dxflow_async.checksum import combine
+from dxflow_async.checksum import joined
 from dxflow_async.providers.base import Receipt
 
-__all__ = ["Readings"]
+__all__ = ["Join", "Readings", "whole_of"]
+
+Join = Callable[[int, int, int], int]
+"""The checksum of two pieces, from those of both and the size of the second, as `checksum.joined`."""
 
 _MAX_TRIES = 1024
 """Of combinations: each has a chance of one in four thousand millions to fit without being right."""
+
+
+def whole_of(receipts: Sequence[Receipt], values: Mapping[int, int | None], join: Join = joined) -> int | None:
+    """The checksum of a whole from those of its parts, by number; None where one is not known."""
+    whole = 0
+    for receipt in receipts:
+        value = values.get(receipt.part.number)
+        if value is None:
+            return None
+        whole = join(whole, value, receipt.part.size)
+    return whole
 
 
 class Readings:
@@ -24,26 +38,34 @@ class Readings:
     def __init__(self) -> None:
         self._seen: dict[int, set[int]] = {}
 
-    def add(self, number: int, crc32c: int) -> None:
+    def add(self, number: int, value: int) -> None:
         """A part was read once more."""
-        self._seen.setdefault(number, set()).add(crc32c)
+        self._seen.setdefault(number, set()).add(value)
 
-    def wrong(self, receipts: Sequence[Receipt], expected: int) -> list[Receipt]:
+    def wrong(
+        self, receipts: Sequence[Receipt], values: Mapping[int, int | None], expected: int, join: Join = joined
+    ) -> list[Receipt]:
         """Which of the parts (all of them, in order) another reading of would make the whole; as few as will do.
 
         Nothing where no readings do: then all parts have to be read once more.
+
+        Args:
+            receipts: of the parts.
+            values: the checksum of each as it is stored, by number.
+            expected: of the whole.
+            join: makes one checksum of two.
         """
-        whole = combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
+        whole = whole_of(receipts, values, join)
         if whole is None:
             return []
         missing = whole ^ expected
         changes, behind = [], 0
         for receipt in reversed(receipts):
-            stored = receipt.crc32c or 0
+            stored = values[receipt.part.number] or 0
             others = self._seen.get(receipt.part.number, set()) - {stored}
             if others:
                 # What a change of a part does to the whole does not depend on the other parts.
-                changes.append((receipt, [_moved(stored ^ other, behind) for other in others]))
+                changes.append((receipt, [join(stored ^ other, 0, behind) for other in others]))
             behind += receipt.part.size
         some = chain.from_iterable(combinations(changes, count) for count in range(1, len(changes) + 1))
         for effects, chosen in islice(_choices(some), _MAX_TRIES):
@@ -63,10 +85,3 @@ def _choices(some: Iterable[tuple[_Change, ...]]) -> Iterable[tuple[tuple[int, .
     for changes in some:
         for effects in product(*(effects for _, effects in changes)):
             yield effects, [receipt for receipt, _ in changes]
-
-
-def _moved(change: int, behind: int) -> int:
-    """The change of a whole's checksum by that of a part's with so many bytes behind it."""
-    moved = combine(((change, 1), (0, behind)))
-    assert moved is not None
-    return moved

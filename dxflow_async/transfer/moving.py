@@ -15,6 +15,7 @@ from dxflow_async.paths import check_key
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Run, Upload, Write
 from dxflow_async.providers.confirm import disagreement
+from dxflow_async.providers.threads import Threads
 from dxflow_async.transfer.checksums import checksum_of
 from dxflow_async.transfer.journal import Journal
 from dxflow_async.transfer.limits import Limits
@@ -68,6 +69,7 @@ class Route:
     policy: RetryPolicy
     meter: Meter
     part_size: int
+    threads: Threads
     journal: Journal | None = None
 
 

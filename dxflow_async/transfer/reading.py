@@ -6,6 +6,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedErr
 from dxflow_async.providers.base import Body, Buffer, Entry, Provider, Reading, Run, Write
 from dxflow_async.providers.confirm import contradiction, disagreement
 from dxflow_async.providers.http import Call
+from dxflow_async.providers.verified import VerifiedReading
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
@@ -68,12 +69,12 @@ class ResumedReading(Reading):
         self._attempts = attempts
         self._inner: Reading | None = None
         self._known = listed
-        self._has_place = self._broke = False
+        self._has_place = False
 
     @property
     def verified(self) -> bool:  # type: ignore[override]
-        """As `Reading.verified`; of what was read in one go."""
-        return not self._broke and self._inner is not None and self._inner.verified
+        """As `Reading.verified`."""
+        return self._inner is not None and self._inner.verified
 
     async def open(self) -> None:
         """Opens it, trying again as the policy allows.
@@ -193,13 +194,15 @@ class ResumedReading(Reading):
     async def _resume(self, error: StorageError) -> None:
         if self._etag is None or not error.retryable:
             raise error
-        assert self._inner is not None
-        self._broke = True
-        await self._inner.aclose()
+        broken = self._inner
+        assert broken is not None
+        await broken.aclose()
         self._release()
         self._attempts.progressed_to(self._position)
         await self._attempts.failed(error, self._policy)
-        await self._open()
+        inner = await self._open()
+        if isinstance(broken, VerifiedReading):
+            self._inner = broken.continued(inner)
 
     async def _enter(self) -> None:
         if self._limit is not None:

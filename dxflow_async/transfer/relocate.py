@@ -19,7 +19,6 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import Entry, ObjectOptions, Part
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.asking import ask
-from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.directory_modes import DirectoryModes
 from dxflow_async.transfer.ends import End, LocalEnd, below, contains, directory, taken
@@ -27,6 +26,7 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.jobs import job_for
 from dxflow_async.transfer.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.moving import Moving, Place, Route
+from dxflow_async.transfer.settled import SettledJob
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
 

@@ -65,7 +65,7 @@ class Resources:
 
     def route(self, on_progress: OnProgress | None, journal: Journal | None = None) -> Route:
         """What the jobs of one call share."""
-        return Route(self.limits, self.policy, Meter(on_progress), self.settings.part_size, journal)
+        return Route(self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal)
 
     async def transfer(
         self, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None, asked: Asked

@@ -19,7 +19,6 @@ from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferRe
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.providers.local import LocalProvider
 from dxflow_async.transfer.compare import Compare, Comparison
-from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.deleting import Deleting
 from dxflow_async.transfer.differences import Difference, Differences
 from dxflow_async.transfer.directory_modes import DirectoryModes
@@ -33,6 +32,7 @@ from dxflow_async.transfer.pairing import Pairing
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.relocate import look_up, make_directory
 from dxflow_async.transfer.resources import Resources, checked
+from dxflow_async.transfer.settled import SettledJob
 
 __all__ = ["Rules", "Sync"]
 

@@ -10,11 +10,11 @@ from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageEr
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.base import ObjectOptions
 from dxflow_async.providers.threads import Threads
-from dxflow_async.transfer.copy import SettledJob
 from dxflow_async.transfer.ends import End, LocalFiles
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.moving import Route
 from dxflow_async.transfer.relocate import relocate
+from dxflow_async.transfer.settled import SettledJob
 
 __all__ = ["expand", "upload"]
 

@@ -12,8 +12,11 @@ import pytest
 from awscrt import checksums
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
+from dxflow_async.digests import ExpectedDigest, s3_expected
 from dxflow_async.exceptions import ChecksumMismatchError, TransferError
-from dxflow_async.providers.verified import s3_expected
+from dxflow_async.providers import aws_headers, azure_headers
+from dxflow_async.providers.base import Entry
+from dxflow_async.providers.confirm import disagreement
 from tests.providers.bodies import read
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer
@@ -66,3 +69,27 @@ async def test_downloads_are_verified(algorithm: str, tmp_path: Path) -> None:
 def test_digests_that_are_none(text: str) -> None:
     """The checksum of parts' checksums, and what is none, are not compared with a whole."""
     assert s3_expected({"x-amz-checksum-crc32": text}) is None
+
+
+def test_the_digest_of_a_range_is_no_whole_ones() -> None:
+    """Beside a range, a digest may be that of the range; Azure has another header for the whole there."""
+    md5, crc32 = base64.b64encode(bytes(16)).decode(), base64.b64encode(bytes(4)).decode()
+    ranged = {"content-range": "bytes 0-9/20", "content-md5": md5, "x-amz-checksum-crc32": crc32}
+    assert azure_headers.entry_of("c/name", ranged, 20).digest is None
+    assert aws_headers.entry_of("b/name", ranged, 20).digest is None
+    assert azure_headers.entry_of("c/name", {**ranged, "x-ms-blob-content-md5": md5}, 20).digest == ("md5", bytes(16))
+
+
+def test_another_digest_is_a_disagreement() -> None:
+    """Two answers that tell one kind of digest tell the same one; of two kinds none contradicts the other."""
+    entries = [Entry("name", 1, digest=ExpectedDigest(kind, bytes(4))) for kind in ("crc32", "other")]
+    wrong = Entry("name", 1, digest=ExpectedDigest("crc32", b"1234"))
+    assert disagreement(entries[0], wrong) == "another checksum"
+    assert disagreement(*entries) is None
+
+
+def test_composite_digests_are_none() -> None:
+    """What is told to be composed of parts' checksums is no whole's, though it may look so."""
+    headers = {"x-amz-checksum-sha256": base64.b64encode(bytes(32)).decode()}
+    assert s3_expected(headers | {"x-amz-checksum-type": "FULL_OBJECT"}) == ("sha256", bytes(32))
+    assert s3_expected(headers | {"x-amz-checksum-type": "COMPOSITE"}) is None

@@ -270,7 +270,7 @@ async def test_a_unit_that_lists_hostile_names(destination: Path) -> None:
         async with ScriptedServer(listing) as server:
             unit = UnitProvider("Demo", server.url, "secret", http, threads)
             limits, policy = Limits(4, 64 << 20), RetryPolicy(1)
-            route = Route(limits, policy, Meter(None), 8 << 20)
+            route = Route(limits, policy, Meter(None), 8 << 20, threads)
             source, end = Place(unit, "", "unit:/Demo/"), LocalEnd(f"{destination}/", threads, into=True)
             jobs = relocate(route, source, end, ObjectOptions(), operation="download")
             try:

@@ -1,0 +1,123 @@
+"""Checksums other than CRC32C that services tell of whole objects, computed as the bytes pass.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from dxflow_async.checksum import CRC32, CRC64NVME, joined
+from dxflow_async.streams import Buffer
+
+__all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_expected", "s3_expected"]
+
+
+class ExpectedDigest(NamedTuple):
+    """A digest that an object has to have: the algorithm's name, as in `_NEW`, and its bytes."""
+
+    algorithm: str
+    value: bytes
+
+
+class _CRC:
+    """A checksum that is computed by a function of the bytes and the value so far, as hashlib's digests are used."""
+
+    def __init__(self, function: Callable[..., int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Buffer) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def _crc64nvme() -> _CRC:
+    from awscrt import checksums
+
+    return _CRC(checksums.crc64nvme, 8)
+
+
+_NEW: dict[str, Callable[[], _CRC | hashlib._Hash]] = {
+    "crc64nvme": _crc64nvme,
+    "crc32": lambda: _CRC(zlib.crc32, 4),
+    "sha1": lambda: hashlib.sha1(usedforsecurity=False),
+    "sha256": hashlib.sha256,
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
+}
+
+_FIELDS = {"crc64nvme": CRC64NVME, "crc32": CRC32}
+
+_SIZES = {"crc64nvme": 8, "crc32": 4, "sha1": 20, "sha256": 32, "md5": 16}
+
+
+class RunningDigest:
+    """The digest of the bytes so far."""
+
+    __slots__ = ("_state", "algorithm")
+
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        self._state = _NEW[algorithm]()
+
+    def update(self, data: Buffer) -> None:
+        """Takes the next bytes; blocks for as long as it takes to sum them."""
+        self._state.update(data)
+
+    @property
+    def value(self) -> bytes:
+        """Of all bytes so far."""
+        return self._state.digest()
+
+
+def is_combinable(algorithm: str) -> bool:
+    """Whether the digest of a whole can be had from those of its parts."""
+    return algorithm in _FIELDS
+
+
+def joiner(algorithm: str) -> Callable[[int, int, int], int]:
+    """What makes the checksum of two pieces, one after the other, of theirs and the size of the second in bytes.
+
+    Args:
+        algorithm: one that `is_combinable`.
+
+    Example:
+        >>> joiner("crc32")(zlib.crc32(b"12"), zlib.crc32(b"3"), 1) == zlib.crc32(b"123")
+        True
+    """
+    return partial(joined, field=_FIELDS[algorithm])
+
+
+def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:
+    """The digest of a whole object that S3 tells in `x-amz-checksum-*`; None where it tells none but a CRC32C."""
+    if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
+        return None
+    for algorithm in ("crc64nvme", "crc32", "sha256", "sha1"):
+        expected = _decoded(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
+        if expected is not None:
+            return expected
+    return None
+
+
+def md5_expected(text: str | None) -> ExpectedDigest | None:
+    """The MD5 of a whole object, as `Content-MD5` and its kin tell it; None where there is none."""
+    return _decoded("md5", text)
+
+
+def _decoded(algorithm: str, text: str | None) -> ExpectedDigest | None:
+    if not text or "-" in text:  # `...-3` is the checksum of the checksums of three parts
+        return None
+    try:
+        value = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return ExpectedDigest(algorithm, value) if len(value) == _SIZES[algorithm] else None
