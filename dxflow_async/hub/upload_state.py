@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from dxflow_async.beneath import O_PATH
 from dxflow_async.checksum import crc32c
 from dxflow_async.durability import sync_directory, sync_file
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
@@ -70,6 +71,7 @@ class Upload:
         start: where in that file they start.
         modified_ns: nanoseconds since the epoch: the file's time.
         checksum: of the whole file, as `parse_expected` takes it.
+        mode: the permission bits of a new file; None: those of any.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Upload:
     start: int = 0
     modified_ns: int | None = None
     checksum: str = ""
+    mode: int | None = None
 
     @property
     def partial(self) -> bool:
@@ -202,7 +205,7 @@ def check_unsynced(directory: int, status: Status) -> Status:
         return status
     offset, crc = status.synced
     try:
-        data = os.open(status.upload.data_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        data = _open_bytes(directory, status.upload.data_name)
     except FileNotFoundError:
         return status
     try:
@@ -216,6 +219,18 @@ def check_unsynced(directory: int, status: Status) -> Status:
     if (offset, crc) == (status.offset, status.crc32c):
         return status
     return replace(status, offset=status.synced[0], crc32c=status.synced[1])
+
+
+def _open_bytes(directory: int, name: str) -> int:
+    with contextlib.suppress(PermissionError):
+        return os.open(name, _OPEN, dir_fd=directory)
+    # A server that was killed had given the file its mode already, but not its name.
+    seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{seen}", PRIVATE)
+    finally:
+        os.close(seen)
+    return os.open(name, _OPEN, dir_fd=directory)
 
 
 def mismatch(path: str) -> ChecksumMismatchError:
@@ -250,7 +265,7 @@ def open_data(directory: int, name: str, lock: int) -> int:
         StorageError: 423, they are being written, or moved.
     """
     while True:
-        data = os.open(name, _OPEN, dir_fd=directory)
+        data = _open_bytes(directory, name)
         try:
             fcntl.flock(data, lock | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(data), os.stat(name, dir_fd=directory)):

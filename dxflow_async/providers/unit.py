@@ -16,6 +16,7 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.modes import format_mode
 from dxflow_async.providers.base import (
     Body,
     Buffered,
@@ -66,6 +67,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         resumable=True,
         mtime="mtime" in ours,
         mtime_listed="mtime" in ours,
+        modes="mode" in ours,
         ordered="order" in ours,
         ranges="range" in ours,
         # A server that takes a file in one stream gets it as one part, whatever its size.
@@ -127,7 +129,8 @@ class UnitProvider(Provider):
         if listing is None:
             ours, call = self._announced.ours, self._call("list", prefix)
             kind = OrderedListing if "order" in ours else WalkedListing
-            listing = kind(self._requests, call, prefix, recursive=recursive, times="mtime" in ours)
+            told = {"times": "mtime" in ours, "modes": "mode" in ours}
+            listing = kind(self._requests, call, prefix, recursive=recursive, **told)
         return await listing.page()
 
     async def list_directory(self, key: str) -> Sequence[Entry]:
@@ -136,7 +139,8 @@ class UnitProvider(Provider):
         Raises:
             NotFoundError: there is no such directory.
         """
-        return await read_directory(self._requests, self._call("list", key), key, times=self.features.mtime_listed)
+        call, features = self._call("list", key), self.features
+        return await read_directory(self._requests, call, key, times=features.mtime_listed, modes=features.modes)
 
     async def stat(self, key: str) -> Entry:
         call = self._call("stat", key)
@@ -164,7 +168,7 @@ class UnitProvider(Provider):
             raise
         if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
             self._knows_ranges()
-        entry = downloaded(key, size, response.headers, times=self.features.mtime)
+        entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
         if None not in (etag, entry.etag) and etag != entry.etag:
             response.close()
             raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
@@ -238,7 +242,7 @@ class UnitProvider(Provider):
             return Entry(key, source.size, crc32c=source.crc32c)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
-        stored = entry_of(call, item, "", times=self.features.mtime, key=key)
+        stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
         if source.etag is not None and stored.size != source.size:
             raise contradiction(call, f"the copy has {stored.size} bytes, its source {source.size}")
         return stored if stored.crc32c is not None else replace(stored, crc32c=source.crc32c)
@@ -253,7 +257,8 @@ class UnitProvider(Provider):
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._call("make directory", key)
         if "directory" in self._announced.ours:
-            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key))
+            query = f"&mode={format_mode(mode)}" if mode is not None and self.features.modes else ""
+            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key, query=query))
             if not self._requests.echoes:
                 await self.stat(f"{key.removesuffix('/')}/")
             return

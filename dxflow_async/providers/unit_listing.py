@@ -31,16 +31,19 @@ class Listing(ABC):
         requests, call: who asks, and what for.
         prefix: of all keys.
         recursive: with all that is below.
-        times: as `entry_of` has it.
+        times, modes: as `entry_of` has them.
     """
 
-    def __init__(self, requests: Requests, call: Call, prefix: str, *, recursive: bool, times: bool) -> None:
+    def __init__(
+        self, requests: Requests, call: Call, prefix: str, *, recursive: bool, times: bool, modes: bool = False
+    ) -> None:
         self._requests = requests
         self._call = call
         self._prefix = prefix
         self._directory = prefix[: prefix.rfind("/") + 1]
         self._recursive = recursive
         self._times = times
+        self._modes = modes
         self._start = prefix.encode("utf-8", "surrogateescape")
         self._ready: deque[Entry] = deque()
 
@@ -88,7 +91,9 @@ class OrderedListing(Listing):
             self._items = Items(self._call, self._requests.http, response)
         found = await self._items.read()
         for item in found:
-            entry = entry_of(self._call, item, self._directory, times=self._times, deep=self._recursive)
+            entry = entry_of(
+                self._call, item, self._directory, times=self._times, modes=self._modes, deep=self._recursive
+            )
             key = _bytes(entry)
             if entry.key.startswith(self._prefix):
                 if key > self._last:
@@ -156,11 +161,13 @@ class WalkedListing(Listing):
             self._ready.append(entry)
 
     async def _inside(self, directory: str) -> list[Entry]:
-        found = await read_directory(self._requests, self._call, directory, times=self._times)
+        found = await read_directory(self._requests, self._call, directory, times=self._times, modes=self._modes)
         return sorted(found, key=_bytes)
 
 
-async def read_directory(requests: Requests, call: Call, directory: str, *, times: bool) -> list[Entry]:
+async def read_directory(
+    requests: Requests, call: Call, directory: str, *, times: bool, modes: bool = False
+) -> list[Entry]:
     """All that is in a directory, in the server's order.
 
     Raises:
@@ -170,7 +177,7 @@ async def read_directory(requests: Requests, call: Call, directory: str, *, time
     items, entries = Items(call, requests.http, response), []
     try:
         while found := await items.read():
-            entries += [entry_of(call, item, directory, times=times) for item in found]
+            entries += [entry_of(call, item, directory, times=times, modes=modes) for item in found]
             if len(entries) > _MAX_DIRECTORY:
                 text = f"a directory has over {_MAX_DIRECTORY} entries, which this server does not send in order"
                 raise call.error(UnsupportedError, text)

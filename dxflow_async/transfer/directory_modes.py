@@ -1,12 +1,13 @@
-"""Directories of a local tree get the permission bits of their sources, before anything is in them."""
+"""Directories get the permission bits of their sources, before anything is in them."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from dxflow_async.exceptions import StorageError
+from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.ends import below
+from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.moving import Place
+from dxflow_async.transfer.retry import RetryPolicy
 
 __all__ = ["DirectoryModes"]
 
@@ -18,16 +19,23 @@ class DirectoryModes:
 
     Args:
         source, target: the two directories.
+        limits, policy: of the requests.
     """
 
-    def __init__(self, source: Place, target: Place) -> None:
+    def __init__(self, source: Place, target: Place, limits: Limits, policy: RetryPolicy) -> None:
         self._source = source
         self._target = target
+        self._limits = limits
+        self._policy = policy
         self._kept = source.provider.features.modes and target.provider.features.modes
         self._made: set[str] = set()
 
     async def make_above(self, name: str) -> None:
-        """Makes the directories above a name of the tree, and the one that it names; those that are there stay."""
+        """Makes the directories above a name of the tree, and the one that it names; those that are there stay.
+
+        Raises:
+            StorageError: the unit of the source or target does not answer; what else fails, the items tell of.
+        """
         if not self._kept:
             return
         directory = name[: name.rfind("/") + 1]
@@ -42,7 +50,17 @@ class DirectoryModes:
 
     async def _make(self, directory: str) -> None:
         source, target = below(self._source, directory), below(self._target, directory)
-        # What cannot be looked at or made is told of by the items in it.
-        with suppress(StorageError):
-            mode = (await source.provider.stat(source.key)).mode
-            await target.provider.make_directory(target.key, mode)
+        limits, policy = self._limits, self._policy
+        try:
+            found = await ask(lambda: source.provider.stat(source.key), source.provider, limits=limits, policy=policy)
+            await ask(
+                lambda: target.provider.make_directory(target.key, found.mode),
+                target.provider,
+                limits=limits,
+                policy=policy,
+            )
+        except StorageError as error:
+            # What cannot be looked at or made is told of by the items in it. But where nobody answered, a private
+            # directory would be made by these, for everybody.
+            if error.retryable:
+                raise

@@ -142,6 +142,7 @@ documents = st.recursive(
                     "checksum",
                     "unreadable",
                     "raw",
+                    "mode",
                 ]
             ),
             inner,
