@@ -38,6 +38,7 @@ from dxflow_async.hub.receiving import Receiver, piece_size
 from dxflow_async.hub.serving import UNIT, Unit
 from dxflow_async.hub.upload_metadata import UploadMetadata
 from dxflow_async.hub.upload_state import Status, Upload
+from dxflow_async.modes import format_mode, umask
 
 __all__ = ["PATH", "add_routes"]
 
@@ -67,9 +68,10 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_delete(one, terminate)
 
 
-async def show_protocol(_request: web.Request) -> web.Response:
-    """`OPTIONS`: what this server can do."""
-    return web.Response(status=204, headers=_PROTOCOL)
+async def show_protocol(request: web.Request) -> web.Response:
+    """`OPTIONS`: what this server can do, and which mode directories have that are made without one."""
+    mask = await request.app[UNIT].run(umask)
+    return web.Response(status=204, headers={**_PROTOCOL, "Dx-Directory-Mode": format_mode(0o777 & ~mask)})
 
 
 async def create(request: web.Request) -> web.Response:

@@ -205,7 +205,7 @@ def check_unsynced(directory: int, status: Status) -> Status:
         return status
     offset, crc = status.synced
     try:
-        data = _open_bytes(directory, status.upload.data_name)
+        data = os.open(status.upload.data_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
         return status
     try:
@@ -221,10 +221,11 @@ def check_unsynced(directory: int, status: Status) -> Status:
     return replace(status, offset=status.synced[0], crc32c=status.synced[1])
 
 
-def _open_bytes(directory: int, name: str) -> int:
+def _open_for_writing(directory: int, name: str) -> int:
     with contextlib.suppress(PermissionError):
         return os.open(name, _OPEN, dir_fd=directory)
-    # A server that was killed had given the file its mode already, but not its name.
+    # A server that was killed had given the file its mode already, but not its name. Nobody is doing that now: whoever
+    # opens an upload's bytes holds the lock on its state.
     seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.chmod(f"/proc/self/fd/{seen}", PRIVATE)
@@ -265,7 +266,7 @@ def open_data(directory: int, name: str, lock: int) -> int:
         StorageError: 423, they are being written, or moved.
     """
     while True:
-        data = _open_bytes(directory, name)
+        data = _open_for_writing(directory, name)
         try:
             fcntl.flock(data, lock | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(data), os.stat(name, dir_fd=directory)):

@@ -65,6 +65,8 @@ class Features:
         rename: `rename` works, atomically.
         stages: `stage` works: a written object waits for its name, and nothing of the network is held meanwhile.
         modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
+        directory_mode: the permission bits of a directory that is made without any being asked for, where these are
+            known: such a one need not be made before what is in it.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
         unfinished_uploads: `unfinished_uploads` works, and uploads that nobody finishes stay until they are removed.
@@ -92,6 +94,7 @@ class Features:
     rename: bool = False
     stages: bool = False
     modes: bool = False
+    directory_mode: int | None = None
     ranges: bool = True
     resumable: bool = False
     unfinished_uploads: bool = False
@@ -460,6 +463,14 @@ class Provider(ABC):
     async def rename(self, source: str, key: str) -> None:
         """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
+
+    async def mode_of_directory(self, key: str) -> int | None:
+        """The permission bits of a directory, or what a listing that passed it lately told of them.
+
+        Raises:
+            NotFoundError: there is no such directory.
+        """
+        return (await self.stat(key)).mode
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         """Makes a directory, parents included, where `Features.directories` is set.

@@ -34,7 +34,13 @@ from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit_items import entry_of
-from dxflow_async.providers.unit_listing import Listing, OrderedListing, WalkedListing, read_directory
+from dxflow_async.providers.unit_listing import (
+    DirectoryModesSeen,
+    Listing,
+    OrderedListing,
+    WalkedListing,
+    read_directory,
+)
 from dxflow_async.providers.unit_protocol import Announced
 from dxflow_async.providers.unit_reading import PartialReading, download_headers, downloaded, extent, stored_headers
 from dxflow_async.providers.unit_requests import Requests, TusAnswer
@@ -68,6 +74,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         mtime="mtime" in ours,
         mtime_listed="mtime" in ours,
         modes="mode" in ours,
+        directory_mode=announced.directory_mode if "mode" in ours else None,
         ordered="order" in ours,
         ranges="range" in ours,
         # A server that takes a file in one stream gets it as one part, whatever its size.
@@ -110,6 +117,7 @@ class UnitProvider(Provider):
         self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
         self._tus = Tus(self._requests, self._announced)
         self._threads = threads
+        self._modes = DirectoryModesSeen()
         self.features = _features(self._requests.endpoint.url, self._announced)
 
     @classmethod
@@ -129,8 +137,8 @@ class UnitProvider(Provider):
         if listing is None:
             ours, call = self._announced.ours, self._call("list", prefix)
             kind = OrderedListing if "order" in ours else WalkedListing
-            told = {"times": "mtime" in ours, "modes": "mode" in ours}
-            listing = kind(self._requests, call, prefix, recursive=recursive, **told)
+            times, modes = "mtime" in ours, self._modes if "mode" in ours else None
+            listing = kind(self._requests, call, prefix, recursive=recursive, times=times, modes=modes)
         return await listing.page()
 
     async def list_directory(self, key: str) -> Sequence[Entry]:
@@ -253,6 +261,10 @@ class UnitProvider(Provider):
         await self._requests.done(call, response)
         if not self._requests.echoes:
             await self.stat(key)
+
+    async def mode_of_directory(self, key: str) -> int | None:
+        known = self._modes.get(key)
+        return (await self.stat(key)).mode if known is None else known
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._call("make directory", key)

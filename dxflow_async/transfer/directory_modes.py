@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+from functools import partial
+
 from dxflow_async.exceptions import StorageError
 from dxflow_async.transfer.asking import ask
 from dxflow_async.transfer.ends import below
@@ -52,15 +55,20 @@ class DirectoryModes:
         source, target = below(self._source, directory), below(self._target, directory)
         limits, policy = self._limits, self._policy
         try:
-            found = await ask(lambda: source.provider.stat(source.key), source.provider, limits=limits, policy=policy)
-            await ask(
-                lambda: target.provider.make_directory(target.key, found.mode),
-                target.provider,
-                limits=limits,
-                policy=policy,
-            )
+            look = partial(self._mode_of, source, listed=bool(directory))
+            mode = await ask(look, source.provider, limits=limits, policy=policy)
+            usual = target.provider.features.directory_mode
+            if mode is None or usual is None or mode | stat.S_IRWXU != usual:
+                make = partial(target.provider.make_directory, target.key, mode)
+                await ask(make, target.provider, limits=limits, policy=policy)
         except StorageError as error:
             # What cannot be looked at or made is told of by the items in it. But where nobody answered, a private
             # directory would be made by these, for everybody.
             if error.retryable:
                 raise
+
+    async def _mode_of(self, directory: Place, *, listed: bool) -> int | None:
+        # The top is in no listing of its own; what an earlier one told may be old.
+        if listed:
+            return await directory.provider.mode_of_directory(directory.key)
+        return (await directory.provider.stat(directory.key)).mode

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession
+from dxflow_async import AsyncSession, Settings
 from dxflow_async.compute.manager import AsyncComputeManager
-from tests.compute.conftest import register
+from dxflow_async.exceptions import StorageError
+from tests.compute.conftest import PAIR, register
+from tests.faults.proxy import FaultProxy, Request
 from tests.hub.running import RunningUnit
 
 BITS = {"key": 0o600, "run": 0o755, "shared": 0o666, "fixed": 0o444}
@@ -81,6 +84,60 @@ async def test_trees(
     await getattr(session, verb)(f"{places[roots[way][0]]}/top/", f"{places[roots[way][1]]}/goal/")
     found = {name: mode(target / name) for name in (*bits, *files)}
     assert found == {**bits, **files, "old": 0o750}
+
+
+async def test_usual_directories_take_no_requests(
+    tmp_path: Path, session: AsyncSession, compute: AsyncComputeManager, served: RunningUnit
+) -> None:
+    """Directories with the bits of any new one are not made one by one, and those of a listing not looked at."""
+    for number in range(20):
+        write(tmp_path / f"disk/{number}/x", 0o644)
+    (tmp_path / "disk/7").chmod(0o700)
+    asked: list[str] = []
+
+    async def note(request: Request) -> None:
+        asked.append(f"{request.method} {request.target}")
+
+    async with FaultProxy(served.url, gate=note).running() as proxy:
+        await register(compute, "other", proxy.endpoint)
+        await session.copy(f"{tmp_path}/disk/", "unit:/other/a/")
+        made = [each for each in asked if each.startswith("PUT /storage/directory/") and "mode" in each]
+        assert made == ["PUT /storage/directory/?path=/a/7&mode=0700"]
+        await session.copy("unit:/other/a/", f"{tmp_path}/back/")
+        assert len([each for each in asked if "/stat/" in each]) <= 2
+    assert [mode(tmp_path / f"back/{number}") for number in (6, 7)] == [0o750, 0o700]
+
+
+@pytest.mark.parametrize("failures", [1, 1000])
+async def test_a_private_directory_that_is_not_made(
+    tmp_path: Path, settings: Settings, served: RunningUnit, failures: int
+) -> None:
+    """It is asked for again; where that is in vain the call fails, and the items in it make none for everybody."""
+    write(tmp_path / "disk/d/x", 0o644)
+    (tmp_path / "disk/d").chmod(0o700)
+
+    def applies(request: Request) -> bool:
+        return "mode=0700" in request.target
+
+    proxy = FaultProxy(served.url, ["slow_down"], rate=1.0, applies=applies, limit=failures, dialect="UNIT")
+    async with proxy.running(), AsyncSession(*PAIR, settings=replace(settings, max_attempts=2)) as session:
+        await register(session.get_compute_manager(), "other", proxy.endpoint)
+        if failures == 1:
+            await session.copy(f"{tmp_path}/disk/", "unit:/other/a/")
+            assert mode(served.root / "a/d") == 0o700
+        else:
+            with pytest.raises(StorageError):
+                await session.copy(f"{tmp_path}/disk/", "unit:/other/a/")
+            assert not (served.root / "a/d").exists()
+
+
+async def test_the_mode_of_a_tree_is_that_of_now(tmp_path: Path, session: AsyncSession, volume: Path) -> None:
+    """What an earlier listing told of a directory is not taken for it any more once it is copied by itself."""
+    write(volume / "a/b/x", 0o600)
+    await session.copy("unit:/Demo/a/", f"{tmp_path}/one/")
+    (volume / "a/b").chmod(0o700)
+    await session.copy("unit:/Demo/a/b/", f"{tmp_path}/two/")
+    assert mode(tmp_path / "two") == 0o700
 
 
 async def test_a_mode_alone_is_no_difference(tmp_path: Path, session: AsyncSession, volume: Path) -> None:

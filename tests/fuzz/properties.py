@@ -159,6 +159,7 @@ headers = st.dictionaries(
             "tus-max-size",
             "tus-extension",
             "dx-extension",
+            "dx-directory-mode",
             "tus-checksum-algorithm",
             "x-goog-hash",
         ]

@@ -103,7 +103,7 @@ async def test_uploads_that_an_earlier_version_began(unit: RunningUnit) -> None:
     assert mode(unit.root / "a") == 0o640
 
 
-@pytest.mark.parametrize("bits", [0o400, 0o044])
+@pytest.mark.parametrize("bits", [0o400, 0o444])
 async def test_a_crash_between_mode_and_name(unit: RunningUnit, bits: int) -> None:
     """A file that had its mode already, but not its name, gets that also where the mode lets nobody write to it."""
     url = (await unit.create("a", 5, mode=f"{bits:04o}")).headers["Location"]
