@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import stat
 import threading
 import time
 
-__all__ = ["PERMISSIONS", "PRIVATE", "mode_for", "mode_of", "umask"]
+__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "mode_for", "mode_of", "parse_mode", "umask"]
 
 PRIVATE = 0o600
 """Of a file that is not complete: nobody else reads it."""
@@ -16,6 +17,7 @@ PRIVATE = 0o600
 PERMISSIONS = 0o777
 """The bits that are kept. Those that let others act as the owner (set-user-ID) end when the bytes change."""
 
+_TEXT = re.compile("0?[0-7]{3}")
 _KNOWN_SECONDS = 0.02
 _lock = threading.Lock()
 
@@ -40,6 +42,16 @@ def mode_of(replaced: int | None, mode: int | None = None) -> int:
     if replaced is not None and stat.S_ISREG(replaced):
         return replaced & PERMISSIONS
     return 0o666 & ~umask() if mode is None else mode & PERMISSIONS
+
+
+def format_mode(mode: int) -> str:
+    """The permission bits as octal text (`"0640"`)."""
+    return f"{mode & PERMISSIONS:04o}"
+
+
+def parse_mode(text: object) -> int | None:
+    """The permission bits that octal text says; None: it says none, or more than these."""
+    return int(text, 8) if isinstance(text, str) and _TEXT.fullmatch(text) else None
 
 
 def umask() -> int:

@@ -1,10 +1,10 @@
 """A file's bytes: `GET` and `HEAD /storage/download/?path=`.
 
 An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, `Dx-Modified` (the same time as listings
-have it, in decimal seconds), and, where the file's CRC32C is known or the file is small,
-`Repr-Digest: crc32c=:<base64>:`, which is of the whole file also when a range is sent. `Range` takes one range of
-bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`), `If-Match` pins the version, `If-None-Match` and `If-Range` are
-answered as usual. The file is held open while it is sent: what takes its name meanwhile does not mix in.
+have it, in decimal seconds), `Dx-Mode` (its permission bits in octal), and, where the file's CRC32C is known or the
+file is small, `Repr-Digest: crc32c=:<base64>:`, which is of the whole file also when a range is sent. `Range` takes one
+range of bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`), `If-Match` pins the version, `If-None-Match` and `If-Range`
+are answered as usual. The file is held open while it is sent: what takes its name meanwhile does not mix in.
 
 Source: https://www.rfc-editor.org/rfc/rfc9110 (13, 14), https://www.rfc-editor.org/rfc/rfc9530
 """
@@ -25,6 +25,7 @@ from dxflow_async.hub import checksums
 from dxflow_async.hub.answers import error_response
 from dxflow_async.hub.serving import STALL_SECONDS, UNIT, Unit, path_parameter
 from dxflow_async.hub.volume import etag_of
+from dxflow_async.modes import format_mode
 
 __all__ = ["add_routes", "digest"]
 
@@ -89,6 +90,7 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
             **({} if crc is None else {"Repr-Digest": digest(crc)}),
             "Last-Modified": formatdate(status.st_mtime, usegmt=True),
             "Dx-Modified": f"{status.st_mtime:.6f}",
+            "Dx-Mode": format_mode(status.st_mode),
             "Accept-Ranges": "bytes",
         }
         opened = _Opened(descriptor, status.st_size, headers, end=status.st_size)

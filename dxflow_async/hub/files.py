@@ -1,8 +1,8 @@
 """What is in a unit's volume: the routes that list, look, remove, copy, move and make directories.
 
-Paths are as `names.py` says; an item is `{"name", "directory", "size", "modification"}`, a file's with `"etag"`, and
-with `"checksum"` (`crc32c:<base64>`) where `stat` knows one. `"unreadable"` says why something can be neither
-downloaded nor listed.
+Paths are as `names.py` says; an item is `{"name", "directory", "size", "modification"}`, a file's or directory's with
+`"mode"`, its permission bits in octal (`"0640"`), a file's with `"etag"`, and with `"checksum"` (`crc32c:<base64>`)
+where `stat` knows one. `"unreadable"` says why something can be neither downloaded nor listed.
 
 - `GET /storage/items/?path=/&recursive=false`: a JSON list of items, sent while it is read; directories first. With
   `order=key`, and always with `recursive=true`, it is in the order of the names' bytes, a directory's ending in a
@@ -15,7 +15,8 @@ Beside the published ones, for whoever finds them announced (`Dx-Extension`, in 
 - `GET /storage/stat/?path=`: one item. With `checksum=true` a file's has its checksum also where none is kept: it is
   computed, and white space comes before the item as long as that takes (`sum`).
 - `PUT /storage/rename/?path=&destination=`: moves at once; a file in the place is replaced.
-- `PUT /storage/directory/?path=`: makes a directory, and those above it.
+- `PUT /storage/directory/?path=`: makes a directory, and those above it. With `mode` (in octal) a new one gets these
+  permission bits; its owner may always read and write it.
 
 These answer with the item that is there now.
 """
@@ -38,6 +39,7 @@ from dxflow_async.hub.removing import remove
 from dxflow_async.hub.serving import UNIT, Unit, path_parameter
 from dxflow_async.hub.summing import sum_file
 from dxflow_async.hub.volume import Found
+from dxflow_async.modes import parse_mode
 
 __all__ = ["EXTENSIONS", "add_routes"]
 
@@ -142,7 +144,11 @@ async def rename_item(request: web.Request) -> web.Response:
 async def make_directory(request: web.Request) -> web.Response:
     """`PUT /storage/directory/`."""
     unit, path = request.app[UNIT], path_parameter(request)
-    await unit.run(unit.volume.make_directory, path)
+    text = parse_query(request.rel_url.raw_query_string).get("mode")
+    mode = parse_mode(text)
+    if mode is None and text is not None:
+        raise refusal(web.HTTPBadRequest, "invalid_parameter", "mode must be permission bits in octal, 0000 to 0777")
+    await unit.run(unit.volume.make_directory, path, mode)
     return _item(await unit.run(unit.volume.stat, path))
 
 

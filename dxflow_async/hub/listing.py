@@ -58,7 +58,8 @@ def list_tree(volume: Volume, path: str) -> Iterator[Found]:
                 # A link to a directory is not followed here, which is no error.
                 unreadable = error.strerror or str(error)
                 code = None if error.errno in (errno.ELOOP, errno.ENOTDIR) else errno.errorcode.get(error.errno or 0)
-        yield Found(name, found.directory, found.size, found.modification, found.etag, unreadable, error=code)
+        etag, mode = found.etag, found.mode
+        yield Found(name, found.directory, found.size, found.modification, etag, unreadable, error=code, mode=mode)
         if inner:
             levels.append((f"{name}/", _looked_at(volume, _join(path, name), inner)))
 

@@ -2,11 +2,13 @@
 
 `Upload-Metadata` names the file: `path`, its directory, and `name` (or `filename`, as other clients have it). Ours
 may say more, all of it in text: `mtime`, the source's time in decimal seconds since the epoch, which becomes the
-file's; `checksum` (`crc32c <base64>`), of the whole file, compared before it gets its name; and for partial uploads
-`group`, 16 to 64 letters or digits, the same for all parts of a file and of no other, with `start`, where the part
-begins in bytes: such parts are put together without copying. Answers that tell an offset have the `Repr-Digest`
-(`crc32c=:<base64>:`) of the bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What
-is announced of these stands in `Dx-Extension`, with `echo`: every answer repeats its request's `Dx-Request`.
+file's; `mode`, its permission bits in octal (`0640`), which a new file gets before its name; `checksum`
+(`crc32c <base64>`), of the whole file, compared before it gets its name; and for partial uploads `group`, 16 to 64
+letters or digits, the same for all parts of a file and of no other, with `start`, where the part begins in bytes: such
+parts are put together without copying. Answers that tell an offset have the `Repr-Digest` (`crc32c=:<base64>:`) of the
+bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What is announced of these stands
+in `Dx-Extension` (where `mode` is of listings, downloads and directories, too), with `echo`: every answer repeats its
+request's `Dx-Request`.
 
 An absent `Tus-Resumable` is taken for 1.0.0. Nobody else's bytes are taken while somebody writes (423).
 
@@ -36,6 +38,7 @@ from dxflow_async.hub.receiving import Receiver, piece_size
 from dxflow_async.hub.serving import UNIT, Unit
 from dxflow_async.hub.upload_metadata import UploadMetadata
 from dxflow_async.hub.upload_state import Status, Upload
+from dxflow_async.modes import format_mode, umask
 
 __all__ = ["PATH", "add_routes"]
 
@@ -46,7 +49,7 @@ _PROTOCOL = {
     "Tus-Version": _VERSION,
     "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "checksum", "group", "digest", "echo")),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "mode", "checksum", "group", "digest", "echo")),
 }
 _BODY_TYPE = "application/offset+octet-stream"
 _MAX_PARTS = 2000
@@ -65,9 +68,10 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_delete(one, terminate)
 
 
-async def show_protocol(_request: web.Request) -> web.Response:
-    """`OPTIONS`: what this server can do."""
-    return web.Response(status=204, headers=_PROTOCOL)
+async def show_protocol(request: web.Request) -> web.Response:
+    """`OPTIONS`: what this server can do, and which mode directories have that are made without one."""
+    mask = await request.app[UNIT].run(umask)
+    return web.Response(status=204, headers={**_PROTOCOL, "Dx-Directory-Mode": format_mode(0o777 & ~mask)})
 
 
 async def create(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.hub.checksums import parse_expected
 from dxflow_async.hub.names import volume_path
 from dxflow_async.hub.upload_state import Upload
+from dxflow_async.modes import parse_mode
 
 __all__ = ["UploadMetadata"]
 
@@ -73,6 +74,7 @@ class UploadMetadata:
             start=self._start() if partial and self.group else 0,
             modified_ns=self._modified_ns(),
             checksum=self._checksum(),
+            mode=self._mode(),
         )
 
     def _path(self) -> str:
@@ -105,6 +107,13 @@ class UploadMetadata:
         if text and (expected is None or expected.algorithm != "crc32c"):
             raise _invalid("checksum must be crc32c and its base64")
         return text
+
+    def _mode(self) -> int | None:
+        text = self.pairs.get("mode")
+        mode = parse_mode(text)
+        if mode is None and text is not None:
+            raise _invalid("mode must be permission bits as octal text, 0000 to 0777")
+        return mode
 
 
 def _invalid(reason: str) -> StorageError:

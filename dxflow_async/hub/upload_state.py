@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from dxflow_async.beneath import O_PATH
 from dxflow_async.checksum import crc32c
 from dxflow_async.durability import sync_directory, sync_file
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
@@ -70,6 +71,7 @@ class Upload:
         start: where in that file they start.
         modified_ns: nanoseconds since the epoch: the file's time.
         checksum: of the whole file, as `parse_expected` takes it.
+        mode: the permission bits of a new file; None: those of any.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Upload:
     start: int = 0
     modified_ns: int | None = None
     checksum: str = ""
+    mode: int | None = None
 
     @property
     def partial(self) -> bool:
@@ -218,6 +221,19 @@ def check_unsynced(directory: int, status: Status) -> Status:
     return replace(status, offset=status.synced[0], crc32c=status.synced[1])
 
 
+def _open_for_writing(directory: int, name: str) -> int:
+    with contextlib.suppress(PermissionError):
+        return os.open(name, _OPEN, dir_fd=directory)
+    # A server that was killed had given the file its mode already, but not its name. Nobody is doing that now: whoever
+    # opens an upload's bytes holds the lock on its state.
+    seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.chmod(f"/proc/self/fd/{seen}", PRIVATE)
+    finally:
+        os.close(seen)
+    return os.open(name, _OPEN, dir_fd=directory)
+
+
 def mismatch(path: str) -> ChecksumMismatchError:
     """Other bytes arrived than were sent."""
     where = f"/{shown(path)}" if path else "the upload"
@@ -250,7 +266,7 @@ def open_data(directory: int, name: str, lock: int) -> int:
         StorageError: 423, they are being written, or moved.
     """
     while True:
-        data = os.open(name, _OPEN, dir_fd=directory)
+        data = _open_for_writing(directory, name)
         try:
             fcntl.flock(data, lock | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(data), os.stat(name, dir_fd=directory)):

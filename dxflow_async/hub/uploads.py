@@ -155,7 +155,7 @@ class Uploads:
         if upload.modified_ns is not None:
             os.utime(data, ns=(upload.modified_ns, upload.modified_ns))
         checksums.keep(data, crc, upload.length, os.fstat(data).st_mtime_ns)
-        status = self.workspace.place(directory, name, data, upload.path)
+        status = self.workspace.place(directory, name, data, upload.path, upload.mode)
         return found_of(upload.path.rpartition("/")[2], status, crc32c=crc)
 
     def forget(self, directory: int, upload: Upload) -> None:

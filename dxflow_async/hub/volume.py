@@ -21,7 +21,7 @@ from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.hub import checksums
 from dxflow_async.hub.names import decoded, shown
-from dxflow_async.modes import PERMISSIONS
+from dxflow_async.modes import PERMISSIONS, format_mode
 
 __all__ = ["Found", "Volume", "etag_of", "found_of"]
 
@@ -38,6 +38,7 @@ class Found:
         unreadable: why it is neither a file nor a directory that can be read, else None.
         crc32c: of a file, where it is kept beside it.
         error: the code of the error (`"EACCES"`) where looking at it failed.
+        mode: the permission bits of a file or a directory.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Found:
     unreadable: str | None = None
     crc32c: int | None = None
     error: str | None = None
+    mode: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As the wire has it."""
@@ -57,6 +59,8 @@ class Found:
             "size": self.size,
             "modification": self.modification,
         }
+        if self.mode is not None:
+            tree["mode"] = format_mode(self.mode)
         if self.etag is not None:
             tree["etag"] = self.etag
         if self.unreadable is not None:
@@ -288,8 +292,9 @@ def _rename(source: tuple[int, str], target: tuple[int, str], path: str) -> None
 
 def found_of(name: str, status: os.stat_result, *, crc32c: int | None = None) -> Found:
     """What a status says of a name; links were followed before."""
+    size, modified, mode = status.st_size, status.st_mtime, status.st_mode & PERMISSIONS
     if stat.S_ISDIR(status.st_mode):
-        return Found(name, directory=True, size=status.st_size, modification=status.st_mtime)
+        return Found(name, directory=True, size=size, modification=modified, mode=mode)
     if not stat.S_ISREG(status.st_mode):
-        return Found(name, modification=status.st_mtime, unreadable="not a regular file")
-    return Found(name, size=status.st_size, modification=status.st_mtime, etag=etag_of(status), crc32c=crc32c)
+        return Found(name, modification=modified, unreadable="not a regular file")
+    return Found(name, size=size, modification=modified, etag=etag_of(status), crc32c=crc32c, mode=mode)

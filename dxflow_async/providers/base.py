@@ -14,11 +14,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from dxflow_async import checksum
 from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.parts import Part, Receipt
 from dxflow_async.providers.staged import Staged
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
@@ -66,6 +67,8 @@ class Features:
         rename: `rename` works, atomically.
         stages: `stage` works: a written object waits for its name, and nothing of the network is held meanwhile.
         modes: it keeps `ObjectOptions.mode`, and listings, `stat` and `read` tell it as `Entry.mode`.
+        directory_mode: the permission bits of a directory that is made without any being asked for, where these are
+            known: such a one need not be made before what is in it.
         ranges: a range is read without what is before it.
         resumable: `resume_upload` works.
         unfinished_uploads: `unfinished_uploads` works, and uploads that nobody finishes stay until they are removed.
@@ -93,6 +96,7 @@ class Features:
     rename: bool = False
     stages: bool = False
     modes: bool = False
+    directory_mode: int | None = None
     ranges: bool = True
     resumable: bool = False
     unfinished_uploads: bool = False
@@ -176,27 +180,6 @@ class ObjectOptions:
     public: bool = False
     modified: float | None = None
     mode: int | None = None
-
-
-class Part(NamedTuple):
-    """The bytes `[offset, offset + size)` of an object; numbers count from 1."""
-
-    number: int
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the provider said of a part it took.
-
-    `crc32c` is of the bytes as they were handed over; `verified` says that the provider compared it.
-    """
-
-    part: Part
-    etag: str | None = None
-    crc32c: int | None = None
-    verified: bool = False
 
 
 class Reading(ABC):
@@ -471,6 +454,14 @@ class Provider(ABC):
     async def rename(self, source: str, key: str) -> None:
         """Moves an object or a directory at once, where `Features.rename` is set; the target is replaced."""
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
+
+    async def mode_of_directory(self, key: str) -> int | None:
+        """The permission bits of a directory, or what a listing that passed it lately told of them.
+
+        Raises:
+            NotFoundError: there is no such directory.
+        """
+        return (await self.stat(key)).mode
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         """Makes a directory, parents included, where `Features.directories` is set.

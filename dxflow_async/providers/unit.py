@@ -16,6 +16,7 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.modes import format_mode
 from dxflow_async.providers.base import (
     Body,
     Buffered,
@@ -33,7 +34,13 @@ from dxflow_async.providers.deletion import delete_each
 from dxflow_async.providers.http import HTTP, Call, HTTPReading
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.unit_items import entry_of
-from dxflow_async.providers.unit_listing import Listing, OrderedListing, WalkedListing, read_directory
+from dxflow_async.providers.unit_listing import (
+    DirectoryModesSeen,
+    Listing,
+    OrderedListing,
+    WalkedListing,
+    read_directory,
+)
 from dxflow_async.providers.unit_protocol import Announced
 from dxflow_async.providers.unit_reading import PartialReading, download_headers, downloaded, extent, stored_headers
 from dxflow_async.providers.unit_requests import Requests, TusAnswer
@@ -66,6 +73,8 @@ def _features(endpoint: str, announced: Announced) -> Features:
         resumable=True,
         mtime="mtime" in ours,
         mtime_listed="mtime" in ours,
+        modes="mode" in ours,
+        directory_mode=announced.directory_mode if "mode" in ours else None,
         ordered="order" in ours,
         ranges="range" in ours,
         # A server that takes a file in one stream gets it as one part, whatever its size.
@@ -108,6 +117,7 @@ class UnitProvider(Provider):
         self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
         self._tus = Tus(self._requests, self._announced)
         self._threads = threads
+        self._modes = DirectoryModesSeen()
         self.features = _features(self._requests.endpoint.url, self._announced)
 
     @classmethod
@@ -127,7 +137,8 @@ class UnitProvider(Provider):
         if listing is None:
             ours, call = self._announced.ours, self._call("list", prefix)
             kind = OrderedListing if "order" in ours else WalkedListing
-            listing = kind(self._requests, call, prefix, recursive=recursive, times="mtime" in ours)
+            times, modes = "mtime" in ours, self._modes if "mode" in ours else None
+            listing = kind(self._requests, call, prefix, recursive=recursive, times=times, modes=modes)
         return await listing.page()
 
     async def list_directory(self, key: str) -> Sequence[Entry]:
@@ -136,7 +147,8 @@ class UnitProvider(Provider):
         Raises:
             NotFoundError: there is no such directory.
         """
-        return await read_directory(self._requests, self._call("list", key), key, times=self.features.mtime_listed)
+        call, features = self._call("list", key), self.features
+        return await read_directory(self._requests, call, key, times=features.mtime_listed, modes=features.modes)
 
     async def stat(self, key: str) -> Entry:
         call = self._call("stat", key)
@@ -164,7 +176,7 @@ class UnitProvider(Provider):
             raise
         if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
             self._knows_ranges()
-        entry = downloaded(key, size, response.headers, times=self.features.mtime)
+        entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
         if None not in (etag, entry.etag) and etag != entry.etag:
             response.close()
             raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
@@ -238,7 +250,7 @@ class UnitProvider(Provider):
             return Entry(key, source.size, crc32c=source.crc32c)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
-        stored = entry_of(call, item, "", times=self.features.mtime, key=key)
+        stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
         if source.etag is not None and stored.size != source.size:
             raise contradiction(call, f"the copy has {stored.size} bytes, its source {source.size}")
         return stored if stored.crc32c is not None else replace(stored, crc32c=source.crc32c)
@@ -250,10 +262,15 @@ class UnitProvider(Provider):
         if not self._requests.echoes:
             await self.stat(key)
 
+    async def mode_of_directory(self, key: str) -> int | None:
+        known = self._modes.get(key)
+        return (await self.stat(key)).mode if known is None else known
+
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._call("make directory", key)
         if "directory" in self._announced.ours:
-            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key))
+            query = f"&mode={format_mode(mode)}" if mode is not None and self.features.modes else ""
+            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key, query=query))
             if not self._requests.echoes:
                 await self.stat(f"{key.removesuffix('/')}/")
             return

@@ -1,8 +1,9 @@
 """Items as a unit describes them, one of them or a list that is read while it arrives.
 
 An item is `{"name", "directory": bool, "size": bytes, "modification": seconds}`; ours have also `"etag"`, `"checksum"`
-(`crc32c:<base64>`), `"unreadable"` and `"error"`, and, where a name is no UTF-8, `"raw"`: its bytes, percent-encoded.
-What a server sends is not trusted: names that are none, and anything of another form, are refused.
+(`crc32c:<base64>`), `"mode"` (octal text), `"unreadable"` and `"error"`, and, where a name is no UTF-8, `"raw"`: its
+bytes, percent-encoded. What a server sends is not trusted: names that are none, and anything of another form, are
+refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import StorageError
+from dxflow_async.modes import parse_mode
 from dxflow_async.providers.base import Entry
 from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
@@ -127,7 +129,14 @@ def _skipped(text: str, position: int) -> int:
 
 
 def entry_of(
-    call: Call, item: Any, directory: str, *, times: bool, deep: bool = False, key: str | None = None
+    call: Call,
+    item: Any,
+    directory: str,
+    *,
+    times: bool,
+    modes: bool = False,
+    deep: bool = False,
+    key: str | None = None,
 ) -> Entry:
     """An item as an entry.
 
@@ -136,6 +145,7 @@ def entry_of(
         item: as it came.
         directory: the key, with its slash, of what was listed.
         times: the modification is the time that was kept with a file.
+        modes: `"mode"` is its permission bits; what cannot be is not taken.
         deep: names may lead further down.
         key: what was asked for, where it was one item.
 
@@ -152,9 +162,10 @@ def entry_of(
         raise _refused(call, f"has an item of another form ({error})") from error
     if size < 0 or not math.isfinite(modified):
         raise _refused(call, "has an item whose size or time is none")
+    mode = parse_mode(item.get("mode")) if modes else None
     if is_directory:
         name = name.removesuffix("/") + "/"
-        return Entry(name, size, modified, directory=True, unreadable=unreadable, read_error=failed)
+        return Entry(name, size, modified, directory=True, unreadable=unreadable, read_error=failed, mode=mode)
     return Entry(
         name,
         size,
@@ -164,6 +175,7 @@ def entry_of(
         unreadable=unreadable,
         mtime=modified if times and unreadable is None else None,
         read_error=failed,
+        mode=mode,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from typing import TypedDict
 
 from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.base import Entry, Page
@@ -15,13 +16,37 @@ from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit_items import Items, entry_of
 from dxflow_async.providers.unit_requests import Requests
 
-__all__ = ["Listing", "OrderedListing", "WalkedListing", "read_directory"]
+__all__ = ["DirectoryModesSeen", "Listing", "OrderedListing", "WalkedListing", "read_directory"]
 
 _PAGE_SIZE = 1000
 _MAX_DIRECTORY = 1_000_000
 """Entries of one directory that are put in order here, where the server does not."""
+_MAX_MODES = 10_000
 _MAX_KEY = 8192
 """Characters of a directory's key; a server whose links lead in circles would go on for ever."""
+
+
+class _Told(TypedDict):
+    times: bool
+    modes: bool
+
+
+class DirectoryModesSeen:
+    """The permission bits of the directories that listings passed last; a tree's are not asked for one by one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int | None] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Remembers a directory's; the oldest is forgotten."""
+        self._known.pop(entry.key, None)
+        self._known[entry.key] = entry.mode
+        if len(self._known) > _MAX_MODES:
+            del self._known[next(iter(self._known))]
+
+    def get(self, key: str) -> int | None:
+        """Those of a directory; None: not known."""
+        return self._known.get(key)
 
 
 class Listing(ABC):
@@ -32,15 +57,26 @@ class Listing(ABC):
         prefix: of all keys.
         recursive: with all that is below.
         times: as `entry_of` has it.
+        modes: takes the permission bits of directories, where the server tells any.
     """
 
-    def __init__(self, requests: Requests, call: Call, prefix: str, *, recursive: bool, times: bool) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        call: Call,
+        prefix: str,
+        *,
+        recursive: bool,
+        times: bool,
+        modes: DirectoryModesSeen | None = None,
+    ) -> None:
         self._requests = requests
         self._call = call
         self._prefix = prefix
         self._directory = prefix[: prefix.rfind("/") + 1]
         self._recursive = recursive
-        self._times = times
+        self._told: _Told = {"times": times, "modes": modes is not None}
+        self._modes = modes
         self._start = prefix.encode("utf-8", "surrogateescape")
         self._ready: deque[Entry] = deque()
 
@@ -88,7 +124,7 @@ class OrderedListing(Listing):
             self._items = Items(self._call, self._requests.http, response)
         found = await self._items.read()
         for item in found:
-            entry = entry_of(self._call, item, self._directory, times=self._times, deep=self._recursive)
+            entry = entry_of(self._call, item, self._directory, **self._told, deep=self._recursive)
             key = _bytes(entry)
             if entry.key.startswith(self._prefix):
                 if key > self._last:
@@ -108,6 +144,8 @@ class OrderedListing(Listing):
         if entry is None:
             return
         if self._recursive and entry.directory and entry.unreadable is None:
+            if self._modes is not None:
+                self._modes.add(entry)
             self._held = entry
         else:
             self._ready.append(entry)
@@ -156,11 +194,13 @@ class WalkedListing(Listing):
             self._ready.append(entry)
 
     async def _inside(self, directory: str) -> list[Entry]:
-        found = await read_directory(self._requests, self._call, directory, times=self._times)
+        found = await read_directory(self._requests, self._call, directory, **self._told)
         return sorted(found, key=_bytes)
 
 
-async def read_directory(requests: Requests, call: Call, directory: str, *, times: bool) -> list[Entry]:
+async def read_directory(
+    requests: Requests, call: Call, directory: str, *, times: bool, modes: bool = False
+) -> list[Entry]:
     """All that is in a directory, in the server's order.
 
     Raises:
@@ -170,7 +210,7 @@ async def read_directory(requests: Requests, call: Call, directory: str, *, time
     items, entries = Items(call, requests.http, response), []
     try:
         while found := await items.read():
-            entries += [entry_of(call, item, directory, times=times) for item in found]
+            entries += [entry_of(call, item, directory, times=times, modes=modes) for item in found]
             if len(entries) > _MAX_DIRECTORY:
                 text = f"a directory has over {_MAX_DIRECTORY} entries, which this server does not send in order"
                 raise call.error(UnsupportedError, text)

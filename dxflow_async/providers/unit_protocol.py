@@ -11,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ConfigurationError, ServiceError, UnsafePathError
+from dxflow_async.modes import parse_mode
 from dxflow_async.providers.http import Call
 from dxflow_async.showing import Secret
 
@@ -26,12 +27,14 @@ class Announced:
         algorithms: of its checksums.
         ours: extensions of the storage routes.
         max_size: bytes of a file, where it says so.
+        directory_mode: the permission bits of new directories, where it says so.
     """
 
     tus: frozenset[str] = frozenset()
     algorithms: frozenset[str] = frozenset()
     ours: frozenset[str] = frozenset()
     max_size: int | None = None
+    directory_mode: int | None = None
 
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> Self:
@@ -42,6 +45,7 @@ class Announced:
             _words(headers.get("tus-checksum-algorithm", "")),
             _words(headers.get("dx-extension", "")),
             int(largest) if re.fullmatch(r"[0-9]{1,18}", largest) else None,
+            parse_mode(headers.get("dx-directory-mode")),
         )
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.modes import parse_mode
 from dxflow_async.providers.base import Buffer, Entry, Reading
 from dxflow_async.providers.confirm import not_the_service
 from dxflow_async.providers.fields import extent_of, timestamp_of
@@ -59,12 +60,13 @@ def extent(call: Call, response: Response, start: int, end: int | None, known: i
     return size, min(size, size if end is None else end) - start
 
 
-def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool) -> Entry:
+def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool, modes: bool) -> Entry:
     """What a download's headers say of a file."""
     etag, crc = stored_headers(headers)
     precise = parse_mtime(headers.get("dx-modified"))
     modified = timestamp_of(headers.get("last-modified", "")) if precise is None else precise
-    return Entry(key, size, modified, etag=etag, crc32c=crc, mtime=modified if times and modified else None)
+    mtime, mode = modified if times and modified else None, parse_mode(headers.get("dx-mode")) if modes else None
+    return Entry(key, size, modified, etag=etag, crc32c=crc, mtime=mtime, mode=mode)
 
 
 def stored_headers(headers: Mapping[str, str]) -> tuple[str | None, int | None]:

@@ -23,23 +23,23 @@ async def look_up(requests: Requests, announced: Announced, call: Call, key: str
         NotFoundError: there is none.
         ServiceError: the answer is about something else.
     """
-    times = "mtime" in announced.ours
+    times, modes = "mtime" in announced.ours, "mode" in announced.ours
     if "stat" not in announced.ours:
-        return await _look_up_in_directory(requests, call, key, times=times)
+        return await _look_up_in_directory(requests, call, key, times=times, modes=modes)
     response = await requests.ask(call, "GET", "stat", key, query="&checksum=true" if summed else "")
     check_status(call, response, 200)
     item = await requests.document(call, response)
     name = key.removesuffix("/")
-    entry = entry_of(call, item, "", times=times, key=name)
+    entry = entry_of(call, item, "", times=times, modes=modes, key=name)
     if not is_named(item, name.rpartition("/")[2]):
         raise contradiction(call, "the answer names another file")
     return entry
 
 
-async def _look_up_in_directory(requests: Requests, call: Call, key: str, *, times: bool) -> Entry:
+async def _look_up_in_directory(requests: Requests, call: Call, key: str, *, times: bool, modes: bool) -> Entry:
     name = key.removesuffix("/")
     above = _above(name)
-    for entry in await read_directory(requests, call, above, times=times):
+    for entry in await read_directory(requests, call, above, times=times, modes=modes):
         if entry.key.removesuffix("/") == name:
             return entry
     raise call.error(NotFoundError, "there is nothing of that name; check the path")

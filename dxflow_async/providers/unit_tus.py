@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
+from dxflow_async.modes import format_mode
 from dxflow_async.providers.answers import answered
 from dxflow_async.providers.base import Body, Buffered, ObjectOptions
 from dxflow_async.providers.checked import Checked
@@ -38,10 +39,12 @@ class Tus:
         self._requests = requests
 
     def metadata(self, call: Call, key: str, options: ObjectOptions, crc32c: int | None = None) -> dict[str, str]:
-        """What the server is told of a file: with its time and checksum, where it knows what they are."""
+        """What the server is told of a file: with its time, mode and checksum, where it knows what they are."""
         pairs = file_metadata(call, key)
         if options.modified is not None and "mtime" in self.announced.ours:
             pairs["mtime"] = format_mtime(options.modified)
+        if options.mode is not None and "mode" in self.announced.ours:
+            pairs["mode"] = format_mode(options.mode)
         if crc32c is not None and self.announced.checks_files:
             pairs["checksum"] = checksum_text(crc32c)
         return pairs

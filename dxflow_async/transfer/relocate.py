@@ -120,7 +120,7 @@ async def _tree(
     route: Route, source: Place, end: End, target: Place, options: ObjectOptions, operation: str, move: bool
 ) -> AsyncIterator[Job]:
     listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
-    links, modes, prepared = _Links(source), DirectoryModes(source, target), False
+    links, modes, prepared = _Links(source), DirectoryModes(source, target, route.limits, route.policy), False
     async for page in listing:
         if not prepared:
             await modes.make_above("")

@@ -94,7 +94,7 @@ class Sync:
         self._options = options
         self._rules = rules
         self._asked = asked
-        self._modes = DirectoryModes(source, self._target)
+        self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
         """What would be done.

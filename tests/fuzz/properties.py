@@ -142,6 +142,7 @@ documents = st.recursive(
                     "checksum",
                     "unreadable",
                     "raw",
+                    "mode",
                 ]
             ),
             inner,
@@ -158,6 +159,7 @@ headers = st.dictionaries(
             "tus-max-size",
             "tus-extension",
             "dx-extension",
+            "dx-directory-mode",
             "tus-checksum-algorithm",
             "x-goog-hash",
         ]

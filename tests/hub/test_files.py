@@ -32,12 +32,12 @@ def tree_of(root: Path) -> dict[str, bytes | None]:
 
 
 async def test_listing_has_the_wire_form(unit: RunningUnit) -> None:
-    """An item has name, directory, size and modification, as the wire facts say; a file has its ETag besides."""
+    """An item has name, directory, size and modification, as the wire facts say, and its mode; a file has its ETag."""
     (unit.root / "preview.png").write_bytes(b"x" * 137)
     os.utime(unit.root / "preview.png", (1_700_000_000, 1_700_000_000.25))
     (unit.root / ".dx").mkdir()
     directory, file = await items(unit)
-    assert directory.keys() == {"name", "directory", "size", "modification"}
+    assert directory.keys() == {"name", "directory", "size", "modification", "mode"}
     assert (directory["name"], directory["directory"]) == (".dx", True)
     assert {key: file[key] for key in ("name", "directory", "size", "modification")} == {
         "name": "preview.png",

@@ -16,6 +16,7 @@ import pytest
 from dxflow_async.checksum import encode
 from dxflow_async.hub.checksums import crc32c
 from dxflow_async.hub.serving import UNIT
+from dxflow_async.modes import umask
 from tests.hub.running import BYTES, TUS, Answer, RunningUnit, metadata
 
 CONTENT = random.Random(3).randbytes(3_000_001)
@@ -33,11 +34,12 @@ async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     answer = await unit.ask("OPTIONS", "/storage/upload/", secret="")
     assert answer.status == 204
     assert answer.headers["Tus-Version"] == "1.0.0"
+    assert int(answer.headers["Dx-Directory-Mode"], 8) == 0o777 & ~umask()
     extensions = set(answer.headers["Tus-Extension"].split(","))
     assert extensions == {"creation", "creation-with-upload", "concatenation", "checksum", "termination", "expiration"}
     assert {"crc32c", "sha256", "sha1"} <= set(answer.headers["Tus-Checksum-Algorithm"].split(","))
     routes = {"rename", "directory", "stat", "order", "prune", "range", "sum", "echo"}
-    assert routes | {"mtime", "checksum", "group", "digest"} == set(answer.headers["Dx-Extension"].split(","))
+    assert routes | {"mtime", "mode", "checksum", "group", "digest"} == set(answer.headers["Dx-Extension"].split(","))
 
 
 async def test_core(unit: RunningUnit) -> None:

@@ -291,3 +291,29 @@ async def test_directory_that_may_not_be_listed(connect: Any) -> None:
     async with ScriptedServer(answer(body=top), answer("500 Oops")) as server:
         with pytest.raises(ServiceError):  # which may pass: the listing is tried again
             await connect(server, Announced()).list_page("", recursive=True)
+
+
+@pytest.mark.parametrize("wrong", ["4755", "-600", "", "rwx", 33188, -1, 10**30, 1.5, True, [], {}, "0" * 9999])
+async def test_modes_that_cannot_be_are_not_taken(connect: Any, wrong: Any) -> None:
+    """What a server tells in a mode's place is left out, and the item is taken without."""
+    told = json.dumps(item(mode=wrong)).encode()
+    ours = Announced(OURS.tus, OURS.algorithms, OURS.ours | {"mode"})
+    async with ScriptedServer(answer(body=told)) as server:
+        assert (await connect(server, ours).stat("a")).mode is None
+    async with ScriptedServer(answer(body=b"x", Dx_Mode=str(wrong)[:4000])) as server:
+        reading = await connect(server, ours).read("a")
+        assert reading.entry.mode is None
+        await reading.aclose()
+
+
+async def test_modes_are_for_servers_that_announce_them(connect: Any) -> None:
+    """What another server says of modes is not taken, and it is told none."""
+    told = json.dumps(item(mode="0600")).encode()
+    stored = answer("201 Created", Location="/storage/upload/1", Upload_Offset="1", Tus_Resumable="1.0.0")
+    for announced, expected in ((OURS, None), (Announced(OURS.tus, OURS.algorithms, OURS.ours | {"mode"}), 0o600)):
+        async with ScriptedServer(answer(body=told), stored) as server:
+            unit = connect(server, announced)
+            assert ((await unit.stat("a")).mode, unit.features.modes) == (expected, expected is not None)
+            await unit.write("a", body(b"x"), ObjectOptions(mode=0o4600))
+            sent = server.requests[-1].headers["upload-metadata"]
+            assert ("mode MDYwMA==" in sent) == unit.features.modes
