@@ -14,9 +14,11 @@ from collections.abc import Collection
 __all__ = [
     "ACCENTED",
     "DECOMPOSED",
+    "forget_mark",
     "hold_temporary",
     "is_being_written",
     "is_temporary",
+    "new_mark",
     "temporaries",
     "temporary_name",
 ]
@@ -30,11 +32,28 @@ _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{DECOMPOSED})?"
 _serials = itertools.count(secrets.randbits(32))
 
 
+_live: set[str] = set()
+"""The marks of this process's sessions, all of whose files are being written: one that is just made is not held yet."""
+
+
+def new_mark() -> str:
+    """Eight digits that a session's temporary files begin with, until it calls `forget_mark`."""
+    mark = secrets.token_hex(4)
+    _live.add(mark)
+    return mark
+
+
+def forget_mark(mark: str) -> None:
+    """The session has ended: what is left of it is a file like any other."""
+    _live.discard(mark)
+
+
 def temporary_name(mark: str) -> str:
     """A name for a file that is being written, by the session of that mark.
 
-    No listing shows the file while its writer holds it with `hold_temporary`. Whatever else has such a name, the
-    user's own file or what a killed process has left, is a file like any other.
+    No listing shows the file: in its own process by the session's mark, in others while its writer holds it with
+    `hold_temporary`. Whatever else has such a name, the user's own file or what a killed process has left, is a file
+    like any other.
     """
     return f".{mark}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
 
@@ -58,9 +77,11 @@ def hold_temporary(descriptor: int) -> None:
 
 
 def is_being_written(directory: str, name: str) -> bool:
-    """Whether somebody holds a temporary file of that name."""
+    """Whether a file of that name is one of this process's, or somebody holds it."""
     if not is_temporary(name):
         return False
+    if name[1:9] in _live:
+        return True
     try:
         descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

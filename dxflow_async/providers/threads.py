@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import SessionClosedError
 from dxflow_async.providers.commits import Commits
+from dxflow_async.providers.temporary_files import forget_mark, new_mark
 
 __all__ = ["Threads"]
 
@@ -46,7 +46,7 @@ class Threads:
     """
 
     def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
-        self.mark = secrets.token_hex(4)
+        self.mark = new_mark()
         self.commits = Commits() if durable else None
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -99,6 +99,7 @@ class Threads:
     def close(self) -> None:
         """Lets the threads end once they have done what was asked of them."""
         self._closed = True
+        forget_mark(self.mark)
         if self.commits is not None:
             self.commits.close()
         if self._timer is not None:

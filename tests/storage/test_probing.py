@@ -90,3 +90,18 @@ async def test_what_a_killed_probe_left_is_removed(tmp_path: Path, call: Call) -
         assert await session.jobs() == []
     assert left(tmp_path / "to") == 2
     assert (tmp_path / "to" / "sub" / "b").read_bytes() == b"one/sub/b"
+
+
+async def test_a_file_that_is_just_made_is_in_no_listing(tmp_path: Path) -> None:
+    """A temporary file of a session of this process is no file of the user's, also before its writer holds it."""
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        destination = tmp_path / "to"
+        destination.mkdir()
+        name = temporary_files.temporary_name(session._resources.threads.mark)
+        (destination / name).touch()
+        (tmp_path / "from").mkdir()
+        report = await session.sync(f"{tmp_path}/from", str(destination), delete=True)
+        assert (len(report), (destination / name).exists()) == (0, True)
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        report = await session.sync(f"{tmp_path}/from", str(destination), delete=True)
+        assert (len(report), (destination / name).exists()) == (1, False)
