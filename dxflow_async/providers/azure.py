@@ -49,7 +49,7 @@ from dxflow_async.providers.base import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.confirm import extent
+from dxflow_async.providers.confirm import contradiction, extent
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.threads import Threads
 from dxflow_async.providers.verified import VerifiedReading, body_reading
@@ -134,6 +134,8 @@ class AzureProvider(Provider):
         if not recursive:
             query["delimiter"] = "/"
         blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest))
+        if (differs := blobs.contradiction(recursive=recursive)) is not None:
+            raise contradiction(call, differs)
         if blobs.directories or blobs.typed:
             self._namespace.note(typed=blobs.typed)
         if not recursive:

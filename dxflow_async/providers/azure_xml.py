@@ -98,6 +98,17 @@ class BlobListParser(_ListParser):
         self._values: dict[str, str] = {}
         self._metadata: dict[str, str] = {}
         self._encoded = False
+        self._echo: dict[str, str] = {}
+        self._has_prefixes = False
+
+    def contradiction(self, *, recursive: bool) -> str | None:
+        """What in the page shows that it is the answer to another request; None where nothing does."""
+        told = self._echo.get("Prefix")
+        if told is not None and self._prefix not in (told, unquote(told)):
+            return f"it says that its Prefix was {told:.200}"
+        if recursive and (self._has_prefixes or self._echo.get("Delimiter")):
+            return "it has directories where all blobs were asked for"
+        return None
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -128,6 +139,8 @@ class BlobListParser(_ListParser):
         elif name == "Name":
             self._values[name] = unquote(text) if self._encoded else text
             self._encoded = False
+        elif name in ("Prefix", "Delimiter") and parent == self.root:
+            self._echo[name] = text
         else:
             super().leaf(name, parent, text)
 
@@ -135,6 +148,7 @@ class BlobListParser(_ListParser):
         if name == "Blob":
             self._add(self._blob())
         elif name == "BlobPrefix":
+            self._has_prefixes = True
             self._add(self._common_prefix())
         else:
             super().branch(name)

@@ -498,6 +498,23 @@ async def test_listing_that_goes_on_with_itself(connect_azure: ConnectAzure) -> 
             await azure.list_page("container/", recursive=True, cursor=first.cursor)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "<Prefix>other/</Prefix><Blobs/>",
+        "<Prefix>dir/</Prefix><Delimiter>/</Delimiter><Blobs/>",
+        "<Blobs><BlobPrefix><Name>dir/inner/</Name></BlobPrefix></Blobs>",
+    ],
+)
+async def test_the_answer_to_another_listing(connect_azure: ConnectAzure, other: str) -> None:
+    """A page that was made for another prefix, or for one directory only, is an error and not an answer."""
+    page = f"<EnumerationResults>{other}<NextMarker/></EnumerationResults>".encode()
+    async with ScriptedServer(answer(body=page)) as server:
+        with pytest.raises(ServiceError, match="contradicts") as raised:
+            await connect_azure(server.url).list_page("container/dir/", recursive=True)
+    assert raised.value.retryable
+
+
 async def test_blob_without_a_size(connect_azure: ConnectAzure) -> None:
     """A listed blob without a size is not an empty one."""
     page = b"<EnumerationResults><Blobs><Blob><Name>a</Name></Blob></Blobs><NextMarker/></EnumerationResults>"
