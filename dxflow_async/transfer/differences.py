@@ -27,6 +27,7 @@ from dxflow_async.transfer.listing import pages
 from dxflow_async.transfer.moving import Place
 from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing
 from dxflow_async.transfer.protected import is_failure
+from dxflow_async.transfer.reading import look_again
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Difference", "Differences"]
@@ -303,18 +304,18 @@ class Differences:
         if self._comparison.by == "checksum":
             await self._learn_checksum(side, seen)
         elif not seen.timed:
-            seen.looked_up(await self._stat(side, seen.listed.key))
+            seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
 
     async def _learn_checksum(self, side: int, seen: Seen) -> None:
         """Finds out the checksum of one side: the one that is stored, else that of its bytes."""
         if seen.features.checksum and seen.stat is None and seen.crc32c is None:
-            seen.looked_up(await self._stat(side, seen.listed.key))
+            seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
         if seen.crc32c is None:
             limits, policy = self._resources.limits, self._resources.policy
             provider = self._places[side].provider
             seen.crc32c = await checksum_of(provider, seen.stat or seen.listed, limits=limits, policy=policy)
 
-    async def _stat(self, side: int, key: str) -> Entry:
+    async def _stat(self, side: int, key: str, listed: Entry | None = None) -> Entry:
         provider = self._places[side].provider
         limits, policy = self._resources.limits, self._resources.policy
-        return await ask(lambda: provider.stat(key), provider, limits=limits, policy=policy)
+        return await ask(lambda: look_again(provider, key, listed), provider, limits=limits, policy=policy)
