@@ -44,9 +44,12 @@ def bucket(weed: SeaweedFS) -> str:
 
 
 @pytest.fixture
-def prefix(bucket: str) -> str:
-    """Where the keys of one test start."""
-    return f"{bucket}/{uuid4().hex[:12]}/"
+def prefix(weed: SeaweedFS, bucket: str) -> Iterator[str]:
+    """Where the keys of one test start; uploads that it leaves there on purpose are removed for the others' sake."""
+    top = f"{uuid4().hex[:12]}/"
+    yield f"{bucket}/{top}"
+    for upload in weed.client.list_multipart_uploads(Bucket=bucket, Prefix=top).get("Uploads", ()):
+        weed.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 @pytest.fixture(scope="session")
