@@ -16,7 +16,7 @@ from typing import NamedTuple
 from benchmarks.data import Dataset, make
 from benchmarks.stores import S3Store
 from dxflow_async import AsyncSession
-from dxflow_async.sources import parse_size
+from dxflow_async.config.loader import parse_size
 from tests.servers import SeaweedFS
 from tests.sessions import settings_for
 

@@ -17,7 +17,7 @@ from benchmarks.launch import launch
 from benchmarks.race import RaceError
 from benchmarks.report import machine
 from benchmarks.stores import S3Store
-from dxflow_async.sources import parse_size
+from dxflow_async.config.loader import parse_size
 from tests.servers import SeaweedFS
 
 __all__ = ["LIMIT", "add_arguments", "run"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.compute.unit import AsyncComputeUnit
-    from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings, Settings
+    from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -92,10 +92,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AWSSettings": "config",
-    "AzureSettings": "config",
-    "GCPSettings": "config",
-    "Settings": "config",
+    "AWSSettings": "config.settings",
+    "AzureSettings": "config.settings",
+    "GCPSettings": "config.settings",
+    "Settings": "config.settings",
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",

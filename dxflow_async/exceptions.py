@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dxflow_async.showing import printable, redacted
+from dxflow_async.security.redaction import printable, redacted
 
 if TYPE_CHECKING:
     from dxflow_async.models import TransferReport

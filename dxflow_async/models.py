@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dxflow_async.compressed_sequence import Packed
 from dxflow_async.exceptions import ConfigurationError, StorageError
-from dxflow_async.packed import Packed
 
 __all__ = [
     "Item",

@@ -15,30 +15,30 @@ from anyio import CancelScope, Lock
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
-from dxflow_async.config import Settings, with_account
+from dxflow_async.config.settings import Settings, with_account
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Unit
 from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
-from dxflow_async.providers.base import Provider
-from dxflow_async.showing import Secret, redacted
+from dxflow_async.providers.contract import Provider
+from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.storage.anywhere import Anywhere, Located, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
-from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync import Rules
+from dxflow_async.transfer.sync.compare import Compare
+from dxflow_async.transfer.sync.sync import Rules
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from dxflow_async.account import Secrets
-    from dxflow_async.compute.hub import UnitHub
-    from dxflow_async.hub.embedded import EmbeddedHub
+    from dxflow_async.control.account import Secrets
+    from dxflow_async.control.units import UnitHub
+    from dxflow_async.server.embedded import EmbeddedHub
 
 __all__ = ["AsyncSession"]
 
@@ -375,7 +375,7 @@ class AsyncSession:
         return self._resources
 
     async def _sign_in(self) -> None:
-        from dxflow_async.account import provider_settings, sign_in, verify
+        from dxflow_async.control.account import provider_settings, sign_in, verify
 
         hub = await self._hub_url()
         async with await self._connect_to_hub() as http:
@@ -394,7 +394,7 @@ class AsyncSession:
 
     async def _sign_out(self) -> None:
         if self._ends_sign_in and self._secrets is not None and self._hub is not None:
-            from dxflow_async.account import end_sign_in
+            from dxflow_async.control.account import end_sign_in
 
             await end_sign_in(self._hub_connection, self._hub, self._secrets)
 
@@ -410,8 +410,8 @@ class AsyncSession:
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), headers=headers)
 
     async def _hub_url(self) -> str:
-        from dxflow_async.account import StoredLogin
-        from dxflow_async.hub.embedded import EmbeddedHub
+        from dxflow_async.control.account import StoredLogin
+        from dxflow_async.server.embedded import EmbeddedHub
 
         if self._hub is None:
             stored = await self._resources.threads.run(StoredLogin.load, self.settings.home)
@@ -462,7 +462,7 @@ class AsyncSession:
             )
 
     async def _unit_hub(self) -> UnitHub:
-        from dxflow_async.compute.hub import UnitHub
+        from dxflow_async.control.units import UnitHub
 
         await self.sign_in()
         assert self._secrets is not None
@@ -494,6 +494,6 @@ def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _checked(secrets: Mapping[str, Any]) -> Secrets:
-    from dxflow_async.account import Secrets
+    from dxflow_async.control.account import Secrets
 
     return Secrets.from_dict(secrets)

@@ -16,32 +16,44 @@ import dxflow_async
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
+FOUNDATION = {
+    "exceptions",
+    "models",
+    "compressed_sequence",
+    "paths",
+    "foreign_locations",
+    "checksum",
+    "digests",
+    "streams",
+    "durability",
+    "modes",
+    "security",
+    "concurrency",
+    "config",
+    "control",
+    "net",
+}
 LAYERS = [
-    {
-        "exceptions",
-        "models",
-        "packed",
-        "config",
-        "sources",
-        "paths",
-        "foreign_locations",
-        "connection_string",
-        "control",
-        "beneath",
-        "showing",
-        "checksum",
-        "digests",
-        "streams",
-        "durability",
-        "modes",
-    },
+    FOUNDATION,
     {"providers"},
     {"transfer"},
     {"storage", "compute"},
     {"session"},
     {"blocking", "cli", "distributed", "dxflow"},
 ]
-BESIDE = {"hub", "account"}
+ROOMS = {
+    "net": {"streams", "concurrency", "security", "exceptions"},
+    "security": {"exceptions"},
+    "concurrency": {"durability", "exceptions"},
+    "config": {"security", "exceptions"},
+    "server": FOUNDATION - {"net", "control"},
+    "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
+    | {"exceptions", "models", "config"},
+}
+"""What else a room may import, where it is less than all that lies below it."""
+LENT = {"unit": {"local"}}
+"""A unit keeps an upload of unknown length in a temporary directory until its end."""
+PROVIDER_FOLDERS = {"aws", "azure", "gcp", "local", "unit"}
 SDKS = ("aioboto3", "aiobotocore", "boto3", "botocore", "azure", "gcloud", "google")
 
 
@@ -67,16 +79,28 @@ def part_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_layers_import_downward_only(path: Path) -> None:
-    """A layer knows those below it; the hub knows the bottom one only."""
+    """A layer imports what lies below it; the session and what is above it may start servers."""
     part = part_of(path)
     if part == "__init__":
         return
     used = {name.split(".")[1] for name in imported_by(path) if name.startswith("dxflow_async.")} - {part}
-    if part in BESIDE:
-        assert used <= LAYERS[0] | BESIDE
+    if part in ROOMS:
+        assert used <= ROOMS[part]
         return
     allowed = set().union(*LAYERS[: level(part) + 1])
-    assert used <= allowed | (BESIDE if level(part) >= level("session") else set())
+    assert used <= allowed | ({"server"} if level(part) >= level("session") else set())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "providers").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_providers_do_not_know_each_other(path: Path) -> None:
+    """A provider's folder imports no other provider's."""
+    folder = path.relative_to(ROOT).parts[1]
+    if folder not in PROVIDER_FOLDERS:
+        return
+    used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
+    assert not used & (PROVIDER_FOLDERS - {folder} - LENT.get(folder, set()))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -84,8 +108,7 @@ def test_sdks_stay_in_their_provider(path: Path) -> None:
     """An SDK's name appears in its provider's files only, and is not imported with them."""
     found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
     if found:
-        assert part_of(path) == "providers"
-        assert path.name.startswith(("aws", "azure", "gcp"))
+        assert path.relative_to(ROOT).parts[:2] in {("providers", name) for name in ("aws", "azure", "gcp")}
     tree = ast.parse(path.read_text("utf-8"))
     top = {each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names}
     top |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
@@ -111,7 +134,7 @@ def test_files_stay_small(path: Path) -> None:
 
 def test_the_worked_example_is_short() -> None:
     """The provider that newcomers follow is under 200 lines."""
-    assert len((ROOT / "providers/local.py").read_text("utf-8").splitlines()) < 200
+    assert len((ROOT / "providers/local/provider.py").read_text("utf-8").splitlines()) < 200
 
 
 def test_public_names_are_what_is_there() -> None:
@@ -150,7 +173,7 @@ def test_importing_is_cheap() -> None:
 def test_importing_loads_no_sdk() -> None:
     """Neither the package nor its session and facade load a cloud's SDK."""
     code = (
-        "import sys, dxflow_async; from dxflow_async import AsyncSession, Session; import dxflow_async.providers.aws; "
+        "import sys, dxflow_async.providers.aws.provider; from dxflow_async import AsyncSession, Session; "
         f"print([name for name in sys.modules if name.split('.')[0] in {SDKS}])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dxflow_async import AsyncSession, AWSSettings, AzureSettings, Settings
+from dxflow_async.config.loader import parse_size
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.sources import parse_size
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_file_with_secrets_that_others_may_read(
     """It is used, and the log says how to close it."""
     path = write(home, "[aws]\naccess_key = 'AKID'\nsecret_key = 'hush-hush'")
     path.chmod(mode)
-    with caplog.at_level(logging.WARNING, "dxflow_async.config"):
+    with caplog.at_level(logging.WARNING, "dxflow_async.config.settings"):
         assert Settings.load().aws.secret_key == "hush-hush"
     assert ("chmod 600" in caplog.text) is warned
     assert "hush" not in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dxflow_async.connection_string import parse_connection_string
+from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.exceptions import ConfigurationError
 
 

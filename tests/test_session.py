@@ -12,8 +12,8 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, SessionClosedError
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
 from tests.servers import SeaweedFS, free_port
 from tests.sessions import settings_for, tasks
 

@@ -12,12 +12,12 @@ from dxflow_async.blocking.compute import ComputeManager
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.progress import shown
 from dxflow_async.blocking.storage import StorageManager
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.anywhere import Written
-from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.sync.compare import Compare
 
 __all__ = ["Session"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from dxflow_async.models import Item, Unit
-from dxflow_async.showing import printable
+from dxflow_async.security.redaction import printable
 
 __all__ = ["format_item", "print_items", "print_units", "write_line"]
 

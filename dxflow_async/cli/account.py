@@ -7,13 +7,13 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from dxflow_async.account import Secrets, StoredLogin
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import read_password, run_loop
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
+from dxflow_async.control.account import Secrets, StoredLogin
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
-from dxflow_async.showing import printable
 
 __all__ = ["login", "logout"]
 

@@ -21,11 +21,11 @@ from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
 from dxflow_async.cli.run import run_loop
 from dxflow_async.cli.status import FAILED, complain
-from dxflow_async.config import AWSSettings, Settings
+from dxflow_async.config.settings import AWSSettings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.models import Progress, TransferReport
+from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
-from dxflow_async.showing import printable
 from dxflow_async.storage.manager import AsyncStorageManager
 
 __all__ = ["demo"]

@@ -10,11 +10,11 @@ from cyclopts import App
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
-from dxflow_async.showing import printable
-from dxflow_async.transfer.jobfile import JobFile
+from dxflow_async.security.redaction import printable
+from dxflow_async.transfer.journal.jobfile import JobFile
 
 __all__ = ["jobs"]
 

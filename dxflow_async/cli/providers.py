@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 import aiohttp
 from cyclopts import App
 
-from dxflow_async.account import Secrets, forget_provider, keep_provider, provider_settings
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.status import FAILED, complain
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
+from dxflow_async.control.account import Secrets, forget_provider, keep_provider, provider_settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.paths import provider_name
+from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
-from dxflow_async.showing import printable
 
 __all__ = ["providers"]
 

@@ -14,9 +14,9 @@ from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
-from dxflow_async.account import StoredLogin
 from dxflow_async.blocking.portal import loop_factory
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
+from dxflow_async.control.account import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 

@@ -7,8 +7,8 @@ import signal
 import sys
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.hub.logs import log_to_stderr
-from dxflow_async.hub.server import Server
+from dxflow_async.server.common.logs import log_to_stderr
+from dxflow_async.server.common.server import Server
 
 __all__ = ["serve_until_told"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.exceptions import ConfigurationError, DxflowError, NotFoundError, TransferError, UnitNotFoundError
-from dxflow_async.showing import printable
+from dxflow_async.security.redaction import printable
 
 __all__ = [
     "FAILED",

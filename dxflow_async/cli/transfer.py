@@ -14,10 +14,10 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
-from dxflow_async.showing import printable
-from dxflow_async.transfer.compare import Compare
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.sync.compare import Compare
 
 __all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
 

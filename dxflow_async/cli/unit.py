@@ -8,12 +8,12 @@ from cyclopts import App
 
 from dxflow_async.cli.run import Flag
 from dxflow_async.cli.serving import serve_until_told
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
-from dxflow_async.hub.unit_secrets import UnitSecrets
-from dxflow_async.showing import printable
+from dxflow_async.security.redaction import printable
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 
 __all__ = ["unit"]
 

@@ -12,9 +12,9 @@ from cyclopts import App
 from dxflow_async.blocking.tables import print_units, write_line
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.compute.unit import AsyncComputeUnit
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.security.redaction import printable
+from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.session import AsyncSession
-from dxflow_async.showing import printable
 
 __all__ = ["units"]
 

@@ -12,7 +12,7 @@ from dxflow_async.exceptions import ComputeUnitError, ConfigurationError, UnitNo
 from dxflow_async.models import Unit
 
 if TYPE_CHECKING:
-    from dxflow_async.compute.hub import UnitHub
+    from dxflow_async.control.units import UnitHub
 
 __all__ = ["AsyncComputeManager"]
 

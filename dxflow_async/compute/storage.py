@@ -10,11 +10,11 @@ from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.deletion import Deletion
-from dxflow_async.transfer.asking import ask
-from dxflow_async.transfer.ends import directory
-from dxflow_async.transfer.moving import check_target
+from dxflow_async.transfer.context import check_target
+from dxflow_async.transfer.planning.destination import directory
+from dxflow_async.transfer.planning.tree import make_directory
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.relocate import make_directory
+from dxflow_async.transfer.request import ask
 
 __all__ = ["AsyncUnitStorage"]
 
@@ -53,7 +53,7 @@ class AsyncUnitStorage(AreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        from dxflow_async.providers.unit import UnitProvider
+        from dxflow_async.providers.unit.provider import UnitProvider
 
         if recursive:
             return await super().list(path, recursive=True)

@@ -9,7 +9,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Unit
 
 if TYPE_CHECKING:
-    from dxflow_async.compute.hub import UnitHub
+    from dxflow_async.control.units import UnitHub
 
 __all__ = ["AsyncComputeUnit"]
 

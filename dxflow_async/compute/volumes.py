@@ -14,7 +14,7 @@ from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
 
 if TYPE_CHECKING:
-    from dxflow_async.providers.unit import UnitProvider
+    from dxflow_async.providers.unit.provider import UnitProvider
 
 __all__ = ["Volumes"]
 
@@ -61,6 +61,6 @@ class Volumes:
 
 
 async def _connected(address: Address, resources: Resources) -> UnitProvider:
-    from dxflow_async.providers.unit import UnitProvider
+    from dxflow_async.providers.unit.provider import UnitProvider
 
     return await retry(lambda: UnitProvider.connect(*address, resources.http, resources.threads), resources.policy)

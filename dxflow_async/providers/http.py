@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     ConfigurationError,
     DxflowError,
@@ -28,13 +29,12 @@ from dxflow_async.exceptions import (
     StallTimeoutError,
     StorageError,
 )
-from dxflow_async.providers.base import Body, Buffer, Entry, Reading, Run, Write, is_streamed
-from dxflow_async.providers.heads import head_of
-from dxflow_async.providers.http1 import INBOX_SIZE, Connection
-from dxflow_async.providers.response import ConnectionBrokenError, Response, StalledError
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.transport import TLSSocket, connect, encrypt
-from dxflow_async.showing import Secret
+from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
+from dxflow_async.net.fast.request_head import head_of
+from dxflow_async.net.fast.response import ConnectionBrokenError, Response, StalledError
+from dxflow_async.net.fast.transport import TLSSocket, connect, encrypt
+from dxflow_async.providers.contract import Body, Buffer, Entry, Reading, Run, Write, is_streamed
+from dxflow_async.security.redaction import Secret
 
 __all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from dxflow_async.config import Settings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.providers.base import Provider
+from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.local.provider import LocalProvider
 
 __all__ = ["GROUP", "create", "create_stand_in"]
 
@@ -65,19 +65,19 @@ def create_stand_in(name: str, storage_type: str, settings: Settings, threads: T
 
 
 def _aws(settings: Settings, http: HTTP, threads: Threads) -> Provider:
-    from dxflow_async.providers.aws import AWSProvider
+    from dxflow_async.providers.aws.provider import AWSProvider
 
     return AWSProvider(settings.aws, http, threads)
 
 
 def _azure(settings: Settings, http: HTTP, threads: Threads) -> Provider:
-    from dxflow_async.providers.azure import AzureProvider
+    from dxflow_async.providers.azure.provider import AzureProvider
 
     return AzureProvider(settings.azure, http, threads)
 
 
 def _gcp(settings: Settings, http: HTTP, threads: Threads) -> Provider:
-    from dxflow_async.providers.gcp import GCPProvider
+    from dxflow_async.providers.gcp.provider import GCPProvider
 
     return GCPProvider(settings.gcp, http, threads)
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dxflow_async.providers.base import Entry
+    from dxflow_async.providers.contract import Entry
 
 __all__ = ["Staged"]
 

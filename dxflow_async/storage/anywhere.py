@@ -10,18 +10,18 @@ from typing import Any
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import Location, is_local_path, key_of, parse_location, unit_path, unknown_scheme
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
-from dxflow_async.transfer.ends import End, LocalEnd, LocalFiles, RemoteEnd, directory
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked, Where
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.journal.jobfile import Asked, Where
+from dxflow_async.transfer.planning.destination import End, LocalEnd, LocalFiles, RemoteEnd, directory
+from dxflow_async.transfer.planning.tree import relocate, remove_emptied
+from dxflow_async.transfer.planning.upload import expand, upload
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.relocate import relocate, remove_emptied
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync import Rules, Sync
-from dxflow_async.transfer.upload import expand, upload
+from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Anywhere", "Located", "Written"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from dxflow_async.checksum import label
 from dxflow_async.models import Item
 from dxflow_async.paths import key_of
-from dxflow_async.providers.base import Entry, Provider
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.transfer.moving import Place
+from dxflow_async.providers.contract import Entry, Provider
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.transfer.context import Place
 
 __all__ = ["Area"]
 

@@ -15,28 +15,28 @@ from dxflow_async.exceptions import (
     UnsafePathError,
 )
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
-from dxflow_async.transfer.asking import ask
-from dxflow_async.transfer.content_type import content_type_of
+from dxflow_async.transfer.context import Place, Route, check_target
 from dxflow_async.transfer.delete_keys import delete_keys
-from dxflow_async.transfer.download import download, download_each
-from dxflow_async.transfer.ends import LocalFiles, RemoteEnd
 from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.jobs import job_for
-from dxflow_async.transfer.listing import pages, pages_to_delete, stat
-from dxflow_async.transfer.moving import Place, Route, check_target
+from dxflow_async.transfer.items.choose import job_for
+from dxflow_async.transfer.items.content_type import content_type_of
+from dxflow_async.transfer.items.resumed_reader import ResumedReading
+from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.planning.destination import LocalFiles, RemoteEnd
+from dxflow_async.transfer.planning.download import download, download_each
+from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
+from dxflow_async.transfer.planning.upload import upload
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.reading import ResumedReading
+from dxflow_async.transfer.request import ask
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
-from dxflow_async.transfer.stream import StreamWriter
-from dxflow_async.transfer.upload import upload
 
 __all__ = ["AreaStorage", "Pairs"]
 

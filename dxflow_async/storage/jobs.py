@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, NotFoundError, StorageError
 from dxflow_async.models import JobInfo, Leftover, TransferReport
-from dxflow_async.providers.base import ObjectOptions, Provider
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.temporary_files import temporaries
+from dxflow_async.providers.contract import ObjectOptions, Provider
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.temporary_files import temporaries
 from dxflow_async.storage.anywhere import Anywhere, Located
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
-from dxflow_async.transfer.asking import ask
-from dxflow_async.transfer.jobfile import (
+from dxflow_async.transfer.items.multipart import unknown_uploads
+from dxflow_async.transfer.journal.jobfile import (
     Asked,
     BegunUpload,
     DamagedJobFile,
@@ -30,11 +30,11 @@ from dxflow_async.transfer.jobfile import (
     job_ids,
     known_uploads,
 )
-from dxflow_async.transfer.journal import Journal
-from dxflow_async.transfer.multipart import unknown_uploads
+from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.request import ask
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync import Rules
+from dxflow_async.transfer.sync.sync import Rules
 
 __all__ = ["Jobs"]
 
@@ -382,4 +382,4 @@ def _on_disk(shown: str, area: Area | None) -> str:
 
 def _open(resources: Resources, job_id: str) -> JobFile:
     settings = resources.settings
-    return JobFile.open(settings.home, job_id, resources.threads.mark, durable=settings.durable)
+    return JobFile.open(settings.home, job_id, resources.threads.owner_id, durable=settings.durable)

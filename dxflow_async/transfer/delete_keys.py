@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.base import Provider
+from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.failures import failure_of, translated
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import Attempts, RetryPolicy

@@ -18,6 +18,7 @@ from time import monotonic
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
+from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import (
     AuthenticationError,
     ChecksumMismatchError,
@@ -27,13 +28,13 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.models import TransferReport, TransferResult
-from dxflow_async.providers.base import Part
+from dxflow_async.providers.contract import Part
 from dxflow_async.transfer import telemetry
-from dxflow_async.transfer.failures import failure_of, first_of
-from dxflow_async.transfer.journal import Journal
+from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
-__all__ = ["Engine", "Job", "first_of"]
+__all__ = ["Engine", "Job"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError, UnsafePathError
 from dxflow_async.paths import utf8_shown
-from dxflow_async.providers.base import Provider
+from dxflow_async.providers.contract import Provider
 
-__all__ = ["failure_of", "first_of", "translated"]
+__all__ = ["failure_of", "translated"]
 
 _log = logging.getLogger("dxflow_async.transfer")
 
@@ -58,11 +59,3 @@ def translated(provider: Provider) -> Iterator[None]:
         raise
     except Exception as error:
         raise failure_of(error, (provider.name, ""), "request") from error
-
-
-def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """A group of exceptions never reaches the user: the first one does."""
-    error: BaseException = failures
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TypeVar
 
 from dxflow_async.exceptions import StorageError, ThrottledError
-from dxflow_async.providers.base import Provider
+from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer import telemetry
 
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]

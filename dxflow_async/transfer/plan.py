@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dxflow_async.exceptions import UnsupportedError
-from dxflow_async.providers.base import Features, Part
+from dxflow_async.providers.contract import Features, Part
 
 __all__ = ["part_size_for", "split"]
 

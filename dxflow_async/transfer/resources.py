@@ -7,16 +7,16 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from dxflow_async.config import Settings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import TransferReport
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
+from dxflow_async.transfer.context import Route
 from dxflow_async.transfer.engine import Engine, Job
-from dxflow_async.transfer.jobfile import Asked, Ends
-from dxflow_async.transfer.journal import Journal
+from dxflow_async.transfer.journal.jobfile import Asked, Ends
+from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.moving import Route
 from dxflow_async.transfer.progress import Meter, OnProgress
 from dxflow_async.transfer.retry import RetryPolicy
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.models import TransferReport, TransferResult
-from dxflow_async.providers.base import Part
-from dxflow_async.showing import printable
+from dxflow_async.providers.contract import Part
+from dxflow_async.security.redaction import printable
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.blocking.session import Session
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, SessionClosedError
 from dxflow_async.models import Progress
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dxflow_async.blocking.tables import format_item, print_items, write_line
 from dxflow_async.models import Item
-from dxflow_async.showing import printable
+from dxflow_async.security.redaction import printable
 
 _DOCUMENT = Path(__file__).parent.parent / "docs" / "documented.md"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.account import StoredLogin
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
+from dxflow_async.control.account import StoredLogin
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
 from tests.cli.conftest import Command
 from tests.servers.weed import SeaweedFS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.account import keep_provider
+from dxflow_async.control.account import keep_provider
 from dxflow_async.exceptions import ConfigurationError
 from tests.cli.conftest import Command, s3_variables
 from tests.servers.weed import SeaweedFS
@@ -60,7 +60,7 @@ async def test_own_credentials_go_to_no_endpoint_of_the_hub(home: Path, monkeypa
     """Settings that name an endpoint and no credentials are refused, for that provider alone; a hub keeps none."""
     with pytest.raises(ConfigurationError, match=r"AWS\.endpoint without credentials"):
         await kept(Settings(home=home), {"endpoint": "https://elsewhere.example.com"})
-    monkeypatch.setattr("dxflow_async.hub.provider_settings.check_settings", lambda *_: None)  # as older hubs do
+    monkeypatch.setattr("dxflow_async.server.hub.provider_settings.check_settings", lambda *_: None)  # as older hubs do
     async with await kept(Settings(home=home), {"endpoint": "https://elsewhere.example.com"}) as session:
         storage = session.get_storage_manager()
         with pytest.raises(ConfigurationError, match=r"elsewhere.*without credentials"):

@@ -12,9 +12,9 @@ import pytest
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.unit import AsyncComputeUnit
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS, RunningUnit
 from tests.sessions import MiB
 

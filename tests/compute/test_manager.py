@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dxflow_async import AsyncSession, Settings, Unit
-from dxflow_async.compute.hub import unit_of
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.unit import AsyncComputeUnit
+from dxflow_async.control.units import unit_of
 from dxflow_async.exceptions import (
     AuthenticationError,
     ComputeUnitError,
@@ -21,9 +21,9 @@ from dxflow_async.exceptions import (
     SessionClosedError,
     UnitNotFoundError,
 )
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.hub.app import create_app
 from tests.compute.conftest import PAIR, register
 
 ELSEWHERE = "https://10.0.0.1:8790"
@@ -206,7 +206,7 @@ async def test_a_secret_that_the_hub_does_not_accept(settings: Settings) -> None
         await session.sign_in()
         other = AsyncSession(secrets=session.secrets, hub=hub, settings=settings)
         await other.sign_in()
-        from dxflow_async.hub.bodies import ACCOUNTS
+        from dxflow_async.server.hub.bodies import ACCOUNTS
 
         assert session.secrets is not None
         user = session.secrets["user"]

@@ -22,7 +22,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsafePathError,
 )
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.unit_secrets import UnitSecrets
 from tests.compute.conftest import PAIR, register
 from tests.hub.running import SECRETS, RunningUnit
 from tests.servers import free_port

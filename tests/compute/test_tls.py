@@ -10,9 +10,9 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import NetworkError
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.compute.conftest import PAIR, register
 from tests.hub.running import SECRETS
 from tests.servers.certificate import make_certificate

@@ -10,15 +10,15 @@ from uuid import uuid4
 
 import pytest
 
-from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.base import Provider
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.unit.provider import UnitProvider
 from tests.hub.running import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads

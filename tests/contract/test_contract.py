@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsafePathError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt, Upload
 from tests.contract.conftest import Place
 from tests.providers.bodies import Broken, body, read
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from dxflow_async import Settings
-from dxflow_async.sources import parse_size
+from dxflow_async.config.loader import parse_size
 from tests.docs.blocks import python_blocks
 from tests.scripts import clean_environment, run_script
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.providers.base import Body, Buffered, Entry, ObjectOptions
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
+from dxflow_async.providers.local.provider import LocalProvider
 from tests.hub.running import RunningUnit
 
 

@@ -13,18 +13,18 @@ import aiohttp
 import pytest
 
 from dxflow_async import AsyncSession, Settings
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.durability import SyncedDirectories
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.base import Buffered, ObjectOptions
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.providers.contract import Buffered, ObjectOptions
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.engine import Engine, Job
-from dxflow_async.transfer.jobfile import Asked, JobFile
-from dxflow_async.transfer.journal import Journal
-from dxflow_async.transfer.moving import Place
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.journal.jobfile import Asked, JobFile
+from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.resources import Resources
 from tests.durability.recorder import Recorder, recorded
 from tests.hub.running import SECRETS, RunningUnit

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from dxflow_async import AsyncSession, AWSSettings, AzureSettings, Settings
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
-from dxflow_async.config import GCPSettings
+from dxflow_async.config.settings import GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.contract.conftest import unit_leftovers
 from tests.faults.proxy import Dialect, FaultProxy

@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.base import ObjectOptions, Provider
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.contract import ObjectOptions, Provider
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.faults.sites import hashes, make_tree
 from tests.providers.bodies import body, read
 from tests.providers.test_aws_identity import TokenGate

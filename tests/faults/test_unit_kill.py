@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings, TransferResult
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit_secrets import UnitSecrets
-from dxflow_async.providers.base import ObjectOptions, Provider
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.providers.contract import ObjectOptions, Provider
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.journal.jobfile import Asked
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killing import CountingProxy, Program, until
 from tests.hub.running import SECRETS, UnitProcess

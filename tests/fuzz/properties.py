@@ -16,26 +16,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dxflow_async.checksum import combine, crc32c
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError, ServiceError, StorageError, UnsafePathError, UnsupportedError
-from dxflow_async.hub.upload_metadata import UploadMetadata
 from dxflow_async.models import Item
 from dxflow_async.paths import check_key, local_name, parse_location
-from dxflow_async.providers import azure_errors, gcp_errors, unit_errors
-from dxflow_async.providers.aws_errors import parse_error as parse_aws_error
-from dxflow_async.providers.azure_batch import MalformedBatchError, batch_answers
-from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser
-from dxflow_async.providers.base import Features, Part
-from dxflow_async.providers.fields import timestamp_of
-from dxflow_async.providers.gcp_objects import entries_of
-from dxflow_async.providers.gcp_requests import parsed
+from dxflow_async.providers.aws.errors import parse_error as parse_aws_error
+from dxflow_async.providers.aws.xml import ListParser
+from dxflow_async.providers.azure import errors as azure_errors
+from dxflow_async.providers.azure.batch import MalformedBatchError, batch_answers
+from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
+from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.xml_reader import MalformedXMLError
+from dxflow_async.providers.common.xml_reader import parse as parse_xml
+from dxflow_async.providers.contract import Features, Part
+from dxflow_async.providers.gcp import errors as gcp_errors
+from dxflow_async.providers.gcp.objects import entries_of
+from dxflow_async.providers.gcp.requests import parsed
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.s3xml import ListParser
-from dxflow_async.providers.unit_items import _Text, entry_of
-from dxflow_async.providers.unit_protocol import Announced
-from dxflow_async.providers.xmlreader import MalformedXMLError
-from dxflow_async.providers.xmlreader import parse as parse_xml
-from dxflow_async.showing import printable, redacted
+from dxflow_async.providers.unit import errors as unit_errors
+from dxflow_async.providers.unit.items import _Text, entry_of
+from dxflow_async.providers.unit.protocol import Announced
+from dxflow_async.security.redaction import printable, redacted
+from dxflow_async.server.unit.upload_metadata import UploadMetadata
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.transfer.plan import part_size_for, split
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS, RunningUnit
 
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.unit_secrets import UnitSecrets
 from tests.servers.process import Process, free_port
 
 __all__ = ["BYTES", "SECRETS", "TUS", "Answer", "RunningUnit", "UnitProcess", "metadata"]

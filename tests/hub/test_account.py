@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from dxflow_async.account import Secrets, StoredLogin, sign_in, verify
+from dxflow_async.control.account import Secrets, StoredLogin, sign_in, verify
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
 
 SECRETS = Secrets("user", "user-secret", "namespace", "namespace-secret")
@@ -100,7 +100,7 @@ async def test_hub_too_slow(http: aiohttp.ClientSession, serve: Serve, monkeypat
         return web.Response()
 
     url = await serve(never)
-    monkeypatch.setattr("dxflow_async.control.TIMEOUT", 0.1)
+    monkeypatch.setattr("dxflow_async.control.request.TIMEOUT", 0.1)
     try:
         with pytest.raises(NetworkError, match=f"{url} did not answer within"):
             await sign_in(http, url, *ME)

@@ -15,11 +15,11 @@ import pytest
 from argon2 import PasswordHasher
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
-from dxflow_async.hub.accounts import Accounts, TooManyTriesError
-from dxflow_async.hub.credentials import Credentials
-from dxflow_async.hub.sign_ins import SignInLimits
-from dxflow_async.hub.store import Store
-from dxflow_async.hub.turns import Turns
+from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
+from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.sign_ins import SignInLimits
+from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.turns import Turns
 
 ME = Credentials("me@example.org", "correct horse", "diphyx")
 WRONG = Credentials("me@example.org", "battery staple", "diphyx")
@@ -96,7 +96,7 @@ async def test_revoke(accounts: Accounts) -> None:
 
 async def test_oldest_sign_ins_go(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account keeps its newest sign-ins; the oldest is revoked by one too many, other accounts' stay."""
-    monkeypatch.setattr("dxflow_async.hub.sign_ins.MAX_SIGN_INS", 3)
+    monkeypatch.setattr("dxflow_async.server.hub.sign_ins.MAX_SIGN_INS", 3)
     theirs = await accounts.sign_in(Credentials("you@example.org", "pw", "diphyx"), "peer")
     issued = [await accounts.sign_in(ME, "peer") for _ in range(5)]
     valid = [await accounts.user(each.user_pointer, each.user_secret) is not None for each in issued]
@@ -247,7 +247,7 @@ async def test_owner_only(tmp_path: Path) -> None:
 
 OPEN = """
 import pathlib, sys, time
-from dxflow_async.hub.database import open_database
+from dxflow_async.server.hub.database import open_database
 
 print(flush=True)
 start = float(sys.stdin.readline())
@@ -402,8 +402,8 @@ async def test_many_peers_cannot_try_one_account(
     accounts: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Failures of many peers bound each other, one peer's alone do not, and one that signed in before is let in."""
-    monkeypatch.setattr("dxflow_async.hub.failures.MAX_ACCOUNT_FAILURES", 12)
-    monkeypatch.setattr("dxflow_async.hub.failures.MAX_OF_ONE_PEER", 6)
+    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_ACCOUNT_FAILURES", 12)
+    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_OF_ONE_PEER", 6)
     await accounts.sign_in(ME, "home")
     for _ in range(3):
         await fail(accounts, 5, "stranger")
@@ -445,7 +445,7 @@ async def test_an_email_without_account_is_refused_alike(tmp_path: Path, clock: 
 
 async def test_failures_are_bounded(accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of e-mails that are made up only the newest failures are kept; an account's own are not pushed out by them."""
-    monkeypatch.setattr("dxflow_async.hub.failures.MAX_UNKNOWN", 3)
+    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_UNKNOWN", 3)
     await accounts.sign_in(ME, "peer")
     accounts._sign_up = False
     await fail(accounts, 5)
@@ -503,7 +503,7 @@ async def test_secrets_end(tmp_path: Path, clock: Clock) -> None:
 
 async def test_the_longest_unused_goes_first(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of too many sign-ins the one goes that was not used for longest, be it the newest, also at the same moment."""
-    monkeypatch.setattr("dxflow_async.hub.sign_ins.MAX_SIGN_INS", 3)
+    monkeypatch.setattr("dxflow_async.server.hub.sign_ins.MAX_SIGN_INS", 3)
     first, second, third = [await accounts.sign_in(ME, "peer") for _ in range(3)]
     for each in (third, first):
         assert await accounts.user(each.user_pointer, each.user_secret) is not None

@@ -14,10 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.addresses import Addresses, address_group, parse_network
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import create_unit_app
+from dxflow_async.server.common.addresses import Addresses, address_group, parse_network
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.unit.app import create_unit_app
 from tests.hub.running import SECRETS
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.app import MAX_BODY_SIZE, create_app
-from dxflow_async.hub.embedded import EmbeddedHub
+from dxflow_async.server.embedded import EmbeddedHub
+from dxflow_async.server.hub.app import MAX_BODY_SIZE, create_app
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}
 WRONG = {**ME, "password": "battery staple"}
@@ -189,8 +189,8 @@ async def test_damaged_database(
 
 SERVE = """
 import asyncio, pathlib, sys
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.common.server import Listening, Server
 
 async def main():
     hub = Server(create_app(pathlib.Path(sys.argv[1])), Listening())

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dxflow_async.hub import connections, receiving
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.server.common import connections
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.unit import receiving
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS, RunningUnit, metadata
 from tests.servers.certificate import make_certificate
 

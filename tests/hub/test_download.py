@@ -13,9 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dxflow_async.hub import download
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.unit import download
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS, RunningUnit
 from tests.loops import LOOPS, LoopFactory
 from tests.servers.certificate import make_certificate

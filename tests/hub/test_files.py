@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 import pytest
 
 from dxflow_async.checksum import crc32c, encode
-from dxflow_async.hub import files
+from dxflow_async.server.unit import files
 from tests.hub.running import RunningUnit
 
 

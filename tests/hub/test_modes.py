@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.hub.serving import UNIT
+from dxflow_async.server.unit.serving import UNIT
 from tests.hub.running import TUS, RunningUnit, metadata
 from tests.ordinary import ordinary_rights
 

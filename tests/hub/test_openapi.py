@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.openapi import description
-from dxflow_async.hub.server import Listening, Server
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.hub.openapi import description
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}
 

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.vault import Vault
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.hub.vault import Vault
 from tests.hub.test_units import ME, YOU, Hub, signed_in
 
 AWS = {"region": "eu-central-1", "access_key": "AKIDEXAMPLE", "secret_key": "hidden-key", "sign_payload": True}

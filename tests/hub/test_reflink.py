@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import StorageError
-from dxflow_async.hub import reflink
+from dxflow_async.server.unit import reflink
 
 DATA = os.urandom(3 << 20) + b"the end"
 FICLONERANGE = 0x4020940D

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dxflow_async import beneath
+from dxflow_async.security import safe_open as beneath
 from tests.hub.running import BYTES, TUS, RunningUnit
 
 LISTED = [

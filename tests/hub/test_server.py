@@ -16,10 +16,10 @@ import pytest
 
 from dxflow_async.cli import main
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub.logs import JSONFormatter
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import create_unit_app
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.logs import JSONFormatter
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.unit.app import create_unit_app
 from tests.hub.running import SECRETS, RunningUnit
 from tests.servers.certificate import make_certificate
 from tests.servers.process import Process, free_port

@@ -10,7 +10,7 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
-from dxflow_async.account import sign_in
+from dxflow_async.control.account import sign_in
 from dxflow_async.exceptions import AuthenticationError, DxflowError, NetworkError, ServiceError
 
 

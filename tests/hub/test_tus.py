@@ -14,9 +14,9 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from dxflow_async.checksum import encode
-from dxflow_async.hub.checksums import crc32c
-from dxflow_async.hub.serving import UNIT
 from dxflow_async.modes import umask
+from dxflow_async.server.unit.checksums import crc32c
+from dxflow_async.server.unit.serving import UNIT
 from tests.hub.running import BYTES, TUS, Answer, RunningUnit, metadata
 
 CONTENT = random.Random(3).randbytes(3_000_001)

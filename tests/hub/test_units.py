@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.hub import units
-from dxflow_async.hub.app import create_app
-from dxflow_async.hub.embedded import EmbeddedHub
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit_secrets import UnitSecrets
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.embedded import EmbeddedHub
+from dxflow_async.server.hub import units
+from dxflow_async.server.hub.app import create_app
 from tests.hub.running import RunningUnit
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}

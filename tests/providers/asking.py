@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dxflow_async.providers.base import Body, Entry
+from dxflow_async.providers.contract import Body, Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
 
 __all__ = ["CALL", "ask", "rest"]

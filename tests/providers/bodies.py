@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.providers.base import Buffered, Provider
+from dxflow_async.providers.contract import Buffered, Provider
 
 __all__ = ["Broken", "body", "first_failure", "read"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async.checksum import crc32c, encode
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -21,10 +22,9 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, read
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer

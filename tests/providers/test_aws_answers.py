@@ -10,8 +10,8 @@ import pytest
 
 from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import ServiceError
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
 from tests.providers.bodies import body, read
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer

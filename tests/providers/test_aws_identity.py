@@ -22,12 +22,12 @@ from botocore.credentials import Credentials
 from yarl import URL
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.config import AWSSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer

@@ -15,7 +15,8 @@ from dataclasses import replace
 import pytest
 
 from dxflow_async.checksum import crc32c, encode
-from dxflow_async.config import AzureSettings, Settings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AzureSettings, Settings
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -27,10 +28,9 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers import registry
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP, Call
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, first_failure, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer

@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer

@@ -10,8 +10,8 @@ import pytest
 
 from dxflow_async import AsyncSession, AzureSettings, Settings
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, TransferError
-from dxflow_async.providers.azure_directories import Cursor, Directory, sort_out
-from dxflow_async.providers.base import Entry, ObjectOptions
+from dxflow_async.providers.azure.directories import Cursor, Directory, sort_out
+from dxflow_async.providers.contract import Entry, ObjectOptions
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectAzure
 from tests.servers.hierarchical_azure import HierarchicalAzure

@@ -18,13 +18,13 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.config import AzureSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError, NotFoundError
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.azure_identity import Identity, Tokens
-from dxflow_async.providers.base import ObjectOptions, Part
+from dxflow_async.providers.azure.credentials import Identity, Tokens
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, first_failure, read
 from tests.providers.conftest import ConnectAzure
 from tests.providers.scripted import ScriptedServer, answer

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dxflow_async.providers.azure_batch import batch_answers, batch_body
-from dxflow_async.providers.azure_checksum import measure
-from dxflow_async.providers.azure_xml import BlobListParser, ContainerListParser, block_list
-from dxflow_async.providers.base import Buffered, Entry
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.xmlreader import MalformedXMLError, parse
-from dxflow_async.transfer.moving import Metered
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.azure.batch import batch_answers, batch_body
+from dxflow_async.providers.azure.checksum import measure
+from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser, block_list
+from dxflow_async.providers.common.xml_reader import MalformedXMLError, parse
+from dxflow_async.providers.contract import Buffered, Entry
+from dxflow_async.transfer.context import Metered
 from tests.providers.bodies import body
 
 PROPERTIES = (

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, ServiceError
-from dxflow_async.providers.aws import AWSProvider
+from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.directories import Directories
-from dxflow_async.providers.files import READ_SIZE, TemporaryFile
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
+from dxflow_async.providers.local.directories import Directories
+from dxflow_async.providers.local.files import READ_SIZE, TemporaryFile
+from dxflow_async.providers.local.provider import LocalProvider
 from tests.providers.bodies import body
 
 OPTIONS = ObjectOptions()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NetworkError
-from dxflow_async.providers.base import Buffer, Entry, ObjectOptions, Reading
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Reading
+from dxflow_async.providers.local.provider import LocalProvider
 from tests.sessions import MiB
 
 OPTIONS = ObjectOptions()

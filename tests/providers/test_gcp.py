@@ -10,7 +10,7 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.checksum import crc32c, encode
-from dxflow_async.config import GCPSettings
+from dxflow_async.config.settings import GCPSettings
 from dxflow_async.exceptions import (
     NotFoundError,
     PreconditionFailedError,
@@ -18,8 +18,8 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
+from dxflow_async.providers.gcp.provider import GCPProvider
 from tests.faults.proxy import FaultProxy, Request
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP

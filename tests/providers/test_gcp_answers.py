@@ -8,8 +8,8 @@ import pytest
 
 from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, ServiceError, StorageError
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
+from dxflow_async.providers.gcp.provider import GCPProvider
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP
 from tests.providers.google import json_answer, json_error, stored

@@ -13,7 +13,7 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions
+from dxflow_async.providers.contract import Entry, ObjectOptions
 from tests.providers.bodies import body
 from tests.providers.conftest import ConnectGCP
 from tests.providers.google import json_error, xml_error

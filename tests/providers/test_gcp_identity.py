@@ -26,8 +26,8 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers import gcp_identity
-from dxflow_async.providers.base import Entry, ObjectOptions
+from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.providers.gcp import credentials as gcp_identity
 from tests.providers.bodies import body
 from tests.providers.conftest import ConnectGCP
 from tests.providers.scripted import ScriptedServer, answer
@@ -207,10 +207,10 @@ async def test_user_who_signed_in(connect_gcp: ConnectGCP, tmp_path: Path) -> No
 
 METADATA = """
 import asyncio, sys
-from dxflow_async.config import GCPSettings
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.config.settings import GCPSettings
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
+from dxflow_async.concurrency.threads import Threads
 
 async def main():
     threads = Threads(1)

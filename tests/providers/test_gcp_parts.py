@@ -12,8 +12,8 @@ from dxflow_async.exceptions import (
     NotFoundError,
     ServiceError,
 )
-from dxflow_async.providers.base import Buffered, Entry, ObjectOptions, Part, Upload
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, Upload
+from dxflow_async.providers.gcp.provider import GCPProvider
 from tests.providers.bodies import body, read
 from tests.providers.conftest import ConnectGCP
 from tests.providers.google import json_answer, json_error, stored

@@ -18,8 +18,8 @@ from dxflow_async.exceptions import (
     StorageError,
     ThrottledError,
 )
-from dxflow_async.providers.base import Buffered, ObjectOptions, Part
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.contract import Buffered, ObjectOptions, Part
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.transfer.retry import RetryPolicy, retry
 from tests.providers.bodies import Broken, body
 from tests.providers.conftest import ConnectGCP

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
 from dxflow_async.providers.http import HTTP, _proxy_of
-from dxflow_async.providers.threads import Threads
 from tests.faults.proxy import ForwardProxy
 from tests.providers.asking import ask
 from tests.providers.bodies import body

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NetworkError, NotFoundError, StallTimeoutError, StorageError
-from dxflow_async.providers import transport
-from dxflow_async.providers.base import Entry
+from dxflow_async.net.fast import transport
+from dxflow_async.net.fast.connection import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
+from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReading, read_error_body
-from dxflow_async.providers.http1 import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
-from dxflow_async.providers.threads import Threads
 from tests.providers.asking import CALL, ask, rest
 from tests.providers.bodies import Broken, body
 from tests.providers.scripted import Answer, ScriptedServer, answer, hang_up

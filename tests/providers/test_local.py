@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -20,12 +21,11 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
-from dxflow_async.providers.disk import Disk
-from dxflow_async.providers.files import READ_SIZE
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.tree import Root
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
+from dxflow_async.providers.local.disk import Disk
+from dxflow_async.providers.local.files import READ_SIZE
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.root import Root
 from tests.ordinary import ordinary_rights
 from tests.providers.bodies import body, read
 from tests.sessions import open_files, part_files

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from dxflow_async.config import AWSSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import NotFoundError
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body, read
 from tests.servers import MotoServer
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dxflow_async.providers import s3xml, xmlreader
-from dxflow_async.providers.s3xml import ListParser, MalformedXMLError, complete_body, delete_body, parse
+from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.xml import ListParser, MalformedXMLError, complete_body, delete_body, parse
+from dxflow_async.providers.common import xml_reader as xmlreader
 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 keys = st.text(characters, min_size=1, max_size=30)

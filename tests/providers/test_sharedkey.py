@@ -13,8 +13,8 @@ from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dxflow_async.providers.sharedkey import SharedKey
-from dxflow_async.providers.sigv4 import query_string
+from dxflow_async.providers.azure.shared_key import SharedKey
+from dxflow_async.providers.common.sigv4 import query_string
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 printable = st.text(string.ascii_letters + string.digits + string.punctuation, min_size=1, max_size=20)

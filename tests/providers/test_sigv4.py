@@ -18,8 +18,8 @@ from botocore.credentials import Credentials as SDKCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dxflow_async.providers import sigv4
-from dxflow_async.providers.sigv4 import UNSIGNED, Credentials, Signer, query_string
+from dxflow_async.providers.common import sigv4
+from dxflow_async.providers.common.sigv4 import UNSIGNED, Credentials, Signer, query_string
 
 printable = st.text(string.ascii_letters + string.digits + string.punctuation + " \t", max_size=20)
 names = st.from_regex(r"x-amz-meta-[a-z0-9-]{1,10}", fullmatch=True)

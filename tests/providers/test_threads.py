@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
+from dxflow_async.concurrency.commits import Commits
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import SessionClosedError
-from dxflow_async.providers.commits import Commits
-from dxflow_async.providers.threads import Threads
 
 pytestmark = pytest.mark.every_loop
 

@@ -16,13 +16,13 @@ from unittest.mock import patch
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NetworkError
-from dxflow_async.providers import transport
-from dxflow_async.providers.base import Entry
-from dxflow_async.providers.files import WRITE_SIZE
+from dxflow_async.net.fast import transport
+from dxflow_async.net.fast.transport import SocketTransport
+from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.http import HTTP, HTTPReading
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.transport import SocketTransport
+from dxflow_async.providers.local.files import WRITE_SIZE
 from tests.providers.asking import CALL, ask
 from tests.providers.bodies import body
 from tests.providers.scripted import Answer, ScriptedServer, answer

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.checksum import crc32c
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -20,11 +21,10 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.base import ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import ObjectOptions, Part, Receipt
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.providers.unit_protocol import Announced
+from dxflow_async.providers.unit.protocol import Announced
+from dxflow_async.providers.unit.provider import UnitProvider
 from tests.faults.proxy import FaultProxy, Request
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body, read

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NetworkError, ServiceError, StorageError, UnsupportedError
-from dxflow_async.providers.base import ObjectOptions, Part
+from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP, Call
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.providers.unit_items import _MAX_ITEM_SIZE
-from dxflow_async.providers.unit_listing import read_directory
-from dxflow_async.providers.unit_protocol import Announced, Endpoint, metadata_header, path_of
+from dxflow_async.providers.unit.items import _MAX_ITEM_SIZE
+from dxflow_async.providers.unit.listing import read_directory
+from dxflow_async.providers.unit.protocol import Announced, Endpoint, metadata_header, path_of
+from dxflow_async.providers.unit.provider import UnitProvider
 from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer, hang_up
 
@@ -172,7 +172,7 @@ async def test_items_without_end(connect: Any) -> None:
 
 async def test_directories_that_are_too_large(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory of more entries than memory should hold is refused, where it has to be put in order here."""
-    monkeypatch.setattr("dxflow_async.providers.unit_listing._MAX_DIRECTORY", 100)
+    monkeypatch.setattr("dxflow_async.providers.unit.listing._MAX_DIRECTORY", 100)
     listing = json.dumps([item(str(number)) for number in range(101)]).encode()
     async with ScriptedServer(answer(body=listing)) as server:
         with pytest.raises(UnsupportedError, match="100"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import dxflow_async.hub
+import dxflow_async.server
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -24,33 +24,16 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.unit_errors import error_of, parse_error
+from dxflow_async.providers.unit.errors import error_of, parse_error
 
 CALL = Call("UNIT", "read", "/Demo/key")
-HUB = Path(dxflow_async.hub.__file__).parent
-# Of the hub's own, and of both.
-NOT_THE_UNITS = {
-    "account_routes.py",
-    "accounts.py",
-    "app.py",
-    "bodies.py",
-    "credentials.py",
-    "database.py",
-    "embedded.py",
-    "openapi.py",
-    "provider_settings.py",
-    "unit_routes.py",
-    "units.py",
-    "vault.py",
-}
+SERVER = Path(dxflow_async.server.__file__).parent
 
 
 def codes() -> set[str]:
     """Every code that the unit's server answers with, as its source has them."""
     found: set[str] = set()
-    for path in HUB.glob("*.py"):
-        if path.name in NOT_THE_UNITS:
-            continue
+    for path in [*(SERVER / "unit").glob("*.py"), *(SERVER / "common").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 found.add(str(node.value.value))
@@ -65,7 +48,7 @@ def codes() -> set[str]:
 
 def test_no_code_is_unknown() -> None:
     """Each code that the server's source can answer with has a row of its own in the table."""
-    from dxflow_async.providers.unit_errors import _CODES
+    from dxflow_async.providers.unit.errors import _CODES
 
     said = codes()
     assert {"wrong_secret", "locked", "disk_full", "not_found", "checksum_mismatch", "stalled"} <= said

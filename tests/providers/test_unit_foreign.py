@@ -13,13 +13,13 @@ import pytest
 from dxflow_async import Settings
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, PreconditionFailedError
-from dxflow_async.providers.base import Buffered, ObjectOptions, Part, Provider
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.providers.contract import Buffered, ObjectOptions, Part, Provider
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.journal.jobfile import Asked
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killing import until
 from tests.providers.bodies import body, read

@@ -14,16 +14,16 @@ import pytest
 from aiohttp import ClientSession, web
 
 from dxflow_async import Settings
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, TransferError
-from dxflow_async.providers.base import Entry, ObjectOptions, Part
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.providers.unit_protocol import Announced
+from dxflow_async.providers.unit.protocol import Announced
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place, Route
-from dxflow_async.transfer.relocate import RenameJob
+from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.planning.tree import RenameJob
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.hub.running import SECRETS

@@ -15,18 +15,18 @@ from aiohttp import ClientSession, web
 from dxflow_async import Settings
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, TransferError
-from dxflow_async.hub.summing import Sums
 from dxflow_async.models import TransferReport
-from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.unit import UnitProvider
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.server.unit.summing import Sums
 from dxflow_async.storage.anywhere import Anywhere
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.journal.jobfile import Asked
 from dxflow_async.transfer.resources import Resources
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body
@@ -141,7 +141,7 @@ async def test_checksum_is_of_the_version(resources: Resources, url: str, tmp_pa
 
 async def test_signs_of_life(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a checksum is computed white space comes, so that nobody takes the connection for stalled."""
-    monkeypatch.setattr("dxflow_async.hub.files._KEEP_ALIVE_SECONDS", 0.001)
+    monkeypatch.setattr("dxflow_async.server.unit.files._KEEP_ALIVE_SECONDS", 0.001)
     with (tmp_path / "unit/sparse").open("wb") as file:
         file.truncate(256 * MiB)
     headers = {"X-SECRET-KEY": SECRETS.ro}
@@ -154,7 +154,7 @@ async def test_signs_of_life(url: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_sums_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the checksums that were computed only the last ones are remembered, each for its version only."""
-    monkeypatch.setattr("dxflow_async.hub.summing._REMEMBERED", 2)
+    monkeypatch.setattr("dxflow_async.server.unit.summing._REMEMBERED", 2)
     sums, seen = Sums(), []
     for number in range(3):
         (tmp_path / str(number)).write_bytes(b"x")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.exceptions import ServiceError
-from dxflow_async.providers.base import Entry, Provider
+from dxflow_async.providers.contract import Entry, Provider
 from tests.providers.bodies import read
 from tests.providers.conftest import Connect, ConnectAzure, ConnectGCP
 from tests.providers.scripted import ScriptedServer

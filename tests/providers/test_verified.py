@@ -14,9 +14,10 @@ from awscrt import checksums
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.digests import ExpectedDigest, s3_expected
 from dxflow_async.exceptions import ChecksumMismatchError, TransferError
-from dxflow_async.providers import aws_headers, azure_headers
-from dxflow_async.providers.base import Entry
-from dxflow_async.providers.confirm import disagreement
+from dxflow_async.providers.aws import headers as aws_headers
+from dxflow_async.providers.azure import headers as azure_headers
+from dxflow_async.providers.common.confirm import disagreement
+from dxflow_async.providers.contract import Entry
 from tests.providers.bodies import read
 from tests.providers.conftest import Connect
 from tests.providers.scripted import ScriptedServer, answer

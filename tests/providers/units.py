@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from dxflow_async.exceptions import NetworkError, StorageError
-from dxflow_async.hub.server import Listening, Server
-from dxflow_async.hub.unit import CONNECTION_OPTIONS, create_unit_app
-from dxflow_async.providers.base import Part, Receipt, Upload
+from dxflow_async.providers.contract import Part, Receipt, Upload
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub.running import SECRETS
 from tests.providers.bodies import body
 

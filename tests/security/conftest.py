@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AsyncSession
-from dxflow_async.providers.threads import Threads
+from dxflow_async.concurrency.threads import Threads
 from tests.servers import MotoServer
 from tests.sessions import settings_for
 

@@ -13,14 +13,14 @@ import pytest
 from aiohttp import web
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.config import GCPSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import GCPSettings
 from dxflow_async.exceptions import ConfigurationError, DxflowError
-from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.providers.gcp import GCPProvider
-from dxflow_async.providers.gcp_resumable import ResumableUpload
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.gcp.provider import GCPProvider
+from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import HTTP, Call
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
+from dxflow_async.providers.unit.provider import UnitProvider
 from tests.providers.bodies import body
 from tests.providers.scripted import Answer, ScriptedServer, answer
 from tests.security.test_secrets import (

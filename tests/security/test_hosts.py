@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dxflow_async.config import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.exceptions import ConfigurationError, DxflowError, UnsafePathError
-from dxflow_async.providers.aws import AWSProvider
-from dxflow_async.providers.azure import AzureProvider
-from dxflow_async.providers.base import Entry, ObjectOptions, Provider
-from dxflow_async.providers.gcp import GCPProvider
+from dxflow_async.providers.aws.provider import AWSProvider
+from dxflow_async.providers.azure.provider import AzureProvider
+from dxflow_async.providers.contract import Entry, ObjectOptions, Provider
+from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
 from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer
 

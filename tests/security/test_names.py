@@ -13,21 +13,21 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, TransferReport
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, StorageError, TransferError, UnsafePathError
 from dxflow_async.paths import folded, local_name
-from dxflow_async.providers.base import ObjectOptions, Part
+from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.tree import Root
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.transfer.claims import Claims
-from dxflow_async.transfer.ends import LocalEnd
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.root import Root
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Engine
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.planning.destination import LocalEnd
+from dxflow_async.transfer.planning.name_claims import Claims
+from dxflow_async.transfer.planning.tree import relocate
 from dxflow_async.transfer.progress import Meter
-from dxflow_async.transfer.relocate import relocate
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.bodies import body
 from tests.providers.scripted import ScriptedServer, answer

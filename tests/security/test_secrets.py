@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
-from dxflow_async.config import AzureSettings, GCPSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -26,11 +27,10 @@ from dxflow_async.exceptions import (
     NotFoundError,
     StorageError,
 )
-from dxflow_async.providers.base import ObjectOptions
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.threads import Threads
-from dxflow_async.providers.unit import UnitProvider
-from dxflow_async.showing import Secret, printable, redacted
+from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.security.redaction import Secret, printable, redacted
 from tests.providers.bodies import body
 from tests.providers.scripted import Answer, ScriptedServer, answer, hang_up
 from tests.servers import MotoServer

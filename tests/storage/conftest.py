@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.config import AzureSettings, GCPSettings
+from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from dxflow_async.providers.base import Buffered, ObjectOptions
+from dxflow_async.providers.contract import Buffered, ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 
 __all__ = ["CloudSpot", "LocalSpot", "Spot", "UnitSpot"]

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from dxflow_async import AsyncSession
-from dxflow_async.config import AzureSettings, GCPSettings
+from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import settings_for

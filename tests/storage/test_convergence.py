@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AsyncSession
-from dxflow_async.config import AzureSettings, GCPSettings
-from dxflow_async.hub import tus
+from dxflow_async.config.settings import AzureSettings, GCPSettings
+from dxflow_async.server.unit import tus
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.forgetful import forgetful
 from tests.sessions import settings_for

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
-from dxflow_async.providers.base import Part
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.providers.contract import Part
+from dxflow_async.transfer.items.copy import CopyJob
 from dxflow_async.transfer.progress import Meter
 
 

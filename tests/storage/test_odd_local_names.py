@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
-from dxflow_async.transfer.jobfile import JobFile
+from dxflow_async.transfer.journal.jobfile import JobFile
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for
 

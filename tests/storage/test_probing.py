@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, TransferReport
-from dxflow_async.providers import temporary_files, tree
+from dxflow_async.providers.local import root as tree
+from dxflow_async.providers.local import temporary_files
 
 Call = Callable[[AsyncSession, Path], Awaitable[TransferReport]]
 
@@ -97,7 +98,7 @@ async def test_a_file_that_is_just_made_is_in_no_listing(tmp_path: Path) -> None
     async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
         destination = tmp_path / "to"
         destination.mkdir()
-        name = temporary_files.temporary_name(session._resources.threads.mark)
+        name = temporary_files.temporary_name(session._resources.threads.owner_id)
         (destination / name).touch()
         (tmp_path / "from").mkdir()
         report = await session.sync(f"{tmp_path}/from", str(destination), delete=True)

@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
     TransferError,
     UnsafePathError,
 )
-from dxflow_async.providers.base import Page
+from dxflow_async.providers.contract import Page
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
 from tests.storage.conftest import Spots

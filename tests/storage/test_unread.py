@@ -11,10 +11,10 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferReport
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, TransferError
-from dxflow_async.providers.base import Entry
-from dxflow_async.providers.tree import Root
-from dxflow_async.transfer.pairing import Pairing
-from dxflow_async.transfer.protected import Protected
+from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.local.root import Root
+from dxflow_async.transfer.sync.merge_join import Pairing
+from dxflow_async.transfer.sync.protected import Protected
 from tests.ordinary import ordinary_rights
 
 

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import NotFoundError, StorageError
-from dxflow_async.providers.base import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
-from dxflow_async.transfer.ends import RemoteEnd
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.planning.destination import RemoteEnd
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync import Rules, Sync
+from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["CASES"]
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from dxflow_async.exceptions import NetworkError
-from dxflow_async.providers.base import Features
-from dxflow_async.transfer.asking import ask
+from dxflow_async.providers.contract import Features
 from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.request import ask
 from dxflow_async.transfer.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from dxflow_async.providers.base import Provider
+    from dxflow_async.providers.contract import Provider
 
 
 class Network:

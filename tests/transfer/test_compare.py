@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.providers.base import Entry, Features
-from dxflow_async.providers.mtime import changed_at, format_mtime, parse_mtime
-from dxflow_async.transfer.compare import Compare, Comparison, Seen
+from dxflow_async.providers.common.mtime import changed_at, format_mtime, parse_mtime
+from dxflow_async.providers.contract import Entry, Features
+from dxflow_async.transfer.sync.compare import Compare, Comparison, Seen
 
 LISTED = Features(mtime=True, mtime_listed=True)
 ASKED = Features(mtime=True, checksum=True)

@@ -12,16 +12,16 @@ import pytest
 from dxflow_async import Progress, Settings, TransferError, TransferReport, TransferResult
 from dxflow_async.checksum import crc32c, label
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
-from dxflow_async.providers.base import Body, Buffer, Entry, ObjectOptions, Provider, Reading
-from dxflow_async.providers.files import ReadableFile
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.transfer.copy import CopyJob
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reading
+from dxflow_async.providers.local.files import ReadableFile
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.transfer.context import Place, Route
 from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.journal.jobfile import Asked
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
-from dxflow_async.transfer.stream import StreamWriter
 
 DATA = bytes(range(256)) * 8192
 

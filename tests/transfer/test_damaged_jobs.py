@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.transfer.jobdatabase import SCHEMA_VERSION, DamagedJobFile
-from dxflow_async.transfer.jobfile import (
+from dxflow_async.transfer.journal.database import SCHEMA_VERSION, DamagedJobFile
+from dxflow_async.transfer.journal.jobfile import (
     BEGUN,
     CREATED,
     CREATING,
@@ -106,7 +106,7 @@ def test_any_name_comes_back(tmp_path: Path) -> None:
 
 def test_pages_of_odd_names_are_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page by page each item comes once, whether its name is text or bytes."""
-    monkeypatch.setattr("dxflow_async.transfer.jobfile._PAGE", 3)
+    monkeypatch.setattr("dxflow_async.transfer.journal.jobfile._PAGE", 3)
     job = create(tmp_path)
     pairs = {Ends(f"/here/{name}{number}", f"/there/{name}") for name in ODD for number in range(3)}
     job.write([Row(PLANNED, ends) for ends in pairs])
@@ -308,9 +308,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_damaged_ones_keep_no_old_job_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest are forgotten past one that is damaged, which stays."""
-    monkeypatch.setattr("dxflow_async.transfer.jobfile._MAX_JOBS", 3)
+    monkeypatch.setattr("dxflow_async.transfer.journal.jobfile._MAX_JOBS", 3)
     ids = iter(f"2026010{number}-000000-abcdef" for number in range(9))
-    monkeypatch.setattr("dxflow_async.transfer.jobfile.new_id", lambda: next(ids))
+    monkeypatch.setattr("dxflow_async.transfer.journal.jobfile.new_id", lambda: next(ids))
     for number in range(6):
         job = create(tmp_path)
         job.close()

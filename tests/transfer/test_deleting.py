@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.config import Settings
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError
-from dxflow_async.providers.base import ObjectOptions
-from dxflow_async.transfer.ends import RemoteEnd
-from dxflow_async.transfer.jobfile import Asked
-from dxflow_async.transfer.moving import Place
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.planning.destination import RemoteEnd
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync import Rules, Sync
+from dxflow_async.transfer.sync.sync import Rules, Sync
 from tests.transfer.numbered import Numbered
 
 

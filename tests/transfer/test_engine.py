@@ -16,7 +16,7 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.models import Progress, TransferReport, TransferResult
-from dxflow_async.providers.base import Part
+from dxflow_async.providers.contract import Part
 from dxflow_async.transfer import engine, progress
 from dxflow_async.transfer.engine import Engine, Job
 from dxflow_async.transfer.plan import split

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.transfer.filters import NameFilter
+from dxflow_async.transfer.sync.filters import NameFilter
 
 MATCHES = [
     ("*.csv", "a.csv x/a.csv x/y/.csv d.csv/x", "a.csvx a.CSV acsv"),

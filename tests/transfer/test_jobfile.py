@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
-from dxflow_async.providers.base import Part, Receipt
-from dxflow_async.transfer import jobfile
-from dxflow_async.transfer.jobfile import (
+from dxflow_async.providers.contract import Part, Receipt
+from dxflow_async.transfer.journal import jobfile
+from dxflow_async.transfer.journal.jobfile import (
     BEGUN,
     ENDED,
     PART,
@@ -108,7 +108,7 @@ def test_the_second_is_told_who_is_first(tmp_path: Path) -> None:
     job = create(tmp_path)
     job.close()
     code = (
-        "import sys, time; from pathlib import Path; from dxflow_async.transfer.jobfile import JobFile; "
+        "import sys, time; from pathlib import Path; from dxflow_async.transfer.journal.jobfile import JobFile; "
         "job = JobFile.open(Path(sys.argv[1]), sys.argv[2], 'ffff0000'); print('works', flush=True); time.sleep(600)"
     )
     first = subprocess.Popen(
@@ -205,7 +205,8 @@ def test_a_process_that_ends_while_it_makes_one(tmp_path: Path, last: str) -> No
     script = f"""
 import os, signal, time
 from pathlib import Path
-from dxflow_async.transfer import jobdatabase, jobfile
+from dxflow_async.transfer.journal.journal import database as jobdatabase
+from dxflow_async.transfer.journal import jobfile
 
 {last} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.Asked("upload", "here", "there"), "0123abcd", time.time())

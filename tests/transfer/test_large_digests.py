@@ -15,7 +15,7 @@ from awscrt import checksums
 from azure.storage.blob import ContentSettings
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
-from dxflow_async.config import AzureSettings, GCPSettings
+from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.exceptions import TransferError
 from tests.faults.killing import Program, until
 from tests.servers import Azurite, GCSServer

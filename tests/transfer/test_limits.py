@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ServiceError, ThrottledError
-from dxflow_async.providers.local import LocalProvider
-from dxflow_async.providers.threads import Threads
+from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer import limits
 from dxflow_async.transfer.limits import AdaptiveLimit, Bandwidth, Limits, MemoryBudget
 from tests.sessions import MiB

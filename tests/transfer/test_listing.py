@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, StorageError
-from dxflow_async.providers.base import Entry, Features, Page, Provider
+from dxflow_async.providers.contract import Entry, Features, Page, Provider
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.listing import pages
+from dxflow_async.transfer.planning.listing import pages
 from dxflow_async.transfer.retry import RetryPolicy
 
 PAGES = 5

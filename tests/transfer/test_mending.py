@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.providers.base import Part, Receipt
-from dxflow_async.transfer.mending import Readings
+from dxflow_async.providers.contract import Part, Receipt
+from dxflow_async.transfer.items.repair import Readings
 
 
 @given(

@@ -9,11 +9,11 @@ from contextlib import closing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dxflow_async.providers.base import Entry, Features
-from dxflow_async.transfer.compare import Comparison, Seen
-from dxflow_async.transfer.filters import NameFilter
-from dxflow_async.transfer.pairing import DESTINATION, SOURCE, Pair, Pairing, order
-from dxflow_async.transfer.spool import Spool
+from dxflow_async.providers.contract import Entry, Features
+from dxflow_async.transfer.sync.compare import Comparison, Seen
+from dxflow_async.transfer.sync.filters import NameFilter
+from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, Pair, Pairing, order
+from dxflow_async.transfer.sync.spill import Spool
 
 Tree = dict[str, int]
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.exceptions import UnsupportedError
-from dxflow_async.providers.base import Features
+from dxflow_async.providers.contract import Features
+from dxflow_async.transfer.items.stream_writer import part_size_at
 from dxflow_async.transfer.plan import part_size_for, split
-from dxflow_async.transfer.stream import part_size_at
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 S3 = Features(min_part_size=5 * MiB, max_part_size=5 * GiB, max_parts=10_000, max_size=5 * TiB)

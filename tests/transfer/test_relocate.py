@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
-from dxflow_async.providers.base import Entry, Features, Page, Provider
-from dxflow_async.providers.threads import Threads
-from dxflow_async.transfer.journal import Journal
+from dxflow_async.providers.contract import Entry, Features, Page, Provider
+from dxflow_async.transfer.context import Place, Route
+from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.moving import Place, Route
+from dxflow_async.transfer.planning.tree import _was_emptied
 from dxflow_async.transfer.progress import Meter
-from dxflow_async.transfer.relocate import _was_emptied
 from dxflow_async.transfer.retry import RetryPolicy
 
 

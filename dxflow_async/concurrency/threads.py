@@ -1,0 +1,183 @@
+"""Threads for blocking work, made for many short calls.
+
+`loop.run_in_executor` wakes the loop once a call: some 60 µs of CPU, more than the work on a small file. Here
+finished calls are handed back together: while the loop is busy, any number of them cost one wake-up. And no more
+threads work than there are processors, which would only take the interpreter from each other, until calls have to
+wait: then the disk is slow, or a call hangs, and more of them are made at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, TypeVarTuple
+
+from anyio import CancelScope
+
+from dxflow_async.concurrency.commits import Commits
+from dxflow_async.concurrency.owners import forget_owner_id, new_owner_id
+from dxflow_async.exceptions import SessionClosedError
+
+__all__ = ["Threads"]
+
+_PATIENCE = 0.03
+"""Seconds that a call waits before another thread is called for; the longest calls at a quick disk take a third."""
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Threads:
+    """A few daemon threads that run calls for one event loop; started by the first call, ended by `close`.
+
+    Args:
+        count: how many threads, at the most.
+        name: their name's beginning.
+        durable: whether what they write is to be on disk before it counts as written.
+
+    Attributes:
+        owner_id: eight digits that name them, for what they leave on a disk while they work.
+        commits: bring to disk what they write; None where that is left to the system.
+    """
+
+    def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
+        self.owner_id = new_owner_id()
+        self.commits = Commits() if durable else None
+        self._name = name
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._finished: deque[_Call] = deque()
+        self._waking = False
+        self._usual = min(count, os.cpu_count() or 1)
+        self._started = 0
+        self._more = count > self._usual
+        self._spare = deque(range(self._usual + 1, count + 1))
+        self._waiting = 0
+        self._latest: _Call | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """What `function(*args)` returns, run in a thread.
+
+        When cancelled, waits for the call to end (its result is lost): what the caller cleans up next is at rest.
+        """
+        if self._closed:
+            raise SessionClosedError("the session was closed; make a new one")
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        call = _Call(function, args, loop.create_future())
+        self._waiting += 1
+        if self._started < min(self._waiting, self._usual):
+            self._started += 1
+            self._start(self._started, self._work)
+        self._calls.put(call)
+        if self._more:
+            self._latest = call
+            if self._timer is None:
+                self._timer = loop.call_later(_PATIENCE, self._look, call)
+        try:
+            return await call.future  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            with CancelScope(shield=True):
+                while not call.handed_back:
+                    call.future = loop.create_future()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.wait([call.future])
+            if call.future.done() and not call.future.cancelled():
+                call.future.exception()  # nobody is left to be told
+            raise
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Lets the threads end once they have done what was asked of them."""
+        self._closed = True
+        forget_owner_id(self.owner_id)
+        if self.commits is not None:
+            self.commits.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for _ in range(self._started):
+            self._calls.put(None)
+        self._started = 0
+
+    def _start(self, number: int, work: Callable[..., None], *args: int) -> None:
+        threading.Thread(target=work, args=args, name=f"{self._name}-{number}", daemon=True).start()
+
+    def _look(self, call: _Call) -> None:
+        """Whether a call has waited since (those before it have begun earlier), and whether others do."""
+        self._timer = None
+        if not call.begun and self._spare:
+            number = self._spare.popleft()
+            self._start(number, self._help, number)
+        latest, self._latest = self._latest, None
+        if latest is not None and not latest.begun:
+            assert self._loop is not None
+            self._latest = latest
+            self._timer = self._loop.call_later(_PATIENCE, self._look, latest)
+
+    def _work(self) -> None:
+        while self._do(self._calls.get()):
+            pass
+
+    def _help(self, number: int) -> None:
+        """Works until nothing waits."""
+        with contextlib.suppress(Empty):
+            while self._do(self._calls.get_nowait()):
+                pass
+            self._calls.put(None)  # by which another thread is to end
+        self._spare.append(number)
+
+    def _do(self, call: _Call | None) -> bool:
+        """Makes a call; whether there is any use in another one."""
+        if call is None:
+            return False
+        call.begun = True
+        try:
+            call.result = call.function(*call.args)
+        except StopIteration as error:  # which no future can hold
+            call.error = RuntimeError(f"{call.function!r} raised StopIteration")
+            call.error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            call.error = error
+        self._finished.append(call)
+        if not self._waking:
+            self._waking = True
+            try:
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._hand_back)
+            except RuntimeError:  # the loop was closed under us: nobody waits any more
+                return False
+        return True
+
+    def _hand_back(self) -> None:
+        self._waking = False
+        while self._finished:
+            call = self._finished.popleft()
+            call.handed_back = True
+            if call.future.done():
+                continue
+            if call.error is not None:
+                call.future.set_exception(call.error)
+            else:
+                call.future.set_result(call.result)
+
+
+class _Call:
+    __slots__ = ("args", "begun", "error", "function", "future", "handed_back", "result")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
+        self.function = function
+        self.args = args
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.begun = False
+        self.handed_back = False

@@ -1,0 +1,1 @@
+"""The client of the hub: sign-in, account and units."""

@@ -1,0 +1,1 @@
+"""The data plane: HTTP requests and responses over pooled connections."""

@@ -1,0 +1,162 @@
+"""Who we are to S3, and where it is: the SDK's credential chain, regions and endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import Any
+from urllib.parse import quote
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.loader import not_allowed
+from dxflow_async.config.settings import AWSSettings
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
+from dxflow_async.providers.common.sigv4 import Credentials, Signer
+from dxflow_async.security.redaction import holds_key
+
+__all__ = ["Identity", "bucket_path", "virtual_host"]
+
+_LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+
+
+class Identity:
+    """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
+
+    def __init__(self, settings: AWSSettings, threads: Threads) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._sdk: Any = None
+        # The first requests of a session come together; what they need is looked up once.
+        self._loading = asyncio.Lock()
+        self._chain: Any = None
+        self._region = settings.region
+        self._endpoints: dict[str, str] = {}
+        self._fixed: Credentials | None = None
+        self._given: Credentials | None = None
+        if settings.access_key and settings.secret_key:
+            self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
+            if settings.endpoint and not settings.profile:
+                fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+                self._region = settings.region or fallback or "us-east-1"
+
+    async def credentials(self) -> Credentials:
+        """What signs the next request. Asked anew for each, so that the SDK can refresh what expires.
+
+        Raises:
+            ConfigurationError: the chain found none.
+            AccessDeniedError: they could not be refreshed.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        try:
+            frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
+        except _sdk_errors() as error:
+            raise AccessDeniedError(
+                f"AWS credentials could not be had: {error}; sign in to AWS again, or set AWS.profile",
+                provider="AWS",
+                operation="sign in",
+            ) from error
+        self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        return self._given
+
+    def forget(self, refused: Credentials) -> bool:
+        """The service takes these no more: the chain is gone through anew. False where there is nothing else to have.
+
+        The SDK renews what it knows the end of; this is for what ends earlier than it says.
+        """
+        if refused.token is None or self._fixed is not None:
+            return False
+        if refused == self._given:
+            self._sdk = self._chain = self._given = None
+        return True
+
+    async def region(self) -> str:
+        """The region of buckets that have not said otherwise."""
+        if self._region is None:
+            self._region = (await self._session()).region_name or "us-east-1"
+        return self._region
+
+    async def endpoint(self, region: str) -> str:
+        """The service's URL in a region, without a trailing slash."""
+        if self._settings.endpoint is not None:
+            return self._settings.endpoint.rstrip("/")
+        sdk = await self._session()
+        async with self._loading:
+            if region not in self._endpoints:
+                async with sdk.client("s3", region_name=region) as client:
+                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
+        return self._endpoints[region]
+
+    async def presign(self, method: str, url: str, region: str, expires: int) -> str:
+        """The URL with a signature in its query (SigV4).
+
+        Raises:
+            ConfigurationError: S3 allows 1 second to 7 days.
+        """
+        if not 1 <= expires <= 604_800:
+            raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
+        return Signer().presigned(await self.credentials(), region, method, url, expires)
+
+    async def _session(self) -> Any:
+        async with self._loading:
+            if self._sdk is None:
+                self._sdk = await self._threads.run(self._load)
+        return self._sdk
+
+    async def _find_chain(self) -> Any:
+        sdk = await self._session()
+        async with self._loading:
+            self._chain = self._chain or await sdk.get_credentials()
+        if self._chain is None:
+            raise ConfigurationError(
+                "no AWS credentials were found: set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or AWS.profile, or run where the machine has a role"
+            )
+        return self._chain
+
+    def _load(self) -> Any:
+        import aioboto3
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+        except BotoCoreError as error:
+            profile = self._settings.profile or os.environ.get("AWS_PROFILE")
+            if profile is not None and holds_key(profile):
+                raise ConfigurationError(not_allowed("AWS.profile", profile, "the name of a profile")) from None
+            raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
+
+
+def virtual_host(bucket: str, host: str) -> str:
+    """A bucket's own host, below the endpoint's.
+
+    Raises:
+        UnsafePathError: with that name it would be another host, or none.
+    """
+    if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
+        raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
+    return f"{bucket}.{host}"
+
+
+def bucket_path(bucket: str) -> str:
+    """What the path of a bucket's objects begins with.
+
+    Raises:
+        UnsafePathError: with that name it would be another path.
+    """
+    if bucket in (".", ".."):
+        raise _unsafe(bucket, "no bucket has that name")
+    return f"/{quote(bucket, safe='-_.~')}/"
+
+
+def _unsafe(bucket: str, reason: str) -> UnsafePathError:
+    text = f'AWS request to the bucket "{bucket}" refused: {reason}'
+    return UnsafePathError(text, provider="AWS", operation="request", path=f"/{bucket}")
+
+
+def _sdk_errors() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    # The last is of credentials that were renewed, and had ended by then.
+    return BotoCoreError, ClientError, RuntimeError

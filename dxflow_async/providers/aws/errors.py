@@ -1,0 +1,118 @@
+"""What S3 says when something goes wrong, as our errors.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    NotFoundError,
+    PreconditionFailedError,
+    ServiceError,
+    StorageError,
+    ThrottledError,
+    UnsupportedError,
+)
+from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.http import Call
+
+__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error", "region_named"]
+
+UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
+
+# code: our error, and what to do about it.
+_CODES: dict[str, tuple[type[StorageError], str]] = {
+    "NoSuchBucket": (NotFoundError, "create it or set AWS.private to another bucket"),
+    "NoSuchKey": (NotFoundError, "check the path"),
+    "NoSuchUpload": (NotFoundError, "the upload was finished or removed; start it again"),
+    "AccessDenied": (AccessDeniedError, "check the credentials' rights on this bucket"),
+    "AllAccessDisabled": (AccessDeniedError, "the account has to be enabled first"),
+    "InvalidAccessKeyId": (AccessDeniedError, "check AWS.access_key or the SDK's credentials"),
+    "SignatureDoesNotMatch": (AccessDeniedError, "check AWS.secret_key and AWS.region"),
+    "ExpiredToken": (AccessDeniedError, "sign in to AWS again"),
+    "RequestTimeTooSkewed": (AccessDeniedError, "set this machine's clock"),
+    "PreconditionFailed": (PreconditionFailedError, "the object was replaced meanwhile; start again"),
+    "ConditionalRequestConflict": (PreconditionFailedError, "the object was replaced meanwhile; start again"),
+    "BucketAlreadyExists": (AlreadyExistsError, "choose another name"),
+    "BucketAlreadyOwnedByYou": (AlreadyExistsError, "use it as it is"),
+    "AccessControlListNotSupported": (UnsupportedError, "the bucket allows no public objects; add a bucket policy"),
+    "NotImplemented": (UnsupportedError, "this server does not know the request"),
+    "BadDigest": (ChecksumMismatchError, "the bytes changed on the way"),
+    "InvalidDigest": (ChecksumMismatchError, "the bytes changed on the way"),
+    "XAmzContentSHA256Mismatch": (ChecksumMismatchError, "the bytes changed on the way"),
+    "XAmzContentChecksumMismatch": (ChecksumMismatchError, "the bytes changed on the way"),
+    "SlowDown": (ThrottledError, "the service asks for fewer requests"),
+    "ServiceUnavailable": (ThrottledError, "the service asks for fewer requests"),
+    "RequestLimitExceeded": (ThrottledError, "the service asks for fewer requests"),
+    "TooManyRequests": (ThrottledError, "the service asks for fewer requests"),
+    "InternalError": (ServiceError, "the service failed; try again"),
+    "RequestTimeout": (ServiceError, "the service lost the connection; try again"),
+    "IncompleteBody": (ServiceError, "the service lost the connection; try again"),
+}
+
+_STATUSES: dict[int, tuple[type[StorageError], str]] = {
+    302: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
+    303: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
+    301: (StorageError, "the bucket is in another region; set AWS.region"),
+    401: (AccessDeniedError, "check the credentials"),
+    403: (AccessDeniedError, "check the credentials and their rights on this bucket"),
+    404: (NotFoundError, "check the path"),
+    409: (StorageError, "another request was at work on it; try again"),
+    412: (PreconditionFailedError, "the object was replaced meanwhile; start again"),
+    416: (PreconditionFailedError, "the object is shorter than the range; start again"),
+    429: (ThrottledError, "the service asks for fewer requests"),
+    501: (UnsupportedError, "this server does not know the request"),
+    503: (ThrottledError, "the service asks for fewer requests"),
+}
+
+
+def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
+    """What to raise for an answer of that status, code and message."""
+    cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
+    subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
+    said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
+    seconds = headers.get("retry-after", "")
+    retry_after = float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None
+    return call.error(
+        cls, said, status=status, code=code or None, request_id=headers.get("x-amz-request-id"), retry_after=retry_after
+    )
+
+
+def _other(status: int) -> tuple[type[StorageError], str]:
+    return (ServiceError, "the service failed; try again") if status >= 500 else (StorageError, "see the code")
+
+
+def parse_error(data: bytes) -> tuple[str, str]:
+    """Code and message of an error's body; whatever is there where it is no XML."""
+    if not data:
+        return "", ""
+    try:
+        values = s3xml.parse(data).values
+    except s3xml.MalformedXMLError:
+        return "", data[:200].decode("utf-8", "replace")
+    return values.get("Code", ""), values.get("Message", "")
+
+
+def is_token_refusal(status: int, code: str) -> bool:
+    """Whether an answer says that the time of temporary credentials has ended; that to a HEAD does not say why."""
+    return status == 400 and code in ("ExpiredToken", "TokenRefreshRequired", "")
+
+
+def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:
+    """The region an error tells to use: in a header, a `<Region>` element, or words in its message."""
+    told = headers.get("x-amz-bucket-region", "")
+    if re.fullmatch(r"[a-z0-9-]+", told):
+        return told
+    if code not in ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"):
+        return None
+    found = re.search(rb"<Region>([a-z0-9-]+)</Region>", data) or re.search(r"expecting '([a-z0-9-]+)'", message)
+    if found is None:
+        return None
+    region = found.group(1)
+    return region.decode() if isinstance(region, bytes) else region

@@ -1,0 +1,137 @@
+"""What is said of an object in S3's headers.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from dxflow_async import checksum
+from dxflow_async.digests import s3_expected
+from dxflow_async.providers.common.fields import extent_of, timestamp_of
+from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
+from dxflow_async.providers.contract import Entry, ObjectOptions, Receipt
+
+__all__ = [
+    "copy_headers",
+    "crc32c_of",
+    "describes_object",
+    "entry_of",
+    "etag_of",
+    "extent_of",
+    "has_service_headers",
+    "multipart_etag",
+    "object_headers",
+    "range_headers",
+    "split_key",
+    "timed_headers",
+]
+
+_METADATA = "x-amz-meta-"
+_MTIME = _METADATA + NAME
+_SYSTEM = {
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-website-redirect-location",
+}
+
+
+def object_headers(options: ObjectOptions) -> dict[str, str]:
+    """What is stored with an object. A metadata entry `mtime` of the user's own wins over the source's time."""
+    headers = {"content-type": options.content_type or "application/octet-stream"}
+    if options.modified is not None:
+        headers[_MTIME] = format_mtime(options.modified)
+    for name, value in options.metadata.items():
+        headers[_METADATA + name.lower()] = value
+    if options.public:
+        headers["x-amz-acl"] = "public-read"
+    return headers
+
+
+def copy_headers(source: Entry) -> dict[str, str]:
+    """What to copy, in the version that was seen."""
+    headers = {"x-amz-copy-source": quote(source.key, safe="/-_.~")}
+    if source.etag is not None:
+        headers["x-amz-copy-source-if-match"] = f'"{source.etag}"'
+    return headers
+
+
+def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
+    """What to store with a copy: all that is stored with the source, as its headers say, and its time.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
+    """
+    kept = {name: value for name, value in source.items() if name in _SYSTEM or name.startswith(_METADATA)}
+    return {_MTIME: format_mtime(modified), **kept, "x-amz-metadata-directive": "REPLACE"}
+
+
+def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
+    """Which bytes of which version to read."""
+    headers = {"x-amz-checksum-mode": "ENABLED"}
+    if start or end is not None:
+        headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"}
+    if etag is not None:
+        headers["if-match"] = f'"{etag}"'
+    return headers
+
+
+def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    """An object as the headers describe it; an `mtime` that is no time is metadata like any other."""
+    metadata = {name[11:]: value for name, value in headers.items() if name.startswith(_METADATA)}
+    mtime = parse_mtime(metadata.get(NAME))
+    if mtime is not None:
+        del metadata[NAME]
+    crc32c = crc32c_of(headers)
+    return Entry(
+        key,
+        size,
+        timestamp_of(headers.get("last-modified", "")),
+        etag=etag_of(headers),
+        crc32c=crc32c,
+        content_type=headers.get("content-type"),
+        metadata=metadata,
+        mtime=mtime,
+        digest=s3_expected(headers) if crc32c is None and "content-range" not in headers else None,
+    )
+
+
+def describes_object(headers: Mapping[str, str]) -> bool:
+    """Whether an answer can be S3's about an object: it tells the version, or has one of the service's own headers."""
+    return "etag" in headers or has_service_headers(headers)
+
+
+def has_service_headers(headers: Mapping[str, str]) -> bool:
+    """Whether an answer has one of the headers that only S3 and its kin give."""
+    return any(name.startswith("x-amz-") for name in headers)
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Bucket and name."""
+    bucket, _, name = key.partition("/")
+    return bucket, name
+
+
+def etag_of(headers: Mapping[str, str]) -> str | None:
+    """The object's version."""
+    return headers.get("etag", "").strip('"') or None
+
+
+def crc32c_of(headers: Mapping[str, str]) -> int | None:
+    """The checksum of the whole object, where one is stored."""
+    return checksum.decode(headers.get("x-amz-checksum-crc32c"))
+
+
+def multipart_etag(receipts: Sequence[Receipt]) -> str | None:
+    """The etag of an object put together from these parts; None where theirs are no MD5s."""
+    try:
+        digests = b"".join([bytes.fromhex(receipt.etag or "") for receipt in receipts])
+    except ValueError:
+        return None
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"

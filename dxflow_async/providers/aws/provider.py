@@ -1,0 +1,495 @@
+"""Amazon S3 and everything that speaks its protocol.
+
+Identity (credential chain, refresh, endpoints) is the SDK's; every request goes over our data plane.
+The first segment of a key is the bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from dxflow_async import checksum
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings
+from dxflow_async.exceptions import (
+    NotFoundError,
+    StorageError,
+    UnsupportedError,
+)
+from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
+from dxflow_async.providers.aws.credentials import Identity, bucket_path, virtual_host
+from dxflow_async.providers.aws.errors import (
+    UNKNOWN_HEADER_CODES,
+    error_of,
+    is_token_refusal,
+    parse_error,
+    region_named,
+)
+from dxflow_async.providers.aws.headers import (
+    copy_headers,
+    crc32c_of,
+    describes_object,
+    entry_of,
+    etag_of,
+    has_service_headers,
+    object_headers,
+    range_headers,
+    split_key,
+    timed_headers,
+)
+from dxflow_async.providers.aws.unfinished_uploads import unfinished
+from dxflow_async.providers.aws.upload import S3Upload
+from dxflow_async.providers.common.confirm import (
+    check_names,
+    check_status,
+    contradiction,
+    extent,
+    not_the_service,
+    read_body,
+)
+from dxflow_async.providers.common.deletion import delete_batches, delete_each
+from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
+from dxflow_async.providers.common.verified_reader import VerifiedReading, body_reading
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+    page_size,
+)
+from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.security.redaction import printable
+
+__all__ = ["AWSProvider"]
+
+_log = logging.getLogger("dxflow_async.providers.aws")
+
+MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
+
+_MAX_BASES = 1000
+_MAX_DELETERS = 8
+_NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
+
+
+# Features
+
+
+def _features(endpoint: str | None) -> Features:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    return Features(
+        checksum=True,
+        checksum_first=True,
+        copy=True,
+        resumable=True,
+        unfinished_uploads=True,
+        presign=True,
+        public=True,
+        mtime=True,
+        min_part_size=5 * MiB,
+        max_part_size=5 * GiB,
+        max_parts=10_000,
+        max_size=5 * TiB,
+        max_copy_size=5 * GiB,
+        buckets=True,
+        versions=True,
+        endpoint=endpoint or "s3.amazonaws.com",
+    )
+
+
+# The provider
+
+
+class AWSProvider(Provider):
+    """An S3 account.
+
+    Args:
+        settings: endpoint, region and credentials.
+        http: the session's data plane; not closed here.
+        threads: the session's threads.
+    """
+
+    name = "AWS"
+
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads) -> None:
+        self.features = _features(settings.endpoint)
+        self._settings = settings
+        self._http = http
+        self._threads = threads
+        self._identity = Identity(settings, threads)
+        self._signer = Signer()
+        self._regions: dict[str, str] = {}
+        self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._readable_buckets: set[str] = set()
+        self._signs = Signs()
+        # None: not known yet; True: the server has returned a checksum; False: it refused one.
+        self._checksums: bool | None = None
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        bucket, slash, rest = prefix.partition("/")
+        if not slash:
+            return await self._list_buckets(bucket)
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": size}
+        if not recursive:
+            query["delimiter"] = "/"
+        if cursor is not None:
+            query["continuation-token"] = cursor
+        call = Call(self.name, "list", f"/{prefix}")
+        response = await self._send(call, "GET", bucket, query=query)
+        parser = s3xml.ListParser(bucket)
+        async with HTTPReading(Entry(prefix), -1, self._http, call, response) as reading:
+            try:
+                async for chunk in reading:
+                    parser.feed(chunk)
+                parser.close()
+            except s3xml.MalformedXMLError as error:
+                raise not_the_service(call, str(error), response.status) from error
+        check_names(call, prefix, parser.entries)
+        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
+            raise contradiction(call, differs)
+        if parser.token is not None and parser.token == cursor:
+            raise contradiction(call, "the page says that it is followed by itself")
+        return Page(parser.entries, parser.token)
+
+    async def stat(self, key: str) -> Entry:
+        bucket, name = split_key(key)
+        call = Call(self.name, "stat", f"/{key}")
+        response = await self._send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        response.close()
+        check_status(call, response, 200)
+        if not name:
+            return Entry(f"{bucket}/", directory=True)
+        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
+
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
+        bucket, name = split_key(key)
+        call = Call(self.name, "read", f"/{key}")
+        response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
+        try:
+            version = etag_of(response.headers), listed
+            size, length = await extent(self, call, key, response, (start, end), version)
+        except ValueError as error:
+            response.close()
+            raise not_the_service(call, str(error), response.status) from error
+        except BaseException:
+            response.close()
+            raise
+        entry = entry_of(key, response.headers, size)
+        if etag is None and listed is None and not self._signs.known(response.headers):
+            try:
+                await confirm_read(self, call, entry)
+                self._signs.plain = True
+            except BaseException:
+                response.close()
+                raise
+        if length != size or not size:
+            return body_reading(entry, length, self._http, call, response)
+        reading = body_reading(entry, length, self._http, call, response, entry.crc32c)
+        return reading if entry.digest is None else VerifiedReading(reading, entry.digest, call)
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        bucket, name = split_key(key)
+        call = Call(self.name, "write", f"/{key}")
+        headers = object_headers(options)
+        response = await self._send_body(call, bucket, name, {}, headers, body)
+        if await self._signs.confirm(response, body, "object"):
+            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+        else:
+            stored = await confirm_stored(self, call, key, body)
+            self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
+        if options.public:
+            await self._check_readable(call, bucket, name)
+        return stored
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        bucket, name = split_key(key)
+        call = Call(self.name, "write", f"/{key}")
+        headers, refusal = object_headers(options), None
+        if checksums := self._checksums is not False:
+            sent = {**headers, "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+            try:
+                response = await self._send(call, "POST", bucket, name, sent, query={"uploads": ""})
+            except StorageError as error:
+                checksums, refusal = False, self._refusal(error)
+        if not checksums:
+            response = await self._send(call, "POST", bucket, name, headers, query={"uploads": ""})
+            self._remember(refusal)
+        document = await self._document(call, response, "InitiateMultipartUploadResult")
+        upload_id = document.values.get("UploadId")
+        if not upload_id:
+            raise not_the_service(call, "it does not name the upload that was begun")
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = Call(self.name, "write", f"/{key}")
+        found, document = await self._list_parts(call, key, upload_id)
+        kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]
+        told = document.values.get("ChecksumAlgorithm") == "CRC32C"
+        checksums = told or all(receipt.verified for receipt in kept)
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+
+    async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
+        bucket, name = split_key(key)
+        call = Call(self.name, "list uploads", f"/{key}")
+
+        async def ask(query: Mapping[str, str]) -> bytes:
+            response = await self._send(call, "GET", bucket, query=query)
+            return await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
+
+        try:
+            found = await unfinished(name, ask)
+        except s3xml.MalformedXMLError as error:
+            raise not_the_service(call, str(error)) from error
+        return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        by_bucket: dict[str, list[str]] = {}
+        each: list[str] = []
+        for key in keys:
+            if s3xml.is_text(key):
+                by_bucket.setdefault(split_key(key)[0], []).append(key)
+            else:
+                each.append(key)
+        failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
+        return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        bucket, name = split_key(key)
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        headers = copy_headers(source)
+        if options.public:
+            headers["x-amz-acl"] = "public-read"
+        if options.modified is not None:
+            response = await self._send(call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag))
+            response.close()
+            if not describes_object(response.headers) or source.etag not in (None, etag_of(response.headers)):
+                raise contradiction(call, "another version of the source", response.status)
+            headers |= timed_headers(response.headers, options.modified)
+        response = await self._send(call, "PUT", bucket, name, headers)
+        document = await self._document(call, response, "CopyObjectResult")
+        return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)
+
+    async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
+        bucket, name = split_key(key)
+        region = self._regions.get(bucket) or await self._identity.region()
+        _, base, _ = await self._base(bucket, region)
+        return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+
+    async def _list_parts(
+        self, call: Call, key: str, upload_id: str
+    ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
+        """The etag and the size of each part that is stored, by number, and the last page that told them."""
+        query, more = {"uploadId": upload_id}, True
+        found: dict[int, tuple[str, int]] = {}
+        while more:
+            response = await self._send(call, "GET", *split_key(key), query=query)
+            document = await self._document(call, response, "ListPartsResult")
+            rows = document.rows.get("Part", ())
+            try:
+                found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
+            except (KeyError, ValueError) as error:
+                raise not_the_service(call, f"a part without a number or a size ({error})") from error
+            marker = document.values.get("NextPartNumberMarker", "")
+            more = document.values.get("IsTruncated") == "true"
+            if more and marker in ("", query.get("part-number-marker")):
+                raise contradiction(call, "the list of parts goes on without saying where")
+            query["part-number-marker"] = marker
+        return found, document
+
+    async def _delete_each(self, key: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
+        response = await self._send(call, "DELETE", *split_key(key))
+        response.close()
+        if response.status == 204:
+            return
+        with suppress(NotFoundError):
+            await self.stat(key)
+            raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
+
+    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes keys of one bucket by one request."""
+        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
+        data = s3xml.delete_body([split_key(key)[1] for key in keys])
+        digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
+        headers = {"content-md5": base64.b64encode(digest).decode()}
+        response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
+        document = await self._document(call, response, "DeleteResult")
+        asked, failed = set(keys), dict[str, StorageError]()
+        for row in document.rows.get("Error", ()):
+            if row.get("Code") in _NOT_THERE:
+                continue
+            key = f"{bucket}/{row.get('Key', '')}"
+            error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
+            if key not in asked:  # nobody can say which keys it is about
+                raise error
+            failed[key] = error
+        return failed
+
+    # Requests
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        bucket: str,
+        name: str = "",
+        headers: dict[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+    ) -> Response:
+        """A response of status 200 to 206; a bucket in another region is followed there, once.
+
+        Credentials whose time has ended, whatever was said of it, are renewed, once.
+        """
+        region, refused = self._regions.get(bucket) or await self._identity.region(), None
+        regions = {region}
+        while (credentials := await self._identity.credentials()) != refused:
+            host, base, root = self._bases.get((bucket, region)) or await self._base(bucket, region)
+            escaped = quote(name, safe="/-_.~") if name else ""
+            path = root + escaped
+            text = query_string(query.items()) if query else ""
+            url = base + (f"{escaped}?{text}" if text else escaped)
+            signed = {**headers, "host": host} if headers else {"host": host}
+            payload = (await self._digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
+            self._signer.sign(credentials, region, method, path, text, signed, payload)
+            response = await self._http.send(call, method, url, signed, body)
+            if 200 <= response.status < 207:
+                return response
+            data = await read_error_body(response)
+            code, message = parse_error(data)
+            moved = region_named(response.headers, code, message, data)
+            if moved and moved not in regions and bucket and len(regions) == 1:
+                self._regions[bucket] = region = moved
+                regions.add(region)
+            elif refused is None and is_token_refusal(response.status, code) and self._identity.forget(credentials):
+                refused = credentials
+            else:
+                break
+        raise error_of(call, response.status, code, message, response.headers)
+
+    async def _send_body(
+        self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
+    ) -> Response:
+        """PUTs a body with a checksum the server compares; falls back to Content-MD5, remembered for the endpoint."""
+        refusal = None
+        if self._checksums is not False and body.crc32c is not None:
+            sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
+            try:
+                response = await self._send(call, "PUT", bucket, name, sent, query=query, body=body)
+            except StorageError as error:
+                refusal = self._refusal(error)
+            else:
+                if self._checksums is None and "x-amz-checksum-crc32c" in response.headers:
+                    self._checksums = True
+                return response
+        digest = await self._digest(hashlib.md5(usedforsecurity=False), body)
+        headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
+        response = await self._send(call, "PUT", bucket, name, headers, query=query, body=body)
+        self._remember(refusal)
+        return response
+
+    def _refusal(self, error: StorageError) -> StorageError:
+        """The error itself, when it may be because of checksum headers; else it is raised."""
+        if self._checksums or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
+            raise error
+        return error
+
+    def _remember(self, refusal: StorageError | None) -> None:
+        """The same request went through without checksum headers: from now on none are sent."""
+        if refusal is not None and self._checksums is None:
+            self._checksums = False
+            text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
+            _log.warning(text, self.features.endpoint, printable(refusal.code or ""))
+
+    async def _digest(self, digest: Any, body: Body | bytes | None) -> bytes:
+        """The digest of a body, which is read for that once more than it is sent."""
+        if isinstance(body, bytes):
+            digest.update(body)
+        elif body is not None:
+            async for chunk in body:
+                await self._threads.run(digest.update, chunk)
+        return bytes(digest.digest())
+
+    async def _base(self, bucket: str, region: str) -> tuple[str, str, str]:
+        """The host of a bucket, and the URL and the path that its objects' names are put behind."""
+        scheme, _, host = (await self._identity.endpoint(region)).partition("://")
+        path = "/"
+        if bucket and self._virtual(bucket):
+            host = virtual_host(bucket, host)
+        elif bucket:
+            path = bucket_path(bucket)
+        if len(self._bases) >= _MAX_BASES:
+            self._bases.clear()
+        self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
+        return base
+
+    def _virtual(self, bucket: str) -> bool:
+        if self._settings.addressing == "auto":
+            # A dot in the bucket's name would not fit the certificate's wildcard.
+            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
+        return self._settings.addressing == "virtual"
+
+    async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
+        """A small XML answer with that root element. S3 also reports failures under status 200, after work has begun.
+
+        Raises:
+            ServiceError: it is another answer than S3's.
+        """
+        data = await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
+        try:
+            document = s3xml.parse(data)
+        except s3xml.MalformedXMLError as error:
+            raise not_the_service(call, str(error), response.status) from error
+        if document.root == "Error":
+            code, message = document.values.get("Code", ""), document.values.get("Message", "")
+            raise error_of(call, response.status, code, message, response.headers)
+        if document.root != root:
+            raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
+        return document
+
+    async def _list_buckets(self, prefix: str) -> Page:
+        call = Call(self.name, "list", "/")
+        document = await self._document(call, await self._send(call, "GET", ""), "ListAllMyBucketsResult")
+        names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
+        return Page([Entry(f"{name}/", directory=True) for name in names], None)
+
+    async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
+        """Asks without credentials for an object just made public; once a bucket."""
+        if bucket in self._readable_buckets:
+            return
+        host, base, _ = await self._base(bucket, self._regions.get(bucket) or await self._identity.region())
+        response = await self._http.send(call, "HEAD", base + quote(name, safe="/-_.~"), {"host": host})
+        response.close()
+        if response.status != 200:
+            raise call.error(
+                UnsupportedError,
+                f'it is stored, but not publicly readable: bucket "{bucket}" does not let objects be made public '
+                f"({response.status} without credentials); allow public access in its settings or add a bucket policy",
+                status=response.status,
+            )
+        self._readable_buckets.add(bucket)

@@ -1,0 +1,71 @@
+"""Which multipart uploads of a key are neither completed nor aborted.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote_plus
+
+from dxflow_async.providers.aws.xml import MalformedXMLError, timestamp_of
+from dxflow_async.providers.common.xml_reader import Parser
+
+__all__ = ["unfinished"]
+
+_MARKERS = {"key-marker": "NextKeyMarker", "upload-id-marker": "NextUploadIdMarker"}
+"""What asks for the next page, and where an answer tells it."""
+
+
+async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[bytes]]) -> list[tuple[str, float]]:
+    """The ids of a key's uploads, and when each was begun, in seconds since the epoch.
+
+    Args:
+        name: the key, without its bucket.
+        ask: sends a query to the bucket, and returns the answer.
+
+    Raises:
+        MalformedXMLError: the answer is no such list.
+    """
+    query = {"uploads": "", "prefix": name, "encoding-type": "url"}
+    found: list[tuple[str, float]] = []
+    seen: set[tuple[str, ...]] = set()
+    while True:
+        page = _Page()
+        page.feed(await ask(query))
+        page.close()
+        if page.root != "ListMultipartUploadsResult":
+            raise MalformedXMLError(f"<{page.root}> where a list of uploads was expected")
+        for upload in page.uploads:
+            key = upload.get("Key", "")
+            # Not each server encodes names because it is asked to.
+            if upload.get("UploadId") and name in (key, unquote_plus(key)):
+                found.append((upload["UploadId"], timestamp_of(upload.get("Initiated", ""))))
+        if page.values.get("IsTruncated") != "true":
+            return found
+        markers = {each: page.values.get(element, "") for each, element in _MARKERS.items()}
+        if not any(markers.values()) or tuple(markers.values()) in seen:
+            raise MalformedXMLError("a list of uploads that does not go on")
+        seen.add(tuple(markers.values()))
+        query |= markers
+
+
+class _Page(Parser):
+    """What is said of the page itself, and of each upload; who began it is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self.uploads: list[dict[str, str]] = []
+        self._upload: dict[str, str] = {}
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Upload":
+            self._upload[name] = text
+        elif parent == self.root:
+            self.values[name] = text
+
+    def branch(self, name: str) -> None:
+        if name == "Upload":
+            self.uploads.append(self._upload)
+            self._upload = {}

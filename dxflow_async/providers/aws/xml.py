@@ -1,0 +1,190 @@
+"""The XML that S3 speaks.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html and its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from urllib.parse import unquote, unquote_plus
+from xml.sax.saxutils import escape
+
+from dxflow_async.providers.common.xml_reader import (
+    MAX_DEPTH,
+    MAX_DOCUMENT_SIZE,
+    MAX_TEXT_SIZE,
+    PLAIN_TEXT,
+    Document,
+    MalformedXMLError,
+    WholeParser,
+    parse,
+)
+from dxflow_async.providers.contract import Entry
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_DOCUMENT_SIZE",
+    "MAX_TEXT_SIZE",
+    "Document",
+    "ListParser",
+    "MalformedXMLError",
+    "complete_body",
+    "delete_body",
+    "is_text",
+    "parse",
+    "timestamp_of",
+]
+
+
+class ListParser(WholeParser):
+    """A page of ListObjectsV2, fed as it arrives.
+
+    Names are decoded where the page says that they are encoded (`<EncodingType>url</EncodingType>`): a server may
+    ignore `encoding-type=url`, and a plus sign is a name's own then.
+
+    Attributes:
+        entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
+        token: asks for the next page; None after the last.
+        echo: what the server says it was asked for: `Prefix`, `Delimiter`, `ContinuationToken`, where it tells them.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__()
+        self.token: str | None = None
+        self.echo: dict[str, str] = {}
+        self._bucket = bucket
+        self._encoded = False
+        self._objects: list[Entry] = []
+        self._prefixes: list[Entry] = []
+        self._values: dict[str, str] = {}
+        self._truncated = False
+        self._plain = 0
+        # Those that were parsed before it was known whether names are encoded.
+        self._undecoded: list[Entry] = []
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "ListBucketResult":
+            raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
+        if self._truncated and self.token is None:
+            raise MalformedXMLError("a listing that goes on without saying where")
+        for entry in self._undecoded:
+            entry.key = self._key(entry.key)
+            entry.directory = entry.directory or (not entry.size and entry.key.endswith("/"))
+
+    def contradiction(self, *, prefix: str, recursive: bool, token: str | None) -> str | None:
+        """What in the page shows that it is the answer to another request; None where nothing does.
+
+        Some servers encode what they repeat, and some do not.
+        """
+        for name, asked in (("Prefix", prefix), ("ContinuationToken", token or "")):
+            told = self.echo.get(name)
+            if told is not None and asked not in (told, unquote(told), unquote_plus(told)):
+                return f"it says that its {name} was {told:.200}"
+        if recursive and (self._prefixes or self.echo.get("Delimiter")):
+            return "it has directories where all objects were asked for"
+        return None
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        if not self._prefixes and self._plain in (0, len(self._objects)):
+            return self._objects
+        return sorted(self._objects + self._prefixes, key=lambda entry: entry.key.encode())
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Contents":
+            self._values[name] = text
+        elif name == "Prefix" and parent == "CommonPrefixes":
+            self._prefixes.append(Entry(text, directory=True))
+            self._undecoded.append(self._prefixes[-1])
+        elif name in ("Prefix", "Delimiter", "ContinuationToken"):
+            self.echo[name] = text
+        elif name == "EncodingType":
+            self._encoded = text.strip().lower() == "url"
+        elif name == "NextContinuationToken":
+            self.token = text or None
+        elif name == "IsTruncated":
+            self._truncated = text == "true"
+
+    def branch(self, name: str) -> None:
+        if name == "Contents":
+            values = self._values
+            try:
+                key, size = values["Key"], int(values.get("Size") or 0)
+            except (KeyError, ValueError) as error:
+                raise MalformedXMLError(f"an object without a name or a size ({error})") from error
+            modified, etag = timestamp_of(values.get("LastModified", "")), values.get("ETag", "").strip('"') or None
+            self._objects.append(Entry(key, size, modified, etag=etag))
+            self._undecoded.append(self._objects[-1])
+            self._values = {}
+
+    def cut(self, text: str) -> str:
+        parts = _PLAIN_OBJECT.split(text)
+        others = parts[::6]
+        if "<ListBucketResult" not in others[0] or "</ListBucketResult>" not in others[-1]:
+            return text
+        rest = "".join(others)
+        self._encoded = _ENCODED.search(rest) is not None
+        modified, seconds = "", 0.0
+        for key, size, date, etag in zip(*(parts[group::6] for group in range(1, 5)), strict=True):
+            if key is None:
+                raise MalformedXMLError("an object without a name")
+            if date != modified:
+                modified, seconds = date, timestamp_of(date or "")
+            path, length = self._key(key), int(size or 0)
+            self._objects.append(Entry(path, length, seconds, not length and path.endswith("/"), etag or None))
+        self._plain = len(self._objects)
+        return rest
+
+    def _key(self, text: str) -> str:
+        plain = unquote_plus(text) if self._encoded and ("%" in text or "+" in text) else text
+        return f"{self._bucket}/{plain}"
+
+
+def timestamp_of(text: str) -> float:
+    """Seconds since the epoch of an ISO 8601 time; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
+
+
+def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
+    """What finishes a multipart upload: part number, etag, and base64 CRC32C where there is one."""
+    rows = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag>"
+        + (f"<ChecksumCRC32C>{checksum}</ChecksumCRC32C>" if checksum else "")
+        + "</Part>"
+        for number, etag, checksum in parts
+    )
+    return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{rows}</CompleteMultipartUpload>'.encode()
+
+
+def delete_body(keys: Iterable[str]) -> bytes:
+    """What deletes up to 1,000 objects, reporting only what failed."""
+    # XML would read a plain carriage return as a line feed: another key.
+    rows = "".join([f"<Object><Key>{escape(key, _ESCAPED)}</Key></Object>" for key in keys])
+    return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{rows}</Delete>'.encode()
+
+
+def is_text(key: str) -> bool:
+    """Whether XML can hold a key: control characters have no way into it."""
+    return _NO_TEXT.search(key) is None
+
+
+_ENCODED = re.compile(r"<EncodingType>\s*url\s*</EncodingType>", re.IGNORECASE)
+_QUOTE = '(?:&#34;|&quot;|")?'
+_PLAIN_OBJECT = re.compile(
+    "<Contents>(?:"
+    rf"<Key>({PLAIN_TEXT}{{1,4096}})</Key>|"
+    r"<Size>([0-9]{1,19})</Size>|"
+    rf"<LastModified>({PLAIN_TEXT}{{0,64}})</LastModified>|"
+    rf"<ETag>{_QUOTE}([^<&\"\x00-\x1f\ufffe\uffff]{{0,256}}){_QUOTE}</ETag>|"
+    rf"<(StorageClass|ChecksumAlgorithm|ChecksumType)>{PLAIN_TEXT}{{0,64}}</\5>"
+    ")*</Contents>"
+)
+_ESCAPED = {"\r": "&#13;"}
+_NO_TEXT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

@@ -1,0 +1,120 @@
+"""Whether an answer is Azure's, and says that something was done: where it leaves that open, another request tells.
+
+A portal, a proxy or a gateway may answer any request with a page and a status of success. What an answer lacks is
+unknown, and is looked up; what contradicts it is a failure that may be retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dxflow_async.exceptions import NotFoundError, StorageError
+from dxflow_async.providers.azure.headers import crc32c_of, etag_of, is_directory
+from dxflow_async.providers.azure.xml import BlockListParser
+from dxflow_async.providers.common.confirm import has_body, not_the_service
+from dxflow_async.providers.http import Call, Response
+
+if TYPE_CHECKING:
+    from dxflow_async.providers.azure.requests import Requests
+
+__all__ = ["block_stored", "deleted", "look_up", "look_up_container", "not_azures", "stored"]
+
+# At least one of them is in every answer of the service to a Put Block.
+_SIGNS = ("x-ms-version", "x-ms-request-id", "x-ms-content-crc64", "content-md5", "etag")
+
+
+def not_azures(call: Call, response: Response, seen: str) -> StorageError:
+    """The error for an answer that is not the service's, whose connection is given back; `seen` says what is wrong."""
+    response.close()
+    return not_the_service(call, seen, response.status)
+
+
+async def look_up(requests: Requests, call: Call, container: str, name: str) -> Mapping[str, str]:
+    """The headers of a blob or a directory.
+
+    Raises:
+        NotFoundError: there is neither.
+        ServiceError: the answer is not the service's.
+    """
+    response = await requests.send(call, "HEAD", container, name, accept=(200,))
+    response.close()
+    headers = response.headers
+    if is_directory(headers):
+        return headers
+    if etag_of(headers) is None:
+        raise not_azures(call, response, f"{response.status} without an ETag")
+    if not headers.get("content-length", "").isdecimal():
+        raise not_azures(call, response, f"{response.status} without a length")
+    return headers
+
+
+async def look_up_container(requests: Requests, call: Call, container: str) -> Mapping[str, str]:
+    """The headers of a container. Raises as `look_up`."""
+    response = await requests.send(call, "HEAD", container, query={"restype": "container"}, accept=(200,))
+    response.close()
+    if etag_of(response.headers) is None:
+        raise not_azures(call, response, f"{response.status} without an ETag")
+    return response.headers
+
+
+async def stored(
+    requests: Requests, call: Call, container: str, name: str, response: Response, size: int, crc32c: int | None
+) -> str:
+    """The ETag of a blob that was just written; where the answer has none, what is there now is compared.
+
+    Raises:
+        ServiceError: it is not known to be stored.
+    """
+    etag = etag_of(response.headers)
+    if not await has_body(response) and response.status == 201 and etag is not None:
+        return etag
+    odd = not_azures(
+        call, response, f"{response.status} {'without' if etag is None else 'with'} an ETag for a new blob"
+    )
+    try:
+        headers = await look_up(requests, call, container, name)
+    except NotFoundError as error:
+        raise odd from error
+    now = etag_of(headers)
+    same = crc32c is not None and crc32c_of(headers) == crc32c and headers.get("content-length") == str(size)
+    if now is None or not same or etag not in (None, now):
+        raise odd
+    return now
+
+
+async def block_stored(
+    requests: Requests, call: Call, container: str, name: str, response: Response, block: tuple[str, int]
+) -> None:
+    """Makes sure that a block (its identifier and size) is there.
+
+    Raises:
+        ServiceError: it is not.
+    """
+    if not await has_body(response) and response.status == 201 and any(sign in response.headers for sign in _SIGNS):
+        return
+    odd = not_azures(call, response, f"{response.status} for a block")
+    query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
+    try:
+        found = await requests.listing(call, container, query, BlockListParser(), name)
+    except NotFoundError as error:
+        raise odd from error
+    if block not in found.blocks:
+        raise odd
+
+
+async def deleted(requests: Requests, call: Call, container: str, name: str, response: Response) -> None:
+    """Makes sure that a blob is gone.
+
+    Raises:
+        ServiceError: it is not.
+    """
+    if not await has_body(response) and response.status == 202:
+        return
+    try:
+        await look_up(requests, call, container, name)
+    except NotFoundError as error:
+        if error.code in (None, "BlobNotFound"):
+            return
+        raise
+    raise not_azures(call, response, f"{response.status}, and it is still there")

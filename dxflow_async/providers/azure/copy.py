@@ -1,0 +1,115 @@
+"""Copies within an account: begun with one request, waited for with others, and undone when nobody waits any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from anyio import CancelScope, move_on_after
+
+from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
+from dxflow_async.providers.azure.confirm import look_up, not_azures
+from dxflow_async.providers.azure.headers import copied_metadata, etag_of
+from dxflow_async.providers.azure.requests import Requests
+from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.http import Call, Response
+
+__all__ = ["copy_blob"]
+
+_UNDO_SECONDS = 10.0
+_UNDO_TRIES = 3
+_FIRST_LOOK, _LONGEST_LOOK = 0.1, 5.0
+
+_STATES = ("pending", "success", "failed", "aborted")
+
+
+async def copy_blob(
+    requests: Requests,
+    call: Call,
+    source: Entry,
+    origin: tuple[str, str],
+    target: tuple[str, str],
+    modified: float | None,
+) -> str | None:
+    """Copies a blob with all that is stored with it, and returns the copy's ETag.
+
+    Args:
+        requests, call: to ask with.
+        source: as it was looked up.
+        origin, target: container and name of either.
+        modified: kept with the copy as its source's time, in seconds, where the source has none kept with it.
+
+    Raises:
+        PreconditionFailedError: the source or the target was replaced meanwhile.
+        ServiceError: there is no copy.
+    """
+    container, name = target
+    headers = {"x-ms-copy-source": await requests.url(*origin)}
+    if source.etag is not None:
+        headers["x-ms-source-if-match"] = f'"{source.etag}"'
+    if modified is not None and source.mtime is None:
+        headers |= copied_metadata(source, modified)
+    response = await requests.send(call, "PUT", container, name, headers)
+    begun = _begun(call, response)
+    return etag_of(await _finish(requests, call, container, name, begun))
+
+
+def _begun(call: Call, response: Response) -> Mapping[str, str]:
+    """The headers of the answer to a Copy Blob.
+
+    Raises:
+        ServiceError: it is not one.
+    """
+    response.close()
+    headers = response.headers
+    if response.status not in (201, 202):
+        raise not_azures(call, response, f"status {response.status} for a copy")
+    if not headers.get("x-ms-copy-id") or headers.get("x-ms-copy-status") not in _STATES:
+        raise not_azures(call, response, f"{response.status} without a copy's identifier and status")
+    return headers
+
+
+async def _finish(
+    requests: Requests, call: Call, container: str, name: str, begun: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The headers of a copy that has come to its end; what does not get there is undone."""
+    headers, pause, copy_id = begun, _FIRST_LOOK, begun["x-ms-copy-id"]
+    try:
+        while (status := headers.get("x-ms-copy-status")) == "pending":
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
+            headers = await look_up(requests, call, container, name)
+            if headers.get("x-ms-copy-id") != copy_id:
+                raise call.error(PreconditionFailedError, "the target was replaced meanwhile; start again")
+    except BaseException:
+        with CancelScope(shield=True), move_on_after(_UNDO_SECONDS):
+            await _undo(requests, call, container, name, copy_id)
+        raise
+    if status == "success" and etag_of(headers) is None:
+        headers = await look_up(requests, call, container, name)
+        status = headers.get("x-ms-copy-status") if headers.get("x-ms-copy-id") == copy_id else "replaced"
+    if status != "success":
+        reason = headers.get("x-ms-copy-status-description", "no reason given")
+        raise call.error(ServiceError, f"the service gave up ({status}: {reason}); try again")
+    return headers
+
+
+async def _undo(requests: Requests, call: Call, container: str, name: str, copy_id: str) -> None:
+    """Ends a copy under way, and removes the empty object it leaves; one that has finished stays."""
+    query, abort = {"comp": "copy", "copyid": copy_id}, {"x-ms-copy-action": "abort"}
+    for attempt in range(_UNDO_TRIES):
+        await asyncio.sleep(attempt * _FIRST_LOOK)
+        try:
+            try:
+                (await requests.send(call, "PUT", container, name, abort, query=query, accept=(204,))).close()
+            except StorageError as error:
+                if not attempt or error.code != "NoPendingCopyOperation":  # which an earlier try may have brought about
+                    raise
+            headers = await look_up(requests, call, container, name)
+            if headers.get("x-ms-copy-id") == copy_id and headers.get("x-ms-copy-status") == "aborted":
+                unchanged = {"if-match": headers.get("etag", "*")}
+                (await requests.send(call, "DELETE", container, name, unchanged, accept=(202,))).close()
+        except StorageError as error:
+            if error.retryable:
+                continue
+        return

@@ -1,0 +1,283 @@
+"""Who we are to Azure Blob Storage, and where it is: account key, shared access signature, or bearer tokens.
+
+The SDK reads connection strings and makes signatures for URLs; azure-identity, where it is installed, finds the
+credentials of the machine. It is asked for a token minutes before the last one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import time
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.connection_string import parse_connection_string
+from dxflow_async.config.settings import AzureSettings
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
+from dxflow_async.providers.azure.shared_key import SharedKey
+from dxflow_async.security.redaction import Secret, printable
+
+__all__ = ["Account", "Identity", "TokenCredential", "Tokens"]
+
+_log = logging.getLogger("dxflow_async.providers.azure")
+
+_SCOPE = "https://storage.azure.com/.default"
+
+_REFRESH_SECONDS = 300.0
+"""A token is renewed so long before it ends; requests under way may still need it meanwhile."""
+
+_PAUSE_SECONDS = 30.0
+"""After a renewal that failed, the old token serves so long before another try."""
+
+
+class TokenCredential(Protocol):
+    """Any of azure-identity's async credentials."""
+
+    async def get_token(self, *scopes: str, **kwargs: Any) -> Any: ...
+
+
+class Tokens:
+    """Bearer tokens of a credential: kept while they are good, and fetched by one caller for all."""
+
+    def __init__(self, credential: TokenCredential) -> None:
+        self._credential = credential
+        self._fetching = asyncio.Lock()
+        self._token = ""
+        self._renew_at = 0.0
+        self._ends_at = 0.0
+
+    async def token(self) -> str:
+        """A token that is good for the next request.
+
+        Raises:
+            AccessDeniedError: the credential gives none.
+            NetworkError: whoever gives it cannot be reached.
+        """
+        if time() < self._renew_at:
+            return self._token
+        if self._fetching.locked() and time() < self._ends_at:
+            return self._token
+        async with self._fetching:
+            if time() >= self._renew_at:
+                await self._renew()
+            return self._token
+
+    def forget(self, token: str) -> None:
+        """The service refused that token."""
+        if token == self._token:
+            self._renew_at = self._ends_at = 0.0
+
+    async def _renew(self) -> None:
+        try:
+            fetched = await self._credential.get_token(_SCOPE)
+        except _sdk_errors() as error:
+            if time() >= self._ends_at:
+                raise _token_error(error) from error
+            self._renew_at = min(self._ends_at, time() + _PAUSE_SECONDS)
+            _log.warning("the Azure token could not be renewed yet: %s", printable(_first_line(error)))
+            return
+        left = fetched.expires_on - time()
+        self._token = fetched.token
+        self._ends_at = time() + left
+        self._renew_at = time() + max(left - _REFRESH_SECONDS, left / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A storage account, and one way to be let in.
+
+    Attributes:
+        origin: scheme and host of the service.
+        root: what every path begins with: empty, or `/account` at an emulator.
+        name: of the account; empty where only the endpoint is known.
+        key, sas, tokens: one of them is set; `sas` is a query without its question mark.
+    """
+
+    origin: str
+    root: str
+    name: str
+    key: SharedKey | None = None
+    sas: str = field(default="", repr=False)
+    tokens: Tokens | None = None
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return self.origin.partition("://")[2]
+
+
+class Identity:
+    """The account of the settings; the SDK is loaded when the settings do not say it all.
+
+    Args:
+        settings: what the user set; where they name no account, Azure's own `AZURE_STORAGE_*` variables count.
+        threads: where the SDK is loaded.
+        credential: one of azure-identity's async credentials, closed by its owner; None: its default chain.
+    """
+
+    def __init__(self, settings: AzureSettings, threads: Threads, credential: TokenCredential | None = None) -> None:
+        self._settings = _with_environment(settings)
+        self._threads = threads
+        self._credential = credential
+        self._chain: Any = None
+        self._loading = asyncio.Lock()
+        self._account: Account | None = None
+        self._key: tuple[str, str] | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether an account key is there, which URLs are signed with."""
+        text = self._settings.connection_string
+        if text is not None:
+            return "accountkey=" in text.lower() or "usedevelopmentstorage=true" in text.lower()
+        return self._settings.account_key is not None
+
+    @property
+    def endpoint(self) -> str:
+        """The service as the settings name it, for the budget of requests and for messages; it has no secret in it."""
+        settings = self._settings
+        if settings.endpoint is not None:
+            return settings.endpoint
+        return f"{settings.account}.blob.core.windows.net" if settings.account else "blob.core.windows.net"
+
+    async def account(self) -> Account:
+        """The account, found once.
+
+        Raises:
+            ConfigurationError: the settings do not say enough, or are wrong.
+        """
+        if self._account is None:
+            async with self._loading:
+                if self._account is None:
+                    self._account = await self._find()
+        return self._account
+
+    async def presign(self, method: str, container: str, name: str, expires: int, *, https: bool) -> str:
+        """The query that lets anybody do that to a blob for so many seconds (a service SAS).
+
+        Raises:
+            ConfigurationError: `expires` is less than a second, or the method is none of GET, HEAD, PUT, DELETE.
+        """
+        await self.account()
+        permission = {"GET": "r", "HEAD": "r", "PUT": "cw", "DELETE": "d"}.get(method)
+        if permission is None:
+            raise ConfigurationError(f"method = {method!r} is not allowed; it must be GET, HEAD, PUT or DELETE")
+        if expires < 1:
+            raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 second or more")
+        assert self._key is not None
+        return await self._threads.run(_presign, self._key, container, name, permission, expires, https)
+
+    async def aclose(self) -> None:
+        """Closes the default chain, where it was made here."""
+        chain, self._chain = self._chain, None
+        if chain is not None:
+            await chain.close()
+
+    async def _find(self) -> Account:
+        settings = self._settings
+        if settings.connection_string is not None:
+            settings = AzureSettings(**parse_connection_string(settings.connection_string))
+        account = _place(settings)
+        if settings.account_key is not None:
+            assert settings.account is not None
+            self._key = settings.account, settings.account_key
+            return replace(account, key=_shared_key(*self._key))
+        if settings.sas_token is not None:
+            return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
+        if account.origin.startswith("http://"):
+            raise ConfigurationError(
+                f"AZURE.endpoint = {settings.endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "
+                "bearer tokens go over https only"
+            )
+        if self._credential is None:
+            self._credential = self._chain = await self._threads.run(_default_chain)
+        return replace(account, tokens=Tokens(self._credential))
+
+
+def _with_environment(settings: AzureSettings) -> AzureSettings:
+    """Where the settings name no account: that of Azure's own variables, as its command line takes them."""
+    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
+        return settings
+    found: dict[str, Any] = {
+        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
+        for name, variable in (
+            ("connection_string", "CONNECTION_STRING"),
+            ("account", "ACCOUNT"),
+            ("account_key", "KEY"),
+            ("sas_token", "SAS_TOKEN"),
+        )
+    }
+    if found["account"] is None:
+        found["account_key"] = found["sas_token"] = None
+    return replace(settings, **found)
+
+
+def _place(settings: AzureSettings) -> Account:
+    if settings.endpoint is None and settings.account is None:
+        raise ConfigurationError(
+            "no Azure account is named: set AZURE.account or AZURE.connection_string, or AZURE_STORAGE_ACCOUNT"
+        )
+    parts = urlsplit(settings.endpoint or f"https://{settings.account}.blob.core.windows.net")
+    return Account(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), settings.account or "")
+
+
+def _shared_key(account: str, key: str) -> SharedKey:
+    try:
+        return SharedKey(account, key)
+    except ValueError as error:
+        raise ConfigurationError(
+            "AZURE.account_key is not allowed: it must be base64, as the portal shows it"
+        ) from error
+
+
+def _default_chain() -> Any:
+    try:
+        from azure.identity.aio import DefaultAzureCredential
+    except ImportError as error:
+        raise ConfigurationError(
+            "no Azure credentials are set: set AZURE.connection_string, AZURE.account_key or AZURE.sas_token, or "
+            "install dxflow-async[azure-identity] to sign in as this machine or user"
+        ) from error
+    return DefaultAzureCredential()
+
+
+def _sdk_errors() -> type[Exception]:
+    from azure.core.exceptions import AzureError
+
+    return AzureError
+
+
+def _token_error(error: Exception) -> AccessDeniedError | NetworkError:
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    text = f"AZURE sign in failed: {_first_line(error)}"
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return NetworkError(f"{text}; check the network", provider="AZURE", operation="sign in")
+    advice = "sign in again, or set AZURE.account_key or AZURE.sas_token"
+    return AccessDeniedError(f"{text}; {advice}", provider="AZURE", operation="sign in")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip()
+
+
+def _presign(
+    account_key: tuple[str, str], container: str, name: str, permission: str, expires: int, https: bool
+) -> str:
+    from azure.storage.blob import generate_blob_sas
+
+    account, key = account_key
+    return generate_blob_sas(
+        account,
+        container,
+        name,
+        account_key=key,
+        permission=permission,
+        expiry=datetime.fromtimestamp(time() + expires, UTC),
+        protocol="https" if https else None,
+    )

@@ -1,0 +1,131 @@
+"""What is said of an object in Azure's headers, and in the metadata that we keep with it.
+
+The CRC32C of the whole, which Azure has no place for, is kept as metadata `dxflow_crc32c` in base64; the time of the
+source as `mtime` in decimal seconds, which is rclone's convention.
+Source: https://learn.microsoft.com/rest/api/storageservices/get-blob
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dxflow_async import checksum
+from dxflow_async.digests import md5_expected
+from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
+from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.providers.http import Call
+
+__all__ = [
+    "DIRECTORY_HEADER",
+    "checksum_header",
+    "copied_metadata",
+    "crc32c_of",
+    "describe",
+    "entry_of",
+    "etag_of",
+    "is_directory",
+    "object_headers",
+    "range_headers",
+]
+
+_METADATA = "x-ms-meta-"
+_CRC32C = "dxflow_crc32c"
+_FOLDER = "hdi_isfolder"
+
+DIRECTORY_HEADER = {_METADATA + _FOLDER: "true"}
+"""What marks an empty blob as a directory, for this library and for others; a hierarchical namespace makes it one."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
+    """What is stored with an object, but for its checksum. A metadata entry `mtime` of the user's own wins.
+
+    Raises:
+        UnsupportedError: a name of metadata that Azure does not take.
+    """
+    headers = {"x-ms-blob-content-type": options.content_type or "application/octet-stream"}
+    if options.modified is not None:
+        headers[_METADATA + NAME] = format_mtime(options.modified)
+    for name, value in options.metadata.items():
+        if not _IDENTIFIER.fullmatch(name):
+            raise call.error(
+                UnsupportedError,
+                f"metadata {name!r} cannot be kept: a name has only letters, digits and underscores, and does not "
+                "start with a digit; rename it",
+            )
+        if name.lower() != _CRC32C:
+            headers[_METADATA + name.lower()] = value.strip()  # as it arrives, and so as it is signed
+    return headers
+
+
+def checksum_header(crc32c: int) -> dict[str, str]:
+    """What keeps the checksum of the whole."""
+    return {_METADATA + _CRC32C: checksum.encode(crc32c)}
+
+
+def copied_metadata(source: Entry, modified: float) -> dict[str, str]:
+    """All that is kept with a copy: what the source has, which a copy with metadata of its own does not get by itself.
+
+    Args:
+        source: with its metadata.
+        modified: the time that the source does not tell by itself, in seconds.
+    """
+    headers = {_METADATA + name.lower(): value for name, value in source.metadata.items()}
+    headers.setdefault(_METADATA + NAME, format_mtime(modified))
+    return headers if source.crc32c is None else headers | checksum_header(source.crc32c)
+
+
+def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
+    """Which bytes of which version to read."""
+    headers = {}
+    if start or end is not None:
+        headers["x-ms-range"] = f"bytes={start}-{'' if end is None else end - 1}"
+    if etag is not None:
+        headers["if-match"] = f'"{etag}"'
+    return headers
+
+
+def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    """An object as the headers describe it."""
+    entry = Entry(
+        key,
+        size,
+        timestamp_of(headers.get("last-modified", "")),
+        etag=etag_of(headers),
+        content_type=headers.get("content-type"),
+    )
+    describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
+    if entry.crc32c is None:
+        # Beside a range `content-md5` is that of the range.
+        name = "x-ms-blob-content-md5" if "content-range" in headers else "content-md5"
+        entry.digest = md5_expected(headers.get(name))
+    return entry
+
+
+def describe(entry: Entry, metadata: dict[str, str]) -> None:
+    """Adds to an entry what its metadata says; of that, what is ours is taken out."""
+    entry.crc32c = checksum.decode(metadata.pop(_CRC32C, None))
+    entry.mtime = parse_mtime(metadata.get(NAME))
+    if entry.mtime is not None:
+        del metadata[NAME]
+    metadata.pop(_FOLDER, None)
+    entry.metadata = metadata
+
+
+def is_directory(headers: Mapping[str, str]) -> bool:
+    """Whether it is a directory: one of a hierarchical namespace, or an empty blob that stands for one."""
+    return headers.get("x-ms-resource-type") == "directory" or headers.get(_METADATA + _FOLDER, "").lower() == "true"
+
+
+def crc32c_of(headers: Mapping[str, str]) -> int | None:
+    """The checksum of the whole that is kept with an object."""
+    return checksum.decode(headers.get(_METADATA + _CRC32C))
+
+
+def etag_of(headers: Mapping[str, str]) -> str | None:
+    """The object's version."""
+    return headers.get("etag", "").strip('"') or None

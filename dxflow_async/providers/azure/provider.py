@@ -1,0 +1,334 @@
+"""Azure Blob Storage.
+
+Identity (connection strings, tokens, signed URLs) is the SDK's; every request goes over our data plane.
+The first segment of a key is the container. Source: https://learn.microsoft.com/rest/api/storageservices/
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AzureSettings
+from dxflow_async.exceptions import (
+    AlreadyExistsError,
+    NotFoundError,
+    PreconditionFailedError,
+    ServiceError,
+    StorageError,
+    UnsupportedError,
+)
+from dxflow_async.providers.azure.confirm import look_up, look_up_container, stored
+from dxflow_async.providers.azure.copy import copy_blob
+from dxflow_async.providers.azure.credentials import Identity, TokenCredential
+from dxflow_async.providers.azure.deletion import Deletions
+from dxflow_async.providers.azure.directories import Cursor, Directory, Namespace, sort_out
+from dxflow_async.providers.azure.headers import (
+    DIRECTORY_HEADER,
+    entry_of,
+    etag_of,
+    is_directory,
+    object_headers,
+    range_headers,
+)
+from dxflow_async.providers.azure.names import check_container, split_key
+from dxflow_async.providers.azure.requests import Requests
+from dxflow_async.providers.azure.upload import BlockUpload
+from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
+from dxflow_async.providers.common.confirm import contradiction, extent
+from dxflow_async.providers.common.verified_reader import VerifiedReading, body_reading
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+    page_size,
+)
+from dxflow_async.providers.http import HTTP, Call, Response
+
+__all__ = ["AzureProvider"]
+
+MiB = 1 << 20
+
+
+# Features
+
+
+def _features(identity: Identity) -> Features:
+    # https://learn.microsoft.com/azure/storage/blobs/scalability-targets: 50,000 blocks of up to 4,000 MiB
+    return Features(
+        checksum=True,
+        checksum_first=True,
+        copy=True,
+        directories_vary=True,
+        resumable=True,
+        presign=identity.has_key,
+        public=True,
+        mtime=True,
+        mtime_listed=True,
+        min_part_size=1,
+        max_part_size=4000 * MiB,
+        max_parts=50_000,
+        max_size=50_000 * 4000 * MiB,
+        max_copy_size=50_000 * 4000 * MiB,
+        buckets=True,
+        versions=True,
+        endpoint=identity.endpoint,
+    )
+
+
+# The provider
+
+
+class AzureProvider(Provider):
+    """A storage account's blobs.
+
+    Keys come in the order of their names' UTF-16, which is that of their bytes but where characters beyond U+FFFF
+    meet others above U+E000; within a page they are put in the order of bytes. Names with a backslash, or with a
+    segment that ends in a dot, are refused: the service would take them for other names.
+
+    Args:
+        settings: endpoint, account and credentials.
+        http: the session's data plane; not closed here.
+        threads: the session's threads.
+        credential: one of azure-identity's async credentials, closed by its owner; None: what the settings say.
+    """
+
+    name = "AZURE"
+
+    def __init__(
+        self, settings: AzureSettings, http: HTTP, threads: Threads, *, credential: TokenCredential | None = None
+    ) -> None:
+        self._identity = Identity(settings, threads, credential)
+        self.features = _features(self._identity)
+        self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
+        self._public_containers: set[str] = set()
+        self._namespace = Namespace()
+        self._deletions = Deletions(self.name, self._requests, self._namespace)
+
+    @property
+    def real_directories(self) -> bool:
+        return self._namespace.has_directories
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        container, slash, rest = prefix.partition("/")
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"comp": "list", "maxresults": size}
+        if cursor is not None:
+            query["marker"] = cursor.marker
+        call = Call(self.name, "list", f"/{prefix}")
+        if not slash:
+            query["prefix"] = container
+            containers = await self._requests.listing(call, "", query, ContainerListParser(container))
+            return Page(containers.entries, _next(call, cursor, containers.marker))
+        check_container(call, container)
+        query |= {"restype": "container", "include": "metadata", "prefix": rest}
+        if not recursive:
+            query["delimiter"] = "/"
+        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest))
+        if (differs := blobs.contradiction(recursive=recursive)) is not None:
+            raise contradiction(call, differs)
+        if blobs.directories or blobs.typed:
+            self._namespace.note(typed=blobs.typed)
+        if not recursive:
+            return Page(blobs.entries, _next(call, cursor, blobs.marker))
+        pending, last = () if cursor is None else cursor.pending, blobs.marker is None
+        page = sort_out(blobs.entries, blobs.directories, pending, last=last)
+        directories = list(page.directories)
+        listed = cursor is not None or blobs.entries  # else there may be no such directory
+        if last and listed and self._namespace.has_directories and rest.endswith("/"):
+            directories.append(Entry(prefix, directory=True))
+        return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
+
+    async def stat(self, key: str) -> Entry:
+        call = Call(self.name, "stat", f"/{key}")
+        container, name = split_key(call, key)
+        if not name:
+            await look_up_container(self._requests, call, container)
+            return Entry(f"{container}/", directory=True)
+        try:
+            headers = await look_up(self._requests, call, container, name)
+        except NotFoundError as error:
+            if not name.endswith("/") or error.code not in (None, "BlobNotFound"):
+                raise
+            headers = await look_up(self._requests, call, container, name.removesuffix("/"))
+            if not is_directory(headers):
+                raise
+        if name.endswith("/") and headers.get("x-ms-resource-type") == "file":
+            raise call.error(NotFoundError, "it is a file; write it without the slash at its end")
+        if is_directory(headers):
+            self._namespace.note(typed="x-ms-resource-type" in headers)
+            key = f"{key.removesuffix('/')}/"
+        entry = entry_of(key, headers, int(headers.get("content-length", 0)))
+        entry.directory = is_directory(headers)
+        return entry
+
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
+    ) -> Reading:
+        call = Call(self.name, "read", f"/{key}")
+        container, name = split_key(call, key)
+        headers = range_headers(start, end, etag)
+        response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
+        try:
+            _check_object(call, response.headers)
+            version = etag_of(response.headers), listed
+            size, length = await self._extent(call, key, response, (start, end), version)
+        except BaseException:
+            response.close()
+            raise
+        entry = entry_of(key, response.headers, size)
+        crc32c = entry.crc32c if length == size else None
+        reading = body_reading(entry, length, self._requests.http, call, response, crc32c)
+        if length != size or not size or entry.digest is None:
+            return reading
+        return VerifiedReading(reading, entry.digest, call)
+
+    async def _extent(
+        self, call: Call, key: str, response: Response, span: tuple[int, int | None], version: tuple[Any, Entry | None]
+    ) -> tuple[int, int]:
+        """The size of an object, and that of the range of it that comes.
+
+        Raises:
+            PreconditionFailedError: the range has no byte of it, which Azurite says with an empty answer.
+            ServiceError: another range comes than was asked for.
+        """
+        try:
+            size, length = await extent(self, call, key, response, span, version)
+        except ValueError as error:
+            raise call.error(ServiceError, str(error), status=response.status) from error
+        if not length and span != (0, None):
+            raise call.error(PreconditionFailedError, "the object is shorter than the range; start again", status=416)
+        return size, length
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        call = Call(self.name, "write", f"/{key}")
+        container, name = split_key(call, key)
+        headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options)}
+        if options.public:
+            await self._check_public(call, container)
+        if name.endswith("/") and not body.size:
+            return await self._mark_directory(call, key, container, name, headers, body)
+        response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
+        etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
+        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        call = Call(self.name, "write", f"/{key}")
+        container, name = split_key(call, key)
+        headers = object_headers(call, options)
+        if options.public:
+            await self._check_public(call, container)
+        return BlockUpload(self._requests, call, key, (container, name), headers, secrets.token_hex(8))
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = Call(self.name, "write", f"/{key}")
+        headers = object_headers(call, options)
+        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)
+        return upload, await upload.confirmed(receipts)
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """As `Provider.delete`. Directories go last, the deepest first; of those only ones that nothing is in."""
+        return await self._deletions.delete(keys)
+
+    async def remove_directory(self, key: str) -> None:
+        if not self._namespace.has_directories:
+            return await super().remove_directory(key)
+        call = Call(self.name, "remove", f"/{key}")
+        container, name = split_key(call, f"{key.removesuffix('/')}/")
+        if not self._namespace.typed and (await self.list_page(f"{container}/{name}", recursive=False)).entries:
+            raise call.error(AlreadyExistsError, "something is in it", code="DirectoryIsNotEmpty")
+        return await self._deletions.delete_one(f"{container}/{name}")
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        container, name = split_key(call, key)
+        origin = split_key(call, source.key)
+        if options.public:
+            await self._check_public(call, container)
+        etag = await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
+        return Entry(key, source.size, etag=etag)
+
+    async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
+        """As `Provider.presign`; a PUT has to be sent with the header `x-ms-blob-type: BlockBlob`."""
+        call = Call(self.name, "presign", f"/{key}")
+        container, name = split_key(call, key)
+        if not self.features.presign:
+            raise call.error(UnsupportedError, "URLs are signed with the account's key; set AZURE.account_key")
+        url = await self._requests.url(container, name)
+        query = await self._identity.presign(method, container, name, int(expires), https=url.startswith("https:"))
+        return f"{url}?{query}"
+
+    async def aclose(self) -> None:
+        await self._identity.aclose()
+
+    # Directories
+
+    async def _mark_directory(
+        self, call: Call, key: str, container: str, name: str, headers: dict[str, str], body: Body
+    ) -> Entry:
+        """Makes a directory, or the empty object that marks one; one that is there already stays as it is."""
+        name, new = self._namespace.directory_name(name), headers | DIRECTORY_HEADER | {"if-none-match": "*"}
+        try:
+            response, measured = await self._requests.send_body(call, container, name, {}, new, body, keep=True)
+        except StorageError as error:
+            if error.status not in (400, 409, 412):
+                raise
+            there = await self._marked(key)
+            if there is None:
+                raise
+            return there
+        etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
+        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
+
+    async def _marked(self, key: str) -> Entry | None:
+        """A directory that is there, or what marks one."""
+        with suppress(NotFoundError):
+            entry = await self.stat(key)
+            if entry.directory or not entry.size:
+                return entry
+        return None
+
+    async def _check_public(self, call: Call, container: str) -> None:
+        """Looks, before anything is written, whether a container lets anybody read; once where it does."""
+        if container in self._public_containers:
+            return
+        headers = await look_up_container(self._requests, call, container)
+        if headers.get("x-ms-blob-public-access") not in ("blob", "container"):
+            raise call.error(
+                UnsupportedError,
+                f'container "{container}" does not let objects be read publicly; set its public access level to Blob, '
+                "which the account has to allow",
+            )
+        self._public_containers.add(container)
+
+
+def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
+    """Where a listing goes on.
+
+    Raises:
+        ServiceError: where it was before.
+    """
+    if marker is None:
+        return None
+    if cursor is None:
+        return Cursor(marker, pending=pending)
+    if cursor.repeats(marker):
+        raise call.error(ServiceError, "the server's listing is not valid (it goes in a circle); try again")
+    return cursor.next(marker, pending)
+
+
+def _check_object(call: Call, headers: Mapping[str, str]) -> None:
+    if is_directory(headers) and not call.path.endswith("/"):
+        raise call.error(NotFoundError, "it is a directory; write it with a slash at its end")

@@ -1,0 +1,266 @@
+"""Requests to Azure Blob Storage: where they go, how they are signed, and what their bodies are compared by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate
+from time import time
+from typing import TypeVar
+from urllib.parse import quote
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError
+from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batch_answers, batch_body
+from dxflow_async.providers.azure.checksum import Measured, measure
+from dxflow_async.providers.azure.confirm import not_azures
+from dxflow_async.providers.azure.credentials import Account, Identity
+from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
+from dxflow_async.providers.azure.headers import checksum_header
+from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
+from dxflow_async.providers.common.sigv4 import query_string
+from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
+from dxflow_async.providers.contract import Body, Entry
+from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.security.redaction import Secret, printable
+
+__all__ = ["Requests", "compared"]
+
+_log = logging.getLogger("dxflow_async.providers.azure")
+
+_VERSION = "2023-11-03"
+"""Of the protocol: knows CRC64 (2019-02-02), blocks of 4,000 MiB (2019-12-12), and lists any name (2021-02-12)."""
+
+_MAX_BASES = 1000
+
+ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerListParser)
+
+
+class Requests:
+    """What a provider sends.
+
+    Args:
+        identity: where to, and who we are.
+        http: the session's data plane.
+        threads: where large bodies are measured.
+        checksum: as in the settings.
+    """
+
+    def __init__(self, identity: Identity, http: HTTP, threads: Threads, *, checksum: str) -> None:
+        self.http = http
+        self._identity = identity
+        self._threads = threads
+        self._account: Account | None = None
+        self._bases: dict[str, tuple[str, str]] = {}
+        self._stamp = (0, "")
+        self._checksum = checksum
+        # None: not known yet; True: the server has compared a CRC64; False: it refused one, or is to get none.
+        self._crc64: bool | None = None
+
+    async def send(
+        self,
+        call: Call,
+        method: str,
+        container: str,
+        name: str = "",
+        headers: dict[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | bytes | None = None,
+        accept: tuple[int, ...] = (),
+    ) -> Response:
+        """A response that tells of success; a bearer token that is refused is renewed, once.
+
+        Args:
+            call, method, container, name, headers, query, body: the request.
+            accept: the statuses of the service's answers; by default any of success, which the caller looks at.
+
+        Raises:
+            StorageError: the request was refused.
+            ServiceError: another status of success came than those.
+        """
+        account = self._account or await self._open()
+        url, path = self._bases.get(container) or self._base(account, container)
+        escaped = f"/{_escaped(name)}" if name else ""
+        text = query_string(query.items()) if query else ""
+        if account.sas:
+            text = Secret(f"{text}&{account.sas}") if text else account.sas
+        url, path = Secret(f"{url}{escaped}?{text}" if text else url + escaped), path + escaped
+        size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
+        for _ in range(2):
+            signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
+            token = await _authorize(account, method, path, query or {}, signed, size)
+            response = await self.http.send(call, method, url, signed, body)
+            if 200 <= response.status < 300:
+                if accept and response.status not in accept:
+                    raise not_azures(call, response, f"status {response.status}")
+                return response
+            code, message = parse_error(response.headers, await read_error_body(response))
+            if account.tokens is None or not is_token_refusal(response.status, code):
+                break
+            account.tokens.forget(token)
+        raise error_of(call, response.status, code, message, response.headers)
+
+    async def send_body(
+        self,
+        call: Call,
+        container: str,
+        name: str,
+        query: Mapping[str, str],
+        headers: dict[str, str],
+        body: Body,
+        *,
+        keep: bool = False,
+    ) -> tuple[Response, Measured]:
+        """PUTs a body with a CRC64 the server compares, or a Content-MD5; where CRC64 is refused, that is remembered.
+
+        With `keep`, its CRC32C is stored as that of the whole.
+        """
+        refusal = None
+        await self._open()  # which says whether a CRC64 is to be sent
+        for md5 in (True,) if self._crc64 is False else (False, True):
+            measured = await self._measure(call, body, md5=md5)
+            sent = {**headers, measured.header: measured.value}
+            if keep:
+                sent |= checksum_header(measured.crc32c)
+            try:
+                response = await self.send(call, "PUT", container, name, sent, query=query, body=body)
+                break
+            except StorageError as error:
+                if md5:
+                    raise
+                refusal = self._refusal(error)
+        self._remember(refusal)
+        if compared(call, response, measured) and not md5:
+            self._crc64 = True
+        return response, measured
+
+    async def listing(
+        self, call: Call, container: str, query: Mapping[str, str], parser: ListParser, name: str = ""
+    ) -> ListParser:
+        """A page of a listing of a container's blobs, or of a blob's blocks, parsed as it arrives."""
+        response = await self.send(call, "GET", container, name, query=query, accept=(200,))
+        async with HTTPReading(Entry(container), -1, self.http, call, response) as reading:
+            try:
+                async for chunk in reading:
+                    parser.feed(chunk)
+                parser.close()
+            except MalformedXMLError as error:
+                raise call.error(ServiceError, f"the server's listing is not valid ({error})") from error
+        return parser
+
+    async def batches(self) -> bool:
+        """Whether deletions can be sent together: under a shared access signature Azurite fails, so it is not tried."""
+        return not (self._account or await self._open()).sas
+
+    async def delete_together(
+        self, call: Call, container: str, names: Sequence[str], headers: Mapping[str, str]
+    ) -> Sequence[Answer]:
+        """Deletions as one request, with these headers each; the answers in the order of the names."""
+        account = self._account or await self._open()
+        path = self._base(account, container)[1]
+        for _ in range(2):
+            requests = []
+            for name in names:
+                target, signed = f"{path}/{_escaped(name)}", {**headers, "x-ms-date": self._now()}
+                token = await _authorize(account, "DELETE", target, {}, signed, 0)
+                requests.append((target, signed))
+            answers = await self._batch(call, container, requests)
+            if account.tokens is None or not any(is_token_refusal(each.status, each.code) for each in answers):
+                break
+            account.tokens.forget(token)
+        return answers
+
+    async def _batch(
+        self, call: Call, container: str, requests: Sequence[tuple[str, dict[str, str]]]
+    ) -> Sequence[Answer]:
+        content_type, body = batch_body(requests)
+        query, headers = {"restype": "container", "comp": "batch"}, {"content-type": content_type}
+        response = await self.send(call, "POST", container, "", headers, query=query, body=body, accept=(202,))
+        data = await read_error_body(response, MAX_DOCUMENT_SIZE)
+        try:
+            return batch_answers(response.headers.get("content-type", ""), data, len(requests))
+        except MalformedBatchError as error:
+            raise call.error(ServiceError, f"the server's answer is not valid ({error})") from error
+
+    async def url(self, container: str, name: str) -> str:
+        """An object's URL as it is for this account, with the shared access signature where one is used.
+
+        It is a secret then.
+        """
+        account = self._account or await self._open()
+        plain = f"{self._base(account, container)[0]}/{_escaped(name)}"
+        return Secret(f"{plain}?{account.sas}") if account.sas else plain
+
+    async def _open(self) -> Account:
+        if self._account is None:
+            self._account = await self._identity.account()
+            # Azurite's CRC64 is JavaScript, and takes more than all else that it does for a body; its MD5 is not.
+            if self._checksum == "md5" or (self._checksum == "auto" and self._account.root):
+                self._crc64 = False
+        return self._account
+
+    def _base(self, account: Account, container: str) -> tuple[str, str]:
+        """The URL and the path of a container, or of the service, that names are put behind."""
+        path = f"{account.root}/{quote(container, safe='')}"
+        if len(self._bases) >= _MAX_BASES:
+            self._bases.clear()
+        self._bases[container] = base = (account.origin + path, path)
+        return base
+
+    def _now(self) -> str:
+        second = int(time())
+        if second != self._stamp[0]:
+            self._stamp = second, formatdate(second, usegmt=True)
+        return self._stamp[1]
+
+    async def _measure(self, call: Call, body: Body, *, md5: bool) -> Measured:
+        measured = await measure(body, self._threads, md5=md5)
+        if body.crc32c not in (None, measured.crc32c):
+            raise call.error(ChecksumMismatchError, "the bytes to be sent are not those that were read; try again")
+        return measured
+
+    def _refusal(self, error: StorageError) -> StorageError:
+        """The error itself, when it may be because of a CRC64; else it is raised."""
+        if self._crc64 or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
+            raise error
+        return error
+
+    def _remember(self, refusal: StorageError | None) -> None:
+        """The same request went through without a CRC64: from now on none are sent."""
+        if refusal is not None and self._crc64 is None:
+            self._crc64 = False
+            text = "%s takes no CRC64 (%s): bodies carry a Content-MD5 instead"
+            _log.warning(text, self._identity.endpoint, printable(refusal.code or ""))
+
+
+async def _authorize(
+    account: Account, method: str, path: str, query: Mapping[str, str], headers: dict[str, str], size: int
+) -> str:
+    """Adds to `headers` what lets the request in, where that is not in its URL; returns the token that was used."""
+    if account.key is not None:
+        account.key.sign(method, path, query, headers, size)
+        return ""
+    if account.tokens is None:
+        return ""
+    token = await account.tokens.token()
+    headers["authorization"] = Secret(f"Bearer {token}")
+    return token
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="/-_.~")
+
+
+def compared(call: Call, response: Response, measured: Measured) -> bool:
+    """Whether the server has compared the checksum that was sent, which it tells back then.
+
+    Raises:
+        ChecksumMismatchError: it tells another one.
+    """
+    told = response.headers.get(measured.header)
+    if told not in (None, measured.value):
+        raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
+    # It compares a block's MD5, but does not tell it back.
+    by_azurite = measured.header == "content-md5" and response.headers.get("server", "").startswith("Azurite-")
+    return told is not None or by_azurite

@@ -1,0 +1,85 @@
+"""Uploads in parts: Azure's blocks, which are put one by one and then committed together.
+
+Source: https://learn.microsoft.com/rest/api/storageservices/put-block-list
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from dxflow_async import checksum
+from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.providers.azure.confirm import block_stored, stored
+from dxflow_async.providers.azure.headers import checksum_header
+from dxflow_async.providers.azure.requests import Requests, compared
+from dxflow_async.providers.azure.xml import BlockListParser, block_list
+from dxflow_async.providers.contract import Body, Buffered, Entry, Part, Receipt, Upload
+from dxflow_async.providers.http import Call
+
+__all__ = ["BlockUpload"]
+
+
+class BlockUpload(Upload):
+    """Blocks that are committed once; nothing is said to the service before the first of them.
+
+    Args:
+        requests, call: to ask with.
+        key: what becomes of them.
+        place: its container and its name.
+        headers: stored with it.
+        upload_id: names this upload among others of the same key.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        call: Call,
+        key: str,
+        place: tuple[str, str],
+        headers: dict[str, str],
+        upload_id: str,
+    ) -> None:
+        self.id = upload_id
+        self._requests = requests
+        self._call = call
+        self._key = key
+        self._container, self._name = place
+        self._headers = headers
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        if not part.size:
+            return Receipt(part, None, 0, verified=True)  # there are no empty blocks
+        call = self._call._replace(path=f"{self._call.path} (part {part.number})")
+        block_id = self.block_id(part.number)
+        query = {"comp": "block", "blockid": block_id}
+        response, measured = await self._requests.send_body(call, self._container, self._name, query, {}, body)
+        await block_stored(self._requests, call, self._container, self._name, response, (block_id, part.size))
+        return Receipt(part, None, measured.crc32c, verified=compared(call, response, measured))
+
+    async def confirmed(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+        """Those of an earlier session's receipts whose parts the service still has as they were."""
+        query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
+        listing = self._requests.listing(self._call, self._container, query, BlockListParser(), self._name)
+        found = dict((await listing).blocks)
+        return [each for each in receipts if found.get(self.block_id(each.part.number)) == each.part.size]
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        call, size = self._call, sum(receipt.part.size for receipt in receipts)
+        whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
+        if None not in (whole, crc32c) and whole != crc32c:
+            raise call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
+        headers = self._headers if whole is None else {**self._headers, **checksum_header(whole)}
+        data = block_list(self.block_id(receipt.part.number) for receipt in receipts if receipt.part.size)
+        blocks, query = Buffered((data,), len(data)), {"comp": "blocklist"}
+        response, _ = await self._requests.send_body(call, self._container, self._name, query, headers, blocks)
+        etag = await stored(self._requests, call, self._container, self._name, response, size, whole)
+        verified = all(receipt.verified for receipt in receipts)
+        return Entry(self._key, size, etag=etag, crc32c=whole if verified else None)
+
+    async def abort(self) -> None:
+        """Does nothing: the service drops blocks that were not committed, a week after the last of them."""
+
+    def block_id(self, number: int) -> str:
+        """What the service calls a part; all are of one length, as it wants them: 21 bytes, so without padding."""
+        return base64.b64encode(f"{self.id}{number:05}".encode()).decode()

@@ -1,0 +1,220 @@
+"""The XML that Azure Blob Storage speaks.
+
+Source: https://learn.microsoft.com/rest/api/storageservices/list-blobs and its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import unquote
+
+from dxflow_async.providers.azure.headers import describe
+from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.xml_reader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
+from dxflow_async.providers.contract import Entry
+
+__all__ = ["BlobListParser", "BlockListParser", "ContainerListParser", "block_list"]
+
+
+class _ListParser(WholeParser):
+    """What all listings have in common.
+
+    Args:
+        prefix: what all names start with, as it was asked for; a name that does not makes the page an invalid one.
+
+    Attributes:
+        content: the element that holds what is listed, which also an empty listing has.
+        marker: asks for the next page; None after the last.
+    """
+
+    content: str
+
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__()
+        self.marker: str | None = None
+        self._prefix = prefix
+        self._is_its_kind = False
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "EnumerationResults":
+            raise MalformedXMLError(f"<{self.root:.100}> where a listing was expected")
+        if not self._is_its_kind:
+            raise MalformedXMLError(f"a listing without <{self.content}>")
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "NextMarker":
+            self.marker = text or None
+        elif name == self.content:  # with nothing in it
+            self._is_its_kind = True
+
+    def branch(self, name: str) -> None:
+        self._is_its_kind = self._is_its_kind or name == self.content
+
+    def check(self, name: str) -> None:
+        """Refuses a name that was not asked for: nobody is to act on it."""
+        if not name.startswith(self._prefix):
+            raise MalformedXMLError(f"{name!r:.200} is listed below {self._prefix!r:.200}")
+
+
+class ContainerListParser(_ListParser):
+    """A page of List Containers; `entries` are the containers, as directories."""
+
+    content = "Containers"
+
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__(prefix)
+        self.entries: list[Entry] = []
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "Name" and parent == "Container":
+            self.check(text)
+            self.entries.append(Entry(f"{text}/", directory=True))
+        else:
+            super().leaf(name, parent, text)
+
+
+class BlobListParser(_ListParser):
+    """A page of List Blobs with `include=metadata`, fed as it arrives.
+
+    Args:
+        container: what is listed.
+        prefix: as for all listings.
+
+    Attributes:
+        directories: the keys of real directories, which an account with a hierarchical namespace lists as blobs.
+        typed: whether the account tells what is a file and what a directory, so that its namespace is hierarchical.
+    """
+
+    content = "Blobs"
+
+    def __init__(self, container: str, prefix: str = "") -> None:
+        super().__init__(prefix)
+        self.directories: set[str] = set()
+        self.typed = False
+        self._container = container
+        self._entries: dict[str, Entry] = {}
+        self._values: dict[str, str] = {}
+        self._metadata: dict[str, str] = {}
+        self._encoded = False
+        self._echo: dict[str, str] = {}
+        self._has_prefixes = False
+
+    def contradiction(self, *, recursive: bool) -> str | None:
+        """What in the page shows that it is the answer to another request; None where nothing does."""
+        told = self._echo.get("Prefix")
+        if told is not None and self._prefix not in (told, unquote(told)):
+            return f"it says that its Prefix was {told:.200}"
+        if recursive and (self._has_prefixes or self._echo.get("Delimiter")):
+            return "it has directories where all blobs were asked for"
+        return None
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Objects and common prefixes in the order of their keys' bytes; keys start with `container/`."""
+        return sorted(self._entries.values(), key=lambda entry: entry.key.encode())
+
+    def cut(self, text: str) -> str:
+        parts = _PLAIN_BLOB.split(text)
+        others = parts[::6]
+        if "<EnumerationResults" not in others[0] or "</EnumerationResults>" not in others[-1]:
+            return text
+        for name, properties, metadata in zip(*(parts[group::6] for group in (1, 2, 4)), strict=True):
+            self._values = dict(_FIELD.findall(properties))
+            self._values["Name"] = name
+            self._metadata = {key.lower(): value for key, value in _FIELD.findall(metadata or "")}
+            self._add(self._blob())
+        return "".join(others)
+
+    def attributes(self, name: str, values: dict[str, str]) -> None:
+        # A name that XML cannot hold.
+        self._encoded = name == "Name" and values.get("Encoded") == "true"
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Properties":
+            self._values[name] = text
+        elif parent == "Metadata":
+            self._metadata[name.lower()] = text
+        elif name == "Name":
+            self._values[name] = unquote(text) if self._encoded else text
+            self._encoded = False
+        elif name in ("Prefix", "Delimiter") and parent == self.root:
+            self._echo[name] = text
+        else:
+            super().leaf(name, parent, text)
+
+    def branch(self, name: str) -> None:
+        if name == "Blob":
+            self._add(self._blob())
+        elif name == "BlobPrefix":
+            self._has_prefixes = True
+            self._add(self._common_prefix())
+        else:
+            super().branch(name)
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.setdefault(entry.key, entry)
+        self._values, self._metadata = {}, {}
+
+    def _common_prefix(self) -> Entry:
+        name = self._values.get("Name", "")
+        self.check(name)
+        self.typed = self.typed or "ResourceType" in self._values
+        return Entry(f"{self._container}/{name}", directory=True)
+
+    def _blob(self) -> Entry:
+        values, metadata = self._values, self._metadata
+        kind = values.get("ResourceType")
+        folder = kind == "directory" or metadata.get("hdi_isfolder", "").lower() == "true"
+        try:
+            name, size = values["Name"], 0 if folder else int(values["Content-Length"])
+        except (KeyError, ValueError) as error:
+            raise MalformedXMLError(f"a blob without a name or a size ({error})") from error
+        self.check(name)
+        if kind is not None:
+            self.typed = True
+        key, modified = f"{self._container}/{name}", timestamp_of(values.get("Last-Modified", ""))
+        if folder and not key.endswith("/"):
+            self.directories.add(f"{key}/")
+            return Entry(f"{key}/", 0, modified, directory=True)
+        etag = values.get("Etag", "").strip('"') or None
+        entry = Entry(key, size, modified, not size and key.endswith("/"), etag)
+        entry.content_type = values.get("Content-Type") or None
+        describe(entry, metadata)
+        return entry
+
+
+class BlockListParser(Parser):
+    """An answer of Get Block List; `blocks` are identifiers and sizes in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: list[tuple[str, int]] = []
+        self._name = ""
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if name == "Name":
+            self._name = text
+        elif name == "Size":
+            self.blocks.append((self._name, int(text)))
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "BlockList":
+            raise MalformedXMLError(f"<{self.root}> where a list of blocks was expected")
+
+
+_FIELD = re.compile("<([^/>]+)>([^<]*)</")
+_PLAIN_BLOB = re.compile(
+    rf"<Blob><Name>({PLAIN_TEXT}{{1,4096}})</Name>"
+    rf"<Properties>((?:<([A-Za-z][A-Za-z0-9-]*)>{PLAIN_TEXT}{{0,4096}}</\3>|<[A-Za-z][A-Za-z0-9-]* ?/>)*)</Properties>"
+    rf"(?:<Metadata>((?:<([A-Za-z_][A-Za-z0-9_]*)>{PLAIN_TEXT}{{0,8192}}</\5>)*)</Metadata>|<Metadata ?/>)?"
+    "(?:<OrMetadata ?/>)?</Blob>"
+)
+
+
+def block_list(block_ids: Iterable[str]) -> bytes:
+    """What commits blocks in this order: each the latest of its id, so that committing again does no harm."""
+    rows = "".join([f"<Latest>{block_id}</Latest>" for block_id in block_ids])
+    return f"<?xml version='1.0' encoding='utf-8'?><BlockList>{rows}</BlockList>".encode()

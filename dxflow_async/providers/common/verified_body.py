@@ -1,0 +1,76 @@
+"""A body that is compared with its own checksum on its way out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from dxflow_async import checksum
+from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.net.fast.response import ConnectionBrokenError
+from dxflow_async.providers.contract import Body, Buffer
+from dxflow_async.providers.http import Call
+
+__all__ = ["Checked"]
+
+
+class Checked:
+    """A body from an offset on. Its last buffer is held back until all of it had the size and CRC32C it says.
+
+    What is wrong on this side so never becomes an object, whatever the server compares.
+
+    Args:
+        call: what the body is sent for.
+        body: the whole.
+        start: bytes to leave out, which are compared all the same.
+
+    Attributes:
+        crc32c: of what was sent so far, the left-out bytes included.
+        failed: reading the body failed, not sending it.
+        sent: the offset that was reached: of what was handed over to be sent, or is left out.
+    """
+
+    __slots__ = ("_body", "_call", "_start", "crc32c", "failed", "sent")
+
+    def __init__(self, call: Call, body: Body, start: int = 0) -> None:
+        self._call = call
+        self._body = body
+        self._start = start
+        self.crc32c: int | None = None
+        self.failed = False
+        self.sent = start
+
+    @property
+    def size(self) -> int:
+        return self._body.size - self._start
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        size = crc = 0
+        held: Buffer = b""
+        self.failed, self.sent = True, self._start
+        async for chunk in self._body:
+            crc = checksum.crc32c(chunk, crc)
+            left_out = self._start - size
+            size += len(chunk)
+            if size > self._body.size:
+                break
+            if left_out > 0:
+                chunk = memoryview(chunk)[left_out:]  # noqa: PLW2901 - what is left of it
+            if chunk:
+                if held:
+                    self.failed = False
+                    self.sent += len(held)
+                    yield held
+                    self.failed = True
+                held = chunk
+        self._compare(size, crc)
+        self.crc32c = crc
+        self.failed = False
+        self.sent += len(held)
+        if held:
+            yield held
+
+    def _compare(self, size: int, crc: int) -> None:
+        if size != self._body.size:
+            raise ConnectionBrokenError(f"the body had {size} bytes or more where {self._body.size} were announced")
+        if self._body.crc32c not in (None, crc):
+            raise self._call.error(ChecksumMismatchError, "the bytes changed in memory before they were sent")

@@ -1,0 +1,141 @@
+"""Readings that are compared with more than a CRC32C: other checksums, and the size where the answer tells none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dxflow_async.digests import ExpectedDigest, RunningDigest
+from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.net.fast.response import Response
+from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.contract import Buffer, Entry, Reading, Run, Write
+from dxflow_async.providers.http import HTTP, Call, HTTPReading
+
+__all__ = ["CountedReading", "SummedReading", "VerifiedReading", "body_reading"]
+
+
+class SummedReading(Reading):
+    """Another reading whose bytes are summed as they pass; where they are written by a thread, in that thread.
+
+    Args:
+        inner: what is read; it is closed with this one.
+        digest: takes the bytes in, in their order.
+    """
+
+    def __init__(self, inner: Reading, digest: RunningDigest) -> None:
+        self.entry = inner.entry
+        self.size = inner.size
+        self.crc32c = inner.crc32c
+        self.digest = digest
+        self._inner = inner
+
+    async def read(self) -> Buffer:
+        chunk = await self._inner.read()
+        self._passed(chunk)
+        return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        size = await self._inner.readinto(buffer)
+        self._passed(buffer[:size])
+        return size
+
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+        def sum_and_write(data: memoryview) -> None:
+            self._passed(data)
+            write(data)
+
+        size = await self._inner.pour(buffer, sum_and_write, run)
+        if not size:
+            self._passed(b"")
+        return size
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def _passed(self, data: Buffer) -> None:
+        """Takes bytes in; none at the end."""
+        self.digest.update(data)
+
+
+class VerifiedReading(SummedReading):
+    """A reading up to an object's end that has to have a digest. It is compared before the last bytes are handed on.
+
+    Args:
+        inner: what is read.
+        expected: what the service told of the whole object.
+        call: named in errors.
+        digest: of what was read before; None: nothing was.
+    """
+
+    def __init__(
+        self, inner: Reading, expected: ExpectedDigest, call: Call, digest: RunningDigest | None = None
+    ) -> None:
+        super().__init__(inner, RunningDigest(expected.algorithm) if digest is None else digest)
+        self.expected = expected
+        self._call = call
+        self._left = inner.size
+
+    def continued(self, inner: Reading) -> Reading:
+        """Another reading of the same version, from where this one broke off, that verifies what both read."""
+        if isinstance(inner, VerifiedReading) or inner.size != self._left:
+            return inner
+        return VerifiedReading(inner, self.expected, self._call, self.digest)
+
+    def _passed(self, data: Buffer) -> None:
+        """Takes bytes in; with the last ones the digest is compared.
+
+        Raises:
+            ChecksumMismatchError: it is another one.
+        """
+        if not data:
+            _check_left(self._call, self.size, self._left)
+            return
+        self.digest.update(data)
+        self._left -= len(data)
+        if self._left:
+            return
+        if self.digest.value != self.expected.value:
+            said = f"the bytes that arrived have another {self.expected.algorithm.upper()} than the object; try again"
+            raise self._call.error(ChecksumMismatchError, said)
+        self.verified = True
+
+
+@dataclass(slots=True)
+class CountedReading(HTTPReading):
+    """The body of a response that does not say how long it is: it has to be as long as the object."""
+
+    _left: int = 0
+
+    def __post_init__(self) -> None:
+        self._left = self.size
+
+    async def read(self) -> Buffer:
+        chunk = await HTTPReading.read(self)
+        self._passed(len(chunk))
+        return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        size = await HTTPReading.readinto(self, buffer)
+        self._passed(size)
+        return size
+
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return await Reading.pour(self, buffer, write, run)
+
+    def _passed(self, size: int) -> None:
+        self._left -= size
+        if not size or self._left < 0:
+            _check_left(self.call, self.size, self._left)
+
+
+def body_reading(
+    entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
+) -> HTTPReading:
+    """The body of a response, which is counted where the response does not say how long it is."""
+    cls = HTTPReading if "content-length" in response.headers else CountedReading
+    return cls(entry, size, http, call, response, crc32c)
+
+
+def _check_left(call: Call, size: int, left: int) -> None:
+    if left:
+        raise contradiction(call, f"{size - left} bytes came of {size}")

@@ -1,0 +1,201 @@
+"""One large object over several connections: parts are objects of their own, put together by the service.
+
+Source: https://cloud.google.com/storage/docs/parallel-composite-uploads and
+https://cloud.google.com/storage/docs/composite-objects
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from dxflow_async import checksum
+from dxflow_async.concurrency.shielded import answered
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
+from dxflow_async.providers.gcp.resumable import ResumableUpload
+from dxflow_async.providers.gcp.store import Sent, Store, Version, few_at_a_time
+from dxflow_async.providers.http import Call
+
+__all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
+
+_log = logging.getLogger("dxflow_async.providers.gcp")
+
+PARTS_PREFIX = ".dxflow-parts/"
+"""In every bucket, the names below are those of parts; listings leave them out."""
+
+COMPOSE_SIZE = 32
+"""Objects that can be put together at a time."""
+
+_COMPOSING = 8
+_CLEAN_UPS = 3
+_PLAIN = ObjectOptions()
+
+
+class _Piece(NamedTuple):
+    """A stretch of the object, stored as one of its own."""
+
+    version: Version
+    size: int
+    crc32c: int | None
+
+
+class ComposeUpload(Upload):
+    """A parallel composite upload. Parts are `.dxflow-parts/<id>/<number>` of the same bucket, and go at its end.
+
+    Each part's checksum is compared when it is written, and that of the whole before anything is put together, so a
+    part gone wrong leaves the key as it was. The last step tells the service the checksum of the whole, which then
+    refuses to make anything else; should a server make it all the same, that is removed again and the error says so.
+
+    A program that is killed leaves its parts; a lifecycle rule for the prefix `.dxflow-parts/` removes them. Where
+    the bucket keeps deleted objects (soft delete, retention), it keeps the parts too.
+    """
+
+    def __init__(self, store: Store, key: str, options: ObjectOptions, upload_id: str | None = None) -> None:
+        self.id = upload_id or secrets.token_hex(12)
+        self._store = store
+        self._key = key
+        self._bucket, _, self._name = key.partition("/")
+        self._options = options
+        self._directory = f"{PARTS_PREFIX}{self.id}/"
+        self._begun: dict[str, ResumableUpload] = {}
+        # What there is to remove: names and, where they are known, generations.
+        self._temporary: dict[str, str | None] = {}
+        self._stored: Entry | None = None
+        self._clean_ups = 0
+
+    @property
+    def directory(self) -> str:
+        """The keys of its parts start with it."""
+        return f"{self._bucket}/{self._directory}"
+
+    def go_on(self, found: Sequence[Entry], receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+        """Takes over what another process has stored; of its receipts, those of parts that are there."""
+        entries = {entry.key.partition("/")[2]: entry for entry in found}
+        self._temporary = {name: entry.etag for name, entry in entries.items()}
+        return [each for each in receipts if _is_stored(each, entries.get(self._name_of(each.part)))]
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        name = self._name_of(part)
+        call = Call("GCP", "write", f"/{self._key} (part {part.number})")
+        resource = resource_of(name, _PLAIN, body.crc32c)
+        self._temporary.setdefault(name, None)
+        stored, crc32c = await self._send(call, resource, body)
+        self._temporary[name] = stored.etag
+        return Receipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
+
+    async def _send(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
+        """Stores a part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
+        name, read = resource["name"], _Read(body)
+        if body.size <= SINGLE_SIZE:
+            sending = self._store.put(call, self._bucket, resource, read)
+        else:
+            # Of a part that broke off, another try goes on where it was.
+            begun = self._begun.get(name) or ResumableUpload(self._store.requests, call, self._bucket, resource)
+            self._begun[name] = begun
+            sending = self._store.put_resumable(call, self._bucket, begun, read)
+
+        async def note(sent: Sent) -> None:
+            self._temporary[name] = sent.entry.etag
+
+        sent = await answered(sending, note, lambda: read.ended)
+        self._begun.pop(name, None)
+        return sent
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        if self._stored is None:
+            self._stored = await self._put_together(receipts, crc32c)
+        await self._clean_up()
+        return self._stored
+
+    async def abort(self) -> None:
+        try:
+            for name, each in list(self._begun.items()):
+                await each.cancel()
+                self._begun.pop(name, None)
+        finally:
+            await self._remove_temporary()
+
+    async def _put_together(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        call = Call("GCP", "write", f"/{self._key}")
+        pieces = [
+            _Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts
+        ]
+        whole = _crc32c(pieces)
+        if None not in (whole, crc32c) and whole != crc32c:
+            raise call.error(ChecksumMismatchError, "its parts are not those of the whole; nothing was replaced")
+        level = 0
+        while len(pieces) > COMPOSE_SIZE:
+            level += 1
+            pieces = await self._compose_level(call, level, pieces)
+        resource = resource_of(self._name, self._options, crc32c if whole is None else whole)
+        return await self._compose(call, pieces, resource, public=self._options.public)
+
+    async def _compose_level(self, call: Call, level: int, pieces: Sequence[_Piece]) -> list[_Piece]:
+        """Each 32 pieces made one."""
+        groups = [pieces[start : start + COMPOSE_SIZE] for start in range(0, len(pieces), COMPOSE_SIZE)]
+        names = [f"{self._directory}{level}-{number:05}" for number in range(len(groups))]
+        composing = [partial(self._compose_piece, call, name, some) for name, some in zip(names, groups, strict=True)]
+        return await few_at_a_time(composing, _COMPOSING)
+
+    async def _compose_piece(self, call: Call, name: str, pieces: Sequence[_Piece]) -> _Piece:
+        self._temporary.setdefault(name, None)
+        stored = await self._compose(call, pieces, resource_of(name, _PLAIN, _crc32c(pieces)))
+        self._temporary[name] = stored.etag
+        return _Piece(Version(name, stored.etag), stored.size, stored.crc32c)
+
+    async def _compose(
+        self, call: Call, pieces: Sequence[_Piece], resource: Mapping[str, Any], *, public: bool = False
+    ) -> Entry:
+        versions, size = [piece.version for piece in pieces], sum(piece.size for piece in pieces)
+        return await self._store.compose(call, self._bucket, versions, resource, size, public=public)
+
+    async def _clean_up(self) -> None:
+        """Removes the parts of an object that is stored; that this fails for good is no failure of the object's."""
+        try:
+            await self._remove_temporary()
+        except StorageError as error:
+            self._clean_ups += 1
+            if error.retryable and self._clean_ups < _CLEAN_UPS:
+                raise
+            text = "/%s is stored, but its parts could not be removed: delete /%s/%s (%s)"
+            _log.warning(text, self._key, self._bucket, self._directory, error)
+
+    async def _remove_temporary(self) -> None:
+        call = Call("GCP", "delete", f"/{self._bucket}/{self._directory}")
+        versions = [Version(name, generation) for name, generation in self._temporary.items()]
+        failed = await self._store.remove(call, self._bucket, versions)
+        self._temporary = {name: self._temporary[name] for name in failed}
+        if failed:
+            raise next(iter(failed.values()))
+
+    def _name_of(self, part: Part) -> str:
+        return f"{self._directory}{part.number:05}"
+
+
+def _is_stored(receipt: Receipt, entry: Entry | None) -> bool:
+    return entry is not None and (entry.etag, entry.size) == (receipt.etag, receipt.part.size)
+
+
+class _Read:
+    """A body that knows whether it was read to its end, the last time."""
+
+    def __init__(self, body: Body) -> None:
+        self.size = body.size
+        self.crc32c = body.crc32c
+        self.ended = False
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        self.ended = False
+        async for chunk in self._body:
+            yield chunk
+        self.ended = True
+
+
+def _crc32c(pieces: Sequence[_Piece]) -> int | None:
+    return checksum.combine((piece.crc32c, piece.size) for piece in pieces)

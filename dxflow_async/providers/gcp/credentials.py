@@ -1,0 +1,264 @@
+"""Who we are to Google Cloud, and where it is: the SDK's credentials, over our data plane.
+
+Source: https://cloud.google.com/docs/authentication/application-default-credentials
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.loader import key_for_path
+from dxflow_async.config.settings import GCPSettings
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    ConfigurationError,
+    NetworkError,
+    ServiceError,
+    StallTimeoutError,
+    StorageError,
+    UnsupportedError,
+)
+from dxflow_async.providers.gcp.signing import sign
+from dxflow_async.providers.gcp.token_transport import Wire, sign_in_error
+from dxflow_async.providers.http import HTTP, Call
+from dxflow_async.security.redaction import Secret, holds_key
+
+__all__ = ["GOOGLE", "Grant", "Identity"]
+
+GOOGLE = "https://storage.googleapis.com"
+
+_SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
+_TOKEN_SECONDS = 10.0
+_AGAIN_SECONDS = 10.0
+
+_NO_TOKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What the SDK raises at an answer that is another than a token server's."""
+
+_PROJECT = re.compile(r"[A-Za-z0-9:._-]{1,100}")
+
+_RENEW_SECONDS = 225.0
+"""Before a token's end it is renewed: as Google's own libraries, and later than the metadata server gives a new one."""
+
+_NONE_FOUND = (
+    "no GCP credentials were found: set GCP.service_file or GOOGLE_APPLICATION_CREDENTIALS, run "
+    "`gcloud auth application-default login`, or run where the machine has a service account"
+)
+
+
+@dataclass(slots=True)
+class Grant:
+    """A token as it is sent, and its times in seconds since the epoch. `proven`: the service has accepted it."""
+
+    authorization: str = field(repr=False)
+    renew_at: float
+    ends_at: float
+    proven: bool = False
+
+
+class Identity:
+    """Endpoint, token and project. The SDK is loaded with the first request that needs a token.
+
+    Args:
+        settings: endpoint, project and service account file.
+        http: the session's data plane.
+        threads: where the SDK is loaded, and keys are read and used.
+
+    Attributes:
+        endpoint: the service's URL, without a trailing slash.
+        anonymous: an emulator, named by `STORAGE_EMULATOR_HOST` or on this machine, for which no credentials were
+            given: requests carry none.
+
+    Raises:
+        ConfigurationError: `STORAGE_EMULATOR_HOST` is no host.
+    """
+
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
+        self.endpoint = _endpoint(settings)
+        url = urlsplit(self.endpoint)
+        given = settings.service_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        self._in_clear = url.scheme == "http"
+        self._loopback = _is_loopback(url.hostname or "")
+        emulated = settings.endpoint is None and self.endpoint != GOOGLE and settings.service_file is None
+        self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
+        self._settings = settings
+        self._threads = threads
+        self._wire = Wire(http)
+        self._sdk: Any = None
+        self._private_key: Any = None
+        self._grant: Grant | None = None
+        # The first requests of a session come together; what they need is looked up once.
+        self._loading = asyncio.Lock()
+        self._renewing = asyncio.Lock()
+
+    async def grant(self) -> Grant:
+        """The token to send with the next request; renewed well before its end, once for all that wait for it.
+
+        Raises:
+            ConfigurationError: there are no credentials, or their file is not valid.
+            AccessDeniedError: they are not accepted.
+            StorageError: the token server failed.
+        """
+        grant = self._grant
+        if grant is not None and time() < grant.renew_at:
+            return grant
+        async with self._renewing:
+            grant = self._grant
+            if grant is None or time() >= grant.renew_at:
+                grant = self._grant = await self._renew(grant)
+        return grant
+
+    def reject(self, grant: Grant) -> bool:
+        """Forgets a token that the service refused. Whether another one may help: it had accepted this one before."""
+        if self._grant is grant:
+            self._grant = None
+        return grant.proven
+
+    async def project(self) -> str:
+        """Whose buckets are listed.
+
+        Raises:
+            ConfigurationError: nothing says it.
+        """
+        project = self._settings.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+        if project is None and self.anonymous:
+            return "emulator"
+        if project is None:
+            sdk = await self._load_once()
+            project = sdk.service_data.get("project_id") or sdk.service_data.get("quota_project_id")
+            if not sdk.service_data:
+                project = await self._machine_project()
+        if not project:
+            raise ConfigurationError("GCP.project is not set, and the credentials name none; set it to list buckets")
+        return project
+
+    async def presign(self, method: str, bucket: str, name: str, expires: int) -> str:
+        """A URL with a signature in its query, made with the service account's key.
+
+        Raises:
+            ConfigurationError: Google allows 1 second to 7 days.
+            UnsupportedError: the credentials have no key to sign with.
+        """
+        if not 1 <= expires <= 604_800:
+            raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
+        if not self.anonymous:
+            await self._load_once()
+        if self._private_key is None:
+            raise Call("GCP", "presign", f"/{bucket}/{name}").error(
+                UnsupportedError, "only a service account's key signs URLs; set GCP.service_file to its JSON file"
+            )
+        email = self._sdk.service_data["client_email"]
+        return await self._threads.run(sign, self._private_key, email, method, self.endpoint, bucket, name, expires)
+
+    # The token
+
+    async def _renew(self, old: Grant | None) -> Grant:
+        """A new token; the old one while it is good still and no other can be had."""
+        if self._in_clear and not self._loopback:
+            raise ConfigurationError(f"GCP.endpoint = {self.endpoint!r} would get a token in the clear; use https")
+        sdk = await self._load_once()
+        now = time()
+        try:
+            async with asyncio.timeout(_TOKEN_SECONDS):
+                answer = await sdk.refresh(timeout=_TOKEN_SECONDS)
+            token, seconds = _checked(answer.value, answer.expires_in)
+        except (StorageError, TimeoutError, *_NO_TOKEN) as error:
+            if old is not None and now < old.ends_at:
+                old.renew_at = now + _AGAIN_SECONDS
+                return old
+            if isinstance(error, (NetworkError, StallTimeoutError)) and not sdk.service_data:
+                raise ConfigurationError(_NONE_FOUND) from error  # there is no metadata server here
+            if isinstance(error, StorageError):
+                # Without the SDK's frames: what it sends, signed, stands in them.
+                raise error.with_traceback(None) from error.__cause__
+            if isinstance(error, TimeoutError):
+                raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
+            # Not with what was sent or has come: secrets stand in both.
+            text = "the answer has no token in it; a sign-in page or a proxy may have answered in Google's place"
+            raise sign_in_error(ServiceError, f"{text} ({type(error).__name__})") from None
+        except OSError as error:
+            raise sign_in_error(AccessDeniedError, f"what came is no token ({error!r})") from error
+        return Grant(Secret(f"Bearer {token}"), now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
+
+    async def _machine_project(self) -> str | None:
+        from gcloud.aio.auth.token import GCE_ENDPOINT_PROJECT, GCE_METADATA_HEADERS
+
+        try:
+            answer = await self._wire.get(GCE_ENDPOINT_PROJECT, headers=GCE_METADATA_HEADERS)
+        except StorageError:
+            return None
+        project = await answer.text()
+        return project if _PROJECT.fullmatch(project) else None
+
+    async def _load_once(self) -> Any:
+        async with self._loading:
+            if self._sdk is None:
+                self._sdk = await self._threads.run(self._load)
+                self._sdk.session = self._wire
+        return self._sdk
+
+    def _load(self) -> Any:
+        """The SDK's token; blocks."""
+        from gcloud.aio.auth import Token
+
+        file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
+        if file is not None and holds_key(str(file)):
+            raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
+        try:
+            sdk = Token(service_file=None if file is None else str(file), scopes=[_SCOPE])
+            if file is not None and not sdk.service_data:
+                raise ValueError("it is not JSON")  # the SDK would go on without it
+            if "private_key" in sdk.service_data:
+                from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+                # Read here once, since reading a key takes longer than using it.
+                self._private_key = load_pem_private_key(sdk.service_data["private_key"].encode(), None)
+                sdk.service_data["private_key"] = self._private_key
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            where = f"GCP.service_file = {str(file)!r}" if file is not None else "the default credentials"
+            reason = f"{where} cannot be used: {type(error).__name__}: {error}"
+        else:
+            return sdk
+        # Not from the error: its frames hold the key.
+        raise ConfigurationError(reason)
+
+
+def _checked(token: Any, seconds: Any) -> tuple[str, float]:
+    """A token and how many seconds it lasts.
+
+    Raises:
+        ValueError, TypeError: it could not stand in a header, or does not last.
+    """
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+        raise ValueError("no token")
+    if not 0 < float(seconds) < float("inf"):
+        raise ValueError("no lifetime")
+    return token, float(seconds)
+
+
+def _endpoint(settings: GCPSettings) -> str:
+    if settings.endpoint is not None:
+        return settings.endpoint.rstrip("/")
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    if not emulator:
+        return GOOGLE
+    url = emulator if "://" in emulator else f"http://{emulator}"
+    if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
+        raise ConfigurationError(
+            "STORAGE_EMULATOR_HOST is not allowed; it must be [http://]host[:port], without a user or a password"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

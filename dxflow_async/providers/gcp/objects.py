@@ -1,0 +1,188 @@
+"""Objects as Google's JSON describes them, and as the headers of a download do.
+
+Source: https://cloud.google.com/storage/docs/json_api/v1/objects#resource
+and https://cloud.google.com/storage/docs/xml-api/reference-headers
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dxflow_async import checksum
+from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions
+
+__all__ = [
+    "ENTRY_FIELDS",
+    "LIST_FIELDS",
+    "SINGLE_SIZE",
+    "STORED_FIELDS",
+    "Related",
+    "described",
+    "entries_of",
+    "entry_of",
+    "entry_of_headers",
+    "resource_of",
+]
+
+SINGLE_SIZE = 8 << 20
+"""Bytes of an object that is sent in one request; larger ones can go on after a break."""
+
+STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
+"""Asked for when an object was written."""
+
+ENTRY_FIELDS = "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata"
+LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
+
+_MTIME = "mtime"
+_CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/]{6}==)")
+
+
+def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[str, Any]:
+    """An object to be stored. Given its CRC32C, the service refuses other bytes.
+
+    Raises:
+        UnsupportedError: the content type could not stand in a header.
+    """
+    content_type = options.content_type or "application/octet-stream"
+    if not (content_type.isascii() and content_type.isprintable()):
+        raise UnsupportedError(
+            f"GCP write of {name} refused: its content type {content_type!r} cannot stand in a header; "
+            "give it another one, such as text/csv",
+            provider="GCP",
+            operation="write",
+            path=name,
+        )
+    metadata = dict(options.metadata)
+    if options.modified is not None:
+        metadata[_MTIME] = f"{options.modified:.6f}"
+    resource: dict[str, Any] = {"name": name, "contentType": content_type}
+    if metadata:
+        resource["metadata"] = metadata
+    if crc32c is not None:
+        resource["crc32c"] = checksum.encode(crc32c)
+    return resource
+
+
+def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
+    """An object as its resource describes it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no object's.
+    """
+    name, size = resource["name"], int(resource["size"])
+    if not isinstance(name, str) or size < 0:
+        raise ValueError(f"name = {name!r:.300}, size = {size}")
+    metadata = resource.get("metadata") or {}
+    mtime = metadata.get(_MTIME)
+    if mtime is not None:
+        metadata = {name: value for name, value in metadata.items() if name != _MTIME}
+    return Entry(
+        f"{bucket}/{name}",
+        size,
+        _timestamp(resource.get("timeCreated", "")),
+        not size and name.endswith("/"),
+        resource.get("generation"),
+        checksum.decode(resource.get("crc32c")),
+        resource.get("contentType"),
+        metadata,
+        mtime=_seconds(mtime),
+    )
+
+
+def described(bucket: str, name: str, resource: Mapping[str, Any]) -> Entry:
+    """The object of that name, as an answer about it describes it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is about another object, or tells no version.
+    """
+    told = resource["name"], resource.get("bucket", bucket)
+    if told != (name, bucket):
+        raise ValueError(f"it is about {told[1]!r:.100}/{told[0]!r:.300}, not about {bucket!r}/{name!r:.300}")
+    if not re.fullmatch(r"[0-9]{1,20}", resource["generation"]):
+        raise ValueError(f"generation = {resource['generation']!r:.50}")
+    return entry_of(bucket, resource)
+
+
+def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequence[Entry]:
+    """A page's objects and directories in the order of their keys' bytes, without those below the prefix `hidden`.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no listing.
+    """
+    entries = [entry_of(bucket, resource) for resource in document.get("items", ())]
+    prefixes = document.get("prefixes", ())
+    if prefixes:
+        entries += [Entry(f"{bucket}/{prefix}", directory=True) for prefix in prefixes]
+        entries.sort(key=lambda entry: entry.key.encode())
+    if not hidden:
+        return entries
+    below = f"{bucket}/{hidden}"
+    return [entry for entry in entries if not entry.key.startswith(below)]
+
+
+def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    """An object as the headers of a download describe it."""
+    found = _CRC32C.search(headers.get("x-goog-hash", ""))
+    return Entry(
+        key,
+        size,
+        etag=headers.get("x-goog-generation"),
+        crc32c=checksum.decode(found[1]) if found else None,
+        content_type=headers.get("content-type"),
+        mtime=_seconds(headers.get("x-goog-meta-mtime")),
+    )
+
+
+def _timestamp(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except (ValueError, OverflowError, OSError):
+        return 0.0
+
+
+def _seconds(text: str | None) -> float | None:
+    """An mtime: decimal seconds; RFC 3339 is how rclone keeps it with Google."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return _timestamp(text) or None
+
+
+# Bodies
+
+
+class Related:
+    """A resource and its bytes as one `multipart/related` body.
+
+    Source: https://cloud.google.com/storage/docs/uploading-objects#uploading-an-object (multipart upload)
+    """
+
+    __slots__ = ("_body", "_head", "_tail", "content_type", "size")
+
+    crc32c = None
+
+    def __init__(self, resource: Mapping[str, Any], body: Checked) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/related; boundary={boundary}"
+        self._head = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(resource)}\r\n"
+            f"--{boundary}\r\nContent-Type: {resource['contentType']}\r\n\r\n"
+        ).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self._body = body
+        self.size = len(self._head) + body.size + len(self._tail)
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        yield self._head
+        async for chunk in self._body:
+            yield chunk
+        yield self._tail

@@ -1,0 +1,374 @@
+"""Google Cloud Storage.
+
+Identity (credentials, token refresh) is the SDK's; every request goes over our data plane. Objects are read by the
+XML API, which tells an object's metadata with its bytes; everything else is done by the JSON API.
+The first segment of a key is the bucket; an etag is a generation.
+Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.google.com/storage/docs/xml-api/overview
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from anyio import CancelScope, move_on_after
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import GCPSettings
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError, UnsafePathError
+from dxflow_async.providers.common.confirm import (
+    check_names,
+    contradiction,
+    disagreement,
+    extent,
+    not_the_service,
+)
+from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.verified_reader import body_reading
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+    page_size,
+)
+from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
+from dxflow_async.providers.gcp.credentials import Identity
+from dxflow_async.providers.gcp.objects import (
+    LIST_FIELDS,
+    SINGLE_SIZE,
+    STORED_FIELDS,
+    described,
+    entries_of,
+    entry_of_headers,
+    resource_of,
+)
+from dxflow_async.providers.gcp.requests import Requests, parsed
+from dxflow_async.providers.gcp.resumable import ResumableUpload
+from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
+from dxflow_async.providers.http import HTTP, Call
+
+__all__ = ["GCPProvider"]
+
+TiB = 1 << 40
+
+_MAX_BUCKETS = 1000
+_CANCEL_SECONDS = 2.0
+_OBJECTS = "storage#objects"
+
+# https://cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+# Features
+
+
+def _features(identity: Identity) -> Features:
+    # https://cloud.google.com/storage/quotas#objects; parts are objects, put together in rounds: their number is ours.
+    return Features(
+        checksum=True,
+        checksum_first=True,
+        streams_parts=True,
+        costly_parts=True,
+        copy=True,
+        resumable=True,
+        presign=not identity.anonymous,
+        public=True,
+        mtime=True,
+        mtime_listed=True,
+        max_part_size=5 * TiB,
+        max_parts=10_000,
+        max_size=5 * TiB,
+        max_copy_size=5 * TiB,
+        buckets=True,
+        versions=True,
+        endpoint=identity.endpoint,
+    )
+
+
+# The provider
+
+
+class GCPProvider(Provider):
+    """A Google Cloud Storage account.
+
+    Args:
+        settings: endpoint, project and credentials.
+        http: the session's data plane; not closed here.
+        threads: the session's threads.
+
+    Raises:
+        ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
+    """
+
+    name = "GCP"
+
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
+        self._identity = Identity(settings, http, threads)
+        self._requests = Requests(http, self._identity)
+        self._store = Store(self._requests)
+        self._buckets: set[str] = set()
+        self.features = _features(self._identity)
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        if "/" not in prefix:
+            return await self._list_buckets(call, prefix, cursor)
+        bucket, rest = self._split(call, prefix)
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS}
+        if not recursive:
+            query["delimiter"] = "/"
+        if cursor is not None:
+            query["pageToken"] = cursor
+        path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
+        response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+        document = await self._requests.document(call, response, _OBJECTS)
+        # The parts of uploads are nobody's objects, but for those who look right there.
+        hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
+        entries = parsed(call, entries_of, bucket, document, hidden)
+        if recursive and document.get("prefixes"):
+            raise contradiction(call, "the page is one of a directory, not of all that is below")
+        check_names(call, prefix, entries)
+        return Page(entries, _next_token(call, document, cursor))
+
+    async def stat(self, key: str) -> Entry:
+        call = Call(self.name, "stat", f"/{key}")
+        bucket, name = self._split(call, key)
+        if not name:
+            # Who may list a bucket's objects need not be allowed to look at the bucket itself.
+            path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
+            response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+            await self._requests.document(call, response, _OBJECTS)
+            return Entry(f"{bucket}/", directory=True)
+        return await self._store.look(call, bucket, name)
+
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reading:
+        call = Call(self.name, "read", f"/{key}")
+        bucket, name = self._split(call, key)
+        # What is stored compressed is to come as it is stored, with its own size and checksum.
+        headers = {"accept-encoding": "gzip"}
+        if start or end is not None:
+            headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        path = self._media_path(bucket, name, etag)
+        try:
+            response = await self._requests.send(call, "GET", path, headers)
+        except NotFoundError as error:
+            await self._check_replaced(call, key, etag, error)
+            raise
+        try:
+            version = response.headers.get("x-goog-generation"), listed
+            size, length = await extent(self, call, key, response, (start, end), version)
+            entry = await self._confirmed(call, entry_of_headers(key, response.headers, size), etag, response.headers)
+        except ValueError as error:
+            response.close()
+            raise not_the_service(call, str(error), response.status) from error
+        except BaseException:
+            response.close()
+            raise
+        crc32c = entry.crc32c if length == size else None
+        return body_reading(entry, length, self._requests.http, call, response, crc32c)
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        call = Call(self.name, "write", f"/{key}")
+        bucket, name = self._split(call, key)
+        resource = resource_of(name, options, body.crc32c)
+        query = acl("predefinedAcl", public=options.public)
+        if body.size <= SINGLE_SIZE:
+            return (await self._store.put(call, bucket, resource, body, query)).entry
+        sending = ResumableUpload(self._requests, call, bucket, resource, query)
+        try:
+            return (await self._store.put_resumable(call, bucket, sending, body)).entry
+        except BaseException:
+            with CancelScope(shield=True), move_on_after(_CANCEL_SECONDS):
+                await sending.cancel()
+            raise
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        self._split(Call(self.name, "write", f"/{key}"), key)
+        return ComposeUpload(self._store, key, options)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        self._split(Call(self.name, "write", f"/{key}"), key)
+        upload = ComposeUpload(self._store, key, options, upload_id)
+        page = await self.list_page(upload.directory, recursive=True)
+        found = list(page.entries)
+        while page.cursor is not None:
+            page = await self.list_page(upload.directory, recursive=True, cursor=page.cursor)
+            found += page.entries
+        return upload, upload.go_on(found, receipts)
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        by_bucket: dict[str, list[str]] = {}
+        refused: dict[str, StorageError] = {}
+        for key in keys:
+            try:
+                bucket, _ = self._split(Call(self.name, "delete", f"/{key}"), key)
+            except UnsafePathError as error:
+                refused[key] = error
+            else:
+                by_bucket.setdefault(bucket, []).append(key)
+
+        async def delete(same: Sequence[str]) -> dict[str, StorageError]:
+            bucket, versions = same[0].partition("/")[0], [Version(key.partition("/")[2]) for key in same]
+            failed = await self._store.remove(Call(self.name, "delete", f"/{same[0]}"), bucket, versions)
+            return {f"{bucket}/{name}": error for name, error in failed.items()} if failed else failed
+
+        return refused | await delete_batches(list(by_bucket.values()), delete)
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        bucket, name = self._split(call, key)
+        path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
+        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS})"}
+        if source.etag is not None:
+            query["sourceGeneration"] = source.etag
+        if options.public:
+            query["destinationPredefinedAcl"] = "publicRead"
+        reached = None
+        while True:  # a large object takes several calls, each of which goes on where the one before ended
+            try:
+                response = await self._requests.send(call, "POST", f"{path}?{urlencode(query)}")
+            except NotFoundError as error:
+                await self._check_replaced(call, source.key, source.etag, error)
+                raise
+            document = await self._requests.document(call, response, "storage#rewriteResponse")
+            if document.get("done") is True:
+                stored = parsed(call, described, bucket, name, document.get("resource") or {})
+                return await self._compared_with_source(call, source, stored)
+            token, before = parsed(call, _text, document, "rewriteToken"), reached
+            reached = token, document.get("totalBytesRewritten")
+            if reached == before:
+                raise contradiction(call, "the copy goes on without getting further")
+            query["rewriteToken"] = token
+
+    async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
+        bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
+        return await self._identity.presign(method, bucket, name, int(expires))
+
+    async def _list_buckets(self, call: Call, prefix: str, cursor: Any | None) -> Page:
+        fields = "kind,nextPageToken,items(name)"
+        query = {"project": await self._identity.project(), "prefix": prefix, "fields": fields}
+        if cursor is not None:
+            query["pageToken"] = cursor
+        response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
+        document = await self._requests.document(call, response, "storage#buckets")
+        names = parsed(call, _names, document)
+        found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
+        return Page(found, _next_token(call, document, cursor))
+
+    async def _confirmed(self, call: Call, seen: Entry, etag: str | None, headers: Mapping[str, str]) -> Entry:
+        """What the headers of a download say of an object; a version that they do not tell is looked up.
+
+        Raises:
+            ServiceError: they contradict what was asked for, or what is stored.
+            PreconditionFailedError: another version is stored by now.
+        """
+        stored_size = headers.get("x-goog-stored-content-length", "")
+        if stored_size and stored_size != str(seen.size):
+            raise contradiction(call, f"{seen.size} bytes of an object that is told to have {stored_size:.20}")
+        if seen.etag is not None:
+            if etag not in (None, seen.etag):
+                raise contradiction(call, f"the version is {seen.etag:.30}, not {etag}")
+            return seen
+        now = await self.stat(seen.key)
+        if etag not in (None, now.etag):
+            raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
+        if (differs := disagreement(now, seen)) is not None:
+            raise contradiction(call, differs)
+        return replace(seen, etag=now.etag, crc32c=now.crc32c)
+
+    async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
+        """A copy, once it has the size of its source, which may have been replaced where no version was asked for.
+
+        Raises:
+            ServiceError: it has another size, or another checksum.
+        """
+        if source.etag is None and source.size != stored.size:
+            source = await self.stat(source.key)
+        if (differs := disagreement(replace(source, etag=None), stored)) is not None:
+            raise contradiction(call, f"the copy: {differs}")
+        return stored
+
+    def _media_path(self, bucket: str, name: str, generation: str | None) -> str:
+        """Where an object's bytes are: at the XML API, which tells its metadata too.
+
+        Emulators do that in the JSON API as well, and have the XML API only under the name of Google's host.
+        """
+        query = [] if generation is None else [f"generation={quote(generation, safe='')}"]
+        path = f"/{bucket}/{quote(name, safe='/-_.~')}"
+        if self._identity.anonymous:
+            query.append("alt=media")
+            path = f"/download{object_path(bucket, name)}"
+        return f"{path}?{'&'.join(query)}" if query else path
+
+    async def _check_replaced(self, call: Call, key: str, etag: str | None, missing: NotFoundError) -> None:
+        """Of a version that is not there: raises where there is another one."""
+        if etag is None:
+            return
+        try:
+            entry = await self.stat(key)
+        except NotFoundError:
+            return
+        if entry.etag != etag:
+            raise call.error(
+                PreconditionFailedError, "the object was replaced meanwhile; start again", status=404
+            ) from missing
+
+    def _split(self, call: Call, key: str) -> tuple[str, str]:
+        """Bucket and name; a name that no bucket can have, and that might be another path in a URL, is refused."""
+        bucket, _, name = key.partition("/")
+        if bucket in self._buckets:
+            return bucket, name
+        if not _BUCKET.fullmatch(bucket) or max(map(len, bucket.split("."))) > 63:
+            raise UnsafePathError(
+                f'{call.provider} {call.operation} of {call.path} refused: no bucket can have the name "{bucket}": '
+                "it takes 3 to 63 small letters, digits, -, _ and ., and a letter or digit at either end",
+                provider=call.provider,
+                operation=call.operation,
+                path=call.path,
+            )
+        if len(self._buckets) >= _MAX_BUCKETS:
+            self._buckets.clear()
+        self._buckets.add(bucket)
+        return bucket, name
+
+
+def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> str | None:
+    """What asks for the next page; None after the last one."""
+    if document.get("nextPageToken") is None:
+        return None
+    token = parsed(call, _text, document, "nextPageToken")
+    if token == cursor:
+        raise contradiction(call, "the page says that it is followed by itself")
+    return token
+
+
+def _names(document: Mapping[str, Any]) -> list[str]:
+    """Those of a page of buckets, in order."""
+    return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    text = document[name]
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{name} = {text!r}")
+    return text

@@ -1,0 +1,240 @@
+"""Objects written, put together and removed; what was stored is compared with what was sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from anyio import CapacityLimiter, create_task_group
+
+from dxflow_async import checksum
+from dxflow_async.concurrency.pool import first_of
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.providers.common.confirm import contradiction, not_the_service
+from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.contract import Body, Entry
+from dxflow_async.providers.gcp.batch import BATCH_SIZE, batch_answers, batch_body
+from dxflow_async.providers.gcp.errors import error_of, parse_error
+from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, Related, described
+from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
+from dxflow_async.providers.gcp.resumable import ResumableUpload
+from dxflow_async.providers.http import Call, Response, read_error_body
+
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
+
+T = TypeVar("T")
+
+OBJECT = "storage#object"
+"""The kind of an object's resource."""
+
+_BATCHES = 4
+"""Under way at a time: the service works off a batch as slowly as if its requests came one after the other."""
+
+_SMALL_BATCH = 8
+
+
+class Version(NamedTuple):
+    """An object's name and generation; without one, whichever is there."""
+
+    name: str
+    generation: str | None = None
+
+
+class Sent(NamedTuple):
+    """An object as it is stored, and the CRC32C of what was sent for it."""
+
+    entry: Entry
+    crc32c: int | None
+
+
+class Store:
+    """The objects of an account."""
+
+    def __init__(self, requests: Requests) -> None:
+        self.requests = requests
+
+    async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
+        """Stores an object by one request.
+
+        Raises:
+            ChecksumMismatchError: other bytes were sent than `body.crc32c` says, or stored than were sent.
+        """
+        checked = Checked(call, body)
+        related = Related(resource, checked)
+        path = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart&fields={STORED_FIELDS}{query}"
+        headers = {"content-type": related.content_type}
+        response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        stored = parsed(call, described, bucket, resource["name"], document)
+        return Sent(await self._compared(call, resource["name"], stored, body.size, checked.crc32c), checked.crc32c)
+
+    async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:
+        """Stores an object by a resumable upload, or goes on with it.
+
+        Raises:
+            ChecksumMismatchError: as `put`.
+        """
+        stored = await sending.send(body)
+        return Sent(await self._compared(call, sending.name, stored, body.size, sending.crc32c), sending.crc32c)
+
+    async def compose(
+        self,
+        call: Call,
+        bucket: str,
+        pieces: Sequence[Version],
+        resource: Mapping[str, Any],
+        size: int,
+        *,
+        public: bool = False,
+    ) -> Entry:
+        """Makes one object of up to 32, in the versions that were written.
+
+        Raises:
+            ChecksumMismatchError: it is not of that `size`, or not what `resource["crc32c"]` says.
+        """
+        sources = [
+            {"name": name, "generation": generation, "objectPreconditions": {"ifGenerationMatch": generation}}
+            for name, generation in pieces
+        ]
+        body = json.dumps({"sourceObjects": sources, "destination": resource}).encode()
+        path = f"{object_path(bucket, resource['name'])}/compose?fields={STORED_FIELDS}"
+        path += acl("destinationPredefinedAcl", public=public)
+        response = await self.requests.send(call, "POST", path, {"content-type": JSON_TYPE}, body)
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        stored = parsed(call, described, bucket, resource["name"], document)
+        return await self._compared(call, resource["name"], stored, size, checksum.decode(resource.get("crc32c")))
+
+    async def look(self, call: Call, bucket: str, name: str, generation: str | None = None) -> Entry:
+        """An object as it is stored now, or that version of it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        path = f"{object_path(bucket, name)}?fields={ENTRY_FIELDS}"
+        if generation is not None:
+            path += f"&generation={generation}"
+        response = await self.requests.send(call, "GET", path)
+        document = await self.requests.document(call, response, OBJECT, needed=False)
+        return parsed(call, described, bucket, name, document)
+
+    async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
+        """Deletes objects; what is not there is no error. Returns the errors of the names that were not deleted.
+
+        Raises:
+            StorageError: nothing is known of any of them.
+        """
+        if len(versions) == 1:
+            try:
+                response = await self.requests.send(call, "DELETE", _version_path(bucket, versions[0]))
+                await self._confirm_removed(call, response, bucket, versions[0])
+            except NotFoundError:
+                pass
+            except StorageError as error:
+                return {versions[0].name: error}
+            return {}
+        size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
+        known = {version.name: version for version in versions}
+        batches = [list(known)[start : start + size] for start in range(0, len(known), size)]
+
+        async def remove(names: Sequence[str]) -> dict[str, StorageError]:
+            return await self._remove_batch(call, bucket, [known[name] for name in names])
+
+        return await delete_batches(batches, remove, _BATCHES)
+
+    async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
+        content_type, body = batch_body("DELETE", [_version_path(bucket, version) for version in versions])
+        response = await self.requests.send(call, "POST", "/batch/storage/v1", {"content-type": content_type}, body)
+        data = await self.requests.whole(call, response)
+        answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
+        failed: dict[str, StorageError] = {}
+        for version, (status, said) in zip(versions, answers, strict=True):
+            if not 200 <= status < 300 and status != 404:
+                about = call._replace(path=f"/{bucket}/{version.name}")
+                failed[version.name] = error_of(about, status, *parse_error(said), response.headers)
+        return failed
+
+    async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
+        """The service answers a removal with 204; after any other success a look tells whether the object is gone.
+
+        Raises:
+            NotFoundError: it is gone.
+            ServiceError: it is there still.
+        """
+        if response.status == 204:
+            response.close()
+            return
+        await read_error_body(response)
+        await self.look(call, bucket, version.name, version.generation)
+        raise not_the_service(call, "the object is there still", response.status)
+
+    async def _compared(self, call: Call, name: str, told: Entry, size: int, crc32c: int | None) -> Entry:
+        """What was stored; when it is not what was sent, it is removed again.
+
+        The answer alone proves neither: before anything is removed, the object is looked up.
+
+        Args:
+            call, name: what was written.
+            told: the object, as the answer describes it.
+            size, crc32c: of what was sent.
+
+        Raises:
+            ChecksumMismatchError: other bytes are stored.
+            ServiceError: the answer is not about what is stored.
+        """
+        if _fits(told, size, crc32c):
+            return told
+        bucket = told.key.partition("/")[0]
+        try:
+            found = await self.look(call, bucket, name)
+        except NotFoundError as error:
+            raise contradiction(call, "nothing is stored under the name") from error
+        if found.crc32c is not None and _fits(found, size, crc32c):
+            return found
+        if (found.etag, found.size, found.crc32c) != (told.etag, told.size, told.crc32c):
+            raise contradiction(call, "another version than it describes is stored")
+        await self.remove(call, bucket, [Version(name, found.etag)])
+        raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent; they were removed again")
+
+
+def _fits(stored: Entry, size: int, crc32c: int | None) -> bool:
+    return stored.size == size and (crc32c is None or stored.crc32c in (None, crc32c))
+
+
+async def few_at_a_time(operations: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
+    """What the operations return, in their order.
+
+    Raises:
+        StorageError: the first one; the others are cancelled.
+    """
+    results: dict[int, T] = {}
+    limiter = CapacityLimiter(limit)
+
+    async def run(number: int) -> None:
+        async with limiter:
+            results[number] = await operations[number]()
+
+    try:
+        async with create_task_group() as group:
+            for number in range(len(operations)):
+                group.start_soon(run, number)
+    except BaseExceptionGroup as failures:
+        raise first_of(failures) from None
+    return [results[number] for number in range(len(operations))]
+
+
+def object_path(bucket: str, name: str) -> str:
+    """Where an object's resource is, without the query."""
+    return f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
+
+
+def acl(parameter: str, *, public: bool) -> str:
+    """What makes an object readable for everybody, as a piece of a query."""
+    return f"&{parameter}=publicRead" if public else ""
+
+
+def _version_path(bucket: str, version: Version) -> str:
+    path = object_path(bucket, version.name)
+    return path if version.generation is None else f"{path}?generation={version.generation}"

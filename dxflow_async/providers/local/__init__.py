@@ -1,0 +1,1 @@
+"""Local disks: the worked example of a provider."""

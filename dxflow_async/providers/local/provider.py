@@ -1,0 +1,179 @@
+"""A local directory as a provider: the worked example, and what stands in where no cloud is configured.
+
+Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest). Its reading
+is in `local_reading.py`, its upload in `local_writing.py`. Beside stand `tree.py` and `files.py`, which block, and
+`disk.py`: threads and the table of errors. What is written counts when it is on disk: see `commits.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.providers.common.deletion import delete_each
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+    page_size,
+)
+from dxflow_async.providers.local.disk import Disk
+from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.local.reader import LocalReading
+from dxflow_async.providers.local.root import Root, error_of
+from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
+from dxflow_async.providers.staged import Staged
+
+__all__ = ["LocalProvider"]
+
+# Features
+
+_CAN = Features(rereads=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True)
+_FEATURES = replace(_CAN, stages=True, modes=True, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
+
+
+# The provider
+
+
+class LocalProvider(Provider):
+    """The files below a directory; keys never lead out of it.
+
+    Args:
+        root: the directory; it need not exist before something is written.
+        threads: where the blocking work is done.
+        follow_symlinks: for the user's own files: links may lead out of `root`.
+        durable: for what is of use after this process: it is brought to disk where `threads` say so.
+    """
+
+    name = "LOCAL"
+    features = _FEATURES
+
+    def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True) -> None:
+        self.root = Root(root, follow_symlinks=follow_symlinks)
+        self.threads = threads
+        self._disk = Disk(threads, self.root, durable=durable)
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)
+        size = page_size(recursive=recursive, first=cursor is None)
+        entries = await self._disk.run("list", prefix, lambda: list(islice(walk, size)))
+        return Page(entries, walk if len(entries) == size else None)
+
+    async def stat(self, key: str) -> Entry:
+        return await self._disk.run("stat", key, self.root.entry, key)
+
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
+    ) -> Reading:
+        file = ReadableFile(self.root, key, start, end)
+        try:
+            at_hand = listed is not None and listed.size <= CACHED_SIZE and self.root.follow_symlinks
+            first = file.open_cached() if at_hand else None
+            if first is None:
+                first = await self._disk.run("read", key, file.open)
+            if etag is not None and file.entry.etag != etag:
+                raise error_of("read", key, PreconditionFailedError, "the file was changed meanwhile; try again")
+        except BaseException:
+            file.close()
+            raise
+        return LocalReading(self, self._disk, file, start, first)
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        staged = await self.stage(key, body, options)
+        try:
+            await staged.commit()
+        finally:
+            await staged.discard()
+        return staged.entry
+
+    async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
+        file, check = self._temporary(key), (body.size, body.crc32c, options)
+        try:
+            if body.size <= WRITE_SIZE:
+                chunks = await self._disk.collect(body)
+                crc = await self._disk.run("write", key, file.write_new, chunks, *check)
+            else:
+                await self._disk.run("write", key, file.create, body.size)
+                crc = await self._disk.write_at(file, 0, body)
+                await self._disk.run("write", key, file.compare_and_complete, crc, *check)
+        except BaseException:
+            await self._disk.discard(file)
+            raise
+        return LocalStaged(self._disk, file, Entry(key, body.size, crc32c=crc))
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        file = self._temporary(key)
+        try:
+            await self._disk.run("write", key, file.create, size)
+        except BaseException:
+            await self._disk.discard(file)
+            raise
+        return LocalUpload(self._disk, file, options)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        file = self._temporary(key)
+        try:
+            found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
+        except BaseException:
+            file.close()
+            raise
+        return LocalUpload(self._disk, file, options), found
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        failed = await delete_each(keys, lambda key: self._disk.run("delete", key, self.root.delete, key), 1)
+        if any(key.endswith("/") for key in keys):
+            self._disk.forget_names()
+        return failed
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        file = self._temporary(key)
+        try:
+            size = await self._disk.run("copy", key, copy_file, self.root, source, file)
+            await self._disk.commit("copy", file)
+        finally:
+            await self._disk.discard(file)
+        return Entry(key, size)
+
+    async def rename(self, source: str, key: str) -> None:
+        await self.rename_unsynced(source, key)
+        await self.sync_renamed(source, key)
+
+    async def rename_unsynced(self, source: str, key: str, *, file: bool = False) -> None:
+        """As `rename`, but a loss of power may undo it until `sync_renamed` returns; `file`: it is no directory."""
+        await self._disk.run("move", source, self.root.rename, source, key)
+        if not file:
+            self._disk.forget_names()
+
+    async def sync_renamed(self, source: str, key: str) -> None:
+        """Waits until a rename is on disk; many that wait at a time are synced together."""
+        await self._disk.sync_names("move", source, key)
+
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        """As `Provider.make_directory`. One that is given a mode is on disk once something in it is."""
+        await self._disk.run("make directory", key, self.root.make_directory, key, mode)
+        if mode is None:
+            await self._disk.sync_names("make directory", key, made=True)
+
+    async def remove_directory(self, key: str) -> None:
+        await self._disk.run("delete", key, self.root.remove_directory, key)
+        self._disk.forget_names()
+
+    async def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
+        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
+        await self._disk.run("delete", key, self.root.sweep, key, marks, kept)
+
+    def _temporary(self, key: str) -> TemporaryFile:
+        return TemporaryFile(self.root, key, self.threads.owner_id, durable=self._disk.durable)

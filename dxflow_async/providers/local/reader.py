@@ -1,0 +1,47 @@
+"""What is being read from a local directory, for `local.py`."""
+
+from __future__ import annotations
+
+from dxflow_async.providers.common.reread_body import RereadBody
+from dxflow_async.providers.contract import Body, Buffer, Buffered, Provider, Reading
+from dxflow_async.providers.local.disk import Disk
+from dxflow_async.providers.local.files import ReadableFile
+
+__all__ = ["LocalReading"]
+
+
+class LocalReading(Reading):
+    """A file, or a stretch of it.
+
+    Args:
+        provider: which reads it again where that is wanted.
+        disk: where it is.
+        file: open, or read to its end.
+        start: the offset of its first byte.
+        first: the bytes that were read as it was opened.
+    """
+
+    def __init__(self, provider: Provider, disk: Disk, file: ReadableFile, start: int, first: Buffer) -> None:
+        self.entry = file.entry
+        self.size = file.remaining + len(first)
+        self._start = start
+        self._provider = provider
+        self._disk = disk
+        self._file = file
+        self._first = first
+
+    async def read(self) -> Buffer:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await self._disk.run("read", self.entry.key, self._file.read) if self._file.remaining else b""
+
+    async def replayable(self) -> Body:
+        chunks = [self._first] if self._first else []
+        if not self._file.remaining:
+            return Buffered(chunks, self.size, self._file.crc32c)
+        crc = await self._disk.run("read", self.entry.key, self._file.scan, self._file.crc32c)
+        return RereadBody(self._provider, self.entry, self._start, self.size, crc)
+
+    async def aclose(self) -> None:
+        self._file.close()

@@ -1,0 +1,481 @@
+"""A directory whose names do not lead out of it, for `local.py`: all of it blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.modes import PERMISSIONS, PRIVATE
+from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.local.directories import Directories
+from dxflow_async.providers.local.temporary_files import (
+    ACCENTED,
+    DECOMPOSED,
+    hold_temporary,
+    is_being_written,
+    temporaries,
+    temporary_name,
+)
+from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath
+
+__all__ = [
+    "CachedReads",
+    "Root",
+    "error_of",
+    "etag_of",
+    "kind_of",
+    "refuse_special",
+]
+
+_DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class CachedReads:
+    """Which devices can be asked for bytes that are in memory anyway, without ever waiting for a disk.
+
+    Reading such a file in the event loop takes a few microseconds; handing it to a thread takes fifty.
+    """
+
+    def __init__(self) -> None:
+        self._flags: dict[int, int | None] = {}
+
+    def learn(self, device: int) -> None:
+        """Looks up what kind of file system a device has. Blocks."""
+        if device not in self._flags:
+            self._flags[device] = _READ_FLAGS.get(_file_system(device))
+
+    def flags(self, device: int) -> int | None:
+        """What to read with; None where a read might wait."""
+        return self._flags.get(device)
+
+
+# Others, network file systems above all, may wait in `open` already.
+_NOWAIT = getattr(os, "RWF_NOWAIT", None)
+_READ_FLAGS: dict[str, int | None] = {"tmpfs": 0, "ramfs": 0, "ext4": _NOWAIT, "xfs": _NOWAIT, "btrfs": _NOWAIT}
+
+
+def _file_system(device: int) -> str:
+    """The kind of a device's file system, as Linux names it.
+
+    Source: https://docs.kernel.org/filesystems/proc.html (3.5, /proc/<pid>/mountinfo)
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            if line.split(" ", 3)[2] == number:
+                return line.rpartition(" - ")[2].split(" ", 1)[0]
+    return ""
+
+
+class Root:
+    """A directory that paths do not leave.
+
+    Args:
+        path: the directory; it is made when something is first written.
+        follow_symlinks: links may lead out of it: for the user's own files, never for names from outside.
+    """
+
+    def __init__(self, path: Path, *, follow_symlinks: bool = False) -> None:
+        self.path = Path(os.path.abspath(path))
+        self.follow_symlinks = follow_symlinks
+        self._prefix = os.path.join(self.path, "")
+        self.cached_reads = CachedReads()
+        self.directories = Directories()
+
+    # Paths
+
+    def resolve(self, key: str) -> str:
+        """The path of a key, without a look at the disk.
+
+        Raises:
+            UnsafePathError: it would lie outside, or is no name.
+        """
+        name = key.removesuffix("/")
+        if "\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
+            raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
+        if os.name == "nt" and os.path.splitdrive(name)[0]:
+            raise UnsafePathError(f"{key!r} names a drive; remove it", path=key)
+        if not name.isascii():
+            try:
+                os.fsencode(name)
+            except UnicodeEncodeError as error:
+                raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
+        return self._prefix + name if name else str(self.path)
+
+    def contained(self, key: str) -> str:
+        """The path of a key, whose links lead nowhere else."""
+        path = self.resolve(key)
+        self._check(path, key)
+        return path
+
+    def open_file(self, key: str, flags: int) -> int:
+        """A descriptor of a file, which lies inside also when names are exchanged meanwhile."""
+        path = self.resolve(key)
+        if self.follow_symlinks:
+            return os.open(path, flags)
+        return self._beneath(key, lambda root, name: open_beneath(root, name, flags))
+
+    def open_parent(self, key: str, *, make: bool = False) -> tuple[int, str]:
+        """A descriptor of the directory a key lies in, and the name there: for what changes something.
+
+        The directory is inside, also when names are exchanged meanwhile. A link of that name is meant itself.
+
+        Args:
+            key: a file's or a directory's.
+            make: make the directories above it that are missing.
+
+        Raises:
+            UnsafePathError: the directory lies outside, or the key is that of the root.
+        """
+        self.resolve_below(key)
+        above, _, name = key.removesuffix("/").rpartition("/")
+        return self.open_directory(above, make=make), name
+
+    def resolve_below(self, key: str) -> str:
+        """As `resolve`, of what is to be changed: not of the root itself.
+
+        Raises:
+            UnsafePathError: it would lie outside, is no name, or is that of the root.
+        """
+        path = self.resolve(key)
+        if path == str(self.path):
+            raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
+        return path
+
+    def open_directory(self, key: str, *, make: bool = False) -> int:
+        """A descriptor of a directory below, or of the root itself; made where it is missing and `make` says so.
+
+        Raises:
+            UnsafePathError: it lies outside, or the key is no name.
+        """
+        path = self.resolve(key)
+        if self.follow_symlinks:
+            if make:
+                os.makedirs(path, exist_ok=True)
+            return os.open(path, _DIRECTORY)
+        if not key:
+            return self._open_root(make=make)
+        if make:
+            return self._beneath(key, make_beneath, make=True)
+        return self._beneath(key, lambda root, name: open_beneath(root, name, _DIRECTORY))
+
+    def _beneath(self, key: str, opened: Callable[[int, str], int], *, make: bool = False) -> int:
+        root = self._open_root(make=make)
+        try:
+            try:
+                return opened(root, key.removesuffix("/"))
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.ELOOP):
+                    raise
+            # There is a link on the way. It may lead inside all the same, over an absolute path.
+            self._check(self.resolve(key), key)
+            inside = os.path.relpath(os.path.realpath(self.resolve(key)), os.path.realpath(self.path))
+            try:
+                return opened(root, inside)
+            except OSError as error:
+                if error.errno == errno.EXDEV:  # exchanged since
+                    raise self._outside(key) from error
+                raise
+        finally:
+            os.close(root)
+
+    def _open_root(self, *, make: bool) -> int:
+        try:
+            return os.open(self.path, _DIRECTORY)
+        except FileNotFoundError:
+            if not make:
+                raise
+        os.makedirs(self.path, exist_ok=True)
+        return os.open(self.path, _DIRECTORY)
+
+    def _check(self, path: str, key: str) -> None:
+        if self.follow_symlinks:
+            return
+        real, top = os.path.realpath(path), os.path.realpath(self.path)
+        if real != top and not real.startswith(os.path.join(top, "")):
+            raise self._outside(key)
+
+    def _outside(self, key: str) -> UnsafePathError:
+        return UnsafePathError(f"{key!r} leads out of {self.path} through a symbolic link; remove the link", path=key)
+
+    # What is there
+
+    def entry(self, key: str) -> Entry:
+        """What has a key."""
+        path = self.contained(key)
+        entry = _entry(key, os.stat(path))
+        if key.endswith("/") and not entry.directory:
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file", path)
+        return entry
+
+    def walk(self, prefix: str, *, recursive: bool) -> Iterator[Entry]:
+        """Entries below a prefix, in the order of their keys' bytes; a recursive walk has files and empty directories.
+
+        Raises:
+            FileNotFoundError: the prefix ends in a slash and is no directory.
+        """
+        directory, _, start = prefix.rpartition("/")
+        top = f"{directory}/" if directory else ""
+        path = self.contained(top)
+        if not top and not os.path.isdir(path):
+            return
+        status = os.stat(path)
+        self.cached_reads.learn(status.st_dev)
+        yield from self._walk(path, top, self._names(path, start), (status,) if recursive else ())
+
+    def _walk(self, path: str, prefix: str, names: list[str], above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
+        for name in names:
+            below = f"{path}/{name.removesuffix('/')}"
+            entry = self._found(below, prefix + name)
+            if entry is None:
+                continue
+            if not above or not entry.directory:
+                yield entry
+                continue
+            try:
+                status, inner = os.stat(below), self._names(below)
+            except FileNotFoundError:
+                continue  # it was removed meanwhile
+            except OSError as error:
+                yield _failed(entry.key, error)
+                continue
+            self.cached_reads.learn(status.st_dev)
+            if any(os.path.samestat(status, each) for each in above):
+                entry.unreadable = "a link to a directory above it"
+            if entry.unreadable or not inner:
+                yield entry
+            else:
+                yield from self._walk(below, prefix + name, inner, (*above, status))
+        if above:
+            yield from self._gone(path, prefix, above)
+
+    def _gone(self, path: str, prefix: str, above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
+        """After a directory's content: the directory, when it is not on the device any more that it was on.
+
+        A file system that was unmounted meanwhile leaves an empty directory, or none: what was not found in it need
+        not be missing. One that was simply removed is no error.
+        """
+        try:
+            if os.stat(path).st_dev == above[-1].st_dev:
+                return
+            error = OSError(errno.ESTALE, "its file system went away while it was listed", path)
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            if len(above) > 1:
+                return  # what is above it tells whether that went away, too
+            error = missing
+        except OSError as other:
+            error = other
+        if len(above) == 1:
+            raise error
+        yield _failed(prefix, error)
+
+    def _names(self, path: str, start: str = "") -> list[str]:
+        with os.scandir(path) as found:
+            names = [
+                f"{each.name}/" if self._is_directory(each) else each.name
+                for each in found
+                if each.name.startswith(start) and not is_being_written(path, each.name)
+            ]
+        names.sort(key=os.fsencode)
+        return names
+
+    def _is_directory(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.is_dir(follow_symlinks=self.follow_symlinks)
+        except OSError:  # a link into a loop
+            return False
+
+    def _found(self, path: str, key: str) -> Entry | None:
+        """What a listing says of a name; None when it is gone."""
+        try:
+            status = os.stat(path, follow_symlinks=self.follow_symlinks)
+        except (FileNotFoundError, NotADirectoryError):
+            return _dangling(key) if os.path.islink(path) else None  # it is gone
+        except OSError as error:
+            return _failed(key, error)
+        return _entry(key, status)
+
+    # Changes
+
+    def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
+        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
+        above = os.path.dirname(self.resolve(key))
+        with contextlib.suppress(FileNotFoundError), self._parent(key) as (directory, _):
+            for name in temporaries(above, marks):
+                if os.path.join(above, name) not in kept:
+                    os.unlink(name, dir_fd=directory)
+
+    def delete(self, key: str) -> None:
+        """Removes a file, or a directory with its content; a link is removed, not followed."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
+            if key.endswith("/") and not _is_link(directory, name):
+                _remove_tree(directory, name)
+            else:
+                os.unlink(name, dir_fd=directory)
+
+    def rename(self, source: str, key: str) -> None:
+        """Moves a file or a directory; a file of that name is replaced.
+
+        Raises:
+            UnsafePathError: a link, a pipe, a socket or a device has that name.
+        """
+        with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
+            refuse_special("move", self, key, there)
+            os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
+
+    def confuses(self, key: str, mark: str) -> bool:
+        """Whether names in a directory that differ in case, or in how a letter is written, are one file's.
+
+        The directory is made where it is missing; for a moment there is a temporary file of that mark in it.
+        """
+        self.make_directory(key)
+        name = temporary_name(mark)
+        with self._parent(f"{key}{name}") as (directory, _):
+            return _is_one(directory, name, name.upper()) or _is_one(directory, name + ACCENTED, name + DECOMPOSED)
+
+    def make_directory(self, key: str, mode: int | None = None) -> None:
+        """Makes a directory, parents included; `mode` has the permission bits of a new one."""
+        if mode is not None:
+            self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
+        os.close(self.open_directory(key, make=True))
+
+    def _make_with_mode(self, key: str, mode: int) -> None:
+        if key:
+            opened, name = self.open_parent(key, make=True)
+        else:
+            os.makedirs(self.path.parent, exist_ok=True)
+            opened, name = os.open(self.path.parent, _DIRECTORY), self.path.name
+        try:
+            os.mkdir(name, mode, dir_fd=opened)
+            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+        except FileExistsError:
+            return
+        finally:
+            os.close(opened)
+        try:
+            os.fchmod(made, mode)  # the mask of new files may have taken bits
+        finally:
+            os.close(made)
+
+    def remove_directory(self, key: str) -> None:
+        """Removes a directory with nothing in it."""
+        with self._parent(key) as (directory, name):
+            os.rmdir(name, dir_fd=directory)
+
+    @contextlib.contextmanager
+    def _parent(self, key: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        directory, name = self.open_parent(key, make=make)
+        try:
+            yield directory, name
+        finally:
+            os.close(directory)
+
+
+def refuse_special(operation: str, root: Root, key: str, directory: int) -> int | None:
+    """Refuses to put a file into the place of what is neither a file nor a directory; the mode of what is there.
+
+    Args:
+        operation: for the error.
+        root, key: of the file.
+        directory: a descriptor of the directory that the file is to be in.
+
+    Raises:
+        UnsafePathError: a link, a pipe, a socket or a device has the name.
+    """
+    name = key.removesuffix("/").rpartition("/")[2]
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
+        raise error_of(operation, root.resolve(key), UnsafePathError, text)
+    return mode
+
+
+def kind_of(mode: int) -> str:
+    """What something is that is neither a file nor a directory, by its mode.
+
+    Example:
+        >>> kind_of(os.stat("/dev/null").st_mode)
+        'a device'
+    """
+    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _remove_tree(directory: int, name: str) -> None:
+    """Removes a directory with all in it that can be removed; raises the first error there was."""
+    errors: list[BaseException] = []
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(name, dir_fd=directory, onexc=lambda _, __, error: errors.append(error))
+    else:
+        shutil.rmtree(name, dir_fd=directory, onerror=lambda _, __, info: errors.append(info[1]))
+    for error in errors:
+        if not isinstance(error, FileNotFoundError):  # someone else removes it, too
+            raise error
+
+
+def _dangling(key: str) -> Entry:
+    return Entry(key, unreadable="a symbolic link to nothing", read_error="ENOENT")
+
+
+def _failed(key: str, error: OSError) -> Entry:
+    """What could not be looked at. A link into a loop is what it is, and no error."""
+    code = None if error.errno == errno.ELOOP else errno.errorcode.get(error.errno or 0, "EIO")
+    return Entry(key, directory=key.endswith("/"), unreadable=error.strerror or str(error), read_error=code)
+
+
+def _is_link(directory: int, name: str) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+
+
+def _is_one(directory: int, name: str, other: str) -> bool:
+    """Whether a file that is made under one name is there under another one; it is removed again."""
+    made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory)
+    try:
+        hold_temporary(made)
+        os.stat(other, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.unlink(name, dir_fd=directory)
+        os.close(made)
+    return True
+
+
+def _entry(key: str, status: os.stat_result) -> Entry:
+    if stat.S_ISDIR(status.st_mode):
+        mode = status.st_mode & PERMISSIONS
+        return Entry(key.removesuffix("/") + "/", modified=status.st_mtime, directory=True, mode=mode)
+    link = "a symbolic link, which is not followed" if stat.S_ISLNK(status.st_mode) else None
+    unreadable = None if stat.S_ISREG(status.st_mode) else link or "not a regular file"
+    modified, mode, etag = status.st_mtime, status.st_mode & PERMISSIONS, etag_of(status)
+    return Entry(key, status.st_size, modified, etag=etag, unreadable=unreadable, mtime=modified, mode=mode)
+
+
+def etag_of(status: os.stat_result) -> str:
+    """Names a version of a file: another size, time or inode is another version."""
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
+
+
+def error_of(operation: str, path: str, cls: type[StorageError], text: str, code: str | None = None) -> StorageError:
+    """An error about a local path."""
+    return cls(
+        f"LOCAL {operation} of {path} failed: {text}", provider="LOCAL", operation=operation, path=path, code=code
+    )

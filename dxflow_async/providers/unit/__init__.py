@@ -1,0 +1,1 @@
+"""The storage of a compute unit, over tus and REST."""

@@ -1,0 +1,103 @@
+"""A file's bytes from a unit, also from a server that knows no ranges and sends the whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dxflow_async import checksum
+from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.modes import parse_mode
+from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.fields import extent_of, timestamp_of
+from dxflow_async.providers.common.mtime import parse_mtime
+from dxflow_async.providers.contract import Buffer, Entry, Reading
+from dxflow_async.providers.http import Call, HTTPReading, Response
+
+__all__ = ["PartialReading", "download_headers", "downloaded", "extent", "stored_headers"]
+
+_DIGEST = re.compile(r"(?:^|,)\s*crc32c=:([A-Za-z0-9+/]{6}==):")
+
+
+def download_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
+    """Which bytes are asked for, and of which version."""
+    headers = {}
+    if start or end is not None:
+        headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
+    if etag is not None:
+        headers["if-match"] = f'"{etag}"'
+    return headers
+
+
+def extent(call: Call, response: Response, start: int, end: int | None, known: int | None) -> tuple[int, int]:
+    """The size of the file, and the number of bytes wanted of it, whether the range or the whole comes.
+
+    Args:
+        call, response: what was asked, and the answer.
+        start, end: the range.
+        known: the file's size, where the server does not say how much it sends.
+
+    Raises:
+        PreconditionFailedError: the range has no byte of it.
+        ServiceError: another range comes, or nobody knows how much.
+    """
+    headers = response.headers
+    ranged = start > 0 or end is not None
+    try:
+        if response.status == 206 or not ranged:
+            if "content-length" not in headers and known is not None and response.status == 200:
+                return known, known
+            return extent_of(response.status, headers, start, end)
+        if response.status != 200:
+            raise ValueError(f"status {response.status} where 206 was expected")
+        size = known if "content-length" not in headers else int(headers["content-length"])
+        if size is None:
+            raise ValueError("the server does not say how many bytes it sends")
+    except ValueError as error:
+        raise not_the_service(call, str(error), response.status) from error
+    if start >= size:
+        raise call.error(PreconditionFailedError, "the file is shorter than the range; start again", status=416)
+    return size, min(size, size if end is None else end) - start
+
+
+def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool, modes: bool) -> Entry:
+    """What a download's headers say of a file."""
+    etag, crc = stored_headers(headers)
+    precise = parse_mtime(headers.get("dx-modified"))
+    modified = timestamp_of(headers.get("last-modified", "")) if precise is None else precise
+    mtime, mode = modified if times and modified else None, parse_mode(headers.get("dx-mode")) if modes else None
+    return Entry(key, size, modified, etag=etag, crc32c=crc, mtime=mtime, mode=mode)
+
+
+def stored_headers(headers: Mapping[str, str]) -> tuple[str | None, int | None]:
+    """Version and checksum of a file, where they are told."""
+    found = _DIGEST.search(headers.get("repr-digest", ""))
+    etag = headers.get("etag", "").removeprefix("W/").strip('"')
+    return etag or None, checksum.decode(found[1]) if found else None
+
+
+class PartialReading(HTTPReading):
+    """The bytes wanted of an answer that has the whole: the first ones are left out, and the last ones not read."""
+
+    __slots__ = ("_left", "_skipped")
+
+    def begin(self, skipped: int) -> PartialReading:
+        """The same, told how many bytes to leave out."""
+        self._skipped = skipped
+        self._left = self.size
+        return self
+
+    async def read(self) -> Buffer:
+        while self._left:
+            chunk = memoryview(await super().read())
+            if not chunk:
+                return b""
+            chunk, self._skipped = chunk[self._skipped :], max(0, self._skipped - len(chunk))
+            chunk = chunk[: self._left]
+            self._left -= len(chunk)
+            if chunk:
+                return chunk
+        return b""
+
+    async def readinto(self, buffer: memoryview) -> int:
+        return await Reading.readinto(self, buffer)

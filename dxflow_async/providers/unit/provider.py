@@ -1,0 +1,324 @@
+"""A compute unit's storage.
+
+Uploads go by tus 1.0.0, everything else by the unit's storage routes; all of it over our data plane, with the unit's
+secret, to the unit's address and no other. A server is asked once what it can do beyond the published core, and only
+that is used: `UnitProvider.connect`. Beside stand `unit_listing.py`, `unit_upload.py` and what these need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Self
+
+from anyio import CancelScope, move_on_after
+
+from dxflow_async import checksum
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.modes import format_mode
+from dxflow_async.providers.common.confirm import check_status, contradiction
+from dxflow_async.providers.common.deletion import delete_each
+from dxflow_async.providers.contract import (
+    Body,
+    Buffered,
+    Entry,
+    Features,
+    ObjectOptions,
+    Page,
+    Provider,
+    Reading,
+    Receipt,
+    Upload,
+)
+from dxflow_async.providers.http import HTTP, Call, HTTPReading
+from dxflow_async.providers.unit.headers import PartialReading, download_headers, downloaded, extent, stored_headers
+from dxflow_async.providers.unit.items import entry_of
+from dxflow_async.providers.unit.listing import (
+    DirectoryModesSeen,
+    Listing,
+    OrderedListing,
+    WalkedListing,
+    read_directory,
+)
+from dxflow_async.providers.unit.protocol import Announced
+from dxflow_async.providers.unit.requests import Requests, TusAnswer
+from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
+from dxflow_async.providers.unit.tus import Sending, Tus
+from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, SpooledUpload, StreamUpload
+
+__all__ = ["UnitProvider"]
+
+_NO_LIMIT = 1 << 62
+_MAX_DELETERS = 8
+_UNDO_SECONDS = 10.0
+_MARKER = ".dx"
+_ONE = "&recursive=false"
+
+
+# Features
+
+
+def _features(endpoint: str, announced: Announced) -> Features:
+    ours, max_size = announced.ours, announced.max_size or _NO_LIMIT
+    grouped = announced.in_parts and "group" in ours
+    return Features(
+        checksum=announced.checks_files,
+        checksum_first=grouped,
+        streams_parts="digest" in ours,
+        directories=True,
+        copy=True,
+        rename="rename" in ours,
+        resumable=True,
+        mtime="mtime" in ours,
+        mtime_listed="mtime" in ours,
+        modes="mode" in ours,
+        directory_mode=announced.directory_mode if "mode" in ours else None,
+        ordered="order" in ours,
+        ranges="range" in ours,
+        # A server that takes a file in one stream gets it as one part, whatever its size.
+        min_part_size=1 if announced.in_parts else max_size,
+        max_part_size=max_size,
+        max_parts=MAX_PARTS if grouped else FEW_PARTS if announced.in_parts else 1,
+        max_size=max_size,
+        max_copy_size=_NO_LIMIT,
+        versions="stat" in ours,
+        checksum_told="sum" in ours,
+        endpoint=endpoint,
+    )
+
+
+# The provider
+
+
+class UnitProvider(Provider):
+    """The files of a compute unit.
+
+    Args:
+        name: the unit's, as errors show it.
+        url: the unit's address, `http://host:port`.
+        secret: its RW secret, or RO for a unit that is only read.
+        http: the session's data plane; not closed here.
+        threads: the session's threads.
+        announced: what the server can do beyond the core; `connect` asks it.
+
+    Raises:
+        ConfigurationError: the address is none.
+    """
+
+    name = "UNIT"
+
+    def __init__(
+        self, name: str, url: str, secret: str, http: HTTP, threads: Threads, announced: Announced | None = None
+    ) -> None:
+        self.unit = name
+        self._announced = announced or Announced()
+        self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
+        self._tus = Tus(self._requests, self._announced)
+        self._threads = threads
+        self._modes = DirectoryModesSeen()
+        self.features = _features(self._requests.endpoint.url, self._announced)
+
+    @classmethod
+    async def connect(cls, name: str, url: str, secret: str, http: HTTP, threads: Threads) -> Self:
+        """A provider whose `features` are what the server says it can do; the arguments are the class's.
+
+        Raises:
+            StorageError: the unit did not answer; where `retryable` says so, it may later.
+            ConfigurationError: as the class.
+        """
+        requests = Requests(url, secret, http)
+        announced = await requests.announced(Call(cls.name, "connect", f"/{name}/"))
+        return cls(name, url, secret, http, threads, announced)
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        listing: Listing | None = cursor
+        if listing is None:
+            ours, call = self._announced.ours, self._call("list", prefix)
+            kind = OrderedListing if "order" in ours else WalkedListing
+            times, modes = "mtime" in ours, self._modes if "mode" in ours else None
+            listing = kind(self._requests, call, prefix, recursive=recursive, times=times, modes=modes)
+        return await listing.page()
+
+    async def list_directory(self, key: str) -> Sequence[Entry]:
+        """All that is in a directory, in the order the unit sends it.
+
+        Raises:
+            NotFoundError: there is no such directory.
+        """
+        call, features = self._call("list", key), self.features
+        return await read_directory(self._requests, call, key, times=features.mtime_listed, modes=features.modes)
+
+    async def stat(self, key: str) -> Entry:
+        call = self._call("stat", key)
+        if not key:
+            return Entry("", directory=True)
+        entry = await look_up(self._requests, self._announced, call, key)
+        if key.endswith("/") and not entry.directory:
+            raise call.error(NotFoundError, "it is a file, not a directory; check the path")
+        return entry
+
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
+    ) -> Reading:
+        call = self._call("read", key)
+        if not key or key.endswith("/"):
+            raise call.error(NotFoundError, "it is a directory; name a file")
+        response = await self._requests.ask(call, "GET", "download", key, download_headers(start, end, etag))
+        try:
+            known = None
+            if "content-length" not in response.headers:
+                known = (listed or await self.stat(key)).size
+            size, length = extent(call, response, start, end, known)
+        except BaseException:
+            response.close()
+            raise
+        if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
+            self._knows_ranges()
+        entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
+        if None not in (etag, entry.etag) and etag != entry.etag:
+            response.close()
+            raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
+        crc = entry.crc32c if length == size else None
+        if response.status != 206 and length < size:
+            return PartialReading(entry, length, self._requests.http, call, response).begin(start)
+        return HTTPReading(entry, length, self._requests.http, call, response, crc)
+
+    async def tell_checksum(self, entry: Entry) -> int | None:
+        call = self._call("read", entry.key)
+        found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
+        if None not in (entry.etag, found.etag) and entry.etag != found.etag:
+            raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
+        return found.crc32c
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        call = self._call("write", key)
+        crc = body.crc32c
+        if crc is None and self.features.checksum_first:
+            crc = await self._measure(body)
+        metadata = self._tus.metadata(call, key, options, crc)
+        if "creation-with-upload" in self._announced.tus:
+            answer, crc = await self._tus.store(call, metadata, body, crc)
+        else:
+            answer, crc = await self._write_plainly(call, metadata, body)
+        await self._tus.confirm(call, key, body.size, certain=answer.certain)
+        etag, told = stored_headers(answer.headers)
+        return Entry(key, body.size, etag=etag, crc32c=crc if told is None else told)
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        call = self._call("write", key)
+        if self._announced.in_parts:
+            return PartsUpload(self._tus, call, key, options, self.features.max_parts)
+        metadata = self._tus.metadata(call, key, options)
+        if size is None:
+            spooled = SpooledUpload(self, key, options, self._threads)
+            await spooled.begin()
+            return spooled
+        sending = Sending(self._tus, call, size, metadata, partial=False)
+        await sending.begin()
+        return StreamUpload(call, key, sending, size)
+
+    async def resume_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[Receipt]]:
+        call = self._call("write", key)
+        if self._announced.in_parts:
+            upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
+            return upload, await upload.go_on(receipts)
+        _, headers = await self._tus.offset(call, upload_id)
+        size = int(headers.get("upload-length", 0))
+        metadata = self._tus.metadata(call, key, options)
+        return StreamUpload(
+            call, key, Sending(self._tus, call, size, metadata, partial=False, address=upload_id), size
+        ), ()
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        failed = await delete_each(keys, lambda key: self._delete(key, all_of_it=key.endswith("/")), _MAX_DELETERS)
+        if self._requests.echoes:
+            return failed
+        deleted = [key for key in keys if key not in failed]
+        return failed | await left_of(self._requests, self._call("delete", ""), deleted)
+
+    async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
+        call = self._call("copy", source.key)
+        headers = None if source.etag is None else {"if-match": f'"{source.etag}"'}
+        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
+        if not self._requests.echoes:
+            await self._requests.done(call, response)
+            await confirm_stored(self._requests, self._announced, call, key, source.size)
+            return Entry(key, source.size, crc32c=source.crc32c)
+        check_status(call, response, 200)
+        item = await self._requests.document(call, response)
+        stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
+        if source.etag is not None and stored.size != source.size:
+            raise contradiction(call, f"the copy has {stored.size} bytes, its source {source.size}")
+        return stored if stored.crc32c is not None else replace(stored, crc32c=source.crc32c)
+
+    async def rename(self, source: str, key: str) -> None:
+        call = self._call("move", source)
+        response = await self._requests.ask(call, "PUT", "rename", source, destination=key, repeatable=False)
+        await self._requests.done(call, response)
+        if not self._requests.echoes:
+            await self.stat(key)
+
+    async def mode_of_directory(self, key: str) -> int | None:
+        known = self._modes.get(key)
+        return (await self.stat(key)).mode if known is None else known
+
+    async def make_directory(self, key: str, mode: int | None = None) -> None:
+        call = self._call("make directory", key)
+        if "directory" in self._announced.ours:
+            query = f"&mode={format_mode(mode)}" if mode is not None and self.features.modes else ""
+            await self._requests.done(call, await self._requests.ask(call, "PUT", "directory", key, query=query))
+            if not self._requests.echoes:
+                await self.stat(f"{key.removesuffix('/')}/")
+            return
+        directory = f"{key.removesuffix('/')}/"
+        with suppress(NotFoundError):
+            await self.stat(directory)
+            return
+        # As the published SDK does: a server makes the directories of what is uploaded.
+        marker = f"{directory}{_MARKER}"
+        await self.write(marker, Buffered((), 0, 0), ObjectOptions())
+        await self.delete_one(marker)
+
+    async def remove_directory(self, key: str) -> None:
+        call = self._call("delete", key)
+        if "prune" not in self._announced.ours and await read_directory(self._requests, call, key, times=False):
+            raise call.error(AlreadyExistsError, "the directory is not empty")
+        await self._delete(key, all_of_it=False)
+        if not self._requests.echoes:
+            for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
+                raise error
+
+    def _call(self, operation: str, key: str) -> Call:
+        return Call(self.name, operation, f"/{self.unit}/{key}")
+
+    def _knows_ranges(self) -> None:
+        if not self.features.ranges:
+            self.features = replace(self.features, ranges=True)
+
+    async def _delete(self, key: str, *, all_of_it: bool) -> None:
+        query = "" if all_of_it or "prune" not in self._announced.ours else _ONE
+        with suppress(NotFoundError):
+            call = self._call("delete", key)
+            await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
+
+    async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
+        """Creates a file first, and sends its bytes then."""
+        sending = Sending(self._tus, call, body.size, metadata, partial=False)
+        try:
+            crc = await sending.write(body)
+        except BaseException:
+            with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
+                await sending.remove()
+            raise
+        return TusAnswer(sending.headers, sending.certain), crc
+
+    async def _measure(self, body: Body) -> int:
+        """Reads a body once, for its checksum. That does not count as progress."""
+        crc = 0
+        async for chunk in getattr(body, "uncounted", body):
+            crc = await self._threads.run(checksum.crc32c, chunk, crc)
+        return crc

@@ -1,0 +1,207 @@
+"""Uploads to a unit: in parts, in one stream, or by way of a temporary file, as far as its server allows.
+
+A server that puts partial uploads together gets each part as one; what a break leaves of it goes on where the server
+got to. Parts of one *group* are written to their places in one file from the start, where the server knows that.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from anyio import create_task_group
+
+from dxflow_async import checksum
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
+from dxflow_async.providers.http import Call
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.root import error_of as disk_error
+from dxflow_async.providers.unit.headers import stored_headers
+from dxflow_async.providers.unit.protocol import file_metadata
+from dxflow_async.providers.unit.tus import Sending, Tus
+
+__all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "SpooledUpload", "StreamUpload"]
+
+MAX_PARTS = 1500
+"""Whose addresses go into one header; a server of ours takes 2,000."""
+
+FEW_PARTS = 64
+"""The same for other servers, many of which take headers of 8 KiB."""
+
+_ABORTERS = 8
+
+
+class PartsUpload(Upload):
+    """Partial uploads, put together in the end.
+
+    A receipt's `etag` is the address of its partial upload; `id` is the group's name, where there is one.
+
+    Args:
+        tus, call: who asks, and what for.
+        key, options: as `Provider.start_upload` has them.
+        max_parts: how many there may be.
+        upload_id: of an upload that was begun before; None: a new one.
+    """
+
+    def __init__(
+        self, tus: Tus, call: Call, key: str, options: ObjectOptions, max_parts: int, *, upload_id: str | None = None
+    ) -> None:
+        self.id = secrets.token_hex(8) if upload_id is None else upload_id
+        self._tus = tus
+        self._call = call
+        self._key = key
+        self._options = options
+        self._max_parts = max_parts
+        self._parts: dict[int, Sending] = {}
+        self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
+        file_metadata(call, key)
+
+    async def go_on(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Takes over what another process has sent; the receipts of what is there, as it was sent."""
+        kept = []
+        for receipt in receipts:
+            sending = self._sending(receipt.part, receipt.etag)
+            if await sending.is_whole(receipt.crc32c):
+                self._parts[receipt.part.number] = sending
+                kept.append(receipt)
+            elif sending.address is not None and sending.address.startswith("/"):
+                self._replaced[receipt.part.number] = sending
+        return kept
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        if part.number > self._max_parts:
+            text = f"it has more than {self._max_parts} parts, which the server does not put together; use larger ones"
+            raise self._call.error(UnsupportedError, text)
+        sending = self._parts.get(part.number)
+        if sending is None:
+            sending = self._parts[part.number] = self._sending(part)
+        crc = await sending.write(body)
+        return Receipt(part, sending.address, crc, verified=sending.compared)
+
+    def _sending(self, part: Part, address: str | None = None) -> Sending:
+        metadata = {"group": self.id, "start": str(part.offset)} if "group" in self._tus.announced.ours else {}
+        call = self._call._replace(path=f"{self._call.path} (part {part.number})")
+        return Sending(self._tus, call, part.size, metadata, partial=True, address=address)
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
+        if None not in (whole, crc32c) and whole != crc32c:
+            raise self._call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
+        metadata = self._tus.metadata(self._call, self._key, self._options, whole)
+        addresses = [receipt.etag for receipt in receipts if receipt.etag is not None]
+        answer = await self._tus.concatenate(self._call, addresses, metadata)
+        etag, told = stored_headers(answer.headers)
+        size = sum(receipt.part.size for receipt in receipts)
+        await self._tus.confirm(self._call, self._key, size, certain=answer.certain)
+        return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
+
+    async def abort(self) -> None:
+        remaining = iter([(known, number) for known in (self._parts, self._replaced) for number in known])
+        errors: list[StorageError] = []
+
+        async def work() -> None:
+            for known, number in remaining:
+                try:
+                    await known[number].remove()
+                except StorageError as error:
+                    errors.append(error)
+                    return
+                known.pop(number)
+
+        async with create_task_group() as group:
+            for _ in range(_ABORTERS):
+                group.start_soon(work)
+        if errors:
+            raise errors[0]  # those that are left go when it is called again
+
+
+class StreamUpload(Upload):
+    """A file as one upload, whose only part is the whole; `id` is its address.
+
+    Args:
+        call, key: what for.
+        sending: the upload, begun.
+        size: bytes.
+    """
+
+    def __init__(self, call: Call, key: str, sending: Sending, size: int) -> None:
+        assert sending.address is not None
+        self.id = sending.address
+        self._call = call
+        self._key = key
+        self._sending = sending
+        self._size = size
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        if (part.offset, part.size) != (0, self._size):
+            raise self._call.error(UnsupportedError, "this server takes a file in one stream only, not in parts")
+        crc = await self._sending.write(body)
+        return Receipt(part, crc32c=crc, verified=self._sending.compared)
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        await self._sending.confirm(self._key)
+        etag, told = stored_headers(self._sending.headers)
+        return Entry(self._key, self._size, etag=etag, crc32c=told)
+
+    async def abort(self) -> None:
+        await self._sending.remove()
+
+
+class SpooledUpload(Upload):
+    """What becomes one stream, but whose length is not known yet: kept in a temporary directory until it ends.
+
+    Args:
+        provider: to whom it goes in the end.
+        key, options: as `Provider.start_upload` has them.
+        threads: for the disk.
+    """
+
+    id = ""
+
+    def __init__(self, provider: Provider, key: str, options: ObjectOptions, threads: Threads) -> None:
+        self._provider = provider
+        self._key = key
+        self._options = options
+        self._threads = threads
+        self._directory: TemporaryDirectory[str] | None = None
+        self._kept: Entry | None = None
+        self._upload: Upload | None = None
+
+    async def begin(self) -> None:
+        """Makes the temporary directory."""
+        self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
+        self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
+        self._stream = await self._local.start_upload("stream", None, ObjectOptions())
+
+    async def write_part(self, part: Part, body: Body) -> Receipt:
+        return await self._stream.write_part(part, body)
+
+    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+        # When it failed, it is asked for again: it goes on where it was.
+        if self._kept is None:
+            self._kept = await self._stream.finish(receipts, crc32c)
+        size = self._kept.size
+        if self._upload is None:
+            self._upload = await self._provider.start_upload(self._key, size, self._options)
+        async with await self._local.read("stream") as reading:
+            receipt = await self._upload.write_part(Part(1, 0, size), reading)
+        if crc32c not in (None, receipt.crc32c):
+            raise disk_error("read", self._key, ChecksumMismatchError, "the temporary file has other bytes by now")
+        stored = await self._upload.finish([receipt], receipt.crc32c)
+        self._upload = None
+        await self.abort()
+        return stored
+
+    async def abort(self) -> None:
+        directory, self._directory = self._directory, None
+        try:
+            if self._upload is not None:
+                await self._upload.abort()
+                self._upload = None
+        finally:
+            if directory is not None:
+                await self._threads.run(directory.cleanup)

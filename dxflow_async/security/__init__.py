@@ -1,0 +1,1 @@
+"""Secrets that are never shown, and paths that cannot leave their root."""

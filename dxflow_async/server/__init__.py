@@ -1,0 +1,1 @@
+"""The two servers of dxflow: the hub, and a unit's storage."""

@@ -1,0 +1,1 @@
+"""What the hub and the units share: listening, connections, addresses, errors and logs."""

@@ -1,0 +1,1 @@
+"""The hub: accounts, sign-ins, provider settings and registered units, over HTTP."""

@@ -1,0 +1,248 @@
+"""Accounts of a hub: who may sign in, and with which secrets.
+
+Kept in SQLite, which several processes may have open at once. Passwords are hashed with argon2id. All of it runs in
+the store's threads, never on the loop.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from dxflow_async.exceptions import AuthenticationError, ConfigurationError
+from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.failures import Failures, TooManyTriesError
+from dxflow_async.server.hub.sign_ins import SignIn, SignInLimits, SignIns
+from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.turns import QueueFullError, Turns
+
+__all__ = ["Account", "Accounts", "Namespace", "SignIn", "TooManyTriesError", "User"]
+
+_LIMITS = SignInLimits()
+
+# OWASP's first choice for argon2id; 19 MiB keep a sign-in within a small process's memory.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who an account belongs to."""
+
+    pointer: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as its administrator sees it; `created` in seconds since the epoch."""
+
+    email: str
+    disabled: bool
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One of an account's namespaces."""
+
+    pointer: str
+    name: str
+
+
+class Accounts:
+    """The accounts of a hub.
+
+    Args:
+        store: the hub's database.
+        clock: seconds since the epoch.
+        sign_up: whether the first sign-in of an e-mail makes its account.
+        limits: how long the secrets of a sign-in are valid.
+
+    Example:
+        accounts = Accounts(store)
+        signed_in = await accounts.sign_in(Credentials("me@example.org", "...", "diphyx"), "127.0.0.1")
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        sign_up: bool = True,
+        limits: SignInLimits = _LIMITS,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._sign_up = sign_up
+        self._failures = Failures(clock)
+        self._sign_ins = SignIns(clock, limits)
+        # Passwords of one peer are hashed one after the other: it takes no more of the processor by asking more.
+        self._turns = Turns()
+
+    # Signing in
+
+    async def sign_in(self, given: Credentials, peer: str) -> SignIn:
+        """Sign in, creating the namespace, and where that is allowed the account, when it is the first time.
+
+        Args:
+            given: e-mail, password and namespace.
+            peer: the address it comes from; failures are counted for each account and peer.
+
+        Raises:
+            AuthenticationError: wrong password, no such account, or it is disabled.
+            TooManyTriesError: after five wrong ones within a minute, whatever the password; after far more of many
+                peers, where the account has not signed in from this one; or this peer has too many tries waiting.
+        """
+        try:
+            async with self._turns.turn(peer):
+                return await self._store.run(self._sign_in, given, peer)
+        except QueueFullError:
+            raise TooManyTriesError(1.0) from None
+
+    async def user(self, pointer: str, secret: str) -> User | None:
+        """The user of that pointer, if the secret is a valid one of theirs."""
+        return await self._store.run(self._user, pointer, secret)
+
+    async def revoke(self, pointer: str, secret: str) -> bool:
+        """End the sign-in that a user secret came from; False when it is not valid (any more)."""
+        return await self._store.run(self._revoke, pointer, secret)
+
+    async def namespaces(self, pointer: str) -> list[Namespace]:
+        """The namespaces of an account, in the order of their names."""
+        return await self._store.run(self._namespaces, pointer)
+
+    # Administration
+
+    async def create(self, given: Credentials) -> None:
+        """Make an account.
+
+        Raises:
+            ConfigurationError: there is one of that e-mail.
+        """
+        if await self._store.run(self._create, given) is None:
+            raise ConfigurationError(f"{given.email} has an account already")
+
+    async def change_password(self, given: Credentials) -> None:
+        """Give an account another password; all its sign-ins end.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        hashed = await self._store.run(_HASHER.hash, given.password)
+        await self._store.run(self._change, given.email, "password", hashed)
+
+    async def disable(self, email: str) -> None:
+        """Let nobody sign in to an account any more; all its sign-ins end.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        await self._store.run(self._change, email, "disabled", 1)
+
+    async def enable(self, email: str) -> None:
+        """Undo `disable`; its old sign-ins stay ended.
+
+        Raises:
+            ConfigurationError: there is no account of that e-mail.
+        """
+        await self._store.run(self._change, email, "disabled", 0)
+
+    async def accounts(self) -> list[Account]:
+        """All accounts, in the order of their e-mails."""
+        return await self._store.run(self._list)
+
+    def _sign_in(self, given: Credentials, peer: str) -> SignIn:
+        nobody = given.email.lower(), _hash_of_nobody()
+        with self._store.reading() as database:
+            found = database.execute(
+                "SELECT pointer, password FROM accounts WHERE email = ?", (given.email.lower(),)
+            ).fetchone()
+            # Who has no account is counted by e-mail, and answered just as slowly.
+            account, hashed = found or nobody
+            self._failures.check(database, account, peer)
+        if found is None and self._sign_up:
+            return self._create(given, peer) or self._sign_in(given, peer)
+        right = _matches(hashed, given.password) and found is not None
+        with self._store.transaction() as database:
+            # Once more: tries that were checked beside this one count too, or many at once would pass.
+            self._failures.check(database, account, peer)
+            if right:
+                self._refuse_disabled(database, account)
+                self._failures.know(database, account, peer)
+                return self._sign_ins.issue(database, account, given.namespace, created=False)
+            self._failures.note(database, account, peer)
+        raise AuthenticationError("wrong e-mail or password")
+
+    def _refuse_disabled(self, database: sqlite3.Connection, account: str) -> None:
+        (disabled,) = database.execute("SELECT disabled FROM accounts WHERE pointer = ?", (account,)).fetchone()
+        if disabled:
+            raise AuthenticationError("this account is disabled; ask the hub's administrator")
+
+    def _create(self, given: Credentials, peer: str | None = None) -> SignIn | None:
+        """Create an account, signed in to it; None when somebody else created it meanwhile."""
+        hashed = _HASHER.hash(given.password)
+        account = secrets.token_hex(16)
+        with self._store.transaction() as database:
+            created = database.execute(
+                "INSERT OR IGNORE INTO accounts (pointer, email, password, created) VALUES (?, ?, ?, ?)",
+                (account, given.email.lower(), hashed, self._clock()),
+            ).rowcount
+            if not created:
+                return None
+            if peer is not None:
+                self._failures.know(database, account, peer)
+            return self._sign_ins.issue(database, account, given.namespace, created=True)
+
+    def _user(self, pointer: str, secret: str) -> User | None:
+        with self._store.reading() as database:
+            if self._sign_ins.find(database, pointer, secret) is None:
+                return None
+            (email,) = database.execute("SELECT email FROM accounts WHERE pointer = ?", (pointer,)).fetchone()
+            due = self._sign_ins.uses_are_due
+        if due:
+            with self._store.transaction() as database:
+                self._sign_ins.write_uses(database)
+        return User(pointer, email)
+
+    def _revoke(self, pointer: str, secret: str) -> bool:
+        with self._store.transaction() as database:
+            number = self._sign_ins.find(database, pointer, secret)
+            return database.execute("DELETE FROM sign_ins WHERE id = ?", (number,)).rowcount > 0
+
+    def _namespaces(self, pointer: str) -> list[Namespace]:
+        with self._store.reading() as database:
+            rows = database.execute("SELECT pointer, name FROM namespaces WHERE account = ? ORDER BY name", (pointer,))
+            return [Namespace(*row) for row in rows]
+
+    def _change(self, email: str, column: str, value: object) -> None:
+        with self._store.transaction() as database:
+            found = database.execute("SELECT pointer FROM accounts WHERE email = ?", (email.lower(),)).fetchone()
+            if found is None:
+                raise ConfigurationError(f"there is no account {email}; make it with `hub user add`")
+            database.execute(f"UPDATE accounts SET {column} = ? WHERE pointer = ?", (value, found[0]))  # noqa: S608 - ours
+            database.execute("DELETE FROM sign_ins WHERE account = ?", found)
+
+    def _list(self) -> list[Account]:
+        with self._store.reading() as database:
+            rows = database.execute("SELECT email, disabled, created FROM accounts ORDER BY email")
+            return [Account(email, bool(disabled), created) for email, disabled, created in rows]
+
+
+@functools.cache
+def _hash_of_nobody() -> str:
+    """What the password of an unknown e-mail is compared with."""
+    return _HASHER.hash(secrets.token_hex(32))
+
+
+def _matches(hashed: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(hashed, password)
+    except VerifyMismatchError:
+        return False

@@ -1,0 +1,134 @@
+"""The hub's HTTP side: signing in, and the routes of `account_routes.py` and `unit_routes.py`.
+
+`GET /openapi.json` describes them all.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from dxflow_async.exceptions import AuthenticationError, ConfigurationError
+from dxflow_async.server.common.addresses import address_group
+from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, answered, mark_answer, peer_of, refusal
+from dxflow_async.server.hub import account_routes, unit_routes
+from dxflow_async.server.hub.account_routes import PROVIDERS
+from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
+from dxflow_async.server.hub.bodies import ACCOUNTS, json_object
+from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.openapi import description
+from dxflow_async.server.hub.provider_settings import ProviderSettings
+from dxflow_async.server.hub.sign_ins import SignInLimits
+from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.unit_routes import SERVED, UNITS, ServedUnits
+from dxflow_async.server.hub.units import Units
+from dxflow_async.server.hub.vault import Vault
+
+__all__ = ["KEY_HEADER", "MAX_BODY_SIZE", "create_app"]
+
+KEY_HEADER = "X-Hub-Key"
+"""Has the key of a hub that answers one process only."""
+
+MAX_BODY_SIZE = 64 << 10
+"""Bytes of a request's body."""
+
+
+_LIMITS = SignInLimits()
+
+
+def create_app(
+    home: Path,
+    *,
+    clock: Callable[[], float] = time.time,
+    sign_up: bool = True,
+    limits: SignInLimits = _LIMITS,
+    key: str | None = None,
+) -> web.Application:
+    """The hub as an aiohttp application; its database lies in `home` and is opened when the application starts.
+
+    Args:
+        home: the directory of the database and of its key, made when missing.
+        clock: seconds since the epoch, for what expires.
+        sign_up: whether the first sign-in of an e-mail makes its account.
+        limits: how long the secrets of a sign-in are valid.
+        key: what every request must have in the header `KEY_HEADER`; None: nothing.
+
+    Raises:
+        ConfigurationError: at the start, when the database or its key cannot be used.
+    """
+
+    async def stored(app: web.Application) -> AsyncIterator[None]:
+        store = await Store.open(home)
+        try:
+            vault = await store.run(Vault, home)
+            app[ACCOUNTS] = Accounts(store, clock=clock, sign_up=sign_up, limits=limits)
+            app[UNITS] = Units(store, vault, clock=clock)
+            app[PROVIDERS] = ProviderSettings(store, vault)
+            yield
+        finally:
+            await store.aclose()
+
+    middlewares = [answered] if key is None else [answered, _keyed(key)]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_SIZE)
+    app[ACTIVITY] = Activity()
+    app[SERVED] = ServedUnits()
+    app.on_response_prepare.append(mark_answer)
+    app.cleanup_ctx.append(stored)
+    app.router.add_post("/auth/login/", sign_in)
+    app.router.add_get("/healthz", show_health)
+    app.router.add_get("/openapi.json", show_description)
+    account_routes.add_routes(app.router)
+    unit_routes.add_routes(app.router)
+    return app
+
+
+def _keyed(key: str) -> Middleware:
+    """Refuses requests without the key."""
+    wanted = key.encode()
+
+    @web.middleware
+    async def keyed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(KEY_HEADER, "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, wanted):
+            raise refusal(web.HTTPUnauthorized, "wrong_key", "this hub answers the process that it is part of only")
+        return await handler(request)
+
+    return keyed
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """`POST /auth/login/`: e-mail, password and namespace for a user's and a namespace's secret."""
+    tree = await json_object(request)
+    try:
+        credentials = Credentials.from_dict(tree)
+    except ConfigurationError as error:
+        raise refusal(web.HTTPBadRequest, "invalid_field", str(error)) from error
+    try:
+        issued = await request.app[ACCOUNTS].sign_in(credentials, address_group(peer_of(request)))
+    except TooManyTriesError as error:
+        wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+        raise refusal(web.HTTPTooManyRequests, "too_many_tries", str(error), wait) from error
+    except AuthenticationError as error:
+        raise refusal(web.HTTPUnauthorized, "wrong_credentials", str(error)) from error
+    answer = {
+        "user": {"pointer": issued.user_pointer, "secret": issued.user_secret},
+        "namespace": {"pointer": issued.namespace_pointer, "secret": issued.namespace_secret},
+        "created": issued.created,
+    }
+    return web.json_response(answer, headers={"Cache-Control": "no-store"})
+
+
+async def show_health(_request: web.Request) -> web.Response:
+    """`GET /healthz`: the hub answers."""
+    return web.json_response({"status": "ok"})
+
+
+async def show_description(_request: web.Request) -> web.Response:
+    """`GET /openapi.json`: all of this, for programs."""
+    return web.json_response(description())

@@ -1,0 +1,91 @@
+"""Copies of files and directories within a volume. All of it blocks."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from dxflow_async.exceptions import AlreadyExistsError, PreconditionFailedError
+from dxflow_async.server.common.names import shown
+from dxflow_async.server.unit.listing import list_tree
+from dxflow_async.server.unit.reflink import copy_file
+from dxflow_async.server.unit.volume import Found, Volume, etag_of
+from dxflow_async.server.unit.workspace import Workspace
+
+__all__ = ["copy"]
+
+
+def copy(workspace: Workspace, path: str, destination: str, etag: str | None = None) -> Found:
+    """Copies a file, or a directory with what is in it; files that are there are replaced, each at once.
+
+    Args:
+        workspace: of the volume.
+        path: what is copied; its time and checksum are the copy's too.
+        destination: the copy's path; directories above it are made.
+        etag: only this version of a file.
+
+    Raises:
+        AlreadyExistsError: a directory stands where a file is to be, a file where a directory is, or the copy would
+            lie within its source.
+        PreconditionFailedError: the source is not that version, or was changed meanwhile.
+    """
+    volume = workspace.volume
+    if not volume.stat(path).directory:
+        _copy_file(workspace, path, destination, etag)
+        return volume.stat(destination)
+    if not path or f"{destination}/".startswith(f"{path}/"):
+        raise AlreadyExistsError(f"/{shown(path)} cannot be copied into itself; choose another place", path=path)
+    volume.make_directory(destination, volume.mode_of(path))
+    made = _Directories(volume, path, destination)
+    for each in list_tree(volume, path):
+        source, target = f"{path}/{each.name}", f"{destination}/{each.name}"
+        if each.unreadable:
+            raise OSError(errno.ENXIO, each.unreadable, source)
+        if each.directory:
+            made.make(each.name)
+        else:
+            made.make(each.name.rpartition("/")[0])
+            _copy_file(workspace, source, target, None, sync_name=False)
+    made.sync()
+    return volume.stat(destination)
+
+
+class _Directories:
+    """The directories of a copy: made with the modes of their sources, synced when the copy goes on in another one."""
+
+    def __init__(self, volume: Volume, path: str, destination: str) -> None:
+        self._volume = volume
+        self._path = path
+        self._destination = destination
+        self._current = ""
+
+    def make(self, name: str) -> None:
+        """Makes a directory of the copy, and those above it."""
+        if name == self._current:
+            return
+        self.sync()
+        names = name.split("/")
+        for number in range(1, len(names) + 1 if name else 0):
+            inner = "/".join(names[:number])
+            self._volume.make_directory(f"{self._destination}/{inner}", self._volume.mode_of(f"{self._path}/{inner}"))
+        self._current = name
+
+    def sync(self) -> None:
+        """Brings the names in the current one to disk."""
+        self._volume.sync_names(f"{self._destination}/{self._current}/".rstrip("/") + "/any name")
+
+
+def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | None, *, sync_name: bool = True) -> None:
+    source = workspace.volume.open_file(path)
+    try:
+        before = os.fstat(source)
+        if etag not in (None, etag_of(before)):
+            raise PreconditionFailedError(f"/{shown(path)} is not that version any more; look again", path=path)
+        workspace.check_target(destination)
+        with workspace.directory() as directory, workspace.temporary_file(directory) as (target, name):
+            copy_file(source, target, before, workspace.stopping)
+            if etag_of(os.fstat(source)) != etag_of(before):
+                raise PreconditionFailedError(f"/{shown(path)} was changed meanwhile; try again", path=path)
+            workspace.place(directory, name, target, destination, before.st_mode, sync_name=sync_name)
+    finally:
+        os.close(source)

@@ -1,0 +1,168 @@
+"""What is in a unit's volume: the routes that list, look, remove, copy, move and make directories.
+
+Paths are as `names.py` says; an item is `{"name", "directory", "size", "modification"}`, a file's or directory's with
+`"mode"`, its permission bits in octal (`"0640"`), a file's with `"etag"`, and with `"checksum"` (`crc32c:<base64>`)
+where `stat` knows one. `"unreadable"` says why something can be neither downloaded nor listed.
+
+- `GET /storage/items/?path=/&recursive=false`: a JSON list of items, sent while it is read; directories first. With
+  `order=key`, and always with `recursive=true`, it is in the order of the names' bytes, a directory's ending in a
+  slash, and recursive names are relative to `path`.
+- `DELETE /storage/items/?path=`: 200; a directory goes with what is in it, with `recursive=false` only an empty one.
+- `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file.
+
+Beside the published ones, for whoever finds them announced (`Dx-Extension`, in what `OPTIONS /storage/upload/` says):
+
+- `GET /storage/stat/?path=`: one item. With `checksum=true` a file's has its checksum also where none is kept: it is
+  computed, and white space comes before the item as long as that takes (`sum`).
+- `PUT /storage/rename/?path=&destination=`: moves at once; a file in the place is replaced.
+- `PUT /storage/directory/?path=`: makes a directory, and those above it. With `mode` (in octal) a new one gets these
+  permission bits; its owner may always read and write it.
+
+These answer with the item that is there now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from itertools import islice
+
+from aiohttp import web
+
+from dxflow_async.modes import parse_mode
+from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.names import parse_query
+from dxflow_async.server.unit.copying import copy
+from dxflow_async.server.unit.listing import list_directory, list_tree
+from dxflow_async.server.unit.removing import remove
+from dxflow_async.server.unit.serving import UNIT, Unit, path_parameter
+from dxflow_async.server.unit.summing import sum_file
+from dxflow_async.server.unit.volume import Found
+
+__all__ = ["EXTENSIONS", "add_routes"]
+
+EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range", "sum")
+"""What is announced: the routes, `order`, deleting with `recursive` (`prune`), downloads by `Range` (`range`), and
+checksums that are computed (`sum`)."""
+
+_PAGE = 1000
+"""Items in one piece of a listing."""
+
+_KEEP_ALIVE_SECONDS = 5.0
+"""Between two signs of life while a checksum is computed."""
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """The routes above."""
+    router.add_get("/storage/items/", list_items)
+    router.add_delete("/storage/items/", delete_item)
+    router.add_get("/storage/stat/", show_item)
+    router.add_put("/storage/transfer/", copy_item)
+    router.add_put("/storage/rename/", rename_item)
+    router.add_put("/storage/directory/", make_directory)
+
+
+async def list_items(request: web.Request) -> web.StreamResponse:
+    """`GET /storage/items/`."""
+    unit, path = request.app[UNIT], path_parameter(request, default="/")
+    parameters = parse_query(request.rel_url.raw_query_string)
+    if _flag(parameters.get("recursive", "false")):
+        found = list_tree(unit.volume, path)
+    else:
+        found = list_directory(unit.volume, path, by_key=parameters.get("order") == "key")
+    piece, more = await unit.run(_next_piece, found, b"[")
+    if not more:
+        return web.Response(body=piece + b"]", content_type="application/json")
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    await response.prepare(request)
+    while more:
+        await response.write(piece)
+        piece, more = await unit.run(_next_piece, found, b",")
+    await response.write(piece + b"]" if piece != b"," else b"]")
+    return response
+
+
+async def delete_item(request: web.Request) -> web.Response:
+    """`DELETE /storage/items/`."""
+    unit, path = request.app[UNIT], path_parameter(request)
+    recursive = _flag(parse_query(request.rel_url.raw_query_string).get("recursive", "true"))
+    await unit.run_long(remove, unit.workspace, path, recursive)
+    return web.json_response({})
+
+
+async def show_item(request: web.Request) -> web.StreamResponse:
+    """`GET /storage/stat/`."""
+    unit, path = request.app[UNIT], path_parameter(request)
+    summed = _flag(parse_query(request.rel_url.raw_query_string).get("checksum", "false"), "checksum")
+    found = await unit.run(unit.volume.stat, path)
+    if not summed or found.etag is None or found.crc32c is not None:
+        return _item(found)
+    return await _show_with_checksum(request, unit, path)
+
+
+async def _show_with_checksum(request: web.Request, unit: Unit, path: str) -> web.StreamResponse:
+    stopped = threading.Event()
+    computing = asyncio.ensure_future(unit.run_long(sum_file, unit.workspace, unit.sums, path, stopped))
+    computing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to ask
+    try:
+        await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
+        if computing.done():
+            return _item(computing.result())
+        response = web.StreamResponse()
+        response.content_type = "application/json"
+        await response.prepare(request)
+        while not computing.done():
+            await response.write(b" ")
+            await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
+        await response.write(json.dumps(computing.result().to_dict()).encode())
+    finally:
+        stopped.set()
+    return response
+
+
+async def copy_item(request: web.Request) -> web.Response:
+    """`PUT /storage/transfer/`."""
+    unit = request.app[UNIT]
+    path, destination = path_parameter(request), path_parameter(request, "destination")
+    etag = request.headers.get("If-Match", "*").strip('"')
+    return _item(await unit.run_long(copy, unit.workspace, path, destination, None if etag == "*" else etag))
+
+
+async def rename_item(request: web.Request) -> web.Response:
+    """`PUT /storage/rename/`."""
+    unit = request.app[UNIT]
+    path, destination = path_parameter(request), path_parameter(request, "destination")
+    await unit.run(unit.volume.rename, path, destination)
+    return _item(await unit.run(unit.volume.stat, destination))
+
+
+async def make_directory(request: web.Request) -> web.Response:
+    """`PUT /storage/directory/`."""
+    unit, path = request.app[UNIT], path_parameter(request)
+    text = parse_query(request.rel_url.raw_query_string).get("mode")
+    mode = parse_mode(text)
+    if mode is None and text is not None:
+        raise refusal(web.HTTPBadRequest, "invalid_parameter", "mode must be permission bits in octal, 0000 to 0777")
+    await unit.run(unit.volume.make_directory, path, mode)
+    return _item(await unit.run(unit.volume.stat, path))
+
+
+def _next_piece(found: Iterator[Found], start: bytes) -> tuple[bytes, bool]:
+    """The next items as JSON, after `start`, and whether there may be more."""
+    items = [each.to_dict() for each in islice(found, _PAGE)]
+    return start + json.dumps(items)[1:-1].encode(), len(items) == _PAGE
+
+
+def _flag(text: str, name: str = "recursive") -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise refusal(web.HTTPBadRequest, "invalid_parameter", f"{name} must be true or false")
+    return _BOOLEANS[text.lower()]
+
+
+def _item(found: Found) -> web.Response:
+    return web.json_response(found.to_dict())

@@ -1,0 +1,103 @@
+"""Removal from a volume, of trees of any depth. All of it blocks.
+
+A directory leaves its name at once: it is moved into the workspace and taken apart there, level by level, each inner
+directory moved out first. So no path becomes too long, no recursion too deep, and what a killed server left is swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+
+from dxflow_async.server.unit.workspace import Workspace
+
+__all__ = ["TRASH", "empty_trash", "remove"]
+
+TRASH = "trash"
+"""The kind of name that is being taken apart."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # noqa: FBT002 - given by position
+    """Removes a file, a link (never what it leads to), or a directory with all that is in it.
+
+    Args:
+        workspace: of the volume.
+        path: what is removed.
+        recursive: also a directory that is not empty.
+
+    Raises:
+        OSError: there is nothing of that name, or it may not be removed.
+    """
+    with workspace.volume.parent(path) as (above, name):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=above)
+            return
+        workspace.volume.forget_names()
+        if not recursive:
+            os.rmdir(name, dir_fd=above)
+            return
+        if _removed_when_empty(name, above):
+            return
+        with workspace.directory() as directory:
+            try:
+                moved = _move(name, above, directory)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.rmtree(name, dir_fd=above)  # of another file system, mounted in the volume
+            else:
+                empty_trash(directory, moved)
+
+
+def empty_trash(directory: int, name: str) -> None:
+    """Takes a directory apart that was moved into the workspace, whose descriptor is given."""
+    waiting = [name]
+    while waiting:
+        try:
+            inner = _take_apart(directory, waiting[-1])
+        except FileNotFoundError:  # another server takes it apart too
+            inner = []
+        if inner:
+            waiting += inner
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(waiting[-1], dir_fd=directory)
+            waiting.pop()
+
+
+def _take_apart(directory: int, name: str) -> list[str]:
+    """Removes the files in a directory, and moves the directories out of it; the names these have now."""
+    opened, moved = os.open(name, _DIRECTORY, dir_fd=directory), []
+    try:
+        with os.scandir(opened) as entries:
+            found = [(each.name, each.is_dir(follow_symlinks=False)) for each in entries]
+        for inner, is_directory in found:
+            if not is_directory:
+                os.unlink(inner, dir_fd=opened)
+            elif not _removed_when_empty(inner, opened):
+                moved.append(_move(inner, opened, directory))
+    finally:
+        os.close(opened)
+    return moved
+
+
+def _move(name: str, above: int, directory: int) -> str:
+    moved = f"{secrets.token_hex(12)}.{TRASH}"
+    os.rename(name, moved, src_dir_fd=above, dst_dir_fd=directory)
+    return moved
+
+
+def _removed_when_empty(name: str, above: int) -> bool:
+    try:
+        os.rmdir(name, dir_fd=above)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True

@@ -1,0 +1,235 @@
+"""Uploads over HTTP: tus 1.0.0 with creation, creation-with-upload, concatenation, checksum, termination, expiration.
+
+`Upload-Metadata` names the file: `path`, its directory, and `name` (or `filename`, as other clients have it). Ours
+may say more, all of it in text: `mtime`, the source's time in decimal seconds since the epoch, which becomes the
+file's; `mode`, its permission bits in octal (`0640`), which a new file gets before its name; `checksum`
+(`crc32c <base64>`), of the whole file, compared before it gets its name; and for partial uploads `group`, 16 to 64
+letters or digits, the same for all parts of a file and of no other, with `start`, where the part begins in bytes: such
+parts are put together without copying. Answers that tell an offset have the `Repr-Digest` (`crc32c=:<base64>:`) of the
+bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What is announced of these stands
+in `Dx-Extension` (where `mode` is of listings, downloads and directories, too), with `echo`: every answer repeats its
+request's `Dx-Request`.
+
+An absent `Tus-Resumable` is taken for 1.0.0. Nobody else's bytes are taken while somebody writes (423).
+
+Source: https://tus.io/protocols/resumable-upload
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from dxflow_async.exceptions import StorageError
+from dxflow_async.modes import format_mode, umask
+from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.unit import files
+from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expected
+from dxflow_async.server.unit.concatenation import concatenate
+from dxflow_async.server.unit.download import digest
+from dxflow_async.server.unit.receiving import Receiver, piece_size
+from dxflow_async.server.unit.serving import UNIT, Unit
+from dxflow_async.server.unit.upload_metadata import UploadMetadata
+from dxflow_async.server.unit.upload_state import Status, Upload
+
+__all__ = ["PATH", "add_routes"]
+
+PATH = "/storage/upload/"
+
+_VERSION = "1.0.0"
+_PROTOCOL = {
+    "Tus-Version": _VERSION,
+    "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
+    "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "mode", "checksum", "group", "digest", "echo")),
+}
+_BODY_TYPE = "application/offset+octet-stream"
+_MAX_PARTS = 2000
+_ID = r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?"
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """The routes of the protocol."""
+    one = PATH + "{id:" + _ID + "}"
+    router.add_route("OPTIONS", PATH, show_protocol)
+    router.add_route("OPTIONS", one, show_protocol)
+    router.add_post(PATH, create)
+    router.add_post(one, overridden)
+    router.add_head(one, show_offset)
+    router.add_patch(one, receive)
+    router.add_delete(one, terminate)
+
+
+async def show_protocol(request: web.Request) -> web.Response:
+    """`OPTIONS`: what this server can do, and which mode directories have that are made without one."""
+    mask = await request.app[UNIT].run(umask)
+    return web.Response(status=204, headers={**_PROTOCOL, "Dx-Directory-Mode": format_mode(0o777 & ~mask)})
+
+
+async def create(request: web.Request) -> web.Response:
+    """`POST /storage/upload/`: a new upload, with its first bytes, or made of others."""
+    _check_version(request)
+    unit, concat = request.app[UNIT], request.headers.get("Upload-Concat", "").strip()
+    metadata = UploadMetadata.parse(request.headers.get("Upload-Metadata", ""))
+    if concat.startswith("final"):
+        return await _concatenate(request, unit, concat, metadata)
+    if concat not in ("", "partial"):
+        raise refusal(web.HTTPBadRequest, "invalid_header", "Upload-Concat must be partial, or final;URL URL ...")
+    upload = metadata.upload(_new_id(metadata.group), _number(request, "Upload-Length"), concat)
+    if _has_body(request):
+        status = await _create_with_bytes(request, unit, upload)
+    else:
+        status = await unit.run(unit.uploads.create, upload)
+    return _created(request, status)
+
+
+async def show_offset(request: web.Request) -> web.Response:
+    """`HEAD`: how far an upload is."""
+    _check_version(request)
+    unit = request.app[UNIT]
+    status = await unit.run(unit.uploads.status, request.match_info["id"])
+    headers = {**_progress(status), "Upload-Length": str(status.upload.length), "Cache-Control": "no-store"}
+    if status.upload.metadata:
+        headers["Upload-Metadata"] = status.upload.metadata
+    if status.upload.concat:
+        headers["Upload-Concat"] = status.upload.concat
+    return web.Response(headers=headers)
+
+
+async def receive(request: web.Request) -> web.Response:
+    """`PATCH`: the next bytes of an upload."""
+    _check_version(request)
+    _check_type(request)
+    unit, offset, expected = request.app[UNIT], _number(request, "Upload-Offset"), _expected(request)
+    receiver = Receiver(request.content, unit)
+    status = await receiver.run(unit.uploads.writer, request.match_info["id"], offset, expected, request.content_length)
+    return web.Response(status=204, headers=_progress(status))
+
+
+async def terminate(request: web.Request) -> web.Response:
+    """`DELETE`: forgets an upload."""
+    _check_version(request)
+    unit = request.app[UNIT]
+    await unit.run(unit.uploads.terminate, request.match_info["id"])
+    return web.Response(status=204, headers={"Tus-Resumable": _VERSION})
+
+
+_OVERRIDES: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
+    "PATCH": receive,
+    "DELETE": terminate,
+    "HEAD": show_offset,
+}
+
+
+async def overridden(request: web.Request) -> web.Response:
+    """`POST` in the place of another method, for whoever cannot send that: `X-HTTP-Method-Override` names it."""
+    handler = _OVERRIDES.get(request.headers.get("X-HTTP-Method-Override", "").upper())
+    if handler is None:
+        raise web.HTTPMethodNotAllowed("POST", ["HEAD", "PATCH", "DELETE", "OPTIONS"])
+    return await handler(request)
+
+
+async def _create_with_bytes(request: web.Request, unit: Unit, upload: Upload) -> Status:
+    _check_type(request)
+    expected, length = _expected(request), request.content_length
+    if length is not None and length > upload.length:
+        raise StorageError(f"the upload ends at {upload.length}", status=413, code="too_long")
+    receiver = Receiver(request.content, unit)
+    if not upload.partial and upload.length == length and length <= piece_size(unit):
+        return await unit.run(unit.uploads.store, upload, await receiver.read(), expected)
+    await unit.run(unit.uploads.create, upload)
+    try:
+        return await receiver.run(unit.uploads.writer, upload.id, 0, expected, length)
+    except BaseException:
+        with contextlib.suppress(StorageError):  # nobody was told where it is
+            await asyncio.shield(unit.run(unit.uploads.terminate, upload.id))
+        raise
+
+
+async def _concatenate(request: web.Request, unit: Unit, concat: str, metadata: UploadMetadata) -> web.Response:
+    parts = [_id_of(url) for url in concat.removeprefix("final").lstrip("; ").split()]
+    if not 0 < len(parts) <= _MAX_PARTS or "Upload-Length" in request.headers:
+        text = f"a final upload names 1 to {_MAX_PARTS} partial ones, and has no Upload-Length"
+        raise refusal(web.HTTPBadRequest, "invalid_header", text)
+    # The same parts in the same order are the same upload, also when it is asked for again.
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    upload = metadata.upload(f"final-{digest[:48]}", 0, concat)
+    return _created(request, await unit.run_long(concatenate, unit.uploads, upload, parts))
+
+
+def _created(request: web.Request, status: Status) -> web.Response:
+    return web.Response(status=201, headers={**_progress(status), "Location": _url(request, status.upload.id)})
+
+
+def _progress(status: Status) -> dict[str, str]:
+    headers = {"Tus-Resumable": _VERSION, "Upload-Offset": str(status.offset), "Repr-Digest": digest(status.crc32c)}
+    if not status.complete:
+        headers["Upload-Expires"] = formatdate(status.expires, usegmt=True)
+    if status.found is not None and status.found.etag is not None:
+        headers["ETag"] = f'"{status.found.etag}"'
+    return headers
+
+
+def _url(request: web.Request, upload_id: str) -> str:
+    """Absolute, since not every client takes a relative one."""
+    scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
+    return f"{scheme}://{request.host}{PATH}{upload_id}"
+
+
+def _id_of(url: str) -> str:
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as a bracket that is not closed
+        path = ""
+    match = re.fullmatch(rf".*{PATH}({_ID})", path)
+    if match is None:
+        raise refusal(web.HTTPBadRequest, "invalid_header", f"{url:.100} is no upload of this unit")
+    return match[1]
+
+
+def _new_id(group: str) -> str:
+    token = secrets.token_hex(16)
+    return f"{group}.{token}" if group else token
+
+
+def _check_version(request: web.Request) -> None:
+    if request.headers.get("Tus-Resumable", _VERSION) != _VERSION:
+        headers = {"Tus-Version": _VERSION}
+        raise refusal(web.HTTPPreconditionFailed, "wrong_version", f"send Tus-Resumable: {_VERSION}", headers)
+
+
+def _check_type(request: web.Request) -> None:
+    if request.content_type != _BODY_TYPE:
+        raise refusal(web.HTTPUnsupportedMediaType, "wrong_type", f"send Content-Type: {_BODY_TYPE}")
+    if "Content-Encoding" in request.headers:
+        raise refusal(web.HTTPUnsupportedMediaType, "encoded", "send the bytes as they are, without Content-Encoding")
+
+
+def _has_body(request: web.Request) -> bool:
+    return request.content_type == _BODY_TYPE and request.can_read_body
+
+
+def _expected(request: web.Request) -> Expected | None:
+    text = request.headers.get("Upload-Checksum")
+    if text is None:
+        return None
+    expected = parse_expected(text)
+    if expected is None:
+        allowed = ", ".join(ALGORITHMS)
+        raise refusal(web.HTTPBadRequest, "invalid_header", f"Upload-Checksum must be one of {allowed} and its base64")
+    return expected
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.headers.get(name, "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise refusal(web.HTTPBadRequest, "invalid_header", f"{name} must be a number of bytes")
+    return int(text)

@@ -1,0 +1,228 @@
+"""The uploads of one volume, from their creation to the file's name. All of it blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.server.unit import checksums
+from dxflow_async.server.unit.checksums import Buffer, Expected, Hashing, parse_expected
+from dxflow_async.server.unit.removing import TRASH, empty_trash
+from dxflow_async.server.unit.upload_state import (
+    FINISHED_SECONDS,
+    Status,
+    Upload,
+    check_unsynced,
+    create_files,
+    exists,
+    infos,
+    locked,
+    mismatch,
+    open_data,
+    opened,
+    read_status,
+)
+from dxflow_async.server.unit.upload_writer import Writer, write_at
+from dxflow_async.server.unit.volume import Found, found_of
+from dxflow_async.server.unit.workspace import Workspace
+
+__all__ = ["LIFETIME", "Uploads"]
+
+LIFETIME = 24 * 3600.0
+"""Seconds after its last byte that an upload may still go on."""
+
+
+class Uploads:
+    """The uploads of one volume.
+
+    Args:
+        workspace: where they are kept.
+        lifetime: seconds after the last byte.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, workspace: Workspace, *, lifetime: float = LIFETIME, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.workspace = workspace
+        self._lifetime = lifetime
+        self._clock = clock
+
+    def create(self, upload: Upload) -> Status:
+        """Starts an upload; one of no bytes is finished at once.
+
+        Raises:
+            AlreadyExistsError: no file can have that path.
+            StorageError: 507, the volume has no room for it.
+        """
+        if not upload.partial:
+            self.workspace.check_target(upload.path)
+        self._check_room(upload.length)
+        with self.workspace.directory() as directory:
+            create_files(directory, upload, durable=self.workspace.volume.durable)
+        return self.status(upload.id)
+
+    def store(self, upload: Upload, chunks: Sequence[Buffer], expected: Expected | None) -> Status:
+        """A whole file in one go: nothing is kept of it when that fails."""
+        crc, hashing = checksums.crc32c(chunks), Hashing(expected)
+        hashing.update(chunks)
+        if not hashing.agrees(crc):
+            raise mismatch(upload.path)
+        self._check_room(upload.length)
+        with self.workspace.directory() as directory, self.workspace.temporary_file(directory) as (data, name):
+            write_at(data, chunks, 0)
+            found = self.finish(directory, data, name, upload, crc)
+        return Status(upload, upload.length, crc, found=found)
+
+    def status(self, upload_id: str) -> Status:
+        """How far an upload is. One whose bytes are all there, but which a crash kept from its name, gets it.
+
+        Raises:
+            NotFoundError: no such upload; 410 when it expired.
+        """
+        with self.workspace.directory() as directory:
+            with opened(directory, upload_id) as info:
+                status = self.read(directory, info, upload_id)
+            if not status.complete or status.upload.partial or not exists(directory, status.upload.data_name):
+                return status
+            try:
+                with locked(directory, upload_id):
+                    return self._finish_again(directory, status)
+            except StorageError as error:
+                if error.status != 423:
+                    raise
+        return status
+
+    def writer(self, upload_id: str, offset: int, expected: Expected | None) -> Writer:
+        """Opens an upload for its next bytes; nobody else can until it is closed.
+
+        Args:
+            upload_id: which.
+            offset: where the bytes start: where the upload is.
+            expected: what the bytes of this writer are compared with, before any of them counts.
+
+        Raises:
+            NotFoundError: no such upload, or it expired.
+            PreconditionFailedError: 409, the offset is another one.
+            StorageError: 423, somebody else writes.
+        """
+        with contextlib.ExitStack() as stack:
+            directory = stack.enter_context(self.workspace.directory())
+            info = stack.enter_context(locked(directory, upload_id))
+            status = self.read(directory, info, upload_id)
+            if offset != status.offset:
+                raise PreconditionFailedError(
+                    f"the upload is at {status.offset}, not at {offset}; go on there", status=409, code="wrong_offset"
+                )
+            if status.upload.concat.startswith("final"):
+                raise StorageError("a final upload takes no bytes of its own", status=403, code="final_upload")
+            data = self._data_of(directory, status)
+            stack.callback(os.close, data)
+            upload = status.upload
+
+            def finish(crc: int) -> Found | None:
+                return None if upload.partial else self.finish(directory, data, upload.data_name, upload, crc)
+
+            durable = self.workspace.volume.durable
+            return Writer(status, info, data, expected, finish, stack.pop_all(), durable=durable)
+
+    def terminate(self, upload_id: str) -> None:
+        """Forgets an upload and its bytes.
+
+        Raises:
+            NotFoundError: no such upload.
+            StorageError: 423, somebody writes to it.
+        """
+        with self.workspace.directory() as directory, locked(directory, upload_id) as info:
+            self.forget(directory, self.read(directory, info, upload_id).upload)
+
+    def finish(self, directory: int, data: int, name: str, upload: Upload, crc: int) -> Found:
+        """Gives an upload's bytes their name in the volume.
+
+        Raises:
+            ChecksumMismatchError: they are not what was expected; the upload is gone.
+        """
+        expected = parse_expected(upload.checksum) if upload.checksum else None
+        if expected is not None and not expected.matches(crc.to_bytes(4, "big")):
+            self.forget(directory, upload)
+            raise mismatch(upload.path)
+        os.ftruncate(data, upload.length)
+        if upload.modified_ns is not None:
+            os.utime(data, ns=(upload.modified_ns, upload.modified_ns))
+        checksums.keep(data, crc, upload.length, os.fstat(data).st_mtime_ns)
+        status = self.workspace.place(directory, name, data, upload.path, upload.mode)
+        return found_of(upload.path.rpartition("/")[2], status, crc32c=crc)
+
+    def forget(self, directory: int, upload: Upload) -> None:
+        """Removes what is kept of an upload; a group's bytes go with the last of it."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(upload.info_name, dir_fd=directory)
+        if upload.group and any(name.startswith(f"{upload.group}.") for name in infos(directory)):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(upload.data_name, dir_fd=directory)
+
+    def sweep(self) -> int:
+        """Removes what expired or was left by a killed server; returns how many files."""
+        if not self.workspace.exists():
+            return 0
+        with self.workspace.directory() as directory:
+            names = os.listdir(directory)
+            return sum(self._sweep(directory, name) for name in names)
+
+    def read(self, directory: int, info: int, upload_id: str) -> Status:
+        """What the state of an upload says, as `read_status`; bytes that a loss of power took do not count."""
+        return check_unsynced(directory, read_status(info, upload_id, self._lifetime, self._clock()))
+
+    def _sweep(self, directory: int, name: str) -> bool:
+        stem, _, kind = name.rpartition(".")
+        try:
+            if kind == "info":
+                return self._sweep_info(directory, stem)
+            if kind == TRASH:
+                empty_trash(directory, name)
+                return True
+            age = self._clock() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
+            if age < self._lifetime or (kind == "data" and any(each.startswith(stem) for each in infos(directory))):
+                return False
+            os.unlink(name, dir_fd=directory)
+        except (OSError, StorageError):
+            return False  # another server does the same, or somebody writes
+        return True
+
+    def _sweep_info(self, directory: int, upload_id: str) -> bool:
+        try:
+            self.status(upload_id)  # which finishes it, if a crash kept it from that
+        except NotFoundError:
+            with locked(directory, upload_id) as info:
+                age = self._clock() - os.fstat(info).st_mtime
+                if age < FINISHED_SECONDS:  # being created
+                    return False
+                os.unlink(f"{upload_id}.info", dir_fd=directory)
+            return True
+        return False
+
+    def _data_of(self, directory: int, status: Status) -> int:
+        try:
+            return open_data(directory, status.upload.data_name, fcntl.LOCK_SH)
+        except FileNotFoundError as error:
+            if status.complete:
+                raise StorageError("the upload is finished", status=409, code="finished") from error
+            raise NotFoundError("the upload's bytes are gone; start again", status=410, code="lost") from error
+
+    def _finish_again(self, directory: int, status: Status) -> Status:
+        data = open_data(directory, status.upload.data_name, fcntl.LOCK_SH)
+        try:
+            found = self.finish(directory, data, status.upload.data_name, status.upload, status.crc32c)
+        finally:
+            os.close(data)
+        return replace(status, found=found)
+
+    def _check_room(self, length: int) -> None:
+        if length > self.workspace.volume.free_bytes():
+            raise StorageError("the volume has no room for that; make some", status=507, code="disk_full")

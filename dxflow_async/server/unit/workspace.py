@@ -1,0 +1,140 @@
+"""Where a volume keeps what is not finished: a directory at its top that no path leads to. All of it blocks.
+
+A finished file goes from there to its name in one step; a directory of another file system below the volume gets a
+copy, under a temporary name beside the last one, which then takes that step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+
+from dxflow_async.durability import sync_file
+from dxflow_async.exceptions import AlreadyExistsError
+from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
+from dxflow_async.server.common.names import UPLOADS_DIRECTORY, shown
+from dxflow_async.server.unit.reflink import copy_file
+from dxflow_async.server.unit.volume import Volume
+
+__all__ = ["Workspace"]
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Workspace:
+    """The directory `.dx-uploads` of a volume, made when it is first needed.
+
+    Args:
+        volume: where.
+        stopping: set when the server ends; copies under way fail then.
+    """
+
+    def __init__(self, volume: Volume, stopping: threading.Event) -> None:
+        self.volume = volume
+        self.stopping = stopping
+
+    def exists(self) -> bool:
+        """Whether there is anything in it."""
+        with self.volume.parent(UPLOADS_DIRECTORY) as (top, name):
+            return os.access(name, os.F_OK, dir_fd=top)
+
+    @contextlib.contextmanager
+    def directory(self) -> Iterator[int]:
+        """Its descriptor; somebody may have removed it since the last time."""
+        with self.volume.parent(UPLOADS_DIRECTORY) as (top, name):
+            try:
+                directory = os.open(name, _DIRECTORY, dir_fd=top)
+            except FileNotFoundError:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=top)
+                self.volume.sync_names(UPLOADS_DIRECTORY)
+                directory = os.open(name, _DIRECTORY, dir_fd=top)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+    def check_target(self, path: str) -> None:
+        """Refuses early what `place` would refuse late.
+
+        Raises:
+            AlreadyExistsError: it is a directory, or a part above is a file.
+        """
+        try:
+            found = self.volume.stat(path)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise AlreadyExistsError(f"a part of /{shown(path)} is a file, not a directory", path=path) from error
+        if found.directory:
+            raise AlreadyExistsError(f"/{shown(path)} is a directory; choose another name", path=path)
+
+    @contextlib.contextmanager
+    def temporary_file(self, directory: int) -> Iterator[tuple[int, str]]:
+        """A new file's descriptor and name; removed in the end, if it is there still. It is locked meanwhile."""
+        name = f"{secrets.token_hex(12)}.tmp"
+        descriptor = os.open(name, _CREATE, PRIVATE, dir_fd=directory)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+
+    def place(
+        self, directory: int, name: str, descriptor: int, path: str, mode: int | None = None, *, sync_name: bool = True
+    ) -> os.stat_result:
+        """Gives a finished file its name in the volume, replacing what has it, with the mode that `mode_for` says.
+
+        Its bytes are on disk before, and its name when this returns, where the volume is durable.
+
+        Args:
+            directory: this directory's descriptor.
+            name: the file's name here.
+            descriptor: the file itself.
+            path: its name to be.
+            mode: the permission bits of its source.
+            sync_name: otherwise its name is left to be brought to disk later.
+
+        Returns:
+            What it is there.
+
+        Raises:
+            AlreadyExistsError: a directory has that name, or a part above is a file.
+        """
+        with self.volume.parent(path, make=True) as (target, last):
+            self._complete(descriptor, mode_for(target, last, mode))
+            try:
+                os.rename(name, last, src_dir_fd=directory, dst_dir_fd=target)
+            except IsADirectoryError as error:
+                raise AlreadyExistsError(f"/{shown(path)} is a directory; choose another name", path=path) from error
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                placed = self._place_copy(descriptor, target, last)
+                os.unlink(name, dir_fd=directory)
+            else:
+                placed = os.fstat(descriptor)
+        if sync_name:
+            self.volume.sync_names(path)
+        return placed
+
+    def _complete(self, descriptor: int, mode: int) -> None:
+        os.fchmod(descriptor, mode)
+        if self.volume.durable:
+            sync_file(descriptor)
+
+    def _place_copy(self, source: int, target: int, last: str) -> os.stat_result:
+        with self.temporary_file(target) as (descriptor, beside):
+            before = os.fstat(source)
+            copy_file(source, descriptor, before, self.stopping)
+            self._complete(descriptor, before.st_mode & PERMISSIONS)
+            os.rename(beside, last, src_dir_fd=target, dst_dir_fd=target)
+            return os.fstat(descriptor)

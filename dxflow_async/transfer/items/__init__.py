@@ -1,0 +1,1 @@
+"""How one item is transferred: reading, sending in parts, verifying."""

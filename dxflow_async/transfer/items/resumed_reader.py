@@ -1,0 +1,215 @@
+"""A read that survives broken connections: it goes on where it was, at the same version."""
+
+from __future__ import annotations
+
+from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
+from dxflow_async.providers.common.confirm import contradiction, disagreement
+from dxflow_async.providers.common.verified_reader import VerifiedReading
+from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reading, Run, Write
+from dxflow_async.providers.http import Call
+from dxflow_async.transfer.limits import AdaptiveLimit
+from dxflow_async.transfer.retry import Attempts, RetryPolicy
+
+__all__ = ["ResumedReading", "look_again"]
+
+
+async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entry:
+    """`Provider.stat`, asked a second time where it does not fit what a listing said before.
+
+    Raises:
+        ServiceError: the two answers contradict each other; it may be retried.
+    """
+    seen = await provider.stat(key)
+    if listed is not None and disagreement(listed, seen) is not None:
+        again = await provider.stat(key)
+        if (differs := disagreement(again, seen)) is not None:
+            raise contradiction(Call(provider.name, "stat", f"/{key}"), differs)
+    return seen
+
+
+class ResumedReading(Reading):
+    """A `Reading` that opens the rest anew when it breaks off, pinned to the version it began with.
+
+    What is read has to be what was looked up: an answer of another version or size than `listed` says is compared with
+    a fresh look, so that an object that was replaced since passes and a foreign answer does not.
+
+    Holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits to try again.
+
+    Args:
+        provider: where the object is.
+        key: its name.
+        start, end: the bytes `[start, end)`; to the object's end when `end` is None.
+        etag: the version, or None for whichever is there at first.
+        limit: the endpoint's requests in flight; None for a local disk.
+        policy, attempts: how often to try.
+        listed: what a listing, or a look at the object, said of it before.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        key: str,
+        start: int,
+        end: int | None,
+        etag: str | None,
+        limit: AdaptiveLimit | None,
+        policy: RetryPolicy,
+        attempts: Attempts,
+        listed: Entry | None = None,
+    ) -> None:
+        self._listed = listed
+        self._provider = provider
+        self._key = key
+        self._position = start
+        self._end = end
+        self._etag = etag
+        self._limit = limit
+        self._bytes = end - start if end is not None else 0 if listed is None else listed.size - start
+        self._policy = policy
+        self._attempts = attempts
+        self._inner: Reading | None = None
+        self._known = listed
+        self._has_place = False
+
+    @property
+    def verified(self) -> bool:  # type: ignore[override]
+        """As `Reading.verified`."""
+        return self._inner is not None and self._inner.verified
+
+    async def open(self) -> None:
+        """Opens it, trying again as the policy allows.
+
+        Raises:
+            StorageError: it could not be opened.
+        """
+        try:
+            inner = await self._open()
+        except BaseException:
+            self._release()
+            raise
+        self.entry = inner.entry
+        self.size = inner.size
+        self.crc32c = inner.crc32c
+        self._etag = inner.entry.etag or self._etag
+        self._known = inner.entry
+
+    async def read(self) -> Buffer:
+        while True:
+            assert self._inner is not None, "read before open"
+            try:
+                chunk = await self._inner.read()
+            except ChecksumMismatchError:
+                raise  # all of it came
+            except StorageError as error:
+                await self._resume(error)
+            else:
+                self._position += len(chunk)
+                return chunk
+
+    async def readinto(self, buffer: memoryview) -> int:
+        while True:
+            assert self._inner is not None, "read before open"
+            try:
+                size = await self._inner.readinto(buffer)
+            except ChecksumMismatchError:
+                raise  # all of it came
+            except StorageError as error:
+                await self._resume(error)
+            else:
+                self._position += size
+                return size
+
+    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+        while True:
+            assert self._inner is not None, "read before open"
+            try:
+                size = await self._inner.pour(buffer, write, run)
+            except ChecksumMismatchError:
+                raise  # all of it came
+            except StorageError as error:
+                await self._resume(error)
+            else:
+                self._position += size
+                return size
+
+    async def replayable(self) -> Body:
+        if self._provider.features.rereads and self._inner is not None:
+            return await self._inner.replayable()
+        return await super().replayable()
+
+    async def aclose(self) -> None:
+        inner, self._inner = self._inner, None
+        try:
+            if inner is not None:
+                await inner.aclose()
+        finally:
+            self._release()
+
+    async def _open(self) -> Reading:
+        while True:
+            await self._enter()
+            try:
+                self._inner = await self._read()
+            except StorageError as error:
+                if self._limit is not None:
+                    self._limit.failed(error)
+                self._release()
+                await self._attempts.failed(error, self._policy)
+            else:
+                return self._inner
+
+    async def _read(self) -> Reading:
+        """One reading, of what was looked up."""
+        reading = await self._provider.read(self._key, self._position, self._end, etag=self._etag, listed=self._listed)
+        try:
+            await self._confirm(reading.entry)
+        except BaseException:
+            await reading.aclose()
+            raise
+        return reading
+
+    async def _confirm(self, seen: Entry) -> None:
+        """Compares an answer with what was looked up; where they differ, a fresh look says which one is right.
+
+        Raises:
+            ServiceError: the answer is not right.
+            PreconditionFailedError: it is not the version that was asked for, because the object was replaced.
+        """
+        known, call = self._known, Call(self._provider.name, "read", f"/{self._key}")
+        differs = None if known is None else disagreement(known, seen)
+        unnamed = known is None and seen.etag is None and self._provider.features.versions
+        if differs is None and not unnamed and self._is_pinned(seen):
+            return
+        if differs is not None and known is not None and known.etag == seen.etag is not None:
+            raise contradiction(call, differs)
+        now = await self._provider.stat(self._key)
+        if (differs := disagreement(now, seen)) is not None:
+            raise contradiction(call, differs)
+        if not self._is_pinned(seen):
+            raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
+
+    def _is_pinned(self, seen: Entry) -> bool:
+        return None in (self._etag, seen.etag) or self._etag == seen.etag
+
+    async def _resume(self, error: StorageError) -> None:
+        if self._etag is None or not error.retryable:
+            raise error
+        broken = self._inner
+        assert broken is not None
+        await broken.aclose()
+        self._release()
+        self._attempts.progressed_to(self._position)
+        await self._attempts.failed(error, self._policy)
+        inner = await self._open()
+        if isinstance(broken, VerifiedReading):
+            self._inner = broken.continued(inner)
+
+    async def _enter(self) -> None:
+        if self._limit is not None:
+            await self._limit.acquire(self._bytes)
+            self._has_place = True
+
+    def _release(self) -> None:
+        if self._limit is not None and self._has_place:
+            self._has_place = False
+            self._limit.release(self._bytes)

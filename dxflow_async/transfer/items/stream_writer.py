@@ -1,0 +1,136 @@
+"""Storing a stream of unknown length: parts are sent while the stream goes on, memory stays bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing
+
+from anyio import CancelScope, create_task_group, move_on_after
+
+from dxflow_async.checksum import combine, crc32c
+from dxflow_async.concurrency.pool import first_of
+from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.transfer.context import Metered, Moving, Place, Route, begin_upload
+from dxflow_async.transfer.failures import failure_of
+
+__all__ = ["StreamWriter", "part_size_at"]
+
+_PARTS_PER_SIZE = 1000
+_ABORT_SECONDS = 10.0
+
+
+def part_size_at(number: int, first: int, largest: int) -> int:
+    """The size of a part of a stream: doubled each thousand parts, so that ten thousand hold half a tebibyte.
+
+    Example:
+        >>> part_size_at(1, 8 << 20, 64 << 20) >> 20, part_size_at(2500, 8 << 20, 64 << 20) >> 20
+        (8, 32)
+    """
+    return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
+
+
+class StreamWriter(Moving):
+    """Writes one stream to one place; nothing is stored unless it ends well.
+
+    Args:
+        route: budgets, retries, progress.
+        target: where it goes.
+        options: what is stored with it.
+    """
+
+    def __init__(self, route: Route, target: Place, options: ObjectOptions) -> None:
+        super().__init__(route, Place(target.provider, "", "stream"), target)
+        self._options = options
+        self._upload: Upload | None = None
+        self._receipts: list[Receipt] = []
+
+    async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
+        """Stores all that `data` yields.
+
+        Raises:
+            StorageError: it could not be stored. What `data` raises passes through.
+        """
+        try:
+            stored = await self._write(data)
+        except BaseException as error:
+            await self._clean_up()
+            if isinstance(error, BaseExceptionGroup):
+                raise first_of(error) from None
+            raise
+        if self._destination.provider.features.checksum and stored.crc32c is not None:
+            if stored.crc32c != self._crc32c:
+                raise ChecksumMismatchError(f"write of {self._destination.shown} failed: other bytes were stored")
+            self._verified = True
+        return self.result(None)
+
+    async def _write(self, data: AsyncIterable[bytes]) -> Entry:
+        async with aclosing(_bodies(data, self._route.part_size, self._route.limits.largest_part)) as bodies:
+            return await self._write_bodies(bodies)
+
+    async def _write_bodies(self, bodies: AsyncIterator[Buffered]) -> Entry:
+        first = await anext(bodies)
+        second = await anext(bodies, None)
+        provider, key = self._destination.provider, self._destination.key
+        if second is None:
+            body = Metered(first, self._count)
+            stored = await self._try(lambda: provider.write(key, body, self._options))
+            self._crc32c = first.crc32c
+            return stored
+        self._upload = upload = await self._try(
+            lambda: begin_upload(provider, key, None, self._options, self._route.policy)
+        )
+        await self._send_all(upload, deque((first, second)), bodies)
+        self._receipts.sort(key=lambda receipt: receipt.part.number)
+        self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
+        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c))
+        self._upload = None
+        return stored
+
+    async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
+        offset = number = 0
+        async with create_task_group() as group:
+            while (body := read.popleft() if read else await anext(bodies, None)) is not None:
+                number += 1
+                memory = await self._route.limits.memory.take(body.size)
+                group.start_soon(self._send, upload, Part(number, offset, body.size), body, memory)
+                offset += body.size
+
+    async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
+        metered = Metered(body, self._count)
+        try:
+            self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
+        finally:
+            self._route.limits.memory.give(memory)
+
+    async def _clean_up(self) -> None:
+        if self._upload is not None:
+            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
+                try:
+                    await self._try(self._upload.abort)
+                except Exception as error:  # noqa: BLE001 - the reason for the abort is what the caller is to see
+                    failure_of(error, self.ends, "clean-up")
+
+
+async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:
+    """The stream cut into parts, with their checksums; an empty stream is one empty part."""
+    buffer = bytearray()
+    number = 1
+    async for chunk in data:
+        view = memoryview(chunk).cast("B")
+        while view:
+            wanted = part_size_at(number, first, largest) - len(buffer)
+            buffer += view[:wanted]
+            view = view[wanted:]
+            if len(buffer) == part_size_at(number, first, largest):
+                yield _body(buffer)
+                buffer = bytearray()
+                number += 1
+    if buffer or number == 1:
+        yield _body(buffer)
+
+
+def _body(buffer: bytearray) -> Buffered:
+    return Buffered((buffer,) if buffer else (), len(buffer), crc32c(buffer))

@@ -1,0 +1,60 @@
+"""Which objects a download moves, and the local files they become. Names from outside never leave the destination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.transfer.context import Place, Route
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.items.settled import SettledJob
+from dxflow_async.transfer.planning.destination import LocalEnd, taken
+from dxflow_async.transfer.planning.name_claims import Claims
+from dxflow_async.transfer.planning.tree import look_up, relocate_found
+
+__all__ = ["download", "download_each"]
+
+_OPTIONS = ObjectOptions()
+
+
+async def download(route: Route, threads: Threads, source: Place, destination: str) -> AsyncIterator[Job]:
+    """The jobs that download an object, or a directory with all that is in it, into a local directory.
+
+    Of a source written with a trailing slash only the content is meant. A destination whose last component is the
+    source's name, and which is no directory yet, is the file itself.
+
+    Raises:
+        NotFoundError: no such source.
+    """
+    found = await look_up(route, source, "download")
+    same_name = not found.directory and os.path.basename(destination) == source.key.rpartition("/")[2]
+    into = not same_name or await threads.run(os.path.isdir, destination)
+    end = LocalEnd(destination, threads, into=into)
+    async for job in relocate_found(route, source, found, end, _OPTIONS, operation="download"):
+        yield job
+
+
+async def download_each(route: Route, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]) -> AsyncIterator[Job]:
+    """The jobs that download objects to exactly those files; of two that would be one file the second is refused."""
+    exact, alike = Claims(), Claims(folds=True)
+    confusing: dict[str, bool] = {}
+    async for source, path in pairs:
+        target = LocalEnd(path, threads, into=False).named("")
+        assert isinstance(target.provider, LocalProvider)
+        parent = str(target.provider.root.path)
+        whole = os.path.join(parent, target.key)
+        free = exact.take(whole, source.shown)
+        if free and not alike.take(whole, source.shown):
+            if parent not in confusing:
+                confusing[parent] = await LocalEnd(parent, threads, into=True).confuses()
+            free = not confusing[parent]
+        if free:
+            yield CopyJob(route, source, target, _OPTIONS)
+        else:
+            error = taken(source, target, "download")
+            yield SettledJob(TransferResult(source.shown, target.shown, error=error))

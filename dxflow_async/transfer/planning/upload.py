@@ -1,0 +1,78 @@
+"""Which local files an upload moves, and the names they get."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import AsyncIterator
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.transfer.context import Route
+from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.items.settled import SettledJob
+from dxflow_async.transfer.planning.destination import End, LocalFiles
+from dxflow_async.transfer.planning.tree import relocate
+
+__all__ = ["expand", "upload"]
+
+
+async def expand(threads: Threads, pattern: str) -> list[str]:
+    """The path itself when there is such a file; else what the glob pattern matches, sorted.
+
+    Raises:
+        NotFoundError: nothing does.
+    """
+    paths = await threads.run(_expand, pattern)
+    if not paths:
+        raise NotFoundError(
+            f"LOCAL read of {pattern} failed: there is no such file, and nothing matches it; check the path",
+            provider="LOCAL",
+            operation="read",
+            path=pattern,
+        )
+    return paths
+
+
+async def upload(
+    route: Route,
+    files: LocalFiles,
+    source: str,
+    end: End,
+    options: ObjectOptions,
+    *,
+    operation: str = "upload",
+    move: bool = False,
+) -> AsyncIterator[Job]:
+    """The jobs that move a local file, a directory with all that is in it, or what a glob pattern matches.
+
+    The rules of names are those of `ends.py`.
+
+    Raises:
+        NotFoundError: no such source.
+        ConfigurationError: several sources for one name.
+    """
+    paths = await expand(files.threads, source)
+    if len(paths) > 1 and not end.into:
+        raise ConfigurationError(
+            f"{source} matches {len(paths)} files, and {end.shown} is one name; end it in a slash for a directory"
+        )
+    if len(paths) > 1:
+        await end.prepare(route, several=True)
+    for path in paths:
+        place = files.place(path)
+        try:
+            async for job in relocate(route, place, end, options, operation=operation, move=move):
+                yield job
+        except StorageError as error:
+            if len(paths) == 1:
+                raise
+            yield SettledJob(TransferResult(path, end.shown, error=error))
+
+
+def _expand(pattern: str) -> list[str]:
+    if os.path.lexists(pattern):
+        return [pattern]
+    return sorted(glob.glob(pattern, recursive=True, include_hidden=False)) if glob.has_magic(pattern) else []

@@ -1,0 +1,1 @@
+"""Sync: comparing two trees, and copying and deleting what differs."""

@@ -1,0 +1,191 @@
+"""The end of a sync: what only the destination has goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from dxflow_async.concurrency.pool import for_each
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
+from dxflow_async.models import SyncAction, TransferResult
+from dxflow_async.paths import parent_of
+from dxflow_async.providers.contract import Entry
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.transfer.planning.destination import below as place_below
+from dxflow_async.transfer.planning.listing import stat
+from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync.merge_join import DESTINATION, Pair, Pairing
+from dxflow_async.transfer.sync.protected import is_unresolved
+
+__all__ = ["Deleting"]
+
+
+class Deleting:
+    """What is to be deleted, the last name first, so that a directory comes after what is in it.
+
+    Never among it: the destination itself, what lies behind a link, what has the name of something that could not be
+    read at the source or lies below it, and a directory that the source has, too.
+
+    Args:
+        resources: the session's.
+        source, destination: the two directories.
+        pairing: what only the destination has is left in it.
+        kept: directories that stay, though nothing may be in them any more.
+    """
+
+    def __init__(
+        self, resources: Resources, source: Place, destination: Place, pairing: Pairing, kept: set[str]
+    ) -> None:
+        self._resources = resources
+        self._source = source
+        self._destination = destination
+        self._pairing = pairing
+        self._kept = kept
+        self._unresolved: dict[str, Entry] = {}
+        self._removed: set[str] = set()
+
+    @property
+    def _real(self) -> bool:
+        return self._destination.provider.real_directories
+
+    async def plan(self, below: str = "") -> AsyncIterator[SyncAction]:
+        """What would be deleted, or only what lies below a name."""
+        async for pairs in self._pages(below):
+            for pair in pairs:
+                assert pair.destination is not None
+                yield SyncAction("delete", pair.name, pair.destination.size, "not at the source")
+
+    async def run(self) -> AsyncIterator[TransferResult]:
+        """Deletes it, and the real directories that are left with nothing in them; what became of each."""
+        async for result in self._run(""):
+            yield result
+        for entry in self._unresolved.values():
+            yield self._kept_for(entry)
+
+    async def plan_obstacle(self, obstacle: Entry) -> AsyncIterator[SyncAction]:
+        """What would be deleted of what is in the way of a copy."""
+        name = self._name(obstacle)
+        if name is None:
+            return
+        if not obstacle.directory:
+            yield SyncAction("delete", name, obstacle.size, "in the way of a directory")
+            return
+        async for action in self.plan(name):
+            yield action
+        await self._resources.threads.run(self._pairing.forget, name)
+
+    async def remove_obstacle(self, obstacle: Entry) -> AsyncIterator[TransferResult]:
+        """Deletes what is in the way of a copy: a file, or a directory with all that only the destination has in it."""
+        name = self._name(obstacle)
+        if name is None:
+            return
+        if not obstacle.directory:
+            yield self._result(name, (await self._delete([obstacle.key])).get(obstacle.key))
+            return
+        async for result in self._run(name):
+            yield result
+        await self._resources.threads.run(self._pairing.forget, name)
+
+    def _name(self, obstacle: Entry) -> str | None:
+        """The name of something in the way; None when it was removed before: much may be in the place of one file."""
+        name = obstacle.key[len(self._destination.key) :]
+        if name in self._removed:
+            return None
+        self._removed.add(name)
+        return name
+
+    async def _run(self, below: str) -> AsyncIterator[TransferResult]:
+        async for pairs in self._pages(below):
+            names = [pair.name for pair in pairs]
+            files = [name for name in names if not (self._real and name.endswith("/"))]
+            if files:
+                failed = await self._delete([self._destination.key + name for name in files])
+                for name in files:
+                    yield self._result(name, failed.get(self._destination.key + name))
+            if self._real:
+                for result in await self._remove_directories(names, below):
+                    yield result
+
+    async def _pages(self, below: str) -> AsyncIterator[Sequence[Pair]]:
+        run = self._resources.threads.run
+        left = self._pairing.left(DESTINATION, reverse=True, below=below)
+        while (pairs := await run(next, left, None)) is not None:
+            superfluous = [pair for pair in pairs if not self._is_protected(pair.name)]
+            doubtful = [pair.name for pair in superfluous if self._doubtful(pair.name)]
+            there = await self._at_source(doubtful) if doubtful else set()
+            yield [pair for pair in superfluous if pair.name not in there]
+
+    def _is_protected(self, name: str) -> bool:
+        entry = self._pairing.protected.covers(name)
+        if entry is not None and is_unresolved(entry):
+            self._unresolved[entry.key] = entry
+        return entry is not None
+
+    def _kept_for(self, entry: Entry) -> TransferResult:
+        """A link to nothing is skipped, but not when the destination has what it once led to."""
+        name = entry.key[len(self._source.key) :]
+        source, destination = place_below(self._source, name), place_below(self._destination, name)
+        error = NotFoundError(
+            f"{source.provider.name} sync of {source.shown} failed: it is {entry.unreadable}; what {destination.shown} "
+            "has of it was kept: bring the target back, or remove the link",
+            provider=source.provider.name,
+            operation="read",
+            path=source.shown,
+        )
+        return TransferResult(source.shown, destination.shown, error=error)
+
+    def _doubtful(self, name: str) -> bool:
+        """Whether only a look at the source tells that it has no such thing.
+
+        It may have a directory with something in it, which is not listed; and a listing that was out of order once
+        may have said anything.
+        """
+        return self._pairing.disordered or (self._real and name.endswith("/"))
+
+    async def _at_source(self, names: Sequence[str]) -> set[str]:
+        there: set[str] = set()
+        limits, policy = self._resources.limits, self._resources.policy
+
+        async def look(name: str) -> None:
+            found = await stat(self._source.provider, self._source.key + name, limits=limits, policy=policy)
+            if found is not None and found.directory == name.endswith("/"):
+                there.add(name)
+
+        await for_each(names, look, self._resources.settings.max_concurrency)
+        return there
+
+    async def _remove_directories(self, names: Sequence[str], top: str) -> list[TransferResult]:
+        """Removes the named directories, and those above what was deleted, where nothing is in them any more.
+
+        Those above `top` stay.
+        """
+        named = {name for name in names if name.endswith("/")}
+        above = {parent_of(f"/{name}")[1:] for name in names}
+        removed = set()
+        for name in sorted(named | above, key=len, reverse=True):
+            each = name
+            while each and each.startswith(top) and each not in self._kept and await self._remove_directory(each):
+                removed.add(each)
+                each = parent_of(f"/{each}")[1:]
+        return [self._result(name, None) for name in sorted(named & removed)]
+
+    async def _remove_directory(self, name: str) -> bool:
+        provider, key, resources = self._destination.provider, self._destination.key + name, self._resources
+        with suppress(AlreadyExistsError, NotFoundError):
+            await ask(
+                lambda: provider.remove_directory(key), provider, limits=resources.limits, policy=resources.policy
+            )
+            return True
+        return False
+
+    def _result(self, name: str, error: StorageError | None) -> TransferResult:
+        return TransferResult("", self._destination.shown + name, error=error, deleted=error is None)
+
+    async def _delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        provider, limits, policy = self._destination.provider, self._resources.limits, self._resources.policy
+        try:
+            return await delete_keys(provider, keys, limits=limits, policy=policy)
+        except StorageError as error:
+            return dict.fromkeys(keys, error)

@@ -1,0 +1,322 @@
+"""Finding what differs between two directories, page by page.
+
+    list source ───────┐
+                       ├── pair and compare (in a thread) ──┬──────────────► what there is to do
+    list destination ──┘                                    └── look up ──┘
+
+What the listings do not tell (S3's do not tell when a source was changed) is looked up, many at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple
+
+from anyio import create_task_group
+
+from dxflow_async.concurrency.pool import first_of
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
+from dxflow_async.providers.contract import Entry
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.items.checksums import checksum_of, has_md5
+from dxflow_async.transfer.items.choose import is_marker
+from dxflow_async.transfer.items.resumed_reader import look_again
+from dxflow_async.transfer.planning.destination import below
+from dxflow_async.transfer.planning.listing import pages
+from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync.compare import Comparison, Seen
+from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, Pair, Pairing
+from dxflow_async.transfer.sync.protected import is_failure
+
+__all__ = ["Difference", "Differences"]
+
+_PAGES_AHEAD = 2
+_GROUPS_AHEAD = 64
+_FOUND_AHEAD = 4
+"""Groups of differences, of up to a thousand, that wait to be planned: they are what a sync holds most of."""
+_STATS_TOGETHER = 8
+
+
+class Difference(NamedTuple):
+    """What is to be done about one name.
+
+    `"copy"` it, `"skip"` it because of what it is, report that it could not be read at the source (`"unread"`), or
+    that looking it up failed (`"fail"`). An
+    `obstacle` at the destination has to go before it is copied.
+    """
+
+    kind: Literal["copy", "skip", "unread", "fail"]
+    name: str
+    entry: Entry
+    reason: str
+    error: StorageError | None = None
+    obstacle: Entry | None = None
+
+
+class _Sorted(NamedTuple):
+    """Pairs that were compared: what differs, what has to be looked up, and how many are the same."""
+
+    found: list[Difference]
+    unclear: list[Pair]
+    unchanged: int
+    by_age: int
+
+
+class Differences:
+    """The differences of two directories.
+
+    Args:
+        resources: the session's.
+        source, destination: directories; their keys end in a slash or are empty.
+        comparison: what counts as the same.
+        pairing: takes the listings; what only the destination has is left in it.
+        replaces: whether what is in the way at the destination may go.
+
+    Attributes:
+        unchanged: how many items are the same on both sides.
+        by_age: of these, how many are so by their size and age, because the destination has no time kept with them.
+        kept: directories with nothing in them at the source, that have something in them at the destination.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        source: Place,
+        destination: Place,
+        comparison: Comparison,
+        pairing: Pairing,
+        *,
+        replaces: bool,
+    ) -> None:
+        self.unchanged = 0
+        self.by_age = 0
+        self.kept: set[str] = set()
+        self._resources = resources
+        self._places = source, destination
+        self._comparison = comparison
+        self._pairing = pairing
+        self._replaces = replaces
+        self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
+        self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
+        self._pages: tuple[asyncio.Queue[Sequence[Entry] | None], ...] = (
+            asyncio.Queue(_PAGES_AHEAD),
+            asyncio.Queue(_PAGES_AHEAD),
+        )
+        self._error: StorageError | None = None
+
+    async def find(self) -> None:
+        """Finds them, to be run beside `__aiter__`; whatever fails is raised there."""
+        try:
+            async with create_task_group() as group:
+                group.start_soon(self._list, SOURCE)
+                group.start_soon(self._list, DESTINATION)
+                for _ in range(self._resources.settings.max_concurrency):
+                    group.start_soon(self._look_up_all)
+                await self._compare_all()
+        except BaseExceptionGroup as failures:
+            error = first_of(failures)
+            if not isinstance(error, StorageError):
+                raise error from None
+            self._error = error
+        await self._found.put(None)
+
+    async def __aiter__(self) -> AsyncIterator[Difference]:
+        """The differences, as they are found.
+
+        Raises:
+            NotFoundError: there is no such source.
+            StorageError: a listing failed.
+        """
+        while (group := await self._found.get()) is not None:
+            for difference in group:
+                yield difference
+        if self._error is not None:
+            raise self._error
+
+    # Listing
+
+    async def _list(self, side: int) -> None:
+        provider, key, shown = self._places[side]
+        # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
+        found = provider.real_directories or key.count("/") <= 1
+        limits, policy = self._resources.limits, self._resources.policy
+        try:
+            async for page in pages(provider, key, recursive=True, limits=limits, policy=policy):
+                found = True
+                await self._pages[side].put(page)
+        except NotFoundError:
+            # A real directory that is not there yet is made by what is put into it.
+            if side == SOURCE or not provider.features.directories:
+                raise
+        if side == SOURCE and not found:
+            raise NotFoundError(
+                f"{provider.name} sync of {shown} failed: there is nothing in it; check the path",
+                provider=provider.name,
+                operation="sync",
+                path=shown,
+            )
+        await self._pages[side].put(None)
+
+    # Comparing
+
+    async def _compare_all(self) -> None:
+        run = self._resources.threads.run
+        while (side := self._pairing.wants()) is not None:
+            page = await self._pages[side].get()
+            await self._sort_out(await run(self._paired, side, page))
+        left = self._pairing.left(SOURCE)
+        while (pairs := await run(next, left, None)) is not None:
+            await self._sort_out(await run(self._compared, pairs))
+        blocked = self._pairing.blocked()
+        while (pairs := await run(next, blocked, None)) is not None:
+            await self._sort_out(await run(self._compared, pairs))
+        await self._unclear.put(None)
+
+    def _paired(self, side: int, page: Sequence[Entry] | None) -> _Sorted:
+        pairs = self._pairing.end(side) if page is None else self._pairing.feed(side, page)
+        return self._compared(pairs)
+
+    def _compared(self, pairs: Sequence[Pair]) -> _Sorted:
+        """What differs for sure, and what has to be looked up. Runs in a thread."""
+        found: list[Difference] = []
+        unclear: list[Pair] = []
+        by_age = 0
+        for pair in pairs:
+            verdict = self._verdict(pair)
+            if verdict is None:
+                unclear.append(pair)
+            elif verdict == "by age":
+                by_age += 1
+            elif verdict:
+                found.append(verdict)
+        return _Sorted(found, unclear, len(pairs) - len(found) - len(unclear), by_age)
+
+    def _verdict(self, pair: Pair) -> Difference | Literal["by age", False] | None:
+        """What is to be done; False for nothing, `"by age"` for nothing by that rule, None when it is not known yet."""
+        name, source, destination, obstacle = pair
+        assert source is not None
+        if source.unreadable is not None:
+            return Difference("unread" if is_failure(source) else "skip", name, source, source.unreadable)
+        directory = is_marker(source)
+        if destination is None and obstacle is not None and (self._replaces or obstacle.unreadable is None):
+            return self._blocked(name, source, obstacle)
+        if destination is None:
+            unclear = directory and self._places[DESTINATION].provider.real_directories
+            return None if unclear else Difference("copy", name, source, "new")
+        if destination.unreadable is not None:
+            return Difference("copy", name, source, f"at the destination it is {destination.unreadable}")
+        if directory and is_marker(destination):
+            return False
+        return self._compare(pair, source, destination)
+
+    def _blocked(self, name: str, source: Entry, obstacle: Entry) -> Difference:
+        place, target = below(self._places[SOURCE], name), below(self._places[DESTINATION], name)
+        kind = "directory" if obstacle.directory else "file"
+        if self._replaces:
+            return Difference("copy", name, source, f"at the destination a {kind} is in its place", obstacle=obstacle)
+        shown = self._places[DESTINATION].shown + obstacle.key[len(self._places[DESTINATION].key) :]
+        text = (
+            f"{target.provider.name} sync of {place.shown} to {target.shown} failed: {shown} is a {kind} there, which "
+            "is in the way; remove it, or sync with --delete (delete=True), which replaces it"
+        )
+        error = AlreadyExistsError(text, provider=target.provider.name, operation="write", path=target.shown)
+        return Difference("fail", name, source, text, error)
+
+    def _compare(self, pair: Pair, source: Entry, destination: Entry) -> Difference | Literal["by age", False] | None:
+        one, other = self._seen(pair)
+        if not self._comparison.decided(one, other):
+            return False if self._has_md5(source, destination) else None
+        reason = self._comparison.difference(one, other)
+        if reason is None:
+            return "by age" if self._comparison.by_age(one, other) else False
+        return None if self._comparison.is_close(one, other) else Difference("copy", pair.name, source, reason)
+
+    def _has_md5(self, source: Entry, destination: Entry) -> bool:
+        here, there = (place.provider for place in self._places)
+        return has_md5(here, source, destination.etag) or has_md5(there, destination, source.etag)
+
+    def _seen(self, pair: Pair) -> tuple[Seen, Seen]:
+        assert pair.source is not None
+        assert pair.destination is not None
+        source, destination = self._places
+        return Seen(source.provider.features, pair.source), Seen(destination.provider.features, pair.destination)
+
+    async def _sort_out(self, pairs: _Sorted) -> None:
+        self.unchanged += pairs.unchanged
+        self.by_age += pairs.by_age
+        if pairs.found:
+            await self._found.put(pairs.found)
+        # Reading for a checksum takes as long as the bytes are many: each is work for a worker of its own.
+        size = 1 if self._comparison.by == "checksum" else _STATS_TOGETHER
+        for start in range(0, len(pairs.unclear), size):
+            await self._unclear.put(pairs.unclear[start : start + size])
+
+    # Looking up
+
+    async def _look_up_all(self) -> None:
+        while (pairs := await self._unclear.get()) is not None:
+            for pair in pairs:
+                try:
+                    difference = await self._look_up(pair)
+                except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+                    assert pair.source is not None
+                    failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
+                    difference = Difference("fail", pair.name, pair.source, str(failure), failure)
+                if difference is None:
+                    self.unchanged += 1
+                else:
+                    await self._found.put((difference,))
+        await self._unclear.put(None)  # for the next worker
+
+    async def _look_up(self, pair: Pair) -> Difference | None:
+        assert pair.source is not None
+        if pair.destination is None:
+            return await self._look_for_directory(pair.name, pair.source)
+        source, destination = self._seen(pair)
+        try:
+            await self._learn(DESTINATION, destination)
+        except NotFoundError:
+            return Difference("copy", pair.name, pair.source, "new")
+        comparison = self._comparison
+        if not comparison.decided(source, destination):
+            await self._learn(SOURCE, source)
+        reason = comparison.difference(source, destination)
+        if reason is not None and comparison.is_close(source, destination):
+            for side, seen in enumerate((source, destination)):
+                await self._learn_checksum(side, seen)
+            reason = comparison.difference(source, destination)
+        self.by_age += reason is None and comparison.by_age(source, destination)
+        return Difference("copy", pair.name, pair.source, reason) if reason else None
+
+    async def _look_for_directory(self, name: str, source: Entry) -> Difference | None:
+        """A directory that is empty at the source is only listed at the destination when it is empty there, too."""
+        try:
+            await self._stat(DESTINATION, self._places[DESTINATION].key + name)
+        except NotFoundError:
+            return Difference("copy", name, source, "new")
+        self.kept.add(name)
+        return None
+
+    async def _learn(self, side: int, seen: Seen) -> None:
+        """Looks up what the listing did not tell of one side."""
+        if self._comparison.by == "checksum":
+            await self._learn_checksum(side, seen)
+        elif not seen.timed:
+            seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
+
+    async def _learn_checksum(self, side: int, seen: Seen) -> None:
+        """Finds out the checksum of one side: the one that is stored, else that of its bytes."""
+        if seen.features.checksum and seen.stat is None and seen.crc32c is None:
+            seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
+        if seen.crc32c is None:
+            limits, policy = self._resources.limits, self._resources.policy
+            provider = self._places[side].provider
+            seen.crc32c = await checksum_of(provider, seen.stat or seen.listed, limits=limits, policy=policy)
+
+    async def _stat(self, side: int, key: str, listed: Entry | None = None) -> Entry:
+        provider = self._places[side].provider
+        limits, policy = self._resources.limits, self._resources.policy
+        return await ask(lambda: look_again(provider, key, listed), provider, limits=limits, policy=policy)

@@ -1,0 +1,264 @@
+"""Two listings made into pairs of what has one name: a merge, which also comes out right where no order was kept.
+
+Listings come in the order of their keys' bytes, so a merge finds each entry's counterpart at once, or knows that
+there is none. Not every service keeps that order: SeaweedFS lists `a/b` before `a-b`, directory buckets of S3 list
+in none. So what the merge found no counterpart for waits on disk until the other listing has ended, and what comes
+too late for the merge is looked up there. A listing whose order is kept for sure need not be waited for.
+
+Pure but for the disk of what waits: no loop, no network.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from dxflow_async.providers.contract import Entry
+from dxflow_async.transfer.sync.obstacles import Obstacles, Row
+from dxflow_async.transfer.sync.protected import Protected, is_failure
+from dxflow_async.transfer.sync.spill import Spool
+
+__all__ = ["DESTINATION", "SOURCE", "Pair", "Pairing", "order"]
+
+SOURCE, DESTINATION = 0, 1
+
+_BLOCKED = 2
+"""The side, among what waits, of source files in whose place the destination has a directory."""
+
+_PAGE_SIZE = 1000
+
+
+class Pair(NamedTuple):
+    """A name below the two directories, and what has it on either side; not None on both.
+
+    `obstacle` is what the destination has in its place: a file above it, or a directory of that name.
+    """
+
+    name: str
+    source: Entry | None
+    destination: Entry | None
+    obstacle: Entry | None = None
+
+
+def order(name: str) -> bytes:
+    """What names are ordered by: their bytes, also those of local names that are no Unicode.
+
+    Example:
+        >>> sorted(["a/b", "a-b", "a"], key=order)
+        ['a', 'a-b', 'a/b']
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
+class Pairing:
+    """Takes the pages of two listings as they come, and says what belongs together; its calls block.
+
+    Args:
+        prefixes: of the keys of either side; names are what follows.
+        admits: which names there are to be.
+        excludes: which names are left out with all below them.
+        ordered: of which sides the order is kept for sure.
+        keeps: whether what only the destination has is asked for at the end.
+        real: whether the destination's directories are real, so that a file can be in the way of one, and the reverse;
+            asked at each page until they are.
+
+    Attributes:
+        disordered: whether a listing was out of order, or named something twice.
+        protected: names of the source of which nothing is known but that they are there.
+    """
+
+    def __init__(
+        self,
+        prefixes: tuple[str, str],
+        admits: Callable[[str], bool] = lambda _: True,
+        ordered: tuple[bool, bool] = (False, False),
+        *,
+        excludes: Callable[[str], bool] = lambda _: False,
+        keeps: bool = True,
+        real: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._lengths = len(prefixes[0]), len(prefixes[1])
+        self._prefix = prefixes[DESTINATION]
+        self._admits = admits
+        self._excludes = excludes
+        self._ordered = ordered
+        self._keeps = keeps
+        self._real = real
+        self._obstacles: Obstacles | None = None
+        self._last_file: Row | None = None
+        self._rows: tuple[deque[Row], deque[Row]] = (deque(), deque())
+        self._fed = [b"", b""]
+        self._last = [b"", b""]
+        self._ended = [False, False]
+        self._spool = Spool()
+        self.disordered = False
+        self.protected = Protected()
+
+    def wants(self) -> int | None:
+        """The side whose next page is needed; None when both listings have ended."""
+        waiting = [side for side in (SOURCE, DESTINATION) if not self._ended[side]]
+        return min(waiting, key=lambda side: len(self._rows[side]), default=None)
+
+    def feed(self, side: int, page: Sequence[Entry]) -> list[Pair]:
+        """The next page of a side's listing; what is certain now."""
+        if self._obstacles is None and self._real():
+            self._obstacles = Obstacles()
+        length, rows = self._lengths[side], self._rows[side]
+        for entry in page:
+            name = entry.key[length:]
+            if name and self._is_wanted(side, name, entry):
+                row = Row(order(name), name, entry)
+                if row.order == self._fed[side]:
+                    self.disordered = True
+                else:
+                    rows.append(row)
+                self._fed[side] = row.order
+        return list(self._step())
+
+    def _is_wanted(self, side: int, name: str, entry: Entry) -> bool:
+        if side == SOURCE and entry.unreadable is not None:
+            self.protected.add(name, entry)
+            if is_failure(entry) and name.endswith("/"):  # what is wanted may be in it
+                return not self._excludes(name)
+        return self._admits(name)
+
+    def end(self, side: int) -> list[Pair]:
+        """A side's listing has ended; what is certain now."""
+        self._ended[side] = True
+        return list(self._step())
+
+    def left(self, side: int, *, reverse: bool = False, below: str = "") -> Iterator[list[Pair]]:
+        """After both listings: what a side has alone, page by page, in the order of names or the reverse.
+
+        With `below`, a name that ends in a slash, only what lies below it.
+        """
+        for page in self._spool.pages(side, _PAGE_SIZE, reverse=reverse, below=order(below)):
+            pairs = [_alone(side, entry.key[self._lengths[side] :], entry) for entry in page]
+            if side == SOURCE and self._obstacles is not None:
+                pairs = [self._late(pair) for pair in pairs]
+            yield pairs
+
+    def blocked(self) -> Iterator[list[Pair]]:
+        """After both listings: files of the source in whose place the destination has a directory."""
+        for page in self._spool.pages(_BLOCKED, _PAGE_SIZE):
+            yield [self._behind_directory(entry.key[self._lengths[SOURCE] :], entry) for entry in page]
+
+    def forget(self, below: str) -> None:
+        """What only the destination has below a name is gone."""
+        self._spool.drop(DESTINATION, order(below))
+
+    def close(self) -> None:
+        """Removes what waits."""
+        self._spool.close()
+
+    def _step(self) -> Iterator[Pair]:
+        ours, theirs = self._rows
+        while (ours or self._ended[SOURCE]) and (theirs or self._ended[DESTINATION]) and (ours or theirs):
+            if ours and theirs and ours[0].order == theirs[0].order:
+                one, other = ours.popleft(), theirs.popleft()
+                self._passed(SOURCE, one.order)
+                self._passed(DESTINATION, other.order)
+                yield from self._advance(one.order)
+                yield Pair(one.name, one.entry, other.entry)
+                continue
+            side = SOURCE if ours and (not theirs or ours[0].order < theirs[0].order) else DESTINATION
+            yield from self._single(side, self._rows[side].popleft())
+        if all(self._ended) and not ours and not theirs:
+            yield from self._advance(None)
+
+    def _single(self, side: int, row: Row) -> Iterator[Pair]:
+        """An entry that the merge finds no counterpart for, where it stands."""
+        other = 1 - side
+        if not self._passed(side, row.order):
+            counterpart = self._spool.take(other, row.order)
+            if counterpart is not None:
+                yield _pair(side, row, counterpart)
+                return
+        yield from self._advance(row.order)
+        certain = self._ended[other] or self._ordered[other]
+        if side == DESTINATION:
+            yield from self._found_in_place(row)
+        if side == SOURCE and certain:
+            yield from self._new(row)
+        elif side == SOURCE or self._keeps or not certain:
+            self._spool.put(side, row.order, row.entry)
+
+    # What is in the way
+
+    def _advance(self, order: bytes | None) -> Iterator[Pair]:
+        if self._obstacles is not None:
+            for side, row in self._obstacles.advance(order):
+                if side == SOURCE:
+                    yield Pair(row.name, row.entry, None)
+
+    def _new(self, row: Row) -> Iterator[Pair]:
+        """What only the source has; a file waits until nothing can be in its place."""
+        file = None if self._obstacles is None else self._obstacles.above(DESTINATION, row.order)
+        if file is not None and self.protected.covers(file.name) is None:
+            self._spool.take(DESTINATION, file.order)
+            yield Pair(row.name, row.entry, None, file.entry)
+        elif self._obstacles is None or row.name.endswith("/") or row.entry.unreadable is not None:
+            yield Pair(row.name, row.entry, None)
+        else:
+            self._obstacles.add(SOURCE, row)
+
+    def _found_in_place(self, row: Row) -> Iterator[Pair]:
+        """Something of the destination's may be below a file of the source, or a file above what it has."""
+        if self._obstacles is None:
+            return
+        file = self._obstacles.above(SOURCE, row.order)
+        if file is not None:
+            self._obstacles.take(file)
+            if self._keeps:
+                self._spool.put(_BLOCKED, file.order, file.entry)
+            else:
+                yield self._behind_directory(file.name, file.entry)
+        elif not row.name.endswith("/"):
+            self._obstacles.add(DESTINATION, row)
+
+    def _late(self, pair: Pair) -> Pair:
+        """What waited for both listings to end, with what is in its way."""
+        name, entry = pair.name, pair.source
+        assert entry is not None
+        if entry.unreadable is not None:
+            return pair
+        if not name.endswith("/") and self._spool.has(DESTINATION, order(f"{name}/")):
+            return self._behind_directory(name, entry)
+        file = self._late_file(name)
+        return pair if file is None else Pair(name, entry, None, file.entry)
+
+    def _late_file(self, name: str) -> Row | None:
+        """The file above a name that only the destination has, which is taken from what is superfluous."""
+        if self._last_file is not None and name.startswith(f"{self._last_file.name}/"):
+            return self._last_file
+        end = name.find("/")
+        while end > 0:
+            above = name[:end]
+            if self.protected.covers(above) is None and (entry := self._spool.take(DESTINATION, order(above))):
+                self._last_file = Row(order(above), above, entry)
+                return self._last_file
+            end = name.find("/", end + 1)
+        return None
+
+    def _behind_directory(self, name: str, entry: Entry) -> Pair:
+        return Pair(name, entry, None, Entry(f"{self._prefix}{name}/", directory=True))
+
+    def _passed(self, side: int, name: bytes) -> bool:
+        """Goes beyond a name; whether it came in order."""
+        if name > self._last[side]:
+            self._last[side] = name
+            return True
+        self.disordered = True
+        return False
+
+
+def _pair(side: int, row: Row, counterpart: Entry) -> Pair:
+    return Pair(row.name, row.entry, counterpart) if side == SOURCE else Pair(row.name, counterpart, row.entry)
+
+
+def _alone(side: int, name: str, entry: Entry) -> Pair:
+    return Pair(name, entry, None) if side == SOURCE else Pair(name, None, entry)
