@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from benchmarks.clients.job import Place
 from benchmarks.delay import Delay
-from tests.hub.running import SECRETS, UnitProcess
+from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, Process, SeaweedFS
 
 __all__ = ["PREFIX", "AzureStore", "GCPStore", "S3Store", "Store", "UnitStore"]

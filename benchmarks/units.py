@@ -11,7 +11,7 @@ from benchmarks.delay import Delay
 from benchmarks.race import Heat
 from benchmarks.rows import Download, Upload, stock
 from benchmarks.stores import UnitStore
-from tests.hub.running import UnitProcess
+from tests.server.running_hub import UnitProcess
 
 __all__ = ["add_arguments", "run"]
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.loops import LOOPS, LoopFactory
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.http import HTTP
+from tests.event_loops import LOOPS, LoopFactory
 from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers.certificate import make_certificate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +33,32 @@ def pytest_configure() -> None:
     """Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    """Threads, ended afterwards."""
+    threads = Threads(4)
+    yield threads
+    threads.close()
+
+
+@pytest.fixture
+async def http(threads: Threads) -> AsyncIterator[HTTP]:
+    """A data plane that is not patient."""
+    http = HTTP(threads, connect_timeout=5, stall_timeout=0.3)
+    yield http
+    await http.aclose()
+    assert not http._all
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server needs, and the authority to trust."""
+    certificate, key, authority = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, authority
 
 
 @pytest.fixture(scope="session")

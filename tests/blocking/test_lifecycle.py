@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts import Outcome, RunningScript, clean_environment, run_script
+from tests.python_processes import Outcome, RunningScript, clean_environment, run_script
 from tests.servers.weed import SeaweedFS
 
 _OPEN = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.cli import main
-from tests.scripts import Outcome
+from tests.python_processes import Outcome
 from tests.servers.weed import SeaweedFS
 
 Command = Callable[..., Outcome]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.scripts import clean_environment, run_script
+from tests.python_processes import clean_environment, run_script
 
 BAD = os.fsdecode(b"caf\xe9")
 

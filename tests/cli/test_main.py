@@ -10,7 +10,7 @@ import pytest
 
 from dxflow_async.cli import main
 from tests.cli.conftest import Command, s3_variables
-from tests.scripts import RunningScript, clean_environment, run_script
+from tests.python_processes import RunningScript, clean_environment, run_script
 from tests.servers.weed import SeaweedFS
 
 _COMMANDS = ("cp", "mv", "ls", "cat", "rm", "presign", "login", "logout", "demo")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.hub.running import SECRETS, UnitProcess
+from tests.server.running_hub import SECRETS, UnitProcess
 
 
 @pytest.fixture

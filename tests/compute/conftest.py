@@ -15,7 +15,7 @@ from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
-from tests.hub.running import SECRETS, RunningUnit
+from tests.server.running_hub import SECRETS, RunningUnit
 from tests.sessions import MiB
 
 PAIR = ("you@example.com", "password")

@@ -15,7 +15,7 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.exceptions import StorageError
 from tests.compute.conftest import PAIR, register
 from tests.faults.proxy import FaultProxy, Request
-from tests.hub.running import RunningUnit
+from tests.server.running_hub import RunningUnit
 
 BITS = {"key": 0o600, "run": 0o755, "shared": 0o666, "fixed": 0o444}
 

@@ -24,7 +24,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from tests.compute.conftest import PAIR, register
-from tests.hub.running import SECRETS, RunningUnit
+from tests.server.running_hub import SECRETS, RunningUnit
 from tests.servers import free_port
 from tests.sessions import MiB, part_files, tasks
 

@@ -14,7 +14,7 @@ from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.compute.conftest import PAIR, register
-from tests.hub.running import SECRETS
+from tests.server.running_hub import SECRETS
 from tests.servers.certificate import make_certificate
 
 

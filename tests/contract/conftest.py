@@ -19,7 +19,7 @@ from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
-from tests.hub.running import SECRETS, UnitProcess
+from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
 

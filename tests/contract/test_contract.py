@@ -20,7 +20,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt, Upload
 from tests.contract.conftest import Place
-from tests.providers.bodies import Broken, body, read
+from tests.providers.in_memory_bodies import Broken, body, read
 
 MiB = 1 << 20
 OPTIONS = ObjectOptions()

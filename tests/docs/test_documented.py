@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.blocking.session import Session
-from tests.docs.blocks import python_blocks
+from tests.docs.code_blocks import python_blocks
 from tests.servers import Azurite, GCSServer, SeaweedFS
 
 _DOCUMENT = Path(__file__).with_name("documented.md")

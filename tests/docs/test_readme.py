@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dxflow_async import Settings
 from dxflow_async.config.loader import parse_size
-from tests.docs.blocks import python_blocks
-from tests.scripts import clean_environment, run_script
+from tests.docs.code_blocks import python_blocks
+from tests.python_processes import clean_environment, run_script
 
 _README = Path(__file__).parent.parent.parent / "README.md"
 

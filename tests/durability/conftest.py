@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.hub.conftest import http, unit
+from tests.server.conftest import http, unit
 
 __all__ = ["http", "unit"]

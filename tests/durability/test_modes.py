@@ -14,7 +14,7 @@ from dxflow_async import AsyncSession, Settings
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
-from tests.hub.running import RunningUnit
+from tests.server.running_hub import RunningUnit
 
 
 def mode(path: Path) -> int:

@@ -26,8 +26,8 @@ from dxflow_async.transfer.items.copy import CopyJob
 from dxflow_async.transfer.journal.jobfile import Asked, JobFile
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.resources import Resources
-from tests.durability.recorder import Recorder, recorded
-from tests.hub.running import SECRETS, RunningUnit
+from tests.durability.recorded_syncs import Recorder, recorded
+from tests.server.running_hub import SECRETS, RunningUnit
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are looked up in /proc")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.hub.running import RunningUnit, UnitProcess
+from tests.server.running_hub import RunningUnit, UnitProcess
 from tests.servers import SeaweedFS
 
 pytestmark = pytest.mark.long

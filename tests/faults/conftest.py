@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.faults.proxied_providers import Site, aws_site, azure_site, gcp_site, make_tree, unit_site
 from tests.faults.proxy import Dialect
-from tests.faults.sites import Site, aws_site, azure_site, gcp_site, make_tree, unit_site
-from tests.hub.running import UnitProcess
+from tests.server.running_hub import UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB
 

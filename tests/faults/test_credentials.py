@@ -22,10 +22,10 @@ from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from tests.faults.sites import hashes, make_tree
-from tests.providers.bodies import body, read
-from tests.providers.test_aws_identity import TokenGate
-from tests.providers.test_azure_identity import Token, jwt
+from tests.faults.proxied_providers import hashes, make_tree
+from tests.providers.aws.test_credentials import TokenGate
+from tests.providers.azure.test_credentials import Token, jwt
+from tests.providers.in_memory_bodies import body, read
 from tests.servers import Azurite, SeaweedFS
 from tests.servers.resumable import ResumableServer
 from tests.sessions import MiB

@@ -20,8 +20,8 @@ from dxflow_async.exceptions import (
     TransferError,
 )
 from dxflow_async.models import Progress
+from tests.faults.proxied_providers import Site, hashes, make_tree
 from tests.faults.proxy import Request
-from tests.faults.sites import Site, hashes, make_tree
 from tests.sessions import MiB, open_files, part_files
 
 

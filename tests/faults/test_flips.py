@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from dxflow_async.exceptions import TransferError
+from tests.faults.proxied_providers import Site, hashes, make_tree
 from tests.faults.proxy import Request
-from tests.faults.sites import Site, hashes, make_tree
 from tests.sessions import MiB
 
 _log = logging.getLogger("tests.faults")

@@ -16,8 +16,8 @@ from tests.faults.foreign.operations import DAILY_LARGE, LARGE, OPERATIONS
 from tests.faults.foreign.proxy import Seen
 from tests.faults.foreign.verbs import VERBS
 from tests.faults.foreign.world import World, opened
+from tests.faults.proxied_providers import Site
 from tests.faults.proxy import Dialect
-from tests.faults.sites import Site
 
 _log = logging.getLogger("tests.faults")
 

@@ -15,8 +15,8 @@ from tests.faults.foreign.operations import OPERATIONS
 from tests.faults.foreign.places import LocalPlace, RemotePlace
 from tests.faults.foreign.proxy import Rule
 from tests.faults.foreign.world import World, opened
+from tests.faults.proxied_providers import Site
 from tests.faults.proxy import Dialect
-from tests.faults.sites import Site
 
 _DAILY = ("sync down", "sync up", "move down", "move within", "delete directory", "scan")
 _FILES = 210

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.faults.killing import CountingProxy, Program, until
+from tests.faults.killed_processes import CountingProxy, Program, until
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 

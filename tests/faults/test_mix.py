@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.models import TransferReport
+from tests.faults.proxied_providers import Site, hashes, make_tree
 from tests.faults.proxy import FaultProxy, Mode
-from tests.faults.sites import Site, hashes, make_tree
 from tests.sessions import MiB
 
 _log = logging.getLogger("tests.faults")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.exceptions import NetworkError
-from tests.faults.sites import Site
+from tests.faults.proxied_providers import Site
 
 _log = logging.getLogger("tests.faults")
 

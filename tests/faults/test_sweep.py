@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession
-from tests.faults.sites import Site, Storage, hashes, make_tree
+from tests.faults.proxied_providers import Site, Storage, hashes, make_tree
 from tests.servers import SeaweedFS
 from tests.sessions import open_files, part_files, tasks, unfinished_uploads
 

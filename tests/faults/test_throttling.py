@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean
 from time import monotonic
 
+from tests.faults.proxied_providers import Site, make_tree
 from tests.faults.proxy import Dialect, FaultProxy, Mode, TokenBucket
-from tests.faults.sites import Site, make_tree
 
 _log = logging.getLogger("tests.faults")
 

@@ -25,9 +25,9 @@ from dxflow_async.transfer.engine import Job
 from dxflow_async.transfer.items.copy import CopyJob
 from dxflow_async.transfer.journal.jobfile import Asked
 from dxflow_async.transfer.resources import Resources
-from tests.faults.killing import CountingProxy, Program, until
-from tests.hub.running import SECRETS, UnitProcess
-from tests.providers.units import Counter
+from tests.faults.killed_processes import CountingProxy, Program, until
+from tests.providers.unit.started_units import Counter
+from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers.foreign_unit import ForeignUnit
 from tests.servers.process import Process
 

@@ -20,7 +20,7 @@ from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.exceptions import DxflowError, ServiceError, ThrottledError
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import AdaptiveLimit
-from tests.providers.scripted import ScriptedServer, answer
+from tests.scripted_server import ScriptedServer, answer
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for
 

@@ -11,8 +11,8 @@ from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy
-from tests.providers.conftest import Connect, ConnectAzure, ConnectGCP
-from tests.providers.scripted import ScriptedServer, answer, hang_up
+from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
+from tests.scripted_server import ScriptedServer, answer, hang_up
 
 POLICY = RetryPolicy(3, first_wait=0.0)
 KEYS = ["bucket/a", "bucket/b", "bucket/c"]

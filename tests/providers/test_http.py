@@ -12,10 +12,10 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
 from dxflow_async.providers.http import HTTP, _proxy_of
 from tests.faults.proxy import ForwardProxy
-from tests.providers.asking import ask
-from tests.providers.bodies import body
-from tests.providers.scripted import ScriptedServer, answer
-from tests.providers.test_http1 import stall
+from tests.net.test_connection import stall
+from tests.providers.http_requests import ask
+from tests.providers.in_memory_bodies import body
+from tests.scripted_server import ScriptedServer, answer
 
 pytestmark = pytest.mark.every_loop
 

@@ -12,7 +12,7 @@ from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP
-from tests.providers.bodies import body, read
+from tests.providers.in_memory_bodies import body, read
 from tests.servers import MotoServer
 
 NAMES = [

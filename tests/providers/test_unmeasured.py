@@ -8,9 +8,9 @@ import pytest
 
 from dxflow_async.exceptions import ServiceError
 from dxflow_async.providers.contract import Entry, Provider
-from tests.providers.bodies import read
-from tests.providers.conftest import Connect, ConnectAzure, ConnectGCP
-from tests.providers.scripted import ScriptedServer
+from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
+from tests.providers.in_memory_bodies import read
+from tests.scripted_server import ScriptedServer
 
 SIGNS = {
     "AWS": 'ETag: "7"\r\nx-amz-request-id: 1',

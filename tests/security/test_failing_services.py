@@ -21,8 +21,8 @@ from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.unit.provider import UnitProvider
-from tests.providers.bodies import body
-from tests.providers.scripted import Answer, ScriptedServer, answer
+from tests.providers.in_memory_bodies import body
+from tests.scripted_server import Answer, ScriptedServer, answer
 from tests.security.test_secrets import (
     BEARER,
     MARK,

@@ -17,8 +17,8 @@ from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import Entry, ObjectOptions, Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from tests.providers.bodies import body
-from tests.providers.scripted import ScriptedServer, answer
+from tests.providers.in_memory_bodies import body
+from tests.scripted_server import ScriptedServer, answer
 
 ODD = [
     "evil.example#",

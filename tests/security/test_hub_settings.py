@@ -12,7 +12,7 @@ from dxflow_async import AsyncSession, Settings
 from dxflow_async.config.settings import AWSSettings, AzureSettings, with_account
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.server.hub.provider_settings import check_settings
-from tests.providers.scripted import ScriptedServer, answer
+from tests.scripted_server import ScriptedServer, answer
 from tests.security.test_secrets import MARK, service_file
 
 KEY = "bWFjaGluZQ=="

@@ -29,8 +29,8 @@ from dxflow_async.transfer.planning.name_claims import Claims
 from dxflow_async.transfer.planning.tree import relocate
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
-from tests.providers.bodies import body
-from tests.providers.scripted import ScriptedServer, answer
+from tests.providers.in_memory_bodies import body
+from tests.scripted_server import ScriptedServer, answer
 from tests.security.names import HARMLESS, ONLY_ON_WINDOWS, REFUSED
 
 Fetch = Callable[[AsyncSession, str, Path], Awaitable[TransferReport]]

@@ -31,8 +31,8 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.security.redaction import Secret, printable, redacted
-from tests.providers.bodies import body
-from tests.providers.scripted import Answer, ScriptedServer, answer, hang_up
+from tests.providers.in_memory_bodies import body
+from tests.scripted_server import Answer, ScriptedServer, answer, hang_up
 from tests.servers import MotoServer
 
 MARK = "M4rk3r"

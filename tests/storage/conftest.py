@@ -16,7 +16,7 @@ from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for
-from tests.storage.spots import CloudSpot, LocalSpot, Spot, UnitSpot
+from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot, UnitSpot
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession, Settings
-from tests.scripts import clean_environment, run_script
+from tests.python_processes import clean_environment, run_script
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 

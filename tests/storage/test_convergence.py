@@ -17,7 +17,7 @@ from dxflow_async.server.unit import tus
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.forgetful import forgetful
 from tests.sessions import settings_for
-from tests.storage.spots import CloudSpot, LocalSpot, Spot, UnitSpot
+from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot, UnitSpot
 
 PLACES = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession, ConfigurationError, JobBusyError, Settings, TransferError, TransferReport
-from tests.faults.killing import until
+from tests.faults.killed_processes import until
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, tasks, unfinished_uploads
 

@@ -22,7 +22,7 @@ from dxflow_async.providers.contract import Page
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
 from tests.storage.conftest import Spots
-from tests.storage.spots import CloudSpot, LocalSpot, Spot
+from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot
 
 PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
 PAIRS = list(product(PROVIDERS, PROVIDERS))

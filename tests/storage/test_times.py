@@ -13,7 +13,7 @@ from dxflow_async.providers.http import HTTP, Call, Response
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
 from tests.storage.conftest import Account, Spots
-from tests.storage.spots import CloudSpot, LocalSpot
+from tests.storage.scratch_directories import CloudSpot, LocalSpot
 
 TIME = 1234567890.123457
 

@@ -13,7 +13,7 @@ import pytest
 from dxflow_async import AsyncSession, StorageError, TransferError
 from tests.faults.foreign.answers import ANSWERS
 from tests.faults.foreign.proxy import ForeignProxy, Rule
-from tests.faults.killing import until
+from tests.faults.killed_processes import until
 from tests.faults.proxy import FaultProxy, Request
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for, unfinished_uploads

@@ -15,7 +15,7 @@ from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.root import Root
 from dxflow_async.transfer.sync.merge_join import Pairing
 from dxflow_async.transfer.sync.protected import Protected
-from tests.ordinary import ordinary_rights
+from tests.ordinary_rights import ordinary_rights
 
 
 @pytest.fixture

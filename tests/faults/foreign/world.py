@@ -20,7 +20,7 @@ from tests.faults.foreign.places import LocalPlace, Place, RemotePlace
 from tests.faults.foreign.proxy import ForeignProxy, Rule, Seen
 from tests.faults.foreign.transfers import Where
 from tests.faults.foreign.verbs import LOGIN
-from tests.faults.sites import Site, Storage
+from tests.faults.proxied_providers import Site, Storage
 from tests.sessions import MiB, part_files
 
 __all__ = ["World", "opened"]

@@ -1,1 +1,0 @@
-"""The hub for sign-in, and the client that signs in to it, on real loopback sockets."""

@@ -1,0 +1,42 @@
+"""A running hub, a running unit, and a client session for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from dxflow_async.server.common.server import Listening, Server
+from dxflow_async.server.hub.app import create_app
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
+from tests.server.running_hub import SECRETS, RunningUnit
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[str]:
+    """The base URL of a hub whose home is `tmp_path / "home"`."""
+    server = Server(create_app(tmp_path / "home"), Listening())
+    yield await server.start()
+    await server.aclose(1.0)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client session."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def unit(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[RunningUnit]:
+    """A unit whose volume is `tmp_path / "volume"`; beside it lies a file that is none of its business."""
+    root = tmp_path / "volume"
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret.txt").write_text("outside")
+    app = create_unit_app(root, SECRETS)
+    server = Server(app, Listening(), CONNECTION_OPTIONS)
+    yield RunningUnit(await server.start(), root, http, app)
+    await server.aclose(1.0)
