@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import programs
-from benchmarks.clients.job import Job
+from benchmarks.clients.job import TransferItem
 from tests.servers import program
 
 __all__ = ["CONTESTANTS", "OURS", "Contestant", "clean_environment"]
@@ -33,13 +33,13 @@ class Contestant:
 
     name: str
     find_version: Callable[[], str]
-    command: Callable[[Job], list[str]]
+    command: Callable[[TransferItem], list[str]]
     library: bool = True
-    environment: Callable[[Job], dict[str, str]] = field(default=lambda _: {})
+    environment: Callable[[TransferItem], dict[str, str]] = field(default=lambda _: {})
 
 
 def _library(name: str, package: str, module: str) -> Contestant:
-    def command(job: Job) -> list[str]:
+    def command(job: TransferItem) -> list[str]:
         return [sys.executable, "-m", f"benchmarks.clients.{module}", *job.arguments()]
 
     return Contestant(name, lambda: version(package), command)
@@ -48,8 +48,8 @@ def _library(name: str, package: str, module: str) -> Contestant:
 def _program(
     name: str,
     find_version: Callable[[], str],
-    command: Callable[[Job], list[str]],
-    environment: Callable[[Job], dict[str, str]] = lambda _: {},
+    command: Callable[[TransferItem], list[str]],
+    environment: Callable[[TransferItem], dict[str, str]] = lambda _: {},
 ) -> Contestant:
     return Contestant(name, find_version, command, library=False, environment=environment)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clients.job import Job
+from benchmarks.clients.job import TransferItem
 from benchmarks.contestants import Contestant, clean_environment
 
 __all__ = ["Outcome", "launch"]
@@ -34,7 +34,7 @@ class Outcome:
     lines: int
 
 
-def launch(contestant: Contestant, job: Job, directory: Path, *, timeout: float = 900.0) -> Outcome:
+def launch(contestant: Contestant, job: TransferItem, directory: Path, *, timeout: float = 900.0) -> Outcome:
     """Run a contestant, its output and its figures in files in `directory`.
 
     Raises:

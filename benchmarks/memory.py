@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clients.job import Job, Place
+from benchmarks.clients.job import Place, TransferItem
 from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.data import Dataset, make, make_empty, make_sparse
 from benchmarks.launch import launch
@@ -67,12 +67,12 @@ def _measure(store: S3Store, dataset: Dataset, directory: Path, *, sync: bool) -
     store.create(dataset.name)
     place = store.place(dataset.name)
     try:
-        upload = Job(operation="upload", directory=str(dataset.directory), place=place)
+        upload = TransferItem(operation="upload", directory=str(dataset.directory), place=place)
         figures = [_one(f"upload of {dataset.title}", upload, directory)]
         dataset.check_sizes(store.listing(dataset.name))
         if sync:
             figures.append(_unchanged(f"{dataset.title} with S3", str(dataset.directory), place, directory))
-        download = Job(operation="download", directory=str(target), place=place)
+        download = TransferItem(operation="download", directory=str(target), place=place)
         figures.append(_one(f"download of {dataset.title}", download, directory))
         dataset.check(target)
     except ValueError as error:
@@ -100,13 +100,15 @@ def _sync(count: int, directory: Path) -> dict[str, Any]:
 
 
 def _unchanged(title: str, directory: str, place: Place, scratch: Path) -> dict[str, Any]:
-    figures = _one(f"sync of {title}, nothing to do", Job(operation="sync", directory=directory, place=place), scratch)
+    figures = _one(
+        f"sync of {title}, nothing to do", TransferItem(operation="sync", directory=directory, place=place), scratch
+    )
     if figures["items"]:
         raise ValueError(f"{figures['items']} items were copied, though nothing differs")
     return figures
 
 
-def _one(row: str, job: Job, scratch: Path) -> dict[str, Any]:
+def _one(row: str, job: TransferItem, scratch: Path) -> dict[str, Any]:
     outcome = launch(CONTESTANTS[OURS], job, scratch, timeout=4 * 3600)
     rss, own = outcome.process["rss"], outcome.own
     sys.stdout.write(f"{row}: peak RSS {rss / MiB:.0f} MiB, {own['wall']:.1f} s, {own['cpu']:.1f} s CPU\n")

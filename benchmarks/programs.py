@@ -11,7 +11,7 @@ import os
 from importlib.metadata import distribution
 
 from benchmarks.clients import wire
-from benchmarks.clients.job import Job, Place
+from benchmarks.clients.job import Place, TransferItem
 from tests.servers import program
 from tests.servers.azurite import npm_install
 
@@ -29,7 +29,7 @@ __all__ = [
 AZCOPY_VERSION = "10.32.2"
 
 
-def s5cmd(job: Job) -> list[str]:
+def s5cmd(job: TransferItem) -> list[str]:
     """Uploads, downloads, syncs and listings of S3."""
     options = [_s5cmd_program(), "--endpoint-url", job.place.endpoint, "--numworkers", "64"]
     remote = f"s3://{job.place.bucket}/{job.place.prefix}"
@@ -48,7 +48,7 @@ def _s5cmd_program() -> str:
     return str(next(file for file in files if file.parts == ("s5cmd", "bin", "s5cmd")).locate())
 
 
-def s5cmd_environment(job: Job) -> dict[str, str]:
+def s5cmd_environment(job: TransferItem) -> dict[str, str]:
     """Its credentials."""
     trust = {} if job.place.ca_bundle is None else {"AWS_CA_BUNDLE": job.place.ca_bundle}
     return {
@@ -74,7 +74,7 @@ _NOTHING_THERE = ("--no-check-dest", "--no-traverse")
 _RCLONE_REMOTES = {"AWS": "s3", "AZURE": "azureblob", "GCP": "gcs"}
 
 
-def rclone(job: Job) -> list[str]:
+def rclone(job: TransferItem) -> list[str]:
     """Everything, at every provider."""
     remote = _rclone_remote(job.place)
     trust = [] if job.place.ca_bundle is None else ["--ca-cert", job.place.ca_bundle]
@@ -97,7 +97,7 @@ def _rclone_remote(place: Place) -> str:
     return f":{_RCLONE_REMOTES[place.provider]}:{place.bucket}/{place.prefix}"
 
 
-def rclone_environment(job: Job) -> dict[str, str]:
+def rclone_environment(job: TransferItem) -> dict[str, str]:
     """The remotes of its places."""
     environment = {"RCLONE_CONFIG": os.devnull}
     for place in job.places:
@@ -120,7 +120,7 @@ def rclone_environment(job: Job) -> dict[str, str]:
     return environment
 
 
-def azcopy(job: Job) -> list[str]:
+def azcopy(job: TransferItem) -> list[str]:
     """Uploads and downloads of Azure. It needs the system's library libsecret (Debian: libsecret-1-0)."""
     packages = npm_install("@azure-tools/azcopy-linux", AZCOPY_VERSION)
     path = packages / "@azure-tools" / "azcopy-linux" / "dist" / "bin" / "azcopy_linux_amd64"
@@ -135,7 +135,7 @@ def azcopy(job: Job) -> list[str]:
     return [str(path), "copy", *ends, *options]
 
 
-def azcopy_environment(job: Job) -> dict[str, str]:
+def azcopy_environment(job: TransferItem) -> dict[str, str]:
     """Where it keeps its journal: beside the files, on the same file system."""
     place = f"{job.directory}.azcopy"
     return {
@@ -158,7 +158,7 @@ def _shared_access_signature(place: Place) -> str:
     )
 
 
-def curl(job: Job) -> list[str]:
+def curl(job: TransferItem) -> list[str]:
     """One file to or from a unit, in one request; the upload it sends to is made beforehand."""
     options = ["--silent", "--show-error", "--fail", "--header", f"X-SECRET-KEY: {job.place.secret_key}"]
     command = [program("curl"), *options]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from benchmarks.clients.job import Job
+from benchmarks.clients.job import TransferItem
 from benchmarks.contestants import CONTESTANTS, OURS, Contestant
 from benchmarks.data import Dataset
 from benchmarks.launch import Outcome, launch
@@ -30,7 +30,7 @@ class Ground:
         check: looks at what it has done there.
     """
 
-    job: Job
+    job: TransferItem
     check: Callable[[Outcome], None]
 
 
@@ -67,7 +67,7 @@ def stock(store: Store, dataset: Dataset) -> str:
     """
     bucket = f"source-{dataset.name}"
     store.create(bucket)
-    job = Job(operation="upload", directory=str(dataset.directory), place=store.place(bucket))
+    job = TransferItem(operation="upload", directory=str(dataset.directory), place=store.place(bucket))
     launch(CONTESTANTS[OURS], job, dataset.directory.parent)
     dataset.check_sizes(store.listing(bucket))
     return bucket
@@ -94,7 +94,9 @@ class Upload(Row):
     @contextmanager
     def ready(self, contestant: Contestant) -> Iterator[Ground]:
         with _bucket(self._store, "upload") as bucket:
-            job = Job(operation="upload", directory=str(self._dataset.directory), place=self._store.place(bucket))
+            job = TransferItem(
+                operation="upload", directory=str(self._dataset.directory), place=self._store.place(bucket)
+            )
             yield Ground(job, lambda _: self._dataset.check_sizes(self._store.listing(bucket)))
 
 
@@ -113,7 +115,7 @@ class Download(Row):
     def ready(self, contestant: Contestant) -> Iterator[Ground]:
         self._target.mkdir()
         try:
-            job = Job(operation="download", directory=str(self._target), place=self._place)
+            job = TransferItem(operation="download", directory=str(self._target), place=self._place)
             yield Ground(job, lambda _: self._dataset.check(self._target))
         finally:
             shutil.rmtree(self._target)
@@ -132,7 +134,7 @@ class Copy(Row):
     @contextmanager
     def ready(self, contestant: Contestant) -> Iterator[Ground]:
         with _bucket(self._target, "copy") as bucket:
-            job = Job(operation="copy", place=self._source, target=self._target.place(bucket))
+            job = TransferItem(operation="copy", place=self._source, target=self._target.place(bucket))
             yield Ground(job, lambda _: self._dataset.check_sizes(self._target.listing(bucket)))
 
 
@@ -147,7 +149,9 @@ class FirstSync(Row):
     @contextmanager
     def ready(self, contestant: Contestant) -> Iterator[Ground]:
         with _bucket(self._store, "first") as bucket:
-            job = Job(operation="sync", directory=str(self._dataset.directory), place=self._store.place(bucket))
+            job = TransferItem(
+                operation="sync", directory=str(self._dataset.directory), place=self._store.place(bucket)
+            )
             yield Ground(job, lambda _: self._dataset.check_sizes(self._store.listing(bucket)))
 
 
@@ -163,7 +167,7 @@ class SecondSync(Row):
     @contextmanager
     def ready(self, contestant: Contestant) -> Iterator[Ground]:
         bucket = self._buckets.get(contestant.name) or f"second-{next(_numbers)}"
-        job = Job(operation="sync", directory=str(self._dataset.directory), place=self._store.place(bucket))
+        job = TransferItem(operation="sync", directory=str(self._dataset.directory), place=self._store.place(bucket))
         if contestant.name not in self._buckets:
             self._store.create(bucket)
             launch(contestant, job, self._dataset.directory.parent)
@@ -193,4 +197,4 @@ class Listing(Row):
             if found != self._objects:
                 raise ValueError(f"{found} objects were listed, of {self._objects}")
 
-        yield Ground(Job(operation="list", place=self._place), check)
+        yield Ground(TransferItem(operation="list", place=self._place), check)

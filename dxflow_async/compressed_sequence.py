@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
-__all__ = ["Packed"]
+__all__ = ["CompressedSequence"]
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ _LOOSE = 10
 """Groups that stay as they are: most sequences are short."""
 
 
-class Packed(Sequence[T]):
+class CompressedSequence(Sequence[T]):
     """A sequence that grows at its end; items come back equal, though not the same."""
 
     __slots__ = ("_groups", "_last", "_length", "_unpackable", "_unpacked")

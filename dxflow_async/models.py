@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dxflow_async.compressed_sequence import Packed
+from dxflow_async.compressed_sequence import CompressedSequence
 from dxflow_async.exceptions import ConfigurationError, StorageError
 
 __all__ = [
@@ -84,7 +84,7 @@ class TransferResult:
         return values
 
 
-class TransferReport(Packed[TransferResult]):
+class TransferReport(CompressedSequence[TransferResult]):
     """Every item's result, in the order the items ended, and their sums. A million results take some 30 MB.
 
     Attributes:
@@ -287,7 +287,7 @@ class SyncAction:
     reason: str
 
 
-class SyncPlan(Packed[SyncAction]):
+class SyncPlan(CompressedSequence[SyncAction]):
     """What a sync would do, in the order it would. A million actions take some 10 MB.
 
     Attributes:

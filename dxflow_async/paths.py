@@ -20,7 +20,7 @@ __all__ = [
     "PROVIDERS",
     "Location",
     "check_key",
-    "folded",
+    "fold_name",
     "is_local_path",
     "key_of",
     "local_name",
@@ -262,7 +262,7 @@ def _segment_fault(segment: str, *, windows: bool) -> str | None:
     return "one part of the name has over 255 bytes, which no local file system holds" if size > 255 else None
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """What names have in common that a file system without regard to case or to ways of writing letters confuses.
 
     Example:

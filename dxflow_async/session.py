@@ -22,7 +22,7 @@ from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
-from dxflow_async.storage.anywhere import Anywhere, Located, Written
+from dxflow_async.storage.anywhere import Located, TransferService, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.jobs import Jobs
@@ -96,9 +96,9 @@ class AsyncSession:
         self._resources = Resources(self.settings)
         self._providers: dict[tuple[str, str], Provider] = {}
         cache = ListingCache(self.settings.max_cached_items)
-        self._anywhere = Anywhere(self._open_resources, self._area, self._volume, cache)
+        self._transfers = TransferService(self._open_resources, self._area, self._volume, cache)
         self._volumes = Volumes(self._open_resources)
-        self._jobs = Jobs(self._open_resources, self._anywhere)
+        self._jobs = Jobs(self._open_resources, self._transfers)
         self._resources.again = self._jobs.repeat
         self._storage: AsyncStorageManager | None = None
         self._compute: AsyncComputeManager | None = None
@@ -131,7 +131,7 @@ class AsyncSession:
         """
         self._open_resources()
         if self._storage is None:
-            self._storage = AsyncStorageManager(self._open_resources, self._area, self._anywhere)
+            self._storage = AsyncStorageManager(self._open_resources, self._area, self._transfers)
         return self._storage
 
     def get_compute_manager(self) -> AsyncComputeManager:
@@ -185,7 +185,7 @@ class AsyncSession:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         source, destination = await self._located(src, dst, storage_type)
-        return await self._anywhere.relocate(source, destination, on_progress, move=False)
+        return await self._transfers.relocate(source, destination, on_progress, move=False)
 
     async def move(
         self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
@@ -196,7 +196,7 @@ class AsyncSession:
         written with a slash at its end; what lies behind a link is copied, and stays.
         """
         source, destination = await self._located(src, dst, storage_type)
-        return await self._anywhere.relocate(source, destination, on_progress, move=True)
+        return await self._transfers.relocate(source, destination, on_progress, move=True)
 
     @overload
     async def sync(
@@ -274,8 +274,8 @@ class AsyncSession:
         rules = Rules(compare, _patterns(include), _patterns(exclude), delete)
         source, destination = await self._located(src, dst, storage_type)
         if dry_run:
-            return await self._anywhere.plan(source, destination, rules)
-        return await self._anywhere.sync(source, destination, rules, on_progress)
+            return await self._transfers.plan(source, destination, rules)
+        return await self._transfers.sync(source, destination, rules, on_progress)
 
     async def jobs(self) -> list[JobInfo]:
         """The calls that have not come to their end: they are under way, were broken off, or had items that failed.
@@ -367,7 +367,7 @@ class AsyncSession:
         self._resources.again = functools.partial(call, self._jobs.repeat)
 
     async def _located(self, src: Written, dst: Written, storage: str) -> tuple[Located, Located]:
-        return await self._anywhere.locate(src, storage), await self._anywhere.locate(dst, storage, new=True)
+        return await self._transfers.locate(src, storage), await self._transfers.locate(dst, storage, new=True)
 
     def _open_resources(self) -> Resources:
         if self._closed:
@@ -470,7 +470,7 @@ class AsyncSession:
         return UnitHub(self._hub, self._secrets.user_pointer, self._secrets.user_secret, self._connect_to_hub)
 
     def _unit_storage(self, unit: Callable[[], Unit]) -> AsyncUnitStorage:
-        return AsyncUnitStorage(self._open_resources, lambda: self._volumes.open(unit()), self._anywhere)
+        return AsyncUnitStorage(self._open_resources, lambda: self._volumes.open(unit()), self._transfers)
 
     async def _volume(self, name: str) -> Area:
         # Asked for each time: a unit that was started again may have another address.
@@ -486,7 +486,7 @@ class AsyncSession:
         def find() -> Awaitable[Area]:
             return self._area(location.provider, storage_type)
 
-        return AreaStorage(self._open_resources, find, self._anywhere, storage_type), location.path
+        return AreaStorage(self._open_resources, find, self._transfers, storage_type), location.path
 
 
 def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:

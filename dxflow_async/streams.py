@@ -28,10 +28,10 @@ class Body(Protocol):
 
 
 class StreamedBody(Body, Protocol):
-    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reading`."""
+    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reader`."""
 
     async def readinto(self, buffer: memoryview) -> int: ...
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int: ...
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int: ...
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:

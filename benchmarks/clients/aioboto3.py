@@ -11,12 +11,12 @@ import uvloop
 from aiobotocore.config import AioConfig
 from boto3.s3.transfer import TransferConfig
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 _OPTIONS = TransferConfig(multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16)
 
 
-async def _upload(client: Any, job: Job) -> None:
+async def _upload(client: Any, job: TransferItem) -> None:
     slots = asyncio.Semaphore(16)
 
     async def put(path: Path, key: str) -> None:
@@ -28,7 +28,7 @@ async def _upload(client: Any, job: Job) -> None:
             group.create_task(put(path, key))
 
 
-async def _download(client: Any, job: Job) -> None:
+async def _download(client: Any, job: TransferItem) -> None:
     slots = asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
@@ -44,7 +44,7 @@ async def _download(client: Any, job: Job) -> None:
 
 
 async def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     session = aioboto3.Session(job.place.access_key, job.place.secret_key, region_name=job.place.region)
     options = AioConfig(max_pool_connections=64, s3={"addressing_style": "path"})
     async with session.client(

@@ -9,14 +9,14 @@ import uvloop
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 _PART = 8 * MiB
 # The newest that Azurite knows.
 _API_VERSION = "2025-11-05"
 
 
-async def _upload(container: ContainerClient, job: Job) -> None:
+async def _upload(container: ContainerClient, job: TransferItem) -> None:
     slots = asyncio.Semaphore(16)
 
     async def put(path: Path, key: str, size: int) -> None:
@@ -29,7 +29,7 @@ async def _upload(container: ContainerClient, job: Job) -> None:
             group.create_task(put(path, key, size))
 
 
-async def _download(container: ContainerClient, job: Job) -> None:
+async def _download(container: ContainerClient, job: TransferItem) -> None:
     slots = asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
@@ -44,7 +44,7 @@ async def _download(container: ContainerClient, job: Job) -> None:
 
 
 async def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     place = job.place
     async with ContainerClient(
         place.endpoint,

@@ -11,21 +11,21 @@ from boto3.s3.transfer import (
 )
 from botocore.config import Config
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 _OPTIONS = TransferConfig(
     multipart_threshold=8 * MiB, multipart_chunksize=8 * MiB, max_concurrency=16, preferred_transfer_client="classic"
 )
 
 
-def _upload(client: Any, job: Job) -> None:
+def _upload(client: Any, job: TransferItem) -> None:
     with create_transfer_manager(client, _OPTIONS) as manager:
         futures = [manager.upload(str(path), job.place.bucket, key) for path, key, _ in job.files()]
         for future in futures:
             future.result()
 
 
-def _download(client: Any, job: Job) -> None:
+def _download(client: Any, job: TransferItem) -> None:
     with create_transfer_manager(client, _OPTIONS) as manager:
         futures = [
             manager.download(job.place.bucket, item["Key"], str(job.path_of(item["Key"])))
@@ -39,7 +39,7 @@ def _download(client: Any, job: Job) -> None:
 
 
 def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     client = boto3.client(
         "s3",
         endpoint_url=job.place.endpoint,

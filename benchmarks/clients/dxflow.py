@@ -8,11 +8,11 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.clients.job import Job, Place, measured
+from benchmarks.clients.job import Place, TransferItem, measured
 from dxflow_async import AsyncSession, AWSSettings, AzureSettings, GCPSettings, Settings
 
 
-def _settings(job: Job, home: Path) -> Settings:
+def _settings(job: TransferItem, home: Path) -> Settings:
     aws, azure, gcp, ca_bundle = AWSSettings(), AzureSettings(), GCPSettings(), None
     for place in job.places:
         key, secret = place.access_key, place.secret_key
@@ -34,7 +34,7 @@ def _path(place: Place) -> str:
     return f"/{place.bucket}/{place.prefix}"
 
 
-async def _connect(session: AsyncSession, job: Job) -> Callable[[], Awaitable[int]]:
+async def _connect(session: AsyncSession, job: TransferItem) -> Callable[[], Awaitable[int]]:
     """What does the job, and says with how many items; the connection to every place is open."""
     if job.place.provider == "UNIT":
         return await _connect_unit(session, job)
@@ -61,7 +61,7 @@ async def _connect(session: AsyncSession, job: Job) -> Callable[[], Awaitable[in
     return run
 
 
-async def _connect_unit(session: AsyncSession, job: Job) -> Callable[[], Awaitable[int]]:
+async def _connect_unit(session: AsyncSession, job: TransferItem) -> Callable[[], Awaitable[int]]:
     """The unit is made known to the hub inside this process."""
     manager, secret = session.get_compute_manager(), job.place.secret_key
     unit = await manager.register("bench", job.place.endpoint, rw_secret=secret, ro_secret=f"{secret}-unused")
@@ -76,7 +76,7 @@ async def _connect_unit(session: AsyncSession, job: Job) -> Callable[[], Awaitab
 
 
 async def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     email, password = ("bench@example.com", "only here") if job.place.provider == "UNIT" else (None, None)
     with tempfile.TemporaryDirectory() as home:
         async with AsyncSession(email, password, settings=_settings(job, Path(home))) as session:

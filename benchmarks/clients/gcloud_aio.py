@@ -10,12 +10,12 @@ import aiohttp
 import uvloop
 from gcloud.aio.storage import Bucket, Storage
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 _SECONDS = 900
 
 
-async def _upload(storage: Storage, job: Job) -> None:
+async def _upload(storage: Storage, job: TransferItem) -> None:
     slots = asyncio.Semaphore(32)
 
     async def put(path: Path, key: str) -> None:
@@ -28,7 +28,7 @@ async def _upload(storage: Storage, job: Job) -> None:
             group.create_task(put(path, key))
 
 
-async def _download(storage: Storage, job: Job) -> None:
+async def _download(storage: Storage, job: TransferItem) -> None:
     slots = asyncio.Semaphore(32)
 
     async def get(key: str) -> None:
@@ -45,7 +45,7 @@ async def _download(storage: Storage, job: Job) -> None:
 
 
 async def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     async with aiohttp.ClientSession() as session:
         # Its annotation names the blocking twin's session.
         own: Any = session

@@ -11,13 +11,13 @@ from google.auth import credentials
 from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 _PART = 8 * MiB
 _OPTIONS: dict[str, Any] = {"worker_type": transfer_manager.THREAD, "max_workers": 16}
 
 
-def _upload(bucket: Any, job: Job) -> None:
+def _upload(bucket: Any, job: TransferItem) -> None:
     names = [key.removeprefix(job.place.prefix) for _, key, _ in job.files()]
     prefix = job.place.prefix
     results = transfer_manager.upload_many_from_filenames(
@@ -26,7 +26,7 @@ def _upload(bucket: Any, job: Job) -> None:
     assert len(results) == len(names)
 
 
-def _download(bucket: Any, job: Job) -> None:
+def _download(bucket: Any, job: TransferItem) -> None:
     blobs = list(bucket.list_blobs(prefix=job.place.prefix))
     small = [(blob, str(job.path_of(blob.name))) for blob in blobs if blob.size <= _PART]
     transfer_manager.download_many(small, raise_exception=True, **_OPTIONS)
@@ -37,7 +37,7 @@ def _download(bucket: Any, job: Job) -> None:
 
 
 def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     anonymous: Any = credentials.AnonymousCredentials
     options = {"api_endpoint": job.place.endpoint}
     client = storage.Client("test", credentials=anonymous(), client_options=options)

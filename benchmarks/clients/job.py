@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Job", "Place", "measured"]
+__all__ = ["Place", "TransferItem", "measured"]
 
 MiB = 1 << 20
 
@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TransferItem:
     """What to do, and where.
 
     Attributes:

@@ -13,7 +13,7 @@ import obstore
 import uvloop
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -23,7 +23,7 @@ _PART = 8 * MiB
 Store: TypeAlias = S3Store | AzureStore | GCSStore
 
 
-def _connect(job: Job) -> Store:
+def _connect(job: TransferItem) -> Store:
     place = job.place
     options: ClientConfig = {"allow_http": True, "timeout": timedelta(minutes=5)}
     if place.ca_bundle is not None:
@@ -51,7 +51,7 @@ def _connect(job: Job) -> Store:
     )
 
 
-async def _upload(store: Store, job: Job) -> None:
+async def _upload(store: Store, job: TransferItem) -> None:
     slots = asyncio.Semaphore(32)
 
     async def put(path: Path, key: str, size: int) -> None:
@@ -64,7 +64,7 @@ async def _upload(store: Store, job: Job) -> None:
             group.create_task(put(path, key, size))
 
 
-async def _download(store: Store, job: Job) -> None:
+async def _download(store: Store, job: TransferItem) -> None:
     slots, range_slots = asyncio.Semaphore(32), asyncio.Semaphore(16)
 
     async def get(key: str) -> None:
@@ -92,7 +92,7 @@ async def _download(store: Store, job: Job) -> None:
                 group.create_task(get_ranges(key, size) if size > _PART else get(key))
 
 
-async def _list(store: Store, job: Job) -> int:
+async def _list(store: Store, job: TransferItem) -> int:
     count = 0
     async for page in obstore.list(store, job.place.prefix, chunk_size=1000):
         count += len(page)
@@ -100,7 +100,7 @@ async def _list(store: Store, job: Job) -> int:
 
 
 async def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     store = _connect(job)
     await obstore.list(store, "nothing/").collect_async()
     with measured() as figures:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.clients import wire
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 if TYPE_CHECKING:
     import requests
 
 
-def _upload(session: requests.Session, job: Job) -> None:
+def _upload(session: requests.Session, job: TransferItem) -> None:
     for path, key, size in job.files():
         url, offset = wire.create(session, job.place, key, size), 0
         with path.open("rb") as file:
@@ -25,7 +25,7 @@ def _upload(session: requests.Session, job: Job) -> None:
                 offset += len(data)
 
 
-def _download(session: requests.Session, job: Job) -> None:
+def _download(session: requests.Session, job: TransferItem) -> None:
     for name in wire.names(session, job.place):
         key = job.place.prefix + name
         response = session.get(wire.download_url(job.place, key))
@@ -34,7 +34,7 @@ def _download(session: requests.Session, job: Job) -> None:
 
 
 def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     with wire.connect(job.place) as session:
         session.options(wire.upload_url(job.place)).raise_for_status()
         with measured():

@@ -8,11 +8,11 @@ from pathlib import Path
 from tusclient.client import TusClient
 
 from benchmarks.clients import wire
-from benchmarks.clients.job import Job, MiB, measured
+from benchmarks.clients.job import MiB, TransferItem, measured
 
 
 def _main() -> None:
-    job = Job.from_arguments()
+    job = TransferItem.from_arguments()
     client = TusClient(wire.upload_url(job.place), headers={"X-SECRET-KEY": job.place.secret_key})
 
     def put(path: Path, key: str) -> None:

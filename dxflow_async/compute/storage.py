@@ -14,7 +14,7 @@ from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.tree import make_directory
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 
 __all__ = ["AsyncUnitStorage"]
 
@@ -62,7 +62,7 @@ class AsyncUnitStorage(AreaStorage):
         assert isinstance(provider, UnitProvider)
         resources = self._resources()
         try:
-            entries = await ask(
+            entries = await request(
                 lambda: provider.list_directory(key), provider, limits=resources.limits, policy=resources.policy
             )
             return [area.item(entry) for entry in entries]
@@ -116,7 +116,7 @@ class AsyncUnitStorage(AreaStorage):
         if not place.key:
             return
         check_target(place, "mkdir", directory=True)
-        await make_directory(self._resources().route(None), place)
+        await make_directory(self._resources().context(None), place)
 
     async def _is_directory(self, path: str) -> bool:
         try:

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from anyio import CancelScope, move_on_after
 
-__all__ = ["answered"]
+__all__ = ["finish_or_undo"]
 
 T = TypeVar("T")
 
 _SECONDS = 10.0
 
 
-async def answered(
+async def finish_or_undo(
     operation: Coroutine[Any, Any, T],
     late: Callable[[T], Awaitable[None]],
     matters: Callable[[], bool] = lambda: True,

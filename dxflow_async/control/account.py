@@ -18,7 +18,7 @@ import aiohttp
 from anyio import move_on_after
 
 from dxflow_async.config.loader import warn_when_readable
-from dxflow_async.control.request import Answer, ask, fail, invalid
+from dxflow_async.control.request import Answer, fail, invalid, request
 from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.security.redaction import Secret
@@ -175,7 +175,7 @@ async def sign_in(
         ServiceError: it failed, or answered what no hub answers.
     """
     body = {"email": email, "password": password, "namespace": namespace}
-    answer = await ask(http, "POST", hub_url, "auth/login/", json=body)
+    answer = await request(http, "POST", hub_url, "auth/login/", json=body)
     if answer.status != 200:
         fail(answer, f"sign-in of {email} at {answer.hub} failed: wrong e-mail or password; check both and try again")
     try:
@@ -191,7 +191,7 @@ async def sign_out(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) 
         ConfigurationError, NetworkError, ServiceError: as for `sign_in`.
     """
     headers = {"X-SECRET-KEY": secrets.user_secret}
-    await ask(http, "DELETE", hub_url, f"users/{quote(secrets.user_pointer, safe='')}/sign-in/", headers=headers)
+    await request(http, "DELETE", hub_url, f"users/{quote(secrets.user_pointer, safe='')}/sign-in/", headers=headers)
 
 
 async def end_sign_in(connect: Callable[[], Awaitable[aiohttp.ClientSession]], hub_url: str, secrets: Secrets) -> None:
@@ -215,7 +215,7 @@ async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) ->
     """
     headers = {"X-SECRET-KEY": secrets.user_secret}
     path = f"users/{quote(secrets.user_pointer, safe='')}/"
-    answer = await ask(http, "GET", hub_url, path, headers=headers)
+    answer = await request(http, "GET", hub_url, path, headers=headers)
     _accepted(answer)
     user = answer.tree.get("user")
     if not (isinstance(user, dict) and user.get("pointer") == secrets.user_pointer):
@@ -264,7 +264,7 @@ async def _ask_providers(
 ) -> Answer:
     path = f"users/{quote(secrets.user_pointer, safe='')}/providers/{below}"
     headers = {"X-SECRET-KEY": secrets.user_secret}
-    return await ask(http, method, hub_url, path, max_size=_MAX_SETTINGS_SIZE, headers=headers, **options)
+    return await request(http, method, hub_url, path, max_size=_MAX_SETTINGS_SIZE, headers=headers, **options)
 
 
 def _accepted(answer: Answer) -> None:

@@ -14,7 +14,7 @@ from yarl import URL
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
 from dxflow_async.security.redaction import redacted
 
-__all__ = ["Answer", "ask", "fail", "invalid"]
+__all__ = ["Answer", "fail", "invalid", "request"]
 
 TIMEOUT = 30.0
 """Seconds for the whole of one request."""
@@ -50,7 +50,7 @@ class Answer:
         return message[:300] if isinstance(message, str) and message.isprintable() else "no reason given"
 
 
-async def ask(
+async def request(
     http: aiohttp.ClientSession,
     method: str,
     hub_url: str,

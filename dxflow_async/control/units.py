@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from dxflow_async.control.request import Answer, ask, fail, invalid
+from dxflow_async.control.request import Answer, fail, invalid, request
 from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
 from dxflow_async.models import Unit
 
@@ -107,7 +107,7 @@ class UnitHub:
     async def _ask(self, method: str, path: str, secret: str, **options: Any) -> Answer:
         headers = {"X-SECRET-KEY": secret}
         async with await self.connect() as http:
-            return await ask(http, method, self.url, path, max_size=_MAX_LISTING_SIZE, headers=headers, **options)
+            return await request(http, method, self.url, path, max_size=_MAX_LISTING_SIZE, headers=headers, **options)
 
 
 def unit_of(tree: Any) -> Unit:

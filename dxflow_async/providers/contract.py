@@ -19,7 +19,7 @@ from typing import Any, Self
 from dxflow_async import checksum
 from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.parts import Part, Receipt
+from dxflow_async.providers.parts import Part, PartReceipt
 from dxflow_async.providers.staged import Staged
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
@@ -32,9 +32,9 @@ __all__ = [
     "ObjectOptions",
     "Page",
     "Part",
+    "PartReceipt",
     "Provider",
-    "Reading",
-    "Receipt",
+    "Reader",
     "Run",
     "Staged",
     "StreamedBody",
@@ -58,7 +58,7 @@ class Features:
             that can be read again is read once.
         costly_parts: each part costs requests and storage of its own: where parts are streamed they are larger, and
             only a larger object has them.
-        rereads: reading again costs next to nothing: what `Reading.replayable` gives takes little memory.
+        rereads: reading again costs next to nothing: what `Reader.buffer_or_reopen` gives takes little memory.
         directories: directories are real: `make_directory` works, and an object cannot hold the name of one.
         directories_vary: of some accounts directories are real, which is known once one was seen: see
             `Provider.real_directories`. Listings have them; `write` of an empty object whose key ends in a slash makes
@@ -88,8 +88,8 @@ class Features:
     checksum: bool = False
     checksum_first: bool = False
     streams_parts: bool = False
-    costly_parts: bool = False
-    rereads: bool = False
+    parts_are_objects: bool = False
+    cheap_reread: bool = False
     directories: bool = False
     directories_vary: bool = False
     copy: bool = False
@@ -182,7 +182,7 @@ class ObjectOptions:
     mode: int | None = None
 
 
-class Reading(ABC):
+class Reader(ABC):
     """An open read: iterate over it, or call `read` until it returns nothing; then `aclose`.
 
     Attributes:
@@ -215,7 +215,7 @@ class Reading(ABC):
         self._rest = memoryview(chunk)[size:]
         return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         """Moves the next bytes through a buffer to `write`: how many; 0 at the end. Raises as `read`.
 
         Args:
@@ -232,7 +232,7 @@ class Reading(ABC):
     async def aclose(self) -> None:
         """Gives the connection or the file back, also in mid-read."""
 
-    async def replayable(self) -> Body:
+    async def buffer_or_reopen(self) -> Body:
         """All of it as a body that can be sent again, with its checksum: in memory, where reading again would cost."""
         buffer = memoryview(bytearray(self.size))
         size = crc = 0
@@ -266,7 +266,7 @@ class Upload(ABC):
     id: str
 
     @abstractmethod
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         """Writes one part; the same part may be written again.
 
         Raises:
@@ -274,7 +274,7 @@ class Upload(ABC):
         """
 
     @abstractmethod
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         """Puts the parts together under the key and returns what is stored there.
 
         Args:
@@ -297,7 +297,7 @@ class Upload(ABC):
         """
         return None
 
-    async def copy_part(self, part: Part, source: Entry) -> Receipt:
+    async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
         """Fills one part from another object of this provider, where `Features.copy` is set."""
         raise TypeError(f"{type(self).__name__} does not copy: Features.copy is not set ({part}, {source.key})")
 
@@ -353,7 +353,7 @@ class Provider(ABC):
         *,
         etag: str | None = None,
         listed: Entry | None = None,
-    ) -> Reading:
+    ) -> Reader:
         """Opens the bytes `[start, end)` of an object; to its end when `end` is None.
 
         Args:
@@ -386,8 +386,8 @@ class Provider(ABC):
         """Begins an object in parts; `size` in bytes where it is known."""
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         """Goes on with an upload that another process began, where `Features.resumable` is set.
 
         Args:

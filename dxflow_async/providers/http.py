@@ -30,13 +30,13 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
-from dxflow_async.net.fast.request_head import head_of
+from dxflow_async.net.fast.request_head import build_head
 from dxflow_async.net.fast.response import ConnectionBrokenError, Response, StalledError
 from dxflow_async.net.fast.transport import TLSSocket, connect, encrypt
-from dxflow_async.providers.contract import Body, Buffer, Entry, Reading, Run, Write, is_streamed
+from dxflow_async.providers.contract import Body, Buffer, Entry, Reader, Run, Write, is_streamed
 from dxflow_async.security.redaction import Secret
 
-__all__ = ["HTTP", "Call", "HTTPReading", "Response", "Throttle", "read_error_body"]
+__all__ = ["HTTP", "Call", "HTTPReader", "Response", "Throttle", "read_error_body"]
 
 ERROR_BODY_SIZE = 64 << 10
 """Of an error's body, no more is read."""
@@ -192,7 +192,7 @@ class HTTP:
         if through_proxy:
             headers = {**headers, **_proxy_of(origin)[2]}
         try:
-            return origin, head_of(method, url if through_proxy else slash + path, headers, size)
+            return origin, build_head(method, url if through_proxy else slash + path, headers, size)
         except ValueError as error:
             reason = "it has characters beyond ASCII" if isinstance(error, UnicodeError) else str(error)
         # Not from the error, which holds the whole head.
@@ -251,7 +251,7 @@ class HTTP:
             return connection
         authority = f"{origin.host}:{origin.port}"
         headers["host"] = authority
-        response = await connection.request("CONNECT", head_of("CONNECT", authority, headers), None)
+        response = await connection.request("CONNECT", build_head("CONNECT", authority, headers), None)
         if response.status != 200:
             connection.abort()
             raise ConnectionBrokenError(f"the proxy {host} refused a tunnel ({response.status})")
@@ -333,8 +333,8 @@ def _make_context(ca_bundle: Path | None) -> ssl.SSLContext:
 
 
 @dataclass(slots=True)
-class HTTPReading(Reading):
-    """The body of a response as a `Reading`."""
+class HTTPReader(Reader):
+    """The body of a response as a `Reader`."""
 
     entry: Entry
     size: int
@@ -362,11 +362,11 @@ class HTTPReading(Reading):
             await self.http.throttle.take(size)
         return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         if self.http.throttle is not None:
-            return await Reading.pour(self, buffer, write, run)
+            return await Reader.stream_to(self, buffer, write, run)
         try:
-            return await self.response.pour(buffer, write, run)
+            return await self.response.stream_to(buffer, write, run)
         except _FOREIGN as error:
             raise _translated(self.call, error, self.http) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Part", "Receipt"]
+__all__ = ["Part", "PartReceipt"]
 
 
 class Part(NamedTuple):
@@ -17,7 +17,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PartReceipt:
     """What the provider said of a part it took.
 
     `crc32c` is of the bytes as they were handed over; `verified` says that the provider compared it.

@@ -13,17 +13,23 @@ from dxflow_async.paths import Location, is_local_path, key_of, parse_location, 
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.journal.jobfile import Asked, Where
-from dxflow_async.transfer.planning.destination import End, LocalEnd, LocalFiles, RemoteEnd, directory
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.journal.jobfile import AreaId, JobSpec
+from dxflow_async.transfer.planning.destination import (
+    Destination,
+    LocalDestination,
+    LocalFiles,
+    RemoteDestination,
+    directory,
+)
 from dxflow_async.transfer.planning.tree import relocate, remove_emptied
 from dxflow_async.transfer.planning.upload import expand, upload
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
-__all__ = ["Anywhere", "Located", "Written"]
+__all__ = ["Located", "TransferService", "Written"]
 
 Written = str | os.PathLike[str]
 """How users write a place: `aws:/bucket/key`, `unit:/Demo/name`, a local path; a path object is always local."""
@@ -53,9 +59,9 @@ class Located:
         return self.path if self.area is None else self.area.shown(self.path)
 
     @property
-    def where(self) -> Where | None:
+    def where(self) -> AreaId | None:
         """Where it lies; None on this machine's disks."""
-        return None if self.area is None else Where(self.area.shown(""), self.storage_type, self.area.where)
+        return None if self.area is None else AreaId(self.area.shown(""), self.storage_type, self.area.where)
 
     @property
     def content_only(self) -> bool:
@@ -63,7 +69,7 @@ class Located:
         return self.path.endswith("/" if self.area is not None else _SEPARATORS)
 
 
-class Anywhere:
+class TransferService:
     """What goes from anywhere to anywhere.
 
     Args:
@@ -90,9 +96,9 @@ class Anywhere:
         """The session's listings."""
         return self._cache
 
-    def going_on(self, resources: Callable[[], Resources]) -> Anywhere:
+    def resuming(self, resources: Callable[[], Resources]) -> TransferService:
         """The same with other resources: those of a call that goes on with what an earlier one has begun."""
-        return Anywhere(resources, self._areas, self._units, self._cache)
+        return TransferService(resources, self._areas, self._units, self._cache)
 
     async def locate(self, written: Written, storage_type: str, *, new: bool = False) -> Located:
         """What users wrote, found.
@@ -126,14 +132,14 @@ class Anywhere:
         end = await self._end(destination)
         options, operation = _options(destination), "move" if move else "copy"
 
-        def plan(route: Route) -> AsyncIterator[Job]:
+        def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
             if source.area is None:
                 files = LocalFiles(resources.threads)
-                return upload(route, files, source.path, end, options, operation=operation, move=move)
+                return upload(context, files, source.path, end, options, operation=operation, move=move)
             start = source.area.place(source.path)
-            return relocate(route, start, end, options, operation=operation, move=move)
+            return relocate(context, start, end, options, operation=operation, move=move)
 
-        asked = _asked(operation, source, destination, {"into": end.into})
+        asked = _job_spec(operation, source, destination, {"into": end.into})
         tops = await self._tops(source) if move else []
         try:
             report = await self.transfer(destination, plan, on_progress, asked)
@@ -144,7 +150,7 @@ class Anywhere:
         if move and source.area is not None:
             note_moved(self._cache, source.area, source.storage_type, source.path, report)
         for top in tops:
-            await remove_emptied(resources.route(None), top, itself=not source.content_only)
+            await remove_emptied(resources.context(None), top, itself=not source.content_only)
         return report
 
     async def sync(
@@ -162,9 +168,9 @@ class Anywhere:
     async def transfer(
         self,
         destination: Located,
-        plan: Callable[[Route], AsyncIterator[Job]],
+        plan: Callable[[TransferContext], AsyncIterator[TransferItem]],
         on_progress: OnProgress | None,
-        asked: Asked,
+        asked: JobSpec,
     ) -> TransferReport:
         """Runs the jobs of a plan, after which the listing cache knows what was stored."""
         return await self._kept_true(destination, self._resources().transfer(plan, on_progress, asked))
@@ -185,14 +191,14 @@ class Anywhere:
         note_stored(self._cache, area, destination.storage_type, report)
         return report
 
-    async def _end(self, destination: Located) -> End:
+    async def _end(self, destination: Located) -> Destination:
         if destination.area is not None:
-            return RemoteEnd(destination.area.place(destination.path))
+            return RemoteDestination(destination.area.place(destination.path))
         threads = self._resources().threads
         into = destination.into
         if into is None:
             into = destination.path.endswith(_SEPARATORS) or await threads.run(os.path.isdir, destination.path)
-        return LocalEnd(destination.path, threads, into=into)
+        return LocalDestination(destination.path, threads, into=into)
 
     async def _tops(self, source: Located) -> list[Place]:
         """The real directories that a move is to leave empty, or gone."""
@@ -207,12 +213,12 @@ class Anywhere:
         resources = self._resources()
         place = source.area.place(source.path) if source.area is not None else None
         place = place or LocalFiles(resources.threads).place(source.path)
-        asked = _asked("sync", source, destination, asdict(rules))
+        asked = _job_spec("sync", source, destination, asdict(rules))
         return Sync(resources, directory(place), await self._end(destination), _options(destination), rules, asked)
 
 
-def _asked(operation: str, source: Located, destination: Located, arguments: Mapping[str, Any]) -> Asked:
-    return Asked(operation, source.shown, destination.shown, arguments, (source.where, destination.where))
+def _job_spec(operation: str, source: Located, destination: Located, arguments: Mapping[str, Any]) -> JobSpec:
+    return JobSpec(operation, source.shown, destination.shown, arguments, (source.where, destination.where))
 
 
 def _options(destination: Located) -> ObjectOptions:

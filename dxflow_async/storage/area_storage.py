@@ -16,25 +16,25 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.anywhere import Anywhere, Located
+from dxflow_async.storage.anywhere import Located, TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
-from dxflow_async.transfer.context import Place, Route, check_target
+from dxflow_async.transfer.context import Place, TransferContext, check_target
 from dxflow_async.transfer.delete_keys import delete_keys
-from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.choose import job_for
+from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.content_type import content_type_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReading
+from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
-from dxflow_async.transfer.journal.jobfile import Asked
-from dxflow_async.transfer.planning.destination import LocalFiles, RemoteEnd
+from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.planning.destination import LocalFiles, RemoteDestination
 from dxflow_async.transfer.planning.download import download, download_each
 from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.planning.upload import upload
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
 
@@ -63,12 +63,12 @@ class AreaStorage:
         self,
         resources: Callable[[], Resources],
         find: Callable[[], Awaitable[Area]],
-        anywhere: Anywhere,
+        anywhere: TransferService,
         storage_type: str = "private",
     ) -> None:
         self._resources = resources
         self._find = find
-        self._anywhere = anywhere
+        self._transfers = anywhere
         self._storage_type = storage_type
 
     # Looking
@@ -137,13 +137,13 @@ class AreaStorage:
         area = await self._find()
         options = _options(area, content_type, metadata)
         source, destination = os.fspath(src), Located(dst, area, self._storage_type)
-        files, end = LocalFiles(self._resources().threads), RemoteEnd(area.place(dst))
+        files, end = LocalFiles(self._resources().threads), RemoteDestination(area.place(dst))
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        return await self._anywhere.transfer(
+        return await self._transfers.transfer(
             destination,
-            lambda route: upload(route, files, source, end, options),
+            lambda context: upload(context, files, source, end, options),
             on_progress,
-            Asked("upload", source, destination.shown, arguments, (None, destination.where)),
+            JobSpec("upload", source, destination.shown, arguments, (None, destination.where)),
         )
 
     async def download(
@@ -154,9 +154,9 @@ class AreaStorage:
         destination = os.getcwd() if dst is None else os.fspath(dst)
         source, resources = Located(src, area, self._storage_type), self._resources()
         return await resources.transfer(
-            lambda route: download(route, resources.threads, area.place(src), destination),
+            lambda context: download(context, resources.threads, area.place(src), destination),
             on_progress,
-            Asked("download", source.shown, destination, {}, (source.where, None)),
+            JobSpec("download", source.shown, destination, {}, (source.where, None)),
         )
 
     async def upload_many(
@@ -172,16 +172,16 @@ class AreaStorage:
         options = _options(area, content_type, metadata)
         files = LocalFiles(self._resources().threads)
 
-        async def plan(route: Route) -> AsyncIterator[Job]:
+        async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
             async for source, destination in _each(pairs):
                 target = area.place(destination)
-                start, end = files.place(source), RemoteEnd(target)
-                yield job_for(route, start, end, target, None, options, operation="upload")
+                start, end = files.place(source), RemoteDestination(target)
+                yield item_for(context, start, end, target, None, options, operation="upload")
 
         destination = Located("", area, self._storage_type)
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        asked = Asked("upload_many", None, None, arguments, (None, destination.where))
-        return await self._anywhere.transfer(destination, plan, on_progress, asked)
+        asked = JobSpec("upload_many", None, None, arguments, (None, destination.where))
+        return await self._transfers.transfer(destination, plan, on_progress, asked)
 
     async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Downloads objects to files: `pairs` of remote and local path, read as fast as they are done."""
@@ -192,9 +192,9 @@ class AreaStorage:
             async for source, destination in _each(pairs):
                 yield area.place(source), destination
 
-        asked = Asked("download_many", None, None, {}, (Located("", area, self._storage_type).where, None))
+        asked = JobSpec("download_many", None, None, {}, (Located("", area, self._storage_type).where, None))
         return await resources.transfer(
-            lambda route: download_each(route, resources.threads, places()), on_progress, asked
+            lambda context: download_each(context, resources.threads, places()), on_progress, asked
         )
 
     async def write(
@@ -211,10 +211,10 @@ class AreaStorage:
         place = area.place(path)
         check_target(place, "write")
         options = _options(area, content_type or content_type_of(path), metadata)
-        route = self._resources().route(on_progress)
-        report = TransferReport([await StreamWriter(route, place, options).write(data)], route.meter.seconds)
-        note_stored(self._anywhere.cache, area, self._storage_type, report)
-        route.meter.close()
+        context = self._resources().context(on_progress)
+        report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
+        note_stored(self._transfers.cache, area, self._storage_type, report)
+        context.meter.close()
         return report
 
     async def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
@@ -230,7 +230,7 @@ class AreaStorage:
         resources = self._resources()
         if start == end:
             return
-        reading = ResumedReading(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
+        reading = ResumedReader(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
         # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
         with translated(area.provider):
             async with resources.limits.requests(area.provider) or nullcontext():
@@ -244,7 +244,7 @@ class AreaStorage:
             await reading.aclose()
         if told and reading.crc32c is None:
             limits, policy = resources.limits, resources.policy
-            reading.crc32c = await ask(
+            reading.crc32c = await request(
                 lambda: area.provider.tell_checksum(reading.entry), area.provider, limits=limits, policy=policy
             )
         if reading.crc32c not in (None, crc):
@@ -277,7 +277,7 @@ class AreaStorage:
     async def _relocate(self, src: str, dst: str, *, move: bool) -> TransferReport:
         area = await self._find()
         source, destination = Located(src, area, self._storage_type), Located(dst, area, self._storage_type)
-        return await self._anywhere.relocate(source, destination, move=move)
+        return await self._transfers.relocate(source, destination, move=move)
 
     async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         key = area.key(path)
@@ -299,7 +299,7 @@ class AreaStorage:
     async def _delete(self, path: str | Iterable[str]) -> Deletion:
         """As `delete`, but returns its failures."""
         area = await self._find()
-        deletion = Deletion(self._anywhere.cache, (area.name, self._storage_type), area)
+        deletion = Deletion(self._transfers.cache, (area.name, self._storage_type), area)
         try:
             for each in (path,) if isinstance(path, str) else path:
                 deletion.begin(each)

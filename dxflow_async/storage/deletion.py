@@ -8,7 +8,7 @@ from dxflow_async.exceptions import StorageError, TransferError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.paths import key_of
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.listing import ListingCache, Where
+from dxflow_async.storage.listing import AreaId, ListingCache
 
 __all__ = ["Deletion"]
 
@@ -32,7 +32,7 @@ class Deletion:
         gave_up: whether so many failed that the rest is not tried.
     """
 
-    def __init__(self, cache: ListingCache, where: Where, area: Area) -> None:
+    def __init__(self, cache: ListingCache, where: AreaId, area: Area) -> None:
         self.area = area
         self.keys: list[str] = []
         self.asked = 0

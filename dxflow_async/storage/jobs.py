@@ -16,23 +16,23 @@ from dxflow_async.models import JobInfo, Leftover, TransferReport
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.temporary_files import temporaries
-from dxflow_async.storage.anywhere import Anywhere, Located
+from dxflow_async.storage.anywhere import Located, TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.transfer.items.multipart import unknown_uploads
 from dxflow_async.transfer.journal.jobfile import (
-    Asked,
+    AreaId,
     BegunUpload,
     DamagedJobFile,
-    Ends,
+    ItemId,
     JobFile,
-    Where,
+    JobSpec,
     job_ids,
     known_uploads,
 )
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules
 
@@ -54,9 +54,9 @@ class Jobs:
         anywhere: the session's, which knows its listings.
     """
 
-    def __init__(self, resources: Callable[[], Resources], anywhere: Anywhere) -> None:
+    def __init__(self, resources: Callable[[], Resources], anywhere: TransferService) -> None:
         self._resources = resources
-        self._anywhere = anywhere
+        self._transfers = anywhere
 
     async def unfinished(self) -> list[JobInfo]:
         """See `AsyncSession.jobs`."""
@@ -72,7 +72,7 @@ class Jobs:
         finally:
             await resources.threads.run(file.close)
 
-    async def repeat(self, asked: Asked, job_id: str | None, pairs: Sequence[Ends]) -> TransferReport:
+    async def repeat(self, asked: JobSpec, job_id: str | None, pairs: Sequence[ItemId]) -> TransferReport:
         """Does what a call was asked, but for what is done already. See `TransferReport.retry_failed`."""
         if job_id is not None:
             return await self.resume(job_id, None)
@@ -115,14 +115,14 @@ class Jobs:
                 return False
             return True
 
-        going_on = resources.going_on(lambda _: Journal(home, threads, asked, file, discard))
+        resuming = resources.resuming(lambda _: Journal(home, threads, asked, file, discard))
         moved = asked.operation == "move" and await threads.run(file.ended_any)
         if asked.source is None and not await threads.run(lambda: file.complete):
             _log.warning(
                 "job %s had not been told all of its items: give those that are missing to a new call", file.id
             )
         try:
-            return await self._do(asked, areas, going_on, on_progress, _pairs(file, resources, areas))
+            return await self._do(asked, areas, resuming, on_progress, _pairs(file, resources, areas))
         except NotFoundError:
             if not moved:
                 raise
@@ -130,10 +130,10 @@ class Jobs:
             return TransferReport([], 0.0)
 
     async def _do(
-        self, asked: Asked, areas: Areas, resources: Resources, on_progress: OnProgress | None, pairs: Pairs
+        self, asked: JobSpec, areas: Areas, resources: Resources, on_progress: OnProgress | None, pairs: Pairs
     ) -> TransferReport:
         """The call that was asked for."""
-        anywhere, arguments = self._anywhere.going_on(lambda: resources), dict(asked.arguments)
+        anywhere, arguments = self._transfers.resuming(lambda: resources), dict(asked.arguments)
         area, where = areas[0] or areas[1], asked.places[0] or asked.places[1]
 
         async def find() -> Area:
@@ -156,7 +156,7 @@ class Jobs:
         destination = replace(destination, into=arguments["into"])
         return await anywhere.relocate(source, destination, on_progress, move=asked.operation == "move")
 
-    async def _checked(self, resources: Resources, asked: Asked) -> Areas:
+    async def _checked(self, resources: Resources, asked: JobSpec) -> Areas:
         """The areas of both ends.
 
         Raises:
@@ -168,10 +168,10 @@ class Jobs:
             raise ConfigurationError(f"the job was begun with {theirs}; sign in like that to go on with it")
         return start, end
 
-    async def _area(self, where: Where | None) -> Area | None:
+    async def _area(self, where: AreaId | None) -> Area | None:
         if where is None:
             return None
-        area = (await self._anywhere.locate(where.location, where.storage_type)).area
+        area = (await self._transfers.locate(where.location, where.storage_type)).area
         assert area is not None
         if area.where != where.place:
             raise ConfigurationError(
@@ -208,7 +208,7 @@ class Jobs:
         return [*left, *(Leftover(file.id, "file", path) for path in files), Leftover(file.id, "job", file.id)]
 
 
-def _check_arguments(asked: Asked) -> None:
+def _check_arguments(asked: JobSpec) -> None:
     """Raises what the call would, were its arguments not those that were noted."""
     if asked.operation == "sync":
         assert Rules(**asked.arguments)
@@ -238,13 +238,13 @@ def _leave(resources: Resources, job_id: str, error: DxflowError) -> None:
         _log.warning("job %s is left alone: %s", job_id, error)
 
 
-def _located(path: str, where: Where | None, area: Area | None) -> Located:
+def _located(path: str, where: AreaId | None, area: Area | None) -> Located:
     if area is None or where is None:
         return Located(path)
     return Located(area.path_shown(path), area, where.storage_type)
 
 
-def _paths(asked: Asked) -> tuple[str, str]:
+def _paths(asked: JobSpec) -> tuple[str, str]:
     """Source and destination; what was relative to another directory is whole."""
     assert asked.source is not None
     assert asked.destination is not None
@@ -256,7 +256,7 @@ def _paths(asked: Asked) -> tuple[str, str]:
     return source, os.path.join(asked.directory, destination) if end is None else destination
 
 
-def _given(pairs: Iterable[Ends], areas: Areas) -> list[tuple[str, str]]:
+def _given(pairs: Iterable[ItemId], areas: Areas) -> list[tuple[str, str]]:
     """Pairs as the call was given them."""
     start, end = areas
     return [
@@ -267,7 +267,7 @@ def _given(pairs: Iterable[Ends], areas: Areas) -> list[tuple[str, str]]:
 
 async def _pairs(file: JobFile, resources: Resources, areas: Areas) -> AsyncIterator[tuple[str, str]]:
     """The pairs that a job was told, page by page."""
-    last: Ends | None = None
+    last: ItemId | None = None
     while page := await resources.threads.run(file.items, last):
         for pair in _given(page, areas):
             yield pair
@@ -334,7 +334,7 @@ async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -
 
 
 async def _ask(resources: Resources, provider: Provider, operation: Callable[[], Awaitable[T]]) -> T:
-    return await ask(operation, provider, limits=resources.limits, policy=resources.policy)
+    return await request(operation, provider, limits=resources.limits, policy=resources.policy)
 
 
 def _unlink(paths: Iterable[str]) -> None:
@@ -355,18 +355,18 @@ def _left_files(file: JobFile, area: Area | None) -> list[str]:
     return found
 
 
-def _directories(file: JobFile, asked: Asked, area: Area | None) -> Iterator[str]:
+def _directories(file: JobFile, asked: JobSpec, area: Area | None) -> Iterator[str]:
     """Where a job may have been writing; each once."""
     for top in dict.fromkeys(_tops(file, asked, area)):
         yield from (path for path, _, _ in os.walk(top)) if asked.source is not None else (top,)
 
 
-def _tops(file: JobFile, asked: Asked, area: Area | None) -> Iterator[str]:
+def _tops(file: JobFile, asked: JobSpec, area: Area | None) -> Iterator[str]:
     if asked.source is not None:
         path = _on_disk(_paths(asked)[1], area)
         yield path if os.path.isdir(path) else os.path.dirname(path)
         return
-    last: Ends | None = None
+    last: ItemId | None = None
     while page := file.items(last):
         for ends in page:
             yield os.path.dirname(_on_disk(ends.destination, area))

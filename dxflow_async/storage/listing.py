@@ -12,7 +12,7 @@ from dxflow_async.storage.area import Area
 
 __all__ = ["ListingCache", "directory_path", "note_moved", "note_stored"]
 
-Where = tuple[str, str]
+AreaId = tuple[str, str]
 """A provider's name and a storage type."""
 
 
@@ -25,7 +25,7 @@ class ListingCache:
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
-        self._listings: OrderedDict[tuple[Where, str], dict[str, Item]] = OrderedDict()
+        self._listings: OrderedDict[tuple[AreaId, str], dict[str, Item]] = OrderedDict()
         self._count = 0
 
     @property
@@ -33,7 +33,7 @@ class ListingCache:
         """Whether nothing was listed yet."""
         return not self._listings
 
-    def put(self, area: Where, path: str, items: Iterable[Item]) -> None:
+    def put(self, area: AreaId, path: str, items: Iterable[Item]) -> None:
         """A directory was listed."""
         self.drop(area, path)
         # By path: an object and a directory may have one name.
@@ -42,7 +42,7 @@ class ListingCache:
         self._count += len(listing)
         self._shrink()
 
-    def get(self, area: Where, path: str) -> list[Item] | None:
+    def get(self, area: AreaId, path: str) -> list[Item] | None:
         """What a directory held; None when it was not listed, or too long ago."""
         listing = self._listings.get((area, path))
         if listing is None:
@@ -50,17 +50,17 @@ class ListingCache:
         self._listings.move_to_end((area, path))
         return list(listing.values())
 
-    def drop(self, area: Where, path: str) -> None:
+    def drop(self, area: AreaId, path: str) -> None:
         """Forgets one listing."""
         listing = self._listings.pop((area, path), None)
         self._count -= len(listing or ())
 
-    def drop_below(self, area: Where, path: str) -> None:
+    def drop_below(self, area: AreaId, path: str) -> None:
         """Forgets a directory and all below it."""
         for key in [key for key in self._listings if key[0] == area and key[1].startswith(path)]:
             self.drop(*key)
 
-    def added(self, area: Where, item: Item) -> None:
+    def added(self, area: AreaId, item: Item) -> None:
         """Something was stored; directories above it that are listed now have it, or the directory it is in."""
         while item.path != "/":
             parent = parent_of(item.path)
@@ -74,7 +74,7 @@ class ListingCache:
             item = Item(parent.rstrip("/").rpartition("/")[2], parent, directory=True)
         self._shrink()
 
-    def removed(self, area: Where, path: str) -> None:
+    def removed(self, area: AreaId, path: str) -> None:
         """Something was deleted: an object, or (with a trailing slash) a directory and all in it."""
         if path.endswith("/"):
             self.drop_below(area, path)
@@ -83,7 +83,7 @@ class ListingCache:
         if listing is not None and listing.pop(path, None) is not None:
             self._count -= 1
 
-    def doubted(self, area: Where, path: str) -> None:
+    def doubted(self, area: AreaId, path: str) -> None:
         """Whether something is there is not known any more: forgets what says so."""
         self.drop(area, parent_of(path))
         self.drop_below(area, f"{path.rstrip('/')}/")

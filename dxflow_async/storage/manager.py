@@ -9,7 +9,7 @@ from typing import Any
 from dxflow_async.exceptions import NotFoundError, UnsupportedError
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.paths import provider_name
-from dxflow_async.storage.anywhere import Anywhere
+from dxflow_async.storage.anywhere import TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.storage.listing import directory_path
@@ -44,11 +44,11 @@ class AsyncStorageManager:
         self,
         resources: Callable[[], Resources],
         areas: Callable[[str, str], Awaitable[Area]],
-        anywhere: Anywhere,
+        anywhere: TransferService,
     ) -> None:
         self._resources = resources
         self._areas = areas
-        self._anywhere = anywhere
+        self._transfers = anywhere
         self._cache = anywhere.cache
 
     # Looking
@@ -297,7 +297,7 @@ class AsyncStorageManager:
             return await area.provider.presign(area.key(path), expires, method=method)
 
     def _in(self, provider: str, storage_type: str) -> AreaStorage:
-        return AreaStorage(self._resources, lambda: self._areas(provider, storage_type), self._anywhere, storage_type)
+        return AreaStorage(self._resources, lambda: self._areas(provider, storage_type), self._transfers, storage_type)
 
 
 def _content(item: Item) -> dict[str, Any]:

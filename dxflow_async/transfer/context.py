@@ -9,13 +9,13 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from dxflow_async.checksum import label
-from dxflow_async.concurrency.shielded import answered
+from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError, UnsafePathError
 from dxflow_async.models import TransferResult
 from dxflow_async.paths import check_key
 from dxflow_async.providers.common.confirm import disagreement
-from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reading, Run, Upload, Write
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reader, Run, Upload, Write
 from dxflow_async.transfer.items.checksums import checksum_of
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.journal.journal import Journal
@@ -23,7 +23,7 @@ from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["Metered", "MeteredReading", "Moving", "Place", "Route", "begin_upload", "check_target"]
+__all__ = ["Metered", "MeteredReader", "Place", "PlacedItem", "TransferContext", "begin_upload", "check_target"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def check_target(place: Place, operation: str, *, directory: bool = False) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class TransferContext:
     """What all jobs of a call share.
 
     `part_size` is in bytes; an object of up to twice that moves as one. `journal` is the call's, where it has one.
@@ -77,7 +77,7 @@ async def begin_upload(
     provider: Provider, key: str, size: int | None, options: ObjectOptions, policy: RetryPolicy
 ) -> Upload:
     """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
-    return await answered(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
+    return await finish_or_undo(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
 
 
 class Metered:
@@ -122,20 +122,20 @@ class Metered:
         self._count(-counted)
 
 
-class MeteredReading(Metered):
+class MeteredReader(Metered):
     """A reading that is written as it comes, and counted."""
 
     __slots__ = ("_reading",)
 
-    def __init__(self, reading: Reading, count: Callable[[int], None]) -> None:
+    def __init__(self, reading: Reader, count: Callable[[int], None]) -> None:
         super().__init__(reading, count)
         self._reading = reading
 
     async def readinto(self, buffer: memoryview) -> int:
         return self._moved(await self._reading.readinto(buffer))
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
-        return self._moved(await self._reading.pour(buffer, write, run))
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return self._moved(await self._reading.stream_to(buffer, write, run))
 
     def _moved(self, size: int) -> int:
         self._counted += size
@@ -143,12 +143,12 @@ class MeteredReading(Metered):
         return size
 
 
-class Moving:
+class PlacedItem:
     """What moves from one place to another: since when, how many bytes, and how often it was tried."""
 
-    def __init__(self, route: Route, source: Place, destination: Place, size: int = 0) -> None:
+    def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
         self.size = size
-        self._route = route
+        self._context = context
         self._source = source
         self._destination = destination
         self._started = monotonic()
@@ -158,8 +158,8 @@ class Moving:
         self._verified = False
         self._moved = 0
         self.version: str | None = None
-        self._source_limit = route.limits.requests(source.provider)
-        self._destination_limit = route.limits.requests(destination.provider)
+        self._source_limit = context.limits.requests(source.provider)
+        self._destination_limit = context.limits.requests(destination.provider)
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -178,7 +178,7 @@ class Moving:
 
     async def abort(self) -> None:
         """Not to be finished: what was counted does not count."""
-        self._route.meter.moved(-self._moved)
+        self._context.meter.moved(-self._moved)
         self._moved = 0
 
     def result(self, error: StorageError | None) -> TransferResult:
@@ -244,8 +244,8 @@ class Moving:
         Raises:
             ChecksumMismatchError: it has other bytes.
         """
-        route = self._route
-        crc = await checksum_of(place.provider, entry, limits=route.limits, policy=route.policy)
+        context = self._context
+        crc = await checksum_of(place.provider, entry, limits=context.limits, policy=context.policy)
         if crc != self._crc32c:
             raise self._failed(ChecksumMismatchError, f"{place.shown} has other bytes than were moved; both are kept")
 
@@ -260,7 +260,7 @@ class Moving:
 
     def _count(self, size: int) -> None:
         self._moved += size
-        self._route.meter.moved(size)
+        self._context.meter.moved(size)
         for limit in (self._source_limit, self._destination_limit):
             if limit is not None:
                 limit.moved(size)
@@ -271,6 +271,6 @@ class Moving:
         attempts = Attempts()
         try:
             limited = operation if limit is None else partial(limit.run, operation, size)
-            return await retry(limited, self._route.policy, attempts)
+            return await retry(limited, self._context.policy, attempts)
         finally:
             self._retries += attempts.retries

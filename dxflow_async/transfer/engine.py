@@ -34,7 +34,7 @@ from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
-__all__ = ["Engine", "Job"]
+__all__ = ["Engine", "TransferItem"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
 
@@ -54,7 +54,7 @@ _MAX_FINISHING = 256
 """Jobs that wait for a disk, beside those that the workers may work on; each holds a file open."""
 
 
-class Job(ABC):
+class TransferItem(ABC):
     """One item of a transfer. What its methods raise is its failure; `abort` must leave nothing behind.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Running:
 
     __slots__ = ("error", "in_flight", "job", "mends", "parts", "restarts")
 
-    def __init__(self, job: Job, restarts: int = 0) -> None:
+    def __init__(self, job: TransferItem, restarts: int = 0) -> None:
         self.job = job
         self.parts: Iterator[Part] = iter(())
         self.in_flight = 1
@@ -141,7 +141,7 @@ class Engine:
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
 
-    async def run(self, jobs: AsyncIterator[Job]) -> TransferReport:
+    async def run(self, jobs: AsyncIterator[TransferItem]) -> TransferReport:
         """Does all jobs and reports on each.
 
         Raises:
@@ -153,7 +153,7 @@ class Engine:
         with self._watch.call(self._report):
             return await self._run(jobs)
 
-    async def _run(self, jobs: AsyncIterator[Job]) -> TransferReport:
+    async def _run(self, jobs: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
         try:
             async with create_task_group() as group:
@@ -171,7 +171,7 @@ class Engine:
         self._report.seconds = monotonic() - started
         return self._report
 
-    async def _plan(self, jobs: AsyncIterator[Job], group: TaskGroup) -> None:
+    async def _plan(self, jobs: AsyncIterator[TransferItem], group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         try:
             async for job in jobs:
@@ -309,7 +309,7 @@ class Engine:
         if self._planned and not self._running and not self._new:
             self._wake_all()
 
-    async def _finish(self, job: Job, group: TaskGroup) -> TransferResult:
+    async def _finish(self, job: TransferItem, group: TaskGroup) -> TransferResult:
         if not job.waits_for_disk or self._finishing >= self._max_finishing:
             return await job.finish()
         self._finishing += 1
@@ -320,13 +320,13 @@ class Engine:
         finally:
             self._finishing -= 1
 
-    def _failure(self, job: Job, error: Exception) -> StorageError:
+    def _failure(self, job: TransferItem, error: Exception) -> StorageError:
         """The failure of an item; what the user's own `on_progress` raised ends the call as it is."""
         if self._meter.raised is not None:
             raise self._meter.raised
         return failure_of(error, job.ends)
 
-    async def _mended(self, job: Job) -> Iterator[Part] | None:
+    async def _mended(self, job: TransferItem) -> Iterator[Part] | None:
         try:
             return await job.mend()
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
@@ -356,7 +356,7 @@ class Engine:
                     for running in self._running:
                         group.start_soon(self._abort_quietly, running.job)
 
-    async def _abort_quietly(self, job: Job) -> None:
+    async def _abort_quietly(self, job: TransferItem) -> None:
         # Nothing more can be done, and the reason for the abort is what the caller is to see.
         try:
             await job.abort()
@@ -375,7 +375,7 @@ def _max_open_files() -> int:
     return limit if limit > 0 else 4 * _MAX_FINISHING
 
 
-async def _close(jobs: AsyncIterator[Job]) -> None:
+async def _close(jobs: AsyncIterator[TransferItem]) -> None:
     """A plan that was broken off ends now, not when it happens to be collected."""
     if isinstance(jobs, AsyncGenerator):
         with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):

@@ -11,12 +11,14 @@ from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.retry import RetryPolicy, retry
 
-__all__ = ["ask"]
+__all__ = ["request"]
 
 T = TypeVar("T")
 
 
-async def ask(operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy) -> T:
+async def request(
+    operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy
+) -> T:
     """What `operation()`, a request to a provider, returns.
 
     Raises:

@@ -12,9 +12,9 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import TransferReport
 from dxflow_async.providers.http import HTTP
-from dxflow_async.transfer.context import Route
-from dxflow_async.transfer.engine import Engine, Job
-from dxflow_async.transfer.journal.jobfile import Asked, Ends
+from dxflow_async.transfer.context import TransferContext
+from dxflow_async.transfer.engine import Engine, TransferItem
+from dxflow_async.transfer.journal.jobfile import ItemId, JobSpec
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
@@ -23,7 +23,7 @@ from dxflow_async.transfer.retry import RetryPolicy
 __all__ = ["Resources", "checked"]
 
 
-Again = Callable[[Asked, str | None, Sequence[Ends]], Any]
+Again = Callable[[JobSpec, str | None, Sequence[ItemId]], Any]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Resources:
     policy: RetryPolicy = field(init=False)
     account: str | None = field(init=False, default=None)
     again: Again | None = field(init=False, default=None)
-    _earlier: Callable[[Asked], Journal] | None = field(init=False, default=None)
+    _earlier: Callable[[JobSpec], Journal] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -57,18 +57,23 @@ class Resources:
         )
         self.policy = RetryPolicy(settings.max_attempts)
 
-    def going_on(self, journal: Callable[[Asked], Journal]) -> Self:
+    def resuming(self, journal: Callable[[JobSpec], Journal]) -> Self:
         """The same, for a call that goes on with what an earlier one has begun."""
         resources = copy(self)
         resources._earlier = journal
         return resources
 
-    def route(self, on_progress: OnProgress | None, journal: Journal | None = None) -> Route:
+    def context(self, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferContext:
         """What the jobs of one call share."""
-        return Route(self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal)
+        return TransferContext(
+            self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal
+        )
 
     async def transfer(
-        self, plan: Callable[[Route], AsyncIterator[Job]], on_progress: OnProgress | None, asked: Asked
+        self,
+        plan: Callable[[TransferContext], AsyncIterator[TransferItem]],
+        on_progress: OnProgress | None,
+        asked: JobSpec,
     ) -> TransferReport:
         """Runs the jobs of a plan, and remembers what is done until all is.
 
@@ -76,23 +81,23 @@ class Resources:
             TransferError: some item failed; it has the report.
         """
         journal = self._journal(asked)
-        route = self.route(on_progress, journal)
-        engine, jobs = Engine(self.limits.workers, route.meter, journal), plan(route)
+        context = self.context(on_progress, journal)
+        engine, jobs = Engine(self.limits.workers, context.meter, journal), plan(context)
         if journal is None:
             report = await engine.run(jobs)
         else:
             report = await self._recorded(journal, engine, jobs)
-        route.meter.close()
+        context.meter.close()
         return checked(report)
 
-    def _journal(self, asked: Asked) -> Journal | None:
+    def _journal(self, asked: JobSpec) -> Journal | None:
         if not self.settings.journal:
             return None
         if self._earlier is not None:
             return self._earlier(asked)
         return Journal(self.settings.home, self.threads, replace(asked, account=self.account))
 
-    async def _recorded(self, journal: Journal, engine: Engine, jobs: AsyncIterator[Job]) -> TransferReport:
+    async def _recorded(self, journal: Journal, engine: Engine, jobs: AsyncIterator[TransferItem]) -> TransferReport:
         well = False
         try:
             report = await engine.run(journal.remaining(jobs))
@@ -104,7 +109,7 @@ class Resources:
             report.may_retry(self.repeated(journal.asked, journal))
         return report
 
-    def repeated(self, asked: Asked, journal: Journal | None = None) -> Callable[[], Any] | None:
+    def repeated(self, asked: JobSpec, journal: Journal | None = None) -> Callable[[], Any] | None:
         """What does that once more, but for what the journal has as done."""
         again = self.again
         if again is None:

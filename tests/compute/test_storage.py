@@ -54,7 +54,7 @@ async def test_list_is_what_the_unit_sends(compute: AsyncComputeManager, served:
     """Item by item, in the server's own order, not sorted again."""
     fill(served.root, {f"{name}/x": b"" for name in ("zeta", "alpha", "mid")} | {"b.dat": b"12", "a.dat": b"1"})
     storage = (await register(compute, "mine", served.url)).storage
-    sent = (await served.ask("GET", "/storage/items/?path=/")).tree
+    sent = (await served.request("GET", "/storage/items/?path=/")).tree
     for listed in (await storage.list(), await storage.ls("/volume/"), await storage.list("", return_info=True)):
         assert [(i.name, i.directory, i.size) for i in listed] == [
             (each["name"], each["directory"], each["size"]) for each in sent

@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsafePathError,
 )
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Upload
 from tests.contract.conftest import Place
 from tests.providers.in_memory_bodies import Broken, body, read
 
@@ -64,10 +64,10 @@ async def write(place: Place, name: str, data: bytes = b"content") -> Entry:
     return await place.provider.write(place / name, body(data), OPTIONS)
 
 
-async def write_parts(place: Place, upload: Upload, data: bytes, order: list[int]) -> list[Receipt]:
+async def write_parts(place: Place, upload: Upload, data: bytes, order: list[int]) -> list[PartReceipt]:
     """Writes data in parts of the smallest size, in an order of their numbers; receipts are ordered."""
     size = max(place.provider.features.min_part_size, 1024)
-    receipts: dict[int, Receipt] = {}
+    receipts: dict[int, PartReceipt] = {}
     for number in order:
         offset = (number - 1) * size
         piece = data[offset : offset + size]
@@ -497,7 +497,7 @@ async def test_upload_of_another_process_goes_on(place: Place) -> None:
     data = sample(place)
     begun = await place.provider.start_upload(place / "parts", len(data), OPTIONS)
     receipts = await write_parts(place, begun, data, [3, 1])
-    never = Receipt(Part(2, len(data), 5), "no such part", 5)
+    never = PartReceipt(Part(2, len(data), 5), "no such part", 5)
     upload, kept = await place.provider.resume_upload(place / "parts", begun.id, [*receipts, never], OPTIONS)
     assert list(kept) == receipts
     (second,) = await write_parts(place, upload, data, [2])

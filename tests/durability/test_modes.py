@@ -139,7 +139,7 @@ async def test_units(unit: RunningUnit) -> None:
     """A unit's copies have their sources' bits; what is replaced keeps its own; new files have the usual ones."""
     write(unit.root / "d/key", 0o600)
     (unit.root / "d").chmod(0o700)
-    await unit.ask("PUT", "/storage/transfer/?path=/d&destination=/e")
+    await unit.request("PUT", "/storage/transfer/?path=/d&destination=/e")
     assert (mode(unit.root / "e"), mode(unit.root / "e/key")) == (0o700, 0o600)
     await unit.put("d/key", b"new")
     await unit.put("d/other", b"new")

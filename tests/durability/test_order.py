@@ -21,9 +21,9 @@ from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.engine import Engine, Job
-from dxflow_async.transfer.items.copy import CopyJob
-from dxflow_async.transfer.journal.jobfile import Asked, JobFile
+from dxflow_async.transfer.engine import Engine, TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.journal.jobfile import JobFile, JobSpec
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.resources import Resources
 from tests.durability.recorded_syncs import Recorder, recorded
@@ -103,11 +103,11 @@ async def test_a_move(tmp_path: Path, resources: Resources, content: bytes) -> N
     target = LocalProvider(tmp_path / "b", resources.threads)
     (tmp_path / "a").mkdir()
     (tmp_path / "a/x").write_bytes(content)
-    journal = NotedJournal(tmp_path / "home", resources.threads, Asked("move", "from", "to"))
-    route = resources.route(None, journal)
+    journal = NotedJournal(tmp_path / "home", resources.threads, JobSpec("move", "from", "to"))
+    route = resources.context(None, journal)
 
-    async def plan() -> AsyncIterator[Job]:
-        yield CopyJob(route, Place(source, "x", "f"), Place(target, "x", "t"), ObjectOptions(), delete_source=True)
+    async def plan() -> AsyncIterator[TransferItem]:
+        yield CopyItem(route, Place(source, "x", "f"), Place(target, "x", "t"), ObjectOptions(), delete_source=True)
 
     with recorded(tmp_path) as recorder:
         journal.recorder = recorder
@@ -143,7 +143,7 @@ def test_the_journal(tmp_path: Path) -> None:
     """A job's file and its directories are on disk when it is made, and SQLite syncs each thing that is written."""
     home = tmp_path / "home"
     with recorded(tmp_path) as recorder:
-        job = JobFile.create(home, Asked("copy", "a", "b"), "0123abcd", time.time())
+        job = JobFile.create(home, JobSpec("copy", "a", "b"), "0123abcd", time.time())
     name = f"home/jobs/{job.id}.sqlite3"
     assert recorder.order("sync home/jobs/*", f"rename {name}", "sync home/jobs", "sync home")
     assert job._database.execute("PRAGMA synchronous").fetchone() == (2,)
@@ -179,10 +179,10 @@ async def test_a_unit(tmp_path: Path, unit: tuple[RunningUnit, bool]) -> None:
         assert (await running.patch(url, 2, b"xx")).status == 204
     assert recorder.order("sync volume/.dx-uploads/*", "rename volume/d/parts", "sync volume/d") is durable
     with recorded(tmp_path) as recorder:
-        assert (await running.ask("PUT", "/storage/transfer/?path=/d&destination=/e/f")).status == 200
+        assert (await running.request("PUT", "/storage/transfer/?path=/d&destination=/e/f")).status == 200
     assert recorder.order("sync volume/.dx-uploads/*", "rename volume/e/f/parts", "sync volume/e/f") is durable
     with recorded(tmp_path) as recorder:
-        assert (await running.ask("PUT", "/storage/rename/?path=/d/whole&destination=/g/h")).status == 200
+        assert (await running.request("PUT", "/storage/rename/?path=/d/whole&destination=/g/h")).status == 200
     assert ({"sync volume/d", "sync volume/g", "sync volume"} <= set(recorder.events)) is durable
 
 

@@ -178,9 +178,9 @@ async def test_what_a_unit_has_taken(disk: Disk, unit: RunningUnit) -> None:
     part = (await unit.create("part", 3 << 20)).headers["Location"]
     assert (await unit.patch(part, 0, bytes(2 << 20))).status == 204
     for call, path in (("transfer", "new/d1"), ("rename", "new/d2")):
-        answer = await unit.ask("PUT", f"/storage/{call}/?path=/{path}&destination=/{call}/d")
+        answer = await unit.request("PUT", f"/storage/{call}/?path=/{path}&destination=/{call}/d")
         assert answer.status == 200
-    assert (await unit.ask("PUT", "/storage/directory/?path=/made/empty")).status == 200
+    assert (await unit.request("PUT", "/storage/directory/?path=/made/empty")).status == 200
     with disk.after_a_loss() as after:
         volume = after / "volume"
         (volume / "new/d2").mkdir()

@@ -20,10 +20,10 @@ from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.hub.app import create_app
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.copy import CopyJob
-from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.journal.jobfile import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killed_processes import CountingProxy, Program, until
 from tests.providers.unit.started_units import Counter
@@ -94,11 +94,11 @@ class Killed:
     async def _copy(self, resources: Resources, unit: Provider, name: str) -> TransferResult:
         local = LocalProvider(self.source.parent, resources.threads)
 
-        async def plan(route: Route) -> AsyncIterator[Job]:
+        async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
             source, target = Place(local, self.source.name, str(self.source)), Place(unit, name, f"/{name}")
-            yield CopyJob(route, source, target, ObjectOptions())
+            yield CopyItem(route, source, target, ObjectOptions())
 
-        (result,) = await resources.transfer(plan, None, Asked("upload", str(self.source), name))
+        (result,) = await resources.transfer(plan, None, JobSpec("upload", str(self.source), name))
         return result
 
 

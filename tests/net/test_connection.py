@@ -17,7 +17,7 @@ from dxflow_async.exceptions import NetworkError, NotFoundError, StallTimeoutErr
 from dxflow_async.net.fast import transport
 from dxflow_async.net.fast.connection import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ_BUFFER_SIZE, SEND_SIZE, Connection
 from dxflow_async.providers.contract import Entry
-from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReading, read_error_body
+from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReader, read_error_body
 from tests.providers.http_requests import CALL, ask, rest
 from tests.providers.in_memory_bodies import Broken, body
 from tests.scripted_server import Answer, ScriptedServer, answer, hang_up
@@ -465,7 +465,7 @@ async def test_slow_reader_makes_the_peer_wait(http: HTTP) -> None:
         assert before < 64 * MiB
         await asyncio.sleep(0.1)
         assert taken == before
-        async with HTTPReading(Entry("key"), -1, http, CALL, response) as reading:
+        async with HTTPReader(Entry("key"), -1, http, CALL, response) as reading:
             for _ in range(10):
                 await reading.read()
         await server.closed()

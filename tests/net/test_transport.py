@@ -21,7 +21,7 @@ from dxflow_async.exceptions import NetworkError
 from dxflow_async.net.fast import transport
 from dxflow_async.net.fast.transport import SocketTransport
 from dxflow_async.providers.contract import Entry
-from dxflow_async.providers.http import HTTP, HTTPReading
+from dxflow_async.providers.http import HTTP, HTTPReader
 from dxflow_async.providers.local.files import WRITE_SIZE
 from tests.providers.http_requests import CALL, ask
 from tests.providers.in_memory_bodies import body
@@ -49,16 +49,16 @@ class Sink:
         self.data += data
 
 
-class Poured:
+class StreamOutcome:
     """Counts what is received in threads."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.received: list[int] = []
         self.began = threading.Event()
-        self._pour = SocketTransport.pour
-        monkeypatch.setattr(SocketTransport, "pour", lambda *arguments: self._note(*arguments))  # noqa: PLW0108 - unbound
+        self._pour = SocketTransport.stream_to
+        monkeypatch.setattr(SocketTransport, "stream_to", lambda *arguments: self._note(*arguments))  # noqa: PLW0108 - unbound
 
-    def _note(self, *arguments: object) -> transport.Poured:
+    def _note(self, *arguments: object) -> transport.StreamOutcome:
         self.began.set()
         poured = self._pour(*arguments)  # type: ignore[arg-type]
         self.received.append(poured.received)
@@ -66,9 +66,9 @@ class Poured:
 
 
 @pytest.fixture
-def poured(monkeypatch: pytest.MonkeyPatch) -> Poured:
+def poured(monkeypatch: pytest.MonkeyPatch) -> StreamOutcome:
     """What threads receive."""
-    return Poured(monkeypatch)
+    return StreamOutcome(monkeypatch)
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -92,12 +92,12 @@ def tls(certified: tuple[ssl.SSLContext, Path], secure: bool) -> ssl.SSLContext 
     return certified[0] if secure else None
 
 
-async def pour(http: HTTP, threads: Threads, url: str, sink: Sink, size: int = WRITE_SIZE) -> None:
+async def stream_to(http: HTTP, threads: Threads, url: str, sink: Sink, size: int = WRITE_SIZE) -> None:
     """Pours a body to its end."""
     response = await http.send(CALL, "GET", f"{url}/x", {"host": "h"})
     block = memoryview(bytearray(size))
-    async with HTTPReading(Entry("x"), -1, http, CALL, response) as reading:
-        while moved := await reading.pour(block, sink.write, threads.run):
+    async with HTTPReader(Entry("x"), -1, http, CALL, response) as reading:
+        while moved := await reading.stream_to(block, sink.write, threads.run):
             assert moved <= len(sink.data)
 
 
@@ -116,12 +116,12 @@ def slowly(data: bytes, *edges: int) -> Answer:
 
 
 async def test_threads_receive_a_large_body(
-    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: StreamOutcome
 ) -> None:
     """Most of a large body is received by the threads that write it; the connection serves again afterwards."""
     async with ScriptedServer(answer(body=DATA), answer(body=b"next"), tls=tls) as server:
         sink = Sink()
-        await pour(http, threads, server.url, sink)
+        await stream_to(http, threads, server.url, sink)
         assert (await ask(http, server.url))[1] == b"next"
         assert server.connections == 1
     assert sink.data == DATA
@@ -138,18 +138,20 @@ async def test_body_of_any_size(
     async with ScriptedServer(answer(body=DATA[:size]), tls=tls) as server:
         for _ in range(2):
             sink = Sink()
-            await pour(http, threads, server.url, sink, block)
+            await stream_to(http, threads, server.url, sink, block)
             assert sink.data == DATA[:size]
         assert server.connections == 1
 
 
-async def test_body_that_comes_slowly(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured) -> None:
+async def test_body_that_comes_slowly(
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: StreamOutcome
+) -> None:
     """A body that makes pauses is whole, and no thread waits for it: it is the loop that does."""
     edges = range(100_000, 4 * MiB, 100_000)
     async with ScriptedServer(slowly(DATA[: 4 * MiB], *edges), tls=tls) as server:
         sink = Sink()
         async with asyncio.timeout(5):
-            await pour(http, threads, server.url, sink)
+            await stream_to(http, threads, server.url, sink)
     assert sink.data == DATA[: 4 * MiB]
     assert len(poured.received) < 7
 
@@ -160,7 +162,7 @@ async def test_the_end_of_a_record_is_read(http: HTTP, certified: tuple[ssl.SSLC
     found, block = bytearray(), memoryview(bytearray(50_000))
     async with ScriptedServer(answer(body=DATA[:size]), tls=certified[0]) as server, asyncio.timeout(1):
         response = await http.send(CALL, "GET", f"{server.url}/x", {"host": "h"})
-        async with HTTPReading(Entry("x"), -1, http, CALL, response) as reading:
+        async with HTTPReader(Entry("x"), -1, http, CALL, response) as reading:
             while filled := await reading.readinto(block):
                 found += block[:filled]
     assert found == DATA[:size]
@@ -182,7 +184,7 @@ async def test_a_thread_that_is_not_to_wait() -> None:
     receiving, sink = SocketTransport(ours, Heard()), Sink()
     theirs.sendall(b"some")
     with patch.object(receiving, "_comes", side_effect=AssertionError):
-        poured = receiving.pour(memoryview(bytearray(8)), 0, 100, sink.write, False)
+        poured = receiving.stream_to(memoryview(bytearray(8)), 0, 100, sink.write, False)
     assert (poured.received, poured.written, poured.filled, poured.dry) == (4, 0, 4, True)
     receiving.abort()
     theirs.close()
@@ -194,17 +196,17 @@ async def test_a_thread_takes_no_more_than_there_is_to_come() -> None:
     receiving, sink = SocketTransport(ours, Heard()), Sink()
     theirs.sendall(b"some and more")
     block = memoryview(bytearray(8))
-    assert receiving.pour(block, 0, 4, sink.write, True) == (4, 4, 0, False, None)
+    assert receiving.stream_to(block, 0, 4, sink.write, True) == (4, 4, 0, False, None)
     assert sink.data == b"some"
     assert ours.recv(100) == b" and more"
     late = threading.Timer(0.001, theirs.sendall, [b"last"])
     with patch.object(transport, "_POUR_MILLISECONDS", 5000):
         late.start()
         before = time.monotonic()
-        assert receiving.pour(block, 0, 4, sink.write, True).written == 4
+        assert receiving.stream_to(block, 0, 4, sink.write, True).written == 4
         assert time.monotonic() - before < 2.5
     late.join()
-    assert receiving.pour(block, 0, 4, sink.write, True) == (0, 0, 0, True, None)
+    assert receiving.stream_to(block, 0, 4, sink.write, True) == (0, 0, 0, True, None)
     receiving.abort()
     theirs.close()
 
@@ -219,7 +221,7 @@ async def test_a_thread_says_how_it_ended(reset: bool) -> None:
     else:
         theirs.sendall(b"some")
     theirs.close()
-    poured = receiving.pour(memoryview(bytearray(8)), 0, 100, sink.write, True)
+    poured = receiving.stream_to(memoryview(bytearray(8)), 0, 100, sink.write, True)
     assert poured.filled == (0 if reset else 4)
     assert poured.dry
     assert isinstance(poured.error, ConnectionResetError if reset else EOFError)
@@ -238,7 +240,7 @@ async def test_body_that_breaks_off_in_a_thread(http: HTTP, threads: Threads, tl
     async with ScriptedServer(send, tls=tls) as server:
         sink = Sink()
         with pytest.raises(NetworkError, match="the connection was closed") as raised:
-            await pour(http, threads, server.url, sink)
+            await stream_to(http, threads, server.url, sink)
     assert raised.value.retryable
     assert len(sink.data) > 4 * MiB
     assert DATA.startswith(sink.data)
@@ -255,12 +257,12 @@ class Cap:
         self.taken.append(size)
 
 
-async def test_capped_body(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured) -> None:
+async def test_capped_body(http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: StreamOutcome) -> None:
     """Where bytes a second are capped each buffer waits for its turn, and no thread takes more."""
     http.throttle = cap = Cap()
     async with ScriptedServer(answer(body=DATA), tls=tls) as server:
         sink = Sink()
-        await pour(http, threads, server.url, sink)
+        await stream_to(http, threads, server.url, sink)
     assert sink.data == DATA
     assert sum(cap.taken) >= len(DATA)
     assert max(cap.taken) <= WRITE_SIZE
@@ -271,16 +273,16 @@ async def test_write_that_fails(http: HTTP, threads: Threads, tls: ssl.SSLContex
     """What the writer raises comes through, and the connection is not used again."""
     async with ScriptedServer(answer(body=DATA), tls=tls) as server:
         with pytest.raises(OSError, match="the disk is full"):
-            await pour(http, threads, server.url, Sink(fail_at=2 * MiB))
+            await stream_to(http, threads, server.url, Sink(fail_at=2 * MiB))
         await server.closed()
 
 
 async def test_cancelled_while_a_thread_receives(
-    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: Poured
+    http: HTTP, threads: Threads, tls: ssl.SSLContext | None, poured: StreamOutcome
 ) -> None:
     """A cancellation waits for the thread, and ends the connection."""
     async with ScriptedServer(answer(body=DATA * 5), tls=tls) as server:
-        task = asyncio.ensure_future(pour(http, threads, server.url, Sink()))
+        task = asyncio.ensure_future(stream_to(http, threads, server.url, Sink()))
         assert await asyncio.to_thread(poured.began.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -294,9 +296,9 @@ async def test_closed_while_a_thread_receives(
 ) -> None:
     """A socket that a thread has is closed once the thread gives it back, so that nobody else gets its descriptor."""
     seen: list[int] = []
-    receive = SocketTransport.pour
+    receive = SocketTransport.stream_to
 
-    def closing(plane: SocketTransport, *arguments: object) -> transport.Poured:
+    def closing(plane: SocketTransport, *arguments: object) -> transport.StreamOutcome:
         done = threading.Event()
 
         def end() -> None:
@@ -308,10 +310,10 @@ async def test_closed_while_a_thread_receives(
         seen.append(plane._socket.fileno())
         return receive(plane, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(SocketTransport, "pour", closing)
+    monkeypatch.setattr(SocketTransport, "stream_to", closing)
     async with ScriptedServer(answer(body=DATA), tls=tls) as server:
         with pytest.raises(NetworkError, match="the connection was closed"):
-            await pour(http, threads, server.url, Sink())
+            await stream_to(http, threads, server.url, Sink())
         await server.closed()
     assert all(descriptor >= 0 for descriptor in seen)
     assert seen
@@ -322,7 +324,7 @@ async def test_a_small_answer_is_told_of_after_a_large_one(
 ) -> None:
     """What a thread waited for at the least does not keep a later answer waiting."""
     async with ScriptedServer(slowly(DATA[: 4 * MiB], MiB, 2 * MiB), answer(body=b"x"), tls=tls) as server:
-        await pour(http, threads, server.url, Sink())
+        await stream_to(http, threads, server.url, Sink())
         async with asyncio.timeout(1):
             assert (await ask(http, server.url))[1] == b"x"
         assert server.connections == 1
@@ -417,13 +419,13 @@ async def test_loops_that_watch_no_descriptors(
     http: HTTP,
     threads: Threads,
     tls: ssl.SSLContext | None,
-    poured: Poured,
+    poured: StreamOutcome,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where a loop cannot watch a descriptor its own transports do the work."""
     monkeypatch.setattr(transport, "_WATCHES", False)
     async with ScriptedServer(answer(body=DATA), tls=tls) as server:
         sink = Sink()
-        await pour(http, threads, server.url, sink)
+        await stream_to(http, threads, server.url, sink)
     assert sink.data == DATA
     assert not poured.received

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dxflow_async.providers.contract import Body, Entry
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 
 __all__ = ["CALL", "ask", "rest"]
 
@@ -18,5 +18,5 @@ async def ask(http: HTTP, url: str, method: str = "GET", data: Body | bytes | No
 
 async def rest(http: HTTP, response: Response) -> bytes:
     """What a response still brings."""
-    async with HTTPReading(Entry("key"), -1, http, CALL, response) as reading:
+    async with HTTPReader(Entry("key"), -1, http, CALL, response) as reading:
         return b"".join([bytes(chunk) async for chunk in reading])

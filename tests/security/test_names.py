@@ -15,17 +15,17 @@ import pytest
 from dxflow_async import AsyncSession, TransferReport
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, StorageError, TransferError, UnsafePathError
-from dxflow_async.paths import folded, local_name
+from dxflow_async.paths import fold_name, local_name
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.root import Root
 from dxflow_async.providers.unit.provider import UnitProvider
-from dxflow_async.transfer.context import Place, Route
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import Engine
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.planning.destination import LocalEnd
-from dxflow_async.transfer.planning.name_claims import Claims
+from dxflow_async.transfer.planning.destination import LocalDestination
+from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.tree import relocate
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
@@ -139,11 +139,11 @@ async def test_names_that_a_disk_takes_for_one(
 ) -> None:
     """Where case or Unicode forms do not count, of several such names one arrives, and the others are refused."""
     await store(session, odd_bucket, CLASHES)
-    monkeypatch.setattr(Root, "confuses", lambda self, key, mark: True)
+    monkeypatch.setattr(Root, "folds_names", lambda self, key, mark: True)
     report = await reported(fetch(session, odd_bucket, destination))
     assert {type(result.error) for result in report.failed} == {UnsafePathError}
     assert len(report.failed) == 3
-    assert sorted(folded(name) for name in files_below(destination)) == ["alone", "caf\u00e9", "dir/file", "readme"]
+    assert sorted(fold_name(name) for name in files_below(destination)) == ["alone", "caf\u00e9", "dir/file", "readme"]
 
 
 @pytest.mark.parametrize("fetch", [by_download, by_copy, by_sync])
@@ -151,7 +151,7 @@ async def test_names_that_only_look_alike(
     session: AsyncSession, odd_bucket: str, destination: Path, fetch: Fetch
 ) -> None:
     """Where the disk tells such names apart, all of them arrive."""
-    if await asyncio.to_thread(Root(destination).confuses, "", "0123abcd"):
+    if await asyncio.to_thread(Root(destination).folds_names, "", "0123abcd"):
         pytest.skip("this disk does not tell them apart")
     await store(session, odd_bucket, CLASHES)
     await fetch(session, odd_bucket, destination)
@@ -163,7 +163,7 @@ def test_what_a_disk_confuses_is_looked_up(tmp_path: Path) -> None:
     (tmp_path / "Seen").touch()
     (tmp_path / "\u00e9").touch()
     confused = (tmp_path / "sEEN").exists() or (tmp_path / unicodedata.normalize("NFD", "\u00e9")).exists()
-    assert Root(tmp_path).confuses("", "0123abcd") == Root(tmp_path).confuses("below/", "0123abcd") == confused
+    assert Root(tmp_path).folds_names("", "0123abcd") == Root(tmp_path).folds_names("below/", "0123abcd") == confused
     assert sorted(os.listdir(tmp_path)) == ["Seen", "below", "\u00e9"]
     assert os.listdir(tmp_path / "below") == []
 
@@ -202,7 +202,7 @@ async def test_a_pattern_that_matches_one_name_twice(session: AsyncSession, odd_
 
 def test_a_claim_is_kept_by_whoever_has_it() -> None:
     """A name goes to the first who asks, and stays theirs when a listing repeats itself."""
-    claims = Claims()
+    claims = NameClaims()
     assert claims.take("/out/a", "/from/a")
     assert claims.take("/out/a", "/from/a")
     assert claims.take("/out/A", "/from/A")
@@ -270,8 +270,8 @@ async def test_a_unit_that_lists_hostile_names(destination: Path) -> None:
         async with ScriptedServer(listing) as server:
             unit = UnitProvider("Demo", server.url, "secret", http, threads)
             limits, policy = Limits(4, 64 << 20), RetryPolicy(1)
-            route = Route(limits, policy, Meter(None), 8 << 20, threads)
-            source, end = Place(unit, "", "unit:/Demo/"), LocalEnd(f"{destination}/", threads, into=True)
+            route = TransferContext(limits, policy, Meter(None), 8 << 20, threads)
+            source, end = Place(unit, "", "unit:/Demo/"), LocalDestination(f"{destination}/", threads, into=True)
             jobs = relocate(route, source, end, ObjectOptions(), operation="download")
             try:
                 report = await Engine(lambda: 4, route.meter).run(jobs)

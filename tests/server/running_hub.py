@@ -61,7 +61,7 @@ class RunningUnit:
     app: web.Application = field(default_factory=web.Application)
     secrets: UnitSecrets = field(default=SECRETS)
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -88,15 +88,15 @@ class RunningUnit:
             "Upload-Length": str(length),
             "Upload-Metadata": metadata(path=f"/{directory}", name=last, **pairs),
         }
-        return await self.ask("POST", "/storage/upload/", headers={**given, **headers})
+        return await self.request("POST", "/storage/upload/", headers={**given, **headers})
 
     async def patch(self, url: str, offset: int, data: Any, **headers: str) -> Answer:
         """The next bytes of an upload."""
-        return await self.ask("PATCH", url, headers={**BYTES, "Upload-Offset": str(offset), **headers}, data=data)
+        return await self.request("PATCH", url, headers={**BYTES, "Upload-Offset": str(offset), **headers}, data=data)
 
     async def offset(self, url: str) -> int:
         """Where an upload is."""
-        answer = await self.ask("HEAD", url, headers=TUS)
+        answer = await self.request("HEAD", url, headers=TUS)
         assert answer.status == 200, answer
         return int(answer.headers["Upload-Offset"])
 
@@ -105,11 +105,11 @@ class RunningUnit:
         directory, _, last = name.rpartition("/")
         given = metadata(path=f"/{directory}", name=last, **more)
         headers = {**BYTES, "Upload-Length": str(len(content)), "Upload-Metadata": given}
-        return await self.ask("POST", "/storage/upload/", headers=headers, data=content)
+        return await self.request("POST", "/storage/upload/", headers=headers, data=content)
 
     async def get(self, name: str, **headers: str) -> Answer:
         """A file's bytes."""
-        return await self.ask("GET", f"/storage/download/?path=/{quote(name)}", headers=headers)
+        return await self.request("GET", f"/storage/download/?path=/{quote(name)}", headers=headers)
 
     def work_files(self) -> list[str]:
         """What is kept of uploads."""

@@ -10,7 +10,7 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
 from dxflow_async.providers.contract import Part
-from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.progress import Meter
 
 
@@ -63,18 +63,18 @@ async def test_directories_of_several_disks_that_become_one(tmp_path: Path, othe
 
 async def test_a_copy_that_has_not_begun(tmp_path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is still to be copied into a directory does not come over what a later one is renamed to."""
-    planned, begin, end = asyncio.Event(), CopyJob.open, Meter.plan_ended
+    planned, begin, end = asyncio.Event(), CopyItem.open, Meter.plan_ended
 
     def plan_ended(meter: Meter) -> None:
         planned.set()
         end(meter)
 
-    async def begin_late(job: CopyJob) -> Iterator[Part]:
+    async def begin_late(job: CopyItem) -> Iterator[Part]:
         await planned.wait()
         return await begin(job)
 
     monkeypatch.setattr(Meter, "plan_ended", plan_ended)
-    monkeypatch.setattr(CopyJob, "open", begin_late)
+    monkeypatch.setattr(CopyItem, "open", begin_late)
     (tmp_path / "a").symlink_to(other_disk)
     for top in "ab":
         make(tmp_path / top / "sub" / "deep" / "same", top)

@@ -62,7 +62,7 @@ def test_a_probe_bears_the_mark_of_its_session(tmp_path: Path, monkeypatch: pyte
         return probe(directory, name, other)
 
     monkeypatch.setattr(tree, "_is_one", watched)
-    tree.Root(tmp_path).confuses("", "0123abcd")
+    tree.Root(tmp_path).folds_names("", "0123abcd")
     assert asked
     assert all(temporary_files.is_temporary(name, {"0123abcd"}) for name in asked)
 

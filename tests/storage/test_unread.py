@@ -13,7 +13,7 @@ from dxflow_async import AsyncSession, Settings, TransferReport
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, TransferError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.root import Root
-from dxflow_async.transfer.sync.merge_join import Pairing
+from dxflow_async.transfer.sync.merge_join import MergeJoin
 from dxflow_async.transfer.sync.protected import Protected
 from tests.ordinary_rights import ordinary_rights
 
@@ -193,7 +193,7 @@ def test_file_system_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_listed_late_protects(tmp_path: Path) -> None:
     """A directory that turns out to be unreadable after its content protects what the content's names did not."""
     assert tmp_path
-    pairing = Pairing(("", ""))
+    pairing = MergeJoin(("", ""))
     pairing.feed(0, [Entry("mnt/y"), Entry("mnt/", directory=True, unreadable="gone", read_error="ESTALE")])
     assert pairing.protected.covers("mnt/x")
     pairing.close()

@@ -16,10 +16,10 @@ from typing import Any
 
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import NotFoundError, StorageError
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reading, Upload
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import Asked
-from dxflow_async.transfer.planning.destination import RemoteEnd
+from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
@@ -69,7 +69,7 @@ class Numbered(Provider):
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
-    ) -> Reading:
+    ) -> Reader:
         raise NotFoundError(key)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
@@ -82,9 +82,14 @@ class Numbered(Provider):
 async def _sync(count: int, case: str, home: Path, *, journal: bool) -> dict[str, int]:
     place, resources = Numbered(count, case), Resources(Settings(home=home, journal=journal))
     rules = Rules("size+mtime", delete=True)
-    source, target = Place(place, "here/", "numbered:/here/"), RemoteEnd(Place(place, "there/", "numbered:/there/"))
+    source, target = (
+        Place(place, "here/", "numbered:/here/"),
+        RemoteDestination(Place(place, "there/", "numbered:/there/")),
+    )
     try:
-        report = await Sync(resources, source, target, ObjectOptions(), rules, Asked("sync", "here", "there")).run(None)
+        report = await Sync(resources, source, target, ObjectOptions(), rules, JobSpec("sync", "here", "there")).run(
+            None
+        )
     finally:
         await resources.aclose()
     return {"items": len(report), "copied": place.copied, "deleted": place.deleted}

@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Progress, TransferReport, TransferResult
 from dxflow_async.providers.contract import Part
 from dxflow_async.transfer import engine, progress
-from dxflow_async.transfer.engine import Engine, Job
+from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.progress import Meter
 from tests.sessions import tasks
@@ -36,7 +36,7 @@ class Pool:
         self.calls: Counter[tuple[str, str]] = Counter()
 
 
-class FakeJob(Job):
+class FakeJob(TransferItem):
     """A job in memory: parts take some turns of the loop, and fail as told."""
 
     def __init__(
@@ -102,12 +102,12 @@ def pool() -> Pool:
     return Pool()
 
 
-async def plan_of(*jobs: Job) -> AsyncIterator[Job]:
+async def plan_of(*jobs: TransferItem) -> AsyncIterator[TransferItem]:
     for job in jobs:
         yield job
 
 
-async def run(jobs: AsyncIterator[Job], workers: int = 8) -> TransferReport:
+async def run(jobs: AsyncIterator[TransferItem], workers: int = 8) -> TransferReport:
     before = tasks()
     try:
         async with asyncio.timeout(60):
@@ -129,7 +129,7 @@ async def test_many_tiny_jobs_with_the_plan_a_little_ahead(pool: Pool) -> None:
     """A hundred thousand jobs are planned only as fast as they are done, few of them open at a time."""
     done, most_ahead = 0, 0
 
-    async def plan() -> AsyncIterator[Job]:
+    async def plan() -> AsyncIterator[TransferItem]:
         nonlocal most_ahead
         for number in range(100_000):
             most_ahead = max(most_ahead, number - pool.calls.total() // 3)
@@ -145,7 +145,7 @@ async def test_many_tiny_jobs_with_the_plan_a_little_ahead(pool: Pool) -> None:
 async def test_plan_failing_midway_keeps_what_was_planned(pool: Pool) -> None:
     """Jobs planned before it broke off are done, and the failure is an item of its own."""
 
-    async def plan() -> AsyncIterator[Job]:
+    async def plan() -> AsyncIterator[TransferItem]:
         for number in range(20):
             yield FakeJob(pool, str(number))
         raise ServiceError("the listing failed", path="/bucket/")
@@ -158,7 +158,7 @@ async def test_plan_failing_midway_keeps_what_was_planned(pool: Pool) -> None:
 async def test_plan_failing_at_once_is_raised(pool: Pool) -> None:
     """Where nothing could be planned, the error itself is raised."""
 
-    async def plan() -> AsyncIterator[Job]:
+    async def plan() -> AsyncIterator[TransferItem]:
         raise NotFoundError("no such directory")
         yield FakeJob(pool, "never")
 
@@ -214,7 +214,7 @@ async def test_jobs_that_end_the_plan_are_done_by_fewer_workers(pool: Pool) -> N
     """Idle workers that the plan's end wakes up do not leave while jobs wait, even when they are too many by then."""
     allowed = 20
 
-    async def plan() -> AsyncIterator[Job]:
+    async def plan() -> AsyncIterator[TransferItem]:
         nonlocal allowed
         yield FakeJob(pool, "many", parts=100, turns=2)
         for _ in range(200):
@@ -351,7 +351,7 @@ async def test_broken_off_plan_is_closed_at_once(pool: Pool) -> None:
     """The plan's own clean-up has run when the cancelled call ends."""
     closed = False
 
-    async def plan() -> AsyncIterator[Job]:
+    async def plan() -> AsyncIterator[TransferItem]:
         nonlocal closed
         try:
             for number in range(1_000_000):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from dxflow_async.exceptions import NetworkError
 from dxflow_async.providers.contract import Features
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def test_a_request_by_itself() -> None:
     assert limit is not None
     seen = []
 
-    async def request() -> str:
+    async def operation() -> str:
         seen.append(limit.in_flight)
         if len(seen) == 1:
             raise NetworkError("reset")
@@ -35,6 +35,6 @@ async def test_a_request_by_itself() -> None:
     async def sleep(_: float) -> None:
         seen.append(limit.in_flight)
 
-    assert await ask(request, provider, limits=limits, policy=RetryPolicy(sleep=sleep)) == "answer"
+    assert await request(operation, provider, limits=limits, policy=RetryPolicy(sleep=sleep)) == "answer"
     assert seen == [1, 0, 1]
     assert limit.in_flight == 0

@@ -19,7 +19,7 @@ from typing import Any
 import httptools
 
 from dxflow_async.net.fast.response import ConnectionBrokenError, Headers, Response, StalledError
-from dxflow_async.net.fast.transport import Poured, SocketTransport
+from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
 from dxflow_async.streams import Body, Buffer, Buffered, Run, Write
 
 __all__ = ["INBOX_SIZE", "Connection"]
@@ -213,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         return filled
 
     async def pour_body(self, buffer: memoryview, write: Write, run: Run) -> int:
-        """See `Reading.pour`. The loop is where it waits; once bytes come in plenty, a thread takes what there is."""
+        """See `Reader.stream_to`. The loop waits for bytes; a worker thread receives them once many have arrived."""
         transport, wanted = self._pours, _PLENTY if self._waits else len(buffer)
         filled = self._unchunk(buffer, 0)
         while transport is not None and self._sent and self._remaining and not self._chunks:
@@ -222,11 +222,13 @@ class Connection(asyncio.BufferedProtocol):
             if not self._remaining or self._error is not None:
                 break
             self._pause()
-            transport.lend()
+            transport.lend_socket()
             try:
-                poured: Poured = await run(transport.pour, buffer, filled, self._remaining, write, self._waits)
+                poured: StreamOutcome = await run(
+                    transport.stream_to, buffer, filled, self._remaining, write, self._waits
+                )
             finally:
-                transport.take_back()
+                transport.reclaim_socket()
             filled = poured.filled
             self._remaining -= poured.received
             self._complete = not self._remaining

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["head_of"]
+__all__ = ["build_head"]
 
 
-class Head(bytes):
+class RequestHead(bytes):
     """A request's head; its repr shows nothing of it."""
 
     def __repr__(self) -> str:
         return "<head>"
 
 
-def head_of(method: str, target: str, headers: Mapping[str, str], size: int | None = None) -> bytes:
+def build_head(method: str, target: str, headers: Mapping[str, str], size: int | None = None) -> bytes:
     """A request's head; `size` is that of its body in bytes, where it has one.
 
     Raises:
@@ -29,4 +29,4 @@ def head_of(method: str, target: str, headers: Mapping[str, str], size: int | No
     breaks = len(headers) + (3 if length else 2)
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
         raise ValueError("a header has a line break in it")
-    return Head(head.encode("ascii"))
+    return RequestHead(head.encode("ascii"))

@@ -72,8 +72,8 @@ class Response:
             self.close()
         return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
-        """As `Reading.pour`.
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        """As `Reader.stream_to`.
 
         Raises:
             ConnectionBrokenError, StalledError: as `read`, once there is nothing left that came before.

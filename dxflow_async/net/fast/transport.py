@@ -1,6 +1,6 @@
 """A connected TCP socket, with TLS or without, as a transport that reads and writes where the socket itself can.
 
-Why our own: a large body can be received by the thread that writes it (`pour`), so that its bytes stay in one
+Why our own: a large body can be received by the thread that writes it (`stream_to`), so that its bytes stay in one
 processor's cache; what is written goes out at once, not when the loop comes round; and TLS works on the socket, where
 the loop's copies each byte twice more, through buffers that every connection keeps. Loops that cannot watch a
 descriptor (Windows') use their own.
@@ -21,7 +21,7 @@ import aiohappyeyeballs
 
 from dxflow_async.streams import Buffer, Write
 
-__all__ = ["Poured", "SocketTransport", "TLSSocket", "connect", "encrypt"]
+__all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect", "encrypt"]
 
 _WATCHES = os.name != "nt"
 """Whether event loops can watch a descriptor."""
@@ -37,13 +37,13 @@ _PIECE_SIZE = 64 << 10
 """Bytes that are encrypted at a time: a piece counts as unsent until all of it is."""
 
 _POUR_SIZE = 256 << 10
-"""Bytes that `pour` receives before they are written: they stay in the processor's cache."""
+"""Bytes that `stream_to` receives before they are written: they stay in the processor's cache."""
 
 _POUR_BYTES = 8 << 20
-"""Bytes that `pour` moves at a time, at the most: a cancelled transfer waits for that."""
+"""Bytes that `stream_to` moves at a time, at the most: a cancelled transfer waits for that."""
 
 _POUR_MILLISECONDS = 2
-"""How long `pour` waits for more."""
+"""How long `stream_to` waits for more."""
 
 _LOW_WATER = 128 << 10
 """Bytes that it waits for: to be woken for less would cost more than it moves."""
@@ -68,8 +68,8 @@ class TLSSocket(ssl.SSLSocket):
         return sent
 
 
-class Poured(NamedTuple):
-    """What became of a `pour`.
+class StreamOutcome(NamedTuple):
+    """What became of a `stream_to`.
 
     Attributes:
         received, written: bytes.
@@ -166,7 +166,7 @@ class SocketTransport(asyncio.Transport):
 
     Args:
         connected: does not block; closed with the transport.
-        protocol: is told what arrives. It pauses reading before `pour`, and resumes it afterwards.
+        protocol: is told what arrives. It pauses reading before `stream_to`, and resumes it afterwards.
     """
 
     def __init__(self, connected: socket.socket, protocol: asyncio.BufferedProtocol) -> None:
@@ -229,17 +229,17 @@ class SocketTransport(asyncio.Transport):
         if self._tls is not None and self._unsent:  # TLS may have to read before it writes
             self._flush()
 
-    def lend(self) -> None:
-        """From now until `take_back` the socket is another thread's: it is not closed meanwhile."""
+    def lend_socket(self) -> None:
+        """From now until `reclaim_socket` the socket is another thread's: it is not closed meanwhile."""
         self._lent = True
 
-    def take_back(self) -> None:
-        """See `lend`."""
+    def reclaim_socket(self) -> None:
+        """See `lend_socket`."""
         self._lent = False
         if self._closing:
             self._socket.close()
 
-    def pour(self, buffer: memoryview, filled: int, remaining: int, write: Write, wait: bool) -> Poured:
+    def stream_to(self, buffer: memoryview, filled: int, remaining: int, write: Write, wait: bool) -> StreamOutcome:
         """In a thread: receives what is there, and what comes within moments, and has it written.
 
         Args:
@@ -262,7 +262,7 @@ class SocketTransport(asyncio.Transport):
                 write(buffer[:filled])
                 written, filled = written + filled, 0
         self._set_low_water(1)
-        return Poured(received, written, filled, not more, error)
+        return StreamOutcome(received, written, filled, not more, error)
 
     def _fill(self, window: memoryview, filled: int, wait: bool) -> tuple[int, Exception | None]:
         """Receives until it is full or no more comes in time; how far it is filled, and why the rest will not come."""

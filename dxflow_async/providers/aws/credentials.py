@@ -15,12 +15,12 @@ from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, Unsaf
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key
 
-__all__ = ["Identity", "bucket_path", "virtual_host"]
+__all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
 
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
-class Identity:
+class CloudCredentials:
     """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
 
     def __init__(self, settings: AWSSettings, threads: Threads) -> None:

@@ -13,7 +13,7 @@ from dxflow_async import checksum
 from dxflow_async.digests import s3_expected
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
-from dxflow_async.providers.contract import Entry, ObjectOptions, Receipt
+from dxflow_async.providers.contract import Entry, ObjectOptions, PartReceipt
 
 __all__ = [
     "copy_headers",
@@ -128,7 +128,7 @@ def crc32c_of(headers: Mapping[str, str]) -> int | None:
     return checksum.decode(headers.get("x-amz-checksum-crc32c"))
 
 
-def multipart_etag(receipts: Sequence[Receipt]) -> str | None:
+def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:
     """The etag of an object put together from these parts; None where theirs are no MD5s."""
     try:
         digests = b"".join([bytes.fromhex(receipt.etag or "") for receipt in receipts])

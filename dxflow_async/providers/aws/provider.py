@@ -25,7 +25,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
-from dxflow_async.providers.aws.credentials import Identity, bucket_path, virtual_host
+from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
 from dxflow_async.providers.aws.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -57,20 +57,20 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
-from dxflow_async.providers.common.verified_reader import VerifiedReading, body_reading
+from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
     Body,
     Entry,
     Features,
     ObjectOptions,
     Page,
+    PartReceipt,
     Provider,
-    Reading,
-    Receipt,
+    Reader,
     Upload,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 from dxflow_async.security.redaction import printable
 
 __all__ = ["AWSProvider"]
@@ -128,7 +128,7 @@ class AWSProvider(Provider):
         self._settings = settings
         self._http = http
         self._threads = threads
-        self._identity = Identity(settings, threads)
+        self._identity = CloudCredentials(settings, threads)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
@@ -150,7 +150,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "list", f"/{prefix}")
         response = await self._send(call, "GET", bucket, query=query)
         parser = s3xml.ListParser(bucket)
-        async with HTTPReading(Entry(prefix), -1, self._http, call, response) as reading:
+        async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
             try:
                 async for chunk in reading:
                     parser.feed(chunk)
@@ -183,7 +183,7 @@ class AWSProvider(Provider):
         *,
         etag: str | None = None,
         listed: Entry | None = None,
-    ) -> Reading:
+    ) -> Reader:
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
@@ -205,9 +205,9 @@ class AWSProvider(Provider):
                 response.close()
                 raise
         if length != size or not size:
-            return body_reading(entry, length, self._http, call, response)
-        reading = body_reading(entry, length, self._http, call, response, entry.crc32c)
-        return reading if entry.digest is None else VerifiedReading(reading, entry.digest, call)
+            return body_reader(entry, length, self._http, call, response)
+        reading = body_reader(entry, length, self._http, call, response, entry.crc32c)
+        return reading if entry.digest is None else VerifiedReader(reading, entry.digest, call)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
@@ -243,8 +243,8 @@ class AWSProvider(Provider):
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
         found, document = await self._list_parts(call, key, upload_id)
         kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]

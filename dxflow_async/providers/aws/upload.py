@@ -14,7 +14,7 @@ from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
 from dxflow_async.providers.common.confirm import not_the_service
-from dxflow_async.providers.contract import Body, Entry, Part, Receipt, Upload
+from dxflow_async.providers.contract import Body, Entry, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class S3Upload(Upload):
         self._public = public
         self._checksums = checksums
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
@@ -43,9 +43,9 @@ class S3Upload(Upload):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
-        return Receipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
+        return PartReceipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
 
-    async def copy_part(self, part: Part, source: Entry) -> Receipt:
+    async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
         call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
         headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
@@ -55,9 +55,9 @@ class S3Upload(Upload):
         etag = document.values.get("ETag", "").strip('"')
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
-        return Receipt(part, etag)
+        return PartReceipt(part, etag)
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call(self._provider.name, "write", f"/{self._key}")
         verified = self._checksums and all(receipt.verified for receipt in receipts)
         headers = {}

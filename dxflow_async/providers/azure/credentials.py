@@ -22,7 +22,7 @@ from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, Netwo
 from dxflow_async.providers.azure.shared_key import SharedKey
 from dxflow_async.security.redaction import Secret, printable
 
-__all__ = ["Account", "Identity", "TokenCredential", "Tokens"]
+__all__ = ["Account", "CloudCredentials", "TokenCredential", "Tokens"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
@@ -111,7 +111,7 @@ class Account:
         return self.origin.partition("://")[2]
 
 
-class Identity:
+class CloudCredentials:
     """The account of the settings; the SDK is loaded when the settings do not say it all.
 
     Args:

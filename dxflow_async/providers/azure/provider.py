@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.azure.confirm import look_up, look_up_container, stored
 from dxflow_async.providers.azure.copy import copy_blob
-from dxflow_async.providers.azure.credentials import Identity, TokenCredential
+from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
 from dxflow_async.providers.azure.directories import Cursor, Directory, Namespace, sort_out
 from dxflow_async.providers.azure.headers import (
@@ -39,16 +39,16 @@ from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
 from dxflow_async.providers.common.confirm import contradiction, extent
-from dxflow_async.providers.common.verified_reader import VerifiedReading, body_reading
+from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
     Body,
     Entry,
     Features,
     ObjectOptions,
     Page,
+    PartReceipt,
     Provider,
-    Reading,
-    Receipt,
+    Reader,
     Upload,
     page_size,
 )
@@ -62,7 +62,7 @@ MiB = 1 << 20
 # Features
 
 
-def _features(identity: Identity) -> Features:
+def _features(identity: CloudCredentials) -> Features:
     # https://learn.microsoft.com/azure/storage/blobs/scalability-targets: 50,000 blocks of up to 4,000 MiB
     return Features(
         checksum=True,
@@ -107,7 +107,7 @@ class AzureProvider(Provider):
     def __init__(
         self, settings: AzureSettings, http: HTTP, threads: Threads, *, credential: TokenCredential | None = None
     ) -> None:
-        self._identity = Identity(settings, threads, credential)
+        self._identity = CloudCredentials(settings, threads, credential)
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
@@ -173,7 +173,7 @@ class AzureProvider(Provider):
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
-    ) -> Reading:
+    ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         container, name = split_key(call, key)
         headers = range_headers(start, end, etag)
@@ -187,10 +187,10 @@ class AzureProvider(Provider):
             raise
         entry = entry_of(key, response.headers, size)
         crc32c = entry.crc32c if length == size else None
-        reading = body_reading(entry, length, self._requests.http, call, response, crc32c)
+        reading = body_reader(entry, length, self._requests.http, call, response, crc32c)
         if length != size or not size or entry.digest is None:
             return reading
-        return VerifiedReading(reading, entry.digest, call)
+        return VerifiedReader(reading, entry.digest, call)
 
     async def _extent(
         self, call: Call, key: str, response: Response, span: tuple[int, int | None], version: tuple[Any, Entry | None]
@@ -230,8 +230,8 @@ class AzureProvider(Provider):
         return BlockUpload(self._requests, call, key, (container, name), headers, secrets.token_hex(8))
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
         upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)

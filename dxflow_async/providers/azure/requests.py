@@ -14,14 +14,14 @@ from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, Storage
 from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
-from dxflow_async.providers.azure.credentials import Account, Identity
+from dxflow_async.providers.azure.credentials import Account, CloudCredentials
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
 from dxflow_async.providers.azure.headers import checksum_header
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
 from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
 from dxflow_async.providers.contract import Body, Entry
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 from dxflow_async.security.redaction import Secret, printable
 
 __all__ = ["Requests", "compared"]
@@ -46,7 +46,7 @@ class Requests:
         checksum: as in the settings.
     """
 
-    def __init__(self, identity: Identity, http: HTTP, threads: Threads, *, checksum: str) -> None:
+    def __init__(self, identity: CloudCredentials, http: HTTP, threads: Threads, *, checksum: str) -> None:
         self.http = http
         self._identity = identity
         self._threads = threads
@@ -140,7 +140,7 @@ class Requests:
     ) -> ListParser:
         """A page of a listing of a container's blobs, or of a blob's blocks, parsed as it arrives."""
         response = await self.send(call, "GET", container, name, query=query, accept=(200,))
-        async with HTTPReading(Entry(container), -1, self.http, call, response) as reading:
+        async with HTTPReader(Entry(container), -1, self.http, call, response) as reading:
             try:
                 async for chunk in reading:
                     parser.feed(chunk)

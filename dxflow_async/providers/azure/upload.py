@@ -14,7 +14,7 @@ from dxflow_async.providers.azure.confirm import block_stored, stored
 from dxflow_async.providers.azure.headers import checksum_header
 from dxflow_async.providers.azure.requests import Requests, compared
 from dxflow_async.providers.azure.xml import BlockListParser, block_list
-from dxflow_async.providers.contract import Body, Buffered, Entry, Part, Receipt, Upload
+from dxflow_async.providers.contract import Body, Buffered, Entry, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
 __all__ = ["BlockUpload"]
@@ -47,24 +47,24 @@ class BlockUpload(Upload):
         self._container, self._name = place
         self._headers = headers
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         if not part.size:
-            return Receipt(part, None, 0, verified=True)  # there are no empty blocks
+            return PartReceipt(part, None, 0, verified=True)  # there are no empty blocks
         call = self._call._replace(path=f"{self._call.path} (part {part.number})")
         block_id = self.block_id(part.number)
         query = {"comp": "block", "blockid": block_id}
         response, measured = await self._requests.send_body(call, self._container, self._name, query, {}, body)
         await block_stored(self._requests, call, self._container, self._name, response, (block_id, part.size))
-        return Receipt(part, None, measured.crc32c, verified=compared(call, response, measured))
+        return PartReceipt(part, None, measured.crc32c, verified=compared(call, response, measured))
 
-    async def confirmed(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+    async def confirmed(self, receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
         """Those of an earlier session's receipts whose parts the service still has as they were."""
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
         listing = self._requests.listing(self._call, self._container, query, BlockListParser(), self._name)
         found = dict((await listing).blocks)
         return [each for each in receipts if found.get(self.block_id(each.part.number)) == each.part.size]
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call, size = self._call, sum(receipt.part.size for receipt in receipts)
         whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
         if None not in (whole, crc32c) and whole != crc32c:

@@ -20,7 +20,7 @@ from typing import Any
 from dxflow_async.exceptions import ServiceError, StorageError
 from dxflow_async.providers.common.fields import extent_of
 from dxflow_async.providers.contract import Entry, Provider
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response, read_error_body
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
     "check_names",
@@ -80,7 +80,7 @@ async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -
         ServiceError: it has more than `max_size` bytes.
     """
     pieces, size = [], 0
-    async with HTTPReading(Entry(""), -1, http, call, response) as reading:
+    async with HTTPReader(Entry(""), -1, http, call, response) as reading:
         while piece := await reading.read():
             pieces.append(piece)
             size += len(piece)

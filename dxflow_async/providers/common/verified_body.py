@@ -10,10 +10,10 @@ from dxflow_async.net.fast.response import ConnectionBrokenError
 from dxflow_async.providers.contract import Body, Buffer
 from dxflow_async.providers.http import Call
 
-__all__ = ["Checked"]
+__all__ = ["VerifiedBody"]
 
 
-class Checked:
+class VerifiedBody:
     """A body from an offset on. Its last buffer is held back until all of it had the size and CRC32C it says.
 
     What is wrong on this side so never becomes an object, whatever the server compares.

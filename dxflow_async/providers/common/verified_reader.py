@@ -8,13 +8,13 @@ from dxflow_async.digests import ExpectedDigest, RunningDigest
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.net.fast.response import Response
 from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.contract import Buffer, Entry, Reading, Run, Write
-from dxflow_async.providers.http import HTTP, Call, HTTPReading
+from dxflow_async.providers.contract import Buffer, Entry, Reader, Run, Write
+from dxflow_async.providers.http import HTTP, Call, HTTPReader
 
-__all__ = ["CountedReading", "SummedReading", "VerifiedReading", "body_reading"]
+__all__ = ["ChecksummedReader", "CountedReader", "VerifiedReader", "body_reader"]
 
 
-class SummedReading(Reading):
+class ChecksummedReader(Reader):
     """Another reading whose bytes are summed as they pass; where they are written by a thread, in that thread.
 
     Args:
@@ -22,7 +22,7 @@ class SummedReading(Reading):
         digest: takes the bytes in, in their order.
     """
 
-    def __init__(self, inner: Reading, digest: RunningDigest) -> None:
+    def __init__(self, inner: Reader, digest: RunningDigest) -> None:
         self.entry = inner.entry
         self.size = inner.size
         self.crc32c = inner.crc32c
@@ -39,12 +39,12 @@ class SummedReading(Reading):
         self._passed(buffer[:size])
         return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         def sum_and_write(data: memoryview) -> None:
             self._passed(data)
             write(data)
 
-        size = await self._inner.pour(buffer, sum_and_write, run)
+        size = await self._inner.stream_to(buffer, sum_and_write, run)
         if not size:
             self._passed(b"")
         return size
@@ -57,7 +57,7 @@ class SummedReading(Reading):
         self.digest.update(data)
 
 
-class VerifiedReading(SummedReading):
+class VerifiedReader(ChecksummedReader):
     """A reading up to an object's end that has to have a digest. It is compared before the last bytes are handed on.
 
     Args:
@@ -68,18 +68,18 @@ class VerifiedReading(SummedReading):
     """
 
     def __init__(
-        self, inner: Reading, expected: ExpectedDigest, call: Call, digest: RunningDigest | None = None
+        self, inner: Reader, expected: ExpectedDigest, call: Call, digest: RunningDigest | None = None
     ) -> None:
         super().__init__(inner, RunningDigest(expected.algorithm) if digest is None else digest)
         self.expected = expected
         self._call = call
         self._left = inner.size
 
-    def continued(self, inner: Reading) -> Reading:
+    def continued(self, inner: Reader) -> Reader:
         """Another reading of the same version, from where this one broke off, that verifies what both read."""
-        if isinstance(inner, VerifiedReading) or inner.size != self._left:
+        if isinstance(inner, VerifiedReader) or inner.size != self._left:
             return inner
-        return VerifiedReading(inner, self.expected, self._call, self.digest)
+        return VerifiedReader(inner, self.expected, self._call, self.digest)
 
     def _passed(self, data: Buffer) -> None:
         """Takes bytes in; with the last ones the digest is compared.
@@ -101,7 +101,7 @@ class VerifiedReading(SummedReading):
 
 
 @dataclass(slots=True)
-class CountedReading(HTTPReading):
+class CountedReader(HTTPReader):
     """The body of a response that does not say how long it is: it has to be as long as the object."""
 
     _left: int = 0
@@ -110,17 +110,17 @@ class CountedReading(HTTPReading):
         self._left = self.size
 
     async def read(self) -> Buffer:
-        chunk = await HTTPReading.read(self)
+        chunk = await HTTPReader.read(self)
         self._passed(len(chunk))
         return chunk
 
     async def readinto(self, buffer: memoryview) -> int:
-        size = await HTTPReading.readinto(self, buffer)
+        size = await HTTPReader.readinto(self, buffer)
         self._passed(size)
         return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
-        return await Reading.pour(self, buffer, write, run)
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return await Reader.stream_to(self, buffer, write, run)
 
     def _passed(self, size: int) -> None:
         self._left -= size
@@ -128,11 +128,11 @@ class CountedReading(HTTPReading):
             _check_left(self.call, self.size, self._left)
 
 
-def body_reading(
+def body_reader(
     entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
-) -> HTTPReading:
+) -> HTTPReader:
     """The body of a response, which is counted where the response does not say how long it is."""
-    cls = HTTPReading if "content-length" in response.headers else CountedReading
+    cls = HTTPReader if "content-length" in response.headers else CountedReader
     return cls(entry, size, http, call, response, crc32c)
 
 

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dxflow_async import checksum
-from dxflow_async.concurrency.shielded import answered
+from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
-from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.gcp.store import Sent, Store, Version, few_at_a_time
@@ -73,20 +73,20 @@ class ComposeUpload(Upload):
         """The keys of its parts start with it."""
         return f"{self._bucket}/{self._directory}"
 
-    def go_on(self, found: Sequence[Entry], receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+    def go_on(self, found: Sequence[Entry], receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
         """Takes over what another process has stored; of its receipts, those of parts that are there."""
         entries = {entry.key.partition("/")[2]: entry for entry in found}
         self._temporary = {name: entry.etag for name, entry in entries.items()}
         return [each for each in receipts if _is_stored(each, entries.get(self._name_of(each.part)))]
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         name = self._name_of(part)
         call = Call("GCP", "write", f"/{self._key} (part {part.number})")
         resource = resource_of(name, _PLAIN, body.crc32c)
         self._temporary.setdefault(name, None)
         stored, crc32c = await self._send(call, resource, body)
         self._temporary[name] = stored.etag
-        return Receipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
+        return PartReceipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
 
     async def _send(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
         """Stores a part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
@@ -102,11 +102,11 @@ class ComposeUpload(Upload):
         async def note(sent: Sent) -> None:
             self._temporary[name] = sent.entry.etag
 
-        sent = await answered(sending, note, lambda: read.ended)
+        sent = await finish_or_undo(sending, note, lambda: read.ended)
         self._begun.pop(name, None)
         return sent
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         if self._stored is None:
             self._stored = await self._put_together(receipts, crc32c)
         await self._clean_up()
@@ -120,7 +120,7 @@ class ComposeUpload(Upload):
         finally:
             await self._remove_temporary()
 
-    async def _put_together(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def _put_together(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call("GCP", "write", f"/{self._key}")
         pieces = [
             _Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts
@@ -177,7 +177,7 @@ class ComposeUpload(Upload):
         return f"{self._directory}{part.number:05}"
 
 
-def _is_stored(receipt: Receipt, entry: Entry | None) -> bool:
+def _is_stored(receipt: PartReceipt, entry: Entry | None) -> bool:
     return entry is not None and (entry.etag, entry.size) == (receipt.etag, receipt.part.size)
 
 

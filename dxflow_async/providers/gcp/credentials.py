@@ -27,11 +27,11 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.gcp.signing import sign
-from dxflow_async.providers.gcp.token_transport import Wire, sign_in_error
+from dxflow_async.providers.gcp.token_transport import TokenTransport, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.security.redaction import Secret, holds_key
 
-__all__ = ["GOOGLE", "Grant", "Identity"]
+__all__ = ["GOOGLE", "CloudCredentials", "Grant"]
 
 GOOGLE = "https://storage.googleapis.com"
 
@@ -63,7 +63,7 @@ class Grant:
     proven: bool = False
 
 
-class Identity:
+class CloudCredentials:
     """Endpoint, token and project. The SDK is loaded with the first request that needs a token.
 
     Args:
@@ -90,7 +90,7 @@ class Identity:
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
         self._settings = settings
         self._threads = threads
-        self._wire = Wire(http)
+        self._wire = TokenTransport(http)
         self._sdk: Any = None
         self._private_key: Any = None
         self._grant: Grant | None = None

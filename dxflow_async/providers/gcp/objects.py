@@ -15,7 +15,7 @@ from typing import Any
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import UnsupportedError
-from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "LIST_FIELDS",
     "SINGLE_SIZE",
     "STORED_FIELDS",
-    "Related",
+    "MultipartRelatedBody",
     "described",
     "entries_of",
     "entry_of",
@@ -160,7 +160,7 @@ def _seconds(text: str | None) -> float | None:
 # Bodies
 
 
-class Related:
+class MultipartRelatedBody:
     """A resource and its bytes as one `multipart/related` body.
 
     Source: https://cloud.google.com/storage/docs/uploading-objects#uploading-an-object (multipart upload)
@@ -170,7 +170,7 @@ class Related:
 
     crc32c = None
 
-    def __init__(self, resource: Mapping[str, Any], body: Checked) -> None:
+    def __init__(self, resource: Mapping[str, Any], body: VerifiedBody) -> None:
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/related; boundary={boundary}"
         self._head = (

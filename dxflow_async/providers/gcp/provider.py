@@ -27,21 +27,21 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
 )
 from dxflow_async.providers.common.deletion import delete_batches
-from dxflow_async.providers.common.verified_reader import body_reading
+from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.contract import (
     Body,
     Entry,
     Features,
     ObjectOptions,
     Page,
+    PartReceipt,
     Provider,
-    Reading,
-    Receipt,
+    Reader,
     Upload,
     page_size,
 )
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
-from dxflow_async.providers.gcp.credentials import Identity
+from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
@@ -71,13 +71,13 @@ _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z
 # Features
 
 
-def _features(identity: Identity) -> Features:
+def _features(identity: CloudCredentials) -> Features:
     # https://cloud.google.com/storage/quotas#objects; parts are objects, put together in rounds: their number is ours.
     return Features(
         checksum=True,
         checksum_first=True,
         streams_parts=True,
-        costly_parts=True,
+        parts_are_objects=True,
         copy=True,
         resumable=True,
         presign=not identity.anonymous,
@@ -112,7 +112,7 @@ class GCPProvider(Provider):
     name = "GCP"
 
     def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
-        self._identity = Identity(settings, http, threads)
+        self._identity = CloudCredentials(settings, http, threads)
         self._requests = Requests(http, self._identity)
         self._store = Store(self._requests)
         self._buckets: set[str] = set()
@@ -159,7 +159,7 @@ class GCPProvider(Provider):
         *,
         etag: str | None = None,
         listed: Entry | None = None,
-    ) -> Reading:
+    ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         bucket, name = self._split(call, key)
         # What is stored compressed is to come as it is stored, with its own size and checksum.
@@ -183,7 +183,7 @@ class GCPProvider(Provider):
             response.close()
             raise
         crc32c = entry.crc32c if length == size else None
-        return body_reading(entry, length, self._requests.http, call, response, crc32c)
+        return body_reader(entry, length, self._requests.http, call, response, crc32c)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
@@ -205,8 +205,8 @@ class GCPProvider(Provider):
         return ComposeUpload(self._store, key, options)
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         self._split(Call(self.name, "write", f"/{key}"), key)
         upload = ComposeUpload(self._store, key, options, upload_id)
         page = await self.list_page(upload.directory, recursive=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.common.confirm import not_the_service, read_body
 from dxflow_async.providers.contract import Body
-from dxflow_async.providers.gcp.credentials import Identity
+from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.errors import error_of, parse_error
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
 from dxflow_async.security.redaction import Secret
@@ -34,7 +34,7 @@ class Requests:
         identity: tokens, and where the service is.
     """
 
-    def __init__(self, http: HTTP, identity: Identity) -> None:
+    def __init__(self, http: HTTP, identity: CloudCredentials) -> None:
         self.http = http
         self._identity = identity
         self._base = identity.endpoint

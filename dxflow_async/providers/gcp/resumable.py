@@ -20,7 +20,7 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
-from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Entry
 from dxflow_async.providers.gcp.objects import STORED_FIELDS, described
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
@@ -86,7 +86,7 @@ class ResumableUpload:
             state = await self._status(body.size, body.size)
         while state.stored is None:
             error, before = None, state
-            checked = Checked(self._call, body, before.offset)
+            checked = VerifiedBody(self._call, body, before.offset)
             try:
                 state = await self._put(body.size, before.offset, checked)
             except (NetworkError, StallTimeoutError, ServiceError) as broken:
@@ -126,7 +126,7 @@ class ResumableUpload:
             raise not_the_service(self._call, "it does not name the session that was begun", response.status)
         self._acknowledged = 0
 
-    async def _put(self, size: int, offset: int, body: Checked) -> _State:
+    async def _put(self, size: int, offset: int, body: VerifiedBody) -> _State:
         headers = {
             "content-type": self._resource["contentType"],
             "content-range": f"bytes {offset}-{size - 1}/{size}",
@@ -136,7 +136,7 @@ class ResumableUpload:
     async def _status(self, size: int, sent: int) -> _State:
         return await self._ask(size, {"content-range": f"bytes */{size}"}, None, sent)
 
-    async def _ask(self, size: int, headers: dict[str, str], body: Checked | None, sent: int) -> _State:
+    async def _ask(self, size: int, headers: dict[str, str], body: VerifiedBody | None, sent: int) -> _State:
         """Where the upload is; no more than `sent` bytes can have come."""
         assert self._session is not None
         response = await self._requests.send_to_session(self._call, "PUT", self._session, headers, body)

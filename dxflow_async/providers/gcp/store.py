@@ -14,11 +14,11 @@ from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches
-from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Entry
 from dxflow_async.providers.gcp.batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp.errors import error_of, parse_error
-from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, Related, described
+from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, MultipartRelatedBody, described
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import Call, Response, read_error_body
@@ -62,8 +62,8 @@ class Store:
         Raises:
             ChecksumMismatchError: other bytes were sent than `body.crc32c` says, or stored than were sent.
         """
-        checked = Checked(call, body)
-        related = Related(resource, checked)
+        checked = VerifiedBody(call, body)
+        related = MultipartRelatedBody(resource, checked)
         path = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart&fields={STORED_FIELDS}{query}"
         headers = {"content-type": related.content_type}
         response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)

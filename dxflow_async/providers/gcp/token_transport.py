@@ -12,10 +12,10 @@ from dxflow_async.exceptions import AccessDeniedError, ServiceError, StorageErro
 from dxflow_async.providers.gcp.errors import parse_error
 from dxflow_async.providers.http import HTTP, Call, read_error_body
 
-__all__ = ["Wire", "sign_in_error"]
+__all__ = ["TokenTransport", "sign_in_error"]
 
 
-class Wire:
+class TokenTransport:
     """What the SDK takes for its HTTP session: its rare requests go over our data plane, one attempt each."""
 
     def __init__(self, http: HTTP) -> None:

@@ -142,7 +142,7 @@ class Disk:
             stretch = Stretch(file, offset)
             block = self._spare.pop() if self._spare else memoryview(bytearray(WRITE_SIZE))
             run = partial(self.run, "write", file.path)
-            while await body.pour(block, stretch.write, run):
+            while await body.stream_to(block, stretch.write, run):
                 pass
             if len(self._spare) < _KEPT_BLOCKS:
                 self._spare.append(block)

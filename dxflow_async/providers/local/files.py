@@ -20,7 +20,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
-from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
 
@@ -221,7 +221,7 @@ class TemporaryFile:
             self._directory = self._directory.renewed()
             return open_in(self._directory.descriptor(open_directory))
 
-    def reopen(self, path: str, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+    def reopen(self, path: str, receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
         """Opens a file that another process began; of its parts' receipts, those whose bytes are there.
 
         Raises:

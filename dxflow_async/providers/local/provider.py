@@ -22,15 +22,15 @@ from dxflow_async.providers.contract import (
     Features,
     ObjectOptions,
     Page,
+    PartReceipt,
     Provider,
-    Reading,
-    Receipt,
+    Reader,
     Upload,
     page_size,
 )
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
-from dxflow_async.providers.local.reader import LocalReading
+from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
 from dxflow_async.providers.staged import Staged
@@ -39,7 +39,9 @@ __all__ = ["LocalProvider"]
 
 # Features
 
-_CAN = Features(rereads=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True)
+_CAN = Features(
+    cheap_reread=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True
+)
 _FEATURES = replace(_CAN, stages=True, modes=True, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
 
 
@@ -75,7 +77,7 @@ class LocalProvider(Provider):
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
-    ) -> Reading:
+    ) -> Reader:
         file = ReadableFile(self.root, key, start, end)
         try:
             at_hand = listed is not None and listed.size <= CACHED_SIZE and self.root.follow_symlinks
@@ -87,7 +89,7 @@ class LocalProvider(Provider):
         except BaseException:
             file.close()
             raise
-        return LocalReading(self, self._disk, file, start, first)
+        return LocalReader(self, self._disk, file, start, first)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         staged = await self.stage(key, body, options)
@@ -122,8 +124,8 @@ class LocalProvider(Provider):
         return LocalUpload(self._disk, file, options)
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         file = self._temporary(key)
         try:
             found = await self._disk.run("write", key, file.reopen, upload_id, receipts)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Buffer, Buffered, Provider, Reading
+from dxflow_async.providers.contract import Body, Buffer, Buffered, Provider, Reader
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import ReadableFile
 
-__all__ = ["LocalReading"]
+__all__ = ["LocalReader"]
 
 
-class LocalReading(Reading):
+class LocalReader(Reader):
     """A file, or a stretch of it.
 
     Args:
@@ -36,7 +36,7 @@ class LocalReading(Reading):
             return first
         return await self._disk.run("read", self.entry.key, self._file.read) if self._file.remaining else b""
 
-    async def replayable(self) -> Body:
+    async def buffer_or_reopen(self) -> Body:
         chunks = [self._first] if self._first else []
         if not self._file.remaining:
             return Buffered(chunks, self.size, self._file.crc32c)

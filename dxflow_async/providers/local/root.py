@@ -330,7 +330,7 @@ class Root:
             refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
-    def confuses(self, key: str, mark: str) -> bool:
+    def folds_names(self, key: str, mark: str) -> bool:
         """Whether names in a directory that differ in case, or in how a letter is written, are one file's.
 
         The directory is made where it is missing; for a moment there is a temporary file of that mark in it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dxflow_async.digests import RunningDigest
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, Receipt, Upload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import TemporaryFile
 from dxflow_async.providers.staged import Staged
@@ -50,9 +50,9 @@ class LocalUpload(Upload):
         self._file = file
         self._options = options
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         crc = await self._disk.write_at(self._file, part.offset, body)
-        return Receipt(part, crc32c=crc)
+        return PartReceipt(part, crc32c=crc)
 
     async def digest(self, algorithm: str) -> bytes | None:
         digest, position = RunningDigest(algorithm), 0
@@ -60,7 +60,7 @@ class LocalUpload(Upload):
             position += size
         return digest.value
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         key, options = self._file.key, self._options
         if self._file.path:
             await self._disk.run("write", key, self._file.complete, options.modified, options.mode)

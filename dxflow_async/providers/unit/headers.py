@@ -11,10 +11,10 @@ from dxflow_async.modes import parse_mode
 from dxflow_async.providers.common.confirm import not_the_service
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import parse_mtime
-from dxflow_async.providers.contract import Buffer, Entry, Reading
-from dxflow_async.providers.http import Call, HTTPReading, Response
+from dxflow_async.providers.contract import Buffer, Entry, Reader
+from dxflow_async.providers.http import Call, HTTPReader, Response
 
-__all__ = ["PartialReading", "download_headers", "downloaded", "extent", "stored_headers"]
+__all__ = ["RangeReader", "download_headers", "downloaded", "extent", "stored_headers"]
 
 _DIGEST = re.compile(r"(?:^|,)\s*crc32c=:([A-Za-z0-9+/]{6}==):")
 
@@ -76,12 +76,12 @@ def stored_headers(headers: Mapping[str, str]) -> tuple[str | None, int | None]:
     return etag or None, checksum.decode(found[1]) if found else None
 
 
-class PartialReading(HTTPReading):
+class RangeReader(HTTPReader):
     """The bytes wanted of an answer that has the whole: the first ones are left out, and the last ones not read."""
 
     __slots__ = ("_left", "_skipped")
 
-    def begin(self, skipped: int) -> PartialReading:
+    def begin(self, skipped: int) -> RangeReader:
         """The same, told how many bytes to leave out."""
         self._skipped = skipped
         self._left = self.size
@@ -100,4 +100,4 @@ class PartialReading(HTTPReading):
         return b""
 
     async def readinto(self, buffer: memoryview) -> int:
-        return await Reading.readinto(self, buffer)
+        return await Reader.readinto(self, buffer)

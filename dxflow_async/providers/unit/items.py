@@ -20,7 +20,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.modes import parse_mode
 from dxflow_async.providers.common.confirm import not_the_service
 from dxflow_async.providers.contract import Entry
-from dxflow_async.providers.http import HTTP, Call, HTTPReading, Response
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 
 __all__ = ["Items", "entry_of", "is_named"]
 
@@ -43,7 +43,7 @@ class Items:
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._response: Response | None = response
-        self._reading = HTTPReading(Entry(""), -1, http, call, response)
+        self._reading = HTTPReader(Entry(""), -1, http, call, response)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = _Text()
 

@@ -27,13 +27,13 @@ from dxflow_async.providers.contract import (
     Features,
     ObjectOptions,
     Page,
+    PartReceipt,
     Provider,
-    Reading,
-    Receipt,
+    Reader,
     Upload,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReading
-from dxflow_async.providers.unit.headers import PartialReading, download_headers, downloaded, extent, stored_headers
+from dxflow_async.providers.http import HTTP, Call, HTTPReader
+from dxflow_async.providers.unit.headers import RangeReader, download_headers, downloaded, extent, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
     DirectoryModesSeen,
@@ -161,7 +161,7 @@ class UnitProvider(Provider):
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
-    ) -> Reading:
+    ) -> Reader:
         call = self._call("read", key)
         if not key or key.endswith("/"):
             raise call.error(NotFoundError, "it is a directory; name a file")
@@ -182,8 +182,8 @@ class UnitProvider(Provider):
             raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
         crc = entry.crc32c if length == size else None
         if response.status != 206 and length < size:
-            return PartialReading(entry, length, self._requests.http, call, response).begin(start)
-        return HTTPReading(entry, length, self._requests.http, call, response, crc)
+            return RangeReader(entry, length, self._requests.http, call, response).begin(start)
+        return HTTPReader(entry, length, self._requests.http, call, response, crc)
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         call = self._call("read", entry.key)
@@ -220,8 +220,8 @@ class UnitProvider(Provider):
         return StreamUpload(call, key, sending, size)
 
     async def resume_upload(
-        self, key: str, upload_id: str, receipts: Sequence[Receipt], options: ObjectOptions
-    ) -> tuple[Upload, Sequence[Receipt]]:
+        self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = self._call("write", key)
         if self._announced.in_parts:
             upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from dxflow_async.concurrency.shielded import answered
+from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
 from dxflow_async.modes import format_mode
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.mtime import format_mtime
-from dxflow_async.providers.common.verified_body import Checked
+from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Buffered, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.headers import stored_headers
@@ -69,7 +69,7 @@ class Tus:
         """A whole file in one request; the answer, and the CRC32C of what was sent."""
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
-        checked = None if given else Checked(call, body)
+        checked = None if given else VerifiedBody(call, body)
         # Twice the same is the same file.
         again = bool(given) or None
         answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
@@ -195,7 +195,7 @@ class Sending:
     async def begin(self) -> str:
         """Creates it. Also when it is cancelled meanwhile, its address is known afterwards."""
         size, metadata, partial = self._new
-        self.address = await answered(self._tus.create(self._call, size, metadata, partial=partial), self._note)
+        self.address = await finish_or_undo(self._tus.create(self._call, size, metadata, partial=partial), self._note)
         return self.address
 
     async def _note(self, address: str) -> None:
@@ -224,7 +224,7 @@ class Sending:
             raise contradiction(self._call, f"an upload of {self.headers['upload-length']:.20} bytes, not of {size}")
         if offset > size:
             raise self._call.error(ServiceError, f"the server is at {offset}, behind the end at {size}; start again")
-        checked = Checked(self._call, body, offset)
+        checked = VerifiedBody(self._call, body, offset)
         assert self.address is not None
         if offset < size:
             # A server that compares what it is sent drops it all when it breaks off.

@@ -16,7 +16,7 @@ from anyio import create_task_group
 from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, Provider, Receipt, Upload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.root import error_of as disk_error
@@ -60,7 +60,7 @@ class PartsUpload(Upload):
         self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
         file_metadata(call, key)
 
-    async def go_on(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+    async def go_on(self, receipts: Sequence[PartReceipt]) -> list[PartReceipt]:
         """Takes over what another process has sent; the receipts of what is there, as it was sent."""
         kept = []
         for receipt in receipts:
@@ -72,7 +72,7 @@ class PartsUpload(Upload):
                 self._replaced[receipt.part.number] = sending
         return kept
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         if part.number > self._max_parts:
             text = f"it has more than {self._max_parts} parts, which the server does not put together; use larger ones"
             raise self._call.error(UnsupportedError, text)
@@ -80,14 +80,14 @@ class PartsUpload(Upload):
         if sending is None:
             sending = self._parts[part.number] = self._sending(part)
         crc = await sending.write(body)
-        return Receipt(part, sending.address, crc, verified=sending.compared)
+        return PartReceipt(part, sending.address, crc, verified=sending.compared)
 
     def _sending(self, part: Part, address: str | None = None) -> Sending:
         metadata = {"group": self.id, "start": str(part.offset)} if "group" in self._tus.announced.ours else {}
         call = self._call._replace(path=f"{self._call.path} (part {part.number})")
         return Sending(self._tus, call, part.size, metadata, partial=True, address=address)
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
         if None not in (whole, crc32c) and whole != crc32c:
             raise self._call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
@@ -136,13 +136,13 @@ class StreamUpload(Upload):
         self._sending = sending
         self._size = size
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         if (part.offset, part.size) != (0, self._size):
             raise self._call.error(UnsupportedError, "this server takes a file in one stream only, not in parts")
         crc = await self._sending.write(body)
-        return Receipt(part, crc32c=crc, verified=self._sending.compared)
+        return PartReceipt(part, crc32c=crc, verified=self._sending.compared)
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         await self._sending.confirm(self._key)
         etag, told = stored_headers(self._sending.headers)
         return Entry(self._key, self._size, etag=etag, crc32c=told)
@@ -177,10 +177,10 @@ class SpooledUpload(Upload):
         self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
         self._stream = await self._local.start_upload("stream", None, ObjectOptions())
 
-    async def write_part(self, part: Part, body: Body) -> Receipt:
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
         return await self._stream.write_part(part, body)
 
-    async def finish(self, receipts: Sequence[Receipt], crc32c: int | None) -> Entry:
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         # When it failed, it is asked for again: it goes on where it was.
         if self._kept is None:
             self._kept = await self._stream.finish(receipts, crc32c)

@@ -31,7 +31,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.server.common.addresses import ADDRESSES
 
-__all__ = ["ACTIVITY", "Activity", "answered", "error_response", "mark_answer", "peer_of", "refusal"]
+__all__ = ["ACTIVITY", "Activity", "error_response", "handle_errors", "mark_answer", "peer_of", "refusal"]
 
 _log = logging.getLogger("dxflow_async.hub")
 
@@ -110,7 +110,7 @@ ACTIVITY = web.AppKey("activity", Activity)
 
 
 @web.middleware
-async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Counts, names and logs a request, and turns what goes wrong into an answer."""
     given = request.headers.get("X-Request-ID", "")
     request[_REQUEST_ID] = given if _PLAIN.fullmatch(given) else secrets.token_hex(8)

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.server.common.addresses import address_group
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, answered, mark_answer, peer_of, refusal
+from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
 from dxflow_async.server.hub import account_routes, unit_routes
 from dxflow_async.server.hub.account_routes import PROVIDERS
 from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
@@ -74,7 +74,7 @@ def create_app(
         finally:
             await store.aclose()
 
-    middlewares = [answered] if key is None else [answered, _keyed(key)]
+    middlewares = [handle_errors] if key is None else [handle_errors, _keyed(key)]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_SIZE)
     app[ACTIVITY] = Activity()
     app[SERVED] = ServedUnits()

@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, answered, mark_answer, refusal
+from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, refusal
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit import download, files, tus
 from dxflow_async.server.unit.serving import UNIT, Unit
@@ -42,7 +42,7 @@ def create_unit_app(root: Path, secrets: UnitSecrets, *, durable: bool = True) -
     Raises:
         ConfigurationError: the directory cannot be served.
     """
-    app = web.Application(middlewares=[answered, _authorized], client_max_size=64 << 10)
+    app = web.Application(middlewares=[handle_errors, _authorized], client_max_size=64 << 10)
     app[UNIT] = Unit(root, secrets, durable=durable)
     app[ACTIVITY] = Activity()
     app.on_response_prepare.append(mark_answer)

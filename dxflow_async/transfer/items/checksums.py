@@ -11,10 +11,10 @@ from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.items.resumed_reader import ResumedReading
+from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import split
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
 __all__ = ["checksum_of", "has_md5"]
@@ -33,17 +33,17 @@ async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, polic
     """
     if not entry.size:
         return 0
-    if provider.features.rereads:
+    if provider.features.cheap_reread:
         return await _of_file(provider, entry)
     limit, attempts = limits.requests(provider), Attempts()
     if provider.features.checksum_told:
-        told = await ask(lambda: provider.tell_checksum(entry), provider, limits=limits, policy=policy)
+        told = await request(lambda: provider.tell_checksum(entry), provider, limits=limits, policy=policy)
         if told is not None:
             return told
 
     async def read() -> int:
         crc = 0
-        reading = ResumedReading(provider, entry.key, 0, None, entry.etag, limit, policy, attempts, entry)
+        reading = ResumedReader(provider, entry.key, 0, None, entry.etag, limit, policy, attempts, entry)
         await reading.open()
         async with reading:
             while chunk := await reading.read():
@@ -60,7 +60,7 @@ async def _of_file(provider: Provider, entry: Entry) -> int:
     parts: list[tuple[int | None, int]] = []
     for part in split(entry.size, _PIECE_SIZE):
         async with await provider.read(entry.key, part.offset, part.offset + part.size, etag=entry.etag) as reading:
-            parts.append(((await reading.replayable()).crc32c, part.size))
+            parts.append(((await reading.buffer_or_reopen()).crc32c, part.size))
     whole = combine(parts)
     assert whole is not None
     return whole

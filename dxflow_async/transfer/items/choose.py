@@ -5,23 +5,23 @@ from __future__ import annotations
 from dxflow_async.exceptions import AccessDeniedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import failure_of
-from dxflow_async.transfer.items.copy import CopyJob, MarkerJob, ServerCopyJob
-from dxflow_async.transfer.items.settled import SettledJob
-from dxflow_async.transfer.planning.destination import End
+from dxflow_async.transfer.items.copy import CopyItem, MarkerItem, ServerCopyItem
+from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.planning.destination import Destination
 from dxflow_async.transfer.sync.protected import is_failure
 
-__all__ = ["is_marker", "job_for", "read_failure"]
+__all__ = ["is_marker", "item_for", "read_failure"]
 
 _DENIED = {"EACCES", "EPERM", "401", "403"}
 
 
-def job_for(
-    route: Route,
+def item_for(
+    context: TransferContext,
     source: Place,
-    end: End,
+    end: Destination,
     target: Place,
     entry: Entry | None,
     options: ObjectOptions,
@@ -29,7 +29,7 @@ def job_for(
     operation: str,
     move: bool = False,
     keep_time: bool = False,
-) -> Job:
+) -> TransferItem:
     """What copies or moves one item; within a provider that can, the provider does it. What is wrong with it fails it.
 
     Args:
@@ -43,16 +43,16 @@ def job_for(
         keep_time: the copy tells when the source was stored, where that tells no other time.
     """
     try:
-        return _job_for(route, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
+        return _item_for(context, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
     except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
         failure = failure_of(error, (source.shown, target.shown), operation)
-        return SettledJob(TransferResult(source.shown, target.shown, error=failure))
+        return SettledItem(TransferResult(source.shown, target.shown, error=failure))
 
 
-def _job_for(
-    route: Route,
+def _item_for(
+    context: TransferContext,
     source: Place,
-    end: End,
+    end: Destination,
     target: Place,
     entry: Entry | None,
     options: ObjectOptions,
@@ -60,21 +60,21 @@ def _job_for(
     *,
     move: bool,
     keep_time: bool,
-) -> Job:
+) -> TransferItem:
     marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
     end.check(target, operation, marker=marker)
     if not marker and unreadable is None:
         end.claim(source, target, operation)
     if entry is not None and is_failure(entry):
-        return SettledJob(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
+        return SettledItem(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:
-        return SettledJob(TransferResult(source.shown, target.shown, skipped=unreadable))
+        return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable))
     if marker:
-        return MarkerJob(route, source, target, delete_source=move)
+        return MarkerItem(context, source, target, delete_source=move)
     if entry is not None and source.provider is target.provider and source.provider.features.copy:
-        return ServerCopyJob(route, source, target, entry, options, delete_source=move, keep_time=keep_time)
-    return CopyJob(route, source, target, options, entry, delete_source=move)
+        return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+    return CopyItem(context, source, target, options, entry, delete_source=move)
 
 
 def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:

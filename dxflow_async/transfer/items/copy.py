@@ -16,18 +16,18 @@ from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, S
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Buffered, Entry, Features, ObjectOptions, Part, Reading, Upload
+from dxflow_async.providers.contract import Body, Buffered, Entry, Features, ObjectOptions, Part, Reader, Upload
 from dxflow_async.providers.staged import Staged
-from dxflow_async.transfer.context import Metered, MeteredReading, Moving, Place, Route
-from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.context import Metered, MeteredReader, Place, PlacedItem, TransferContext
+from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.content_type import content_type_of
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.part_digests import PartDigests
-from dxflow_async.transfer.items.repair import Join, Readings, whole_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReading, look_again
+from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
+from dxflow_async.transfer.items.resumed_reader import ResumedReader, look_again
 from dxflow_async.transfer.retry import Attempts, retry
 
-__all__ = ["CopyJob", "MarkerJob", "ServerCopyJob"]
+__all__ = ["CopyItem", "MarkerItem", "ServerCopyItem"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ _MANY = 100
 _MiB = 1 << 20
 
 
-class CopyJob(Multipart, Job):
+class CopyItem(Multipart, TransferItem):
     """One object, read here and written there.
 
     Args:
@@ -64,7 +64,7 @@ class CopyJob(Multipart, Job):
 
     def __init__(
         self,
-        route: Route,
+        context: TransferContext,
         source: Place,
         destination: Place,
         options: ObjectOptions,
@@ -72,12 +72,12 @@ class CopyJob(Multipart, Job):
         *,
         delete_source: bool = False,
     ) -> None:
-        super().__init__(route, source, destination, 0 if entry is None else entry.size)
+        super().__init__(context, source, destination, 0 if entry is None else entry.size)
         self._moves = delete_source
         self._options = options
         self._listed = entry
         self._entry = entry
-        self._first: Reading | None = None
+        self._first: Reader | None = None
         self._reserved = 0
         self._stored: Entry | None = None
         self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
@@ -85,19 +85,19 @@ class CopyJob(Multipart, Job):
         self._staged: Staged | None = None
         features = destination.provider.features
         # Whether the bytes of a part are read once, as they are sent.
-        self._streams_parts = features.streams_parts and source.provider.features.rereads
-        costly = features.costly_parts and self._streams_parts
-        self._part_size = route.part_size * (_LARGEST_STREAMED if costly else 1)
+        self._streams_parts = features.streams_parts and source.provider.features.cheap_reread
+        costly = features.parts_are_objects and self._streams_parts
+        self._part_size = context.part_size * (_LARGEST_STREAMED if costly else 1)
         self._to_disk = features.endpoint is None and not features.checksum_first
         self._whole_size = 0  # of an object that moves as one, at the most
 
     async def open(self) -> Iterator[Part]:
         self._begin()
-        among_many = self._to_disk and self._route.meter.left >= _MANY
+        among_many = self._to_disk and self._context.meter.left >= _MANY
         self._whole_size = self._part_size * (_LARGEST_WHOLE if among_many else 2)
-        self._receipts, self._readings, self._mends = [], Readings(), False
-        if self._route.journal is not None:
-            await self._route.journal.sweep(self._destination.provider, self._destination.key)
+        self._receipts, self._readings, self._mends = [], PartChecksums(), False
+        if self._context.journal is not None:
+            await self._context.journal.sweep(self._destination.provider, self._destination.key)
         self._entry = entry = await self._look()
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
@@ -116,7 +116,7 @@ class CopyJob(Multipart, Job):
         if not source.ranges and not destination.checksum_first:
             return min(size, destination.max_part_size)
         if self._streams_parts or self._to_disk:  # a larger one takes no more memory, and fewer cost less
-            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._route.part_size) // _MiB * _MiB)
+            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._context.part_size) // _MiB * _MiB)
         return wanted
 
     async def _look(self) -> Entry:
@@ -127,7 +127,7 @@ class CopyJob(Multipart, Job):
         if listed is None and not self._destination.provider.features.checksum_first:
             # The request that tells the size brings a small object's bytes too. Whoever has a place among the
             # requests never waits for memory, or all could wait for each other.
-            self._reserved = await self._route.limits.memory.take(_STREAM_SIZE)
+            self._reserved = await self._context.limits.memory.take(_STREAM_SIZE)
             attempts = Attempts()
             self._first = await self._open(None, attempts)
             self._retries += attempts.retries
@@ -135,7 +135,7 @@ class CopyJob(Multipart, Job):
         else:
             entry = await self._try(lambda: look_again(source, self._source.key, listed), self._source)
         if listed is None:
-            self._route.meter.sized(entry.size - self.size)
+            self._context.meter.sized(entry.size - self.size)
             self.size = entry.size
         return entry
 
@@ -216,19 +216,19 @@ class CopyJob(Multipart, Job):
 
     async def _read_again(self, part: Part) -> None:
         """Reads a part for nothing but its checksum."""
-        memory, attempts = await self._route.limits.memory.take(min(part.size, _STREAM_SIZE)), Attempts()
+        memory, attempts = await self._context.limits.memory.take(min(part.size, _STREAM_SIZE)), Attempts()
         try:
             async with await self._open(part, attempts) as reading:
                 buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
                 if self._digests is not None:
-                    crc = await self._digests.read(reading, buffer, self._route.threads)
+                    crc = await self._digests.read(reading, buffer, self._context.threads)
                 else:
                     while size := await reading.readinto(buffer):
                         crc = crc32c(buffer[:size], crc)
             self._readings.add(part.number, crc)
         finally:
             self._retries += attempts.retries
-            self._route.limits.memory.give(memory)
+            self._context.limits.memory.give(memory)
 
     async def _settle(self) -> TransferResult:
         assert self._entry is not None
@@ -247,7 +247,7 @@ class CopyJob(Multipart, Job):
     async def _drop_first(self) -> None:
         first, self._first = self._first, None
         reserved, self._reserved = self._reserved, 0
-        self._route.limits.memory.give(reserved)
+        self._context.limits.memory.give(reserved)
         if first is not None:
             await first.aclose()
 
@@ -284,15 +284,15 @@ class CopyJob(Multipart, Job):
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the policy allows."""
         buffered = self._destination.provider.features.checksum_first
-        whole = buffered and not self._source.provider.features.rereads
+        whole = buffered and not self._source.provider.features.cheap_reread
         memory, self._reserved = self._reserved, 0
         if not memory:
-            memory = await self._route.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
+            memory = await self._context.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
         attempts = Attempts()
         try:
             if not buffered:
-                return await retry(lambda: self._stream(part, deliver, attempts), self._route.policy, attempts)
-            body = await retry(lambda: self._buffer(part, attempts), self._route.policy, attempts)
+                return await retry(lambda: self._stream(part, deliver, attempts), self._context.policy, attempts)
+            body = await retry(lambda: self._buffer(part, attempts), self._context.policy, attempts)
             if body.size <= _COUNTED_WHOLE:
                 taken = await self._try(lambda: deliver(body), size=part.size)
                 self._count(body.size)
@@ -301,13 +301,13 @@ class CopyJob(Multipart, Job):
             return await self._try(lambda: deliver(metered), size=part.size)
         finally:
             self._retries += attempts.retries
-            self._route.limits.memory.give(memory)
+            self._context.limits.memory.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
         async with await self._open(part, attempts) as opened:
             watched = None if self._upload is None or self._digests is None else self._digests.watch(opened)
-            reading: Reading = opened if watched is None else watched
-            body = MeteredReading(reading, self._count)
+            reading: Reader = opened if watched is None else watched
+            body = MeteredReader(reading, self._count)
             try:
                 taken = await deliver(body)
             except StorageError:
@@ -325,17 +325,17 @@ class CopyJob(Multipart, Job):
             return RereadBody(self._source.provider, self._entry, part.offset, part.size)
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
-            body = await reading.replayable()
+            body = await reading.buffer_or_reopen()
             self._compared = reading.verified
         if self._upload is not None and self._digests is not None:
-            await self._digests.keep_body(part.number, body, self._route.threads)
+            await self._digests.keep_body(part.number, body, self._context.threads)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
         if self._upload is None:
             self._crc32c = body.crc32c
         return body
 
-    async def _open(self, part: Part | None, attempts: Attempts) -> Reading:
+    async def _open(self, part: Part | None, attempts: Attempts) -> Reader:
         """A part of the version that was looked at; or the whole of whichever is there now."""
         if self._first is not None and part is not None and part.number == 1:
             first, self._first = self._first, None
@@ -354,12 +354,12 @@ class CopyJob(Multipart, Job):
                 return await self._told(reading, attempts)
         return reading
 
-    async def _told(self, reading: Reading, attempts: Attempts) -> Reading:
+    async def _told(self, reading: Reader, attempts: Attempts) -> Reader:
         """The same, with the checksum that the provider computes where its answer had none: nothing else is stored."""
         provider, entry = self._source.provider, reading.entry
         if reading.crc32c is None and reading.size and provider.features.checksum_told:
             try:
-                reading.crc32c = await retry(lambda: provider.tell_checksum(entry), self._route.policy, attempts)
+                reading.crc32c = await retry(lambda: provider.tell_checksum(entry), self._context.policy, attempts)
             except BaseException:
                 await reading.aclose()
                 raise
@@ -368,12 +368,12 @@ class CopyJob(Multipart, Job):
 
     async def _read(
         self, start: int, end: int | None, etag: str | None, listed: Entry | None, attempts: Attempts
-    ) -> Reading:
+    ) -> Reader:
         provider, key, limit = self._source.provider, self._source.key, self._source_limit
         if limit is None:  # a disk: what it refuses once it refuses again
             whole = listed if end is None else None
             return await provider.read(key, start, end, etag=etag, listed=whole)
-        reading = ResumedReading(provider, key, start, end, etag, limit, self._route.policy, attempts, listed)
+        reading = ResumedReader(provider, key, start, end, etag, limit, self._context.policy, attempts, listed)
         await reading.open()
         return reading
 
@@ -395,7 +395,7 @@ def _told(features: Features, listed: Entry) -> bool:
     )
 
 
-class ServerCopyJob(Multipart, Job):
+class ServerCopyItem(Multipart, TransferItem):
     """One object copied within a provider, by the provider, with all that is stored with it.
 
     Args:
@@ -409,7 +409,7 @@ class ServerCopyJob(Multipart, Job):
 
     def __init__(
         self,
-        route: Route,
+        context: TransferContext,
         source: Place,
         destination: Place,
         entry: Entry,
@@ -418,7 +418,7 @@ class ServerCopyJob(Multipart, Job):
         delete_source: bool = False,
         keep_time: bool = False,
     ) -> None:
-        super().__init__(route, source, destination, entry.size)
+        super().__init__(context, source, destination, entry.size)
         self._moves = delete_source
         self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
         self._entry = entry
@@ -469,11 +469,13 @@ class ServerCopyJob(Multipart, Job):
         return self.result(None)
 
 
-class MarkerJob(Moving, Job):
+class MarkerItem(PlacedItem, TransferItem):
     """A directory with nothing in it: a real one, or the empty object that marks one."""
 
-    def __init__(self, route: Route, source: Place, destination: Place, *, delete_source: bool = False) -> None:
-        super().__init__(route, source, destination)
+    def __init__(
+        self, context: TransferContext, source: Place, destination: Place, *, delete_source: bool = False
+    ) -> None:
+        super().__init__(context, source, destination)
         self._moves = delete_source
 
     async def open(self) -> Iterator[Part]:

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from dxflow_async.checksum import combine
 from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Provider, Receipt, Upload
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.context import Moving, Place, Route, begin_upload
+from dxflow_async.transfer.context import Place, PlacedItem, TransferContext, begin_upload
 from dxflow_async.transfer.journal.jobfile import BegunUpload
 from dxflow_async.transfer.plan import part_size_for, split
 
@@ -26,13 +26,13 @@ _CREATING_SECONDS = 60 * 60.0
 """For as long a creation may be tried again."""
 
 
-class Multipart(Moving):
+class Multipart(PlacedItem):
     """What the items have in common that may be sent in parts; the journal, where there is one, knows the parts."""
 
-    def __init__(self, route: Route, source: Place, destination: Place, size: int = 0) -> None:
-        super().__init__(route, source, destination, size)
+    def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
+        super().__init__(context, source, destination, size)
         self._upload: Upload | None = None
-        self._receipts: list[Receipt] = []
+        self._receipts: list[PartReceipt] = []
         self._unsure = False  # whether there may be an upload that nobody was told of
         self._created_at: list[float] = []
 
@@ -44,7 +44,7 @@ class Multipart(Moving):
             wanted: the size of parts in bytes, if the provider's limits allow.
             options: what is stored with the object.
         """
-        provider, journal = self._destination.provider, self._route.journal
+        provider, journal = self._destination.provider, self._context.journal
         part_size = part_size_for(source.size, wanted, provider.features)
         begun = None if journal is None else await journal.begun_upload(self)
         if begun is not None:
@@ -60,13 +60,13 @@ class Multipart(Moving):
 
     async def _create(self, key: str, size: int, options: ObjectOptions) -> Upload:
         """A new upload. The journal knows its key while it is not certain that the id of each one made is known."""
-        provider, journal = self._destination.provider, self._route.journal
+        provider, journal = self._destination.provider, self._context.journal
         if journal is None or not provider.features.unfinished_uploads:
-            return await self._try(lambda: begin_upload(provider, key, size, options, self._route.policy))
+            return await self._try(lambda: begin_upload(provider, key, size, options, self._context.policy))
 
         async def create() -> Upload:
             try:
-                return await begin_upload(provider, key, size, options, self._route.policy)
+                return await begin_upload(provider, key, size, options, self._context.policy)
             except StorageError as error:
                 self._unsure = self._unsure or _may_have_happened(error)
                 raise
@@ -104,14 +104,14 @@ class Multipart(Moving):
             return None
         self._upload = upload
         left, self._receipts = _left(split(begun.size, begun.part_size), kept)
-        self._route.meter.sized(-sum(receipt.part.size for receipt in self._receipts))
+        self._context.meter.sized(-sum(receipt.part.size for receipt in self._receipts))
         return iter(left)
 
-    async def _keep(self, receipt: Receipt) -> None:
+    async def _keep(self, receipt: PartReceipt) -> None:
         """A part is stored."""
         self._receipts.append(receipt)
-        if self._route.journal is not None and self._destination.provider.features.resumable:
-            await self._route.journal.part_done(self, receipt)
+        if self._context.journal is not None and self._destination.provider.features.resumable:
+            await self._context.journal.part_done(self, receipt)
 
     def _whole(self) -> int | None:
         """The checksum of all parts together, which are in their order then."""
@@ -136,12 +136,12 @@ class Multipart(Moving):
 
     def _forget_upload(self, upload_id: str) -> None:
         """It is gone, and nobody has to go on with it."""
-        if self._route.journal is not None:
-            self._route.journal.upload_ended(self, self._destination.key, upload_id)
+        if self._context.journal is not None:
+            self._context.journal.upload_ended(self, self._destination.key, upload_id)
 
     async def _remove_unknown(self) -> None:
         """Removes uploads whose creation was not answered; what fails is left to `jobs clean`."""
-        journal, place = self._route.journal, self._destination
+        journal, place = self._context.journal, self._destination
         if not self._unsure or journal is None:
             return
         self._unsure = False
@@ -185,7 +185,7 @@ async def unknown_uploads(
     ]
 
 
-def _left(parts: Iterator[Part], kept: Sequence[Receipt]) -> tuple[list[Part], list[Receipt]]:
+def _left(parts: Iterator[Part], kept: Sequence[PartReceipt]) -> tuple[list[Part], list[PartReceipt]]:
     """The parts to do, at least one, and the receipts of the others."""
     known = {receipt.part: receipt for receipt in kept}
     planned = list(parts)

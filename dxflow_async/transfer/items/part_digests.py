@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.digests import ExpectedDigest, RunningDigest, is_combinable, joiner
-from dxflow_async.providers.common.verified_reader import SummedReading
-from dxflow_async.providers.contract import Body, Entry, Reading, Receipt
+from dxflow_async.providers.common.verified_reader import ChecksummedReader
+from dxflow_async.providers.contract import Body, Entry, PartReceipt, Reader
 from dxflow_async.transfer.items.repair import whole_of
 
 __all__ = ["PartDigests"]
@@ -40,18 +40,18 @@ class PartDigests:
             return None
         return cls(digest)
 
-    def watch(self, reading: Reading) -> SummedReading:
+    def watch(self, reading: Reader) -> ChecksummedReader:
         """The same reading, summed as it passes."""
-        return SummedReading(reading, RunningDigest(self._algorithm))
+        return ChecksummedReader(reading, RunningDigest(self._algorithm))
 
-    def value_of(self, reading: SummedReading) -> int:
+    def value_of(self, reading: ChecksummedReader) -> int:
         """The checksum of what passed through a reading that is watched."""
         return int.from_bytes(reading.digest.value, "big")
 
-    async def read(self, reading: Reading, buffer: memoryview, threads: Threads) -> int:
+    async def read(self, reading: Reader, buffer: memoryview, threads: Threads) -> int:
         """Reads a part for nothing but its checksum."""
         digest = RunningDigest(self._algorithm)
-        while await reading.pour(buffer, digest.update, threads.run):
+        while await reading.stream_to(buffer, digest.update, threads.run):
             pass
         return int.from_bytes(digest.value, "big")
 
@@ -62,7 +62,7 @@ class PartDigests:
             await threads.run(digest.update, chunk)
         self.values[number] = int.from_bytes(digest.value, "big")
 
-    def combined(self, receipts: Sequence[Receipt]) -> bytes | None:
+    def combined(self, receipts: Sequence[PartReceipt]) -> bytes | None:
         """The digest that all parts make, in their order; None where another process moved some of them."""
         whole = whole_of(receipts, self.values, self.join)
         return None if whole is None else whole.to_bytes(self._size, "big")

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations, islice, product
 
 from dxflow_async.checksum import joined
-from dxflow_async.providers.contract import Receipt
+from dxflow_async.providers.contract import PartReceipt
 
-__all__ = ["Join", "Readings", "whole_of"]
+__all__ = ["Join", "PartChecksums", "whole_of"]
 
 Join = Callable[[int, int, int], int]
 """The checksum of two pieces, from those of both and the size of the second, as `checksum.joined`."""
@@ -21,7 +21,7 @@ _MAX_TRIES = 1024
 """Of combinations: each has a chance of one in four thousand millions to fit without being right."""
 
 
-def whole_of(receipts: Sequence[Receipt], values: Mapping[int, int | None], join: Join = joined) -> int | None:
+def whole_of(receipts: Sequence[PartReceipt], values: Mapping[int, int | None], join: Join = joined) -> int | None:
     """The checksum of a whole from those of its parts, by number; None where one is not known."""
     whole = 0
     for receipt in receipts:
@@ -32,7 +32,7 @@ def whole_of(receipts: Sequence[Receipt], values: Mapping[int, int | None], join
     return whole
 
 
-class Readings:
+class PartChecksums:
     """The checksums of each part, by number, as they were read so far."""
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class Readings:
         self._seen.setdefault(number, set()).add(value)
 
     def wrong(
-        self, receipts: Sequence[Receipt], values: Mapping[int, int | None], expected: int, join: Join = joined
-    ) -> list[Receipt]:
+        self, receipts: Sequence[PartReceipt], values: Mapping[int, int | None], expected: int, join: Join = joined
+    ) -> list[PartReceipt]:
         """Which of the parts (all of them, in order) another reading of would make the whole; as few as will do.
 
         Nothing where no readings do: then all parts have to be read once more.
@@ -77,10 +77,10 @@ class Readings:
         return []
 
 
-_Change = tuple[Receipt, list[int]]
+_Change = tuple[PartReceipt, list[int]]
 
 
-def _choices(some: Iterable[tuple[_Change, ...]]) -> Iterable[tuple[tuple[int, ...], list[Receipt]]]:
+def _choices(some: Iterable[tuple[_Change, ...]]) -> Iterable[tuple[tuple[int, ...], list[PartReceipt]]]:
     """One effect of each change."""
     for changes in some:
         for effects in product(*(effects for _, effects in changes)):

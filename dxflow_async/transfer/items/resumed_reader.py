@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, disagreement
-from dxflow_async.providers.common.verified_reader import VerifiedReading
-from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reading, Run, Write
+from dxflow_async.providers.common.verified_reader import VerifiedReader
+from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reader, Run, Write
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
-__all__ = ["ResumedReading", "look_again"]
+__all__ = ["ResumedReader", "look_again"]
 
 
 async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entry:
@@ -27,8 +27,8 @@ async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entr
     return seen
 
 
-class ResumedReading(Reading):
-    """A `Reading` that opens the rest anew when it breaks off, pinned to the version it began with.
+class ResumedReader(Reader):
+    """A `Reader` that opens the rest anew when it breaks off, pinned to the version it began with.
 
     What is read has to be what was looked up: an answer of another version or size than `listed` says is compared with
     a fresh look, so that an object that was replaced since passes and a foreign answer does not.
@@ -67,13 +67,13 @@ class ResumedReading(Reading):
         self._bytes = end - start if end is not None else 0 if listed is None else listed.size - start
         self._policy = policy
         self._attempts = attempts
-        self._inner: Reading | None = None
+        self._inner: Reader | None = None
         self._known = listed
         self._has_place = False
 
     @property
     def verified(self) -> bool:  # type: ignore[override]
-        """As `Reading.verified`."""
+        """As `Reader.verified`."""
         return self._inner is not None and self._inner.verified
 
     async def open(self) -> None:
@@ -119,11 +119,11 @@ class ResumedReading(Reading):
                 self._position += size
                 return size
 
-    async def pour(self, buffer: memoryview, write: Write, run: Run) -> int:
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         while True:
             assert self._inner is not None, "read before open"
             try:
-                size = await self._inner.pour(buffer, write, run)
+                size = await self._inner.stream_to(buffer, write, run)
             except ChecksumMismatchError:
                 raise  # all of it came
             except StorageError as error:
@@ -132,10 +132,10 @@ class ResumedReading(Reading):
                 self._position += size
                 return size
 
-    async def replayable(self) -> Body:
-        if self._provider.features.rereads and self._inner is not None:
-            return await self._inner.replayable()
-        return await super().replayable()
+    async def buffer_or_reopen(self) -> Body:
+        if self._provider.features.cheap_reread and self._inner is not None:
+            return await self._inner.buffer_or_reopen()
+        return await super().buffer_or_reopen()
 
     async def aclose(self) -> None:
         inner, self._inner = self._inner, None
@@ -145,7 +145,7 @@ class ResumedReading(Reading):
         finally:
             self._release()
 
-    async def _open(self) -> Reading:
+    async def _open(self) -> Reader:
         while True:
             await self._enter()
             try:
@@ -158,7 +158,7 @@ class ResumedReading(Reading):
             else:
                 return self._inner
 
-    async def _read(self) -> Reading:
+    async def _read(self) -> Reader:
         """One reading, of what was looked up."""
         reading = await self._provider.read(self._key, self._position, self._end, etag=self._etag, listed=self._listed)
         try:
@@ -201,7 +201,7 @@ class ResumedReading(Reading):
         self._attempts.progressed_to(self._position)
         await self._attempts.failed(error, self._policy)
         inner = await self._open()
-        if isinstance(broken, VerifiedReading):
+        if isinstance(broken, VerifiedReader):
             self._inner = broken.continued(inner)
 
     async def _enter(self) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dxflow_async.exceptions import StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Part
-from dxflow_async.transfer.engine import Job
+from dxflow_async.transfer.engine import TransferItem
 
-__all__ = ["SettledJob"]
+__all__ = ["SettledItem"]
 
 
-class SettledJob(Job):
+class SettledItem(TransferItem):
     """An item that was settled while it was planned: refused, or skipped."""
 
     def __init__(self, result: TransferResult) -> None:

@@ -12,8 +12,8 @@ from dxflow_async.checksum import combine, crc32c
 from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, Receipt, Upload
-from dxflow_async.transfer.context import Metered, Moving, Place, Route, begin_upload
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.transfer.context import Metered, Place, PlacedItem, TransferContext, begin_upload
 from dxflow_async.transfer.failures import failure_of
 
 __all__ = ["StreamWriter", "part_size_at"]
@@ -32,7 +32,7 @@ def part_size_at(number: int, first: int, largest: int) -> int:
     return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
 
 
-class StreamWriter(Moving):
+class StreamWriter(PlacedItem):
     """Writes one stream to one place; nothing is stored unless it ends well.
 
     Args:
@@ -41,11 +41,11 @@ class StreamWriter(Moving):
         options: what is stored with it.
     """
 
-    def __init__(self, route: Route, target: Place, options: ObjectOptions) -> None:
-        super().__init__(route, Place(target.provider, "", "stream"), target)
+    def __init__(self, context: TransferContext, target: Place, options: ObjectOptions) -> None:
+        super().__init__(context, Place(target.provider, "", "stream"), target)
         self._options = options
         self._upload: Upload | None = None
-        self._receipts: list[Receipt] = []
+        self._receipts: list[PartReceipt] = []
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
         """Stores all that `data` yields.
@@ -67,7 +67,7 @@ class StreamWriter(Moving):
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
-        async with aclosing(_bodies(data, self._route.part_size, self._route.limits.largest_part)) as bodies:
+        async with aclosing(_bodies(data, self._context.part_size, self._context.limits.largest_part)) as bodies:
             return await self._write_bodies(bodies)
 
     async def _write_bodies(self, bodies: AsyncIterator[Buffered]) -> Entry:
@@ -80,7 +80,7 @@ class StreamWriter(Moving):
             self._crc32c = first.crc32c
             return stored
         self._upload = upload = await self._try(
-            lambda: begin_upload(provider, key, None, self._options, self._route.policy)
+            lambda: begin_upload(provider, key, None, self._options, self._context.policy)
         )
         await self._send_all(upload, deque((first, second)), bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
@@ -94,7 +94,7 @@ class StreamWriter(Moving):
         async with create_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number += 1
-                memory = await self._route.limits.memory.take(body.size)
+                memory = await self._context.limits.memory.take(body.size)
                 group.start_soon(self._send, upload, Part(number, offset, body.size), body, memory)
                 offset += body.size
 
@@ -103,7 +103,7 @@ class StreamWriter(Moving):
         try:
             self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
         finally:
-            self._route.limits.memory.give(memory)
+            self._context.limits.memory.give(memory)
 
     async def _clean_up(self) -> None:
         if self._upload is not None:

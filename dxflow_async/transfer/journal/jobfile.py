@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 from dxflow_async.durability import SyncedDirectories, sync_path
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
 from dxflow_async.models import JobInfo
-from dxflow_async.providers.contract import Part, Receipt
+from dxflow_async.providers.contract import Part, PartReceipt
 from dxflow_async.transfer.journal.database import (
     SCHEMA_VERSION,
     DamagedJobFile,
@@ -31,17 +31,17 @@ from dxflow_async.transfer.journal.database import (
     text_or_none,
 )
 from dxflow_async.transfer.journal.lock import JobLock
-from dxflow_async.transfer.journal.records import Asked, BegunUpload, Ends, Where
+from dxflow_async.transfer.journal.records import AreaId, BegunUpload, ItemId, JobSpec
 
 __all__ = [
     "SCHEMA_VERSION",
-    "Asked",
+    "AreaId",
     "BegunUpload",
     "DamagedJobFile",
-    "Ends",
+    "ItemId",
     "JobFile",
+    "JobSpec",
     "Row",
-    "Where",
     "directory_of",
     "job_ids",
     "known_uploads",
@@ -127,7 +127,7 @@ class JobFile:
         self._open = False
 
     @classmethod
-    def create(cls, home: Path, asked: Asked, mark: str, began: float, *, durable: bool = True) -> Self:
+    def create(cls, home: Path, asked: JobSpec, mark: str, began: float, *, durable: bool = True) -> Self:
         """A new one; `durable`: on disk, as is what is written to it later, when that returns.
 
         Raises:
@@ -228,10 +228,10 @@ class JobFile:
         return aside
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> JobSpec:
         """What the job is to do."""
         with self.reading():
-            return Asked.from_json(text(self._database.execute("SELECT asked FROM job").fetchone()[0]))
+            return JobSpec.from_json(text(self._database.execute("SELECT asked FROM job").fetchone()[0]))
 
     @property
     def marks(self) -> set[str]:
@@ -269,7 +269,7 @@ class JobFile:
                 self._database.execute("ROLLBACK")
             raise
 
-    def state_of(self, ends: Ends) -> tuple[str, str | None] | None:
+    def state_of(self, ends: ItemId) -> tuple[str, str | None] | None:
         """What became of an item, and the version of the source; None when nothing is known of it."""
         query = "SELECT state, version FROM items WHERE source = ? AND destination = ?"
         with self.reading():
@@ -291,21 +291,21 @@ class JobFile:
         with self.reading():
             return any(self._database.execute(query, each).fetchone() is not None for each in ranges)
 
-    def items(self, after: Ends | None) -> list[Ends]:
+    def items(self, after: ItemId | None) -> list[ItemId]:
         """A page of all items, in the order of their names."""
         query = "SELECT source, destination FROM items WHERE (source, destination) > (?, ?) ORDER BY 1, 2 LIMIT ?"
         with self.reading():
             rows = self._database.execute(query, (*_stored(after or ("", "")), _PAGE)).fetchall()
             return [_ends(*row) for row in rows]
 
-    def upload_of(self, ends: Ends) -> BegunUpload | None:
+    def upload_of(self, ends: ItemId) -> BegunUpload | None:
         """The upload that an item has begun."""
         query = "SELECT key, id, version, size, part_size FROM uploads WHERE source = ? AND destination = ?"
         with self.reading():
             row = self._database.execute(query, _stored(ends)).fetchone()
             return None if row is None else self._begun(ends, *row)
 
-    def uploads(self) -> list[tuple[Ends, BegunUpload]]:
+    def uploads(self) -> list[tuple[ItemId, BegunUpload]]:
         """All uploads under way: at most as many as there were workers."""
         query = "SELECT source, destination, key, id, version, size, part_size FROM uploads"
         with self.reading():
@@ -365,18 +365,18 @@ class JobFile:
     def _begin_run(self, mark: str) -> None:
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (mark, os.getpid(), time.time()))
 
-    def _begun(self, ends: Ends, key: object, upload_id: object, version: object, *sizes: object) -> BegunUpload:
+    def _begun(self, ends: ItemId, key: object, upload_id: object, version: object, *sizes: object) -> BegunUpload:
         size, part_size = map(_number, sizes)
         if not part_size:
             raise ValueError("parts without a size")
         receipts = self._receipts(ends)
         return BegunUpload(text(key), text(upload_id), text_or_none(version), size, part_size, receipts)
 
-    def _receipts(self, ends: Ends) -> tuple[Receipt, ...]:
+    def _receipts(self, ends: ItemId) -> tuple[PartReceipt, ...]:
         query = "SELECT number, offset, size, etag, crc32c, verified FROM parts WHERE source = ? AND destination = ?"
         rows = self._database.execute(f"{query} ORDER BY number", _stored(ends)).fetchall()
         return tuple(
-            Receipt(
+            PartReceipt(
                 Part(*map(_number, row[:3])),
                 text_or_none(row[3]),
                 None if row[4] is None else _number(row[4]),
@@ -406,8 +406,8 @@ def _stored(ends: tuple[str, str]) -> tuple[str | bytes, str | bytes]:
     return stored_text(ends[0]), stored_text(ends[1])
 
 
-def _ends(source: object, destination: object) -> Ends:
-    return Ends(text(source), text(destination))
+def _ends(source: object, destination: object) -> ItemId:
+    return ItemId(text(source), text(destination))
 
 
 def _number(value: object) -> int:
@@ -458,7 +458,7 @@ def _info(database: sqlite3.Connection, job_id: str, pid: int | None) -> JobInfo
     uploads = []
     if _has_uploads(database):
         uploads = database.execute("SELECT destination FROM uploads").fetchall()
-    known = Asked.from_json(text(asked))
+    known = JobSpec.from_json(text(asked))
     return JobInfo(
         id=job_id,
         operation=known.operation,

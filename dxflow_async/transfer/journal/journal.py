@@ -25,7 +25,7 @@ from anyio import CancelScope, move_on_after
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.contract import Provider, Receipt
+from dxflow_async.providers.contract import PartReceipt, Provider
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.journal.jobfile import (
@@ -37,10 +37,10 @@ from dxflow_async.transfer.journal.jobfile import (
     PLAN_ENDED,
     PLANNED,
     UPLOAD_ENDED,
-    Asked,
     BegunUpload,
-    Ends,
+    ItemId,
     JobFile,
+    JobSpec,
     Row,
     known_uploads,
 )
@@ -89,7 +89,7 @@ class Journal:
         self,
         home: Path,
         threads: Threads,
-        asked: Asked,
+        asked: JobSpec,
         file: JobFile | None = None,
         discard: Callable[[JobFile], Awaitable[bool]] | None = None,
     ) -> None:
@@ -124,9 +124,9 @@ class Journal:
         return self._earlier
 
     @property
-    def pairs(self) -> list[Ends]:
+    def pairs(self) -> list[ItemId]:
         """Of a call that was told its items and is not written: these."""
-        return [Ends(*row.values) for row in self._rows if row.statement == PLANNED]
+        return [ItemId(*row.values) for row in self._rows if row.statement == PLANNED]
 
     # What happens
 
@@ -182,7 +182,7 @@ class Journal:
         self._note(BEGUN, (*self._ends(job), *values))
         await self._flush()
 
-    async def part_done(self, job: Item, receipt: Receipt) -> None:
+    async def part_done(self, job: Item, receipt: PartReceipt) -> None:
         """A part is stored; written when this returns."""
         part, crc32c, verified = receipt.part, receipt.crc32c, int(receipt.verified)
         self._note(PART, (*self._ends(job), *part, receipt.etag, crc32c, verified))
@@ -360,12 +360,12 @@ class Journal:
             await self._threads.run(file.remove)
         self._file = None
 
-    def _ends(self, job: Item) -> Ends:
+    def _ends(self, job: Item) -> ItemId:
         return self._absolute(*job.ends)
 
-    def _absolute(self, source: str, destination: str) -> Ends:
+    def _absolute(self, source: str, destination: str) -> ItemId:
         start, end = self.asked.places
-        return Ends(
+        return ItemId(
             self._below(source) if start is None else source, self._below(destination) if end is None else destination
         )
 

@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from dxflow_async.providers.contract import Receipt
+from dxflow_async.providers.contract import PartReceipt
 
-__all__ = ["Asked", "BegunUpload", "Ends", "Where"]
+__all__ = ["AreaId", "BegunUpload", "ItemId", "JobSpec"]
 
 _OPERATIONS = {"upload", "download", "upload_many", "download_many", "copy", "move", "sync"}
 
 
-class Ends(NamedTuple):
+class ItemId(NamedTuple):
     """An item: where it comes from, and where it goes, as results show it; local paths are absolute."""
 
     source: str
     destination: str
 
 
-class Where(NamedTuple):
+class AreaId(NamedTuple):
     """A storage area: what locations in it start with, its storage type, and which service or directory it is."""
 
     location: str
@@ -31,7 +31,7 @@ class Where(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobSpec:
     """What a call was asked to do, in plain JSON types, without any secret.
 
     Attributes:
@@ -47,7 +47,7 @@ class Asked:
     source: str | None
     destination: str | None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    places: tuple[Where | None, Where | None] = (None, None)
+    places: tuple[AreaId | None, AreaId | None] = (None, None)
     account: str | None = None
     directory: str = field(default_factory=os.getcwd)
 
@@ -63,7 +63,7 @@ class Asked:
             ValueError, TypeError, KeyError: that was something else.
         """
         values = json.loads(text)
-        start, end = (None if each is None else Where(*each) for each in values.pop("places"))
+        start, end = (None if each is None else AreaId(*each) for each in values.pop("places"))
         asked = cls(**values, places=(start, end))
         asked._check()
         return asked
@@ -93,4 +93,4 @@ class BegunUpload:
     version: str | None
     size: int
     part_size: int
-    receipts: Sequence[Receipt] = ()
+    receipts: Sequence[PartReceipt] = ()

@@ -21,10 +21,19 @@ from dxflow_async.paths import check_key, local_name
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.root import Root, kind_of
-from dxflow_async.transfer.context import Place, Route, check_target
-from dxflow_async.transfer.planning.name_claims import Claims
+from dxflow_async.transfer.context import Place, TransferContext, check_target
+from dxflow_async.transfer.planning.name_claims import NameClaims
 
-__all__ = ["End", "LocalEnd", "LocalFiles", "RemoteEnd", "below", "contains", "directory", "taken"]
+__all__ = [
+    "Destination",
+    "LocalDestination",
+    "LocalFiles",
+    "RemoteDestination",
+    "below",
+    "contains",
+    "directory",
+    "taken",
+]
 
 
 def below(place: Place, name: str) -> Place:
@@ -58,7 +67,7 @@ def _real(provider: LocalProvider, key: str) -> str:
     return os.path.realpath(provider.root.path / key)
 
 
-class End(ABC):
+class Destination(ABC):
     """A destination.
 
     Attributes:
@@ -69,7 +78,7 @@ class End(ABC):
 
     shown: str
     into: bool
-    claims: Claims | None = None
+    claims: NameClaims | None = None
 
     @abstractmethod
     def named(self, name: str) -> Place:
@@ -104,13 +113,13 @@ class End(ABC):
         if self.claims is not None and not self.claims.take(target.shown, source.shown):
             raise taken(source, target, operation)
 
-    async def prepare(self, route: Route, *, several: bool = False) -> None:
+    async def prepare(self, context: TransferContext, *, several: bool = False) -> None:
         """Before a directory is filled, from `several` sources or one: whether names may clash, there or anyway."""
         if self.claims is None:
-            folds = await self.confuses()
-            self.claims = Claims(folds=folds) if folds or several else None
+            folds = await self.folds_names()
+            self.claims = NameClaims(folds=folds) if folds or several else None
 
-    async def confuses(self) -> bool:
+    async def folds_names(self) -> bool:
         """Whether names that differ in case, or in how a letter is written, are one there."""
         return False
 
@@ -126,7 +135,7 @@ def taken(source: Place, target: Place, operation: str) -> UnsafePathError:
     )
 
 
-class RemoteEnd(End):
+class RemoteDestination(Destination):
     """A place in the account's storage."""
 
     def __init__(self, place: Place) -> None:
@@ -148,7 +157,7 @@ class RemoteEnd(End):
             check_target(place, operation, directory=marker)
 
 
-class LocalEnd(End):
+class LocalDestination(Destination):
     """A place on this machine; what is created never leaves it through a link.
 
     Args:
@@ -180,14 +189,14 @@ class LocalEnd(End):
         parent, base = os.path.split(path)
         return Place(LocalProvider(Path(parent), self._threads), base, target.shown)
 
-    async def confuses(self) -> bool:
+    async def folds_names(self) -> bool:
         root = Root(Path(self.shown))
-        return await Disk(self._threads, root).run("make directory", "", root.confuses, "", self._threads.owner_id)
+        return await Disk(self._threads, root).run("make directory", "", root.folds_names, "", self._threads.owner_id)
 
-    async def prepare(self, route: Route, *, several: bool = False) -> None:
-        await super().prepare(route, several=several)
-        if route.journal is not None:
-            await route.journal.sweep(self.directory().provider, "any name in it")
+    async def prepare(self, context: TransferContext, *, several: bool = False) -> None:
+        await super().prepare(context, several=several)
+        if context.journal is not None:
+            await context.journal.sweep(self.directory().provider, "any name in it")
 
     def check(self, place: Place, operation: str, *, marker: bool) -> None:
         local_name(place.key)

@@ -9,7 +9,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.destination import below
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
 __all__ = ["DirectoryModes"]
@@ -56,11 +56,11 @@ class DirectoryModes:
         limits, policy = self._limits, self._policy
         try:
             look = partial(self._mode_of, source, listed=bool(directory))
-            mode = await ask(look, source.provider, limits=limits, policy=policy)
+            mode = await request(look, source.provider, limits=limits, policy=policy)
             usual = target.provider.features.directory_mode
             if mode is None or usual is None or mode | stat.S_IRWXU != usual:
                 make = partial(target.provider.make_directory, target.key, mode)
-                await ask(make, target.provider, limits=limits, policy=policy)
+                await request(make, target.provider, limits=limits, policy=policy)
         except StorageError as error:
             # What cannot be looked at or made is told of by the items in it. But where nobody answered, a private
             # directory would be made by these, for everybody.

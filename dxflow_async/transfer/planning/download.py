@@ -9,12 +9,12 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.copy import CopyJob
-from dxflow_async.transfer.items.settled import SettledJob
-from dxflow_async.transfer.planning.destination import LocalEnd, taken
-from dxflow_async.transfer.planning.name_claims import Claims
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.planning.destination import LocalDestination, taken
+from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.tree import look_up, relocate_found
 
 __all__ = ["download", "download_each"]
@@ -22,7 +22,9 @@ __all__ = ["download", "download_each"]
 _OPTIONS = ObjectOptions()
 
 
-async def download(route: Route, threads: Threads, source: Place, destination: str) -> AsyncIterator[Job]:
+async def download(
+    context: TransferContext, threads: Threads, source: Place, destination: str
+) -> AsyncIterator[TransferItem]:
     """The jobs that download an object, or a directory with all that is in it, into a local directory.
 
     Of a source written with a trailing slash only the content is meant. A destination whose last component is the
@@ -31,30 +33,32 @@ async def download(route: Route, threads: Threads, source: Place, destination: s
     Raises:
         NotFoundError: no such source.
     """
-    found = await look_up(route, source, "download")
+    found = await look_up(context, source, "download")
     same_name = not found.directory and os.path.basename(destination) == source.key.rpartition("/")[2]
     into = not same_name or await threads.run(os.path.isdir, destination)
-    end = LocalEnd(destination, threads, into=into)
-    async for job in relocate_found(route, source, found, end, _OPTIONS, operation="download"):
+    end = LocalDestination(destination, threads, into=into)
+    async for job in relocate_found(context, source, found, end, _OPTIONS, operation="download"):
         yield job
 
 
-async def download_each(route: Route, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]) -> AsyncIterator[Job]:
+async def download_each(
+    context: TransferContext, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]
+) -> AsyncIterator[TransferItem]:
     """The jobs that download objects to exactly those files; of two that would be one file the second is refused."""
-    exact, alike = Claims(), Claims(folds=True)
+    exact, alike = NameClaims(), NameClaims(folds=True)
     confusing: dict[str, bool] = {}
     async for source, path in pairs:
-        target = LocalEnd(path, threads, into=False).named("")
+        target = LocalDestination(path, threads, into=False).named("")
         assert isinstance(target.provider, LocalProvider)
         parent = str(target.provider.root.path)
         whole = os.path.join(parent, target.key)
         free = exact.take(whole, source.shown)
         if free and not alike.take(whole, source.shown):
             if parent not in confusing:
-                confusing[parent] = await LocalEnd(parent, threads, into=True).confuses()
+                confusing[parent] = await LocalDestination(parent, threads, into=True).folds_names()
             free = not confusing[parent]
         if free:
-            yield CopyJob(route, source, target, _OPTIONS)
+            yield CopyItem(context, source, target, _OPTIONS)
         else:
             error = taken(source, target, "download")
-            yield SettledJob(TransferResult(source.shown, target.shown, error=error))
+            yield SettledItem(TransferResult(source.shown, target.shown, error=error))

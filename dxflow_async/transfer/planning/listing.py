@@ -14,7 +14,7 @@ from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.contract import Entry, Page, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
 __all__ = ["pages", "pages_to_delete", "stat"]
@@ -73,7 +73,7 @@ async def _listing(
         return page
 
     async def get(cursor: Any) -> Page:
-        return await ask(lambda: look(cursor), provider, limits=limits, policy=policy)
+        return await request(lambda: look(cursor), provider, limits=limits, policy=policy)
 
     cursors = _Cursors()
     async with aclosing(_read_ahead(get)) as found:
@@ -127,7 +127,7 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
 
     async def look(name: str) -> Entry | None:
         with suppress(NotFoundError):
-            return await ask(lambda: provider.stat(name), provider, limits=limits, policy=policy)
+            return await request(lambda: provider.stat(name), provider, limits=limits, policy=policy)
         return None
 
     named = bool(key) and not key.endswith("/")

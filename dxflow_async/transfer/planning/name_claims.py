@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dxflow_async.paths import folded
+from dxflow_async.paths import fold_name
 
-__all__ = ["Claims"]
+__all__ = ["NameClaims"]
 
 
-class Claims:
+class NameClaims:
     """The destinations that were given away, each to one source; some 120 bytes of memory a name.
 
     Args:
@@ -34,4 +34,4 @@ class Claims:
         return self._taken.setdefault(self._name(destination), mine) == mine
 
     def _name(self, destination: str) -> int:
-        return hash(folded(destination) if self._folds else destination)
+        return hash(fold_name(destination) if self._folds else destination)

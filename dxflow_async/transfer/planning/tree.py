@@ -18,22 +18,28 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Moving, Place, Route
+from dxflow_async.transfer.context import Place, PlacedItem, TransferContext
 from dxflow_async.transfer.delete_keys import delete_keys
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.choose import job_for
-from dxflow_async.transfer.items.settled import SettledJob
-from dxflow_async.transfer.planning.destination import End, LocalEnd, below, contains, directory, taken
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.planning.destination import Destination, LocalDestination, below, contains, directory, taken
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
 
 
 async def relocate(
-    route: Route, source: Place, end: End, options: ObjectOptions, *, operation: str, move: bool = False
-) -> AsyncIterator[Job]:
+    context: TransferContext,
+    source: Place,
+    end: Destination,
+    options: ObjectOptions,
+    *,
+    operation: str,
+    move: bool = False,
+) -> AsyncIterator[TransferItem]:
     """The jobs that copy or move an object, or a directory with all that is in it.
 
     The rules of names are those of `ends.py`.
@@ -42,18 +48,18 @@ async def relocate(
         NotFoundError: no such source.
         UnsafePathError: a destination that is the source, or lies in it.
     """
-    found = await look_up(route, source, operation)
-    async for job in relocate_found(route, source, found, end, options, operation=operation, move=move):
+    found = await look_up(context, source, operation)
+    async for job in relocate_found(context, source, found, end, options, operation=operation, move=move):
         yield job
 
 
-async def look_up(route: Route, source: Place, operation: str) -> Entry:
+async def look_up(context: TransferContext, source: Place, operation: str) -> Entry:
     """What is to be copied.
 
     Raises:
         NotFoundError: there is no such source.
     """
-    found = await stat(source.provider, source.key, limits=route.limits, policy=route.policy)
+    found = await stat(source.provider, source.key, limits=context.limits, policy=context.policy)
     if found is None:
         raise NotFoundError(
             f"{source.provider.name} {operation} of {source.shown} failed: there is no such object or directory; "
@@ -66,8 +72,15 @@ async def look_up(route: Route, source: Place, operation: str) -> Entry:
 
 
 async def relocate_found(
-    route: Route, source: Place, found: Entry, end: End, options: ObjectOptions, *, operation: str, move: bool = False
-) -> AsyncIterator[Job]:
+    context: TransferContext,
+    source: Place,
+    found: Entry,
+    end: Destination,
+    options: ObjectOptions,
+    *,
+    operation: str,
+    move: bool = False,
+) -> AsyncIterator[TransferItem]:
     """As `relocate`, of a source that was looked up.
 
     Raises:
@@ -88,15 +101,15 @@ async def relocate_found(
         end.claim(source, target, operation)
     if move and source.provider is target.provider and source.provider.features.rename:
         end.check(target, operation, marker=found.directory)
-        yield RenameJob(route, source, target, found)
-    elif move and _is_own(source) and isinstance(end, LocalEnd):
-        async for job in _rename(route, source, end, target, found, whole=not content_only, named=True):
+        yield RenameItem(context, source, target, found)
+    elif move and _is_own(source) and isinstance(end, LocalDestination):
+        async for job in _rename(context, source, end, target, found, whole=not content_only, named=True):
             yield job
     elif not found.directory:
         _check_readable(source, found, operation)
-        yield job_for(route, source, end, target, found, options, operation=operation, move=move)
+        yield item_for(context, source, end, target, found, options, operation=operation, move=move)
     else:
-        async for job in _tree(route, source, end, target, options, operation, move):
+        async for job in _tree(context, source, end, target, options, operation, move):
             yield job
 
 
@@ -117,14 +130,20 @@ def _check_readable(source: Place, found: Entry, operation: str) -> None:
 
 
 async def _tree(
-    route: Route, source: Place, end: End, target: Place, options: ObjectOptions, operation: str, move: bool
-) -> AsyncIterator[Job]:
-    listing = pages(source.provider, source.key, recursive=True, limits=route.limits, policy=route.policy)
-    links, modes, prepared = _Links(source), DirectoryModes(source, target, route.limits, route.policy), False
+    context: TransferContext,
+    source: Place,
+    end: Destination,
+    target: Place,
+    options: ObjectOptions,
+    operation: str,
+    move: bool,
+) -> AsyncIterator[TransferItem]:
+    listing = pages(source.provider, source.key, recursive=True, limits=context.limits, policy=context.policy)
+    links, modes, prepared = _Links(source), DirectoryModes(source, target, context.limits, context.policy), False
     async for page in listing:
         if not prepared:
             await modes.make_above("")
-            await end.prepare(route)
+            await end.prepare(context)
             prepared = True
         for entry in page:
             name = entry.key[len(source.key) :]
@@ -134,33 +153,37 @@ async def _tree(
                 await modes.make_above(name)
             start, goal = below(source, name), below(target, name)
             goes = move and not await links.lead_to(name)
-            if goes and entry.directory and await _was_emptied(route, start, goal):
+            if goes and entry.directory and await _was_emptied(context, start, goal):
                 continue
-            yield job_for(route, start, end, goal, entry, options, operation=operation, move=goes)
-    await make_directory(route, target)
+            yield item_for(context, start, end, goal, entry, options, operation=operation, move=goes)
+    await make_directory(context, target)
 
 
-async def _was_emptied(route: Route, source: Place, target: Place) -> bool:
+async def _was_emptied(context: TransferContext, source: Place, target: Place) -> bool:
     """Whether an earlier run of a move has taken out of a directory all that was in it: then it needs no marker.
 
     The journal of a killed run lacks the last moments, so that the destination is asked as well.
     """
-    journal = route.journal
+    journal = context.journal
     if journal is None or not journal.goes_on or target.provider.features.directories:
         return False
     if await journal.has_moved_from(source.shown):
         return True
     with suppress(NotFoundError):  # the bucket itself is not there: what is to be copied says so
-        async for _ in pages(target.provider, target.key, recursive=False, limits=route.limits, policy=route.policy):
+        async for _ in pages(
+            target.provider, target.key, recursive=False, limits=context.limits, policy=context.policy
+        ):
             return True
     return False
 
 
-async def make_directory(route: Route, place: Place) -> None:
+async def make_directory(context: TransferContext, place: Place) -> None:
     """Makes a directory, and those above it, where directories are real; one that is there already is no error."""
     provider = place.provider
     if provider.features.directories:
-        await ask(lambda: provider.make_directory(place.key), provider, limits=route.limits, policy=route.policy)
+        await request(
+            lambda: provider.make_directory(place.key), provider, limits=context.limits, policy=context.policy
+        )
 
 
 class _Links:
@@ -194,11 +217,11 @@ async def _is_link(place: Place) -> bool:
 # Renaming
 
 
-class RenameJob(Moving, Job):
+class RenameItem(PlacedItem, TransferItem):
     """An object or a directory that gets another name at once."""
 
-    def __init__(self, route: Route, source: Place, destination: Place, entry: Entry) -> None:
-        super().__init__(route, source, destination, entry.size)
+    def __init__(self, context: TransferContext, source: Place, destination: Place, entry: Entry) -> None:
+        super().__init__(context, source, destination, entry.size)
         self._entry = entry
         self._failed_before = False
 
@@ -252,7 +275,7 @@ class RenameJob(Moving, Job):
         return self.result(None)
 
 
-class _RenamedJob(SettledJob):
+class _RenamedItem(SettledItem):
     """A file or a directory of this machine that was renamed while the call was planned: done when that is on disk."""
 
     waits_for_disk = True
@@ -276,16 +299,16 @@ def _is_own(source: Place) -> bool:
 
 
 async def _rename(
-    route: Route,
+    context: TransferContext,
     source: Place,
-    end: End,
+    end: Destination,
     target: Place,
     entry: Entry,
     *,
     whole: bool,
     ours: bool = False,
     named: bool = False,
-) -> AsyncIterator[Job]:
+) -> AsyncIterator[TransferItem]:
     """The jobs that move within this machine; of a source that the user `named`, or of one in a directory.
 
     Whether a rename works is known only when it was tried: a directory whose name is taken by another one is gone
@@ -298,41 +321,43 @@ async def _rename(
             ours = ours or claims.has(target.shown)
             whole = whole and not ours
         elif (refused := await _refused(source, end, target, ours=ours)) is not None:
-            yield SettledJob(TransferResult(source.shown, target.shown, error=refused))
+            yield SettledItem(TransferResult(source.shown, target.shown, error=refused))
             return
     code = await _renamed(source, target) if whole else "EEXIST"
     if entry.directory and claims is not None and code in (None, "EXDEV"):
         claims.take(target.shown, source.shown)
     if isinstance(code, StorageError):
-        yield SettledJob(TransferResult(source.shown, target.shown, error=code))
+        yield SettledItem(TransferResult(source.shown, target.shown, error=code))
     elif code is None:
         result = TransferResult(source.shown, target.shown, 0 if entry.directory else entry.size)
-        yield _RenamedJob(*_names(source, target), result)
+        yield _RenamedItem(*_names(source, target), result)
     elif not entry.directory:
         if named:
             _check_readable(source, entry, "move")
-        yield job_for(route, source, end, target, entry, ObjectOptions(), operation="move", move=True)
+        yield item_for(context, source, end, target, entry, ObjectOptions(), operation="move", move=True)
     else:
-        walk = _tree(route, source, end, target, ObjectOptions(), "move", move=True) if code == "EXDEV" else None
-        async for job in walk or _rename_content(route, source, end, target, ours=ours):
+        walk = _tree(context, source, end, target, ObjectOptions(), "move", move=True) if code == "EXDEV" else None
+        async for job in walk or _rename_content(context, source, end, target, ours=ours):
             yield job
 
 
-async def _rename_content(route: Route, source: Place, end: End, target: Place, *, ours: bool) -> AsyncIterator[Job]:
-    await make_directory(route, target)
-    listing = pages(source.provider, source.key, recursive=False, limits=route.limits, policy=route.policy)
+async def _rename_content(
+    context: TransferContext, source: Place, end: Destination, target: Place, *, ours: bool
+) -> AsyncIterator[TransferItem]:
+    await make_directory(context, target)
+    listing = pages(source.provider, source.key, recursive=False, limits=context.limits, policy=context.policy)
     try:
         async for page in listing:
             for entry in page:
                 name = entry.key[len(source.key) :]
                 start, goal = below(source, name), below(target, name)
-                async for job in _rename(route, start, end, goal, entry, whole=True, ours=ours):
+                async for job in _rename(context, start, end, goal, entry, whole=True, ours=ours):
                     yield job
     except AccessDeniedError as error:
-        yield SettledJob(TransferResult(source.shown, target.shown, error=error))
+        yield SettledItem(TransferResult(source.shown, target.shown, error=error))
 
 
-async def _refused(source: Place, end: End, target: Place, *, ours: bool) -> StorageError | None:
+async def _refused(source: Place, end: Destination, target: Place, *, ours: bool) -> StorageError | None:
     """Why a file, or a link, must not get its name: another one of the call has it."""
     if ours:
         provider = target.provider
@@ -366,28 +391,28 @@ def _names(source: Place, target: Place) -> tuple[LocalProvider, tuple[str, str]
     return provider, (source.key.removesuffix("/"), path.relative_to(provider.root.path).as_posix())
 
 
-async def remove_emptied(route: Route, top: Place, *, itself: bool) -> None:
+async def remove_emptied(context: TransferContext, top: Place, *, itself: bool) -> None:
     """After a move: real directories below `top` that hold nothing any more go, and `top` where that is meant."""
     if not top.provider.real_directories:
         return
     if top.provider.features.directories_vary:
-        await _remove_listed(route, top, itself=itself)
+        await _remove_listed(context, top, itself=itself)
         return
     try:
-        async for page in pages(top.provider, top.key, recursive=False, limits=route.limits, policy=route.policy):
+        async for page in pages(top.provider, top.key, recursive=False, limits=context.limits, policy=context.policy):
             for entry in page:
                 inside = Place(top.provider, entry.key, entry.key)
                 if entry.directory and not (_is_own(inside) and await _is_link(inside)):
-                    await remove_emptied(route, inside, itself=True)
+                    await remove_emptied(context, inside, itself=True)
         if itself:
             await top.provider.remove_directory(top.key)
     except (AlreadyExistsError, NotFoundError):
         return  # something is in it, or it went with the rename
 
 
-async def _remove_listed(route: Route, top: Place, *, itself: bool) -> None:
+async def _remove_listed(context: TransferContext, top: Place, *, itself: bool) -> None:
     """As `remove_emptied`, where listings have the directories: many go with a request."""
-    provider, limits, policy = top.provider, route.limits, route.policy
+    provider, limits, policy = top.provider, context.limits, context.policy
     async for page in pages_to_delete(provider, top.key, limits=limits, policy=policy):
         keys = [entry.key for entry in page if entry.directory and (itself or entry.key != top.key)]
         failed = await delete_keys(provider, keys, limits=limits, policy=policy)

@@ -10,10 +10,10 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.transfer.context import Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.settled import SettledJob
-from dxflow_async.transfer.planning.destination import End, LocalFiles
+from dxflow_async.transfer.context import TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.planning.destination import Destination, LocalFiles
 from dxflow_async.transfer.planning.tree import relocate
 
 __all__ = ["expand", "upload"]
@@ -37,15 +37,15 @@ async def expand(threads: Threads, pattern: str) -> list[str]:
 
 
 async def upload(
-    route: Route,
+    context: TransferContext,
     files: LocalFiles,
     source: str,
-    end: End,
+    end: Destination,
     options: ObjectOptions,
     *,
     operation: str = "upload",
     move: bool = False,
-) -> AsyncIterator[Job]:
+) -> AsyncIterator[TransferItem]:
     """The jobs that move a local file, a directory with all that is in it, or what a glob pattern matches.
 
     The rules of names are those of `ends.py`.
@@ -60,16 +60,16 @@ async def upload(
             f"{source} matches {len(paths)} files, and {end.shown} is one name; end it in a slash for a directory"
         )
     if len(paths) > 1:
-        await end.prepare(route, several=True)
+        await end.prepare(context, several=True)
     for path in paths:
         place = files.place(path)
         try:
-            async for job in relocate(route, place, end, options, operation=operation, move=move):
+            async for job in relocate(context, place, end, options, operation=operation, move=move):
                 yield job
         except StorageError as error:
             if len(paths) == 1:
                 raise
-            yield SettledJob(TransferResult(path, end.shown, error=error))
+            yield SettledItem(TransferResult(path, end.shown, error=error))
 
 
 def _expand(pattern: str) -> list[str]:

@@ -14,9 +14,9 @@ from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.planning.destination import below as place_below
 from dxflow_async.transfer.planning.listing import stat
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync.merge_join import DESTINATION, Pair, Pairing
+from dxflow_async.transfer.sync.merge_join import DESTINATION, MergeJoin, Pair
 from dxflow_async.transfer.sync.protected import is_unresolved
 
 __all__ = ["Deleting"]
@@ -36,7 +36,7 @@ class Deleting:
     """
 
     def __init__(
-        self, resources: Resources, source: Place, destination: Place, pairing: Pairing, kept: set[str]
+        self, resources: Resources, source: Place, destination: Place, pairing: MergeJoin, kept: set[str]
     ) -> None:
         self._resources = resources
         self._source = source
@@ -174,7 +174,7 @@ class Deleting:
     async def _remove_directory(self, name: str) -> bool:
         provider, key, resources = self._destination.provider, self._destination.key + name, self._resources
         with suppress(AlreadyExistsError, NotFoundError):
-            await ask(
+            await request(
                 lambda: provider.remove_directory(key), provider, limits=resources.limits, policy=resources.policy
             )
             return True

@@ -25,10 +25,10 @@ from dxflow_async.transfer.items.choose import is_marker
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.planning.destination import below
 from dxflow_async.transfer.planning.listing import pages
-from dxflow_async.transfer.request import ask
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Comparison, Seen
-from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, Pair, Pairing
+from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair
 from dxflow_async.transfer.sync.protected import is_failure
 
 __all__ = ["Difference", "Differences"]
@@ -87,7 +87,7 @@ class Differences:
         source: Place,
         destination: Place,
         comparison: Comparison,
-        pairing: Pairing,
+        pairing: MergeJoin,
         *,
         replaces: bool,
     ) -> None:
@@ -319,4 +319,4 @@ class Differences:
     async def _stat(self, side: int, key: str, listed: Entry | None = None) -> Entry:
         provider = self._places[side].provider
         limits, policy = self._resources.limits, self._resources.policy
-        return await ask(lambda: look_again(provider, key, listed), provider, limits=limits, policy=policy)
+        return await request(lambda: look_again(provider, key, listed), provider, limits=limits, policy=policy)

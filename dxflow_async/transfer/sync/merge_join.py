@@ -17,9 +17,9 @@ from typing import NamedTuple
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.sync.obstacles import Obstacles, Row
 from dxflow_async.transfer.sync.protected import Protected, is_failure
-from dxflow_async.transfer.sync.spill import Spool
+from dxflow_async.transfer.sync.spill import Spill
 
-__all__ = ["DESTINATION", "SOURCE", "Pair", "Pairing", "order"]
+__all__ = ["DESTINATION", "SOURCE", "MergeJoin", "Pair", "order"]
 
 SOURCE, DESTINATION = 0, 1
 
@@ -54,7 +54,7 @@ def order(name: str) -> bytes:
         return name.encode("utf-8", "surrogatepass")
 
 
-class Pairing:
+class MergeJoin:
     """Takes the pages of two listings as they come, and says what belongs together; its calls block.
 
     Args:
@@ -94,7 +94,7 @@ class Pairing:
         self._fed = [b"", b""]
         self._last = [b"", b""]
         self._ended = [False, False]
-        self._spool = Spool()
+        self._spool = Spill()
         self.disordered = False
         self.protected = Protected()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dxflow_async.paths import folded
+from dxflow_async.paths import fold_name
 from dxflow_async.providers.contract import Entry
 
 __all__ = ["Protected", "is_failure", "is_unresolved"]
@@ -36,13 +36,13 @@ class Protected:
 
     def add(self, name: str, entry: Entry) -> None:
         """Covers a name, with or without the slash of a directory."""
-        self._entries[folded(name.removesuffix("/"))] = entry
+        self._entries[fold_name(name.removesuffix("/"))] = entry
 
     def covers(self, name: str) -> Entry | None:
         """The entry that a name belongs to, or lies below; None for a name that is not covered."""
         if not self._entries:
             return None
-        name = folded(name.removesuffix("/"))
+        name = fold_name(name.removesuffix("/"))
         end = len(name)
         while end > 0:
             entry = self._entries.get(name[:end])

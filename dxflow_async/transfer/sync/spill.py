@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 
 from dxflow_async.providers.contract import Entry
 
-__all__ = ["Spool"]
+__all__ = ["Spill"]
 
 _TABLE = """
     CREATE TABLE waiting (side INTEGER, name BLOB, entry TEXT, PRIMARY KEY (side, name)) WITHOUT ROWID
 """
 
 
-class Spool:
+class Spill:
     """Entries by side (0, 1) and name, in a temporary database that goes when it is closed; its calls block.
 
     Names are bytes, so that their order is that of keys. Up to `MAX_BUFFERED` entries are in memory.

@@ -19,12 +19,12 @@ from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferErr
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.choose import job_for, read_failure
-from dxflow_async.transfer.items.settled import SettledJob
-from dxflow_async.transfer.journal.jobfile import Asked
-from dxflow_async.transfer.planning.destination import End, below, contains
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.choose import item_for, read_failure
+from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.tree import look_up, make_directory
 from dxflow_async.transfer.progress import OnProgress
@@ -33,7 +33,7 @@ from dxflow_async.transfer.sync.compare import Compare, Comparison
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
 from dxflow_async.transfer.sync.filters import NameFilter
-from dxflow_async.transfer.sync.merge_join import Pairing
+from dxflow_async.transfer.sync.merge_join import MergeJoin
 
 __all__ = ["Rules", "Sync"]
 
@@ -86,7 +86,13 @@ class Sync:
     """
 
     def __init__(
-        self, resources: Resources, source: Place, end: End, options: ObjectOptions, rules: Rules, asked: Asked
+        self,
+        resources: Resources,
+        source: Place,
+        end: Destination,
+        options: ObjectOptions,
+        rules: Rules,
+        asked: JobSpec,
     ) -> None:
         self._resources = resources
         self._source = source
@@ -118,12 +124,12 @@ class Sync:
         """
         await self._check()
         await self._modes.make_above("")
-        await make_directory(self._resources.route(None), self._target)
+        await make_directory(self._resources.context(None), self._target)
         return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
 
     async def _check(self) -> None:
         source, target = self._source, self._target
-        await look_up(self._resources.route(None), source, "sync")
+        await look_up(self._resources.context(None), source, "sync")
         if await contains(source, target) or await contains(target, source):
             raise UnsafePathError(
                 f"{source.provider.name} sync of {source.shown} to {target.shown} refused: one of them is the other, "
@@ -133,9 +139,9 @@ class Sync:
                 path=source.shown,
             )
 
-    async def _with_pairing(self, work: Callable[[Pairing], Awaitable[T]]) -> T:
+    async def _with_pairing(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
         source, target, names = self._source, self._target, self._rules.names
-        pairing = Pairing(
+        pairing = MergeJoin(
             (source.key, target.key),
             names.admits,
             (source.provider.features.ordered, target.provider.features.ordered),
@@ -148,7 +154,7 @@ class Sync:
         finally:
             pairing.close()
 
-    async def _plan(self, pairing: Pairing) -> SyncPlan:
+    async def _plan(self, pairing: MergeJoin) -> SyncPlan:
         plan, differences = SyncPlan(), self._differences(pairing)
         deleting = self._deleting(pairing, differences)
 
@@ -167,7 +173,7 @@ class Sync:
         plan.compared_by_age = differences.by_age
         return plan
 
-    async def _run(self, pairing: Pairing, on_progress: OnProgress | None) -> TransferReport:
+    async def _run(self, pairing: MergeJoin, on_progress: OnProgress | None) -> TransferReport:
         started, differences = monotonic(), self._differences(pairing)
         deleting = self._deleting(pairing, differences)
         aside: list[TransferResult] = []
@@ -175,7 +181,7 @@ class Sync:
             report = await _beside(
                 differences.find,
                 lambda: self._resources.transfer(
-                    lambda route: self._jobs(route, differences, deleting, aside), on_progress, self._asked
+                    lambda context: self._jobs(context, differences, deleting, aside), on_progress, self._asked
                 ),
             )
         except TransferError as error:
@@ -192,22 +198,22 @@ class Sync:
             report.may_retry(self._resources.repeated(self._asked))
         return checked(report)
 
-    def _differences(self, pairing: Pairing) -> Differences:
+    def _differences(self, pairing: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
         return Differences(self._resources, source, target, rules.comparison, pairing, replaces=rules.delete)
 
-    def _deleting(self, pairing: Pairing, differences: Differences) -> Deleting:
+    def _deleting(self, pairing: MergeJoin, differences: Differences) -> Deleting:
         return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
 
     async def _jobs(
-        self, route: Route, differences: Differences, deleting: Deleting, aside: list[TransferResult]
-    ) -> AsyncIterator[Job]:
+        self, context: TransferContext, differences: Differences, deleting: Deleting, aside: list[TransferResult]
+    ) -> AsyncIterator[TransferItem]:
         """What is to be copied; what cannot be read, and what was in the way and is gone, is put `aside`."""
-        await self._end.prepare(route)
+        await self._end.prepare(context)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
             if each.error is not None:
-                yield SettledJob(TransferResult(source.shown, target.shown, error=each.error))
+                yield SettledItem(TransferResult(source.shown, target.shown, error=each.error))
             elif each.kind == "unread":
                 error = read_failure(source, each.entry, "sync")
                 aside.append(TransferResult(source.shown, target.shown, error=error))
@@ -216,7 +222,7 @@ class Sync:
                     aside += [result async for result in deleting.remove_obstacle(each.obstacle)]
                 end, entry, options = self._end, each.entry, self._options
                 await self._modes.make_above(each.name)
-                yield job_for(route, source, end, target, entry, options, operation="sync", keep_time=True)
+                yield item_for(context, source, end, target, entry, options, operation="sync", keep_time=True)
 
 
 def _planned(difference: Difference) -> SyncAction:

@@ -16,9 +16,9 @@ from tests.sessions import MiB
 if TYPE_CHECKING:
     from tests.faults.foreign.world import World
 
-__all__ = ["Abandoned", "Transfer", "Where"]
+__all__ = ["Abandoned", "AreaId", "Transfer"]
 
-Where = Literal["local", "remote", "other"]
+AreaId = Literal["local", "remote", "other"]
 """This machine, the service with foreign answers, or another service without any."""
 
 
@@ -35,8 +35,8 @@ class Transfer(Operation):
     """
 
     call: Literal["copy", "move", "sync"]
-    source: Where
-    target: Where
+    source: AreaId
+    target: AreaId
     one: bool = False
     part_size: int = MiB
     resumes: bool = False

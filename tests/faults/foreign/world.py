@@ -18,7 +18,7 @@ from dxflow_async.transfer.retry import RetryPolicy
 from tests.faults.foreign.attempts import Operation
 from tests.faults.foreign.places import LocalPlace, Place, RemotePlace
 from tests.faults.foreign.proxy import ForeignProxy, Rule, Seen
-from tests.faults.foreign.transfers import Where
+from tests.faults.foreign.transfers import AreaId
 from tests.faults.foreign.verbs import LOGIN
 from tests.faults.proxied_providers import Site, Storage
 from tests.sessions import MiB, part_files
@@ -44,7 +44,7 @@ class World:
     proxy: ForeignProxy
     session: AsyncSession
     storage: Storage
-    _direct: Mapping[Where, tuple[Site, AsyncSession, Storage]]
+    _direct: Mapping[AreaId, tuple[Site, AsyncSession, Storage]]
     _directory: Path
     _numbers: Counter[str] = field(default_factory=Counter)
     _left: set[str] = field(default_factory=set)
@@ -59,11 +59,11 @@ class World:
         """That many bytes, always the same ones."""
         return _random_bytes(size)
 
-    def place(self, where: Where) -> Place:
+    def place(self, where: AreaId) -> Place:
         """A new directory there."""
         return LocalPlace(self._directory / self._new_name()) if where == "local" else self.remote(where)
 
-    def remote(self, where: Where = "remote") -> RemotePlace:
+    def remote(self, where: AreaId = "remote") -> RemotePlace:
         """A new directory at the service, or at another one."""
         site, _, storage = self._direct[where]
         path = site / self._new_name()

@@ -11,7 +11,7 @@ import pytest
 from dxflow_async.checksum import crc32c, encode
 from dxflow_async.exceptions import ServiceError
 from dxflow_async.providers.aws.provider import AWSProvider
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt
 from tests.providers.connected_providers import Connect
 from tests.providers.in_memory_bodies import body, read
 from tests.scripted_server import ScriptedServer, answer
@@ -48,7 +48,7 @@ async def _copied_part(aws: AWSProvider) -> Any:
 
 async def _finished(aws: AWSProvider) -> Any:
     upload, _ = await _resumed(aws)
-    return await upload.finish([Receipt(Part(1, 0, len(DATA)), MD5, crc32c(DATA))], crc32c(DATA))
+    return await upload.finish([PartReceipt(Part(1, 0, len(DATA)), MD5, crc32c(DATA))], crc32c(DATA))
 
 
 async def _aborted(aws: AWSProvider) -> Any:

@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.aws.provider import AWSProvider
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.http import HTTP
 from tests.providers.connected_providers import Connect
 from tests.providers.in_memory_bodies import body, read
@@ -263,7 +263,7 @@ async def test_failure_after_status_200(connect: Connect) -> None:
         aws = connect(server.url)
         upload = await aws.start_upload("bucket/name", None, OPTIONS)
         with pytest.raises(ServiceError, match="InternalError") as raised:
-            await upload.finish([Receipt(Part(1, 0, 1), "ab")], None)
+            await upload.finish([PartReceipt(Part(1, 0, 1), "ab")], None)
         assert raised.value.retryable
         with pytest.raises(ServiceError):
             await aws.copy(Entry("bucket/other"), "bucket/name", OPTIONS)
@@ -294,7 +294,7 @@ async def test_finish_whose_answer_was_lost(
     async with ScriptedServer(STARTED, missing, answer("200 OK", b"", **headers)) as server:
         upload = await connect(server.url).start_upload("bucket/name", None, OPTIONS)
         parts = [
-            Receipt(Part(number, number - 1, 1), hashlib.md5(data).hexdigest() if etag == "md5" else "no-hex", 1)
+            PartReceipt(Part(number, number - 1, 1), hashlib.md5(data).hexdigest() if etag == "md5" else "no-hex", 1)
             for number, data in ((1, b"a"), (2, b"b"))
         ]
         if done:

@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt
 from tests.providers.connected_providers import ConnectAzure
 from tests.providers.in_memory_bodies import body, read
 from tests.scripted_server import ScriptedServer, answer
@@ -391,7 +391,7 @@ async def test_foreign_answers(connect_azure: ConnectAzure, reply: bytes) -> Non
             lambda: azure.write("container/name", body(b"x"), public),
             lambda: azure.write("container/dir/", body(b""), OPTIONS),
             lambda: upload.write_part(part, body(b"x")),
-            lambda: upload.finish([Receipt(part, None, 1)], None),
+            lambda: upload.finish([PartReceipt(part, None, 1)], None),
             lambda: azure.resume_upload("container/name", "id", [], OPTIONS),
             lambda: azure.copy(SOURCE, "container/to", OPTIONS),
             lambda: azure.delete_one("container/name"),

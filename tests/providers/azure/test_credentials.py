@@ -21,7 +21,7 @@ from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError, NotFoundError
-from dxflow_async.providers.azure.credentials import Identity, Tokens
+from dxflow_async.providers.azure.credentials import CloudCredentials, Tokens
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
@@ -158,24 +158,24 @@ async def test_variables_of_azure(
     """Where the settings name no account, Azure's own variables do; where they name one, these do not count."""
     for name, value in variables.items():
         monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
-    account = await Identity(AzureSettings(), threads).account()
+    account = await CloudCredentials(AzureSettings(), threads).account()
     assert (account.origin, account.key is not None, account.sas) == place
-    other = await Identity(AzureSettings(account="other1", account_key="a2V5"), threads).account()
+    other = await CloudCredentials(AzureSettings(account="other1", account_key="a2V5"), threads).account()
     assert other.host == "other1.blob.core.windows.net"
 
 
 async def test_no_account(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an account, and without credentials where azure-identity is missing, the error says what to set."""
     with pytest.raises(ConfigurationError, match=r"AZURE\.account"):
-        await Identity(AzureSettings(private="container"), threads).account()
+        await CloudCredentials(AzureSettings(private="container"), threads).account()
     monkeypatch.setitem(sys.modules, "azure.identity.aio", None)
     with pytest.raises(ConfigurationError, match=r"dxflow-async\[azure-identity\]"):
-        await Identity(AzureSettings(account="account1"), threads).account()
+        await CloudCredentials(AzureSettings(account="account1"), threads).account()
 
 
 async def test_secrets_are_not_shown(threads: Threads) -> None:
     """A representation of an account has no secret in it."""
-    account = await Identity(AzureSettings(account="account1", sas_token="sig=hidden"), threads).account()
+    account = await CloudCredentials(AzureSettings(account="account1", sas_token="sig=hidden"), threads).account()
     assert "hidden" not in repr(account)
 
 

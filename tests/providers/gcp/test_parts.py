@@ -54,7 +54,7 @@ async def test_more_parts_than_a_composition_takes(
 
 async def test_parts_cost_here(gcp: GCPProvider) -> None:
     """Parts are objects: there are to be few, and what is read from a disk is read once for them."""
-    assert gcp.features.costly_parts
+    assert gcp.features.parts_are_objects
     assert gcp.features.streams_parts
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NetworkError
-from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Reading
+from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Reader
 from dxflow_async.providers.local.provider import LocalProvider
 from tests.sessions import MiB
 
@@ -18,7 +18,7 @@ OPTIONS = ObjectOptions()
 SIZE = 3 * MiB + 5
 
 
-class Slow(Reading):
+class Slow(Reader):
     """A body of one byte's repetitions, in small pieces, between which others have their turn; it may break."""
 
     def __init__(self, number: int, *, breaks_at: int = SIZE + 1) -> None:

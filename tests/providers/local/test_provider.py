@@ -326,7 +326,7 @@ async def test_replayable_body(local: LocalProvider, root: Path) -> None:
     data = os.urandom(3 * READ_SIZE)
     (root / "large").write_bytes(data)
     async with await local.read("large", 100, 2 * READ_SIZE) as reading:
-        again = await reading.replayable()
+        again = await reading.buffer_or_reopen()
     wanted = data[100 : 2 * READ_SIZE]
     assert (again.size, again.crc32c) == (len(wanted), body(wanted).crc32c)
     for _ in range(2):

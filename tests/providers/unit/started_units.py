@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from dxflow_async.exceptions import NetworkError, StorageError
-from dxflow_async.providers.contract import Part, Receipt, Upload
+from dxflow_async.providers.contract import Part, PartReceipt, Upload
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.providers.in_memory_bodies import body
@@ -39,13 +39,13 @@ class Counter:
         self.bytes += size
 
 
-async def again(upload: Upload, part: Part, data: bytes) -> Receipt:
+async def again(upload: Upload, part: Part, data: bytes) -> PartReceipt:
     """A part that broke off, sent again until the server has seen that the first connection is gone."""
     _, receipt = await again_with_failures(upload, part, data)
     return receipt
 
 
-async def again_with_failures(upload: Upload, part: Part, data: bytes) -> tuple[list[StorageError], Receipt]:
+async def again_with_failures(upload: Upload, part: Part, data: bytes) -> tuple[list[StorageError], PartReceipt]:
     """The same, with what failed meanwhile."""
     failures: list[StorageError] = []
     while len(failures) < 100:

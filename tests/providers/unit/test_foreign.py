@@ -16,10 +16,10 @@ from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundErr
 from dxflow_async.providers.contract import Buffered, ObjectOptions, Part, Provider
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.copy import CopyJob
-from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.journal.jobfile import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killed_processes import until
 from tests.providers.in_memory_bodies import body, read
@@ -67,10 +67,10 @@ async def connect(foreign: ForeignUnit, resources: Resources) -> UnitProvider:
 async def copy(resources: Resources, source: Provider, destination: Provider, key: str) -> bool:
     """Copies one object by the engine; whether it was verified."""
 
-    async def plan(route: Route) -> AsyncIterator[Job]:
-        yield CopyJob(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
+    async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
+        yield CopyItem(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
 
-    (result,) = await resources.transfer(plan, None, Asked("copy", key, key))
+    (result,) = await resources.transfer(plan, None, JobSpec("copy", key, key))
     return result.verified
 
 

@@ -21,7 +21,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.contract import ObjectOptions, Part, Receipt
+from dxflow_async.providers.contract import ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
@@ -186,7 +186,7 @@ async def test_parts_with_other_bytes_are_not_gone_on_with(unit: UnitProvider, r
     """Of what another process sent, only parts that are at the server as they were sent are kept."""
     upload = await unit.start_upload("a", 20, OPTIONS)
     receipts = [await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789")) for number in (1, 2)]
-    receipts[1] = Receipt(receipts[1].part, receipts[1].etag, crc32c(b"x" * 10))
+    receipts[1] = PartReceipt(receipts[1].part, receipts[1].etag, crc32c(b"x" * 10))
     resumed, kept_receipts = await unit.resume_upload("a", upload.id, receipts, OPTIONS)
     assert list(kept_receipts) == receipts[:1]
     await resumed.abort()
@@ -248,7 +248,7 @@ async def test_the_whole_is_compared(unit: UnitProvider, root: Path) -> None:
     receipts = [await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789")) for number in (1, 2)]
     (data,) = kept(root)
     data.write_bytes(b"0" * 20)  # which the server does not look at
-    wrong = [Receipt(each.part, each.etag, crc32c(b"x" * 10)) for each in receipts]
+    wrong = [PartReceipt(each.part, each.etag, crc32c(b"x" * 10)) for each in receipts]
     with pytest.raises(ChecksumMismatchError):
         await upload.finish(wrong, None)
     assert not (root / "a").exists()
@@ -269,7 +269,7 @@ async def test_as_many_parts_as_can_be_put_together(unit: UnitProvider, root: Pa
     upload = await unit.start_upload("a", 1, OPTIONS)
     slots = asyncio.Semaphore(32)
 
-    async def write(number: int) -> Receipt:
+    async def write(number: int) -> PartReceipt:
         async with slots:
             # All but the last are empty: what counts is how many addresses there are.
             data = b"x" if number == count else b""

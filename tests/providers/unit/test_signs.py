@@ -20,10 +20,10 @@ from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.journal.jobfile import Asked
-from dxflow_async.transfer.planning.tree import RenameJob
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.planning.tree import RenameItem
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.in_memory_bodies import body, read
@@ -237,11 +237,11 @@ async def renamed(resources: Resources, unit: UnitProvider) -> Exception | None:
     """Renames `file` by the engine; its error."""
     found = await unit.stat("file")
 
-    async def plan(route: Route) -> AsyncIterator[Job]:
-        yield RenameJob(route, Place(unit, "file", "file"), Place(unit, "renamed", "renamed"), found)
+    async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
+        yield RenameItem(route, Place(unit, "file", "file"), Place(unit, "renamed", "renamed"), found)
 
     try:
-        report = await resources.transfer(plan, None, Asked("move", "file", "renamed"))
+        report = await resources.transfer(plan, None, JobSpec("move", "file", "renamed"))
     except TransferError as error:
         report = error.report
     (result,) = report

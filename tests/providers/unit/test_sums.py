@@ -20,13 +20,13 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.server.unit.summing import Sums
-from dxflow_async.storage.anywhere import Anywhere
+from dxflow_async.storage.anywhere import TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.copy import CopyJob
-from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.journal.jobfile import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.providers.in_memory_bodies import body
 from tests.providers.unit.started_units import own_unit
@@ -84,10 +84,10 @@ async def download(resources: Resources, url: str, key: str, target: Path) -> Tr
     unit = await UnitProvider.connect("Demo", url, SECRETS.ro, resources.http, resources.threads)
     local = LocalProvider(target, resources.threads)
 
-    async def plan(route: Route) -> AsyncIterator[Job]:
-        yield CopyJob(route, Place(unit, key, key), Place(local, key, key), ObjectOptions())
+    async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
+        yield CopyItem(route, Place(unit, key, key), Place(local, key, key), ObjectOptions())
 
-    return await resources.transfer(plan, None, Asked("download", key, key))
+    return await resources.transfer(plan, None, JobSpec("download", key, key))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -117,7 +117,7 @@ async def test_read_is_verified(resources: Resources, url: str) -> None:
             async def find(unit: UnitProvider = unit) -> Area:
                 return Area("UNIT", unit)
 
-            storage = AreaStorage(lambda: resources, find, cast("Anywhere", None))
+            storage = AreaStorage(lambda: resources, find, cast("TransferService", None))
             for size in SIZES[1:]:
                 with pytest.raises(ChecksumMismatchError, match="read it again") if wrong else nullcontext():
                     assert b"".join([chunk async for chunk in storage.read(f"/{size}")]) == DATA[:size]

@@ -41,7 +41,9 @@ async def test_500_clients(served: tuple[int, RunningUnit]) -> None:
         content = number.to_bytes(2, "big") * 8192
         for _ in range(3):
             assert (await unit.put(f"dir-{number % 20}/{number}", content)).status == 201
-            names = {item["name"] for item in (await unit.ask("GET", f"/storage/items/?path=/dir-{number % 20}")).tree}
+            names = {
+                item["name"] for item in (await unit.request("GET", f"/storage/items/?path=/dir-{number % 20}")).tree
+            }
             assert str(number) in names
             assert (await unit.get(f"dir-{number % 20}/{number}")).content == content
 
@@ -69,7 +71,7 @@ async def test_500_clients_for_30_seconds(
         await asyncio.sleep(random.random() * 2)
         while monotonic() < end:
             start = perf_counter()
-            answer = await unit.ask("GET", "/storage/items/?path=/small")
+            answer = await unit.request("GET", "/storage/items/?path=/small")
             seconds.append(perf_counter() - start)
             assert len(answer.tree) == 20
             await asyncio.sleep(random.random() * 2)

@@ -160,8 +160,8 @@ async def upload_to(unit: RunningUnit, path: str, name: bytes) -> list[int]:
 
     directory = base64.b64encode(unquote_to_bytes(path)).decode()
     given = {"Upload-Length": "5", "Upload-Metadata": f"path {directory},name {base64.b64encode(name).decode()}"}
-    whole = await unit.ask("POST", "/storage/upload/", headers={**BYTES, **given}, data=b"12345")
-    created = await unit.ask("POST", "/storage/upload/", headers={**TUS, **given})
+    whole = await unit.request("POST", "/storage/upload/", headers={**BYTES, **given}, data=b"12345")
+    created = await unit.request("POST", "/storage/upload/", headers={**TUS, **given})
     if created.status == 201:
         await unit.patch(created.headers["Location"], 0, b"12345")
     return [whole.status, created.status]
@@ -178,7 +178,7 @@ async def test_hostile_paths_reach_nothing(unit: RunningUnit, resolver: str) -> 
     for path in HOSTILE:
         for method, route in routes(path):
             lay_out(unit.root)
-            answer = await unit.ask(method, route)
+            answer = await unit.request(method, route)
             assert answer.status < 500, (method, route, answer)
             assert answer.content != b"outside", (method, route)
             assert b"unlisted" not in answer.content, (method, route)
@@ -197,14 +197,14 @@ async def test_links_that_lead_out(unit: RunningUnit, resolver: str, path: str) 
     """A link out of the volume is 403 to read through and to write through; it is listed as what it is, and can go."""
     assert resolver
     traps(unit.root)
-    assert (await unit.ask("GET", f"/storage/download/?path={path}")).code == "outside"
-    listed = (await unit.ask("GET", "/storage/items/?path=/")).tree
+    assert (await unit.request("GET", f"/storage/download/?path={path}")).code == "outside"
+    listed = (await unit.request("GET", "/storage/items/?path=/")).tree
     link = path.split("/")[1]
     (item,) = [each for each in listed if each["name"] == link]
     assert "leads out" in item["unreadable"]
     if link != "file-out":
         assert (await unit.put(f"{link}/new", b"1")).code == "outside"
-    assert (await unit.ask("DELETE", f"/storage/items/?path=/{link}")).status == 200
+    assert (await unit.request("DELETE", f"/storage/items/?path=/{link}")).status == 200
     assert (unit.root.parent / "outside/secret.txt").read_text() == "outside"
 
 
@@ -221,7 +221,7 @@ async def test_a_removed_tree_takes_no_link_with_it(unit: RunningUnit, resolver:
     """Removing a directory removes the links in it, and nothing behind them."""
     assert resolver
     traps(unit.root)
-    assert (await unit.ask("DELETE", "/storage/items/?path=/deep")).status == 200
+    assert (await unit.request("DELETE", "/storage/items/?path=/deep")).status == 200
     assert (unit.root.parent / "outside/secret.txt").exists()
 
 
@@ -252,7 +252,7 @@ async def test_names_that_change_while_they_are_used(unit: RunningUnit, resolver
                 ("PUT", f"/storage/directory/?path=/now/made-{number}"),
                 ("DELETE", f"/storage/items/?path=/now/made-{number}"),
             ):
-                answer = await unit.ask(method, route)
+                answer = await unit.request(method, route)
                 assert answer.status < 500 or answer.code == "busy", answer
                 assert answer.content != b"outside"
                 seen.add(answer.status)

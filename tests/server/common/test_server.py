@@ -74,7 +74,7 @@ def test_a_root_that_cannot_be_served(tmp_path: Path) -> None:
 
 async def test_requests_that_are_too_large(unit: RunningUnit) -> None:
     """A header beyond the limit is 400, and does not reach a handler."""
-    answer = await unit.ask("GET", "/healthz", headers={"X-Filling": "x" * (200 << 10)})
+    answer = await unit.request("GET", "/healthz", headers={"X-Filling": "x" * (200 << 10)})
     assert answer.status == 400
 
 

@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 Answer = tuple[int, Any, Any]
 
 
-async def ask(http: aiohttp.ClientSession, method: str, url: str, **options: Any) -> Answer:
+async def request(http: aiohttp.ClientSession, method: str, url: str, **options: Any) -> Answer:
     """Status, headers and JSON of an answer; an error must have the shape of errors."""
     async with http.request(method, url, **options) as response:
         assert response.content_type == "application/json"
@@ -41,7 +41,7 @@ async def ask(http: aiohttp.ClientSession, method: str, url: str, **options: Any
 
 async def login(http: aiohttp.ClientSession, hub: str, body: object = ME) -> Answer:
     """The answer to a sign-in."""
-    return await ask(http, "POST", f"{hub}/auth/login/", json=body)
+    return await request(http, "POST", f"{hub}/auth/login/", json=body)
 
 
 async def test_sign_in(http: aiohttp.ClientSession, hub: str) -> None:
@@ -67,17 +67,17 @@ async def test_show_user(http: aiohttp.ClientSession, hub: str) -> None:
     _, _, mine = await login(http, hub)
     url = f"{hub}/users/{mine['user']['pointer']}/"
     secret = mine["user"]["secret"]
-    status, _, tree = await ask(http, "GET", url, headers={"X-SECRET-KEY": secret})
+    status, _, tree = await request(http, "GET", url, headers={"X-SECRET-KEY": secret})
     assert (status, tree) == (200, {"user": {"pointer": mine["user"]["pointer"], "email": ME["email"]}})
     for headers in ({}, {"X-SECRET-KEY": ""}, {"X-SECRET-KEY": secret + "x"}, {"X-SECRET-KEY": "\xff\u1234"}):
-        status, _, tree = await ask(http, "GET", url, headers=headers)
+        status, _, tree = await request(http, "GET", url, headers=headers)
         assert (status, tree["error"]["code"]) == (401, "wrong_secret")
 
 
 async def test_hostile_pointers(http: aiohttp.ClientSession, hub: str) -> None:
     """A pointer that is no text, or SQL, is just not known."""
     for pointer in ("%FF%FE", "%ED%A0%80", "%00", "'%20OR%201=1--", "a" * 4000):
-        status, _, _ = await ask(http, "GET", f"{hub}/users/{pointer}/", headers={"X-SECRET-KEY": "x"})
+        status, _, _ = await request(http, "GET", f"{hub}/users/{pointer}/", headers={"X-SECRET-KEY": "x"})
         assert status == 401
 
 
@@ -93,7 +93,7 @@ async def test_sixth_try(tmp_path: Path, http: aiohttp.ClientSession) -> None:
 
 async def test_health(http: aiohttp.ClientSession, hub: str) -> None:
     """The hub says that it answers."""
-    assert (await ask(http, "GET", f"{hub}/healthz"))[0] == 200
+    assert (await request(http, "GET", f"{hub}/healthz"))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_errors(
     http: aiohttp.ClientSession, hub: str, method: str, path: str, options: dict[str, Any], status: int, code: str
 ) -> None:
     """Every failure is JSON with a code, whatever went wrong."""
-    answered, headers, tree = await ask(http, method, hub + path, **options)
+    answered, headers, tree = await request(http, method, hub + path, **options)
     assert (answered, tree["error"]["code"]) == (status, code)
     assert ("Allow" in headers) == (status == 405)
 
@@ -149,7 +149,7 @@ BODIES = st.one_of(
 @given(body=BODIES)
 async def test_any_body(http: aiohttp.ClientSession, hub: str, body: bytes) -> None:
     """No body of a sign-in, however malformed, makes the hub fail."""
-    status, _, _ = await ask(http, "POST", f"{hub}/auth/login/", data=body, headers=JSON)
+    status, _, _ = await request(http, "POST", f"{hub}/auth/login/", data=body, headers=JSON)
     assert status in (200, 400, 401, 429)
 
 
@@ -166,7 +166,7 @@ async def test_database_gone(
     status, _, tree = await login(http, hub)
     assert (status, tree["error"]["code"]) == (503, "database_unavailable")
     url = f"{hub}/users/{mine['user']['pointer']}/"
-    assert (await ask(http, "GET", url, headers={"X-SECRET-KEY": mine["user"]["secret"]}))[0] == 503
+    assert (await request(http, "GET", url, headers={"X-SECRET-KEY": mine["user"]["secret"]}))[0] == 503
     assert "no such table" in caplog.text
     for secret in (ME["password"], WRONG["password"], mine["user"]["secret"], mine["namespace"]["secret"]):
         assert secret not in caplog.text
@@ -223,7 +223,7 @@ async def test_two_processes(http: aiohttp.ClientSession, hub: str, second_hub: 
     assert hub != second_hub
     _, _, mine = await login(http, hub)
     url = f"{second_hub}/users/{mine['user']['pointer']}/"
-    assert (await ask(http, "GET", url, headers={"X-SECRET-KEY": mine["user"]["secret"]}))[0] == 200
+    assert (await request(http, "GET", url, headers={"X-SECRET-KEY": mine["user"]["secret"]}))[0] == 200
     answers = await asyncio.gather(*(login(http, each) for each in (hub, second_hub) * 10))
     assert {status for status, _, _ in answers} == {200}
     assert {tree["user"]["pointer"] for _, _, tree in answers} == {mine["user"]["pointer"]}
@@ -272,7 +272,7 @@ async def test_embedded_answers_its_own_process_only(tmp_path: Path, http: aioht
     headers = {} if key is None else {"X-Hub-Key": key}
     try:
         for method, path in (("POST", "/auth/login/"), ("GET", "/users/x/"), ("GET", "/openapi.json"), ("GET", "/no")):
-            status, _, tree = await ask(http, method, url + path, headers=headers, json=ME)
+            status, _, tree = await request(http, method, url + path, headers=headers, json=ME)
             assert (status, tree["error"]["code"]) == (401, "wrong_key")
         database = sqlite3.connect(tmp_path / "hub.sqlite3")
         assert database.execute("SELECT count(*) FROM accounts").fetchone() == (0,)

@@ -30,25 +30,25 @@ async def mine(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Hub
 
 async def test_set_and_forget(mine: Hub) -> None:
     """What is set is given back, provider by provider; it is replaced as a whole, and forgotten."""
-    assert await mine.ask("GET", "providers/") == (200, {})
+    assert await mine.request("GET", "providers/") == (200, {})
     azure = {"account": "account1", "sas_token": "sv=1"}
     gcp = {"service_file": "/somewhere/of/the/client.json", "project": "p"}
     for provider, settings in (("AWS", {"region": "x"}), ("AWS", AWS), ("AZURE", azure), ("GCP", gcp)):
-        assert await mine.ask("PUT", f"providers/{provider}/", body=settings) == (200, {})
-    assert await mine.ask("GET", "providers/") == (200, {"AWS": AWS, "AZURE": azure, "GCP": gcp})
-    assert (await mine.ask("DELETE", "providers/AZURE/"))[0] == 200
-    assert (await mine.ask("DELETE", "providers/AZURE/"))[0] == 404
-    assert (await mine.ask("GET", "providers/"))[1].keys() == {"AWS", "GCP"}
+        assert await mine.request("PUT", f"providers/{provider}/", body=settings) == (200, {})
+    assert await mine.request("GET", "providers/") == (200, {"AWS": AWS, "AZURE": azure, "GCP": gcp})
+    assert (await mine.request("DELETE", "providers/AZURE/"))[0] == 200
+    assert (await mine.request("DELETE", "providers/AZURE/"))[0] == 404
+    assert (await mine.request("GET", "providers/"))[1].keys() == {"AWS", "GCP"}
 
 
 async def test_they_are_their_owners_only(mine: Hub, http: aiohttp.ClientSession) -> None:
     """Another account sees nothing of them, and its secret opens no other's."""
-    await mine.ask("PUT", "providers/AWS/", body=AWS)
+    await mine.request("PUT", "providers/AWS/", body=AWS)
     other = await signed_in(mine.url, http, YOU)
-    assert await other.ask("GET", "providers/") == (200, {})
+    assert await other.request("GET", "providers/") == (200, {})
     for method, path in (("GET", "providers/"), ("PUT", "providers/AWS/"), ("DELETE", "providers/AWS/")):
-        assert (await mine.ask(method, path, secret=other._user["secret"], body={}))[0] == 401
-    assert (await mine.ask("GET", "providers/"))[1] == {"AWS": AWS}
+        assert (await mine.request(method, path, secret=other._user["secret"], body={}))[0] == 401
+    assert (await mine.request("GET", "providers/"))[1] == {"AWS": AWS}
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ async def test_they_are_their_owners_only(mine: Hub, http: aiohttp.ClientSession
 )
 async def test_bad_settings(mine: Hub, provider: str, settings: dict[str, Any]) -> None:
     """Settings that cannot be are a 400 that names them and not their values; nothing is kept."""
-    status, tree = await mine.ask("PUT", f"providers/{provider}/", body=settings)
+    status, tree = await mine.request("PUT", f"providers/{provider}/", body=settings)
     assert (status, tree["error"]["code"]) == (400, "invalid_field")
     assert "hidden-key" not in str(tree)
-    assert await mine.ask("GET", "providers/") == (200, {})
+    assert await mine.request("GET", "providers/") == (200, {})
 
 
 async def test_sealed_at_rest(mine: Hub, tmp_path: Path) -> None:
     """No credential can be read from the hub's files, and the key is its owner's only."""
-    await mine.ask("PUT", "providers/AWS/", body=AWS)
+    await mine.request("PUT", "providers/AWS/", body=AWS)
     files = {path.name: path for path in (tmp_path / "home").iterdir()}
     assert b"hidden-key" not in b"".join(path.read_bytes() for path in files.values())
     assert stat.S_IMODE(files["hub.key"].stat().st_mode) == 0o600
@@ -87,10 +87,10 @@ async def test_sealed_at_rest(mine: Hub, tmp_path: Path) -> None:
 async def test_signing_out(mine: Hub, http: aiohttp.ClientSession) -> None:
     """A sign-in that was ended opens nothing any more; others of the account do."""
     again = await signed_in(mine.url, http, ME)
-    assert (await mine.ask("DELETE", "sign-in/"))[0] == 200
-    assert (await mine.ask("GET", "providers/"))[0] == 401
-    assert (await mine.ask("DELETE", "sign-in/"))[0] == 401
-    assert (await again.ask("GET", "namespaces/"))[1]["list"][0]["name"] == "diphyx"
+    assert (await mine.request("DELETE", "sign-in/"))[0] == 200
+    assert (await mine.request("GET", "providers/"))[0] == 401
+    assert (await mine.request("DELETE", "sign-in/"))[0] == 401
+    assert (await again.request("GET", "namespaces/"))[1]["list"][0]["name"] == "diphyx"
 
 
 def test_vault(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Hub:
         self._http = http
         self._user = user
 
-    async def ask(self, method: str, path: str, *, secret: str | None = None, body: Any = None) -> tuple[int, Any]:
+    async def request(self, method: str, path: str, *, secret: str | None = None, body: Any = None) -> tuple[int, Any]:
         """Status and JSON; a path without a leading slash is below the user's own."""
         url = f"{self.url}{path}" if path.startswith("/") else f"{self.url}/users/{self._user['pointer']}/{path}"
         headers = {"X-SECRET-KEY": self._user["secret"] if secret is None else secret}
@@ -40,7 +40,7 @@ class Hub:
 
     async def units(self, query: str = "") -> list[dict[str, Any]]:
         """The units that are listed."""
-        status, tree = await self.ask("GET", f"compute/units/{query}")
+        status, tree = await self.request("GET", f"compute/units/{query}")
         assert (status, tree["total"]) == (200, len(tree["list"]))
         listed: list[dict[str, Any]] = tree["list"]
         return listed
@@ -91,7 +91,7 @@ async def plain(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Hu
 
 async def test_register_and_list(plain: Hub) -> None:
     """A registered unit is READY, has the wire form, secrets of its own, and is listed to its owner alone."""
-    status, unit = await plain.ask("POST", "compute/units/", body={**NEW, "type": {"cpu": 4, "memory": 16}})
+    status, unit = await plain.request("POST", "compute/units/", body={**NEW, "type": {"cpu": 4, "memory": 16}})
     assert status == 201
     assert unit.keys() == {"pointer", "name", "status", "ip", "protocol", "secrets", "type"}
     assert (unit["name"], unit["status"], unit["ip"], unit["protocol"]) == ("mine", "READY", "10.0.0.1:8790", "HTTPS")
@@ -103,8 +103,8 @@ async def test_register_and_list(plain: Hub) -> None:
 
 async def test_filters(plain: Hub) -> None:
     """The listing is narrowed by status and by name, in the order the units were registered."""
-    made = [(await plain.ask("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("c", "a", "b")]
-    await plain.ask("PUT", f"/compute/units/{made[1]['pointer']}/stop/", secret=made[1]["secrets"]["RW"])
+    made = [(await plain.request("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("c", "a", "b")]
+    await plain.request("PUT", f"/compute/units/{made[1]['pointer']}/stop/", secret=made[1]["secrets"]["RW"])
     assert [unit["name"] for unit in await plain.units()] == ["c", "a", "b"]
     assert [unit["name"] for unit in await plain.units("?status=READY")] == ["c", "b"]
     assert [unit["name"] for unit in await plain.units("?status=&name=a")] == ["a"]
@@ -114,7 +114,7 @@ async def test_filters(plain: Hub) -> None:
 
 async def test_life(plain: Hub) -> None:
     """A unit is stopped, started and terminated with its own secret RW; terminated is final."""
-    _, unit = await plain.ask("POST", "compute/units/", body=NEW)
+    _, unit = await plain.request("POST", "compute/units/", body=NEW)
     path, rw = f"/compute/units/{unit['pointer']}/", unit["secrets"]["RW"]
     for method, action, status in (
         ("GET", "", "READY"),
@@ -125,21 +125,21 @@ async def test_life(plain: Hub) -> None:
         ("DELETE", "", "TERMINATED"),
         ("DELETE", "", "TERMINATED"),
     ):
-        answered, tree = await plain.ask(method, path + action, secret=rw)
+        answered, tree = await plain.request(method, path + action, secret=rw)
         assert (answered, tree["status"]) == (200, status)
         assert (await plain.units())[0]["status"] == status
     for action in ("start/", "stop/", "troubleshoot/"):
-        assert (await plain.ask("PUT", path + action, secret=rw))[0] == 409
-    assert (await plain.ask("POST", "compute/units/", body=NEW))[0] == 201  # the name is free again
+        assert (await plain.request("PUT", path + action, secret=rw))[0] == 409
+    assert (await plain.request("POST", "compute/units/", body=NEW))[0] == 201  # the name is free again
 
 
 async def test_a_unit_obeys_its_own_secret_only(plain: Hub) -> None:
     """Neither RO, nor the user's secret, nor another unit's, nor none, does anything to a unit."""
-    units_made = [(await plain.ask("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("a", "b")]
+    units_made = [(await plain.request("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("a", "b")]
     path = f"/compute/units/{units_made[0]['pointer']}/"
     for secret in (units_made[0]["secrets"]["RO"], units_made[1]["secrets"]["RW"], None, "", "\xff"):
         for method, action in (("GET", ""), ("PUT", "stop/"), ("DELETE", "")):
-            assert (await plain.ask(method, path + action, secret=secret))[0] == 401
+            assert (await plain.request(method, path + action, secret=secret))[0] == 401
     assert [unit["status"] for unit in await plain.units()] == ["READY", "READY"]
 
 
@@ -172,7 +172,7 @@ BAD: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", BAD, ids=str)
 async def test_bad_units(plain: Hub, wrong: dict[str, Any]) -> None:
     """A unit that cannot be is a 400 that names the field, and no secret."""
-    status, tree = await plain.ask("POST", "compute/units/", body={**NEW, **wrong})
+    status, tree = await plain.request("POST", "compute/units/", body={**NEW, **wrong})
     assert (status, tree["error"]["code"]) == (400, "invalid_field")
     assert "hidden-secret" not in str(tree)
     assert await plain.units() == []
@@ -183,21 +183,21 @@ async def test_given_secrets_and_addresses(plain: Hub) -> None:
     given = {"RW": "w" * 16, "RO": "r" * 16}
     for number, ip in enumerate(("localhost", "10.0.0.1", "[::1]:80", "unit-1.example.org:443")):
         body = {**NEW, "name": f"{number}", "ip": ip, "secrets": given}
-        assert (await plain.ask("POST", "compute/units/", body=body))[1]["secrets"] == given
+        assert (await plain.request("POST", "compute/units/", body=body))[1]["secrets"] == given
 
 
 async def test_names_and_numbers_are_limited(plain: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account's units have different names, and there are not more of them than the limit."""
     monkeypatch.setattr(units, "MAX_UNITS", 2)
-    assert (await plain.ask("POST", "compute/units/", body=NEW))[0] == 201
-    assert (await plain.ask("POST", "compute/units/", body=NEW))[1]["error"]["code"] == "conflict"
-    assert (await plain.ask("POST", "compute/units/", body={**NEW, "name": "b"}))[0] == 201
-    assert (await plain.ask("POST", "compute/units/", body={**NEW, "name": "c"}))[1]["error"]["code"] == "conflict"
+    assert (await plain.request("POST", "compute/units/", body=NEW))[0] == 201
+    assert (await plain.request("POST", "compute/units/", body=NEW))[1]["error"]["code"] == "conflict"
+    assert (await plain.request("POST", "compute/units/", body={**NEW, "name": "b"}))[0] == 201
+    assert (await plain.request("POST", "compute/units/", body={**NEW, "name": "c"}))[1]["error"]["code"] == "conflict"
 
 
 async def test_secrets_are_sealed_at_rest(plain: Hub, tmp_path: Path) -> None:
     """No unit's secret can be read from the hub's files."""
-    _, unit = await plain.ask("POST", "compute/units/", body=NEW)
+    _, unit = await plain.request("POST", "compute/units/", body=NEW)
     content = b"".join(path.read_bytes() for path in (tmp_path / "plain").iterdir())
     assert unit["pointer"].encode() in content
     for secret in unit["secrets"].values():
@@ -226,11 +226,11 @@ async def test_embedded_demo(embedded: Embedded, http: aiohttp.ClientSession, tm
         demos.append((unit["pointer"], demo))
     (_, first), (pointer, second) = demos
     await first.put("results/mine", b"1")
-    assert {each["name"] for each in (await second.ask("GET", "/storage/items/?path=/results")).tree} == {"a"}
-    assert (await first.ask("GET", "/storage/items/?path=/", secret=second.secrets.rw)).status == 401
+    assert {each["name"] for each in (await second.request("GET", "/storage/items/?path=/results")).tree} == {"a"}
+    assert (await first.request("GET", "/storage/items/?path=/", secret=second.secrets.rw)).status == 401
     again = await embedded.signed_in(ME)
     assert [each["pointer"] for each in await again.units()] != [pointer]
-    assert (await again.ask("GET", f"/compute/units/{pointer}/", secret=first.secrets.rw))[0] == 401
+    assert (await again.request("GET", f"/compute/units/{pointer}/", secret=first.secrets.rw))[0] == 401
 
 
 async def test_a_demo_that_was_everybodys_is_made_anew(tmp_path: Path, http: aiohttp.ClientSession) -> None:
@@ -257,15 +257,15 @@ async def test_embedded_demo_obeys(embedded: Embedded, http: aiohttp.ClientSessi
     (unit,) = await mine.units()
     demo = await demo_of(mine, http, tmp_path)
     path, rw = f"/compute/units/{unit['pointer']}/", demo.secrets.rw
-    status, tree = await mine.ask("PUT", f"{path}troubleshoot/", secret=rw)
+    status, tree = await mine.request("PUT", f"{path}troubleshoot/", secret=rw)
     assert (status, tree["detail"]["served"], tree["detail"]["volume"]) == (200, True, "ok")
     assert tree["detail"]["free_bytes"] > 0
-    assert (await mine.ask("PUT", f"{path}stop/", secret=rw))[1]["status"] == "STOPPED"
-    assert (await demo.ask("GET", "/storage/items/?path=/")).code == "unit_stopped"
-    assert (await mine.ask("PUT", f"{path}start/", secret=rw))[1]["status"] == "READY"
-    assert (await demo.ask("GET", "/storage/items/?path=/")).status == 200
-    await mine.ask("DELETE", path, secret=rw)
-    assert (await demo.ask("GET", "/storage/items/?path=/")).code == "unit_stopped"
+    assert (await mine.request("PUT", f"{path}stop/", secret=rw))[1]["status"] == "STOPPED"
+    assert (await demo.request("GET", "/storage/items/?path=/")).code == "unit_stopped"
+    assert (await mine.request("PUT", f"{path}start/", secret=rw))[1]["status"] == "READY"
+    assert (await demo.request("GET", "/storage/items/?path=/")).status == 200
+    await mine.request("DELETE", path, secret=rw)
+    assert (await demo.request("GET", "/storage/items/?path=/")).code == "unit_stopped"
 
 
 async def test_demo_is_back_at_the_next_start(tmp_path: Path, http: aiohttp.ClientSession) -> None:
@@ -278,7 +278,7 @@ async def test_demo_is_back_at_the_next_start(tmp_path: Path, http: aiohttp.Clie
             (unit,) = await mine.units("?status=READY")
             pointers.append(unit["pointer"])
             await demo.put(f"{len(pointers)}", b"1")
-            await mine.ask("DELETE", f"/compute/units/{unit['pointer']}/", secret=demo.secrets.rw)
+            await mine.request("DELETE", f"/compute/units/{unit['pointer']}/", secret=demo.secrets.rw)
     assert pointers[0] == pointers[1]
     assert sorted(path.name for path in (tmp_path / "units/Demo").glob("[0-9]")) == ["1", "2"]
 
@@ -323,10 +323,10 @@ async def test_a_lost_key_is_told(tmp_path: Path) -> None:
 
 async def test_sealed_for_one_unit_only(plain: Hub, tmp_path: Path) -> None:
     """The sealed secrets of one unit, put in another's row, open nothing."""
-    made = [(await plain.ask("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("a", "b")]
+    made = [(await plain.request("POST", "compute/units/", body={**NEW, "name": name}))[1] for name in ("a", "b")]
     database = sqlite3.connect(tmp_path / "plain/hub.sqlite3")
     with database:
         database.execute("UPDATE units SET secrets = (SELECT secrets FROM units WHERE name = 'a') WHERE name = 'b'")
     database.close()
-    status, _ = await plain.ask("GET", f"/compute/units/{made[1]['pointer']}/", secret=made[0]["secrets"]["RW"])
+    status, _ = await plain.request("GET", f"/compute/units/{made[1]['pointer']}/", secret=made[0]["secrets"]["RW"])
     assert status == 500

@@ -113,7 +113,7 @@ async def test_killed_servers_keep_the_parts_of_a_group(killable: tuple[UnitProc
         for start in range(0, len(CONTENT), 12 << 20):
             given = metadata(group="g" * 16, start=str(start))
             headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": str(12 << 20), "Upload-Metadata": given}
-            url = (await unit.ask("POST", "/storage/upload/", headers=headers)).headers["Location"]
+            url = (await unit.request("POST", "/storage/upload/", headers=headers)).headers["Location"]
             urls.append(url)
             await unit.patch(url, 0, CONTENT[start : start + (6 << 20)])
         process.kill()
@@ -125,7 +125,7 @@ async def test_killed_servers_keep_the_parts_of_a_group(killable: tuple[UnitProc
         process.kill()
         process = await asyncio.to_thread(server.start)
         headers = {**TUS, "Upload-Concat": f"final;{' '.join(urls)}", "Upload-Metadata": metadata(name="a")}
-        assert (await unit.ask("POST", "/storage/upload/", headers=headers)).status == 201
+        assert (await unit.request("POST", "/storage/upload/", headers=headers)).status == 201
         assert (server.root / "a").read_bytes() == CONTENT
     finally:
         process.kill()
@@ -165,8 +165,8 @@ async def test_the_log_is_json_without_secrets(killable: tuple[UnitProcess, Runn
             "Upload-Metadata": metadata(name="hidden-name"),
             "X-Request-ID": "abc",
         }
-        await unit.ask("POST", "/storage/upload/", headers=headers, data=b"1")
-        await unit.ask("GET", "/storage/items/?path=/hidden-query", secret="wrong-secret")
+        await unit.request("POST", "/storage/upload/", headers=headers, data=b"1")
+        await unit.request("GET", "/storage/items/?path=/hidden-query", secret="wrong-secret")
     finally:
         process.kill()
     text = server.log.read_text()

@@ -61,7 +61,7 @@ async def test_headers(unit: RunningUnit) -> None:
     whole, part, head = (
         await unit.get("a"),
         await unit.get("a", Range="bytes=0-1"),
-        await unit.ask("HEAD", "/storage/download/?path=/a"),
+        await unit.request("HEAD", "/storage/download/?path=/a"),
     )
     for answer in (whole, part, head):
         assert answer.headers["ETag"] == created.headers["ETag"]
@@ -142,7 +142,7 @@ async def test_a_file_that_is_replaced_does_not_mix(unit: RunningUnit) -> None:
     async with unit.http.get(f"{unit.url}/storage/download/?path=/a", headers={"X-SECRET-KEY": SECRETS.ro}) as response:
         first = await response.content.readany()
         (unit.root / "b").write_bytes(new)
-        assert (await unit.ask("PUT", "/storage/rename/?path=/b&destination=/a")).status == 200
+        assert (await unit.request("PUT", "/storage/rename/?path=/b&destination=/a")).status == 200
         assert first + await response.content.read() == old
     assert (await unit.get("a")).content == new
 

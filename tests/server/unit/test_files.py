@@ -18,7 +18,7 @@ from tests.server.running_hub import RunningUnit
 
 async def items(unit: RunningUnit, query: str = "path=/", **options: Any) -> list[dict[str, Any]]:
     """The items of a listing."""
-    answer = await unit.ask("GET", f"/storage/items/?{query}", **options)
+    answer = await unit.request("GET", f"/storage/items/?{query}", **options)
     assert answer.status == 200, answer
     assert answer.headers["Content-Type"].startswith("application/json")
     listed: list[dict[str, Any]] = answer.tree
@@ -99,7 +99,7 @@ async def test_listing_of_what_is_not_there(unit: RunningUnit) -> None:
     """A missing directory, and a file, are 404."""
     (unit.root / "file").touch()
     for path in ("/missing", "/file", "/file/below"):
-        assert (await unit.ask("GET", f"/storage/items/?path={path}")).status == 404
+        assert (await unit.request("GET", f"/storage/items/?path={path}")).status == 404
 
 
 async def test_volume_prefix_is_the_root(unit: RunningUnit) -> None:
@@ -134,10 +134,10 @@ async def test_odd_names_go_both_ways(unit: RunningUnit, name: str) -> None:
     assert [item["name"] for item in await items(unit, "path=/dir")] == [name]
     assert (await unit.get(f"dir/{name}")).content == b"odd"
     path, other = quote(f"/dir/{name}"), quote(f"/{name}/{name}")
-    assert (await unit.ask("PUT", f"/storage/transfer/?path={path}&destination={other}")).status == 200
-    assert (await unit.ask("PUT", f"/storage/rename/?path={other}&destination={path}")).status == 200
+    assert (await unit.request("PUT", f"/storage/transfer/?path={path}&destination={other}")).status == 200
+    assert (await unit.request("PUT", f"/storage/rename/?path={other}&destination={path}")).status == 200
     assert tree_of(unit.root) == {"dir": None, f"dir/{name}": b"odd", name: None}
-    assert (await unit.ask("DELETE", f"/storage/items/?path={path}")).status == 200
+    assert (await unit.request("DELETE", f"/storage/items/?path={path}")).status == 200
 
 
 async def test_names_that_are_no_utf8_lose_nothing(unit: RunningUnit) -> None:
@@ -148,9 +148,9 @@ async def test_names_that_are_no_utf8_lose_nothing(unit: RunningUnit) -> None:
     assert all("\ufffd" in item["name"] and item["name"].encode() for item in listed)
     assert {unquote_to_bytes(item["raw"]) for item in listed} == {b"caf\xe9", b"caf\xe8", b"caf\xff\xfe"}
     for item in listed:
-        answer = await unit.ask("GET", f"/storage/download/?path={item['raw']}")
+        answer = await unit.request("GET", f"/storage/download/?path={item['raw']}")
         assert answer.content == unquote_to_bytes(item["raw"])
-        moved = await unit.ask("PUT", f"/storage/rename/?path={item['raw']}&destination=d/{item['raw']}")
+        moved = await unit.request("PUT", f"/storage/rename/?path={item['raw']}&destination=d/{item['raw']}")
         assert moved.tree["raw"] == item["raw"]
     assert len(await items(unit, "path=/d")) == 3
 
@@ -158,19 +158,19 @@ async def test_names_that_are_no_utf8_lose_nothing(unit: RunningUnit) -> None:
 async def test_stat(unit: RunningUnit) -> None:
     """`stat` says of one thing what a listing says, and a file's checksum where it came through us."""
     await unit.put("a/b", b"123456789")
-    found = (await unit.ask("GET", "/storage/stat/?path=/a/b")).tree
+    found = (await unit.request("GET", "/storage/stat/?path=/a/b")).tree
     (listed,) = await items(unit, "path=/a")
     assert found == {**listed, "checksum": "crc32c:4waSgw=="}
-    assert (await unit.ask("GET", "/storage/stat/?path=/a")).tree["directory"] is True
-    assert (await unit.ask("GET", "/storage/stat/?path=/")).tree["directory"] is True
-    assert (await unit.ask("GET", "/storage/stat/?path=/nothing")).status == 404
+    assert (await unit.request("GET", "/storage/stat/?path=/a")).tree["directory"] is True
+    assert (await unit.request("GET", "/storage/stat/?path=/")).tree["directory"] is True
+    assert (await unit.request("GET", "/storage/stat/?path=/nothing")).status == 404
 
 
 async def test_a_checksum_of_other_bytes_is_not_told(unit: RunningUnit) -> None:
     """When somebody else changes a file, its old checksum counts no more."""
     await unit.put("a", b"123456789")
     (unit.root / "a").write_bytes(b"987654321")
-    assert "checksum" not in (await unit.ask("GET", "/storage/stat/?path=/a")).tree
+    assert "checksum" not in (await unit.request("GET", "/storage/stat/?path=/a")).tree
     assert (await unit.get("a")).headers["Repr-Digest"] == f"crc32c=:{encode(crc32c(b'987654321'))}:"
 
 
@@ -179,7 +179,7 @@ async def test_delete_of_what_is_empty_only(unit: RunningUnit) -> None:
     (unit.root / "dir/inner").mkdir(parents=True)
     (unit.root / "dir/file").touch()
     for path, status in (("dir", 409), ("dir/file", 200), ("dir/inner", 200), ("dir", 200), ("dir", 404)):
-        assert (await unit.ask("DELETE", f"/storage/items/?path=/{path}&recursive=false")).status == status
+        assert (await unit.request("DELETE", f"/storage/items/?path=/{path}&recursive=false")).status == status
     assert tree_of(unit.root) == {}
 
 
@@ -187,26 +187,26 @@ async def test_delete(unit: RunningUnit) -> None:
     """A file goes; a directory goes with what is in it; what is not there is 404, and the top stays."""
     await unit.put("a/b/c", b"1")
     await unit.put("a/d", b"2")
-    assert (await unit.ask("DELETE", "/storage/items/?path=/a/d")).status == 200
-    assert (await unit.ask("DELETE", "/storage/items/?path=/a/")).status == 200
+    assert (await unit.request("DELETE", "/storage/items/?path=/a/d")).status == 200
+    assert (await unit.request("DELETE", "/storage/items/?path=/a/")).status == 200
     assert tree_of(unit.root) == {}
-    assert (await unit.ask("DELETE", "/storage/items/?path=/a")).code == "not_found"
-    assert (await unit.ask("DELETE", "/storage/items/?path=/")).status == 400
+    assert (await unit.request("DELETE", "/storage/items/?path=/a")).code == "not_found"
+    assert (await unit.request("DELETE", "/storage/items/?path=/")).status == 400
     assert unit.root.exists()
 
 
 async def test_very_deep_trees(unit: RunningUnit) -> None:
     """A tree deeper than any path is long is listed as far as paths go, and removed whole."""
     top = "/deep" + "/d" * 2000
-    assert (await unit.ask("PUT", f"/storage/directory/?path={top}")).status == 200
+    assert (await unit.request("PUT", f"/storage/directory/?path={top}")).status == 200
     (unit.root / "deep").rename(unit.root / "lower")
-    assert (await unit.ask("PUT", "/storage/directory/?path=/upper" + "/u" * 1000)).status == 200
+    assert (await unit.request("PUT", "/storage/directory/?path=/upper" + "/u" * 1000)).status == 200
     lowest = os.open(unit.root / ("upper" + "/u" * 1000), os.O_PATH)
     os.rename(unit.root / "lower", "lower", dst_dir_fd=lowest)
     os.close(lowest)
-    listed = (await unit.ask("GET", "/storage/items/?path=/&recursive=true")).tree
+    listed = (await unit.request("GET", "/storage/items/?path=/&recursive=true")).tree
     assert listed[-1]["unreadable"] == "File name too long"
-    assert (await unit.ask("DELETE", "/storage/items/?path=/upper")).status == 200
+    assert (await unit.request("DELETE", "/storage/items/?path=/upper")).status == 200
     assert tree_of(unit.root) == {}
     assert unit.work_files() == []
 
@@ -215,10 +215,10 @@ async def test_copy_of_a_file(unit: RunningUnit) -> None:
     """A copy has the bytes, the time and the checksum; directories above it are made, and a file there is replaced."""
     await unit.put("a", b"new", mtime="1700000000.5")
     await unit.put("x/y", b"old")
-    answer = await unit.ask("PUT", "/storage/transfer/?path=/a&destination=/x/y")
-    source = (await unit.ask("GET", "/storage/stat/?path=/a")).tree
+    answer = await unit.request("PUT", "/storage/transfer/?path=/a&destination=/x/y")
+    source = (await unit.request("GET", "/storage/stat/?path=/a")).tree
     assert {**answer.tree, "etag": "", "name": ""} == {**source, "etag": "", "name": ""}
-    assert (await unit.ask("PUT", "/storage/transfer/?path=/a&destination=/p/q/r")).status == 200
+    assert (await unit.request("PUT", "/storage/transfer/?path=/a&destination=/p/q/r")).status == 200
     assert tree_of(unit.root)["p/q/r"] == tree_of(unit.root)["x/y"] == b"new"
     assert unit.work_files() == []
 
@@ -228,7 +228,7 @@ async def test_copy_of_a_directory(unit: RunningUnit) -> None:
     await unit.put("a/b/c", b"1")
     await unit.put("z/kept", b"2")
     (unit.root / "a/empty").mkdir()
-    assert (await unit.ask("PUT", "/storage/transfer/?path=/a&destination=/z")).tree["directory"] is True
+    assert (await unit.request("PUT", "/storage/transfer/?path=/a&destination=/z")).tree["directory"] is True
     assert tree_of(unit.root / "z") == {"b": None, "b/c": b"1", "empty": None, "kept": b"2"}
 
 
@@ -250,7 +250,7 @@ async def test_copies_that_cannot_be(unit: RunningUnit, path: str, destination: 
     await unit.put("f", b"2")
     (unit.root / "d").mkdir()
     before = tree_of(unit.root)
-    answer = await unit.ask("PUT", f"/storage/transfer/?path={path}&destination={destination}")
+    answer = await unit.request("PUT", f"/storage/transfer/?path={path}&destination={destination}")
     assert (answer.status, tree_of(unit.root)) == (status, before)
 
 
@@ -259,9 +259,9 @@ async def test_copy_of_a_version(unit: RunningUnit) -> None:
     etag = (await unit.put("a", b"1")).headers["ETag"]
     await unit.put("a", b"2")
     path = "/storage/transfer/?path=/a&destination=/b"
-    assert (await unit.ask("PUT", path, headers={"If-Match": etag})).code == "precondition_failed"
+    assert (await unit.request("PUT", path, headers={"If-Match": etag})).code == "precondition_failed"
     now = (await unit.get("a")).headers["ETag"]
-    assert (await unit.ask("PUT", path, headers={"If-Match": now})).status == 200
+    assert (await unit.request("PUT", path, headers={"If-Match": now})).status == 200
 
 
 async def test_rename(unit: RunningUnit) -> None:
@@ -269,11 +269,11 @@ async def test_rename(unit: RunningUnit) -> None:
     await unit.put("a/b", b"1")
     await unit.put("c", b"2")
     inode = (unit.root / "a/b").stat().st_ino
-    answer = await unit.ask("PUT", "/storage/rename/?path=/a/b&destination=/c")
+    answer = await unit.request("PUT", "/storage/rename/?path=/a/b&destination=/c")
     assert (answer.status, answer.tree["name"], (unit.root / "c").stat().st_ino) == (200, "c", inode)
-    assert (await unit.ask("PUT", "/storage/rename/?path=/a&destination=/new/a")).status == 200
+    assert (await unit.request("PUT", "/storage/rename/?path=/a&destination=/new/a")).status == 200
     assert tree_of(unit.root) == {"c": b"1", "new": None, "new/a": None}
-    assert (await unit.ask("PUT", "/storage/rename/?path=/c&destination=/c")).status == 200
+    assert (await unit.request("PUT", "/storage/rename/?path=/c&destination=/c")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -294,18 +294,18 @@ async def test_renames_that_cannot_be(unit: RunningUnit, path: str, destination:
     for name in ("a/x", "full/y", "f"):
         await unit.put(name, b"1")
     before = tree_of(unit.root)
-    answer = await unit.ask("PUT", f"/storage/rename/?path={path}&destination={destination}")
+    answer = await unit.request("PUT", f"/storage/rename/?path={path}&destination={destination}")
     assert (answer.status, tree_of(unit.root)) == (status, before)
 
 
 async def test_make_directory(unit: RunningUnit) -> None:
     """A directory is made with those above it; one that is there is fine, a file in its place is not."""
     for _ in range(2):
-        answer = await unit.ask("PUT", "/storage/directory/?path=/a/b/c/")
+        answer = await unit.request("PUT", "/storage/directory/?path=/a/b/c/")
         assert (answer.status, answer.tree["directory"]) == (200, True)
     await unit.put("f", b"1")
-    assert (await unit.ask("PUT", "/storage/directory/?path=/f")).status == 409
-    assert (await unit.ask("PUT", "/storage/directory/?path=/f/below")).status == 409
+    assert (await unit.request("PUT", "/storage/directory/?path=/f")).status == 409
+    assert (await unit.request("PUT", "/storage/directory/?path=/f/below")).status == 409
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "rw" * 15, "rw" * 17, "RW" * 16])
@@ -316,8 +316,8 @@ async def test_no_secret_no_answer(unit: RunningUnit, secret: str) -> None:
         ("HEAD", "/storage/download/?path=/a"),
         ("GET", "/nothing"),
     ):
-        assert (await unit.ask(method, path, secret=secret)).status == 401
-    assert (await unit.ask("GET", "/healthz", secret=secret)).status == 200
+        assert (await unit.request(method, path, secret=secret)).status == 401
+    assert (await unit.request("GET", "/healthz", secret=secret)).status == 200
 
 
 WRITES = [
@@ -337,10 +337,10 @@ async def test_the_read_secret_only_reads(unit: RunningUnit, method: str, path: 
     """RO lists, looks and downloads, and is 403 for whatever changes something."""
     await unit.put("a", b"1")
     ro = unit.secrets.ro
-    assert (await unit.ask(method, path, secret=ro, headers={"Upload-Length": "0"})).status == 403
+    assert (await unit.request(method, path, secret=ro, headers={"Upload-Length": "0"})).status == 403
     assert tree_of(unit.root) == {"a": b"1"}
     for read in ("/storage/items/?path=/", "/storage/stat/?path=/a", "/storage/download/?path=/a"):
-        assert (await unit.ask("GET", read, secret=ro)).status == 200
+        assert (await unit.request("GET", read, secret=ro)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ async def test_the_read_secret_only_reads(unit: RunningUnit, method: str, path: 
 )
 async def test_malformed_requests(unit: RunningUnit, method: str, path: str, status: int) -> None:
     """What cannot be understood is refused as JSON."""
-    answer = await unit.ask(method, path)
+    answer = await unit.request(method, path)
     assert answer.status == status
     assert answer.code
 
@@ -374,7 +374,7 @@ async def test_special_files_are_listed_and_not_touched(unit: RunningUnit) -> No
         for name in ("pipe", "socket"):
             async with asyncio.timeout(2):
                 assert (await unit.get(name)).code == "special_file"
-                copied = await unit.ask("PUT", f"/storage/transfer/?path=/{name}&destination=/b")
+                copied = await unit.request("PUT", f"/storage/transfer/?path=/{name}&destination=/b")
                 assert copied.code == "special_file"
 
 
@@ -388,12 +388,12 @@ async def test_links_inside_are_followed(unit: RunningUnit) -> None:
     assert listed["link"]["directory"] is True
     assert "not followed" in listed["link"]["unreadable"]
     assert listed["real/up"]["size"] == 1
-    assert (await unit.ask("DELETE", "/storage/items/?path=/link")).status == 200
+    assert (await unit.request("DELETE", "/storage/items/?path=/link")).status == 200
     assert (unit.root / "real/file").exists()
 
 
 async def test_request_ids(unit: RunningUnit) -> None:
     """Every answer has a request id: the one that was sent, when it is a plain word."""
-    assert (await unit.ask("GET", "/healthz", headers={"X-Request-ID": "abc-1"})).headers["X-Request-ID"] == "abc-1"
-    odd = await unit.ask("GET", "/nothing", headers={"X-Request-ID": "a b;c"})
+    assert (await unit.request("GET", "/healthz", headers={"X-Request-ID": "abc-1"})).headers["X-Request-ID"] == "abc-1"
+    odd = await unit.request("GET", "/nothing", headers={"X-Request-ID": "a b;c"})
     assert odd.headers["X-Request-ID"] not in ("", "a b;c")

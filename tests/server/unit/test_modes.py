@@ -53,11 +53,11 @@ async def test_concatenations_have_the_mode_that_was_sent(unit: RunningUnit, gro
     for start in (0, 3):
         given = metadata(group=group, start=str(start)) if group else ""
         headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": "3", "Upload-Metadata": given}
-        urls.append((await unit.ask("POST", "/storage/upload/", headers=headers)).headers["Location"])
+        urls.append((await unit.request("POST", "/storage/upload/", headers=headers)).headers["Location"])
         await unit.patch(urls[-1], 0, b"abc")
     assert {mode(path) for path in (unit.root / ".dx-uploads").iterdir()} == {0o600}
     final = {**TUS, "Upload-Concat": f"final;{' '.join(urls)}", "Upload-Metadata": metadata(name="a", mode="0604")}
-    assert (await unit.ask("POST", "/storage/upload/", headers=final)).status == 201
+    assert (await unit.request("POST", "/storage/upload/", headers=final)).status == 201
     assert ((unit.root / "a").read_bytes(), mode(unit.root / "a")) == (b"abcabc", 0o604)
 
 
@@ -66,16 +66,16 @@ async def test_modes_that_cannot_be(unit: RunningUnit, bits: str) -> None:
     """What is no permission bits, or more than these, is refused before anything is made."""
     sent = await unit.put("a", b"x", mode=bits)
     assert (sent.status, sent.code) == (400, "invalid_metadata")
-    made = await unit.ask("PUT", f"/storage/directory/?path=/d&mode={quote(bits)}")
+    made = await unit.request("PUT", f"/storage/directory/?path=/d&mode={quote(bits)}")
     assert (made.status, made.code) == (400, "invalid_parameter")
     assert list(unit.root.iterdir()) == []
 
 
 async def test_directories(unit: RunningUnit) -> None:
     """A new directory has the bits asked for, whatever the mask, and its owner may use it; an old one keeps its own."""
-    made = await unit.ask("PUT", "/storage/directory/?path=/a/b&mode=0077")
+    made = await unit.request("PUT", "/storage/directory/?path=/a/b&mode=0077")
     assert (made.status, made.tree["mode"], mode(unit.root / "a")) == (200, "0777", 0o750)
-    await unit.ask("PUT", "/storage/directory/?path=/a/b&mode=0700")
+    await unit.request("PUT", "/storage/directory/?path=/a/b&mode=0700")
     assert mode(unit.root / "a/b") == 0o777
 
 
@@ -84,9 +84,9 @@ async def test_modes_are_told(unit: RunningUnit) -> None:
     (unit.root / "d").mkdir(0o700)
     (unit.root / "d/x").write_bytes(b"x")
     (unit.root / "d/x").chmod(0o4711)
-    assert (await unit.ask("GET", "/storage/stat/?path=/d/x")).tree["mode"] == "0711"
-    assert [each["mode"] for each in (await unit.ask("GET", "/storage/items/?path=/d")).tree] == ["0711"]
-    tree = (await unit.ask("GET", "/storage/items/?path=/&recursive=true")).tree
+    assert (await unit.request("GET", "/storage/stat/?path=/d/x")).tree["mode"] == "0711"
+    assert [each["mode"] for each in (await unit.request("GET", "/storage/items/?path=/d")).tree] == ["0711"]
+    tree = (await unit.request("GET", "/storage/items/?path=/&recursive=true")).tree
     assert {each["name"]: each["mode"] for each in tree} == {"d": "0700", "d/x": "0711"}
     assert (await unit.get("d/x")).headers["Dx-Mode"] == "0711"
 

@@ -31,7 +31,7 @@ def checksum(algorithm: str, content: bytes) -> str:
 
 async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     """OPTIONS, without a secret, names version, extensions, checksums and our own additions."""
-    answer = await unit.ask("OPTIONS", "/storage/upload/", secret="")
+    answer = await unit.request("OPTIONS", "/storage/upload/", secret="")
     assert answer.status == 204
     assert answer.headers["Tus-Version"] == "1.0.0"
     assert int(answer.headers["Dx-Directory-Mode"], 8) == 0o777 & ~umask()
@@ -63,7 +63,7 @@ async def test_core(unit: RunningUnit) -> None:
 async def test_head(unit: RunningUnit) -> None:
     """HEAD tells offset, length, metadata and what kind of upload it is, not to be cached."""
     url = (await unit.create("a", 10)).headers["Location"]
-    head = await unit.ask("HEAD", url, headers=TUS)
+    head = await unit.request("HEAD", url, headers=TUS)
     assert (head.headers["Upload-Length"], head.headers["Cache-Control"]) == ("10", "no-store")
     assert head.headers["Upload-Metadata"] == metadata(path="/", name="a")
     assert "Upload-Concat" not in head.headers
@@ -74,7 +74,7 @@ async def test_the_checksum_so_far_is_told(unit: RunningUnit) -> None:
     created = await unit.create("a", 10, **{"Upload-Concat": "partial"})
     url = created.headers["Location"]
     answers = [created, await unit.patch(url, 0, b"012"), await unit.patch(url, 3, b"3456789")]
-    answers.append(await unit.ask("HEAD", url, headers=TUS))
+    answers.append(await unit.request("HEAD", url, headers=TUS))
     sums = [crc32c([b"0123456789"[: int(each.headers["Upload-Offset"])]]) for each in answers]
     assert [each.headers["Repr-Digest"] for each in answers] == [f"crc32c=:{encode(each)}:" for each in sums]
 
@@ -98,7 +98,7 @@ async def test_creation_with_upload(unit: RunningUnit, size: int) -> None:
 async def test_creation_with_the_first_bytes(unit: RunningUnit) -> None:
     """The first bytes may come with the creation; the upload goes on from there."""
     headers = {**BYTES, "Upload-Length": "100", "Upload-Metadata": metadata(name="a")}
-    created = await unit.ask("POST", "/storage/upload/", headers=headers, data=CONTENT[:40])
+    created = await unit.request("POST", "/storage/upload/", headers=headers, data=CONTENT[:40])
     assert (created.status, created.headers["Upload-Offset"]) == (201, "40")
     assert (await unit.patch(created.headers["Location"], 40, CONTENT[40:100])).status == 204
     assert (unit.root / "a").read_bytes() == CONTENT[:100]
@@ -136,7 +136,7 @@ async def test_more_than_the_length_is_refused(unit: RunningUnit) -> None:
     assert (await unit.patch(url, 0, chunked(b"x" * 11))).code == "too_long"
     assert (await unit.put("b", b"")).status == 201
     headers = {**BYTES, "Upload-Length": "3", "Upload-Metadata": metadata(name="c")}
-    assert (await unit.ask("POST", "/storage/upload/", headers=headers, data=b"1234")).code == "too_long"
+    assert (await unit.request("POST", "/storage/upload/", headers=headers, data=b"1234")).code == "too_long"
     assert await unit.offset(url) == 0
     assert (await unit.patch(url, 0, chunked(b"x" * 10))).status == 204
 
@@ -155,11 +155,13 @@ async def test_checksums_are_compared(unit: RunningUnit, algorithm: str, size: i
     assert (await unit.patch(url, 0, content, **{"Upload-Checksum": right})).status == 204
     assert (unit.root / "a").read_bytes() == content
     headers = {**BYTES, "Upload-Length": str(size), "Upload-Metadata": metadata(name="b")}
-    refused = await unit.ask("POST", "/storage/upload/", headers={**headers, "Upload-Checksum": wrong}, data=content)
+    refused = await unit.request(
+        "POST", "/storage/upload/", headers={**headers, "Upload-Checksum": wrong}, data=content
+    )
     assert refused.status == 460
     assert not (unit.root / "b").exists()
     assert len(unit.work_files()) == 1  # of "a": nobody knows where the other one was
-    taken = await unit.ask("POST", "/storage/upload/", headers={**headers, "Upload-Checksum": right}, data=content)
+    taken = await unit.request("POST", "/storage/upload/", headers={**headers, "Upload-Checksum": right}, data=content)
     assert taken.status == 201
 
 
@@ -178,20 +180,20 @@ async def test_source_time_is_kept(unit: RunningUnit) -> None:
     for text, nanoseconds in (("1700000000.123456", 1_700_000_000_123_456_000), ("-1.5", -1_500_000_000), ("0", 0)):
         await unit.put("a", b"1", mtime=text)
         assert (unit.root / "a").stat().st_mtime_ns == nanoseconds
-        assert (await unit.ask("GET", "/storage/stat/?path=/a")).tree["modification"] == float(text)
+        assert (await unit.request("GET", "/storage/stat/?path=/a")).tree["modification"] == float(text)
 
 
 async def test_termination(unit: RunningUnit) -> None:
     """A terminated upload is gone, bytes and all; a finished one's file stays."""
     url = (await unit.create("a", 10)).headers["Location"]
     await unit.patch(url, 0, b"12345")
-    assert (await unit.ask("DELETE", url, headers=TUS)).status == 204
+    assert (await unit.request("DELETE", url, headers=TUS)).status == 204
     assert unit.work_files() == []
     for method in ("HEAD", "DELETE"):
-        assert (await unit.ask(method, url, headers=TUS)).status == 404
+        assert (await unit.request(method, url, headers=TUS)).status == 404
     assert (await unit.patch(url, 5, b"67890")).code == "no_such_upload"
     url = (await unit.create("b", 0)).headers["Location"]
-    await unit.ask("DELETE", url, headers=TUS)
+    await unit.request("DELETE", url, headers=TUS)
     assert (unit.root / "b").exists()
 
 
@@ -210,7 +212,7 @@ async def test_two_writers(unit: RunningUnit) -> None:
         assert not first.done()
     second = await unit.patch(url, offset, b"x")
     assert (second.status, second.code, second.headers["Retry-After"]) == (423, "locked", "1")
-    assert (await unit.ask("DELETE", url, headers=TUS)).status == 423
+    assert (await unit.request("DELETE", url, headers=TUS)).status == 423
     going.set()
     assert (await first).status == 204
     assert (unit.root / "a").read_bytes() == CONTENT
@@ -263,7 +265,7 @@ async def parts_of(unit: RunningUnit, sizes: list[int], *, group: str = "", orde
     for number in range(len(sizes))[::order]:
         given = metadata(group=group, start=str(starts[number])) if group else ""
         headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": str(sizes[number]), "Upload-Metadata": given}
-        urls[number] = (await unit.ask("POST", "/storage/upload/", headers=headers)).headers["Location"]
+        urls[number] = (await unit.request("POST", "/storage/upload/", headers=headers)).headers["Location"]
         content = CONTENT[starts[number] : starts[number] + sizes[number]]
         if content:
             await unit.patch(urls[number], 0, content)
@@ -273,7 +275,7 @@ async def parts_of(unit: RunningUnit, sizes: list[int], *, group: str = "", orde
 async def concatenate(unit: RunningUnit, urls: list[str], **pairs: str) -> Answer:
     """The answer to a final upload of these parts."""
     headers = {**TUS, "Upload-Concat": f"final;{' '.join(urls)}", "Upload-Metadata": metadata(**pairs)}
-    return await unit.ask("POST", "/storage/upload/", headers=headers)
+    return await unit.request("POST", "/storage/upload/", headers=headers)
 
 
 GROUPS = ["", "g" * 16]
@@ -285,15 +287,15 @@ async def test_concatenation(unit: RunningUnit, group: str, order: int) -> None:
     """Parts, written in any order, become one file with its checksum and time; nothing is left of them."""
     sizes = [1_000_000, 1, 0, 1_000_000, 999_999]
     urls = await parts_of(unit, sizes, group=group, order=order)
-    assert (await unit.ask("HEAD", urls[0], headers=TUS)).headers["Upload-Concat"] == "partial"
+    assert (await unit.request("HEAD", urls[0], headers=TUS)).headers["Upload-Concat"] == "partial"
     whole = checksum("crc32c", CONTENT[:3_000_000])
     final = await concatenate(unit, urls, path="/deep", name="a", mtime="1700000000.5", checksum=whole)
     assert (final.status, final.headers["Upload-Offset"]) == (201, "3000000")
     assert (unit.root / "deep/a").read_bytes() == CONTENT[:3_000_000]
     assert (unit.root / "deep/a").stat().st_mtime == 1_700_000_000.5
-    stat = (await unit.ask("GET", "/storage/stat/?path=/deep/a")).tree
+    stat = (await unit.request("GET", "/storage/stat/?path=/deep/a")).tree
     assert (stat["checksum"], f'"{stat["etag"]}"') == (whole.replace(" ", ":"), final.headers["ETag"])
-    head = await unit.ask("HEAD", final.headers["Location"], headers=TUS)
+    head = await unit.request("HEAD", final.headers["Location"], headers=TUS)
     assert head.headers["Upload-Concat"].startswith("final;")
     assert (await unit.patch(final.headers["Location"], 3_000_000, b"x")).status in (403, 409)
     assert [name for name in unit.work_files() if not name.startswith("final-")] == []
@@ -323,7 +325,7 @@ async def test_concatenations_that_cannot_be(unit: RunningUnit) -> None:
     """Parts that are not complete, not partial, not there, or of a group in another order make no file."""
     complete = await parts_of(unit, [10, 20])
     headers = {**TUS, "Upload-Concat": "partial", "Upload-Length": "5"}
-    incomplete = (await unit.ask("POST", "/storage/upload/", headers=headers)).headers["Location"]
+    incomplete = (await unit.request("POST", "/storage/upload/", headers=headers)).headers["Location"]
     plain = (await unit.create("p", 0)).headers["Location"]
     grouped = await parts_of(unit, [10, 20, 30], group="g" * 16)
     for urls, status, code in (
@@ -361,16 +363,16 @@ async def test_a_part_that_nobody_heard_of(unit: RunningUnit) -> None:
     urls = await parts_of(unit, [10, 20], group="g" * 16)
     assert (await concatenate(unit, urls, name="a")).status == 201
     assert (unit.root / "a").read_bytes() == CONTENT[:30]
-    assert (await unit.ask("HEAD", lost[0], headers=TUS)).status == 404
+    assert (await unit.request("HEAD", lost[0], headers=TUS)).status == 404
     assert [name for name in unit.work_files() if not name.startswith("final-")] == []
 
 
 async def test_terminated_parts_of_a_group(unit: RunningUnit) -> None:
     """A group's bytes go with the last of its parts."""
     urls = await parts_of(unit, [10, 20], group="g" * 16)
-    await unit.ask("DELETE", urls[0], headers=TUS)
+    await unit.request("DELETE", urls[0], headers=TUS)
     assert f"{'g' * 16}.data" in unit.work_files()
-    await unit.ask("DELETE", urls[1], headers=TUS)
+    await unit.request("DELETE", urls[1], headers=TUS)
     assert unit.work_files() == []
 
 
@@ -383,7 +385,7 @@ async def test_parts_are_written_in_parallel(unit: RunningUnit) -> None:
     async def part(start: int) -> str:
         given = {**headers, "Upload-Metadata": metadata(group="g" * 16, start=str(start))}
         content = CONTENT[start : start + 100_000]
-        return (await unit.ask("POST", "/storage/upload/", headers=given, data=content)).headers["Location"]
+        return (await unit.request("POST", "/storage/upload/", headers=given, data=content)).headers["Location"]
 
     urls = await asyncio.gather(*map(part, starts))
     assert (await concatenate(unit, urls, name="a")).headers["Upload-Offset"] == str(sum(sizes))
@@ -404,7 +406,7 @@ async def test_expiration(unit: RunningUnit) -> None:
         os.utime(unit.root / ".dx-uploads" / name, (long_ago, long_ago))
     (unit.root / ".dx-uploads/leftover.tmp").touch()
     os.utime(unit.root / ".dx-uploads/leftover.tmp", (long_ago, long_ago))
-    assert (await unit.ask("HEAD", old, headers=TUS)).status == 410
+    assert (await unit.request("HEAD", old, headers=TUS)).status == 410
     assert (await unit.patch(old, 5, b"67890")).code == "expired"
     uploads = unit.app[UNIT].uploads
     for _ in range(2):  # a directory is read in any order, and the bytes go after the state
@@ -431,18 +433,18 @@ async def test_overridden_method(unit: RunningUnit) -> None:
     """Who cannot send PATCH, DELETE or HEAD sends POST and says so."""
     url = (await unit.create("a", 5)).headers["Location"]
     headers = {**BYTES, "Upload-Offset": "0"}
-    answer = await unit.ask("POST", url, headers={**headers, "X-HTTP-Method-Override": "PATCH"}, data=b"123")
+    answer = await unit.request("POST", url, headers={**headers, "X-HTTP-Method-Override": "PATCH"}, data=b"123")
     assert (answer.status, await unit.offset(url)) == (204, 3)
-    assert (await unit.ask("POST", url, headers={**TUS, "X-HTTP-Method-Override": "DELETE"})).status == 204
-    assert (await unit.ask("POST", url, headers=TUS)).status == 405
+    assert (await unit.request("POST", url, headers={**TUS, "X-HTTP-Method-Override": "DELETE"})).status == 204
+    assert (await unit.request("POST", url, headers=TUS)).status == 405
 
 
 async def test_versions(unit: RunningUnit) -> None:
     """Another version of the protocol is 412, with ours; none at all is taken for ours."""
     headers = {"Upload-Length": "0", "Upload-Metadata": metadata(name="a")}
-    wrong = await unit.ask("POST", "/storage/upload/", headers={**headers, "Tus-Resumable": "0.2.2"})
+    wrong = await unit.request("POST", "/storage/upload/", headers={**headers, "Tus-Resumable": "0.2.2"})
     assert (wrong.status, wrong.headers["Tus-Version"]) == (412, "1.0.0")
-    assert (await unit.ask("POST", "/storage/upload/", headers=headers)).status == 201
+    assert (await unit.request("POST", "/storage/upload/", headers=headers)).status == 201
 
 
 @pytest.mark.parametrize(
@@ -468,7 +470,7 @@ async def test_versions(unit: RunningUnit) -> None:
 )
 async def test_malformed_creations(unit: RunningUnit, headers: dict[str, str], status: int) -> None:
     """A creation that cannot be is refused before any byte, and leaves nothing."""
-    answer = await unit.ask("POST", "/storage/upload/", headers={**TUS, **headers})
+    answer = await unit.request("POST", "/storage/upload/", headers={**TUS, **headers})
     assert (answer.status, bool(answer.code)) == (status, True)
     assert unit.work_files() == []
 
@@ -487,7 +489,7 @@ async def test_malformed_creations(unit: RunningUnit, headers: dict[str, str], s
 async def test_malformed_patches(unit: RunningUnit, headers: dict[str, str], status: int) -> None:
     """A PATCH that cannot be is refused, and the upload is where it was."""
     url = (await unit.create("a", 5)).headers["Location"]
-    answer = await unit.ask("PATCH", url, headers={**BYTES, **headers}, data=b"12345")
+    answer = await unit.request("PATCH", url, headers={**BYTES, **headers}, data=b"12345")
     assert (answer.status, await unit.offset(url)) == (status, 0)
 
 
@@ -505,18 +507,18 @@ async def test_uploads_are_not_listed(unit: RunningUnit) -> None:
     """What is not finished is in no listing, and no path leads to it."""
     url = (await unit.create("a", 5)).headers["Location"]
     name = url.rpartition("/")[2]
-    assert (await unit.ask("GET", "/storage/items/?path=/&recursive=true")).tree == []
+    assert (await unit.request("GET", "/storage/items/?path=/&recursive=true")).tree == []
     for path in (f"/.dx-uploads/{name}.data", "/.DX-Uploads", "/volume/.dx-uploads"):
-        assert (await unit.ask("GET", f"/storage/download/?path={path}")).code == "unsafe_path"
-        assert (await unit.ask("DELETE", f"/storage/items/?path={path}")).code == "unsafe_path"
+        assert (await unit.request("GET", f"/storage/download/?path={path}")).code == "unsafe_path"
+        assert (await unit.request("DELETE", f"/storage/items/?path={path}")).code == "unsafe_path"
     assert (await unit.put(".dx-uploads/x", b"1")).code == "unsafe_path"
 
 
 async def test_names_from_other_clients(unit: RunningUnit) -> None:
     """Other clients say `filename`, and no directory; a name that is no UTF-8 is kept as it is."""
     headers = {**TUS, "Upload-Length": "0", "Upload-Metadata": metadata(filename="a", filetype="text/plain")}
-    assert (await unit.ask("POST", "/storage/upload/", headers=headers)).status == 201
+    assert (await unit.request("POST", "/storage/upload/", headers=headers)).status == 201
     headers["Upload-Metadata"] = metadata(path="/d", name=b"caf\xe9")
-    assert (await unit.ask("POST", "/storage/upload/", headers=headers)).status == 201
+    assert (await unit.request("POST", "/storage/upload/", headers=headers)).status == 201
     assert sorted(os.listdir(os.fsencode(unit.root))) == [b".dx-uploads", b"a", b"d"]
     assert os.listdir(os.fsencode(unit.root / "d")) == [b"caf\xe9"]

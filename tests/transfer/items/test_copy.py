@@ -12,14 +12,14 @@ import pytest
 from dxflow_async import Progress, Settings, TransferError, TransferReport, TransferResult
 from dxflow_async.checksum import crc32c, label
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
-from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reading
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reader
 from dxflow_async.providers.local.files import ReadableFile
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, Route
-from dxflow_async.transfer.engine import Job
-from dxflow_async.transfer.items.copy import CopyJob
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.stream_writer import StreamWriter
-from dxflow_async.transfer.journal.jobfile import Asked
+from dxflow_async.transfer.journal.jobfile import JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 
@@ -31,7 +31,7 @@ Make = Callable[[type[LocalProvider], str], LocalProvider]
 class Remote(LocalProvider):
     """A directory that behaves as a network does: it keeps checksums, and bodies come from memory."""
 
-    features = replace(LocalProvider.features, checksum=True, checksum_first=True, rereads=False, stages=False)
+    features = replace(LocalProvider.features, checksum=True, checksum_first=True, cheap_reread=False, stages=False)
 
 
 class ForgetfulStore(Remote):
@@ -54,7 +54,7 @@ class GarbledSource(Remote):
         *,
         etag: str | None = None,
         listed: Entry | None = None,
-    ) -> Reading:
+    ) -> Reader:
         reading = await super().read(key, start, end, etag=etag, listed=listed)
         reading.crc32c = 1
         return reading
@@ -92,10 +92,10 @@ async def move(
 ) -> TransferReport:
     """Moves the object `x`."""
 
-    async def plan(route: Route) -> AsyncIterator[Job]:
-        yield CopyJob(route, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
+    async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
+        yield CopyItem(context, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
 
-    return await resources.transfer(plan, None if states is None else states.append, Asked("copy", "from", "to"))
+    return await resources.transfer(plan, None if states is None else states.append, JobSpec("copy", "from", "to"))
 
 
 async def test_checksum_kept_from_end_to_end(resources: Resources, make: Make, tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ async def test_streamed_parts_are_larger(
     (tmp_path / "a").mkdir()
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(128 * resources.settings.part_size)
-    route = resources.route(None)
-    job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    context = resources.context(None)
+    job = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()
 
@@ -202,12 +202,12 @@ async def test_among_many_files_few_are_cut(
     (tmp_path / "a").mkdir()
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(size * resources.settings.part_size)
-    route = resources.route(None)
+    context = resources.context(None)
     for _ in range(others + 50):
-        route.meter.planned(1)
+        context.meter.planned(1)
     for _ in range(50):
-        route.meter.done(TransferResult("a", "b"))
-    job = CopyJob(route, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+        context.meter.done(TransferResult("a", "b"))
+    job = CopyItem(context, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()
 
@@ -234,7 +234,7 @@ async def test_streamed_parts_are_read_once(
 class CostlyStore(StreamingStore):
     """Its parts cost."""
 
-    features = replace(StreamingStore.features, costly_parts=True)
+    features = replace(StreamingStore.features, parts_are_objects=True)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +259,8 @@ async def test_parts_that_cost_are_few(
     (tmp_path / "a").mkdir()
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(size * resources.settings.part_size)
-    route = resources.route(None)
-    job = CopyJob(route, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    context = resources.context(None)
+    job = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
     assert len(list(await job.open())) == parts
     await job.abort()
 
@@ -272,12 +272,12 @@ async def _chunks(count: int) -> AsyncIterator[bytes]:
 
 async def test_stream_stored_otherwise_is_an_error(resources: Resources, make: Make) -> None:
     """Of a stream, too, the checksum that the store tells is compared with that of what was sent."""
-    route = resources.route(None)
+    context = resources.context(None)
     good, bad = make(Remote, "good"), make(ForgetfulStore, "bad")
-    result = await StreamWriter(route, Place(good, "x", "x"), ObjectOptions()).write(_chunks(1))
+    result = await StreamWriter(context, Place(good, "x", "x"), ObjectOptions()).write(_chunks(1))
     assert result.verified
     with pytest.raises(ChecksumMismatchError, match="other bytes were stored"):
-        await StreamWriter(route, Place(bad, "x", "x"), ObjectOptions()).write(_chunks(1))
+        await StreamWriter(context, Place(bad, "x", "x"), ObjectOptions()).write(_chunks(1))
 
 
 async def test_stream_takes_its_memory_from_the_budget(resources: Resources, make: Make) -> None:
@@ -289,7 +289,7 @@ async def test_stream_takes_its_memory_from_the_budget(resources: Resources, mak
             used.append(resources.limits.memory.used)
             yield chunk
 
-    route = resources.route(None)
-    await StreamWriter(route, Place(make(Remote, "to"), "x", "x"), ObjectOptions()).write(watched())
-    assert max(used) >= route.part_size
+    context = resources.context(None)
+    await StreamWriter(context, Place(make(Remote, "to"), "x", "x"), ObjectOptions()).write(watched())
+    assert max(used) >= context.part_size
     assert resources.limits.memory.used == 0

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.providers.contract import Part, Receipt
-from dxflow_async.transfer.items.repair import Readings
+from dxflow_async.providers.contract import Part, PartReceipt
+from dxflow_async.transfer.items.repair import PartChecksums
 
 
 @given(
@@ -22,10 +22,10 @@ def test_parts_that_came_wrong_are_named(sizes: list[int], bad: set[int], misrea
     parts = [random.randbytes(size) for size in sizes]
     bad = {number % len(parts) for number in bad}
     misread = {number % len(parts) for number in misread} - bad
-    readings, receipts, offset = Readings(), [], 0
+    readings, receipts, offset = PartChecksums(), [], 0
     for number, data in enumerate(parts):
         stored = crc32c(data) ^ (random.randrange(1, 1 << 32) if number in bad else 0)
-        receipts.append(Receipt(Part(number, offset, len(data)), crc32c=stored))
+        receipts.append(PartReceipt(Part(number, offset, len(data)), crc32c=stored))
         readings.add(number, crc32c(data) ^ (random.randrange(1, 1 << 32) if number in misread else 0))
         offset += len(data)
     values = {receipt.part.number: receipt.crc32c for receipt in receipts}
@@ -35,8 +35,8 @@ def test_parts_that_came_wrong_are_named(sizes: list[int], bad: set[int], misrea
 
 def test_nothing_is_named_without_a_right_reading() -> None:
     """A part that came wrong both times has to be read once more."""
-    readings, data = Readings(), b"content"
-    receipts = [Receipt(Part(1, 0, 7), crc32c=1)]
+    readings, data = PartChecksums(), b"content"
+    receipts = [PartReceipt(Part(1, 0, 7), crc32c=1)]
     readings.add(1, 2)
     assert readings.wrong(receipts, {1: 1}, crc32c(data)) == []
     readings.add(1, crc32c(data))

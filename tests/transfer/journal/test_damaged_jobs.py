@@ -22,9 +22,9 @@ from dxflow_async.transfer.journal.jobfile import (
     PART,
     PLANNED,
     UPLOAD_ENDED,
-    Asked,
-    Ends,
+    ItemId,
     JobFile,
+    JobSpec,
     Row,
     directory_of,
     job_ids,
@@ -32,7 +32,7 @@ from dxflow_async.transfer.journal.jobfile import (
 )
 
 PAGE = 4096
-ASKED = Asked("copy", "/here/\udcff", "/there", {"into": True})
+ASKED = JobSpec("copy", "/here/\udcff", "/there", {"into": True})
 ODD = ["plain", "caf\u00e9", "caf\udce9", "\udcff\udcfe", "lone\ud800", "\udced\udcb3\udcbf", "a\nb", "\U0001f680"]
 
 
@@ -67,7 +67,7 @@ def filled(home: Path) -> Path:
     """A job's file of some pages, without any other file beside it."""
     job = create(home)
     for number in range(40):
-        ends = Ends(f"/here/{number}", f"aws:/bucket/{number}")
+        ends = ItemId(f"/here/{number}", f"aws:/bucket/{number}")
         rows = [Row(PLANNED, ends), Row(ENDED, (*ends, "done", f"v{number}", 7, None))]
         rows += [Row(BEGUN, (*ends, f"bucket/{number}", f"id-{number}", "v", 50, 10))]
         rows += [Row(PART, (*ends, part, part * 10, 10, "etag" * 9, 7, 1)) for part in range(1, 5)]
@@ -82,7 +82,7 @@ def filled(home: Path) -> Path:
 def test_any_name_comes_back(tmp_path: Path) -> None:
     """Names are kept as they are, whatever their bytes, as items, keys, ids and in what was asked."""
     job = create(tmp_path)
-    pairs = [Ends(f"/here/{name}", f"/there/{name}") for name in ODD]
+    pairs = [ItemId(f"/here/{name}", f"/there/{name}") for name in ODD]
     job.write([Row(PLANNED, ends) for ends in pairs])
     job.write([Row(ENDED, (*ends, "done", f"v{ends.source}", 1, f"why {ends.source}")) for ends in pairs])
     job.write([Row(BEGUN, (*ends, ends.destination, f"id {ends.source}", "v", 20, 10)) for ends in pairs])
@@ -108,9 +108,9 @@ def test_pages_of_odd_names_are_complete(tmp_path: Path, monkeypatch: pytest.Mon
     """Page by page each item comes once, whether its name is text or bytes."""
     monkeypatch.setattr("dxflow_async.transfer.journal.jobfile._PAGE", 3)
     job = create(tmp_path)
-    pairs = {Ends(f"/here/{name}{number}", f"/there/{name}") for name in ODD for number in range(3)}
+    pairs = {ItemId(f"/here/{name}{number}", f"/there/{name}") for name in ODD for number in range(3)}
     job.write([Row(PLANNED, ends) for ends in pairs])
-    found: list[Ends] = []
+    found: list[ItemId] = []
     while page := job.items(found[-1] if found else None):
         found += page
     assert len(found) == len(pairs)
@@ -135,14 +135,14 @@ def test_numbers_that_are_too_large_end_no_journal(tmp_path: Path) -> None:
     """A size beyond what SQLite holds is kept as the largest there is."""
     job = create(tmp_path)
     job.write([Row(ENDED, (str(number), "/x", "done", "v", 1 << 80, None)) for number in range(3)])
-    assert job.state_of(Ends("1", "/x")) == ("done", "v")
+    assert job.state_of(ItemId("1", "/x")) == ("done", "v")
     job.close()
     assert JobFile.info(tmp_path, job.id).done == 3
 
 
 def test_uploads_are_struck_when_they_are_gone(tmp_path: Path) -> None:
     """One that another took the place of is known until it is removed; so are keys whose creation was not answered."""
-    job, ends = create(tmp_path), Ends("/here/a", "aws:/b/a")
+    job, ends = create(tmp_path), ItemId("/here/a", "aws:/b/a")
     job.write([Row(BEGUN, (*ends, "b/a", "first", "v", 20, 10)), Row(PART, (*ends, 1, 0, 10, "etag", 1, 1))])
     job.write([Row(BEGUN, (*ends, "b/a", "second", "v", 20, 10)), Row(CREATING, ("b/c", 5.0))])
     begun = job.upload_of(ends)
@@ -180,7 +180,7 @@ def test_a_file_of_version_two_goes_on(tmp_path: Path) -> None:
     assert len(job.uploads()) == 40
     assert job.uploads()[0][1].receipts
     job.write([Row(PLANNED, ("\udcff", "x")), Row(CREATING, ("\udcff", 1.0))])
-    assert Ends("\udcff", "x") in job.items(None)
+    assert ItemId("\udcff", "x") in job.items(None)
     job.close()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
-from dxflow_async.providers.contract import Part, Receipt
+from dxflow_async.providers.contract import Part, PartReceipt
 from dxflow_async.transfer.journal import jobfile
 from dxflow_async.transfer.journal.jobfile import (
     BEGUN,
@@ -20,17 +20,17 @@ from dxflow_async.transfer.journal.jobfile import (
     PART,
     PLANNED,
     UPLOAD_ENDED,
-    Asked,
-    Ends,
+    AreaId,
+    ItemId,
     JobFile,
+    JobSpec,
     Row,
-    Where,
     directory_of,
     job_ids,
 )
 
-ASKED = Asked("upload", "here", "/bucket/there", {"metadata": {}}, (None, Where("aws:/", "private", "AWS at host")))
-ENDS = Ends("/here/a", "aws:/bucket/there/a")
+ASKED = JobSpec("upload", "here", "/bucket/there", {"metadata": {}}, (None, AreaId("aws:/", "private", "AWS at host")))
+ENDS = ItemId("/here/a", "aws:/bucket/there/a")
 
 
 def create(home: Path) -> JobFile:
@@ -46,7 +46,7 @@ def path_of(home: Path, job_id: str) -> Path:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Items, uploads and parts come back, in another run too; an upload that ended takes its parts along."""
     job = create(tmp_path)
-    receipt = Receipt(Part(2, 10, 10), "etag", 7, verified=True)
+    receipt = PartReceipt(Part(2, 10, 10), "etag", 7, verified=True)
     job.write(
         [
             Row(PLANNED, ENDS),

@@ -9,7 +9,7 @@ import pytest
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.contract import Entry, Features, Page, Provider
-from dxflow_async.transfer.context import Place, Route
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.tree import _was_emptied
@@ -48,6 +48,6 @@ async def test_what_was_emptied(names: list[str] | None, emptied: bool) -> None:
     A call that ended because something is not there would be taken for a move that was done.
     """
     journal, provider = cast("Journal", EarlierJournal()), cast("Provider", Destination(names))
-    route = Route(Limits(8, 1 << 20), RetryPolicy(max_attempts=1), Meter(), 8 << 20, Threads(1), journal)
+    context = TransferContext(Limits(8, 1 << 20), RetryPolicy(max_attempts=1), Meter(), 8 << 20, Threads(1), journal)
     source, target = Place(provider, "d/", "/home/me/d/"), Place(provider, "b/d/", "aws:/b/d/")
-    assert await _was_emptied(route, source, target) is emptied
+    assert await _was_emptied(context, source, target) is emptied

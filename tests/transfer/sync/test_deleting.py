@@ -11,8 +11,8 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import Asked
-from dxflow_async.transfer.planning.destination import RemoteEnd
+from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
 from tests.transfer.measure_sync_memory import Numbered
@@ -29,10 +29,10 @@ async def test_what_could_not_be_deleted_is_an_error(tmp_path: Path) -> None:
     """Each of it is an item of the report that failed; what was copied stays done."""
     place, resources = Locked(1500, "other names"), Resources(Settings(home=tmp_path))
     rules = Rules("size+mtime", delete=True)
-    source, target = Place(place, "here/", "x:/here/"), RemoteEnd(Place(place, "there/", "x:/there/"))
+    source, target = Place(place, "here/", "x:/here/"), RemoteDestination(Place(place, "there/", "x:/there/"))
     try:
         with pytest.raises(TransferError, match=r"1500 of 3000 items failed; .* are locked") as raised:
-            await Sync(resources, source, target, ObjectOptions(), rules, Asked("sync", "here", "there")).run(None)
+            await Sync(resources, source, target, ObjectOptions(), rules, JobSpec("sync", "here", "there")).run(None)
     finally:
         await resources.aclose()
     assert place.copied == 1500

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dxflow_async.providers.contract import Entry, Features
 from dxflow_async.transfer.sync.compare import Comparison, Seen
 from dxflow_async.transfer.sync.filters import NameFilter
-from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, Pair, Pairing, order
-from dxflow_async.transfer.sync.spill import Spool
+from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair, order
+from dxflow_async.transfer.sync.spill import Spill
 
 Tree = dict[str, int]
 
@@ -33,7 +33,7 @@ def pages(listing: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
 
 
 def paired(
-    pairing: Pairing, source: Sequence[Entry], destination: Sequence[Entry], size: int = 3
+    pairing: MergeJoin, source: Sequence[Entry], destination: Sequence[Entry], size: int = 3
 ) -> tuple[list[Pair], list[Pair]]:
     """What comes of two listings: what is at the source, and what is at the destination only."""
     waiting = [pages(source, size), pages(destination, size)]
@@ -71,7 +71,7 @@ def test_after_a_sync_the_trees_are_equal(
         chance.shuffle(theirs)
     if disorder == "both":
         chance.shuffle(ours)
-    found, superfluous = paired(Pairing(("from/", "to/")), ours, theirs, size)
+    found, superfluous = paired(MergeJoin(("from/", "to/")), ours, theirs, size)
     assert sorted(pair.name for pair in found) == sorted(source)
     assert sorted(pair.name for pair in superfluous) == sorted(destination.keys() - source.keys())
     assert all((pair.destination is not None) == (pair.name in destination) for pair in found)
@@ -82,7 +82,7 @@ def test_after_a_sync_the_trees_are_equal(
 @given(TREES, TREES, st.integers(1, 7))
 def test_where_the_order_is_kept_nothing_waits(source: Tree, destination: Tree, size: int) -> None:
     """What is new is said at once when the destination's order can be relied on."""
-    pairing = Pairing(("", ""), ordered=(True, True), keeps=False)
+    pairing = MergeJoin(("", ""), ordered=(True, True), keeps=False)
     waiting = [pages(entries("", source), size), pages(entries("", destination), size)]
     found: list[Pair] = []
     with closing(pairing):
@@ -98,7 +98,7 @@ def test_where_the_order_is_kept_nothing_waits(source: Tree, destination: Tree, 
 def test_what_is_excluded_is_neither_copied_nor_deleted(source: Tree, destination: Tree, pattern: str) -> None:
     """Whichever side it is on."""
     admits = NameFilter(exclude=[pattern]).admits
-    found, superfluous = paired(Pairing(("", ""), admits), entries("", source), entries("", destination))
+    found, superfluous = paired(MergeJoin(("", ""), admits), entries("", source), entries("", destination))
     result = synced(source, destination, found, superfluous)
     names = {*source, *destination}
     assert {name: result[name] for name in names if name in result} == {
@@ -110,7 +110,7 @@ def test_what_is_excluded_is_neither_copied_nor_deleted(source: Tree, destinatio
 
 def test_disorder_is_noticed() -> None:
     """As SeaweedFS lists: the directory before the name that its slash is greater than."""
-    pairing = Pairing(("", ""))
+    pairing = MergeJoin(("", ""))
     listing = [Entry("a/b"), Entry("a-b")]
     found, superfluous = paired(pairing, [Entry("a-b"), Entry("a/b")], listing)
     assert (sorted(pair.name for pair in found), superfluous) == (["a-b", "a/b"], [])
@@ -119,7 +119,7 @@ def test_disorder_is_noticed() -> None:
 
 def test_what_is_named_twice_is_said_once() -> None:
     """A page that begins where the one before ended makes nothing superfluous."""
-    pairing = Pairing(("", ""))
+    pairing = MergeJoin(("", ""))
     found, superfluous = paired(pairing, entries("", {"a": 1, "b": 1}), [Entry("a"), Entry("a"), Entry("b")], 1)
     assert ([pair.name for pair in found], superfluous) == (["a", "b"], [])
     assert pairing.disordered
@@ -127,7 +127,7 @@ def test_what_is_named_twice_is_said_once() -> None:
 
 def test_directories_that_could_not_be_read_are_remembered() -> None:
     """Also those that are not included: what is below them is not known."""
-    pairing = Pairing(("", ""), NameFilter(include=["*.csv"]).admits)
+    pairing = MergeJoin(("", ""), NameFilter(include=["*.csv"]).admits)
     paired(pairing, [Entry("d/", directory=True, unreadable="permission denied"), Entry("x.csv")], [])
     assert all(pairing.protected.covers(name) for name in ("d", "d/", "d/x/y", "D/x"))
     assert not any(pairing.protected.covers(name) for name in ("d-x", "dd/", "x.csv", "e/d"))
@@ -137,7 +137,7 @@ def test_directories_that_could_not_be_read_are_remembered() -> None:
 @given(st.lists(st.tuples(st.integers(0, 1), NAMES), max_size=40))
 def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) -> None:
     """All that a listing says, by name and in order; what was taken waits no longer."""
-    spool = Spool()
+    spool = Spill()
     spool.MAX_BUFFERED = 3
     with closing(spool):
         expected = {}
@@ -159,7 +159,7 @@ def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) ->
 def test_what_is_in_the_way_is_found(source: Tree, destination: Tree, size: int, ordered: bool, keeps: bool) -> None:
     """Of two trees of a disk: each file below another one's, and each in the place of a directory, knows of it."""
     ours, theirs = of_a_disk(source), of_a_disk(destination)
-    pairing = Pairing(("from/", "to/"), ordered=(ordered, ordered), keeps=keeps, real=lambda: True)
+    pairing = MergeJoin(("from/", "to/"), ordered=(ordered, ordered), keeps=keeps, real=lambda: True)
     waiting = [pages(entries("from/", ours), size), pages(entries("to/", theirs), size)]
     found: list[Pair] = []
     with closing(pairing):
