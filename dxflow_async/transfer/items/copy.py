@@ -18,13 +18,15 @@ from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.common.reread_body import RereadBody
 from dxflow_async.providers.contract import Body, Buffered, Entry, Features, ObjectOptions, Part, Reader, Upload
 from dxflow_async.providers.staged import Staged
-from dxflow_async.transfer.context import Metered, MeteredReader, Place, PlacedItem, TransferContext
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.content_type import content_type_of
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.part_digests import PartDigests
 from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader, look_again
+from dxflow_async.transfer.progress import MeteredBody, MeteredReader
 from dxflow_async.transfer.retry import Attempts, retry
 
 __all__ = ["CopyItem", "MarkerItem", "ServerCopyItem"]
@@ -297,7 +299,7 @@ class CopyItem(Multipart, TransferItem):
                 taken = await self._try(lambda: deliver(body), size=part.size)
                 self._count(body.size)
                 return taken
-            metered = Metered(body, self._count)
+            metered = MeteredBody(body, self._count)
             return await self._try(lambda: deliver(metered), size=part.size)
         finally:
             self._retries += attempts.retries
@@ -469,7 +471,7 @@ class ServerCopyItem(Multipart, TransferItem):
         return self.result(None)
 
 
-class MarkerItem(PlacedItem, TransferItem):
+class MarkerItem(BaseItem, TransferItem):
     """A directory with nothing in it: a real one, or the empty object that marks one."""
 
     def __init__(

@@ -18,9 +18,10 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, PlacedItem, TransferContext
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.settled import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, LocalDestination, below, contains, directory, taken
@@ -217,7 +218,7 @@ async def _is_link(place: Place) -> bool:
 # Renaming
 
 
-class RenameItem(PlacedItem, TransferItem):
+class RenameItem(BaseItem, TransferItem):
     """An object or a directory that gets another name at once."""
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, entry: Entry) -> None:
