@@ -15,7 +15,8 @@ from anyio import CancelScope, Lock
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
-from dxflow_async.config.settings import Settings, with_account
+from dxflow_async.config.account_settings import with_account
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Unit
 from dxflow_async.paths import parse_location, provider_name, unit_path
