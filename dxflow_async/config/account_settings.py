@@ -43,7 +43,7 @@ def from_account(provider: str, given: Mapping[str, Any]) -> CloudSettings:
         ConfigurationError: as for `with_account`.
     """
     section = provider.lower()
-    values = {
+    values: dict[str, Any] = {
         name: Secret(value) if name in SECRETS and isinstance(value, str) else value for name, value in given.items()
     }
     odd = next((name for name, value in values.items() if not isinstance(value, str | bool)), None)
