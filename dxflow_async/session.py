@@ -23,12 +23,12 @@ from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
-from dxflow_async.storage.anywhere import Located, TransferService, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.storage.transfer_service import Located, TransferService, Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Compare
@@ -436,11 +436,18 @@ class AsyncSession:
         settings = with_account(self.settings, name, given) if given else self.settings
         own = getattr(settings, name.lower(), None)
         stands_in = self._embedded is not None and not (own is not None and own.configured)
-        key, threads = (name, storage_type if stands_in else ""), self._resources.threads
-        if key not in self._providers and stands_in:
-            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, threads)
-        elif key not in self._providers:
-            self._providers[key] = registry.create(name, settings, self._resources.http, threads)
+        key = (name, storage_type if stands_in else "")
+        if key not in self._providers:
+            http, threads, durable = self._resources.http, self._resources.threads, self.settings.durable
+            resources = registry.ProviderResources(name, http, threads, durable)
+            if stands_in:
+                root = self.settings.storage_home / name.lower() / storage_type
+                self._providers[key] = registry.create_stand_in(storage_type, root, resources)
+            else:
+                section = getattr(settings, name.lower())
+                self._providers[key] = registry.create_provider(
+                    registry.kind_of_settings(section).kind, section, resources
+                )
         if stands_in:
             return Area(name, self._providers[key])
         prefix = getattr(own, storage_type, None)
