@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.compute.unit import AsyncComputeUnit
-    from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, Settings
+    from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -70,6 +70,7 @@ __all__ = [
     "ConfigurationError",
     "DxflowError",
     "GCPSettings",
+    "GCSSettings",
     "Item",
     "JobBusyError",
     "JobInfo",
@@ -78,6 +79,7 @@ __all__ = [
     "NotFoundError",
     "PreconditionFailedError",
     "Progress",
+    "S3Settings",
     "ServiceError",
     "Session",
     "SessionClosedError",
@@ -101,6 +103,8 @@ _HOMES = {
     "AWSSettings": "config.settings",
     "AzureSettings": "config.settings",
     "GCPSettings": "config.settings",
+    "GCSSettings": "config.settings",
+    "S3Settings": "config.settings",
     "Settings": "config.settings",
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
