@@ -177,7 +177,13 @@ class Settings:
         durable: whether files, and the journal, are on disk before they count as written, so that a loss of power takes
             nothing that was reported as done; otherwise that is left to the operating system.
         max_cached_items: listing cache; the directories used longest ago go first.
-        ca_bundle: a PEM file of certificate authorities to trust besides the system's.
+        transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
+            for direct connections and aiohttp for others, such as those through a proxy. Experimental.
+        ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
+            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them.
+        client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
+        client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
+        tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
         aws, azure, gcp: how to reach the providers.
 
     Raises:
@@ -202,7 +208,11 @@ class Settings:
     journal: bool = True
     durable: bool = True
     max_cached_items: int = 1_000_000
+    transport: str = "auto"
     ca_bundle: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    tls_minimum_version: str = "1.2"
     aws: AWSSettings = field(default_factory=AWSSettings)
     azure: AzureSettings = field(default_factory=AzureSettings)
     gcp: GCPSettings = field(default_factory=GCPSettings)
@@ -218,10 +228,13 @@ class Settings:
                 raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
-        if self.ca_bundle is not None and holds_key(str(self.ca_bundle)):
-            raise ConfigurationError(key_for_path("ca_bundle"))
-        if self.ca_bundle is not None and not _is_file(self.ca_bundle):
-            raise ConfigurationError(not_allowed("ca_bundle", self.ca_bundle, "a readable PEM file"))
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
+        for name in ("ca_bundle", "client_certificate", "client_key"):
+            _check_pem_path(self, name, directory=name == "ca_bundle")
+        if self.client_key is not None and self.client_certificate is None:
+            raise ConfigurationError("client_key needs client_certificate: set both")
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
@@ -271,6 +284,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )
+
+_CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 
 _SECTIONS: Sections = {"AWS": AWSSettings, "AZURE": AzureSettings, "GCP": GCPSettings}
 
@@ -380,6 +395,23 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # such as a name that is too long
+        return False
+
+
+def _check_pem_path(settings: Settings, name: str, *, directory: bool) -> None:
+    if holds_key(str(getattr(settings, name))):
+        object.__setattr__(settings, name, None)  # no dump of local variables shows it
+        raise ConfigurationError(key_for_path(name))
+    path: Path | None = getattr(settings, name)
+    if path is not None and not (_is_file(path) or (directory and _is_directory(path))):
+        allowed = "a readable PEM file, or a directory of them" if directory else "a readable PEM file"
+        raise ConfigurationError(not_allowed(name, path, allowed))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
         return False
 
 
