@@ -141,7 +141,10 @@ def test_public_names_are_what_is_there() -> None:
     """Every name of the sorted `__all__` can be had, and `dir` shows no other."""
     assert list(dxflow_async.__all__) == sorted(dxflow_async.__all__)
     assert dir(dxflow_async) == sorted(dxflow_async.__all__)
-    assert all(getattr(dxflow_async, name).__name__ == name for name in dxflow_async.__all__)
+    assert dxflow_async.AWSSettings is dxflow_async.S3Settings
+    assert dxflow_async.GCPSettings is dxflow_async.GCSSettings
+    named = {"AWSSettings": "S3Settings", "GCPSettings": "GCSSettings"}  # the older names of the same classes
+    assert all(getattr(dxflow_async, name).__name__ == named.get(name, name) for name in dxflow_async.__all__)
 
 
 def test_unknown_names_are_attribute_errors() -> None:

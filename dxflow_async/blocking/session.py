@@ -15,7 +15,7 @@ from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
-from dxflow_async.storage.anywhere import Written
+from dxflow_async.storage.transfer_service import Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 

@@ -12,17 +12,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dxflow_async.config.validation import SECRETS, key_for_path, not_allowed
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret, holds_key
 
 __all__ = [
-    "SECRETS",
     "Found",
     "Sections",
     "from_environment",
     "from_file",
-    "key_for_path",
-    "not_allowed",
     "parse_size",
     "warn_when_readable",
 ]
@@ -127,7 +125,6 @@ def _boolean(text: str) -> bool:
 
 
 _SIZES = {"max_memory_bytes", "max_bandwidth", "part_size"}
-SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
 
 
 def _parser(name: str, kind: str) -> tuple[Callable[[str], Any], str]:
@@ -187,14 +184,3 @@ def warn_when_readable(path: Path) -> None:
     """A file of secrets that others may read is worth a line in the log."""
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
-
-
-def key_for_path(name: str) -> str:
-    """The text of an error: a setting that names a file has the file's content; its value is not shown."""
-    return f"{name} is not allowed: it seems to hold the key itself; write it to a file and name that"
-
-
-def not_allowed(name: str, value: object, allowed: str) -> str:
-    """The text of an error: the setting's name comes first. A key that was put into the wrong setting is not shown."""
-    shown = "" if holds_key(str(value)) else f" = {str(value)!r}"
-    return f"{name}{shown} is not allowed; it must be {allowed}"

@@ -16,9 +16,9 @@ from dxflow_async.models import JobInfo, Leftover, TransferReport
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.temporary_files import temporaries
-from dxflow_async.storage.anywhere import Located, TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
+from dxflow_async.storage.transfer_service import Located, TransferService
 from dxflow_async.transfer.items.multipart import unknown_uploads
 from dxflow_async.transfer.journal.jobfile import (
     AreaId,

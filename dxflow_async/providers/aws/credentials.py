@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.loader import not_allowed
 from dxflow_async.config.settings import AWSSettings
+from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key

@@ -119,11 +119,11 @@ class AWSProvider(Provider):
         settings: endpoint, region and credentials.
         http: the session's data plane; not closed here.
         threads: the session's threads.
+        name: the remote's, as errors show it.
     """
 
-    name = "AWS"
-
-    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads) -> None:
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
+        self.name = name
         self.features = _features(settings.endpoint)
         self._settings = settings
         self._http = http

@@ -99,14 +99,20 @@ class AzureProvider(Provider):
         settings: endpoint, account and credentials.
         http: the session's data plane; not closed here.
         threads: the session's threads.
+        name: the remote's, as errors show it.
         credential: one of azure-identity's async credentials, closed by its owner; None: what the settings say.
     """
 
-    name = "AZURE"
-
     def __init__(
-        self, settings: AzureSettings, http: HTTP, threads: Threads, *, credential: TokenCredential | None = None
+        self,
+        settings: AzureSettings,
+        http: HTTP,
+        threads: Threads,
+        *,
+        name: str = "AZURE",
+        credential: TokenCredential | None = None,
     ) -> None:
+        self.name = name
         self._identity = CloudCredentials(settings, threads, credential)
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)

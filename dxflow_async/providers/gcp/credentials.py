@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.loader import key_for_path
 from dxflow_async.config.settings import GCPSettings
+from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ConfigurationError,

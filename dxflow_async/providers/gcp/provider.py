@@ -104,14 +104,14 @@ class GCPProvider(Provider):
         settings: endpoint, project and credentials.
         http: the session's data plane; not closed here.
         threads: the session's threads.
+        name: the remote's, as errors show it.
 
     Raises:
         ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
     """
 
-    name = "GCP"
-
-    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
+        self.name = name
         self._identity = CloudCredentials(settings, http, threads)
         self._requests = Requests(http, self._identity)
         self._store = Store(self._requests)

@@ -16,22 +16,21 @@ from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, S
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Buffered, Entry, Features, ObjectOptions, Part, Reader, Upload
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Upload
 from dxflow_async.providers.staged import Staged
-from dxflow_async.transfer.context import Metered, MeteredReader, Place, PlacedItem, TransferContext
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.content_type import content_type_of
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.part_digests import PartDigests
 from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader, look_again
+from dxflow_async.transfer.progress import MeteredBody, MeteredReader
 from dxflow_async.transfer.retry import Attempts, retry
 
-__all__ = ["CopyItem", "MarkerItem", "ServerCopyItem"]
+__all__ = ["CopyItem"]
 
 T = TypeVar("T")
-
-_COPY_PART_SIZE = 1 << 30
 
 _STREAM_SIZE = 2 << 20
 """Bytes of memory a part takes that is streamed to a disk."""
@@ -297,7 +296,7 @@ class CopyItem(Multipart, TransferItem):
                 taken = await self._try(lambda: deliver(body), size=part.size)
                 self._count(body.size)
                 return taken
-            metered = Metered(body, self._count)
+            metered = MeteredBody(body, self._count)
             return await self._try(lambda: deliver(metered), size=part.size)
         finally:
             self._retries += attempts.retries
@@ -393,105 +392,3 @@ def _told(features: Features, listed: Entry) -> bool:
     return (listed.crc32c is not None or not features.checksum) and (
         listed.mtime is not None or features.mtime_listed or not features.mtime
     )
-
-
-class ServerCopyItem(Multipart, TransferItem):
-    """One object copied within a provider, by the provider, with all that is stored with it.
-
-    Args:
-        route: budgets, retries, progress.
-        source, destination: the two ends.
-        entry: what is known of the source.
-        options: whether it is to be public.
-        delete_source: of a move, once the copy is known to be stored.
-        keep_time: where the source has no time kept with it, the copy gets the one at which the source was stored.
-    """
-
-    def __init__(
-        self,
-        context: TransferContext,
-        source: Place,
-        destination: Place,
-        entry: Entry,
-        options: ObjectOptions,
-        *,
-        delete_source: bool = False,
-        keep_time: bool = False,
-    ) -> None:
-        super().__init__(context, source, destination, entry.size)
-        self._moves = delete_source
-        self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
-        self._entry = entry
-        self._options = options
-        self._stored: Entry | None = None
-
-    async def open(self) -> Iterator[Part]:
-        self._begin()
-        if self._moves and self._entry.etag is None and self._source.provider.features.versions:
-            self._entry = await self._look()
-        provider, size = self._source.provider, self._entry.size
-        if size <= provider.features.max_copy_size:
-            if self._keeps_time:
-                seen = self._entry if provider.features.mtime_listed else await self._look()
-                modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
-                self._options = ObjectOptions(public=self._options.public, modified=modified)
-            return iter((Part(1, 0, size),))
-        seen = await self._look()
-        # An object that is put together from parts does not get by itself what is stored with the source.
-        modified = changed_at(provider.features, self._entry, seen)
-        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
-        return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
-
-    async def seen(self) -> str | None:
-        return self._entry.etag
-
-    async def _look(self) -> Entry:
-        seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
-        if self._entry.etag is not None and seen.etag != self._entry.etag:
-            raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
-        return seen
-
-    async def move(self, part: Part) -> None:
-        provider, upload = self._source.provider, self._upload
-        if upload is None:
-            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
-        else:
-            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
-        self._count(part.size)
-
-    async def finish(self) -> TransferResult:
-        self.version = self._entry.etag
-        if self._upload is not None:
-            self._whole()
-            self._stored = await self._finish_parts(self._upload, None)
-        if self._moves:
-            await self._delete_source(self._entry, self._stored, by_service=True)
-        return self.result(None)
-
-
-class MarkerItem(PlacedItem, TransferItem):
-    """A directory with nothing in it: a real one, or the empty object that marks one."""
-
-    def __init__(
-        self, context: TransferContext, source: Place, destination: Place, *, delete_source: bool = False
-    ) -> None:
-        super().__init__(context, source, destination)
-        self._moves = delete_source
-
-    async def open(self) -> Iterator[Part]:
-        return iter((Part(1, 0, 0),))
-
-    async def move(self, part: Part) -> None:
-        provider, key = self._destination.provider, self._destination.key
-        if provider.features.directories:
-            await self._try(lambda: provider.make_directory(key))
-        else:
-            await self._try(lambda: provider.write(key, Buffered((), 0, 0), ObjectOptions()))
-
-    async def finish(self) -> TransferResult:
-        provider, key = self._source.provider, self._source.key
-        if self._moves and provider.features.directories:
-            await self._try(lambda: provider.remove_directory(key), self._source)
-        elif self._moves:
-            await self._try(lambda: provider.delete_one(key), self._source)
-        return self.result(None)

@@ -12,7 +12,7 @@ from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import LocalDestination, taken
 from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.tree import look_up, relocate_found

@@ -18,15 +18,15 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, PlacedItem, TransferContext
-from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, LocalDestination, below, contains, directory, taken
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
-from dxflow_async.transfer.request import request
+from dxflow_async.transfer.request import delete_keys, request
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
 
@@ -217,7 +217,7 @@ async def _is_link(place: Place) -> bool:
 # Renaming
 
 
-class RenameItem(PlacedItem, TransferItem):
+class RenameItem(BaseItem, TransferItem):
     """An object or a directory that gets another name at once."""
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, entry: Entry) -> None:

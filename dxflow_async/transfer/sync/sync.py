@@ -21,8 +21,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.choose import item_for, read_failure
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.failures import read_failure
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.journal.jobfile import JobSpec
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes

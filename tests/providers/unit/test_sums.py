@@ -20,9 +20,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.server.unit.summing import Sums
-from dxflow_async.storage.anywhere import TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
+from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
