@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
 from dxflow_async.config.loader import Sections, from_environment, from_file
-from dxflow_async.config.validation import check_pem_path, not_allowed, to_path
+from dxflow_async.config.validation import check_file, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -112,8 +112,9 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
-        for name in ("ca_bundle", "client_certificate", "client_key"):
-            check_pem_path(name, self, directory=name == "ca_bundle")
+        check_file("ca_bundle", self, "a readable PEM file, or a directory of PEM files", directory=True)
+        for name in ("client_certificate", "client_key"):
+            check_file(name, self, "a readable PEM file")
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigurationError("client_key needs client_certificate: set both")
 
