@@ -140,8 +140,9 @@ def _is_of_proxy(error: Exception, proxy: Proxy) -> bool:
     """Whether the connection to the proxy failed, rather than the one to the hub behind it."""
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return True
-    is_tls = isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError)
-    return is_tls and (error.host, error.port) == (proxy.host, proxy.port)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return (error.host, error.port) == (proxy.host, proxy.port)
+    return False
 
 
 def _reason(error: Exception) -> str:
