@@ -117,8 +117,10 @@ def _translate(error: Exception, hub: str, proxy: Proxy | None) -> NetworkError 
     if isinstance(error, aiohttp.ClientResponseError):
         return ServiceError(f"{hub} did not answer as a hub: {error.message}; check hub", retryable=False)
     if proxy is not None and _is_of_proxy(error, proxy):
-        text = f"hub {hub} cannot be reached: the proxy {proxy} cannot be reached ({_reason(error)}); check the proxy"
-        return NetworkError(text, retryable=not isinstance(error, aiohttp.ClientConnectorCertificateError))
+        untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError)
+        text = f"hub {hub} cannot be reached: the proxy {proxy} cannot be reached ({_reason(error)}); "
+        advice = "set ca_bundle (DXFLOW_CA_BUNDLE) to its authority" if untrusted else "check the proxy"
+        return NetworkError(text + advice, retryable=not untrusted)
     through = "" if proxy is None else f" through the proxy {proxy}"
     if isinstance(error, TimeoutError):
         return NetworkError(f"hub {hub} did not answer within {TIMEOUT:.0f} s{through}; check hub and the network")
