@@ -2,7 +2,7 @@
 
 Uploads go by tus 1.0.0, everything else by the unit's storage routes; all of it over our data plane, with the unit's
 secret, to the unit's address and no other. A server is asked once what it can do beyond the published core, and only
-that is used: `UnitProvider.connect`. Beside stand `unit_listing.py`, `unit_upload.py` and what these need.
+that is used: `UnitProvider.connect`. `listing.py` and `upload.py` have its listings and uploads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 from anyio import CancelScope, move_on_after
 
@@ -46,7 +46,7 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit.tus import Sending, Tus
-from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, SpooledUpload, StreamUpload
+from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
 
@@ -101,7 +101,7 @@ class UnitProvider(Provider):
         secret: its RW secret, or RO for a unit that is only read.
         http: the session's data plane; not closed here.
         threads: the session's threads.
-        announced: what the server can do beyond the core; `connect` asks it.
+        announced: what the server can do beyond the core; by default nothing, until `connect` has asked it.
 
     Raises:
         ConfigurationError: the address is none.
@@ -113,24 +113,20 @@ class UnitProvider(Provider):
         self, name: str, url: str, secret: str, http: HTTP, threads: Threads, announced: Announced | None = None
     ) -> None:
         self.unit = name
-        self._announced = announced or Announced()
-        self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
-        self._tus = Tus(self._requests, self._announced)
+        self._requests = Requests(url, secret, http)
         self._threads = threads
         self._modes = DirectoryModesSeen()
-        self.features = _features(self._requests.endpoint.url, self._announced)
+        self._learn(announced or Announced())
 
-    @classmethod
-    async def connect(cls, name: str, url: str, secret: str, http: HTTP, threads: Threads) -> Self:
-        """A provider whose `features` are what the server says it can do; the arguments are the class's.
+    def _learn(self, announced: Announced) -> None:
+        self._announced = announced
+        self._requests.echoes = "echo" in announced.ours
+        self._tus = Tus(self._requests, announced)
+        self.features = _features(self._requests.endpoint.url, announced)
 
-        Raises:
-            StorageError: the unit did not answer; where `retryable` says so, it may later.
-            ConfigurationError: as the class.
-        """
-        requests = Requests(url, secret, http)
-        announced = await requests.announced(Call(cls.name, "connect", f"/{name}/"))
-        return cls(name, url, secret, http, threads, announced)
+    async def connect(self) -> None:
+        """Asks the server what it can do beyond the core: `features` say so from then on."""
+        self._learn(await self._requests.announced(self._call("connect", "")))
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         listing: Listing | None = cursor
@@ -212,9 +208,7 @@ class UnitProvider(Provider):
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
         metadata = self._tus.metadata(call, key, options)
         if size is None:
-            spooled = SpooledUpload(self, key, options, self._threads)
-            await spooled.begin()
-            return spooled
+            return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
         sending = Sending(self._tus, call, size, metadata, partial=False)
         await sending.begin()
         return StreamUpload(call, key, sending, size)
