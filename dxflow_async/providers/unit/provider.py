@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 from anyio import CancelScope, move_on_after
 
@@ -46,7 +46,7 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit.tus import Sending, Tus
-from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, SpooledUpload, StreamUpload
+from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
 
@@ -113,24 +113,20 @@ class UnitProvider(Provider):
         self, name: str, url: str, secret: str, http: HTTP, threads: Threads, announced: Announced | None = None
     ) -> None:
         self.unit = name
-        self._announced = announced or Announced()
-        self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
-        self._tus = Tus(self._requests, self._announced)
+        self._requests = Requests(url, secret, http)
         self._threads = threads
         self._modes = DirectoryModesSeen()
-        self.features = _features(self._requests.endpoint.url, self._announced)
+        self._learn(announced or Announced())
 
-    @classmethod
-    async def connect(cls, name: str, url: str, secret: str, http: HTTP, threads: Threads) -> Self:
-        """Returns a provider whose `features` are those that the server advertises; arguments as for the class.
+    def _learn(self, announced: Announced) -> None:
+        self._announced = announced
+        self._requests.echoes = "echo" in announced.ours
+        self._tus = Tus(self._requests, announced)
+        self.features = _features(self._requests.endpoint.url, announced)
 
-        Raises:
-            StorageError: the unit did not answer; if it is `retryable`, the unit may answer later.
-            ConfigurationError: as for the class.
-        """
-        requests = Requests(url, secret, http)
-        announced = await requests.announced(Call(cls.name, "connect", f"/{name}/"))
-        return cls(name, url, secret, http, threads, announced)
+    async def connect(self) -> None:
+        """Asks the server what it can do beyond the core: `features` say so from then on."""
+        self._learn(await self._requests.announced(self._call("connect", "")))
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         listing: Listing | None = cursor
@@ -212,9 +208,7 @@ class UnitProvider(Provider):
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
         metadata = self._tus.metadata(call, key, options)
         if size is None:
-            spooled = SpooledUpload(self, key, options, self._threads)
-            await spooled.begin()
-            return spooled
+            return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
         sending = Sending(self._tus, call, size, metadata, partial=False)
         await sending.begin()
         return StreamUpload(call, key, sending, size)

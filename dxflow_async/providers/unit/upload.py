@@ -7,24 +7,21 @@ is. If the server supports *groups*, the parts of a group are written to their p
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Awaitable, Callable, Sequence
 
 from anyio import create_task_group
 
 from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
+from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.local.root import error_of as disk_error
 from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.protocol import file_metadata
 from dxflow_async.providers.unit.tus import Sending, Tus
 
-__all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "SpooledUpload", "StreamUpload"]
+__all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "StreamUpload", "StreamedAtEnd"]
 
 MAX_PARTS = 1500
 """The most parts whose addresses fit into one header; a server of this library accepts 2,000."""
@@ -151,57 +148,33 @@ class StreamUpload(Upload):
         await self._sending.remove()
 
 
-class SpooledUpload(Upload):
-    """An upload of unknown length to a server that needs it: kept in a temporary directory until its end.
+class StreamedAtEnd(SpooledUpload):
+    """An upload of unknown length to a server that needs it: spooled to disk, and streamed when it is finished.
 
     Args:
-        provider: receives the file at the end.
-        key, options: as for `Provider.start_upload`.
-        threads: for the disk.
+        call: the upload, for errors.
+        threads: run the work of the disk.
+        start: starts the stream of the whole, given its size in bytes.
     """
 
-    id = ""
-
-    def __init__(self, provider: Provider, key: str, options: ObjectOptions, threads: Threads) -> None:
-        self._provider = provider
-        self._key = key
-        self._options = options
-        self._threads = threads
-        self._directory: TemporaryDirectory[str] | None = None
-        self._kept: Entry | None = None
+    def __init__(self, call: Call, threads: Threads, start: Callable[[int], Awaitable[Upload]]) -> None:
+        super().__init__(call, threads, self._stream)
+        self._start = start
         self._upload: Upload | None = None
 
-    async def begin(self) -> None:
-        """Creates the temporary directory."""
-        self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
-        self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
-        self._stream = await self._local.start_upload("stream", None, ObjectOptions())
-
-    async def write_part(self, part: Part, body: Body) -> PartReceipt:
-        return await self._stream.write_part(part, body)
-
-    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
-        # After a failure it is called again, and continues.
-        if self._kept is None:
-            self._kept = await self._stream.finish(receipts, crc32c)
-        size = self._kept.size
+    async def _stream(self, body: Body) -> Entry:
+        # When it fails, it is called again, and the same stream goes on from where it was.
         if self._upload is None:
-            self._upload = await self._provider.start_upload(self._key, size, self._options)
-        async with await self._local.read("stream") as reading:
-            receipt = await self._upload.write_part(Part(1, 0, size), reading)
-        if crc32c not in (None, receipt.crc32c):
-            raise disk_error("read", self._key, ChecksumMismatchError, "the temporary file has other bytes by now")
+            self._upload = await self._start(body.size)
+        receipt = await self._upload.write_part(Part(1, 0, body.size), body)
         stored = await self._upload.finish([receipt], receipt.crc32c)
         self._upload = None
-        await self.abort()
         return stored
 
     async def abort(self) -> None:
-        directory, self._directory = self._directory, None
         try:
             if self._upload is not None:
                 await self._upload.abort()
                 self._upload = None
         finally:
-            if directory is not None:
-                await self._threads.run(directory.cleanup)
+            await super().abort()

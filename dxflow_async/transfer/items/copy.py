@@ -16,8 +16,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, S
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Upload
-from dxflow_async.providers.staged import Staged
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Staged, Upload
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.content_type import content_type_of
