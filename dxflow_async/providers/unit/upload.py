@@ -1,7 +1,7 @@
-"""Uploads to a unit: in parts, in one stream, or by way of a temporary file, as far as its server allows.
+"""Uploads to a unit: in parts, in one stream, or through a temporary file, as its server allows.
 
-A server that puts partial uploads together gets each part as one; what a break leaves of it goes on where the server
-got to. Parts of one *group* are written to their places in one file from the start, where the server knows that.
+A server that concatenates partial uploads receives each part as one, and a broken part continues from where the server
+is. If the server supports *groups*, the parts of a group are written to their places in one file from the start.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from dxflow_async.providers.unit.tus import Sending, Tus
 __all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "SpooledUpload", "StreamUpload"]
 
 MAX_PARTS = 1500
-"""Whose addresses go into one header; a server of ours takes 2,000."""
+"""The most parts whose addresses fit into one header; a server of this library accepts 2,000."""
 
 FEW_PARTS = 64
-"""The same for other servers, many of which take headers of 8 KiB."""
+"""The same for other servers, many of which accept headers of 8 KiB."""
 
 _ABORTERS = 8
 
 
 class PartsUpload(Upload):
-    """Partial uploads, put together in the end.
+    """Partial uploads that are concatenated at the end.
 
-    A receipt's `etag` is the address of its partial upload; `id` is the group's name, where there is one.
+    A receipt's `etag` is the address of its partial upload; `id` is the name of the group, if there is one.
 
     Args:
-        tus, call: who asks, and what for.
-        key, options: as `Provider.start_upload` has them.
-        max_parts: how many there may be.
-        upload_id: of an upload that was begun before; None: a new one.
+        tus, call: send the requests.
+        key, options: as for `Provider.start_upload`.
+        max_parts: the most parts.
+        upload_id: of an upload that began before; None: a new one.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class PartsUpload(Upload):
         self._options = options
         self._max_parts = max_parts
         self._parts: dict[int, Sending] = {}
-        self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
+        self._replaced: dict[int, Sending] = {}  # holding other bytes: sent again
         file_metadata(call, key)
 
     async def go_on(self, receipts: Sequence[PartReceipt]) -> list[PartReceipt]:
-        """Takes over what another process has sent; the receipts of what is there, as it was sent."""
+        """Continues an upload of another process; returns the receipts of parts that are stored as they were sent."""
         kept = []
         for receipt in receipts:
             sending = self._sending(receipt.part, receipt.etag)
@@ -116,15 +116,15 @@ class PartsUpload(Upload):
             for _ in range(_ABORTERS):
                 group.start_soon(work)
         if errors:
-            raise errors[0]  # those that are left go when it is called again
+            raise errors[0]  # another call removes the remaining ones
 
 
 class StreamUpload(Upload):
     """A file as one upload, whose only part is the whole; `id` is its address.
 
     Args:
-        call, key: what for.
-        sending: the upload, begun.
+        call, key: the operation.
+        sending: the upload, created.
         size: bytes.
     """
 
@@ -152,11 +152,11 @@ class StreamUpload(Upload):
 
 
 class SpooledUpload(Upload):
-    """What becomes one stream, but whose length is not known yet: kept in a temporary directory until it ends.
+    """An upload of unknown length to a server that needs it: kept in a temporary directory until its end.
 
     Args:
-        provider: to whom it goes in the end.
-        key, options: as `Provider.start_upload` has them.
+        provider: receives the file at the end.
+        key, options: as for `Provider.start_upload`.
         threads: for the disk.
     """
 
@@ -172,7 +172,7 @@ class SpooledUpload(Upload):
         self._upload: Upload | None = None
 
     async def begin(self) -> None:
-        """Makes the temporary directory."""
+        """Creates the temporary directory."""
         self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
         self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
         self._stream = await self._local.start_upload("stream", None, ObjectOptions())
@@ -181,7 +181,7 @@ class SpooledUpload(Upload):
         return await self._stream.write_part(part, body)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
-        # When it failed, it is asked for again: it goes on where it was.
+        # After a failure it is called again, and continues.
         if self._kept is None:
             self._kept = await self._stream.finish(receipts, crc32c)
         size = self._kept.size
