@@ -4,8 +4,8 @@ Tests marked `long` or `fuzz` run only when the expression after `-m` names thei
 not select them.
 
 Tests that need an external server program are marked `server`, and no other test can start one.
-An external server is a third-party program that a test starts: SeaweedFS, Azurite, fake-gcs-server, moto, proxy.py, and
-the tus server of Node. Our own hub and units, in this process or in one of their own, are not external.
+An external server is a program of somebody else that a test starts: SeaweedFS, Azurite, fake-gcs-server, moto,
+proxy.py, and the tus server of Node. Our own hub and units, in this process or in one of their own, are not external.
 
 Tests get the marker in two ways:
 
