@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
 from dxflow_async.config.loader import Sections, from_environment, from_file
-from dxflow_async.config.validation import check_file, not_allowed, to_path
+from dxflow_async.config.validation import check_pem_path, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -57,7 +57,13 @@ class Settings:
         durable: whether files, and the journal, are on disk before they count as written, so that a loss of power takes
             nothing that was reported as done; otherwise that is left to the operating system.
         max_cached_items: listing cache; the directories used longest ago go first.
-        ca_bundle: a PEM file of certificate authorities to trust besides the system's.
+        transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
+            for direct connections and aiohttp for others, such as those through a proxy. Experimental.
+        ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
+            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them.
+        client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
+        client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
+        tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
         aws, azure, gcp: how to reach the providers.
 
     Raises:
@@ -82,13 +88,17 @@ class Settings:
     journal: bool = True
     durable: bool = True
     max_cached_items: int = 1_000_000
+    transport: str = "auto"
     ca_bundle: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    tls_minimum_version: str = "1.2"
     aws: S3Settings = field(default_factory=S3Settings)
     azure: AzureSettings = field(default_factory=AzureSettings)
     gcp: GCSSettings = field(default_factory=GCSSettings)
 
     def __post_init__(self) -> None:
-        to_path(self, "home", "ca_bundle")
+        to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
         if self.hub is not None and not re.fullmatch(r"https?://[^\s?#]+", self.hub):
             raise ConfigurationError(not_allowed("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:
@@ -99,7 +109,13 @@ class Settings:
                 raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
-        check_file("ca_bundle", self, "a readable PEM file")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
+        for name in ("ca_bundle", "client_certificate", "client_key"):
+            check_pem_path(name, self, directory=name == "ca_bundle")
+        if self.client_key is not None and self.client_certificate is None:
+            raise ConfigurationError("client_key needs client_certificate: set both")
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
@@ -149,5 +165,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )
+
+_CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 
 _SECTIONS: Sections = {"AWS": S3Settings, "AZURE": AzureSettings, "GCP": GCSSettings}

@@ -137,3 +137,22 @@ def _is_file(path: Path) -> bool:
         return Path(path).is_file()
     except (OSError, ValueError, TypeError):  # such as a name that is too long
         return False
+
+
+def check_pem_path(name: str, settings: Any, *, directory: bool) -> None:
+    """Checks that a setting names a readable PEM file or, with `directory`, a directory of them.
+
+    Raises:
+        ConfigurationError: it does not, or its value is a key itself.
+    """
+    path: Path | None = getattr(settings, name)
+    if directory and path is not None and not holds_key(str(path)) and _is_directory(path):
+        return
+    check_file(name, settings, "a readable PEM file, or a directory of them" if directory else "a readable PEM file")
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
