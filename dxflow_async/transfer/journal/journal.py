@@ -28,7 +28,8 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import PartReceipt, Provider
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.journal.jobfile import (
+from dxflow_async.transfer.journal.jobfile import JobFile, known_uploads
+from dxflow_async.transfer.journal.queries import (
     BEGUN,
     CREATED,
     CREATING,
@@ -37,13 +38,9 @@ from dxflow_async.transfer.journal.jobfile import (
     PLAN_ENDED,
     PLANNED,
     UPLOAD_ENDED,
-    BegunUpload,
-    ItemId,
-    JobFile,
-    JobSpec,
     Row,
-    known_uploads,
 )
+from dxflow_async.transfer.journal.records import BegunUpload, ItemId, JobSpec
 
 __all__ = ["Item", "Journal"]
 
