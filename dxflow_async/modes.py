@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 
-__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "mode_for", "mode_of", "parse_mode", "umask"]
+__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "kind_of_file", "mode_for", "mode_of", "parse_mode", "umask"]
 
 PRIVATE = 0o600
 """Of a file that is not complete: nobody else reads it."""
@@ -52,6 +52,25 @@ def format_mode(mode: int) -> str:
 def parse_mode(text: object) -> int | None:
     """The permission bits that octal text says; None: it says none, or more than these."""
     return int(text, 8) if isinstance(text, str) and _TEXT.fullmatch(text) else None
+
+
+def kind_of_file(mode: int) -> str:
+    """Names what has a mode and is neither a file nor a directory.
+
+    Example:
+        >>> kind_of_file(os.stat("/dev/null").st_mode)
+        'a device'
+    """
+    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def umask() -> int:

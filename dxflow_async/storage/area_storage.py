@@ -16,10 +16,10 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.anywhere import Located, TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
+from dxflow_async.storage.transfer_service import Located, TransferService
 from dxflow_async.transfer.context import Place, TransferContext, check_target
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import translated

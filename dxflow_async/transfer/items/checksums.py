@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Awaitable, Callable
 
@@ -10,8 +9,6 @@ from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import split
@@ -96,10 +93,5 @@ def has_md5(provider: Provider, entry: Entry, etag: str | None) -> bool:
         provider, entry: the file.
         etag: the object's etag.
     """
-    if not (isinstance(provider, LocalProvider) and etag and _MD5.fullmatch(etag)) or entry.size > CACHED_SIZE:
-        return False
-    file = ReadableFile(provider.root, entry.key, 0, None)
-    data = file.open_cached()
-    if data is None or file.entry.etag != entry.etag:
-        return False
-    return hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
+    disk = provider.local_disk
+    return disk is not None and bool(etag and _MD5.fullmatch(etag)) and disk.cached_md5(entry) == etag

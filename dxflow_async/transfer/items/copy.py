@@ -15,8 +15,7 @@ from typing import TypeVar
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Upload
-from dxflow_async.providers.staged import Staged
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Staged, Upload
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.checksums import stored_checksum
