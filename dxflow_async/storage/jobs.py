@@ -20,17 +20,10 @@ from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.storage.transfer_service import Located, TransferService
 from dxflow_async.transfer.items.multipart import unknown_uploads
-from dxflow_async.transfer.journal.jobfile import (
-    AreaId,
-    BegunUpload,
-    DamagedJobFile,
-    ItemId,
-    JobFile,
-    JobSpec,
-    job_ids,
-    known_uploads,
-)
+from dxflow_async.transfer.journal.jobfile import JobFile, job_ids, known_uploads
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import AreaId, BegunUpload, ItemId, JobSpec
+from dxflow_async.transfer.journal.schema import DamagedJobFile
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources

@@ -23,7 +23,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.tree import look_up, make_directory

@@ -26,7 +26,7 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
