@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from dxflow_async.compressed_sequence import CompressedSequence
 from dxflow_async.exceptions import ConfigurationError, StorageError
 
 __all__ = [
+    "DeleteResult",
     "Item",
     "JobInfo",
     "Leftover",
@@ -159,8 +161,13 @@ class TransferReport(CompressedSequence[TransferResult]):
         return self._again()
 
     def may_retry(self, again: Callable[[], Any] | None) -> None:
-        """Lets `retry_failed` call that."""
+        """Lets `retry_failed` return `again()`."""
         self._again = again
+
+    def retry_through(self, call: Callable[[Callable[[], Any]], Any]) -> None:
+        """Lets `retry_failed`, where it can retry, return `call(again)` instead of `again()`."""
+        if self._again is not None:
+            self._again = partial(call, self._again)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON types."""
@@ -231,6 +238,22 @@ class JobInfo:
     def to_dict(self) -> dict[str, Any]:
         """The job as plain JSON types."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """The outcome of deleting objects.
+
+    Attributes:
+        asked: the number of objects whose deletion was requested; objects that did not exist are among them.
+        deleted: the number of objects that are gone.
+        error: the error that `delete` would raise; None when everything was deleted. A `TransferError` has each
+            failure in its report.
+    """
+
+    asked: int
+    deleted: int
+    error: StorageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
