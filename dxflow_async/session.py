@@ -41,6 +41,7 @@ class AsyncSession:
         secrets: the secrets of an earlier sign-in, instead of e-mail and password.
         hub: the hub's URL; by default the setting, else the stored login's hub, else a hub inside this process.
         settings: by default the result of `Settings.load()`.
+        remotes: further remotes by name, such as `{"minio": S3Settings(...)}`; they replace those of the settings.
 
     Raises:
         ConfigurationError: an argument or a setting is invalid.
@@ -60,8 +61,9 @@ class AsyncSession:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
     ) -> None:
-        self.settings = settings or Settings.load()
+        self.settings = Settings.load(remotes=remotes) if settings is None else settings.with_remotes(remotes)
         self._resources = Resources(self.settings)
         self._account = AccountConnection(
             self._resources, email, password, namespace=namespace, secrets=secrets, hub=hub

@@ -32,7 +32,7 @@ class Session:
     session that is left open is closed when the interpreter ends.
 
     Args:
-        email, password, namespace, secrets, hub, settings: as for `AsyncSession`.
+        email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
         progress: whether transfers show a progress bar on a terminal.
 
     Raises:
@@ -53,6 +53,7 @@ class Session:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> None:
         self._portal = Portal()
@@ -60,7 +61,9 @@ class Session:
 
         def make() -> contextlib.aclosing[AsyncSession]:
             return contextlib.aclosing(
-                AsyncSession(email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings)
+                AsyncSession(
+                    email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings, remotes=remotes
+                )
             )
 
         try:

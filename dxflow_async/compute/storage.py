@@ -48,13 +48,10 @@ class AsyncUnitStorage(AsyncAreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        from dxflow_async.providers.unit.provider import UnitProvider
-
         if recursive:
             return await super().list(path, recursive=True)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
-        assert isinstance(provider, UnitProvider)
         limits, policy = self._resources.limits, self._resources.policy
         try:
             entries = await request(lambda: provider.list_directory(key), provider, limits=limits, policy=policy)

@@ -18,7 +18,7 @@ from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.content_type import content_type_of
+from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.planning.listing import pages, stat

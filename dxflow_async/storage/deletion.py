@@ -9,8 +9,8 @@ from dxflow_async.models import DeleteResult, TransferReport, TransferResult
 from dxflow_async.paths import key_of
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
-from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.planning.listing import pages_to_delete
+from dxflow_async.transfer.request import delete_keys
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Deletion", "keys_to_delete"]

@@ -10,7 +10,8 @@ from dxflow_async.models import JobInfo, Leftover
 from dxflow_async.storage.leftovers import left_files, left_uploads, remove_files, remove_uploads
 from dxflow_async.storage.resolver import LocationResolver
 from dxflow_async.storage.resumed_job import open_job, resolved_ends
-from dxflow_async.transfer.journal.jobfile import DamagedJobFile, JobFile, job_ids
+from dxflow_async.transfer.journal.jobfile import JobFile, job_ids
+from dxflow_async.transfer.journal.schema import DamagedJobFile
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Jobs"]
@@ -74,7 +75,9 @@ class Jobs:
         area, (_, destination) = areas[1], resolved_ends(spec, areas)
         uploads = await left_uploads(self._resources, file, area)
         known = {upload.id for upload in uploads}
-        files = [path for path in await run(left_files, file, destination.shown, area) if path not in known]
+        files = [
+            path for path in await run(left_files, self._resources, file, destination.shown, area) if path not in known
+        ]
         if not dry_run:
             await remove_uploads(uploads)
             await run(remove_files, files)

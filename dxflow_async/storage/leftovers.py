@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.contract import ObjectOptions, Provider
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.local.temporary_files import temporaries
+from dxflow_async.providers.registry import local_provider
 from dxflow_async.storage.area import Area
 from dxflow_async.transfer.items.multipart import unknown_uploads
 from dxflow_async.transfer.journal.jobfile import JobFile, known_uploads
@@ -86,21 +85,23 @@ async def remove_uploads(uploads: Iterable[LeftUpload]) -> None:
         raise failures[0]
 
 
-def left_files(file: JobFile, destination: str, area: Area | None) -> list[str]:
+def left_files(resources: Resources, file: JobFile, destination: str, area: Area | None) -> list[str]:
     """Lists the temporary files that earlier processes of a job were writing on this machine's disks. Blocks.
 
     Args:
+        resources: the session's resources.
         file: the job's file.
         destination: the job's destination, as a whole local path or a location.
         area: the area of the destination; None for this machine's disks.
     """
-    if area is not None and not isinstance(area.provider, LocalProvider):
+    disk = (local_provider(os.sep, resources.threads) if area is None else area.provider).local_disk
+    if disk is None:
         return []
     marks = file.marks
     found: list[str] = []
     for directory in _directories(file, destination, area):
         with suppress(OSError):
-            found += [os.path.join(directory, name) for name in temporaries(directory, marks)]
+            found += disk.leftovers(directory, marks)
     return found
 
 
@@ -112,7 +113,7 @@ def remove_files(paths: Iterable[str]) -> None:
 
 
 async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
-    if area is None or isinstance(area.provider, LocalProvider):
+    if area is None or area.provider.local_disk is not None:
         await resources.threads.run(remove_files, [begun.id])
         return
     provider = area.provider
@@ -148,5 +149,6 @@ def _tops(file: JobFile, destination: str, area: Area | None, *, whole_tree: boo
 def _on_disk(shown: str, area: Area | None) -> str:
     if area is None:  # a download to a symbolic link writes beside the file that the link leads to
         return os.path.realpath(shown) if os.path.islink(shown) else shown
-    assert isinstance(area.provider, LocalProvider)
-    return area.provider.root.resolve(area.key(area.path_shown(shown)))
+    disk = area.provider.local_disk
+    assert disk is not None
+    return disk.path(area.key(area.path_shown(shown)))

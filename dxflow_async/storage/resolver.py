@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from dxflow_async.account_connection import AccountConnection
-from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.paths import Location, is_local_path, parse_location, provider_name, unit_path, unknown_scheme
 from dxflow_async.providers import registry
@@ -151,7 +151,7 @@ class LocationResolver:
         prefix = getattr(own, storage_type, None)
         return Area(
             name,
-            self._provider(name, settings),
+            self._provider(name, own),
             f"{prefix.rstrip('/')}/" if prefix else "",
             public=storage_type == "public",
             storage_type=storage_type,
@@ -198,16 +198,18 @@ class LocationResolver:
             )
         return area
 
-    def _provider(self, name: str, settings: Settings) -> Provider:
+    def _provider(self, name: str, own: Any) -> Provider:
         key = (name, "")
         if key not in self._providers:
-            self._providers[key] = registry.create(name, settings, self._resources.http, self._resources.threads)
+            kind, resources = registry.kind_of_settings(own).kind, self._resources.of_provider(name)
+            self._providers[key] = registry.create_provider(kind, own, resources)
         return self._providers[key]
 
     def _stand_in(self, name: str, storage_type: str) -> Provider:
         """A local directory in the place of a remote that is not configured."""
         key = (name, storage_type)
         if key not in self._providers:
-            settings, threads = self._resources.settings, self._resources.threads
-            self._providers[key] = registry.create_stand_in(name, storage_type, settings, threads)
+            root = self._resources.settings.storage_home / name.lower() / storage_type
+            resources = self._resources.of_provider(name)
+            self._providers[key] = registry.create_stand_in(storage_type, root, resources)
         return self._providers[key]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from anyio import Lock
 
 from dxflow_async.exceptions import ComputeUnitError
 from dxflow_async.models import Unit
 from dxflow_async.paths import key_of
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.registry import provider_kinds
 from dxflow_async.storage.area import Area
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
-
-if TYPE_CHECKING:
-    from dxflow_async.providers.unit.provider import UnitProvider
 
 __all__ = ["UnitArea", "UnitVolumes"]
 
@@ -54,7 +52,7 @@ class UnitVolumes:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._providers: dict[_Address, UnitProvider] = {}
+        self._providers: dict[_Address, Provider] = {}
         self._opening: dict[_Address, Lock] = {}
 
     async def open(self, unit: Unit) -> UnitArea:
@@ -78,11 +76,13 @@ class UnitVolumes:
         provider = self._providers[address]
         return UnitArea(provider.name, provider, location=f"unit:/{unit.name}/")
 
-    async def _connect(self, address: _Address) -> UnitProvider:
-        from dxflow_async.providers.unit.provider import UnitProvider
-
-        http, threads = self._resources.http, self._resources.threads
-        return await retry(lambda: UnitProvider.connect(*address, http, threads), self._resources.policy)
+    async def _connect(self, address: _Address) -> Provider:
+        unit, url, secret = address
+        kind = provider_kinds()["unit"]
+        settings = kind.settings(unit=unit, url=url, secret=secret)
+        provider = kind.factory(settings, self._resources.of_provider("UNIT"))
+        await retry(provider.connect, self._resources.policy)
+        return provider
 
     async def aclose(self) -> None:
         """Closes all connections to units."""

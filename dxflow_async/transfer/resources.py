@@ -10,6 +10,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.journal.journal import Journal
@@ -63,6 +64,10 @@ class Resources:
         """
         if self.closed:
             raise SessionClosedError("this session was closed; make a new one")
+
+    def of_provider(self, name: str) -> ProviderResources:
+        """Returns what the session gives a provider; `name` is the remote's name in capitals."""
+        return ProviderResources(name, self.http, self.threads, self.settings.durable)
 
     def context(self, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferContext:
         """Returns a context for the items of one call."""
