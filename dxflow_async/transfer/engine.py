@@ -15,10 +15,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from time import monotonic
 
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import (
     AuthenticationError,
     ChecksumMismatchError,
@@ -156,10 +156,8 @@ class Engine:
     async def _run(self, jobs: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
         try:
-            async with create_task_group() as group:
+            async with open_task_group() as group:
                 await self._plan(jobs, group)
-        except BaseExceptionGroup as failures:
-            raise first_of(failures) from None
         finally:
             await self._abort_all()
         if self._plan_error is not None:
@@ -352,7 +350,7 @@ class Engine:
         """After a cancellation: nothing of the jobs under way is left."""
         if self._running:
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                async with create_task_group() as group:
+                async with open_task_group() as group:
                     for running in self._running:
                         group.start_soon(self._abort_quietly, running.job)
 

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, move_on_after
 
 from dxflow_async.checksum import combine, crc32c
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
@@ -48,10 +48,8 @@ class StreamWriter(BaseItem):
         """
         try:
             stored = await self._write(data)
-        except BaseException as error:
+        except BaseException:
             await self._clean_up()
-            if isinstance(error, BaseExceptionGroup):
-                raise first_of(error) from None
             raise
         if self._destination.provider.features.checksum and stored.crc32c is not None:
             if stored.crc32c != self._crc32c:
@@ -84,7 +82,7 @@ class StreamWriter(BaseItem):
 
     async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
         offset = number = 0
-        async with create_task_group() as group:
+        async with open_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number += 1
                 memory = await self._context.limits.memory.take(body.size)

@@ -13,9 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple
 
-from anyio import create_task_group
-
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import for_each, open_task_group
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place
@@ -109,16 +107,13 @@ class Differences:
     async def find(self) -> None:
         """Finds them, to be run beside `__aiter__`; whatever fails is raised there."""
         try:
-            async with create_task_group() as group:
+            async with open_task_group() as group:
                 group.start_soon(self._list, SOURCE)
                 group.start_soon(self._list, DESTINATION)
-                for _ in range(self._resources.settings.max_concurrency):
-                    group.start_soon(self._look_up_all)
+                workers = self._resources.settings.max_concurrency
+                group.start_soon(for_each, self._unclear_groups(), self._look_up_group, workers)
                 await self._compare_all()
-        except BaseExceptionGroup as failures:
-            error = first_of(failures)
-            if not isinstance(error, StorageError):
-                raise error from None
+        except StorageError as error:
             self._error = error
         await self._found.put(None)
 
@@ -255,20 +250,22 @@ class Differences:
 
     # Looking up
 
-    async def _look_up_all(self) -> None:
+    async def _unclear_groups(self) -> AsyncIterator[Sequence[Pair]]:
         while (pairs := await self._unclear.get()) is not None:
-            for pair in pairs:
-                try:
-                    difference = await self._look_up(pair)
-                except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-                    assert pair.source is not None
-                    failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
-                    difference = Difference("fail", pair.name, pair.source, str(failure), failure)
-                if difference is None:
-                    self.unchanged += 1
-                else:
-                    await self._found.put((difference,))
-        await self._unclear.put(None)  # for the next worker
+            yield pairs
+
+    async def _look_up_group(self, pairs: Sequence[Pair]) -> None:
+        for pair in pairs:
+            try:
+                difference = await self._look_up(pair)
+            except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+                assert pair.source is not None
+                failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
+                difference = Difference("fail", pair.name, pair.source, str(failure), failure)
+            if difference is None:
+                self.unchanged += 1
+            else:
+                await self._found.put((difference,))
 
     async def _look_up(self, pair: Pair) -> Difference | None:
         assert pair.source is not None

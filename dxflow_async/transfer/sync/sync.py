@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from anyio import create_task_group
-
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.contract import ObjectOptions
@@ -237,12 +235,9 @@ def _planned(difference: Difference) -> SyncAction:
 
 
 async def _beside(find: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]) -> T:
-    """What `work()` returns, while `find()` is run beside it, for as long."""
-    try:
-        async with create_task_group() as group:
-            group.start_soon(find)
-            result = await work()
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        raise first_of(failures) from None
+    """Returns the result of `work()`. `find()` runs beside it, and is cancelled when `work()` ends."""
+    async with open_task_group() as group:
+        group.start_soon(find)
+        result = await work()
+        group.cancel_scope.cancel()
     return result
