@@ -1,4 +1,4 @@
-"""Storing a stream of unknown length: parts are sent while the stream goes on, memory stays bounded."""
+"""Stores a stream of unknown length. Parts are sent while the stream goes on, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ABORT_SECONDS = 10.0
 
 
 class StreamWriter(BaseItem):
-    """Writes one stream to one place; nothing is stored unless it ends well.
+    """Writes one stream to one place. Nothing is stored unless the stream ends well.
 
     Args:
-        route: budgets, retries, progress.
-        target: where it goes.
+        context: limits, retries and progress of the call.
+        target: where the stream is stored.
         options: what is stored with it.
     """
 
@@ -41,10 +41,10 @@ class StreamWriter(BaseItem):
         self._receipts: list[PartReceipt] = []
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
-        """Stores all that `data` yields.
+        """Stores everything that `data` yields.
 
         Raises:
-            StorageError: it could not be stored. What `data` raises passes through.
+            StorageError: the stream could not be stored. Exceptions that `data` raises pass through.
         """
         try:
             stored = await self._write(data)
@@ -106,7 +106,7 @@ class StreamWriter(BaseItem):
 
 
 async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:
-    """The stream cut into parts, with their checksums; an empty stream is one empty part."""
+    """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
     buffer = bytearray()
     number = 1
     async for chunk in data:
