@@ -1,8 +1,8 @@
-"""Making one directory like another one: what differs is copied, and what is superfluous is deleted where wanted.
+"""Syncs a directory: copies what is new or changed, and deletes what is superfluous, if requested.
 
-Finding differences and copying go on at once, so that memory does not grow with the directories. Deleting comes last,
-and only when both listings came to their end and every copy worked. What could not be read at the source keeps nothing
-else: it fails by itself, and its name is protected at the destination.
+Differences are found while others are copied, so memory does not grow with the directories. Deletion comes last, and
+only if both listings were complete and every copy worked. A source entry that cannot be read fails by itself; it stops
+no deletion, but its name is protected at the destination.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Rules:
     """What a sync does.
 
     Attributes:
-        compare: what counts as the same.
-        include, exclude: which names it is about; the others are neither copied nor deleted.
-        delete: whether what only the destination has goes.
+        compare: how two entries are compared.
+        include, exclude: the names that the sync touches. Other names are neither copied nor deleted.
+        delete: delete what only the destination has.
 
     Raises:
-        ConfigurationError: a comparison or a pattern that cannot be.
+        ConfigurationError: the comparison or a pattern is invalid.
     """
 
     compare: Compare
@@ -67,7 +67,7 @@ class Rules:
 
     @property
     def names(self) -> NameFilter:
-        """The names it is about."""
+        """The names that the sync touches."""
         return NameFilter(self.include, self.exclude)
 
 
@@ -78,9 +78,9 @@ class Sync:
         resources: the session's.
         source: a directory: its key ends in a slash, or is empty.
         end: the destination, which may refuse names.
-        options: what is stored with what is copied.
-        rules: what to do.
-        asked: the same as the caller said it.
+        options: what is stored with the copies.
+        rules: what the sync does.
+        spec: the call as it is noted in the journal.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Sync:
         end: Destination,
         options: ObjectOptions,
         rules: Rules,
-        asked: JobSpec,
+        spec: JobSpec,
     ) -> None:
         self._resources = resources
         self._source = source
@@ -98,32 +98,32 @@ class Sync:
         self._target = end.directory()
         self._options = options
         self._rules = rules
-        self._asked = asked
+        self._spec = spec
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
-        """What would be done.
+        """Returns what the sync would do.
 
         Raises:
-            NotFoundError: there is no such source.
+            NotFoundError: the source does not exist.
             UnsafePathError: one of the two directories lies in the other one.
             StorageError: a listing failed.
         """
         await self._check()
-        return await self._with_pairing(self._plan)
+        return await self._with_join(self._plan)
 
     async def run(self, on_progress: OnProgress | None) -> TransferReport:
-        """Does it.
+        """Runs the sync.
 
         Raises:
-            TransferError: something could not be copied, and nothing was deleted; or it could not be read at the
-                source, and what the destination has of it was kept; or it could not be deleted.
+            TransferError: something could not be copied, and nothing was deleted; or a source entry could not be read,
+                and what the destination has of it was kept; or something could not be deleted.
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
         await self._modes.make_above("")
         await make_directory(self._resources.context(None), self._target)
-        return await self._with_pairing(lambda pairing: self._run(pairing, on_progress))
+        return await self._with_join(lambda joined: self._run(joined, on_progress))
 
     async def _check(self) -> None:
         source, target = self._source, self._target
@@ -137,9 +137,9 @@ class Sync:
                 path=source.shown,
             )
 
-    async def _with_pairing(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
+    async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
         source, target, names = self._source, self._target, self._rules.names
-        pairing = MergeJoin(
+        joined = MergeJoin(
             (source.key, target.key),
             names.admits,
             (source.provider.features.ordered, target.provider.features.ordered),
@@ -148,13 +148,13 @@ class Sync:
             real=lambda: target.provider.real_directories,
         )
         try:
-            return await work(pairing)
+            return await work(joined)
         finally:
-            pairing.close()
+            joined.close()
 
-    async def _plan(self, pairing: MergeJoin) -> SyncPlan:
-        plan, differences = SyncPlan(), self._differences(pairing)
-        deleting = self._deleting(pairing, differences)
+    async def _plan(self, joined: MergeJoin) -> SyncPlan:
+        plan, differences = SyncPlan(), self._differences(joined)
+        deleting = self._deleting(joined, differences)
 
         async def collect() -> None:
             async for each in differences:
@@ -171,15 +171,15 @@ class Sync:
         plan.compared_by_age = differences.by_age
         return plan
 
-    async def _run(self, pairing: MergeJoin, on_progress: OnProgress | None) -> TransferReport:
-        started, differences = monotonic(), self._differences(pairing)
-        deleting = self._deleting(pairing, differences)
+    async def _run(self, joined: MergeJoin, on_progress: OnProgress | None) -> TransferReport:
+        started, differences = monotonic(), self._differences(joined)
+        deleting = self._deleting(joined, differences)
         aside: list[TransferResult] = []
         try:
             report = await _beside(
                 differences.find,
                 lambda: self._resources.transfer(
-                    lambda context: self._jobs(context, differences, deleting, aside), on_progress, self._asked
+                    lambda context: self._items(context, differences, deleting, aside), on_progress, self._spec
                 ),
             )
         except TransferError as error:
@@ -193,26 +193,26 @@ class Sync:
         report.seconds = monotonic() - started
         report.compared_by_age = differences.by_age
         if report.job_id is None:
-            report.may_retry(self._resources.repeated(self._asked))
+            report.may_retry(self._resources.repeated(self._spec))
         return checked(report)
 
     def _is_unread(self, error: StorageError | None) -> bool:
-        """Whether a file of this machine could not be read: that is no reason to doubt what the listings said."""
+        """Returns whether a local file could not be read. That is no reason to doubt the listings."""
         provider = self._source.provider
         refused = isinstance(error, AccessDeniedError) and (error.provider, error.operation) == (provider.name, "read")
         return refused and provider.local_disk is not None
 
-    def _differences(self, pairing: MergeJoin) -> Differences:
+    def _differences(self, joined: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
-        return Differences(self._resources, source, target, rules.comparison, pairing, replaces=rules.delete)
+        return Differences(self._resources, source, target, rules.comparison, joined, replaces=rules.delete)
 
-    def _deleting(self, pairing: MergeJoin, differences: Differences) -> Deleting:
-        return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
+    def _deleting(self, joined: MergeJoin, differences: Differences) -> Deleting:
+        return Deleting(self._resources, self._source, self._target, joined, differences.kept)
 
-    async def _jobs(
+    async def _items(
         self, context: TransferContext, differences: Differences, deleting: Deleting, aside: list[TransferResult]
     ) -> AsyncIterator[TransferItem]:
-        """What is to be copied; what cannot be read, and what was in the way and is gone, is put `aside`."""
+        """Yields what has to be copied. Unreadable entries and removed obstacles are reported in `aside`."""
         await self._end.prepare(context)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
