@@ -209,7 +209,7 @@ from dxflow_async.transfer.journal import database
 from dxflow_async.transfer.journal import jobfile
 
 {last} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.Asked("upload", "here", "there"), "0123abcd", time.time())
+jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.JobSpec("upload", "here", "there"), "0123abcd", time.time())
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     assert job_ids(tmp_path) == []
