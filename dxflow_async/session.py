@@ -61,6 +61,7 @@ class AsyncSession:
         secrets: what an earlier sign-in gave, instead of e-mail and password.
         hub: the control plane's URL.
         settings: by default what `Settings.load()` finds.
+        remotes: further remotes by name, such as `{"minio": S3Settings(...)}`; they win over those of the settings.
 
     Raises:
         ConfigurationError: arguments or settings that cannot be.
@@ -80,13 +81,14 @@ class AsyncSession:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
     ) -> None:
         password = None if password is None else Secret(password)
         if (email is None) != (password is None):
             raise ConfigurationError("email and password go together: give both or neither")
         if email is not None and secrets is not None:
             raise ConfigurationError("give email and password, or secrets, not both")
-        self.settings = settings or Settings.load()
+        self.settings = Settings.load(remotes=remotes) if settings is None else settings.with_remotes(remotes)
         self._email = email
         self._password = password
         self._namespace = namespace

@@ -15,8 +15,8 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
-from dxflow_async.transfer.journal.jobfile import ItemId, JobSpec
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
 from dxflow_async.transfer.retry import RetryPolicy

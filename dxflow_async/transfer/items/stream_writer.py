@@ -17,22 +17,12 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.multipart import begin_upload
+from dxflow_async.transfer.plan import part_size_at
 from dxflow_async.transfer.progress import MeteredBody
 
-__all__ = ["StreamWriter", "part_size_at"]
+__all__ = ["StreamWriter"]
 
-_PARTS_PER_SIZE = 1000
 _ABORT_SECONDS = 10.0
-
-
-def part_size_at(number: int, first: int, largest: int) -> int:
-    """The size of a part of a stream: doubled each thousand parts, so that ten thousand hold half a tebibyte.
-
-    Example:
-        >>> part_size_at(1, 8 << 20, 64 << 20) >> 20, part_size_at(2500, 8 << 20, 64 << 20) >> 20
-        (8, 32)
-    """
-    return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
 
 
 class StreamWriter(BaseItem):
