@@ -15,19 +15,20 @@ from anyio import CancelScope, Lock
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.volumes import Volumes
-from dxflow_async.config.settings import Settings, with_account
+from dxflow_async.config.account_settings import with_account
+from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport, Unit
 from dxflow_async.paths import parse_location, provider_name, unit_path
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
-from dxflow_async.storage.anywhere import Located, TransferService, Written
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.storage.transfer_service import Located, TransferService, Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Compare
@@ -60,6 +61,7 @@ class AsyncSession:
         secrets: what an earlier sign-in gave, instead of e-mail and password.
         hub: the control plane's URL.
         settings: by default what `Settings.load()` finds.
+        remotes: further remotes by name, such as `{"minio": S3Settings(...)}`; they win over those of the settings.
 
     Raises:
         ConfigurationError: arguments or settings that cannot be.
@@ -79,13 +81,14 @@ class AsyncSession:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
     ) -> None:
         password = None if password is None else Secret(password)
         if (email is None) != (password is None):
             raise ConfigurationError("email and password go together: give both or neither")
         if email is not None and secrets is not None:
             raise ConfigurationError("give email and password, or secrets, not both")
-        self.settings = settings or Settings.load()
+        self.settings = Settings.load(remotes=remotes) if settings is None else settings.with_remotes(remotes)
         self._email = email
         self._password = password
         self._namespace = namespace
@@ -435,11 +438,12 @@ class AsyncSession:
         settings = with_account(self.settings, name, given) if given else self.settings
         own = getattr(settings, name.lower(), None)
         stands_in = self._embedded is not None and not (own is not None and own.configured)
-        key, threads = (name, storage_type if stands_in else ""), self._resources.threads
+        key, resources = (name, storage_type if stands_in else ""), self._resources.of_provider(name)
         if key not in self._providers and stands_in:
-            self._providers[key] = registry.create_stand_in(name, storage_type, self.settings, threads)
+            root = self.settings.storage_home / name.lower() / storage_type
+            self._providers[key] = registry.create_stand_in(storage_type, root, resources)
         elif key not in self._providers:
-            self._providers[key] = registry.create(name, settings, self._resources.http, threads)
+            self._providers[key] = registry.create_provider(registry.kind_of_settings(own).kind, own, resources)
         if stands_in:
             return Area(name, self._providers[key])
         prefix = getattr(own, storage_type, None)

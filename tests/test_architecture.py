@@ -51,9 +51,13 @@ ROOMS = {
     | {"exceptions", "models", "config"},
 }
 """What else a room may import, where it is less than all that lies below it."""
-LENT = {"unit": {"local"}}
-"""A unit keeps an upload of unknown length in a temporary directory until its end."""
-PROVIDER_FOLDERS = {"aws", "azure", "gcp", "http_source", "local", "sftp", "unit"}
+PROVIDER_FOLDERS = {path.parent.name for path in (ROOT / "providers").glob("*/__init__.py")} - {"common"}
+PROVIDER_CLASSES = {
+    node.name
+    for path in (ROOT / "providers").glob("*/*.py")
+    for node in ast.parse(path.read_text("utf-8")).body
+    if isinstance(node, ast.ClassDef) and "Provider" in {ast.unparse(base) for base in node.bases}
+}
 SDKS = ("aioboto3", "aiobotocore", "boto3", "botocore", "azure", "gcloud", "google", "asyncssh")
 
 
@@ -100,7 +104,20 @@ def test_providers_do_not_know_each_other(path: Path) -> None:
     if folder not in PROVIDER_FOLDERS:
         return
     used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
-    assert not used & (PROVIDER_FOLDERS - {folder} - LENT.get(folder, set()))
+    assert not used & (PROVIDER_FOLDERS - {folder})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_above_names_a_provider(path: Path) -> None:
+    """Outside `providers` no file imports a provider's folder or names a provider's class."""
+    if part_of(path) == "providers":
+        return
+    used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
+    assert not used & PROVIDER_FOLDERS
+    tree = ast.parse(path.read_text("utf-8"))
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & PROVIDER_CLASSES
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -142,7 +159,10 @@ def test_public_names_are_what_is_there() -> None:
     """Every name of the sorted `__all__` can be had, and `dir` shows no other."""
     assert list(dxflow_async.__all__) == sorted(dxflow_async.__all__)
     assert dir(dxflow_async) == sorted(dxflow_async.__all__)
-    assert all(getattr(dxflow_async, name).__name__ == name for name in dxflow_async.__all__)
+    assert dxflow_async.AWSSettings is dxflow_async.S3Settings
+    assert dxflow_async.GCPSettings is dxflow_async.GCSSettings
+    named = {"AWSSettings": "S3Settings", "GCPSettings": "GCSSettings"}  # the older names of the same classes
+    assert all(getattr(dxflow_async, name).__name__ == named.get(name, name) for name in dxflow_async.__all__)
 
 
 def test_unknown_names_are_attribute_errors() -> None:

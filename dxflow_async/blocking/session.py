@@ -15,7 +15,7 @@ from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
-from dxflow_async.storage.anywhere import Written
+from dxflow_async.storage.transfer_service import Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 
@@ -29,7 +29,7 @@ class Session:
     leaves open is closed when the interpreter ends.
 
     Args:
-        email, password, namespace, secrets, hub, settings: as for `AsyncSession`.
+        email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
         progress: whether transfers show a bar; only on a terminal either way.
 
     Raises:
@@ -50,6 +50,7 @@ class Session:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> None:
         self._progress = progress
@@ -57,7 +58,9 @@ class Session:
 
         def make() -> contextlib.aclosing[AsyncSession]:
             return contextlib.aclosing(
-                AsyncSession(email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings)
+                AsyncSession(
+                    email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings, remotes=remotes
+                )
             )
 
         try:

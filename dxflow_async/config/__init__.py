@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, Settings
+from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
+from dxflow_async.config.settings import Settings
 
-__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings"]
+__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "GCSSettings", "S3Settings", "Settings"]

@@ -9,10 +9,10 @@ from typing import Any
 from dxflow_async.exceptions import NotFoundError, UnsupportedError
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.paths import provider_name
-from dxflow_async.storage.anywhere import TransferService
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.storage.listing import directory_path
+from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources

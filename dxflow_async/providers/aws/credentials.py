@@ -1,4 +1,4 @@
-"""Who we are to S3, and where it is: the SDK's credential chain, regions and endpoints."""
+"""Credentials, regions and endpoints of S3, from the settings or from the AWS SDK."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.loader import not_allowed
 from dxflow_async.config.settings import AWSSettings
+from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key
@@ -21,13 +21,13 @@ _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class CloudCredentials:
-    """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
+    """Finds credentials, region and endpoint. The SDK is loaded only if the settings leave something open."""
 
     def __init__(self, settings: AWSSettings, threads: Threads) -> None:
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
-        # The first requests of a session come together; what they need is looked up once.
+        # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._chain: Any = None
         self._region = settings.region
@@ -41,11 +41,11 @@ class CloudCredentials:
                 self._region = settings.region or fallback or "us-east-1"
 
     async def credentials(self) -> Credentials:
-        """What signs the next request. Asked anew for each, so that the SDK can refresh what expires.
+        """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
 
         Raises:
-            ConfigurationError: the chain found none.
-            AccessDeniedError: they could not be refreshed.
+            ConfigurationError: the credential chain found none.
+            AccessDeniedError: the keys could not be refreshed.
         """
         if self._fixed is not None:
             return self._fixed
@@ -61,9 +61,12 @@ class CloudCredentials:
         return self._given
 
     def forget(self, refused: Credentials) -> bool:
-        """The service takes these no more: the chain is gone through anew. False where there is nothing else to have.
+        """Drops keys that the service refuses, so that the credential chain is searched again.
 
-        The SDK renews what it knows the end of; this is for what ends earlier than it says.
+        The SDK refreshes keys before their announced end; this is for keys that are revoked earlier.
+
+        Returns:
+            Whether there is anything else to try.
         """
         if refused.token is None or self._fixed is not None:
             return False
@@ -72,13 +75,13 @@ class CloudCredentials:
         return True
 
     async def region(self) -> str:
-        """The region of buckets that have not said otherwise."""
+        """Returns the region for buckets whose own region is not known yet."""
         if self._region is None:
             self._region = (await self._session()).region_name or "us-east-1"
         return self._region
 
     async def endpoint(self, region: str) -> str:
-        """The service's URL in a region, without a trailing slash."""
+        """Returns the service's URL in a region, without a trailing slash."""
         if self._settings.endpoint is not None:
             return self._settings.endpoint.rstrip("/")
         sdk = await self._session()
@@ -89,10 +92,10 @@ class CloudCredentials:
         return self._endpoints[region]
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
-        """The URL with a signature in its query (SigV4).
+        """Returns the URL with a SigV4 signature in its query.
 
         Raises:
-            ConfigurationError: S3 allows 1 second to 7 days.
+            ConfigurationError: `expires` is outside the 1 second to 7 days that S3 allows.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
@@ -129,10 +132,10 @@ class CloudCredentials:
 
 
 def virtual_host(bucket: str, host: str) -> str:
-    """A bucket's own host, below the endpoint's.
+    """Returns the host name of a bucket below the endpoint's.
 
     Raises:
-        UnsafePathError: with that name it would be another host, or none.
+        UnsafePathError: the bucket's name would change the host to another one.
     """
     if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
         raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
@@ -140,10 +143,10 @@ def virtual_host(bucket: str, host: str) -> str:
 
 
 def bucket_path(bucket: str) -> str:
-    """What the path of a bucket's objects begins with.
+    """Returns the start of the URL path of a bucket's objects.
 
     Raises:
-        UnsafePathError: with that name it would be another path.
+        UnsafePathError: the bucket's name would change the path to another one.
     """
     if bucket in (".", ".."):
         raise _unsafe(bucket, "no bucket has that name")
@@ -158,5 +161,5 @@ def _unsafe(bucket: str, reason: str) -> UnsafePathError:
 def _sdk_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # The last is of credentials that were renewed, and had ended by then.
+    # The last one: the credentials were refreshed, and had expired by then.
     return BotoCoreError, ClientError, RuntimeError

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dxflow_async.config.loader import key_for_path
-from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, from_account
+from dxflow_async.config.account_settings import from_account
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
 from dxflow_async.server.hub.store import Store
