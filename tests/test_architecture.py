@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import dxflow_async
+from dxflow_async import providers
 
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -181,6 +182,34 @@ def test_unknown_names_are_attribute_errors() -> None:
     """The lazy door refuses what is not public."""
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
         _ = dxflow_async.Sesion
+
+
+def test_the_door_of_providers_is_what_is_there() -> None:
+    """`dxflow_async.providers` has each name of its sorted `__all__`, and `dir` shows no other."""
+    assert list(providers.__all__) == sorted(providers.__all__, key=lambda name: (_kind_of_name(name), name))
+    assert dir(providers) == sorted(providers.__all__)
+    homes = {name: module for module, names in providers._HOMES.items() for name in names}
+    assert sorted(homes) == sorted(providers.__all__)
+    for name, module in homes.items():
+        inner = providers._OTHER_NAMES.get(name, name)
+        assert getattr(providers, name) is getattr(importlib.import_module(module), inner)
+    with pytest.raises(AttributeError, match="no attribute 'Provder'"):
+        _ = providers.Provder
+
+
+def _kind_of_name(name: str) -> int:
+    """Constants, then classes, then functions."""
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2
+
+
+def test_the_door_of_providers_is_lazy() -> None:
+    """Importing the door, or the registry, loads no provider, no HTTP client and no SDK."""
+    code = (
+        "import sys, dxflow_async.providers, dxflow_async.providers.registry; "
+        "print([name for name in sys.modules if name.split('.')[0] in ('aiohttp', 'anyio', 'botocore') "
+        "or name.startswith('dxflow_async.providers.') and name != 'dxflow_async.providers.registry'])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
 
 
 MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "dxflow_async.")]
