@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from cyclopts import App
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.status import FAILED, complain
+from dxflow_async.config.loader import fields_of
 from dxflow_async.config.settings import Settings
 from dxflow_async.control.account import Secrets, forget_provider, keep_provider, provider_settings
 from dxflow_async.exceptions import ConfigurationError
@@ -51,7 +51,7 @@ def keep(provider: str, *, account: Account = _DIRECT) -> int:
     own = getattr(Settings.load(), name.lower())
     if not own.configured:
         raise ConfigurationError(f"this machine has no settings of {name} to keep; set {name.lower()}.endpoint or more")
-    given = {each.name: getattr(own, each.name) for each in dataclasses.fields(own)}
+    given = {each.name: getattr(own, each.name) for each in fields_of(type(own))}
     tree = {key: _plain(value) for key, value in given.items() if value is not None}
 
     async def store(http: aiohttp.ClientSession, hub: str, secrets: Secrets) -> None:
