@@ -439,7 +439,7 @@ class AWSProvider(Provider):
         """The host of a bucket, and the URL and the path that its objects' names are put behind."""
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
-        if bucket and self._virtual(bucket):
+        if bucket and await self._virtual(bucket, host):
             host = virtual_host(bucket, host)
         elif bucket:
             path = bucket_path(bucket)
@@ -448,11 +448,10 @@ class AWSProvider(Provider):
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
         return base
 
-    def _virtual(self, bucket: str) -> bool:
-        if self._settings.addressing == "auto":
-            # A dot in the bucket's name would not fit the certificate's wildcard.
-            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
-        return self._settings.addressing == "virtual"
+    async def _virtual(self, bucket: str, host: str) -> bool:
+        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
+            return False  # a dot in the bucket's name would not fit the certificate's wildcard
+        return await self._identity.addressing(host) == "virtual"
 
     async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
         """A small XML answer with that root element. S3 also reports failures under status 200, after work has begun.
