@@ -1,4 +1,9 @@
-"""Fast, safe, asynchronous data transfer for dxflow: local files, S3, and each compute unit's own storage."""
+"""Fast, safe, asynchronous data transfer between local disks, cloud storage, SFTP servers and compute units.
+
+`AsyncSession` moves data between this machine, Amazon S3 and compatible services, Azure Blob Storage, Google Cloud
+Storage, SFTP servers, web servers (as sources) and the storage of dxflow compute units. `Session` has the same calls
+without `await`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
@@ -119,6 +125,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("dxflow-async")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}"), name)

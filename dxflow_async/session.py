@@ -438,18 +438,12 @@ class AsyncSession:
         settings = with_account(self.settings, name, given) if given else self.settings
         own = getattr(settings, name.lower(), None)
         stands_in = self._embedded is not None and not (own is not None and own.configured)
-        key = (name, storage_type if stands_in else "")
-        if key not in self._providers:
-            http, threads, durable = self._resources.http, self._resources.threads, self.settings.durable
-            resources = registry.ProviderResources(name, http, threads, durable)
-            if stands_in:
-                root = self.settings.storage_home / name.lower() / storage_type
-                self._providers[key] = registry.create_stand_in(storage_type, root, resources)
-            else:
-                section = getattr(settings, name.lower())
-                self._providers[key] = registry.create_provider(
-                    registry.kind_of_settings(section).kind, section, resources
-                )
+        key, resources = (name, storage_type if stands_in else ""), self._resources.of_provider(name)
+        if key not in self._providers and stands_in:
+            root = self.settings.storage_home / name.lower() / storage_type
+            self._providers[key] = registry.create_stand_in(storage_type, root, resources)
+        elif key not in self._providers:
+            self._providers[key] = registry.create_provider(registry.kind_of_settings(own).kind, own, resources)
         if stands_in:
             return Area(name, self._providers[key])
         prefix = getattr(own, storage_type, None)

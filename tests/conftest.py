@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ import pytest
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
+from tests.lanes import needs_external_server, on_demand, running_test
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 
@@ -27,6 +28,29 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     if config.getoption("--loops") == "all" or item.get_closest_marker("every_loop") is not None:
         return LOOPS
     return {"asyncio": LOOPS["asyncio"]}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need an external server; leave out `long` and `fuzz` unless `-m` names them."""
+    for item in items:
+        if needs_external_server(item):
+            item.add_marker("server")
+    left_out = [item for item in items if on_demand(item, config.option.markexpr)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        unwanted = set(left_out)
+        items[:] = [item for item in items if item not in unwanted]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tell `Process` which test runs: only tests marked `server` may start an external server."""
+    running_test(item)
+    try:
+        return (yield)
+    finally:
+        running_test(None)
 
 
 def pytest_configure() -> None:

@@ -51,10 +51,14 @@ ROOMS = {
     | {"exceptions", "models", "config"},
 }
 """What else a room may import, where it is less than all that lies below it."""
-LENT = {"unit": {"local"}}
-"""A unit keeps an upload of unknown length in a temporary directory until its end."""
-PROVIDER_FOLDERS = {"aws", "azure", "gcp", "local", "unit"}
-SDKS = ("aioboto3", "aiobotocore", "boto3", "botocore", "azure", "gcloud", "google")
+PROVIDER_FOLDERS = {path.parent.name for path in (ROOT / "providers").glob("*/__init__.py")} - {"common"}
+PROVIDER_CLASSES = {
+    node.name
+    for path in (ROOT / "providers").glob("*/*.py")
+    for node in ast.parse(path.read_text("utf-8")).body
+    if isinstance(node, ast.ClassDef) and "Provider" in {ast.unparse(base) for base in node.bases}
+}
+SDKS = ("aioboto3", "aiobotocore", "boto3", "botocore", "azure", "gcloud", "google", "asyncssh")
 
 
 def level(module: str) -> int:
@@ -100,7 +104,20 @@ def test_providers_do_not_know_each_other(path: Path) -> None:
     if folder not in PROVIDER_FOLDERS:
         return
     used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
-    assert not used & (PROVIDER_FOLDERS - {folder} - LENT.get(folder, set()))
+    assert not used & (PROVIDER_FOLDERS - {folder})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_above_names_a_provider(path: Path) -> None:
+    """Outside `providers` no file imports a provider's folder or names a provider's class."""
+    if part_of(path) == "providers":
+        return
+    used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
+    assert not used & PROVIDER_FOLDERS
+    tree = ast.parse(path.read_text("utf-8"))
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & PROVIDER_CLASSES
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -108,7 +125,7 @@ def test_sdks_stay_in_their_provider(path: Path) -> None:
     """An SDK's name appears in its provider's files only, and is not imported with them."""
     found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
     if found:
-        assert path.relative_to(ROOT).parts[:2] in {("providers", name) for name in ("aws", "azure", "gcp")}
+        assert path.relative_to(ROOT).parts[:2] in {("providers", name) for name in ("aws", "azure", "gcp", "sftp")}
     tree = ast.parse(path.read_text("utf-8"))
     top = {each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names}
     top |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
@@ -132,9 +149,10 @@ def test_files_stay_small(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= 500
 
 
-def test_the_worked_example_is_short() -> None:
-    """The provider that newcomers follow is under 200 lines."""
-    assert len((ROOT / "providers/local/provider.py").read_text("utf-8").splitlines()) < 200
+@pytest.mark.parametrize("folder", ["local", "http_source"])
+def test_the_worked_examples_are_short(folder: str) -> None:
+    """The providers that newcomers follow, of a disk and of HTTP, are under 200 lines each."""
+    assert len((ROOT / f"providers/{folder}/provider.py").read_text("utf-8").splitlines()) < 200
 
 
 def test_public_names_are_what_is_there() -> None:

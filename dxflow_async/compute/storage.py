@@ -53,13 +53,10 @@ class AsyncUnitStorage(AreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        from dxflow_async.providers.unit.provider import UnitProvider
-
         if recursive:
             return await super().list(path, recursive=True)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
-        assert isinstance(provider, UnitProvider)
         resources = self._resources()
         try:
             entries = await request(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from anyio import Lock
 
 from dxflow_async.compute.area import UnitArea
 from dxflow_async.exceptions import ComputeUnitError
 from dxflow_async.models import Unit
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.registry import provider_kinds
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
-
-if TYPE_CHECKING:
-    from dxflow_async.providers.unit.provider import UnitProvider
 
 __all__ = ["Volumes"]
 
@@ -31,7 +29,7 @@ class Volumes:
 
     def __init__(self, resources: Callable[[], Resources]) -> None:
         self._resources = resources
-        self._providers: dict[Address, UnitProvider] = {}
+        self._providers: dict[Address, Provider] = {}
         self._opening: dict[Address, Lock] = {}
 
     async def open(self, unit: Unit) -> UnitArea:
@@ -60,7 +58,9 @@ class Volumes:
             await provider.aclose()
 
 
-async def _connected(address: Address, resources: Resources) -> UnitProvider:
-    from dxflow_async.providers.unit.provider import UnitProvider
-
-    return await retry(lambda: UnitProvider.connect(*address, resources.http, resources.threads), resources.policy)
+async def _connected(address: Address, resources: Resources) -> Provider:
+    unit, url, secret = address
+    kind = provider_kinds()["unit"]
+    provider = kind.factory(kind.settings(unit=unit, url=url, secret=secret), resources.of_provider("UNIT"))
+    await retry(provider.connect, resources.policy)
+    return provider

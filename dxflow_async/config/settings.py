@@ -80,7 +80,13 @@ class Settings:
         durable: whether files and journal are on disk before they count as written, so that a loss of power takes
             nothing that was reported as done. Otherwise the operating system decides.
         max_cached_items: the size of the listing cache; the least recently used directories are dropped first.
-        ca_bundle: a PEM file of certificate authorities to trust besides the system's.
+        transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
+            for direct connections and aiohttp for others, such as those through a proxy. Experimental.
+        ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
+            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them.
+        client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
+        client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
+        tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
         aws, azure, gcp: how to reach the remotes that are always there.
         sdk_configuration: whether the configuration of the clouds' own SDKs, such as `AWS_PROFILE`, counts as
             configuration under the embedded hub. Otherwise a local directory takes the place of each remote that has no
@@ -110,7 +116,11 @@ class Settings:
     journal: bool = True
     durable: bool = True
     max_cached_items: int = 1_000_000
+    transport: str = "auto"
     ca_bundle: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    tls_minimum_version: str = "1.2"
     sdk_configuration: bool = True
     aws: S3Settings = field(default_factory=S3Settings)
     azure: AzureSettings = field(default_factory=AzureSettings)
@@ -118,7 +128,7 @@ class Settings:
     remotes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        to_path(self, "home", "ca_bundle")
+        to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
         if self.hub is not None and not re.fullmatch(r"https?://[^\s?#]+", self.hub):
             raise ConfigurationError(not_allowed("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:
@@ -129,7 +139,14 @@ class Settings:
                 raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
-        check_file("ca_bundle", self, "a readable PEM file")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
+        check_file("ca_bundle", self, "a readable PEM file, or a directory of PEM files", directory=True)
+        for name in ("client_certificate", "client_key"):
+            check_file(name, self, "a readable PEM file")
+        if self.client_key is not None and self.client_certificate is None:
+            raise ConfigurationError("client_key needs client_certificate: set both")
         object.__setattr__(self, "remotes", check_remotes(self.remotes))
 
     @classmethod
@@ -204,5 +221,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )
+
+_CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 
 _SECTIONS: dict[str, type[Any]] = {"aws": S3Settings, "azure": AzureSettings, "gcp": GCSSettings}

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dxflow_async.concurrency.threads import Threads
     from dxflow_async.providers.contract import Provider
     from dxflow_async.providers.http import HTTP
@@ -37,6 +36,7 @@ __all__ = [
     "create_stand_in",
     "kind_of_scheme",
     "kind_of_settings",
+    "local_provider",
     "provider_kinds",
 ]
 
@@ -145,6 +145,19 @@ def create_provider(kind_name: str, settings: Any, resources: ProviderResources)
             f"{resources.name} cannot be used: {kinds.origin(kind_name)} could not make the provider "
             f"({type(error).__name__})"
         ) from error
+
+
+def local_provider(root: str | Path, threads: Threads, *, follow_symlinks: bool = False) -> Provider:
+    """Makes a provider of a directory on this machine's disks: its `Provider.local_disk` is set.
+
+    Args:
+        root: the directory. It is made when something is first written.
+        threads: run the blocking work.
+        follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
+    """
+    from dxflow_async.providers.local.provider import LocalProvider
+
+    return LocalProvider(Path(root), threads, follow_symlinks=follow_symlinks)
 
 
 def create_stand_in(storage_type: str, root: Path, resources: ProviderResources) -> Provider:

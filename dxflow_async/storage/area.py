@@ -8,7 +8,6 @@ from dxflow_async.checksum import label
 from dxflow_async.models import Item
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import Entry, Provider
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place
 
 __all__ = ["Area"]
@@ -35,8 +34,8 @@ class Area:
     @property
     def where(self) -> str:
         """Which storage it is: the service's address, a directory of this machine, or a unit; and the prefix there."""
-        provider = self.provider
-        root = str(provider.root.path) if isinstance(provider, LocalProvider) else provider.features.endpoint
+        disk = self.provider.local_disk
+        root = disk.root if disk is not None else self.provider.features.endpoint
         return self.location or f"{self.name} at {root}, below /{self.prefix}"
 
     def key(self, path: str) -> str:

@@ -21,20 +21,19 @@ from dxflow_async.storage.deletion import Deletion
 from dxflow_async.storage.listing import note_stored
 from dxflow_async.storage.transfer_service import Located, TransferService
 from dxflow_async.transfer.context import Place, TransferContext, check_target
-from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.content_type import content_type_of
+from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import LocalFiles, RemoteDestination
 from dxflow_async.transfer.planning.download import download, download_each
 from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
 from dxflow_async.transfer.planning.upload import upload
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import request
+from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
 

@@ -11,26 +11,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, NotFoundError, StorageError
 from dxflow_async.models import JobInfo, Leftover, TransferReport
 from dxflow_async.providers.contract import ObjectOptions, Provider
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.local.temporary_files import temporaries
+from dxflow_async.providers.registry import local_provider
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AreaStorage, Pairs
 from dxflow_async.storage.transfer_service import Located, TransferService
 from dxflow_async.transfer.items.multipart import unknown_uploads
-from dxflow_async.transfer.journal.jobfile import (
-    AreaId,
-    BegunUpload,
-    DamagedJobFile,
-    ItemId,
-    JobFile,
-    JobSpec,
-    job_ids,
-    known_uploads,
-)
+from dxflow_async.transfer.journal.jobfile import JobFile, job_ids, known_uploads
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import AreaId, BegunUpload, ItemId, JobSpec
+from dxflow_async.transfer.journal.schema import DamagedJobFile
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
@@ -199,7 +192,7 @@ class Jobs:
         _, area = await self._checked(resources, await run(lambda: file.asked))
         uploads = await _left_uploads(resources, file, area)
         known = {upload.id for upload in uploads}
-        files = [path for path in await run(_left_files, file, area) if path not in known]
+        files = [path for path in await run(_left_files, file, area, resources.threads) if path not in known]
         if not dry_run:
             await _remove_all(uploads)
             await run(_unlink, files)
@@ -323,7 +316,7 @@ async def _remove_all(uploads: Iterable[_LeftUpload]) -> None:
 
 
 async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
-    if area is None or isinstance(area.provider, LocalProvider):
+    if area is None or area.provider.local_disk is not None:
         await resources.threads.run(_unlink, [begun.id])
         return
     provider = area.provider
@@ -343,20 +336,21 @@ def _unlink(paths: Iterable[str]) -> None:
             os.unlink(path)
 
 
-def _left_files(file: JobFile, area: Area | None) -> list[str]:
-    """What earlier processes were writing on this machine's disks when they ended."""
+def _left_files(file: JobFile, area: Area | None, threads: Threads) -> list[str]:
+    """Returns the temporary files that earlier processes left on this machine's disks; blocks."""
     asked, marks = file.asked, file.marks
-    if area is not None and not isinstance(area.provider, LocalProvider):
+    disk = (local_provider(os.sep, threads) if area is None else area.provider).local_disk
+    if disk is None:
         return []
     found: list[str] = []
     for directory in _directories(file, asked, area):
         with suppress(OSError):
-            found += [os.path.join(directory, name) for name in temporaries(directory, marks)]
+            found += disk.leftovers(directory, marks)
     return found
 
 
 def _directories(file: JobFile, asked: JobSpec, area: Area | None) -> Iterator[str]:
-    """Where a job may have been writing; each once."""
+    """Yields each directory that a job may have been writing to, once."""
     for top in dict.fromkeys(_tops(file, asked, area)):
         yield from (path for path, _, _ in os.walk(top)) if asked.source is not None else (top,)
 
@@ -376,8 +370,9 @@ def _tops(file: JobFile, asked: JobSpec, area: Area | None) -> Iterator[str]:
 def _on_disk(shown: str, area: Area | None) -> str:
     if area is None:  # what was written into the place of a link is beside the file it leads to
         return os.path.realpath(shown) if os.path.islink(shown) else shown
-    assert isinstance(area.provider, LocalProvider)
-    return area.provider.root.resolve(area.key(area.path_shown(shown)))
+    disk = area.provider.local_disk
+    assert disk is not None
+    return disk.path(area.key(area.path_shown(shown)))
 
 
 def _open(resources: Resources, job_id: str) -> JobFile:

@@ -15,7 +15,7 @@ from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.journal.jobfile import AreaId, JobSpec
+from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.planning.destination import (
     Destination,
     LocalDestination,

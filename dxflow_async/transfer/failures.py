@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dxflow_async.concurrency.pool import first_of
-from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError, UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, DxflowError, SessionClosedError, StorageError, UnsafePathError
 from dxflow_async.paths import utf8_shown
-from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.contract import Entry, Provider
+from dxflow_async.transfer.context import Place
 
-__all__ = ["failure_of", "translated"]
+__all__ = ["failure_of", "is_failure", "is_unresolved", "read_failure", "translated"]
 
 _log = logging.getLogger("dxflow_async.transfer")
+
+_DENIED = {"EACCES", "EPERM", "401", "403"}
+_UNRESOLVED = "ENOENT"
 
 
 def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transfer") -> StorageError:
@@ -59,3 +63,27 @@ def translated(provider: Provider) -> Iterator[None]:
         raise
     except Exception as error:
         raise failure_of(error, (provider.name, ""), "request") from error
+
+
+def is_failure(entry: Entry) -> bool:
+    """Whether an entry is unreadable because looking at it failed, not because of what it is."""
+    return entry.read_error is not None and not is_unresolved(entry)
+
+
+def is_unresolved(entry: Entry) -> bool:
+    """Whether an entry is a link whose target is not there: it may be back tomorrow, with all that is below it."""
+    return entry.read_error == _UNRESOLVED
+
+
+def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
+    """Why what a listing could not look at is a failure: it may hold anything."""
+    cls = AccessDeniedError if entry.read_error in _DENIED else StorageError
+    what = "directory" if entry.key.endswith("/") else "entry"
+    return cls(
+        f"{source.provider.name} {operation} of {source.shown} failed: the {what} cannot be read "
+        f"({entry.unreadable}); check its owner and mode, or leave it out",
+        provider=source.provider.name,
+        operation="read",
+        path=source.shown,
+        code=entry.read_error,
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from dxflow_async.models import Progress, TransferResult
+from dxflow_async.providers.contract import Body, Buffer, Reader, Run, Write
 
-__all__ = ["Meter", "OnProgress"]
+__all__ = ["Meter", "MeteredBody", "MeteredReader", "OnProgress"]
 
 OnProgress = Callable[[Progress], None]
 
@@ -95,3 +96,66 @@ class Meter:
                 except BaseException as error:
                     self.raised = error
                     raise
+
+
+class MeteredBody:
+    """A body that counts its bytes as they are taken, anew each time it is sent."""
+
+    __slots__ = ("_body", "_count", "_counted")
+
+    def __init__(self, body: Body, count: Callable[[int], None]) -> None:
+        self._body = body
+        self._count = count
+        self._counted = 0
+
+    @property
+    def size(self) -> int:
+        return self._body.size
+
+    @property
+    def crc32c(self) -> int | None:
+        return self._body.crc32c
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        if self._counted:
+            self.forget()
+        async for chunk in self._body:
+            self._counted += len(chunk)
+            self._count(len(chunk))
+            yield chunk
+
+    @property
+    def counted(self) -> int:
+        """The bytes that were taken so far."""
+        return self._counted
+
+    @property
+    def uncounted(self) -> Body:
+        """The same bytes, for whoever looks at them before they are sent."""
+        return self._body
+
+    def forget(self) -> None:
+        """What was taken so far was of no use."""
+        counted, self._counted = self._counted, 0
+        self._count(-counted)
+
+
+class MeteredReader(MeteredBody):
+    """A reading that is written as it comes, and counted."""
+
+    __slots__ = ("_reading",)
+
+    def __init__(self, reading: Reader, count: Callable[[int], None]) -> None:
+        super().__init__(reading, count)
+        self._reading = reading
+
+    async def readinto(self, buffer: memoryview) -> int:
+        return self._moved(await self._reading.readinto(buffer))
+
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return self._moved(await self._reading.stream_to(buffer, write, run))
+
+    def _moved(self, size: int) -> int:
+        self._counted += size
+        self._count(size)
+        return size

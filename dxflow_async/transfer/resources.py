@@ -12,10 +12,11 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import TransferReport
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
-from dxflow_async.transfer.journal.jobfile import ItemId, JobSpec
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
 from dxflow_async.transfer.retry import RetryPolicy
@@ -56,6 +57,10 @@ class Resources:
             throttle=self.limits.bandwidth,
         )
         self.policy = RetryPolicy(settings.max_attempts)
+
+    def of_provider(self, name: str) -> ProviderResources:
+        """What the session gives a provider; `name` is the remote's, in capitals."""
+        return ProviderResources(name, self.http, self.threads, self.settings.durable)
 
     def resuming(self, journal: Callable[[JobSpec], Journal]) -> Self:
         """The same, for a call that goes on with what an earlier one has begun."""

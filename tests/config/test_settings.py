@@ -133,6 +133,11 @@ def test_wrong_variable_is_named(
         {"stall_timeout": 0},
         {"max_memory_bytes": 16 << 20, "part_size": 9 << 20},
         {"ca_bundle": Path("none.pem")},
+        {"client_certificate": Path("none.pem")},
+        {"client_key": Path("none.pem")},
+        {"transport": "quick"},
+        {"transport": None},
+        {"tls_minimum_version": "1.1"},
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
@@ -141,7 +146,22 @@ def test_wrong_arguments_are_refused(tmp_path: Path, options: dict[str, Any]) ->
         Settings(home=tmp_path, **options)
 
 
-@pytest.mark.parametrize("name", ["AZURE_ACCOUNT", "AWS_REGION", "HUB", "MAX_ATTEMPTS"])
+def test_tls_settings_are_paths_and_versions(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle may be a directory, a version may be written as a number, and a key needs its certificate."""
+    (home / "config.toml").write_text("tls_minimum_version = 1.3\n", "utf-8")
+    monkeypatch.setenv("DXFLOW_CA_BUNDLE", str(tmp_path))
+    monkeypatch.setenv("DXFLOW_TRANSPORT", "aiohttp")
+    loaded = Settings.load()
+    assert (loaded.tls_minimum_version, loaded.ca_bundle, loaded.transport) == ("1.3", tmp_path, "aiohttp")
+    key = tmp_path / "key.pem"
+    key.touch()
+    with pytest.raises(ConfigurationError, match=r"^client_key needs client_certificate"):
+        Settings(client_key=key)
+    with pytest.raises(ConfigurationError, match=r"^client_certificate = "):
+        Settings(client_certificate=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["AZURE_ACCOUNT", "AWS_REGION", "HUB", "MAX_ATTEMPTS", "CLIENT_KEY"])
 def test_a_key_in_the_wrong_setting_is_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The text of a key that was put where something else belongs is in no error."""
     key = '{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\\nTOPSECRET"}'

@@ -18,7 +18,7 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.unit.provider import UnitProvider
+from tests.providers.connected_providers import connect_unit
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
@@ -117,7 +117,7 @@ async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
     http = HTTP(threads)
     area = f"area-{uuid4().hex[:8]}/"
     (unit_process.root / area).mkdir()
-    provider = await UnitProvider.connect("Demo", unit_process.url, SECRETS.rw, http, threads)
+    provider = await connect_unit("Demo", unit_process.url, SECRETS.rw, http, threads)
     yield Place(provider, area, lambda: unit_leftovers(unit_process.root))
     await http.aclose()
     threads.close()

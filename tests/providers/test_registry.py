@@ -177,7 +177,7 @@ def test_factory_that_fails_is_named_without_its_settings(install: Install, http
 
 def test_settings_of_another_kind_are_refused(http: HTTP, threads: Threads) -> None:
     """A kind takes its own settings only."""
-    with pytest.raises(ConfigurationError, match="the type s3 needs AWSSettings, not LocalSettings"):
+    with pytest.raises(ConfigurationError, match="the type s3 needs S3Settings, not LocalSettings"):
         create_provider("s3", LocalSettings(), ProviderResources("AWS", http, threads))
     with pytest.raises(ConfigurationError, match="settings of no provider"):
         kind_of_settings(object())

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.lanes import check_marker
 from tests.servers.certificate import make_certificate
 from tests.servers.process import Process, ServerStartError, free_port
 
@@ -52,6 +53,7 @@ def npm_install(name: str, version: str) -> Path:
     place = _CACHE / f"{folder}-{version}"
     if place.is_dir():
         return place / "node_modules"
+    check_marker(["npm"])
     program, npm = node("bin", "node"), node("lib", "node_modules", "npm", "bin", "npm-cli.js")
     _CACHE.mkdir(exist_ok=True)
     with (_CACHE / f"{folder}.lock").open("w") as lock:

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["make_certificate"]
 
 
-def make_certificate(directory: Path) -> tuple[Path, Path, Path]:
-    """Write a certificate for 127.0.0.1 and localhost into `directory`.
+def make_certificate(directory: Path, authority: str = "Test authority") -> tuple[Path, Path, Path]:
+    """Writes a certificate for 127.0.0.1 and localhost into `directory`.
+
+    Args:
+        directory: an existing directory.
+        authority: the name of the authority that signs it.
 
     Returns:
         The paths of the certificate, its key, and the authority to verify it with.
@@ -28,13 +32,13 @@ def make_certificate(directory: Path) -> tuple[Path, Path, Path]:
     issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     issuer = (
-        _builder("Test authority", "Test authority")
+        _builder(authority, authority)
         .public_key(issuer_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(issuer_key, hashes.SHA256())
     )
     certificate = (
-        _builder("localhost", "Test authority")
+        _builder("localhost", authority)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(names, critical=False)

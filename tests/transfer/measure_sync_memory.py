@@ -18,7 +18,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync

@@ -1,4 +1,4 @@
-"""Who we are to S3, and where it is: the SDK's credential chain, regions and endpoints."""
+"""Credentials, regions and endpoints of S3, from the settings or from the AWS SDK."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class CloudCredentials:
-    """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
+    """Finds credentials, region and endpoint. The SDK is loaded only if the settings leave something open."""
 
     def __init__(self, settings: AWSSettings, threads: Threads) -> None:
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
-        # The first requests of a session come together; what they need is looked up once.
+        # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._chain: Any = None
         self._region = settings.region
@@ -44,11 +44,11 @@ class CloudCredentials:
                 self._region = settings.region or fallback or "us-east-1"
 
     async def credentials(self) -> Credentials:
-        """What signs the next request. Asked anew for each, so that the SDK can refresh what expires.
+        """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
 
         Raises:
-            ConfigurationError: the chain found none.
-            AccessDeniedError: they could not be refreshed.
+            ConfigurationError: the credential chain found none.
+            AccessDeniedError: the keys could not be refreshed.
         """
         if self._fixed is not None:
             return self._fixed
@@ -64,9 +64,12 @@ class CloudCredentials:
         return self._given
 
     def forget(self, refused: Credentials) -> bool:
-        """The service takes these no more: the chain is gone through anew. False where there is nothing else to have.
+        """Drops keys that the service refuses, so that the credential chain is searched again.
 
-        The SDK renews what it knows the end of; this is for what ends earlier than it says.
+        The SDK refreshes keys before their announced end; this is for keys that are revoked earlier.
+
+        Returns:
+            Whether there is anything else to try.
         """
         if refused.token is None or self._fixed is not None:
             return False
@@ -75,13 +78,13 @@ class CloudCredentials:
         return True
 
     async def region(self) -> str:
-        """The region of buckets that have not said otherwise."""
+        """Returns the region for buckets whose own region is not known yet."""
         if self._region is None:
             self._region = (await self._session()).region_name or "us-east-1"
         return self._region
 
     async def endpoint(self, region: str) -> str:
-        """The service's URL in a region, without a trailing slash."""
+        """Returns the service's URL in a region, without a trailing slash."""
         if self._settings.endpoint is not None:
             return self._settings.endpoint.rstrip("/")
         sdk = await self._session()
@@ -107,10 +110,10 @@ class CloudCredentials:
         return "virtual" if _AMAZON.search(host) else "path"
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
-        """The URL with a signature in its query (SigV4).
+        """Returns the URL with a SigV4 signature in its query.
 
         Raises:
-            ConfigurationError: S3 allows 1 second to 7 days.
+            ConfigurationError: `expires` is outside the 1 second to 7 days that S3 allows.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
@@ -154,10 +157,10 @@ def _addressing_style(sdk: Any) -> str:
 
 
 def virtual_host(bucket: str, host: str) -> str:
-    """A bucket's own host, below the endpoint's.
+    """Returns the host name of a bucket below the endpoint's.
 
     Raises:
-        UnsafePathError: with that name it would be another host, or none.
+        UnsafePathError: the bucket's name would change the host to another one.
     """
     if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
         raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
@@ -165,10 +168,10 @@ def virtual_host(bucket: str, host: str) -> str:
 
 
 def bucket_path(bucket: str) -> str:
-    """What the path of a bucket's objects begins with.
+    """Returns the start of the URL path of a bucket's objects.
 
     Raises:
-        UnsafePathError: with that name it would be another path.
+        UnsafePathError: the bucket's name would change the path to another one.
     """
     if bucket in (".", ".."):
         raise _unsafe(bucket, "no bucket has that name")
@@ -183,5 +186,5 @@ def _unsafe(bucket: str, reason: str) -> UnsafePathError:
 def _sdk_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # The last is of credentials that were renewed, and had ended by then.
+    # The last one: the credentials were refreshed, and had expired by then.
     return BotoCoreError, ClientError, RuntimeError

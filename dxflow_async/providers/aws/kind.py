@@ -1,4 +1,4 @@
-"""S3 as a kind of provider."""
+"""Registers S3 as a kind of provider."""
 
 from __future__ import annotations
 

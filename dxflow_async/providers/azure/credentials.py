@@ -1,7 +1,7 @@
-"""Who we are to Azure Blob Storage, and where it is: account key, shared access signature, or bearer tokens.
+"""Credentials and endpoint of Azure Blob Storage: account key, shared access signature, or bearer tokens.
 
-The SDK reads connection strings and makes signatures for URLs; azure-identity, where it is installed, finds the
-credentials of the machine. It is asked for a token minutes before the last one ends.
+The SDK parses connection strings and signs URLs. azure-identity, if it is installed, finds the credentials of the
+machine; a new token is requested minutes before the last one expires.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _log = logging.getLogger("dxflow_async.providers.azure")
 _SCOPE = "https://storage.azure.com/.default"
 
 _REFRESH_SECONDS = 300.0
-"""A token is renewed so long before it ends; requests under way may still need it meanwhile."""
+"""How long before its end a token is renewed; requests in flight may still need it."""
 
 _PAUSE_SECONDS = 30.0
-"""After a renewal that failed, the old token serves so long before another try."""
+"""How long the old token is used after a failed renewal before the next attempt."""
 
 
 class TokenCredential(Protocol):
-    """Any of azure-identity's async credentials."""
+    """Any of the asynchronous credentials of azure-identity."""
 
     async def get_token(self, *scopes: str, **kwargs: Any) -> Any: ...
 
 
 class Tokens:
-    """Bearer tokens of a credential: kept while they are good, and fetched by one caller for all."""
+    """Caches the bearer token of a credential; one caller fetches a new one for all."""
 
     def __init__(self, credential: TokenCredential) -> None:
         self._credential = credential
@@ -52,11 +52,11 @@ class Tokens:
         self._ends_at = 0.0
 
     async def token(self) -> str:
-        """A token that is good for the next request.
+        """Returns a token that is valid for the next request.
 
         Raises:
-            AccessDeniedError: the credential gives none.
-            NetworkError: whoever gives it cannot be reached.
+            AccessDeniedError: the credential provides none.
+            NetworkError: its source cannot be reached.
         """
         if time() < self._renew_at:
             return self._token
@@ -68,7 +68,7 @@ class Tokens:
             return self._token
 
     def forget(self, token: str) -> None:
-        """The service refused that token."""
+        """Drops a token that the service refused."""
         if token == self._token:
             self._renew_at = self._ends_at = 0.0
 
@@ -89,12 +89,12 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A storage account, and one way to be let in.
+    """A storage account and one way to authenticate.
 
     Attributes:
         origin: scheme and host of the service.
-        root: what every path begins with: empty, or `/account` at an emulator.
-        name: of the account; empty where only the endpoint is known.
+        root: the start of every path: empty, or `/account` at an emulator.
+        name: the account's name; empty if only the endpoint is known.
         key, sas, tokens: one of them is set; `sas` is a query without its question mark.
     """
 
@@ -112,12 +112,12 @@ class Account:
 
 
 class CloudCredentials:
-    """The account of the settings; the SDK is loaded when the settings do not say it all.
+    """Finds the account. The SDK is loaded only if the settings leave something open.
 
     Args:
-        settings: what the user set; where they name no account, Azure's own `AZURE_STORAGE_*` variables count.
-        threads: where the SDK is loaded.
-        credential: one of azure-identity's async credentials, closed by its owner; None: its default chain.
+        settings: the user's settings; if they name no account, Azure's own `AZURE_STORAGE_*` variables count.
+        threads: load the SDK.
+        credential: one of azure-identity's asynchronous credentials, closed by its owner; None: its default chain.
     """
 
     def __init__(self, settings: AzureSettings, threads: Threads, credential: TokenCredential | None = None) -> None:
@@ -131,7 +131,7 @@ class CloudCredentials:
 
     @property
     def has_key(self) -> bool:
-        """Whether an account key is there, which URLs are signed with."""
+        """Whether there is an account key, which is needed to sign URLs."""
         text = self._settings.connection_string
         if text is not None:
             return "accountkey=" in text.lower() or "usedevelopmentstorage=true" in text.lower()
@@ -139,17 +139,17 @@ class CloudCredentials:
 
     @property
     def endpoint(self) -> str:
-        """The service as the settings name it, for the budget of requests and for messages; it has no secret in it."""
+        """The service as the settings name it, without secrets; it keys the request budget and appears in messages."""
         settings = self._settings
         if settings.endpoint is not None:
             return settings.endpoint
         return f"{settings.account}.blob.core.windows.net" if settings.account else "blob.core.windows.net"
 
     async def account(self) -> Account:
-        """The account, found once.
+        """Returns the account, which is found once.
 
         Raises:
-            ConfigurationError: the settings do not say enough, or are wrong.
+            ConfigurationError: the settings are incomplete or wrong.
         """
         if self._account is None:
             async with self._loading:
@@ -158,10 +158,10 @@ class CloudCredentials:
         return self._account
 
     async def presign(self, method: str, container: str, name: str, expires: int, *, https: bool) -> str:
-        """The query that lets anybody do that to a blob for so many seconds (a service SAS).
+        """Returns the query that permits a method on a blob for that many seconds (a service SAS).
 
         Raises:
-            ConfigurationError: `expires` is less than a second, or the method is none of GET, HEAD, PUT, DELETE.
+            ConfigurationError: `expires` is less than a second, or the method is not GET, HEAD, PUT or DELETE.
         """
         await self.account()
         permission = {"GET": "r", "HEAD": "r", "PUT": "cw", "DELETE": "d"}.get(method)
@@ -173,7 +173,7 @@ class CloudCredentials:
         return await self._threads.run(_presign, self._key, container, name, permission, expires, https)
 
     async def aclose(self) -> None:
-        """Closes the default chain, where it was made here."""
+        """Closes the default credential chain if it was created here."""
         chain, self._chain = self._chain, None
         if chain is not None:
             await chain.close()

@@ -1,4 +1,4 @@
-"""Azure Blob Storage as a kind of provider."""
+"""Registers Azure Blob Storage as a kind of provider."""
 
 from __future__ import annotations
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import AccessDeniedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.failures import failure_of
-from dxflow_async.transfer.items.copy import CopyItem, MarkerItem, ServerCopyItem
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
+from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
-from dxflow_async.transfer.sync.protected import is_failure
 
-__all__ = ["is_marker", "item_for", "read_failure"]
-
-_DENIED = {"EACCES", "EPERM", "401", "403"}
+__all__ = ["is_marker", "item_for"]
 
 
 def item_for(
@@ -75,20 +72,6 @@ def _item_for(
     if entry is not None and source.provider is target.provider and source.provider.features.copy:
         return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
     return CopyItem(context, source, target, options, entry, delete_source=move)
-
-
-def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
-    """Why what a listing could not look at is a failure: it may hold anything."""
-    cls = AccessDeniedError if entry.read_error in _DENIED else StorageError
-    what = "directory" if entry.key.endswith("/") else "entry"
-    return cls(
-        f"{source.provider.name} {operation} of {source.shown} failed: the {what} cannot be read "
-        f"({entry.unreadable}); check its owner and mode, or leave it out",
-        provider=source.provider.name,
-        operation="read",
-        path=source.shown,
-        code=entry.read_error,
-    )
 
 
 def is_marker(entry: Entry) -> bool:

@@ -8,14 +8,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dxflow_async.checksum import combine
+from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.context import Place, PlacedItem, TransferContext, begin_upload
-from dxflow_async.transfer.journal.jobfile import BegunUpload
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.items.base import BaseItem
+from dxflow_async.transfer.journal.records import BegunUpload
 from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.retry import RetryPolicy, retry
 
-__all__ = ["Multipart", "unknown_uploads"]
+__all__ = ["Multipart", "begin_upload", "unknown_uploads"]
 
 _log = logging.getLogger("dxflow_async.transfer.multipart")
 
@@ -26,7 +29,7 @@ _CREATING_SECONDS = 60 * 60.0
 """For as long a creation may be tried again."""
 
 
-class Multipart(PlacedItem):
+class Multipart(BaseItem):
     """What the items have in common that may be sent in parts; the journal, where there is one, knows the parts."""
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
@@ -155,6 +158,13 @@ class Multipart(PlacedItem):
             _log.info("%s", error, extra={"fields": error.fields()})
         else:
             journal.upload_certain(place.key)
+
+
+async def begin_upload(
+    provider: Provider, key: str, size: int | None, options: ObjectOptions, policy: RetryPolicy
+) -> Upload:
+    """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
+    return await finish_or_undo(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
 
 
 def _may_have_happened(error: StorageError) -> bool:

@@ -13,26 +13,19 @@ from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
-from dxflow_async.transfer.context import Metered, Place, PlacedItem, TransferContext, begin_upload
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.items.base import BaseItem
+from dxflow_async.transfer.items.multipart import begin_upload
+from dxflow_async.transfer.plan import part_size_at
+from dxflow_async.transfer.progress import MeteredBody
 
-__all__ = ["StreamWriter", "part_size_at"]
+__all__ = ["StreamWriter"]
 
-_PARTS_PER_SIZE = 1000
 _ABORT_SECONDS = 10.0
 
 
-def part_size_at(number: int, first: int, largest: int) -> int:
-    """The size of a part of a stream: doubled each thousand parts, so that ten thousand hold half a tebibyte.
-
-    Example:
-        >>> part_size_at(1, 8 << 20, 64 << 20) >> 20, part_size_at(2500, 8 << 20, 64 << 20) >> 20
-        (8, 32)
-    """
-    return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
-
-
-class StreamWriter(PlacedItem):
+class StreamWriter(BaseItem):
     """Writes one stream to one place; nothing is stored unless it ends well.
 
     Args:
@@ -75,7 +68,7 @@ class StreamWriter(PlacedItem):
         second = await anext(bodies, None)
         provider, key = self._destination.provider, self._destination.key
         if second is None:
-            body = Metered(first, self._count)
+            body = MeteredBody(first, self._count)
             stored = await self._try(lambda: provider.write(key, body, self._options))
             self._crc32c = first.crc32c
             return stored
@@ -99,7 +92,7 @@ class StreamWriter(PlacedItem):
                 offset += body.size
 
     async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
-        metered = Metered(body, self._count)
+        metered = MeteredBody(body, self._count)
         try:
             self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
         finally:

@@ -26,9 +26,9 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import PartReceipt, Provider
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.journal.jobfile import (
+from dxflow_async.transfer.journal.jobfile import JobFile, known_uploads
+from dxflow_async.transfer.journal.queries import (
     BEGUN,
     CREATED,
     CREATING,
@@ -37,13 +37,9 @@ from dxflow_async.transfer.journal.jobfile import (
     PLAN_ENDED,
     PLANNED,
     UPLOAD_ENDED,
-    BegunUpload,
-    ItemId,
-    JobFile,
-    JobSpec,
     Row,
-    known_uploads,
 )
+from dxflow_async.transfer.journal.records import BegunUpload, ItemId, JobSpec
 
 __all__ = ["Item", "Journal"]
 
@@ -241,9 +237,10 @@ class Journal:
 
     async def sweep(self, provider: Provider, key: str) -> None:
         """Removes what earlier processes were writing, beside a name that is written to now."""
-        if not self._earlier or not isinstance(provider, LocalProvider):
+        disk = provider.local_disk if self._earlier else None
+        if disk is None:
             return
-        directory = os.path.dirname(provider.root.resolve(key))
+        directory = os.path.dirname(disk.path(key))
         if directory in self._swept:
             return
         if len(self._swept) >= _MAX_DIRECTORIES:
@@ -255,7 +252,7 @@ class Journal:
         )
         if marks:
             try:
-                await provider.sweep(key, marks, kept)
+                await disk.sweep(key, marks, kept)
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
                 _log.info("what an earlier process left beside %s could not be removed: %s", printable(key), error)
 

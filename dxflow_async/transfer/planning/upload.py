@@ -12,7 +12,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, LocalFiles
 from dxflow_async.transfer.planning.tree import relocate
 

@@ -11,13 +11,12 @@ from dxflow_async.models import SyncAction, TransferResult
 from dxflow_async.paths import parent_of
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.transfer.failures import is_unresolved
 from dxflow_async.transfer.planning.destination import below as place_below
 from dxflow_async.transfer.planning.listing import stat
-from dxflow_async.transfer.request import request
+from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.merge_join import DESTINATION, MergeJoin, Pair
-from dxflow_async.transfer.sync.protected import is_unresolved
 
 __all__ = ["Deleting"]
 

@@ -19,7 +19,7 @@ from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.failures import failure_of, is_failure
 from dxflow_async.transfer.items.checksums import checksum_of, has_md5
 from dxflow_async.transfer.items.choose import is_marker
 from dxflow_async.transfer.items.resumed_reader import look_again
@@ -29,7 +29,6 @@ from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Comparison, Seen
 from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair
-from dxflow_async.transfer.sync.protected import is_failure
 
 __all__ = ["Difference", "Differences"]
 

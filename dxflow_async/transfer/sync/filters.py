@@ -17,8 +17,10 @@ import re
 from collections.abc import Iterable
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.paths import fold_name
+from dxflow_async.providers.contract import Entry
 
-__all__ = ["NameFilter"]
+__all__ = ["NameFilter", "Protected"]
 
 _TOKEN = re.compile(r"\\(.)|(\*\*)|(\*)|(\?)|\[([!^]?)(\]?[^\]/]*)\]|(.)", re.DOTALL)
 
@@ -95,3 +97,35 @@ def _part(token: re.Match[str]) -> str:
 
 def _escape_set(members: str) -> str:
     return re.sub(r"([\\\[\]^&~|])", r"\\\1", members)
+
+
+class Protected:
+    """Unreadable entries of the source, by their names.
+
+    What lies behind such a name is not known: it may be a directory that the destination has a copy of. So a name is
+    covered with all below it, and however it is spelled: upper and lower case, and the ways to write one letter, are
+    not told apart, because some destinations do not.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Covers a name, with or without the slash of a directory."""
+        self._entries[fold_name(name.removesuffix("/"))] = entry
+
+    def covers(self, name: str) -> Entry | None:
+        """The entry that a name belongs to, or lies below; None for a name that is not covered."""
+        if not self._entries:
+            return None
+        name = fold_name(name.removesuffix("/"))
+        end = len(name)
+        while end > 0:
+            entry = self._entries.get(name[:end])
+            if entry is not None:
+                return entry
+            end = name.rfind("/", 0, end)
+        return None

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dxflow_async.providers.contract import Entry
-from dxflow_async.transfer.sync.obstacles import Obstacles, Row
-from dxflow_async.transfer.sync.protected import Protected, is_failure
+from dxflow_async.transfer.failures import is_failure
+from dxflow_async.transfer.sync.filters import Protected
 from dxflow_async.transfer.sync.spill import Spill
 
 __all__ = ["DESTINATION", "SOURCE", "MergeJoin", "Pair", "order"]
@@ -27,6 +27,14 @@ _BLOCKED = 2
 """The side, among what waits, of source files in whose place the destination has a directory."""
 
 _PAGE_SIZE = 1000
+
+
+class _Row(NamedTuple):
+    """An entry of a listing: what it is ordered by, its name, and itself."""
+
+    order: bytes
+    name: str
+    entry: Entry
 
 
 class Pair(NamedTuple):
@@ -88,9 +96,9 @@ class MergeJoin:
         self._ordered = ordered
         self._keeps = keeps
         self._real = real
-        self._obstacles: Obstacles | None = None
-        self._last_file: Row | None = None
-        self._rows: tuple[deque[Row], deque[Row]] = (deque(), deque())
+        self._obstacles: _Obstacles | None = None
+        self._last_file: _Row | None = None
+        self._rows: tuple[deque[_Row], deque[_Row]] = (deque(), deque())
         self._fed = [b"", b""]
         self._last = [b"", b""]
         self._ended = [False, False]
@@ -106,12 +114,12 @@ class MergeJoin:
     def feed(self, side: int, page: Sequence[Entry]) -> list[Pair]:
         """The next page of a side's listing; what is certain now."""
         if self._obstacles is None and self._real():
-            self._obstacles = Obstacles()
+            self._obstacles = _Obstacles()
         length, rows = self._lengths[side], self._rows[side]
         for entry in page:
             name = entry.key[length:]
             if name and self._is_wanted(side, name, entry):
-                row = Row(order(name), name, entry)
+                row = _Row(order(name), name, entry)
                 if row.order == self._fed[side]:
                     self.disordered = True
                 else:
@@ -170,7 +178,7 @@ class MergeJoin:
         if all(self._ended) and not ours and not theirs:
             yield from self._advance(None)
 
-    def _single(self, side: int, row: Row) -> Iterator[Pair]:
+    def _single(self, side: int, row: _Row) -> Iterator[Pair]:
         """An entry that the merge finds no counterpart for, where it stands."""
         other = 1 - side
         if not self._passed(side, row.order):
@@ -195,7 +203,7 @@ class MergeJoin:
                 if side == SOURCE:
                     yield Pair(row.name, row.entry, None)
 
-    def _new(self, row: Row) -> Iterator[Pair]:
+    def _new(self, row: _Row) -> Iterator[Pair]:
         """What only the source has; a file waits until nothing can be in its place."""
         file = None if self._obstacles is None else self._obstacles.above(DESTINATION, row.order)
         if file is not None and self.protected.covers(file.name) is None:
@@ -206,7 +214,7 @@ class MergeJoin:
         else:
             self._obstacles.add(SOURCE, row)
 
-    def _found_in_place(self, row: Row) -> Iterator[Pair]:
+    def _found_in_place(self, row: _Row) -> Iterator[Pair]:
         """Something of the destination's may be below a file of the source, or a file above what it has."""
         if self._obstacles is None:
             return
@@ -231,7 +239,7 @@ class MergeJoin:
         file = self._late_file(name)
         return pair if file is None else Pair(name, entry, None, file.entry)
 
-    def _late_file(self, name: str) -> Row | None:
+    def _late_file(self, name: str) -> _Row | None:
         """The file above a name that only the destination has, which is taken from what is superfluous."""
         if self._last_file is not None and name.startswith(f"{self._last_file.name}/"):
             return self._last_file
@@ -239,7 +247,7 @@ class MergeJoin:
         while end > 0:
             above = name[:end]
             if self.protected.covers(above) is None and (entry := self._spool.take(DESTINATION, order(above))):
-                self._last_file = Row(order(above), above, entry)
+                self._last_file = _Row(order(above), above, entry)
                 return self._last_file
             end = name.find("/", end + 1)
         return None
@@ -256,7 +264,36 @@ class MergeJoin:
         return False
 
 
-def _pair(side: int, row: Row, counterpart: Entry) -> Pair:
+class _Obstacles:
+    """The files of either side that what follows may lie below."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[int, _Row]] = []
+
+    def add(self, side: int, row: _Row) -> None:
+        """A file that only this side has."""
+        self._files.append((side, row))
+
+    def advance(self, order: bytes | None) -> list[tuple[int, _Row]]:
+        """Goes on to a name, or to the end with None: returns the files that nothing can lie below any more."""
+        files, passed = self._files, []
+        while files and (order is None or not files[-1][1].order <= order < files[-1][1].order + b"0"):
+            passed.append(files.pop())
+        return passed
+
+    def above(self, side: int, order: bytes) -> _Row | None:
+        """The file of a side that a name lies below."""
+        for each, row in self._files:
+            if each == side and order.startswith(row.order + b"/"):
+                return row
+        return None
+
+    def take(self, row: _Row) -> None:
+        """A file that was found to be in the way, or behind something, is remembered no longer."""
+        self._files = [file for file in self._files if file[1] is not row]
+
+
+def _pair(side: int, row: _Row, counterpart: Entry) -> Pair:
     return Pair(row.name, row.entry, counterpart) if side == SOURCE else Pair(row.name, counterpart, row.entry)
 
 

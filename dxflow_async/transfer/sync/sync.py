@@ -18,12 +18,12 @@ from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.choose import item_for, read_failure
-from dxflow_async.transfer.items.settled import SettledItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.failures import read_failure
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.empty_items import SettledItem
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.tree import look_up, make_directory
@@ -186,7 +186,7 @@ class Sync:
             )
         except TransferError as error:
             report = error.report
-        kept = any(not _is_unread(result.error) for result in report.failed)
+        kept = any(not self._is_unread(result.error) for result in report.failed)
         for result in aside:
             report.append(result)
         if self._rules.delete and not kept:
@@ -197,6 +197,12 @@ class Sync:
         if report.job_id is None:
             report.may_retry(self._resources.repeated(self._asked))
         return checked(report)
+
+    def _is_unread(self, error: StorageError | None) -> bool:
+        """Whether a file of this machine could not be read: that is no reason to doubt what the listings said."""
+        provider = self._source.provider
+        refused = isinstance(error, AccessDeniedError) and (error.provider, error.operation) == (provider.name, "read")
+        return refused and provider.local_disk is not None
 
     def _differences(self, pairing: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
@@ -228,11 +234,6 @@ class Sync:
 def _planned(difference: Difference) -> SyncAction:
     name, size, reason = difference.name, difference.entry.size, difference.reason
     return SyncAction("copy" if difference.kind == "copy" else "skip", name, size, reason)
-
-
-def _is_unread(error: StorageError | None) -> bool:
-    """Whether a file of this machine could not be read: that is no reason to doubt what the listings said."""
-    return isinstance(error, AccessDeniedError) and (error.provider, error.operation) == (LocalProvider.name, "read")
 
 
 async def _beside(find: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]) -> T:

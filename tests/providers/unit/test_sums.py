@@ -26,8 +26,9 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
 from tests.providers.unit.started_units import own_unit
 from tests.server.running_hub import SECRETS
@@ -81,7 +82,7 @@ async def flipping(url: str) -> AsyncIterator[str]:
 
 async def download(resources: Resources, url: str, key: str, target: Path) -> TransferReport:
     """Downloads a file by the engine."""
-    unit = await UnitProvider.connect("Demo", url, SECRETS.ro, resources.http, resources.threads)
+    unit = await connect_unit("Demo", url, SECRETS.ro, resources.http, resources.threads)
     local = LocalProvider(target, resources.threads)
 
     async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
@@ -112,7 +113,7 @@ async def test_read_is_verified(resources: Resources, url: str) -> None:
     """`read` of a whole file ends in an error when its bytes are not those that the server has; a range is read."""
     for base, wrong in ((url, False), ("", True)):
         async with flipping(url) as between:
-            unit = await UnitProvider.connect("Demo", base or between, SECRETS.rw, resources.http, resources.threads)
+            unit = await connect_unit("Demo", base or between, SECRETS.rw, resources.http, resources.threads)
 
             async def find(unit: UnitProvider = unit) -> Area:
                 return Area("UNIT", unit)
@@ -126,7 +127,7 @@ async def test_read_is_verified(resources: Resources, url: str) -> None:
 
 async def test_checksum_is_of_the_version(resources: Resources, url: str, tmp_path: Path) -> None:
     """A checksum is told of the version that was seen; telling it changes nothing about the file."""
-    unit = await UnitProvider.connect("Demo", url, SECRETS.rw, resources.http, resources.threads)
+    unit = await connect_unit("Demo", url, SECRETS.rw, resources.http, resources.threads)
     entry = await unit.stat("300000")
     assert entry.crc32c is None
     for _ in range(2):

@@ -11,7 +11,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
