@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import Lock
 
 from dxflow_async.config.account_settings import with_account
+from dxflow_async.config.loader import fields_of
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.transfer.resources import Resources
