@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,34 +12,14 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
-from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
+from tests.contract.tested_places import Place, unit_leftovers
 from tests.providers.connected_providers import connect_unit
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
-
-
-@dataclass(frozen=True)
-class Place:
-    """A provider, and a prefix there that is the test's own.
-
-    Attributes:
-        leftovers: names the uploads that were begun and neither finished nor aborted.
-        keeps_aborted: what was aborted is a leftover too, until the service drops it.
-        refused: names that are refused, because the service would take them for others.
-    """
-
-    provider: Provider
-    prefix: str
-    leftovers: Callable[[], list[str]]
-    keeps_aborted: bool = False
-    refused: frozenset[str] = frozenset()
-
-    def __truediv__(self, name: str) -> str:
-        return self.prefix + name
 
 
 @pytest.fixture
@@ -121,16 +99,6 @@ async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
     yield Place(provider, area, lambda: unit_leftovers(unit_process.root))
     await http.aclose()
     threads.close()
-
-
-def unit_leftovers(root: Path) -> list[str]:
-    """What a unit keeps of unfinished uploads, once it has seen which connections are gone."""
-    for _ in range(100):
-        names = [path.name for path in root.glob(".dx-uploads/*.data")]
-        if not names:
-            return []
-        time.sleep(0.02)
-    return names
 
 
 @pytest.fixture(params=["local", "aws", "azure", "gcp", "unit"])
