@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import dxflow_async
+from dxflow_async import providers
 
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -41,7 +42,9 @@ LAYERS = [
     FOUNDATION,
     {"providers"},
     {"transfer"},
-    {"storage", "compute"},
+    {"account_connection"},
+    {"storage"},
+    {"compute"},
     {"session"},
     {"blocking", "cli", "distributed", "dxflow"},
 ]
@@ -55,6 +58,8 @@ ROOMS = {
     | {"exceptions", "models", "config"},
 }
 """What else a room may import, where it is less than all that lies below it."""
+STARTS_SERVERS = {"account_connection", "cli"}
+"""The embedded hub; `hub serve` and `unit serve`."""
 PROVIDER_FOLDERS = {path.parent.name for path in (ROOT / "providers").glob("*/__init__.py")} - {"common"}
 PROVIDER_CLASSES = {
     node.name
@@ -94,7 +99,7 @@ def part_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_layers_import_downward_only(path: Path) -> None:
-    """A layer imports what lies below it; the session and what is above it may start servers."""
+    """A layer imports what lies below it; only the account's connection and the command line start servers."""
     part = part_of(path)
     if part == "__init__":
         return
@@ -103,7 +108,7 @@ def test_layers_import_downward_only(path: Path) -> None:
         assert used <= ROOMS[part]
         return
     allowed = set().union(*LAYERS[: level(part) + 1])
-    assert used <= allowed | ({"server"} if level(part) >= level("session") else set())
+    assert used <= allowed | ({"server"} if part in STARTS_SERVERS else set())
 
 
 @pytest.mark.parametrize(
@@ -187,6 +192,34 @@ def test_unknown_names_are_attribute_errors() -> None:
     """The lazy door refuses what is not public."""
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
         _ = dxflow_async.Sesion
+
+
+def test_the_door_of_providers_is_what_is_there() -> None:
+    """`dxflow_async.providers` has each name of its sorted `__all__`, and `dir` shows no other."""
+    assert list(providers.__all__) == sorted(providers.__all__, key=lambda name: (_kind_of_name(name), name))
+    assert dir(providers) == sorted(providers.__all__)
+    homes = {name: module for module, names in providers._HOMES.items() for name in names}
+    assert sorted(homes) == sorted(providers.__all__)
+    for name, module in homes.items():
+        inner = providers._OTHER_NAMES.get(name, name)
+        assert getattr(providers, name) is getattr(importlib.import_module(module), inner)
+    with pytest.raises(AttributeError, match="no attribute 'Provder'"):
+        _ = providers.Provder
+
+
+def _kind_of_name(name: str) -> int:
+    """Constants, then classes, then functions."""
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2
+
+
+def test_the_door_of_providers_is_lazy() -> None:
+    """Importing the door, or the registry, loads no provider, no HTTP client and no SDK."""
+    code = (
+        "import sys, dxflow_async.providers, dxflow_async.providers.registry; "
+        "print([name for name in sys.modules if name.split('.')[0] in ('aiohttp', 'anyio', 'botocore') "
+        "or name.startswith('dxflow_async.providers.') and name != 'dxflow_async.providers.registry'])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
 
 
 MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "dxflow_async.")]
