@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,36 +13,16 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
-from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.sftp.provider import SFTPProvider
+from tests.contract.tested_places import Place, unit_leftovers
 from tests.providers.connected_providers import connect_unit
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.ssh import SSHServer, openssh_program
 from tests.sessions import part_files, unfinished_uploads
-
-
-@dataclass(frozen=True)
-class Place:
-    """A provider, and a prefix there that is the test's own.
-
-    Attributes:
-        leftovers: names the uploads that were begun and neither finished nor aborted.
-        keeps_aborted: what was aborted is a leftover too, until the service drops it.
-        refused: names that are refused, because the service would take them for others.
-    """
-
-    provider: Provider
-    prefix: str
-    leftovers: Callable[[], list[str]]
-    keeps_aborted: bool = False
-    refused: frozenset[str] = frozenset()
-
-    def __truediv__(self, name: str) -> str:
-        return self.prefix + name
 
 
 @pytest.fixture
@@ -168,16 +146,6 @@ async def openssh(openssh_server: SSHServer) -> AsyncIterator[Place]:
     """SFTP at OpenSSH's server."""
     async with sftp_place(openssh_server) as place:
         yield place
-
-
-def unit_leftovers(root: Path) -> list[str]:
-    """What a unit keeps of unfinished uploads, once it has seen which connections are gone."""
-    for _ in range(100):
-        names = [path.name for path in root.glob(".dx-uploads/*.data")]
-        if not names:
-            return []
-        time.sleep(0.02)
-    return names
 
 
 @pytest.fixture(params=["local", "aws", "azure", "gcp", "unit", "sftp", "openssh"])

@@ -19,7 +19,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
 )
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Upload
-from tests.contract.conftest import Place
+from tests.contract.tested_places import Place
 from tests.providers.in_memory_bodies import Broken, body, read
 
 MiB = 1 << 20
