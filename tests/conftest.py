@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -14,6 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
 from tests.lanes import needs_external_server, on_demand, running_test
+from tests.python_processes import without_accounts
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 
@@ -54,7 +56,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_configure() -> None:
-    """Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start."""
+    """Prepares the process: Ctrl-C works, and no account of whoever runs the tests is used.
+
+    Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start.
+    """
+    without_accounts(os.environ)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -89,6 +95,13 @@ def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A server over plain HTTP, signatures enforced."""
     with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A second server with keys of its own."""
+    with SeaweedFS.start(tmp_path_factory.mktemp("other-weed")) as server:
         yield server
 
 
