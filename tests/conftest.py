@@ -16,6 +16,7 @@ from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
 from tests.lanes import needs_external_server, on_demand, running_test
 from tests.python_processes import without_accounts
+from tests.real_costs import full_costs, low_costs
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 
@@ -55,14 +56,29 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         running_test(None)
 
 
-def pytest_configure() -> None:
-    """Prepares the process: Ctrl-C works, and no account of whoever runs the tests is used.
-
-    Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start.
-    """
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what this process hands down to the processes that it starts; no test uses an account of the user's."""
     without_accounts(os.environ)
+    # A shell that runs the tests in the background ignores Ctrl-C, and so would the scripts that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests start hundreds of interpreters: they compile each module once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.rootpath / ".cache/bytecode"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lowered_costs() -> Iterator[None]:
+    """Neither syncs nor password hashes cost what they do in use."""
+    with low_costs():
+        yield
+
+
+@pytest.fixture
+def real_costs() -> Iterator[None]:
+    """Syncs and password hashes cost what they do in use."""
+    with full_costs():
+        yield
 
 
 @pytest.fixture

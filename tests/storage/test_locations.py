@@ -21,6 +21,8 @@ NO_PLACES = [
     "C:\\x",
 ]
 
+REFUSED = "not a known place|no remote is the storage account|with a path of this machine"
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -43,7 +45,9 @@ async def test_what_is_no_place_is_refused(tmp_path: Path, here: Path, written: 
     async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
         for call in (session.copy, session.move, session.sync):
             for ends in (("data", written), (written, "data")):
-                with pytest.raises(ConfigurationError, match=r"not a known place|no remote is|write file:///") as raised:
+                with pytest.raises(
+                    ConfigurationError, match=r"not a known place|no remote is|write file:///"
+                ) as raised:
                     await call(*ends)
                 assert "SECRET" not in str(raised.value)
     assert os.listdir(here) == ["data"]

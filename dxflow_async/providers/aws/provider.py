@@ -29,7 +29,6 @@ from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path
 from dxflow_async.providers.aws.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
-    is_token_refusal,
     parse_error,
     region_named,
 )
@@ -128,7 +127,7 @@ class AWSProvider(Provider):
         self._settings = settings
         self._http = http
         self._threads = threads
-        self._identity = CloudCredentials(settings, threads)
+        self._identity = CloudCredentials(settings, threads, name=name)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
@@ -387,7 +386,7 @@ class AWSProvider(Provider):
             if moved and moved not in regions and bucket and len(regions) == 1:
                 self._regions[bucket] = region = moved
                 regions.add(region)
-            elif refused is None and is_token_refusal(response.status, code) and self._identity.forget(credentials):
+            elif refused is None and self._identity.forget(credentials, response.status, code):
                 refused = credentials
             else:
                 break
