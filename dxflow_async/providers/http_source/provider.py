@@ -3,7 +3,6 @@
 Nothing but GET and HEAD is needed of the server. It promises nothing in advance, so each answer is examined:
 whether it is the range that was asked for, of which version, how large, and with which checksum (`answers.py`).
 Redirects and credentials are the business of `requests.py`; servers without ranges that of `whole.py`.
-Sections, in the order every provider keeps: features, the provider, what it cannot do.
 """
 
 from __future__ import annotations
@@ -12,19 +11,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dxflow_async.exceptions import PreconditionFailedError, StorageError, UnsupportedError
-from dxflow_async.providers.common.confirm import not_the_service
-from dxflow_async.providers.common.fields import extent_of
-from dxflow_async.providers.common.verified_reader import VerifiedReader
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
-from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
-from dxflow_async.providers.http_source.answers import (
-    conditions,
-    encoding_of,
-    entry_of,
-    is_version,
-    total_of,
+from dxflow_async.providers import (
+    HTTP,
+    Body,
+    Call,
+    Entry,
+    Features,
+    HTTPReader,
+    ObjectOptions,
+    Page,
+    PreconditionFailedError,
+    Provider,
+    Reader,
+    Response,
+    StorageError,
+    UnsupportedError,
+    Upload,
+    VerifiedReader,
+    extent_of,
+    not_the_service,
 )
+from dxflow_async.providers.http_source.answers import conditions, encoding_of, entry_of, is_version, total_of
 from dxflow_async.providers.http_source.requests import Requests
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.http_source.whole import WholeFiles
@@ -36,11 +43,8 @@ _PROBED_SIZE = 8 << 20
 
 _FIRST_BYTE = {"range": "bytes=0-0"}
 
-# Features
-
-_FEATURES = Features(checksum=True, ranges=False)  # ranges: once an answer has shown them
-
-# The provider
+_FEATURES = Features(checksum=True, ranges=False)
+"""Ranges are known once an answer has shown them."""
 
 
 class HTTPSourceProvider(Provider):
@@ -117,12 +121,10 @@ class HTTPSourceProvider(Provider):
         return reading if entry.digest is None or length != size else VerifiedReader(reading, entry.digest, call)
 
     async def _whole_reader(self, call: Call, key: str, response: Response) -> Reader:
-        size = total_of(response.headers, response.status)
-        if response.status != 200 or size is None:
+        if response.status != 200:
             response.close()
-            if response.status != 200:
-                raise not_the_service(call, "a range that was not asked for", response.status)
-            raise self._sizeless(call)
+            raise not_the_service(call, "a range that was not asked for", response.status)
+        size = self._size_of(call, response)
         try:
             if self._ranges is None and size >= _PROBED_SIZE:
                 await self._probe(key)
@@ -148,10 +150,7 @@ class HTTPSourceProvider(Provider):
                 raise
             response = await self._get(call, key, {}, None)  # an empty file has no first byte
         response.close()
-        size = total_of(response.headers, response.status)
-        if size is None:
-            raise self._sizeless(call)
-        return entry_of(key, response.headers, size)
+        return entry_of(key, response.headers, self._size_of(call, response))
 
     def _learn(self, response: Response, *, asked: bool = False) -> None:
         """Remembers whether the server sends ranges.
@@ -171,9 +170,13 @@ class HTTPSourceProvider(Provider):
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{key}")
 
-    def _sizeless(self, call: Call) -> StorageError:
-        text = "the server does not tell the size of the file; download it with another program first"
-        return call.error(UnsupportedError, text)
+    def _size_of(self, call: Call, response: Response) -> int:
+        size = total_of(response.headers, response.status)
+        if size is None:
+            response.close()
+            text = "the server does not tell the size of the file; download it with another program first"
+            raise call.error(UnsupportedError, text)
+        return size
 
     # What it cannot do
 
