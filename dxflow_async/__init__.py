@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from dxflow_async.models import (
+        DeleteResult,
         Item,
         JobInfo,
         Leftover,
@@ -52,12 +53,14 @@ if TYPE_CHECKING:
         Unit,
     )
     from dxflow_async.session import AsyncSession
+    from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
 
 __all__ = [
     "AWSSettings",
     "AccessDeniedError",
     "AlreadyExistsError",
+    "AsyncAreaStorage",
     "AsyncComputeManager",
     "AsyncComputeUnit",
     "AsyncSession",
@@ -68,6 +71,7 @@ __all__ = [
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
+    "DeleteResult",
     "DxflowError",
     "GCPSettings",
     "GCSSettings",
@@ -106,12 +110,14 @@ _HOMES = {
     "GCSSettings": "config.settings",
     "S3Settings": "config.settings",
     "Settings": "config.settings",
+    "AsyncAreaStorage": "storage.area_storage",
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
     "Session": "blocking.session",
+    "DeleteResult": "models",
     "Item": "models",
     "JobInfo": "models",
     "Leftover": "models",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 from anyio import create_task_group
 
@@ -82,6 +82,13 @@ class Rules:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     delete: bool = False
+
+    @classmethod
+    def of(
+        cls, compare: Compare, include: str | Iterable[str], exclude: str | Iterable[str], *, delete: bool = False
+    ) -> Self:
+        """Makes rules from the arguments of a call, in which one pattern may stand alone."""
+        return cls(compare, _patterns(include), _patterns(exclude), delete)
 
     def __post_init__(self) -> None:
         assert self.comparison
@@ -247,6 +254,10 @@ class Sync:
                 end, entry, options = self._end, each.entry, self._options
                 await self._modes.make_above(each.name)
                 yield item_for(context, source, end, target, entry, options, operation="sync", keep_time=True)
+
+
+def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _planned(difference: Difference) -> SyncAction:
