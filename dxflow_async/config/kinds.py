@@ -14,7 +14,7 @@ from typing import Any
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["check_is_settings", "is_scheme", "kind_names", "settings_class"]
+__all__ = ["check_is_settings", "is_scheme", "kind_name", "kind_names", "settings_class"]
 
 _CLOUDS: Mapping[str, type[Any]] = {"azure": AzureSettings, "gcs": GCSSettings, "s3": S3Settings}
 
@@ -42,19 +42,29 @@ def settings_class(kind: str) -> type[Any]:
     return cls
 
 
+def kind_name(settings: Any) -> str:
+    """The kind that settings belong to, such as `"s3"`.
+
+    Raises:
+        ConfigurationError: they belong to none.
+    """
+    for name, cls in _CLOUDS.items():
+        if isinstance(settings, cls):
+            return name
+    return str(_registry().kind_of_settings(settings).kind)
+
+
 def check_is_settings(name: str, settings: Any) -> None:
     """Checks that an object holds the settings of some kind.
 
     Raises:
         ConfigurationError: it does not.
     """
-    if isinstance(settings, tuple(_CLOUDS.values())):
-        return
     try:
-        kind = _registry().kind_of_settings(settings)
+        kind = kind_name(settings)
     except ConfigurationError:
         kind = None
-    if kind is None or kind.kind in _NOT_REMOTES:
+    if kind is None or kind in _NOT_REMOTES:
         raise ConfigurationError(
             f"remotes[{name!r}] is not allowed: it must be the settings of a provider, such as S3Settings(...), "
             f"not {type(settings).__name__}"

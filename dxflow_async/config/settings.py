@@ -28,6 +28,7 @@ __all__ = [
     "GCSSettings",
     "S3Settings",
     "Settings",
+    "config_path",
     "default_home",
 ]
 
@@ -48,6 +49,15 @@ def default_home() -> Path:
         raise ConfigurationError(
             "home is not known: this user has no home directory; set DXFLOW_HOME to a directory to keep jobs in"
         ) from error
+
+
+def config_path(home: str | os.PathLike[str] | None = None) -> Path:
+    """The configuration file.
+
+    Args:
+        home: the home directory. None: `DXFLOW_HOME`, else the platform's.
+    """
+    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,9 @@ class Settings:
         client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
         tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
         aws, azure, gcp: how to reach the remotes that are always there.
+        sdk_configuration: whether the configuration of the clouds' own SDKs, such as `AWS_PROFILE`, counts as
+            configuration under the embedded hub. Otherwise a local directory takes the place of each remote that has no
+            settings here.
         remotes: further remotes by name, each the settings of its kind: `{"minio": S3Settings(...)}`. Names are two or
             more letters, digits and `-`, without regard to case.
 
@@ -108,6 +121,7 @@ class Settings:
     client_certificate: Path | None = None
     client_key: Path | None = None
     tls_minimum_version: str = "1.2"
+    sdk_configuration: bool = True
     aws: S3Settings = field(default_factory=S3Settings)
     azure: AzureSettings = field(default_factory=AzureSettings)
     gcp: GCSSettings = field(default_factory=GCSSettings)
@@ -155,8 +169,8 @@ class Settings:
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Self:
         environ = os.environ
-        home = Path(arguments.get("home") or environ.get("DXFLOW_HOME") or default_home())
-        file = ConfigFile.read(home / "config.toml")
+        path = config_path(arguments.get("home"))
+        home, file = path.parent, ConfigFile.read(path)
         own = [each for each in fields_of(cls) if each.name != "home"]
         top = {name: value for name, value in file.tree.items() if name not in (*_SECTIONS, "remotes")}
         found = file.settings(top, (), own)

@@ -14,7 +14,7 @@ from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartRece
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.base import BaseItem
-from dxflow_async.transfer.journal.jobfile import BegunUpload
+from dxflow_async.transfer.journal.records import BegunUpload
 from dxflow_async.transfer.plan import part_size_for, split
 from dxflow_async.transfer.retry import RetryPolicy, retry
 

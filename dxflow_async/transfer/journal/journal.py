@@ -27,7 +27,8 @@ from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import PartReceipt, Provider
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.journal.jobfile import (
+from dxflow_async.transfer.journal.jobfile import JobFile, known_uploads
+from dxflow_async.transfer.journal.queries import (
     BEGUN,
     CREATED,
     CREATING,
@@ -36,13 +37,9 @@ from dxflow_async.transfer.journal.jobfile import (
     PLAN_ENDED,
     PLANNED,
     UPLOAD_ENDED,
-    BegunUpload,
-    ItemId,
-    JobFile,
-    JobSpec,
     Row,
-    known_uploads,
 )
+from dxflow_async.transfer.journal.records import BegunUpload, ItemId, JobSpec
 
 __all__ = ["Item", "Journal"]
 
