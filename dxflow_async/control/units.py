@@ -1,4 +1,4 @@
-"""What a hub is asked about compute units, and how it describes one."""
+"""Requests about compute units, and how a hub describes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dxflow_async.models import Unit
 __all__ = ["UnitHub", "unit_of"]
 
 _MAX_LISTING_SIZE = 4 << 20
-"""Bytes: a thousand units take less than one MiB."""
+"""Bytes. A thousand units take less than one MiB."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _SECRET = re.compile(r"[!-~]{1,1024}")
@@ -25,15 +25,15 @@ _SECRET = re.compile(r"[!-~]{1,1024}")
 
 @dataclass(frozen=True, slots=True)
 class UnitHub:
-    """A hub that somebody is signed in to.
+    """A hub and a signed-in user.
 
-    Every call raises `NetworkError` when it is not reached, `ServiceError` when it fails, and `AuthenticationError`
-    when it does not accept the secret.
+    Every method raises `NetworkError` if the hub is not reached, `ServiceError` if it fails, and `AuthenticationError`
+    if it refuses the secret.
 
     Attributes:
-        url: its base URL.
-        user_pointer, user_secret: who is signed in.
-        connect: makes the connections of one call.
+        url: the hub's base URL.
+        user_pointer, user_secret: the signed-in user.
+        connect: opens the connections of one call.
     """
 
     url: str
@@ -42,7 +42,7 @@ class UnitHub:
     connect: Callable[[], Awaitable[aiohttp.ClientSession]]
 
     async def units(self) -> list[Unit]:
-        """The account's units, in the hub's order."""
+        """Returns the account's units, in the hub's order."""
         answer = await self._ask("GET", self._own_units, self.user_secret)
         if answer.status != 200:
             fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in again")
@@ -52,11 +52,11 @@ class UnitHub:
         return [_described(answer, each) for each in listed]
 
     async def register(self, description: Mapping[str, Any]) -> Unit:
-        """Makes a unit known.
+        """Registers a unit.
 
         Raises:
-            ConfigurationError: a field that the hub does not allow.
-            ComputeUnitError: the account has one of that name, or too many.
+            ConfigurationError: the hub does not allow a field.
+            ComputeUnitError: the account has a unit of that name, or too many units.
         """
         answer = await self._ask("POST", self._own_units, self.user_secret, json=description)
         if answer.status == 400:
@@ -68,23 +68,23 @@ class UnitHub:
         return _described(answer, answer.tree)
 
     async def look(self, unit: Unit) -> Unit:
-        """The unit as it is now."""
+        """Returns the unit as it is now."""
         return _described(*await self._unit("GET", unit, ""))
 
     async def change(self, unit: Unit, action: str) -> Unit:
-        """Does `start` or `stop`.
+        """Starts or stops a unit.
 
         Raises:
-            ComputeUnitError: not with this unit; the message has the hub's reason.
+            ComputeUnitError: the unit cannot be started or stopped; the message has the hub's reason.
         """
         return _described(*await self._unit("PUT", unit, f"{action}/"))
 
     async def terminate(self, unit: Unit) -> Unit:
-        """Ends a unit, for good."""
+        """Ends a unit for good."""
         return _described(*await self._unit("DELETE", unit, ""))
 
     async def troubleshoot(self, unit: Unit) -> dict[str, Any]:
-        """What the hub found right or wrong with a unit."""
+        """Returns what the hub found right or wrong with a unit."""
         answer, tree = await self._unit("PUT", unit, "troubleshoot/")
         detail = tree.get("detail", {})
         if not isinstance(detail, dict):
@@ -111,10 +111,10 @@ class UnitHub:
 
 
 def unit_of(tree: Any) -> Unit:
-    """A unit from its description on the wire; what is not told yet, as of one that is being made, is empty.
+    """Returns a unit from its description. Fields that a unit does not have yet while it is created are empty.
 
     Raises:
-        KeyError, TypeError, AttributeError: it is none.
+        KeyError, TypeError, AttributeError: the object does not describe a unit.
     """
     kind, secrets = _object(tree.get("type")), _object(tree.get("secrets"))
     return Unit(
@@ -154,5 +154,5 @@ def _known(form: re.Pattern[str], value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """A number, or 0 where the hub tells none."""
+    """Returns a number; 0 if the hub tells none."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -357,8 +357,10 @@ class Journal:
                 left = not await self._discard(file)
         if left:
             await self._threads.run(file.close)
-            text = "job %s is done, but an unfinished upload could not be removed: "
+            text = (
+                "job %s is done, but an unfinished upload could not be removed: "
                 "dxflow-async jobs clean %s --yes removes it"
+            )
             _log.warning(text, file.id, file.id)
         else:
             await self._threads.run(file.remove)
