@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from dxflow_async.compressed_sequence import CompressedSequence
 from dxflow_async.exceptions import ConfigurationError, StorageError
 
 __all__ = [
+    "DeleteResult",
     "Item",
     "JobInfo",
     "Leftover",
@@ -94,8 +96,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         verified: how many items were compared with the other side's own checksum.
         job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
         compared_by_age: how many items a sync considered unchanged by their size, and because the destination is not
-            older
-            than the source: the destination stores no modification time to compare.
+            older than the source: the destination stores no modification time to compare.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -163,6 +164,11 @@ class TransferReport(CompressedSequence[TransferResult]):
     def may_retry(self, again: Callable[[], Any] | None) -> None:
         """Sets the function that `retry_failed` calls."""
         self._again = again
+
+    def retry_through(self, call: Callable[[Callable[[], Any]], Any]) -> None:
+        """Lets `retry_failed`, if it can retry at all, call `call(again)` instead of `again()`."""
+        if self._again is not None:
+            self._again = partial(call, self._again)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain JSON types."""
@@ -233,6 +239,22 @@ class JobInfo:
     def to_dict(self) -> dict[str, Any]:
         """Returns the job as plain JSON types."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """The outcome of deleting objects.
+
+    Attributes:
+        asked: the number of objects whose deletion was requested; objects that did not exist are among them.
+        deleted: the number of objects that are gone.
+        error: the error that `delete` would raise; None if everything was deleted. A `TransferError` has each failure
+            in its report.
+    """
+
+    asked: int
+    deleted: int
+    error: StorageError | None = None
 
 
 @dataclass(frozen=True, slots=True)

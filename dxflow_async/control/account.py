@@ -71,7 +71,7 @@ class Secrets:
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
-        """Reads secrets from `{"user": {"pointer", "secret"}, "namespace": {"pointer", "secret"}}`, ignoring other keys.
+        """Reads secrets from `{"user": {"pointer", "secret"}, "namespace": {"pointer", "secret"}}`.
 
         Raises:
             ConfigurationError: a field is missing or wrong.

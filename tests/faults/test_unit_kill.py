@@ -99,7 +99,8 @@ class Killed:
             source, target = Place(local, self.source.name, str(self.source)), Place(unit, name, f"/{name}")
             yield CopyItem(route, source, target, ObjectOptions())
 
-        (result,) = await resources.transfer(plan, None, JobSpec("upload", str(self.source), name))
+        call = resources.begin(JobSpec("upload", str(self.source), name), None)
+        (result,) = await call.run(plan(call.context))
         return result
 
 

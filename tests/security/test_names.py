@@ -55,7 +55,7 @@ async def by_pairs(session: AsyncSession, bucket: str, destination: Path) -> Tra
 
 
 async def store(session: AsyncSession, bucket: str, names: list[str]) -> None:
-    area = await session.get_storage_manager()._areas("AWS", "private")
+    area = await session.get_storage_manager()._resolver.area("AWS", "private")
     for name in names:
         await area.provider.write(f"{bucket}/{name}", body(name.encode()), ObjectOptions())
 

@@ -87,9 +87,8 @@ async def _sync(count: int, case: str, home: Path, *, journal: bool) -> dict[str
         RemoteDestination(Place(place, "there/", "numbered:/there/")),
     )
     try:
-        report = await Sync(resources, source, target, ObjectOptions(), rules, JobSpec("sync", "here", "there")).run(
-            None
-        )
+        call = resources.begin(JobSpec("sync", "here", "there"), None)
+        report = await Sync(resources, source, target, ObjectOptions(), rules).run(call)
     finally:
         await resources.aclose()
     return {"items": len(report), "copied": place.copied, "deleted": place.deleted}

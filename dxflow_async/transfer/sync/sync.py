@@ -7,10 +7,10 @@ no deletion, but its name is protected at the destination.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
@@ -21,21 +21,46 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.tree import look_up, make_directory
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.resources import Resources, checked
+from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
 from dxflow_async.transfer.sync.compare import Compare, Comparison
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
 from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.merge_join import MergeJoin
 
-__all__ = ["Rules", "Sync"]
+__all__ = ["Rules", "Sync", "SyncOptions"]
 
 T = TypeVar("T")
+
+
+class SyncOptions(TypedDict, total=False):
+    """The options of `AsyncSession.sync` and `Session.sync`.
+
+    Attributes:
+        delete: whether to delete what only `dst` has; by default False. It is deleted at the end, and only when both
+            listings were complete and every copy succeeded; a file in the place of a directory, or the reverse, is
+            deleted before the copy. What cannot be read at `src` protects its name, and everything below it.
+        compare: when two items count as the same. `"size+mtime"` (the default): equal size and time, or equal
+            checksums where both sides tell them for free; where `dst` keeps no times, an item of equal size that is not
+            older. `"checksum"`: equal checksums; files and objects stored without one are read for it. `"size"`: equal
+            size.
+        include: glob patterns; when there are any, only matching names are synced.
+        exclude: glob patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
+            `raw/*.csv` from the top, `**` any number of directories; a matching directory includes everything in it.
+        storage_type: the area of remotes, `"private"` (the default) or `"public"`.
+        on_progress: called with a `Progress` at most ten times a second.
+    """
+
+    delete: bool
+    compare: Compare
+    include: str | Iterable[str]
+    exclude: str | Iterable[str]
+    storage_type: str
+    on_progress: OnProgress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +105,6 @@ class Sync:
         end: the destination, which may refuse names.
         options: what is stored with the copies.
         rules: what the sync does.
-        spec: the call as it is noted in the journal.
     """
 
     def __init__(
@@ -90,7 +114,6 @@ class Sync:
         end: Destination,
         options: ObjectOptions,
         rules: Rules,
-        spec: JobSpec,
     ) -> None:
         self._resources = resources
         self._source = source
@@ -98,7 +121,6 @@ class Sync:
         self._target = end.directory()
         self._options = options
         self._rules = rules
-        self._spec = spec
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
@@ -112,8 +134,8 @@ class Sync:
         await self._check()
         return await self._with_join(self._plan)
 
-    async def run(self, on_progress: OnProgress | None) -> TransferReport:
-        """Runs the sync.
+    async def run(self, call: TransferCall) -> TransferReport:
+        """Runs the sync as one call.
 
         Raises:
             TransferError: something could not be copied, and nothing was deleted; or a source entry could not be read,
@@ -123,7 +145,7 @@ class Sync:
         await self._check()
         await self._modes.make_above("")
         await make_directory(self._resources.context(None), self._target)
-        return await self._with_join(lambda joined: self._run(joined, on_progress))
+        return await self._with_join(lambda joined: self._run(joined, call))
 
     async def _check(self) -> None:
         source, target = self._source, self._target
@@ -171,16 +193,14 @@ class Sync:
         plan.compared_by_age = differences.by_age
         return plan
 
-    async def _run(self, joined: MergeJoin, on_progress: OnProgress | None) -> TransferReport:
+    async def _run(self, joined: MergeJoin, call: TransferCall) -> TransferReport:
         started, differences = monotonic(), self._differences(joined)
         deleting = self._deleting(joined, differences)
         aside: list[TransferResult] = []
         try:
             report = await _beside(
                 differences.find,
-                lambda: self._resources.transfer(
-                    lambda context: self._items(context, differences, deleting, aside), on_progress, self._spec
-                ),
+                lambda: call.run(self._items(call.context, differences, deleting, aside)),
             )
         except TransferError as error:
             report = error.report
@@ -192,9 +212,7 @@ class Sync:
                 report.append(result)
         report.seconds = monotonic() - started
         report.compared_by_age = differences.by_age
-        if report.job_id is None:
-            report.may_retry(self._resources.repeated(self._spec))
-        return checked(report)
+        return raise_failures(report)
 
     def _is_unread(self, error: StorageError | None) -> bool:
         """Returns whether a local file could not be read. That is no reason to doubt the listings."""

@@ -71,7 +71,8 @@ async def copy(resources: Resources, source: Provider, destination: Provider, ke
     async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
 
-    (result,) = await resources.transfer(plan, None, JobSpec("copy", key, key))
+    call = resources.begin(JobSpec("copy", key, key), None)
+    (result,) = await call.run(plan(call.context))
     return result.verified
 
 

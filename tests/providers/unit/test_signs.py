@@ -242,7 +242,8 @@ async def renamed(resources: Resources, unit: UnitProvider) -> Exception | None:
         yield RenameItem(route, Place(unit, "file", "file"), Place(unit, "renamed", "renamed"), found)
 
     try:
-        report = await resources.transfer(plan, None, JobSpec("move", "file", "renamed"))
+        call = resources.begin(JobSpec("move", "file", "renamed"), None)
+        report = await call.run(plan(call.context))
     except TransferError as error:
         report = error.report
     (result,) = report

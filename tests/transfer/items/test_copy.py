@@ -95,7 +95,8 @@ async def move(
     async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(context, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
 
-    return await resources.transfer(plan, None if states is None else states.append, JobSpec("copy", "from", "to"))
+    call = resources.begin(JobSpec("copy", "from", "to"), None if states is None else states.append)
+    return await call.run(plan(call.context))
 
 
 async def test_checksum_kept_from_end_to_end(resources: Resources, make: Make, tmp_path: Path) -> None:
