@@ -15,7 +15,7 @@ from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import KEY_HEADER, create_app
 from dxflow_async.server.hub.unit_routes import SERVED, UNITS
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
-from dxflow_async.server.unit.serving import UNIT
+from dxflow_async.server.unit.unit import UNIT
 
 __all__ = ["EmbeddedHub"]
 

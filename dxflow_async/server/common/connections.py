@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from dxflow_async.server.common.handle_errors import error_response
+from dxflow_async.server.common.middleware import error_response
 
 __all__ = ["HEAD_SECONDS", "IDLE_SECONDS", "Runner"]
 

@@ -16,7 +16,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
 from dxflow_async.server.common.addresses import ADDRESSES, Addresses, is_loopback, parse_host, parse_network
 from dxflow_async.server.common.connections import IDLE_SECONDS, Runner
-from dxflow_async.server.common.handle_errors import ACTIVITY
+from dxflow_async.server.common.middleware import ACTIVITY
 
 __all__ = ["DRAIN_SECONDS", "Listening", "Server"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.server.common.handle_errors import refusal
-from dxflow_async.server.hub.bodies import ACCOUNTS, json_object, signed_in
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.hub.provider_settings import ProviderSettings
+from dxflow_async.server.hub.requests import ACCOUNTS, json_object, signed_in
 
 __all__ = ["PROVIDERS", "add_routes"]
 

@@ -16,16 +16,15 @@ from aiohttp.typedefs import Handler, Middleware
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.server.common.addresses import address_group
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
+from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
 from dxflow_async.server.hub import account_routes, unit_routes
 from dxflow_async.server.hub.account_routes import PROVIDERS
-from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
-from dxflow_async.server.hub.bodies import ACCOUNTS, json_object
-from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.accounts import Accounts, Credentials, TooManyTriesError
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.openapi import description
 from dxflow_async.server.hub.provider_settings import ProviderSettings
+from dxflow_async.server.hub.requests import ACCOUNTS, json_object
 from dxflow_async.server.hub.sign_ins import SignInLimits
-from dxflow_async.server.hub.store import Store
 from dxflow_async.server.hub.unit_routes import SERVED, UNITS, ServedUnits
 from dxflow_async.server.hub.units import Units
 from dxflow_async.server.hub.vault import Vault

@@ -11,7 +11,7 @@ from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
-from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.vault import Vault
 
 __all__ = ["ProviderSettings", "check_settings", "settings_schema"]

@@ -9,11 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query, shown
-from dxflow_async.server.hub.bodies import json_object, signed_in
+from dxflow_async.server.hub.requests import json_object, signed_in
 from dxflow_async.server.hub.units import READY, STOPPED, TERMINATED, NewUnit, RegisteredUnit, Units
-from dxflow_async.server.unit.serving import Unit
+from dxflow_async.server.unit.unit import Unit
 
 __all__ = ["SERVED", "UNITS", "ServedUnits", "add_routes"]
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
 from dxflow_async.server.common.unit_secrets import UnitSecrets
-from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.vault import Vault
 
 __all__ = ["DEMO", "READY", "STOPPED", "TERMINATED", "NewUnit", "RegisteredUnit", "UnitType", "Units"]

@@ -15,10 +15,10 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, refusal
+from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, refusal
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit import download, files, tus
-from dxflow_async.server.unit.serving import UNIT, Unit
+from dxflow_async.server.unit.unit import UNIT, Unit
 
 __all__ = ["CONNECTION_OPTIONS", "create_unit_app"]
 

@@ -22,9 +22,9 @@ from aiohttp import web
 
 from dxflow_async import checksum
 from dxflow_async.modes import format_mode
-from dxflow_async.server.common.handle_errors import error_response
+from dxflow_async.server.common.middleware import error_response
 from dxflow_async.server.unit import checksums
-from dxflow_async.server.unit.serving import STALL_SECONDS, UNIT, Unit, path_parameter
+from dxflow_async.server.unit.unit import STALL_SECONDS, UNIT, Unit, path_parameter
 from dxflow_async.server.unit.volume import etag_of
 
 __all__ = ["add_routes", "digest"]

@@ -32,13 +32,13 @@ from itertools import islice
 from aiohttp import web
 
 from dxflow_async.modes import parse_mode
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query
 from dxflow_async.server.unit.copying import copy
 from dxflow_async.server.unit.listing import list_directory, list_tree
 from dxflow_async.server.unit.removing import remove
-from dxflow_async.server.unit.serving import UNIT, Unit, path_parameter
 from dxflow_async.server.unit.summing import sum_file
+from dxflow_async.server.unit.unit import UNIT, Unit, path_parameter
 from dxflow_async.server.unit.volume import Found
 
 __all__ = ["EXTENSIONS", "add_routes"]

@@ -10,7 +10,7 @@ from aiohttp import StreamReader
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.server.unit.checksums import Expected
-from dxflow_async.server.unit.serving import STALL_SECONDS, Unit
+from dxflow_async.server.unit.unit import STALL_SECONDS, Unit
 from dxflow_async.server.unit.upload_state import Status
 from dxflow_async.server.unit.upload_writer import Writer
 

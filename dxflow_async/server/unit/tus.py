@@ -30,13 +30,13 @@ from aiohttp import web
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.modes import format_mode, umask
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.unit import files
 from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expected
 from dxflow_async.server.unit.concatenation import concatenate
 from dxflow_async.server.unit.download import digest
 from dxflow_async.server.unit.receiving import Receiver, piece_size
-from dxflow_async.server.unit.serving import UNIT, Unit
+from dxflow_async.server.unit.unit import UNIT, Unit
 from dxflow_async.server.unit.upload_metadata import UploadMetadata
 from dxflow_async.server.unit.upload_state import Status, Upload
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.hub.accounts import Accounts, User
 
 __all__ = ["ACCOUNTS", "BODY_SECONDS", "json_object", "signed_in"]

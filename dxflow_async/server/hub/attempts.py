@@ -1,4 +1,4 @@
-"""Failed sign-ins: how many wrong passwords are taken from whom.
+"""How many attempts to sign in are taken: failures that count against a peer and an account, and turns at the work.
 
 Failures count for an account and a peer together: a stranger's do not lock out others behind the same address. So
 that many addresses together do not try out one account's passwords, all of its failures count for peers that it never
@@ -7,12 +7,14 @@ signed in from. An e-mail that has no account is treated in just the same way.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from dxflow_async.exceptions import AuthenticationError
 
-__all__ = ["Failures", "TooManyTriesError"]
+__all__ = ["Failures", "QueueFullError", "TooManyTriesError", "Turns"]
 
 MAX_FAILURES = 5
 """Of one account and peer, within `FAILURE_WINDOW`."""
@@ -95,3 +97,41 @@ class Failures:
             " (SELECT rowid FROM known_peers WHERE account = :account ORDER BY at DESC, rowid DESC LIMIT :most)",
             {"account": account, "most": MAX_KNOWN_PEERS},
         )
+
+
+class QueueFullError(Exception):
+    """A peer has too many requests waiting."""
+
+
+class Turns:
+    """One request of a peer at a time, and few at once in all.
+
+    Args:
+        most_at_once: of all peers together.
+        most_waiting: of one peer.
+    """
+
+    def __init__(self, most_at_once: int = 2, most_waiting: int = 256) -> None:
+        self._at_once = asyncio.Semaphore(most_at_once)
+        self._most_waiting = most_waiting
+        # Only of peers that have a request here.
+        self._peers: dict[str, tuple[asyncio.Lock, list[None]]] = {}
+
+    @asynccontextmanager
+    async def turn(self, peer: str) -> AsyncIterator[None]:
+        """Waits for the peer's turn.
+
+        Raises:
+            QueueFullError: too many of its requests wait already.
+        """
+        lock, waiting = self._peers.setdefault(peer, (asyncio.Lock(), []))
+        if len(waiting) >= self._most_waiting:
+            raise QueueFullError
+        waiting.append(None)
+        try:
+            async with lock, self._at_once:
+                yield
+        finally:
+            waiting.pop()
+            if not waiting:
+                del self._peers[peer]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query, volume_path
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit.summing import Sums
