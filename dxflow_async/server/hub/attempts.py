@@ -1,8 +1,8 @@
-"""How many attempts to sign in are taken: failures that count against a peer and an account, and turns at the work.
+"""Limits on attempts to sign in: failures that count against a peer and an account, and turns at hashing passwords.
 
-Failures count for an account and a peer together: a stranger's do not lock out others behind the same address. So
-that many addresses together do not try out one account's passwords, all of its failures count for peers that it never
-signed in from. An e-mail that has no account is treated in just the same way.
+Failures count for an account and a peer together, so a stranger's failures do not lock out others behind the same
+address. All failures of an account count for peers that it never signed in from, so that many addresses together cannot
+try out one account's passwords. An e-mail without an account is treated in the same way.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from dxflow_async.exceptions import AuthenticationError
 __all__ = ["Failures", "QueueFullError", "TooManyTriesError", "Turns"]
 
 MAX_FAILURES = 5
-"""Of one account and peer, within `FAILURE_WINDOW`."""
+"""Failures of one account and peer within `FAILURE_WINDOW`."""
 FAILURE_WINDOW = 60.0
 """Seconds."""
 MAX_ACCOUNT_FAILURES = 100
-"""Of one account, within `ACCOUNT_WINDOW`, for peers that it never signed in from."""
+"""Failures of one account within `ACCOUNT_WINDOW`, for peers that it never signed in from."""
 MAX_OF_ONE_PEER = 20
-"""Of these, so many of one peer count at the most: no single one locks an account."""
+"""At most this many of them count for one peer, so that no single peer locks an account."""
 ACCOUNT_WINDOW = 3600.0
-"""Seconds that a failed try is kept."""
+"""Seconds that a failure is kept."""
 MAX_UNKNOWN = 10_000
-"""Failures that are kept of e-mails without an account; the oldest go."""
+"""Failures that are kept for e-mails without an account. The oldest are removed."""
 MAX_KNOWN_PEERS = 20
-"""Of one account; those longest not seen go."""
+"""Known peers of one account. Those not seen for longest are removed."""
 
 
 class TooManyTriesError(AuthenticationError):
-    """Too many wrong passwords of late; `retry_after` is the seconds to wait."""
+    """There were too many wrong passwords. `retry_after` is the number of seconds to wait."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"too many failed tries; wait {retry_after:.0f} s")
+        super().__init__(f"too many failed attempts; wait {retry_after:.0f} s")
         self.retry_after = retry_after
 
 
 class Failures:
-    """The failures in a hub's database. Each call runs within a transaction of its caller's.
+    """The failures in a hub's database. Each method runs within a transaction of its caller.
 
     Args:
-        clock: seconds since the epoch.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
 
     def check(self, database: sqlite3.Connection, account: str, peer: str) -> None:
-        """Refuses another try.
+        """Refuses another attempt after too many failures.
 
         Args:
-            database: the hub's.
-            account: its pointer, or an e-mail that has none.
-            peer: who tries.
+            database: the hub's database.
+            account: the account's pointer, or an e-mail without an account.
+            peer: the address of the client.
 
         Raises:
-            TooManyTriesError: there were too many.
+            TooManyTriesError: there were too many failures.
         """
         now = self._clock()
         own = database.execute(
@@ -82,7 +82,7 @@ class Failures:
         now = self._clock()
         database.execute("DELETE FROM failures WHERE abs(at - ?) >= ?", (now, ACCOUNT_WINDOW))
         database.execute("INSERT INTO failures VALUES (?, ?, ?)", (account, peer, now))
-        # Pointers have no @: an account's own failures are never pushed out.
+        # Pointers contain no @, so an account's own failures are never removed.
         database.execute(
             "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE instr(account, '@')"
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
@@ -104,17 +104,19 @@ class QueueFullError(Exception):
 
 
 class Turns:
-    """One request of a peer at a time, and few at once in all.
+    """Lets each peer work on one request at a time, and all peers together on a few.
+
+    A peer that asks for much processor time waits for itself, and others do not wait for it.
 
     Args:
-        most_at_once: of all peers together.
-        most_waiting: of one peer.
+        most_at_once: requests of all peers together.
+        most_waiting: requests of one peer.
     """
 
     def __init__(self, most_at_once: int = 2, most_waiting: int = 256) -> None:
         self._at_once = asyncio.Semaphore(most_at_once)
         self._most_waiting = most_waiting
-        # Only of peers that have a request here.
+        # Holds only peers that have a request here.
         self._peers: dict[str, tuple[asyncio.Lock, list[None]]] = {}
 
     @asynccontextmanager
@@ -122,7 +124,7 @@ class Turns:
         """Waits for the peer's turn.
 
         Raises:
-            QueueFullError: too many of its requests wait already.
+            QueueFullError: too many of its requests are waiting already.
         """
         lock, waiting = self._peers.setdefault(peer, (asyncio.Lock(), []))
         if len(waiting) >= self._most_waiting:
