@@ -5,7 +5,6 @@ Everything that only an account needs (aiohttp, the hub's client, the embedded h
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import Lock
 
 from dxflow_async.config.account_settings import with_account
+from dxflow_async.config.loader import fields_of
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.transfer.resources import Resources
@@ -161,7 +161,7 @@ class AccountConnection:
             raise ConfigurationError(
                 f"this machine has no settings of {provider} to keep; set {provider.lower()}.endpoint or more"
             )
-        values = {each.name: getattr(own, each.name) for each in dataclasses.fields(own)}
+        values = {each.name: getattr(own, each.name) for each in fields_of(type(own))}
         tree = {
             name: value if isinstance(value, bool) else str(value)
             for name, value in values.items()

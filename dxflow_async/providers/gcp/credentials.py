@@ -10,11 +10,13 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
+from math import inf
 from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.credentials import BearerToken
 from dxflow_async.config.settings import GCPSettings
 from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import (
@@ -26,6 +28,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.gcp.signing import sign
 from dxflow_async.providers.gcp.token_transport import TokenTransport, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
@@ -70,6 +73,7 @@ class CloudCredentials:
         settings: endpoint, project and service account file.
         http: the session's data plane.
         threads: load the SDK, and read and use keys.
+        name: the remote's name, as messages show it.
 
     Attributes:
         endpoint: the service's URL, without a trailing slash.
@@ -80,13 +84,14 @@ class CloudCredentials:
         ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
     """
 
-    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
         self.endpoint = _endpoint(settings)
         url = urlsplit(self.endpoint)
-        given = settings.service_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        own = settings.service_file or settings.credentials
+        given = own or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
         self._in_clear = url.scheme == "http"
         self._loopback = _is_loopback(url.hostname or "")
-        emulated = settings.endpoint is None and self.endpoint != GOOGLE and settings.service_file is None
+        emulated = settings.endpoint is None and self.endpoint != GOOGLE and own is None
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
         self._settings = settings
         self._threads = threads
@@ -94,6 +99,10 @@ class CloudCredentials:
         self._sdk: Any = None
         self._private_key: Any = None
         self._grant: Grant | None = None
+        self._renewed: RenewedCredentials[BearerToken] | None = None
+        self._token: BearerToken | None = None
+        if settings.credentials is not None:
+            self._renewed = RenewedCredentials(name, settings.credentials, BearerToken)
         # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._renewing = asyncio.Lock()
@@ -104,8 +113,10 @@ class CloudCredentials:
         Raises:
             ConfigurationError: there are no credentials, or their file is not valid.
             AccessDeniedError: the credentials are refused.
-            StorageError: the token server failed.
+            StorageError: the token server or the function of the settings failed.
         """
+        if self._renewed is not None:
+            return await self._renewed_grant(self._renewed)
         grant = self._grant
         if grant is not None and time() < grant.renew_at:
             return grant
@@ -119,6 +130,8 @@ class CloudCredentials:
         """Drops a refused token. Returns whether another may help: the service had accepted this one before."""
         if self._grant is grant:
             self._grant = None
+            if self._renewed is not None and self._token is not None:
+                self._renewed.forget(self._token)
         return grant.proven
 
     async def project(self) -> str:
@@ -130,7 +143,7 @@ class CloudCredentials:
         project = self._settings.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
         if project is None and self.anonymous:
             return "emulator"
-        if project is None:
+        if project is None and self._renewed is None:
             sdk = await self._load_once()
             project = sdk.service_data.get("project_id") or sdk.service_data.get("quota_project_id")
             if not sdk.service_data:
@@ -148,7 +161,7 @@ class CloudCredentials:
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        if not self.anonymous:
+        if not self.anonymous and self._renewed is None:
             await self._load_once()
         if self._private_key is None:
             raise Call("GCP", "presign", f"/{bucket}/{name}").error(
@@ -159,10 +172,21 @@ class CloudCredentials:
 
     # The token
 
-    async def _renew(self, old: Grant | None) -> Grant:
-        """Returns a new token, or the old one if it is still valid and a new one cannot be fetched."""
+    async def _renewed_grant(self, renewed: RenewedCredentials[BearerToken]) -> Grant:
+        self._check_encrypted()
+        token = await renewed.get()
+        if self._grant is None or token is not self._token:
+            self._token = token
+            self._grant = Grant(Secret(f"Bearer {token.token}"), inf, inf)
+        return self._grant
+
+    def _check_encrypted(self) -> None:
         if self._in_clear and not self._loopback:
             raise ConfigurationError(f"GCP.endpoint = {self.endpoint!r} would get a token in the clear; use https")
+
+    async def _renew(self, old: Grant | None) -> Grant:
+        """Returns a new token, or the old one if it is still valid and a new one cannot be fetched."""
+        self._check_encrypted()
         sdk = await self._load_once()
         now = time()
         try:

@@ -112,7 +112,7 @@ class GCPProvider(Provider):
 
     def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
         self.name = name
-        self._identity = CloudCredentials(settings, http, threads)
+        self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity)
         self._store = Store(self._requests)
         self._buckets: set[str] = set()
