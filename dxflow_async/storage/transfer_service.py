@@ -144,7 +144,7 @@ class TransferService:
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
         run = self.resources.threads.run
-        spec = await run(lambda: file.asked)
+        spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))

@@ -206,7 +206,7 @@ async def test_a_secret_that_the_hub_does_not_accept(settings: Settings) -> None
         await session.sign_in()
         other = AsyncSession(secrets=session.secrets, hub=hub, settings=settings)
         await other.sign_in()
-        from dxflow_async.server.hub.bodies import ACCOUNTS
+        from dxflow_async.server.hub.requests import ACCOUNTS
 
         assert session.secrets is not None
         user = session.secrets["user"]
