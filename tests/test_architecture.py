@@ -40,7 +40,7 @@ LAYERS = [
     {"transfer"},
     {"storage", "compute"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow"},
+    {"blocking", "cli", "distributed", "dxflow", "testing"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},
@@ -48,6 +48,7 @@ ROOMS = {
     "concurrency": {"durability", "exceptions"},
     "config": {"security", "exceptions"},
     "server": FOUNDATION - {"net", "control"},
+    "testing": {"providers", "concurrency", "checksum", "exceptions"},
     "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
     | {"exceptions", "models", "config"},
 }

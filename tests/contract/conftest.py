@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,47 +13,27 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
-from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.testing import ProviderUnderTest
 from tests.providers.connected_providers import connect_unit
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import part_files, unfinished_uploads
 
 
-@dataclass(frozen=True)
-class Place:
-    """A provider, and a prefix there that is the test's own.
-
-    Attributes:
-        leftovers: names the uploads that were begun and neither finished nor aborted.
-        keeps_aborted: what was aborted is a leftover too, until the service drops it.
-        refused: names that are refused, because the service would take them for others.
-    """
-
-    provider: Provider
-    prefix: str
-    leftovers: Callable[[], list[str]]
-    keeps_aborted: bool = False
-    refused: frozenset[str] = frozenset()
-
-    def __truediv__(self, name: str) -> str:
-        return self.prefix + name
-
-
 @pytest.fixture
-async def local(tmp_path: Path) -> AsyncIterator[Place]:
+async def local(tmp_path: Path) -> AsyncIterator[ProviderUnderTest]:
     """A local directory."""
     threads = Threads(4)
     root = tmp_path / "root"
-    yield Place(LocalProvider(root, threads), "area/", lambda: part_files(root))
+    yield ProviderUnderTest(LocalProvider(root, threads), "area/", lambda: part_files(root))
     threads.close()
 
 
 @pytest.fixture
-async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]:
+async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[ProviderUnderTest]:
     """S3 at SeaweedFS, with signatures."""
     threads = Threads(4)
     http = HTTP(threads)
@@ -62,7 +41,7 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]
         endpoint=weed.endpoint, region=weed.region, access_key=weed.access_key, secret_key=weed.secret_key
     )
     name = prefix.partition("/")[2]
-    yield Place(
+    yield ProviderUnderTest(
         AWSProvider(settings, http, threads),
         prefix,
         lambda: [key for key in unfinished_uploads(weed, bucket) if key.startswith(name)],
@@ -72,14 +51,14 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]
 
 
 @pytest.fixture
-async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
+async def azure(azurite: Azurite, container: str) -> AsyncIterator[ProviderUnderTest]:
     """Azure Blob Storage at Azurite, with signatures, in a container of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     settings = AzureSettings(
         endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
     )
-    yield Place(
+    yield ProviderUnderTest(
         AzureProvider(settings, http, threads),
         f"{container}/area/",
         lambda: azurite.uncommitted(container),
@@ -91,12 +70,12 @@ async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[Place]:
+async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[ProviderUnderTest]:
     """Google Cloud Storage at fake-gcs-server, in a bucket of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     provider = GCPProvider(GCPSettings(endpoint=gcs.endpoint), http, threads)
-    yield Place(provider, f"{gcs_bucket}/area/", lambda: gcs.names(gcs_bucket, ".dxflow-parts/"))
+    yield ProviderUnderTest(provider, f"{gcs_bucket}/area/", lambda: gcs.names(gcs_bucket, ".dxflow-parts/"))
     await http.aclose()
     threads.close()
 
@@ -111,14 +90,14 @@ def unit_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnitProce
 
 
 @pytest.fixture
-async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
+async def unit(unit_process: UnitProcess) -> AsyncIterator[ProviderUnderTest]:
     """A compute unit at our own server, in a directory of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     area = f"area-{uuid4().hex[:8]}/"
     (unit_process.root / area).mkdir()
     provider = await connect_unit("Demo", unit_process.url, SECRETS.rw, http, threads)
-    yield Place(provider, area, lambda: unit_leftovers(unit_process.root))
+    yield ProviderUnderTest(provider, area, lambda: unit_leftovers(unit_process.root))
     await http.aclose()
     threads.close()
 
@@ -131,10 +110,3 @@ def unit_leftovers(root: Path) -> list[str]:
             return []
         time.sleep(0.02)
     return names
-
-
-@pytest.fixture(params=["local", "aws", "azure", "gcp", "unit"])
-def place(request: pytest.FixtureRequest) -> Place:
-    """Each provider: a new one adds its fixture above and its name here."""
-    found: Place = request.getfixturevalue(request.param)
-    return found
