@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.compute.unit import AsyncComputeUnit
+    from dxflow_async.config.credentials import AccessKeys, BearerToken, SASToken
     from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AWSSettings",
     "AccessDeniedError",
+    "AccessKeys",
     "AlreadyExistsError",
     "AsyncComputeManager",
     "AsyncComputeUnit",
@@ -65,6 +67,7 @@ __all__ = [
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
+    "BearerToken",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
@@ -80,6 +83,7 @@ __all__ = [
     "PreconditionFailedError",
     "Progress",
     "S3Settings",
+    "SASToken",
     "ServiceError",
     "Session",
     "SessionClosedError",
@@ -102,6 +106,9 @@ __all__ = [
 _HOMES = {
     "AWSSettings": "config.settings",
     "AzureSettings": "config.settings",
+    "AccessKeys": "config.credentials",
+    "BearerToken": "config.credentials",
+    "SASToken": "config.credentials",
     "GCPSettings": "config.settings",
     "GCSSettings": "config.settings",
     "S3Settings": "config.settings",

@@ -1,20 +1,24 @@
-"""Settings: defaults < `config.toml` < environment < arguments, checked before any I/O.
+"""Settings: defaults < `config.toml` < environment variables < arguments, checked before any I/O.
 
-`config.toml` lies in the home directory (`DXFLOW_HOME`). Every setting has an environment variable:
-`DXFLOW_` and the name in capitals, and for a provider `DXFLOW_AWS_ENDPOINT` and so on.
+`config.toml` is in the home directory (`DXFLOW_HOME`). Every setting has an environment variable: `DXFLOW_` and the
+name in capitals; `DXFLOW_AWS_ENDPOINT` for a setting of `[aws]`, and `DXFLOW_REMOTE_MINIO_ENDPOINT` for one of
+`[remotes.minio]`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
-from dxflow_async.config.loader import Sections, from_environment, from_file
-from dxflow_async.config.validation import check_pem_path, not_allowed, to_path
+from dxflow_async.config.environment import warn_of_unknown
+from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
+from dxflow_async.config.remotes import build, check_remotes, load_remotes
+from dxflow_async.config.validation import check_file, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "GCSSettings",
     "S3Settings",
     "Settings",
+    "config_path",
     "default_home",
 ]
 
@@ -31,32 +36,50 @@ MiB, GiB = 1 << 20, 1 << 30
 
 
 def default_home() -> Path:
-    """The platform's data directory for this program."""
+    """The platform's data directory for this program.
+
+    Raises:
+        ConfigurationError: the system does not know the user's home directory.
+    """
     from platformdirs import user_data_path
 
-    return user_data_path("dxflow")
+    try:
+        return user_data_path("dxflow")
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "home is not known: this user has no home directory; set DXFLOW_HOME to a directory to keep jobs in"
+        ) from error
+
+
+def config_path(home: str | os.PathLike[str] | None = None) -> Path:
+    """The configuration file.
+
+    Args:
+        home: the home directory. None: `DXFLOW_HOME`, else the platform's.
+    """
+    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. Sizes are bytes, times are seconds.
+    """All settings of a session. Sizes are in bytes, times in seconds.
 
     Attributes:
-        home: where logins, jobs, the embedded hub and its local storage are kept.
-        hub: the control plane's URL; None uses the stored login's, else the embedded hub.
-        embedded: whether a hub inside this process may be started.
-        max_concurrency: requests in flight per endpoint, at most; it adapts below that.
-        max_memory_bytes: buffered bytes, over all calls of a session.
-        max_bandwidth: bytes a second over all calls of a session; None is unlimited.
-        part_size: of large files, at least; it grows with the file.
-        max_attempts: tries of one request without progress.
-        connect_timeout, stall_timeout: never a limit on the whole of a transfer.
-        disk_threads: threads that read and write local files, at the most; more than processors only while the disk
-            is slow.
-        journal: whether transfers remember in `home` what they have done, so that a later process can go on.
-        durable: whether files, and the journal, are on disk before they count as written, so that a loss of power takes
-            nothing that was reported as done; otherwise that is left to the operating system.
-        max_cached_items: listing cache; the directories used longest ago go first.
+        home: the directory of logins, jobs, the embedded hub and its local storage.
+        hub: the control plane's URL. None: the stored login's, else the embedded hub.
+        embedded: whether a hub may be started inside this process.
+        max_concurrency: the largest number of requests in flight per endpoint; the actual number adapts.
+        max_memory_bytes: the largest number of buffered bytes, over all calls of a session.
+        max_bandwidth: bytes a second over all calls of a session. None: unlimited.
+        part_size: the smallest part of a large file; parts grow with the file.
+        max_attempts: how often a request is tried without progress.
+        connect_timeout: how long a connection may take.
+        stall_timeout: how long a transfer may make no progress. Nothing limits how long it takes as a whole.
+        disk_threads: the largest number of threads that read and write local files.
+        journal: whether transfers record in `home` what is done, so that a later process can resume them.
+        durable: whether files and journal are on disk before they count as written, so that a loss of power takes
+            nothing that was reported as done. Otherwise the operating system decides.
+        max_cached_items: the size of the listing cache; the least recently used directories are dropped first.
         transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
             for direct connections and aiohttp for others, such as those through a proxy. Experimental.
         ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
@@ -64,7 +87,12 @@ class Settings:
         client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
         client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
         tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
-        aws, azure, gcp: how to reach the providers.
+        aws, azure, gcp: how to reach the remotes that are always there.
+        sdk_configuration: whether the configuration of the clouds' own SDKs, such as `AWS_PROFILE`, counts as
+            configuration under the embedded hub. Otherwise a local directory takes the place of each remote that has no
+            settings here.
+        remotes: further remotes by name, each the settings of its kind: `{"minio": S3Settings(...)}`. Names are two or
+            more letters, digits and `-`, without regard to case.
 
     Raises:
         ConfigurationError: naming the setting, its value and what is allowed.
@@ -93,9 +121,11 @@ class Settings:
     client_certificate: Path | None = None
     client_key: Path | None = None
     tls_minimum_version: str = "1.2"
+    sdk_configuration: bool = True
     aws: S3Settings = field(default_factory=S3Settings)
     azure: AzureSettings = field(default_factory=AzureSettings)
     gcp: GCSSettings = field(default_factory=GCSSettings)
+    remotes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
@@ -112,17 +142,22 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
-        for name in ("ca_bundle", "client_certificate", "client_key"):
-            check_pem_path(name, self, directory=name == "ca_bundle")
+        check_file("ca_bundle", self, "a readable PEM file, or a directory of PEM files", directory=True)
+        for name in ("client_certificate", "client_key"):
+            check_file(name, self, "a readable PEM file")
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigurationError("client_key needs client_certificate: set both")
+        object.__setattr__(self, "remotes", check_remotes(self.remotes))
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
-        """Settings from `config.toml`, the environment and these arguments, the last one winning.
+        """Loads settings from `config.toml`, environment variables and arguments; the later source wins.
+
+        Environment variables named `DXFLOW_*` that are not known are logged as warnings.
 
         Raises:
-            ConfigurationError: an unknown key or a bad value, with its file and line or variable.
+            ConfigurationError: an unknown key in the file or a value that is not valid, with the file and line or the
+                variable.
         """
         try:
             return cls._load(arguments)
@@ -133,14 +168,27 @@ class Settings:
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Self:
-        home = Path(arguments.get("home") or os.environ.get("DXFLOW_HOME") or default_home())
-        found = from_file(home / "config.toml", cls, _SECTIONS) | from_environment(os.environ, cls, _SECTIONS)
-        values: dict[str, Any] = {name: each.value for name, each in found.items() if "." not in name}
+        environ = os.environ
+        path = config_path(arguments.get("home"))
+        home, file = path.parent, ConfigFile.read(path)
+        own = [each for each in fields_of(cls) if each.name != "home"]
+        top = {name: value for name, value in file.tree.items() if name not in (*_SECTIONS, "remotes")}
+        found = file.settings(top, (), own)
+        known = {"DXFLOW_HOME", *(f"DXFLOW_{each.name.upper()}" for each in own)}
+        found |= {name: value for name, (_, value) in from_environment(environ, "DXFLOW_", "", own).items()}
+        values: dict[str, Any] = {name: each.value for name, each in found.items()}
+        for name, section in _SECTIONS.items():
+            fields = fields_of(section)
+            given = file.settings(file.table(name), (name,), fields)
+            start = f"DXFLOW_{name.upper()}_"
+            given |= {key: value for key, (_, value) in from_environment(environ, start, name.upper(), fields).items()}
+            known.update(f"{start}{each.name.upper()}" for each in fields)
+            values[name] = build(section, name.upper(), given, f"{file.path}")
+        loaded = load_remotes(file, environ, arguments.get("remotes") or ())
+        warn_of_unknown(environ.keys() - loaded.variables, known | loaded.known)
+        arguments = {**arguments, "home": home, "remotes": {**loaded.settings, **(arguments.get("remotes") or {})}}
         try:
-            for section, settings in _SECTIONS.items():
-                own = {name: each.value for name, each in found.items() if name.startswith(f"{section}.")}
-                values[section.lower()] = settings(**{name.partition(".")[2]: value for name, value in own.items()})
-            return cls(**{**values, **arguments, "home": home})
+            return cls(**{**values, **arguments})
         except ConfigurationError as error:
             # Messages begin with the setting's name.
             name = str(error).partition(" ")[0]
@@ -148,9 +196,17 @@ class Settings:
                 raise
             raise ConfigurationError(f"{found[name].where}: {error}") from None
 
+    def with_remotes(self, remotes: Mapping[str, Any] | None) -> Self:
+        """Returns the same settings with further remotes, which replace those of the same name.
+
+        Raises:
+            ConfigurationError: a name or a remote's settings are not valid.
+        """
+        return replace(self, remotes={**self.remotes, **check_remotes(remotes)}) if remotes else self
+
     @property
     def storage_home(self) -> Path:
-        """Where a provider that is not configured keeps its bytes under the embedded hub."""
+        """The directory that takes the place of remotes that are not configured, under the embedded hub."""
         return self.home / "storage"
 
 
@@ -168,4 +224,4 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 
 _CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 
-_SECTIONS: Sections = {"AWS": S3Settings, "AZURE": AzureSettings, "GCP": GCSSettings}
+_SECTIONS: dict[str, type[Any]] = {"aws": S3Settings, "azure": AzureSettings, "gcp": GCSSettings}

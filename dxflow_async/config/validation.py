@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -106,20 +106,24 @@ def check_areas(section: str, areas: Iterable[tuple[str, str | None]]) -> None:
             raise ConfigurationError(not_allowed(f"{section}.{name}", area, "bucket or bucket/prefix"))
 
 
-def check_file(name: str, settings: Any, allowed: str) -> None:
-    """Refuses a path that is no readable file. The setting may be the last part of a dotted name.
+def check_file(name: str, settings: Any, allowed: str, *, directory: bool = False) -> None:
+    """Refuses a path that is no readable file.
+
+    Args:
+        name: the setting's name, for the message; what stands behind its last dot is the field's name.
+        settings: what has the field.
+        allowed: what the setting must be, for the message.
+        directory: whether a directory is allowed too.
 
     Raises:
         ConfigurationError: the file is not there, or the setting holds the key itself.
     """
     field = name.rpartition(".")[2]
-    path = getattr(settings, field)
-    if path is None:
-        return
-    if holds_key(str(path)):
+    if holds_key(str(getattr(settings, field))):
         object.__setattr__(settings, field, None)  # no dump of local variables shows it
         raise ConfigurationError(key_for_path(name))
-    if not _is_file(path):
+    path = getattr(settings, field)
+    if path is not None and not (_is(Path.is_file, path) or (directory and _is(Path.is_dir, path))):
         raise ConfigurationError(not_allowed(name, path, allowed))
 
 
@@ -132,27 +136,8 @@ def _has_host(endpoint: str) -> bool:
         return False
 
 
-def _is_file(path: Path) -> bool:
+def _is(test: Callable[[Path], bool], path: Any) -> bool:
     try:
-        return Path(path).is_file()
+        return test(Path(path))
     except (OSError, ValueError, TypeError):  # such as a name that is too long
-        return False
-
-
-def check_pem_path(name: str, settings: Any, *, directory: bool) -> None:
-    """Checks that a setting names a readable PEM file or, with `directory`, a directory of them.
-
-    Raises:
-        ConfigurationError: it does not, or its value is a key itself.
-    """
-    path: Path | None = getattr(settings, name)
-    if directory and path is not None and not holds_key(str(path)) and _is_directory(path):
-        return
-    check_file(name, settings, "a readable PEM file, or a directory of them" if directory else "a readable PEM file")
-
-
-def _is_directory(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
         return False

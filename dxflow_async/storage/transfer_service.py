@@ -1,21 +1,31 @@
-"""Copying, moving and syncing between any two places, with a listing cache that stays true."""
+"""The calls that transfer items between any two locations: copy, move, sync, upload, download, and resuming them.
+
+Each call is described by a `JobSpec`. A new call makes one from its arguments, a resumed call reads it from the job's
+file; from there on both take the same way: the items are planned and transferred, the listing cache learns what was
+stored, and a report with failures gets its `retry_failed`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
-from dxflow_async.exceptions import TransferError
+from dxflow_async.exceptions import NotFoundError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
-from dxflow_async.paths import Location, is_local_path, key_of, parse_location, unit_path, unknown_scheme
+from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.listing import ListingCache, note_moved, note_stored
+from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
+from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, given_pairs, open_job, resolved_ends
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.journal.jobfile import AreaId, JobSpec
+from dxflow_async.transfer.journal.jobfile import JobFile
+from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.planning.destination import (
     Destination,
     LocalDestination,
@@ -23,207 +33,264 @@ from dxflow_async.transfer.planning.destination import (
     RemoteDestination,
     directory,
 )
+from dxflow_async.transfer.planning.download import download, download_each
 from dxflow_async.transfer.planning.tree import relocate, remove_emptied
-from dxflow_async.transfer.planning.upload import expand, upload
+from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.resources import Resources, TransferCall
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
-__all__ = ["Located", "TransferService", "Written"]
+__all__ = ["Pairs", "TransferService"]
 
-Written = str | os.PathLike[str]
-"""How users write a place: `aws:/bucket/key`, `unit:/Demo/name`, a local path; a path object is always local."""
-
-_SEPARATORS = ("/", os.sep)
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A place that users wrote.
-
-    Attributes:
-        path: without the provider.
-        area: of the account's storage; None on this machine.
-        storage_type: of the area.
-        into: of this machine's, whether it is a directory to put things into; None: as it is written, and is.
-    """
-
-    path: str
-    area: Area | None = None
-    storage_type: str = "private"
-    into: bool | None = None
-
-    @property
-    def shown(self) -> str:
-        """As users write it."""
-        return self.path if self.area is None else self.area.shown(self.path)
-
-    @property
-    def where(self) -> AreaId | None:
-        """Where it lies; None on this machine's disks."""
-        return None if self.area is None else AreaId(self.area.shown(""), self.storage_type, self.area.where)
-
-    @property
-    def content_only(self) -> bool:
-        """Whether only what is in the directory is meant."""
-        return self.path.endswith("/" if self.area is not None else _SEPARATORS)
+Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
+"""Pairs of source and destination paths, as `upload_many` and `download_many` take them."""
 
 
 class TransferService:
-    """What goes from anywhere to anywhere.
+    """Runs the transfers of a session.
 
     Args:
-        resources: the session's.
-        areas: finds the area of a provider and a storage type.
-        units: finds the area of a unit by its name.
-        cache: the session's listings.
+        resources: the session's resources.
+        resolver: finds the areas of locations.
+        cache: the session's listing cache.
+
+    Attributes:
+        resources, resolver, cache: as given.
     """
 
-    def __init__(
-        self,
-        resources: Callable[[], Resources],
-        areas: Callable[[str, str], Awaitable[Area]],
-        units: Callable[[str], Awaitable[Area]],
-        cache: ListingCache,
-    ) -> None:
-        self._resources = resources
-        self._areas = areas
-        self._units = units
-        self._cache = cache
+    def __init__(self, resources: Resources, resolver: LocationResolver, cache: ListingCache) -> None:
+        self.resources = resources
+        self.resolver = resolver
+        self.cache = cache
 
-    @property
-    def cache(self) -> ListingCache:
-        """The session's listings."""
-        return self._cache
-
-    def resuming(self, resources: Callable[[], Resources]) -> TransferService:
-        """The same with other resources: those of a call that goes on with what an earlier one has begun."""
-        return TransferService(resources, self._areas, self._units, self._cache)
-
-    async def locate(self, written: Written, storage_type: str, *, new: bool = False) -> Located:
-        """What users wrote, found.
-
-        Args:
-            written: the place.
-            storage_type: of the account's places.
-            new: whether it is a destination, which need not exist yet.
-
-        Raises:
-            ConfigurationError: no place is written like that, or the provider cannot be used.
-        """
-        threads = self._resources().threads  # which a closed session has not
-        text = os.fspath(written)
-        local = isinstance(written, os.PathLike)
-        if not local and unknown_scheme(text) is not None:
-            local = await threads.run(lambda: is_local_path(text, new=new))
-        location = Location("LOCAL", text) if local else parse_location(text)
-        if location.provider == "LOCAL":
-            return Located(location.path)
-        if location.provider == "UNIT":
-            name, path = unit_path(location.path)
-            return Located(path, await self._units(name))
-        return Located(location.path, await self._areas(location.provider, storage_type), storage_type)
-
-    async def relocate(
-        self, source: Located, destination: Located, on_progress: OnProgress | None = None, *, move: bool
+    async def copy(
+        self, src: Written, dst: Written, storage_type: str, on_progress: OnProgress | None, *, move: bool = False
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
-        resources = self._resources()
-        end = await self._end(destination)
-        options, operation = _options(destination), "move" if move else "copy"
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await self.relocate(source, destination, on_progress, move=move)
 
-        def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
-            if source.area is None:
-                files = LocalFiles(resources.threads)
-                return upload(context, files, source.path, end, options, operation=operation, move=move)
-            start = source.area.place(source.path)
-            return relocate(context, start, end, options, operation=operation, move=move)
-
-        asked = _job_spec(operation, source, destination, {"into": end.into})
-        tops = await self._tops(source) if move else []
-        try:
-            report = await self.transfer(destination, plan, on_progress, asked)
-        except BaseException:
-            if move and source.area is not None:
-                self._cache.doubted((source.area.name, source.storage_type), f"/{key_of(source.path)}")
-            raise
-        if move and source.area is not None:
-            note_moved(self._cache, source.area, source.storage_type, source.path, report)
-        for top in tops:
-            await remove_emptied(resources.context(None), top, itself=not source.content_only)
-        return report
+    async def relocate(
+        self,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        on_progress: OnProgress | None = None,
+        *,
+        move: bool = False,
+    ) -> TransferReport:
+        """Copies or moves between two locations that are resolved."""
+        into = (await self._destination(destination)).into
+        destination = replace(destination, into=into)
+        return await self.run("move" if move else "copy", source, destination, {"into": into}, on_progress)
 
     async def sync(
-        self, source: Located, destination: Located, rules: Rules, on_progress: OnProgress | None
+        self, src: Written, dst: Written, rules: Rules, storage_type: str, on_progress: OnProgress | None
     ) -> TransferReport:
         """Syncs; see `AsyncSession.sync`."""
-        sync = await self._sync(source, destination, rules)
-        return await self._kept_true(destination, sync.run(on_progress))
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await self.run("sync", source, destination, asdict(rules), on_progress)
 
-    async def plan(self, source: Located, destination: Located, rules: Rules) -> SyncPlan:
-        """What `sync` would do."""
-        sync = await self._sync(source, destination, rules)
-        return await sync.plan()
+    async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
+        """Returns the actions that `sync` would take."""
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await (await self._sync(source, destination, rules)).plan()
 
-    async def transfer(
+    async def run(
         self,
-        destination: Located,
-        plan: Callable[[TransferContext], AsyncIterator[TransferItem]],
+        operation: str,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        arguments: Mapping[str, Any],
         on_progress: OnProgress | None,
-        asked: JobSpec,
+        *,
+        pairs: Pairs | None = None,
     ) -> TransferReport:
-        """Runs the jobs of a plan, after which the listing cache knows what was stored."""
-        return await self._kept_true(destination, self._resources().transfer(plan, on_progress, asked))
+        """Runs a new call.
 
-    async def _kept_true(self, destination: Located, transfer: Awaitable[TransferReport]) -> TransferReport:
-        area = destination.area
-        if area is None:
-            return await transfer
+        Args:
+            operation: an operation of `JobSpec`.
+            source: the source; of a call that is given pairs, its area.
+            destination: the destination; of a call that is given pairs, its area.
+            arguments: the call's other arguments, in plain JSON types.
+            on_progress: called with a `Progress` at most ten times a second.
+            pairs: the items of `upload_many` and `download_many`.
+
+        Raises:
+            TransferError: some item failed.
+        """
+        areas, account = (source.area_id, destination.area_id), self.resolver.account.name
+        if pairs is None:
+            spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
+        else:
+            spec = JobSpec(operation, None, None, arguments, areas, account)
+        return await self._run(spec, source, destination, pairs or (), on_progress)
+
+    async def resume(self, job_id: str, on_progress: OnProgress | None = None) -> TransferReport:
+        """Resumes a job; see `AsyncSession.resume`."""
+        self.resources.check_open()
+        run = self.resources.threads.run
+        file = await run(open_job, self.resources, job_id)
+        try:
+            return await self._resume(file, on_progress)
+        finally:
+            await run(file.close)
+
+    async def repeat(self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId]) -> TransferReport:
+        """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
+        if job_id is not None:
+            return await self.resume(job_id)
+        areas = await self.resolver.areas_of(spec)
+        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None)
+
+    async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
+        run = self.resources.threads.run
+        spec = await run(lambda: file.asked)
+        with file.reading():
+            check_arguments(spec)
+        job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
+        moved = await job.has_moved_any()
+        await job.warn_when_incomplete()
+        ends = resolved_ends(spec, job.areas)
+        try:
+            return await self._run(spec, *ends, job.pairs(), on_progress, job.journal())
+        except NotFoundError:
+            if not moved:
+                raise
+            await run(file.remove)  # everything is at its destination, and the source is gone
+            return TransferReport([], 0.0)
+
+    async def _run(
+        self,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+        on_progress: OnProgress | None,
+        journal: Journal | None = None,
+    ) -> TransferReport:
+        call = self.resources.begin(spec, on_progress, journal)
+        if spec.operation == "sync":
+            sync = await self._sync(source, destination, Rules(**spec.arguments))
+            return await self._finish(call, spec, destination, sync.run(call))
+        items = await self._plan(call.context, spec, source, destination, pairs)
+        if spec.operation == "move":
+            return await self._move(call, spec, source, destination, items)
+        return await self._finish(call, spec, destination, call.run(items))
+
+    async def _plan(
+        self,
+        context: TransferContext,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+    ) -> AsyncIterator[TransferItem]:
+        """Returns the items of a call, which are planned as they are transferred."""
+        threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
+        options = ObjectOptions(
+            arguments.get("content_type"), arguments.get("metadata") or {}, _is_public(destination.area)
+        )
+        if operation == "upload_many":
+            assert destination.area is not None
+            place = destination.area.place
+            return upload_each(context, LocalFiles(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+        if operation == "download_many":
+            assert source.area is not None
+            place = source.area.place
+            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)))
+        if operation == "download":
+            assert source.area is not None
+            return download(context, threads, source.area.place(source.path), destination.path)
+        end, move = await self._destination(destination), operation == "move"
+        if source.area is None:
+            return upload(context, LocalFiles(threads), source.path, end, options, operation=operation, move=move)
+        return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
+
+    async def _move(
+        self,
+        call: TransferCall,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        items: AsyncIterator[TransferItem],
+    ) -> TransferReport:
+        """Moves, and removes the directories that the move has emptied."""
+        tops = await self._tops(source)
+        try:
+            report = await self._finish(call, spec, destination, call.run(items))
+        except BaseException:
+            if source.area is not None:
+                self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
+            raise
+        if source.area is not None:
+            self.cache.note_moved(source.area, source.path, report)
+        for top in tops:
+            await remove_emptied(self.resources.context(None), top, itself=not source.is_directory)
+        return report
+
+    async def _finish(
+        self, call: TransferCall, spec: JobSpec, destination: ResolvedLocation, transfer: Awaitable[TransferReport]
+    ) -> TransferReport:
+        """Awaits a transfer, tells the listing cache what was stored, and lets a report retry what failed."""
+        area, failure = destination.area, None
         try:
             report = await transfer
         except TransferError as error:
-            note_stored(self._cache, area, destination.storage_type, error.report)
-            raise
+            report, failure = error.report, error
         except BaseException:
-            # Broken off: who knows what is stored.
-            self._cache.drop_below((area.name, destination.storage_type), "/")
+            if area is not None:  # nobody knows how much was stored
+                self.cache.drop_below(area.cache_key, "/")
             raise
-        note_stored(self._cache, area, destination.storage_type, report)
+        if area is not None:
+            self.cache.note_stored(area, report)
+        if spec.operation == "sync" or (failure is not None and call.recorded):
+            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs))
+        if failure is not None:
+            raise failure
         return report
 
-    async def _end(self, destination: Located) -> Destination:
-        if destination.area is not None:
-            return RemoteDestination(destination.area.place(destination.path))
-        threads = self._resources().threads
-        into = destination.into
-        if into is None:
-            into = destination.path.endswith(_SEPARATORS) or await threads.run(os.path.isdir, destination.path)
-        return LocalDestination(destination.path, threads, into=into)
+    async def _resolve(
+        self, src: Written, dst: Written, storage_type: str
+    ) -> tuple[ResolvedLocation, ResolvedLocation]:
+        resolve = self.resolver.resolve
+        return await resolve(src, storage_type), await resolve(dst, storage_type, new=True)
 
-    async def _tops(self, source: Located) -> list[Place]:
-        """The real directories that a move is to leave empty, or gone."""
-        threads = self._resources().threads
+    async def _destination(self, location: ResolvedLocation) -> Destination:
+        if location.area is not None:
+            return RemoteDestination(location.area.place(location.path))
+        threads, into = self.resources.threads, location.into
+        if into is None:
+            into = location.is_directory or await threads.run(os.path.isdir, location.path)
+        return LocalDestination(location.path, threads, into=into)
+
+    async def _tops(self, source: ResolvedLocation) -> list[Place]:
+        """The real directories that a move is to leave empty, or to remove."""
+        threads = self.resources.threads
         if source.area is not None:
             return [directory(source.area.place(source.path))]
         files = LocalFiles(threads)
         paths = await expand(threads, source.path)
         return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
 
-    async def _sync(self, source: Located, destination: Located, rules: Rules) -> Sync:
-        resources = self._resources()
+    async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
         place = source.area.place(source.path) if source.area is not None else None
-        place = place or LocalFiles(resources.threads).place(source.path)
-        asked = _job_spec("sync", source, destination, asdict(rules))
-        return Sync(resources, directory(place), await self._end(destination), _options(destination), rules, asked)
+        place = place or LocalFiles(self.resources.threads).place(source.path)
+        options = ObjectOptions(public=_is_public(destination.area))
+        return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
 
 
-def _job_spec(operation: str, source: Located, destination: Located, arguments: Mapping[str, Any]) -> JobSpec:
-    return JobSpec(operation, source.shown, destination.shown, arguments, (source.where, destination.where))
-
-
-def _options(destination: Located) -> ObjectOptions:
-    return ObjectOptions(public=destination.area is not None and destination.area.public)
+def _is_public(area: Area | None) -> bool:
+    return area is not None and area.public
 
 
 def _is_real_directory(path: str) -> bool:
-    return os.path.isdir(path) and not os.path.islink(path.rstrip("".join(_SEPARATORS)))
+    return os.path.isdir(path) and not os.path.islink(path.rstrip("/" + os.sep))
+
+
+async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
+    if isinstance(pairs, AsyncIterable):
+        async for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)
+    else:
+        for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)

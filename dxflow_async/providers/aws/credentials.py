@@ -9,21 +9,33 @@ from typing import Any
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
+from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key
 
 __all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
 
+_AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+"""Hosts that have a name below them for each bucket."""
+
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class CloudCredentials:
-    """Finds credentials, region and endpoint. The SDK is loaded only if the settings leave something open."""
+    """Finds credentials, region and endpoint. The SDK is loaded only if the settings leave something open.
 
-    def __init__(self, settings: AWSSettings, threads: Threads) -> None:
+    Args:
+        settings: the user's settings.
+        threads: load the SDK.
+        name: the remote's name, as messages show it.
+    """
+
+    def __init__(self, settings: AWSSettings, threads: Threads, *, name: str = "AWS") -> None:
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
@@ -34,11 +46,16 @@ class CloudCredentials:
         self._endpoints: dict[str, str] = {}
         self._fixed: Credentials | None = None
         self._given: Credentials | None = None
+        self._renewed: RenewedCredentials[AccessKeys] | None = None
+        self._keys: AccessKeys | None = None
+        if settings.credentials is not None:
+            self._renewed = RenewedCredentials(name, settings.credentials, AccessKeys)
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
-            if settings.endpoint and not settings.profile:
-                fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-                self._region = settings.region or fallback or "us-east-1"
+        known = self._fixed is not None or self._renewed is not None
+        if known and settings.endpoint and not settings.profile:
+            fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            self._region = settings.region or fallback or "us-east-1"
 
     async def credentials(self) -> Credentials:
         """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
@@ -46,9 +63,16 @@ class CloudCredentials:
         Raises:
             ConfigurationError: the credential chain found none.
             AccessDeniedError: the keys could not be refreshed.
+            StorageError: the function of the settings failed.
         """
         if self._fixed is not None:
             return self._fixed
+        if self._renewed is not None:
+            keys = await self._renewed.get()
+            if self._given is None or keys is not self._keys:
+                self._given = Credentials(keys.access_key, keys.secret_key, keys.session_token)
+                self._keys = keys
+            return self._given
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
@@ -60,15 +84,24 @@ class CloudCredentials:
         self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
         return self._given
 
-    def forget(self, refused: Credentials) -> bool:
-        """Drops keys that the service refuses, so that the credential chain is searched again.
+    def forget(self, refused: Credentials, status: int, code: str) -> bool:
+        """Drops keys that the service refuses, so that the credential chain or the user's function is asked again.
 
-        The SDK refreshes keys before their announced end; this is for keys that are revoked earlier.
+        Both renew keys before their announced end; this is for keys that are revoked earlier.
+
+        Args:
+            refused: the keys.
+            status: the status of the refusal.
+            code: its code.
 
         Returns:
             Whether there is anything else to try.
         """
-        if refused.token is None or self._fixed is not None:
+        if self._renewed is not None:
+            if not is_key_refusal(status, code):
+                return False
+            return refused is not self._given or self._keys is None or self._renewed.forget(self._keys, sure=bool(code))
+        if refused.token is None or self._fixed is not None or not is_token_refusal(status, code):
             return False
         if refused == self._given:
             self._sdk = self._chain = self._given = None
@@ -90,6 +123,21 @@ class CloudCredentials:
                 async with sdk.client("s3", region_name=region) as client:
                     self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
         return self._endpoints[region]
+
+    async def addressing(self, host: str) -> str:
+        """Where a bucket's name goes in URLs of a host: `"path"` or `"virtual"`.
+
+        Unless the settings or the SDK's configuration say so, it is the path for every host but Amazon's, as botocore
+        does it.
+        """
+        if self._settings.addressing != "auto":
+            return self._settings.addressing
+        if self._settings.endpoint is not None:
+            return "path"
+        style = await self._threads.run(_addressing_style, await self._session())
+        if style in ("path", "virtual"):
+            return style
+        return "virtual" if _AMAZON.search(host) else "path"
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
         """Returns the URL with a SigV4 signature in its query.
@@ -129,6 +177,13 @@ class CloudCredentials:
             if profile is not None and holds_key(profile):
                 raise ConfigurationError(not_allowed("AWS.profile", profile, "the name of a profile")) from None
             raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
+
+
+def _addressing_style(sdk: Any) -> str:
+    """The addressing style of the profile, `auto` by default; blocks."""
+    section = sdk._session.get_scoped_config().get("s3", {})
+    style = section.get("addressing_style") if isinstance(section, dict) else None
+    return str(style or "auto")
 
 
 def virtual_host(bucket: str, host: str) -> str:

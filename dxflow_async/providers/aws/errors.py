@@ -22,7 +22,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.http import Call
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error", "region_named"]
+__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_key_refusal", "is_token_refusal", "parse_error", "region_named"]
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
@@ -105,6 +105,15 @@ def parse_error(data: bytes) -> tuple[str, str]:
 def is_token_refusal(status: int, code: str) -> bool:
     """Returns whether temporary credentials have expired. The response to a HEAD request carries no code."""
     return status == 400 and code in ("ExpiredToken", "TokenRefreshRequired", "")
+
+
+def is_key_refusal(status: int, code: str) -> bool:
+    """Returns whether the service may have revoked the keys that signed a request.
+
+    That is sure where the response has a code. The response to a HEAD request has none.
+    """
+    revoked = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId")
+    return status in (400, 401, 403) and (not code or code in revoked)
 
 
 def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:

@@ -29,7 +29,6 @@ from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path
 from dxflow_async.providers.aws.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
-    is_token_refusal,
     parse_error,
     region_named,
 )
@@ -129,7 +128,7 @@ class AWSProvider(Provider):
         self._settings = settings
         self._http = http
         self._threads = threads
-        self._identity = CloudCredentials(settings, threads)
+        self._identity = CloudCredentials(settings, threads, name=name)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
@@ -389,7 +388,7 @@ class AWSProvider(Provider):
             if moved and moved not in regions and bucket and len(regions) == 1:
                 self._regions[bucket] = region = moved
                 regions.add(region)
-            elif refused is None and is_token_refusal(response.status, code) and self._identity.forget(credentials):
+            elif refused is None and self._identity.forget(credentials, response.status, code):
                 refused = credentials
             else:
                 break
@@ -442,7 +441,7 @@ class AWSProvider(Provider):
         """Returns a bucket's host, and the URL and path that precede the names of its objects."""
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
-        if bucket and self._virtual(bucket):
+        if bucket and await self._virtual(bucket, host):
             host = virtual_host(bucket, host)
         elif bucket:
             path = bucket_path(bucket)
@@ -451,11 +450,10 @@ class AWSProvider(Provider):
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
         return base
 
-    def _virtual(self, bucket: str) -> bool:
-        if self._settings.addressing == "auto":
-            # The certificate's wildcard does not match a bucket name with a dot.
-            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
-        return self._settings.addressing == "virtual"
+    async def _virtual(self, bucket: str, host: str) -> bool:
+        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
+            return False  # the certificate's wildcard does not match a bucket name with a dot
+        return await self._identity.addressing(host) == "virtual"
 
     async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
         """Parses a small XML response with that root element. S3 also reports failures with status 200.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
@@ -17,12 +16,15 @@ from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.connection_string import parse_connection_string
+from dxflow_async.config.credentials import BearerToken, SASToken
+from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.azure.shared_key import SharedKey
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.security.redaction import Secret, printable
 
-__all__ = ["Account", "CloudCredentials", "TokenCredential", "Tokens"]
+__all__ = ["Access", "Account", "CloudCredentials", "TokenCredential", "Tokens"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
@@ -95,7 +97,10 @@ class Account:
         origin: scheme and host of the service.
         root: the start of every path: empty, or `/account` at an emulator.
         name: the account's name; empty if only the endpoint is known.
-        key, sas, tokens: one of them is set; `sas` is a query without its question mark.
+        key: the account's key.
+        sas: a shared access signature, as a query without its question mark.
+        tokens: bearer tokens of azure-identity.
+        granted: what the user's function returns. At most one of these four is set.
     """
 
     origin: str
@@ -104,11 +109,65 @@ class Account:
     key: SharedKey | None = None
     sas: str = field(default="", repr=False)
     tokens: Tokens | None = None
+    granted: RenewedCredentials[BearerToken | SASToken] | None = None
 
     @property
     def host(self) -> str:
         """Host and port."""
         return self.origin.partition("://")[2]
+
+    async def access(self) -> Access:
+        """Returns what permits the next request; nothing for an account with a key, which signs it.
+
+        Raises:
+            ConfigurationError: a bearer token would be sent without encryption.
+            StorageError: there are no credentials.
+        """
+        if self.tokens is not None:
+            return Access(token=await self.tokens.token())
+        if self.granted is None:
+            return Access(self.sas)
+        grant = await self.granted.get()
+        if isinstance(grant, SASToken):
+            return Access(grant.token.removeprefix("?"), grant=grant)
+        if self.origin.startswith("http://"):
+            raise ConfigurationError(_IN_CLEAR.format(endpoint=self.origin + self.root))
+        return Access(token=grant.token, grant=grant)
+
+    def forget(self, refused: Access) -> bool:
+        """Drops what the service refused. Returns whether another request may be permitted."""
+        if self.tokens is not None:
+            self.tokens.forget(refused.token)
+        elif self.granted is not None and refused.grant is not None:
+            self.granted.forget(refused.grant)
+        else:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What permits a request.
+
+    Attributes:
+        sas: a shared access signature, as the end of a query.
+        token: a bearer token.
+        grant: what the user's function returned, if it is from there.
+    """
+
+    sas: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    grant: BearerToken | SASToken | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sas", Secret(self.sas))
+        object.__setattr__(self, "token", Secret(self.token))
+
+
+_IN_CLEAR = (
+    "AZURE.endpoint = {endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "
+    "bearer tokens go over https only"
+)
 
 
 class CloudCredentials:
@@ -118,10 +177,19 @@ class CloudCredentials:
         settings: the user's settings; if they name no account, Azure's own `AZURE_STORAGE_*` variables count.
         threads: load the SDK.
         credential: one of azure-identity's asynchronous credentials, closed by its owner; None: its default chain.
+        name: the remote's name, as messages show it.
     """
 
-    def __init__(self, settings: AzureSettings, threads: Threads, credential: TokenCredential | None = None) -> None:
-        self._settings = _with_environment(settings)
+    def __init__(
+        self,
+        settings: AzureSettings,
+        threads: Threads,
+        credential: TokenCredential | None = None,
+        *,
+        name: str = "AZURE",
+    ) -> None:
+        self._name = name
+        self._settings = azure_account(settings)
         self._threads = threads
         self._credential = credential
         self._chain: Any = None
@@ -181,7 +249,8 @@ class CloudCredentials:
     async def _find(self) -> Account:
         settings = self._settings
         if settings.connection_string is not None:
-            settings = AzureSettings(**parse_connection_string(settings.connection_string))
+            values: dict[str, Any] = {**parse_connection_string(settings.connection_string)}
+            settings = AzureSettings(**values)
         account = _place(settings)
         if settings.account_key is not None:
             assert settings.account is not None
@@ -189,32 +258,13 @@ class CloudCredentials:
             return replace(account, key=_shared_key(*self._key))
         if settings.sas_token is not None:
             return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
+        if settings.credentials is not None:
+            return replace(account, granted=RenewedCredentials(self._name, settings.credentials, BearerToken, SASToken))
         if account.origin.startswith("http://"):
-            raise ConfigurationError(
-                f"AZURE.endpoint = {settings.endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "
-                "bearer tokens go over https only"
-            )
+            raise ConfigurationError(_IN_CLEAR.format(endpoint=settings.endpoint))
         if self._credential is None:
             self._credential = self._chain = await self._threads.run(_default_chain)
         return replace(account, tokens=Tokens(self._credential))
-
-
-def _with_environment(settings: AzureSettings) -> AzureSettings:
-    """Completes settings that name no account from Azure's own variables, as its command line does."""
-    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
-        return settings
-    found: dict[str, Any] = {
-        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
-        for name, variable in (
-            ("connection_string", "CONNECTION_STRING"),
-            ("account", "ACCOUNT"),
-            ("account_key", "KEY"),
-            ("sas_token", "SAS_TOKEN"),
-        )
-    }
-    if found["account"] is None:
-        found["account_key"] = found["sas_token"] = None
-    return replace(settings, **found)
 
 
 def _place(settings: AzureSettings) -> Account:

@@ -14,7 +14,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, Storage
 from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
-from dxflow_async.providers.azure.credentials import Account, CloudCredentials
+from dxflow_async.providers.azure.credentials import Access, Account, CloudCredentials
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
 from dxflow_async.providers.azure.headers import checksum_header
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
@@ -27,6 +27,8 @@ from dxflow_async.security.redaction import Secret, printable
 __all__ = ["Requests", "compared"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
+
+_SIGNED = Access()
 
 _VERSION = "2023-11-03"
 """The protocol version: it has CRC64 (2019-02-02), blocks of 4,000 MiB (2019-12-12) and lists any name (2021-02-12)."""
@@ -83,22 +85,19 @@ class Requests:
         url, path = self._bases.get(container) or self._base(account, container)
         escaped = f"/{_escaped(name)}" if name else ""
         text = query_string(query.items()) if query else ""
-        if account.sas:
-            text = Secret(f"{text}&{account.sas}") if text else account.sas
-        url, path = Secret(f"{url}{escaped}?{text}" if text else url + escaped), path + escaped
+        url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
         for _ in range(2):
             signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
-            token = await _authorize(account, method, path, query or {}, signed, size)
-            response = await self.http.send(call, method, url, signed, body)
+            access = await _authorize(account, method, path, query or {}, signed, size)
+            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
             if 200 <= response.status < 300:
                 if accept and response.status not in accept:
                     raise not_azures(call, response, f"status {response.status}")
                 return response
             code, message = parse_error(response.headers, await read_error_body(response))
-            if account.tokens is None or not is_token_refusal(response.status, code):
+            if not (is_token_refusal(response.status, code) and account.forget(access)):
                 break
-            account.tokens.forget(token)
         raise error_of(call, response.status, code, message, response.headers)
 
     async def send_body(
@@ -151,7 +150,8 @@ class Requests:
 
     async def batches(self) -> bool:
         """Whether deletions can be batched: Azurite fails under a shared access signature, so it is not tried there."""
-        return not (self._account or await self._open()).sas
+        account = self._account or await self._open()
+        return account.key is not None or not (await account.access()).sas
 
     async def delete_together(
         self, call: Call, container: str, names: Sequence[str], headers: Mapping[str, str]
@@ -163,12 +163,11 @@ class Requests:
             requests = []
             for name in names:
                 target, signed = f"{path}/{_escaped(name)}", {**headers, "x-ms-date": self._now()}
-                token = await _authorize(account, "DELETE", target, {}, signed, 0)
+                access = await _authorize(account, "DELETE", target, {}, signed, 0)
                 requests.append((target, signed))
             answers = await self._batch(call, container, requests)
-            if account.tokens is None or not any(is_token_refusal(each.status, each.code) for each in answers):
+            if not (any(is_token_refusal(each.status, each.code) for each in answers) and account.forget(access)):
                 break
-            account.tokens.forget(token)
         return answers
 
     async def _batch(
@@ -190,7 +189,7 @@ class Requests:
         """
         account = self._account or await self._open()
         plain = f"{self._base(account, container)[0]}/{_escaped(name)}"
-        return Secret(f"{plain}?{account.sas}") if account.sas else plain
+        return plain if account.key is not None else _url(plain, "", (await account.access()).sas)
 
     async def _open(self) -> Account:
         if self._account is None:
@@ -236,16 +235,22 @@ class Requests:
 
 async def _authorize(
     account: Account, method: str, path: str, query: Mapping[str, str], headers: dict[str, str], size: int
-) -> str:
-    """Adds the authorization to `headers`, unless it is in the URL; returns the token that was used."""
+) -> Access:
+    """Adds the authorization to `headers`, unless it belongs into the URL; returns what permits the request."""
     if account.key is not None:
         account.key.sign(method, path, query, headers, size)
-        return ""
-    if account.tokens is None:
-        return ""
-    token = await account.tokens.token()
-    headers["authorization"] = Secret(f"Bearer {token}")
-    return token
+        return _SIGNED
+    access = await account.access()
+    if access.token:
+        headers["authorization"] = Secret(f"Bearer {access.token}")
+    return access
+
+
+def _url(plain: str, query: str, sas: str) -> str:
+    """A URL with its query and a shared access signature; a secret, if there is one."""
+    if sas:
+        return Secret(f"{plain}?{query}&{sas}" if query else f"{plain}?{sas}")
+    return f"{plain}?{query}" if query else plain
 
 
 def _escaped(name: str) -> str:

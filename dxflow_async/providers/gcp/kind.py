@@ -1,4 +1,4 @@
-"""Google Cloud Storage as a kind of provider."""
+"""Registers Google Cloud Storage as a kind of provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A compute unit's storage as a kind of provider, and its settings."""
+"""Registers the storage of a compute unit as a kind of provider, with its settings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["KIND", "UnitSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSettings:
-    """Where a compute unit is.
+    """The address of a compute unit.
 
     Attributes:
         unit: its name, as errors show it.
         url: its address, `http://host:port`.
-        secret: its RW secret, or RO for a unit that is only read.
+        secret: its RW secret, or its RO secret for reading only.
     """
 
     unit: str | None = None

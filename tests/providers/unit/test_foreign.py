@@ -19,7 +19,7 @@ from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killed_processes import until
 from tests.providers.connected_providers import connect_unit
@@ -71,7 +71,8 @@ async def copy(resources: Resources, source: Provider, destination: Provider, ke
     async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
 
-    (result,) = await resources.transfer(plan, None, JobSpec("copy", key, key))
+    call = resources.begin(JobSpec("copy", key, key), None)
+    (result,) = await call.run(plan(call.context))
     return result.verified
 
 

@@ -22,7 +22,7 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.tree import RenameItem
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
@@ -242,7 +242,8 @@ async def renamed(resources: Resources, unit: UnitProvider) -> Exception | None:
         yield RenameItem(route, Place(unit, "file", "file"), Place(unit, "renamed", "renamed"), found)
 
     try:
-        report = await resources.transfer(plan, None, JobSpec("move", "file", "renamed"))
+        call = resources.begin(JobSpec("move", "file", "renamed"), None)
+        report = await call.run(plan(call.context))
     except TransferError as error:
         report = error.report
     (result,) = report

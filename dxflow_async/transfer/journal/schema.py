@@ -1,15 +1,10 @@
-"""The database in a job's file: its schema, how names are stored, and which errors mean that it is damaged. It blocks.
-
-Local names are bytes, which Python shows as text with surrogates where they are not UTF-8. SQLite's text is UTF-8 only,
-so such a name is stored as a BLOB of its surrogates' own encoding, which gives any `str` back as it was. Other names
-stay text: they cost nothing, and files of earlier versions need no conversion.
-"""
+"""The SQLite database of a job file: its schema, migrations, and which errors mean that it is damaged. Blocks."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,18 +12,9 @@ from urllib.parse import quote
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "DamagedJobFile",
-    "connect",
-    "execute_many",
-    "reading",
-    "stored_text",
-    "text",
-    "text_or_none",
-]
+__all__ = ["SCHEMA_VERSION", "DamagedJobFile", "connect", "translated_errors"]
 
-# What brings a file from each version to the next; an empty one has version 0.
+# Each step brings a file to the next version. An empty file has version 0.
 _STEPS = (
     """
 CREATE TABLE job (operation TEXT NOT NULL, asked TEXT NOT NULL, began REAL NOT NULL,
@@ -37,7 +23,7 @@ CREATE TABLE runs (mark TEXT NOT NULL, pid INTEGER NOT NULL, began REAL NOT NULL
 CREATE TABLE items (source TEXT, destination TEXT, state TEXT NOT NULL, version TEXT, size INTEGER NOT NULL DEFAULT 0,
     reason TEXT, PRIMARY KEY (source, destination)) WITHOUT ROWID
 """,
-    # Items that are large enough are gone on with in their midst.
+    # Large items resume in the middle.
     """
 CREATE TABLE uploads (source TEXT, destination TEXT, key TEXT NOT NULL, id TEXT NOT NULL, version TEXT,
     size INTEGER NOT NULL, part_size INTEGER NOT NULL, PRIMARY KEY (source, destination)) WITHOUT ROWID;
@@ -45,7 +31,7 @@ CREATE TABLE parts (source TEXT, destination TEXT, number INTEGER, offset INTEGE
     etag TEXT, crc32c INTEGER, verified INTEGER NOT NULL, PRIMARY KEY (source, destination, number)) WITHOUT ROWID
 """,
     # From this version on, names that are not UTF-8 are BLOBs. Uploads that could not be removed outlive their item,
-    # and so do the keys of those whose creation was not answered.
+    # and so do the keys of uploads whose creation was never answered.
     """
 CREATE TABLE orphans (key TEXT, id TEXT, PRIMARY KEY (key, id)) WITHOUT ROWID;
 CREATE TABLE creations (key TEXT, began REAL, PRIMARY KEY (key, began)) WITHOUT ROWID
@@ -53,15 +39,14 @@ CREATE TABLE creations (key TEXT, began REAL, PRIMARY KEY (key, began)) WITHOUT 
 )
 
 SCHEMA_VERSION = len(_STEPS)
-"""Kept in the file's `user_version`."""
+"""The version that this program writes into a file's `user_version`."""
 
 _MAX_VERSION = 1000
-"""No version of this program will ever write a higher one: such a number is damage."""
+"""No version of this program will ever write a higher number: such a number is damage."""
 
 _BUSY_SECONDS = 10.0
-_LARGEST_INTEGER = (1 << 63) - 1
 
-# https://www.sqlite.org/rescode.html: the disk or another process is at fault, not the file.
+# https://www.sqlite.org/rescode.html: the disk or another process causes these, not the content of the file.
 _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -77,11 +62,11 @@ _PASSING = {
 
 
 class DamagedJobFile(ConfigurationError):  # noqa: N818 - users see and catch it as a ConfigurationError
-    """The file of a job cannot be understood: it is to be set aside."""
+    """The content of a job file cannot be understood. The file is to be set aside."""
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(
-            f"{path} is damaged, or no job's file ({reason}): set it aside with "
+            f"{path} is damaged, or not a job file ({reason}): set it aside with "
             f"`dxflow-async jobs clean {path.stem} --yes`, then make the call again"
         )
 
@@ -92,23 +77,23 @@ class DamagedJobFile(ConfigurationError):  # noqa: N818 - users see and catch it
 def connect(
     path: Path, *, new: bool = False, migrate: bool = True, check: bool = False, durable: bool = True
 ) -> sqlite3.Connection:
-    """A connection for any thread, used by one at a time; transactions are begun by hand.
+    """Opens a database that any thread may use, one at a time. Transactions are begun by hand.
 
     Args:
-        path: the file, which is there.
-        new: it has no schema yet.
+        path: an existing file.
+        new: the file has no schema yet.
         migrate: bring an older schema up to date.
-        check: look at each page of the file, which takes about a second for a million items.
-        durable: what is written is on the disk when its transaction ends.
+        check: read every page of the file, which takes about a second for a million items.
+        durable: a transaction that has ended is on disk.
 
     Raises:
         ConfigurationError: a newer version of this program wrote the file, or it is in use.
-        DamagedJobFile: its content cannot be understood.
+        DamagedJobFile: the content of the file cannot be understood.
     """
     if not os.access(path, os.R_OK | os.W_OK):
-        raise DamagedJobFile(path, "it may not be read and written")
-    with reading(path):
-        uri = f"file:{quote(os.fsencode(path))}?mode=rw"  # which creates nothing
+        raise DamagedJobFile(path, "it cannot be read and written")
+    with translated_errors(path):
+        uri = f"file:{quote(os.fsencode(path))}?mode=rw"  # "rw" does not create the file
         database = sqlite3.connect(uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -132,12 +117,12 @@ def connect(
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """What goes wrong in its block is said of the file.
+def translated_errors(path: Path) -> Iterator[None]:
+    """Translates errors that its block raises while it reads a job file.
 
     Raises:
-        DamagedJobFile: it was found damaged, or has rows that cannot be.
-        ConfigurationError: it cannot be used at the moment.
+        DamagedJobFile: the database is damaged, or holds values that no version of this program writes.
+        ConfigurationError: the file cannot be used at the moment.
     """
     try:
         yield
@@ -155,51 +140,8 @@ def reading(path: Path) -> Iterator[None]:
         raise DamagedJobFile(path, f"{type(error).__name__}: {error}") from error
 
 
-def execute_many(database: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Runs a statement that may run twice for each row, whatever text and numbers there are in it."""
-    try:
-        database.executemany(statement, rows)
-    except (UnicodeEncodeError, OverflowError):
-        database.executemany(statement, [tuple(map(_storable, row)) for row in rows])
-
-
-def text(value: object) -> str:
-    """A text as it was before it was stored.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogatepass")
-    raise ValueError(f"{value!r:.80} where a text belongs")
-
-
-def text_or_none(value: object) -> str | None:
-    """As `text`, of what may be missing."""
-    return None if value is None else text(value)
-
-
-def stored_text(value: str) -> str | bytes:
-    """A text as it is stored."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogatepass")
-    return value
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return stored_text(value)
-    if isinstance(value, int):
-        return max(-_LARGEST_INTEGER, min(value, _LARGEST_INTEGER))
-    return value
-
-
 def _migrate(database: sqlite3.Connection, version: int, *, durable: bool) -> None:
-    # What a killed process has written survives it either way; NORMAL may lose the last moments with the power.
+    # Both modes keep what a killed process wrote. NORMAL may lose the last moments when the machine loses its power.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     if version < SCHEMA_VERSION:
