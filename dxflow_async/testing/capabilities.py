@@ -182,7 +182,8 @@ class CapabilityTests(ContractTests):
         if subject.features.mtime_listed:
             told += await subject.entries()
         if subject.features.mtime:
-            assert [entry.mtime for entry in told] == pytest.approx([moment] * len(told), abs=1e-6)
+            assert [entry.mtime for entry in told] == pytest.approx([moment] * len(told), abs=subject.mtime_precision)
+            assert len({entry.mtime for entry in told}) == 1
         else:
             assert [entry.mtime for entry in told] == [None] * len(told)
         assert all("mtime" not in entry.metadata for entry in told)
