@@ -20,7 +20,7 @@ Command = Callable[..., Outcome]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`DXFLOW_HOME`; no other setting of ours is in the environment, and `tmp_path` is the working directory."""
     for name in list(os.environ):
-        if name.startswith(("DXFLOW_", "AWS_")):
+        if name.startswith("DXFLOW_"):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("DXFLOW_HOME", str(home))
