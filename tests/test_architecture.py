@@ -47,7 +47,7 @@ LAYERS = [
     {"storage"},
     {"compute"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow"},
+    {"blocking", "cli", "distributed", "dxflow", "testing"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},
@@ -55,6 +55,7 @@ ROOMS = {
     "concurrency": {"durability", "exceptions"},
     "config": {"security", "exceptions"},
     "server": FOUNDATION - {"net", "control"},
+    "testing": {"providers", "concurrency", "checksum", "exceptions"},
     "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
     | {"exceptions", "models", "config"},
 }
