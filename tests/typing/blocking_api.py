@@ -38,8 +38,7 @@ def storage_calls(storage: StorageManager) -> None:
     assert_type(storage.read("/bucket/key"), Iterator[bytes])
     assert_type(storage.delete("/bucket/key"), int)
     storage.write("/bucket/key", "text")  # type: ignore[arg-type]
-    printed = storage.list(path="/bucket/")  # type: ignore[func-returns-value]
-    assert_type(printed, None)
+    assert_type(storage.list(path="/bucket/"), None)
 
 
 def units(compute: ComputeManager) -> None:
