@@ -1,4 +1,9 @@
-"""Fast, safe, asynchronous data transfer for dxflow: local files, S3, and each compute unit's own storage."""
+"""Fast, safe, asynchronous data transfer between local disks, cloud storage, SFTP servers and compute units.
+
+`AsyncSession` moves data between this machine, Amazon S3 and compatible services, Azure Blob Storage, Google Cloud
+Storage, SFTP servers, web servers (as sources) and the storage of dxflow compute units. `Session` has the same calls
+without `await`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.compute.unit import AsyncComputeUnit
-    from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, Settings
+    from dxflow_async.config.credentials import AccessKeys, BearerToken, SASToken
+    from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings, Settings
     from dxflow_async.exceptions import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AWSSettings",
     "AccessDeniedError",
+    "AccessKeys",
     "AlreadyExistsError",
     "AsyncComputeManager",
     "AsyncComputeUnit",
@@ -59,11 +67,13 @@ __all__ = [
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
+    "BearerToken",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DxflowError",
     "GCPSettings",
+    "GCSSettings",
     "Item",
     "JobBusyError",
     "JobInfo",
@@ -72,6 +82,8 @@ __all__ = [
     "NotFoundError",
     "PreconditionFailedError",
     "Progress",
+    "S3Settings",
+    "SASToken",
     "ServiceError",
     "Session",
     "SessionClosedError",
@@ -94,7 +106,12 @@ __all__ = [
 _HOMES = {
     "AWSSettings": "config.settings",
     "AzureSettings": "config.settings",
+    "AccessKeys": "config.credentials",
+    "BearerToken": "config.credentials",
+    "SASToken": "config.credentials",
     "GCPSettings": "config.settings",
+    "GCSSettings": "config.settings",
+    "S3Settings": "config.settings",
     "Settings": "config.settings",
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
@@ -115,6 +132,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("dxflow-async")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}"), name)

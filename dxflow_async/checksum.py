@@ -1,4 +1,4 @@
-"""CRC32C of bytes as they pass, and of a whole from its parts, as for the other CRCs.
+"""CRC32C of bytes as they pass, and of a whole from its parts; the same arithmetic serves other CRCs.
 
 Source: RFC 3720, section 12.1, and for the parts the arithmetic of zlib's `crc32_combine`
 """
@@ -19,11 +19,11 @@ _KEEP_INTERPRETER, _AS_IT_PAYS = 0, -1
 
 
 class Field(NamedTuple):
-    """Where a CRC is computed: polynomials over two elements, the coefficient of the lowest power in the highest bit.
+    """The arithmetic of a CRC: polynomials over two elements, with the lowest power in the highest bit.
 
     Attributes:
         one: the polynomial 1.
-        modulus: what products are reduced by, without its highest power.
+        modulus: the polynomial that products are reduced by, without its highest power.
     """
 
     one: int
@@ -36,18 +36,18 @@ CRC64NVME = Field(1 << 63, 0x9A6C9329AC4BC9B5)
 
 
 def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int:
-    """The checksum of what came before (`value`) and `data`.
+    """Returns the checksum of the bytes before (whose checksum is `value`) followed by `data`.
 
     Example:
         >>> crc32c(b"89", crc32c(b"1234567")) == crc32c(b"123456789") == 0xE3069283
         True
     """
-    # To let go of the interpreter for a few microseconds costs more than it gives.
+    # Releasing the interpreter for a few microseconds costs more than it gains.
     return _crc32c(data, value, _KEEP_INTERPRETER if len(data) <= _SMALL else _AS_IT_PAYS)
 
 
 def combine(parts: Iterable[tuple[int | None, int]]) -> int | None:
-    """The checksum of a whole from (checksum, size in bytes) of its parts in order; None where one is not known.
+    """Returns the checksum of a whole from (checksum, size in bytes) of its parts, in order; None if one is not known.
 
     Example:
         >>> combine([(crc32c(b"1234"), 4), (crc32c(b"56789"), 5)]) == crc32c(b"123456789")
@@ -62,13 +62,13 @@ def combine(parts: Iterable[tuple[int | None, int]]) -> int | None:
 
 
 def joined(first: int, second: int, size: int, field: Field = CRC32C) -> int:
-    """The checksum of two pieces, one after the other, of which the second has so many bytes."""
+    """Returns the checksum of two consecutive pieces, given the size of the second in bytes."""
     return _product(_shift(size, field), first, field) ^ second
 
 
 @lru_cache(maxsize=256)
 def _shift(size: int, field: Field) -> int:
-    """What a checksum is multiplied by when so many bytes follow: x to the power of their bits."""
+    """Returns the factor for a checksum that is followed by that many bytes: x to the power of their bits."""
     power = field.one
     for bit in range(size.bit_length()):
         if size >> bit & 1:
@@ -78,7 +78,7 @@ def _shift(size: int, field: Field) -> int:
 
 @cache
 def _square(times: int, field: Field) -> int:
-    """X to the eighth, squared so many times."""
+    """Returns x to the eighth, squared that many times."""
     if not times:
         return field.one >> 8
     root = _square(times - 1, field)
@@ -86,7 +86,7 @@ def _square(times: int, field: Field) -> int:
 
 
 def _product(first: int, second: int, field: Field) -> int:
-    """The product of two polynomials modulo the checksum's own."""
+    """Returns the product of two polynomials modulo the checksum's own."""
     (one, modulus), product = field, 0
     while first:
         if first & one:
@@ -98,12 +98,12 @@ def _product(first: int, second: int, field: Field) -> int:
 
 
 def encode(value: int) -> str:
-    """As S3 and Google write it: the base64 of four bytes, the highest first."""
+    """Encodes a checksum as S3 and Google do: the base64 of four bytes, the highest first."""
     return binascii.b2a_base64(value.to_bytes(4, "big"), newline=False).decode()
 
 
 def decode(text: str | None) -> int | None:
-    """What `encode` wrote; None for anything else, such as S3's checksums of checksums (`...==-3`)."""
+    """Decodes a result of `encode`; returns None for anything else, such as checksums of checksums (`...==-3`)."""
     if not text or "-" in text:
         return None
     try:
@@ -114,5 +114,5 @@ def decode(text: str | None) -> int | None:
 
 
 def label(value: int | None) -> str | None:
-    """As results show it: `"crc32c:<base64>"`."""
+    """Formats a checksum for results: `"crc32c:<base64>"`."""
     return None if value is None else f"crc32c:{encode(value)}"

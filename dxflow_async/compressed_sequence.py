@@ -1,4 +1,4 @@
-"""Sequences of a million items in little memory: what is far from the end is kept compressed, a thousand together."""
+"""Sequences of a million items in little memory: all but the newest items are compressed, a thousand together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 _GROUP = 1000
 
 _LOOSE = 10
-"""Groups that stay as they are: most sequences are short."""
+"""Groups that are not compressed: most sequences are short."""
 
 
 class CompressedSequence(Sequence[T]):
-    """A sequence that grows at its end; items come back equal, though not the same."""
+    """A sequence that grows at its end. Items read from it are equal to those appended, but not identical."""
 
     __slots__ = ("_groups", "_last", "_length", "_unpackable", "_unpacked")
 
@@ -34,14 +34,14 @@ class CompressedSequence(Sequence[T]):
 
     @abstractmethod
     def _row(self, item: T) -> Sequence[Any] | None:
-        """An item as plain values; None keeps it as it is."""
+        """Returns an item as plain values; None keeps the item as it is."""
 
     @abstractmethod
     def _item(self, row: Sequence[Any]) -> T:
-        """The item of what `_row` gave."""
+        """Returns the item for a result of `_row`."""
 
     def append(self, item: T) -> None:
-        """Puts one more item at the end."""
+        """Appends an item."""
         self._length += 1
         self._last.append(item)
         if len(self._last) == _GROUP:

@@ -1,4 +1,4 @@
-"""Checksums other than CRC32C that services tell of whole objects, computed as the bytes pass.
+"""Checksums other than CRC32C that services report for whole objects, computed as the bytes pass.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
@@ -20,14 +20,14 @@ __all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_ex
 
 
 class ExpectedDigest(NamedTuple):
-    """A digest that an object has to have: the algorithm's name, as in `_NEW`, and its bytes."""
+    """The digest that an object must have: the name of the algorithm, as in `_NEW`, and its bytes."""
 
     algorithm: str
     value: bytes
 
 
 class _CRC:
-    """A checksum that is computed by a function of the bytes and the value so far, as hashlib's digests are used."""
+    """Computes a CRC with the interface of the digests of hashlib."""
 
     def __init__(self, function: Callable[..., int], size: int) -> None:
         self._function = function
@@ -70,22 +70,22 @@ class RunningDigest:
         self._state = _NEW[algorithm]()
 
     def update(self, data: Buffer) -> None:
-        """Takes the next bytes; blocks for as long as it takes to sum them."""
+        """Adds the next bytes. Blocks while they are hashed."""
         self._state.update(data)
 
     @property
     def value(self) -> bytes:
-        """Of all bytes so far."""
+        """The digest of all bytes so far."""
         return self._state.digest()
 
 
 def is_combinable(algorithm: str) -> bool:
-    """Whether the digest of a whole can be had from those of its parts."""
+    """Returns whether the digest of a whole can be computed from those of its parts."""
     return algorithm in _FIELDS
 
 
 def joiner(algorithm: str) -> Callable[[int, int, int], int]:
-    """What makes the checksum of two pieces, one after the other, of theirs and the size of the second in bytes.
+    """Returns a function that joins the checksums of two consecutive pieces, given the size of the second in bytes.
 
     Args:
         algorithm: one that `is_combinable`.
@@ -98,7 +98,7 @@ def joiner(algorithm: str) -> Callable[[int, int, int], int]:
 
 
 def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:
-    """The digest of a whole object that S3 tells in `x-amz-checksum-*`; None where it tells none but a CRC32C."""
+    """Returns the digest of a whole object from `x-amz-checksum-*`; None if there is none besides CRC32C."""
     if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
         return None
     for algorithm in ("crc64nvme", "crc32", "sha256", "sha1"):
@@ -109,12 +109,12 @@ def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:
 
 
 def md5_expected(text: str | None) -> ExpectedDigest | None:
-    """The MD5 of a whole object, as `Content-MD5` and its kin tell it; None where there is none."""
+    """Returns the MD5 of a whole object from `Content-MD5` and similar headers; None if there is none."""
     return _decoded("md5", text)
 
 
 def _decoded(algorithm: str, text: str | None) -> ExpectedDigest | None:
-    if not text or "-" in text:  # `...-3` is the checksum of the checksums of three parts
+    if not text or "-" in text:  # `...-3` is a checksum of the checksums of three parts
         return None
     try:
         value = base64.b64decode(text, validate=True)

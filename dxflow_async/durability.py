@@ -1,11 +1,11 @@
-"""Bringing files and directories to disk, so that a loss of power takes nothing that was reported as done. It blocks.
+"""Flushes files and directories to disk, so that a power cut loses nothing that was reported as done. It blocks.
 
-All of the program's syncs are made here. A file is synced before it gets its name; then its directory is synced, and
-each directory above it whose name may be new. Many files are brought to disk by one `syncfs`, which costs a fraction
-of as many `fsync`s. It also writes what other programs have in memory, so it is left out for a while when it was slow.
+The program makes all of its syncs here. A file is synced before it gets its name, then its directory, and each
+directory above whose name may be new. One `syncfs` flushes many files for a fraction of the cost of as many `fsync`s.
+Since it also writes the data of other programs, it is not used for a while after it was slow.
 
-Each sync raises the audit event `dxflow_async.sync`, or `dxflow_async.sync_system`, with its descriptor, as the
-standard library raises one for a rename.
+Each sync raises the audit event `dxflow_async.sync` or `dxflow_async.sync_system` with its descriptor, as the standard
+library does for a rename.
 
 Source: https://man7.org/linux/man-pages/man2/fsync.2.html
 Source: https://man7.org/linux/man-pages/man2/syncfs.2.html
@@ -27,32 +27,32 @@ from contextlib import suppress
 __all__ = ["BatchSync", "SyncedDirectories", "sync_directory", "sync_file", "sync_path"]
 
 _FEW = 4
-"""Files that are synced one by one."""
+"""Up to this many files are synced one by one."""
 
 _FEW_DIRECTORIES = 16
-"""Directories that are synced one by one: nothing is left to be written of most of them."""
+"""Up to this many directories are synced one by one: most of them have nothing left to write."""
 
 _SLOW_SECONDS = 1.0
-"""A `syncfs` that takes longer than that wrote what others had in memory."""
+"""A `syncfs` that takes longer wrote the data of other programs."""
 
 _PAUSE_SECONDS = 30.0
-"""For how long no other one is made then."""
+"""How long `syncfs` is not used after it was slow."""
 
 _MAX_DIRECTORIES = 20_000
 
-# What file systems answer that cannot sync a directory, or anything.
+# The errors of file systems that cannot sync directories, or anything.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def sync_file(descriptor: int) -> None:
-    """Brings a file's bytes to disk, with its size, time and mode.
+    """Flushes a file to disk, with its size, time and mode.
 
     Raises:
-        OSError: they are not on disk.
+        OSError: it is not on disk.
     """
     sys.audit("dxflow_async.sync", descriptor)
-    if sys.platform == "darwin":  # where `fsync` leaves them in the disk's cache
+    if sys.platform == "darwin":  # there, `fsync` leaves the bytes in the cache of the disk
         import fcntl
 
         with suppress(OSError):
@@ -66,17 +66,17 @@ def sync_file(descriptor: int) -> None:
 
 
 def sync_directory(descriptor: int) -> None:
-    """Brings the names in a directory to disk.
+    """Flushes the names in a directory to disk.
 
     Args:
-        descriptor: may be one that was opened with `O_PATH`.
+        descriptor: may be opened with `O_PATH`.
 
     Raises:
         OSError: they are not on disk.
     """
     try:
         opened = os.open(".", _DIRECTORY, dir_fd=descriptor)
-    except PermissionError:  # it may be written to, but not read
+    except PermissionError:  # it permits writing, but not reading
         return
     try:
         sync_file(opened)
@@ -85,7 +85,7 @@ def sync_directory(descriptor: int) -> None:
 
 
 def sync_path(path: str | os.PathLike[str]) -> None:
-    """Syncs a directory, or a file, by its path; one that is not there any more has nothing to be synced."""
+    """Syncs a directory or a file by its path. One that no longer exists needs no sync."""
     try:
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (PermissionError, FileNotFoundError, NotADirectoryError):
@@ -97,7 +97,7 @@ def sync_path(path: str | os.PathLike[str]) -> None:
 
 
 class SyncedDirectories:
-    """Which directories have names that are on disk: the names of all others are synced with what is in them."""
+    """Remembers the directories whose own names are on disk, so that the others are synced with their content."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -106,15 +106,15 @@ class SyncedDirectories:
 
     @property
     def moment(self) -> int:
-        """Changes when directories are removed or renamed; to be asked for before any is synced."""
+        """Changes when directories are deleted or renamed; read it before any is synced."""
         return self._forgotten
 
     def to_sync(self, directory: str, top: str = "/") -> list[str]:
-        """The directory itself, and those above it that hold a name which may be new, the nearest first.
+        """Returns the directory, and those above it that hold a name which may be new, the nearest first.
 
         Args:
             directory: a path.
-            top: no directory above this one is asked for.
+            top: the highest directory to return.
         """
         found = [directory]
         while directory not in (top, "") and directory not in self._known:
@@ -125,11 +125,11 @@ class SyncedDirectories:
         return found
 
     def has(self, directory: str) -> bool:
-        """Whether the directory's name is on disk."""
+        """Returns whether the directory's name is on disk."""
         return directory in self._known
 
     def add(self, directories: Iterable[str], moment: int) -> None:
-        """Their names are on disk now, unless some were removed or renamed since that moment."""
+        """Records that these names are on disk, unless directories were deleted or renamed since that moment."""
         with self._lock:
             if moment != self._forgotten:
                 return
@@ -138,30 +138,30 @@ class SyncedDirectories:
             self._known.update(directories)
 
     def forget(self) -> None:
-        """Directories were removed or renamed: others may get their names."""
+        """Records that directories were deleted or renamed: others may get their names."""
         with self._lock:
             self._known.clear()
             self._forgotten += 1
 
 
 class BatchSync:
-    """Syncs many files, or directories, together; for one thread at a time."""
+    """Syncs many files or directories together. One thread at a time may use it."""
 
     def __init__(self) -> None:
         self._pause_until = 0.0
 
     def sync_files(self, descriptors: Sequence[int]) -> dict[int, OSError]:
-        """Brings files to disk; the errors of those that are not there."""
+        """Flushes files to disk; returns the errors of those that are not."""
         if len(descriptors) > _FEW and self._sync_systems(descriptors):
             return {}
         return {each: error for each in descriptors if (error := _error_of(each)) is not None}
 
     def sync_directories(self, paths: Sequence[str], descriptors: Sequence[int]) -> dict[str, OSError]:
-        """Brings the names in directories to disk; the errors of those that are not there.
+        """Flushes the names in directories to disk; returns the errors of those that are not.
 
         Args:
             paths: the directories.
-            descriptors: of something in each of the file systems that they may be on.
+            descriptors: of something in each file system that they may be on.
         """
         if len(paths) > _FEW_DIRECTORIES and descriptors and self._sync_systems(descriptors):
             return {}
@@ -174,7 +174,7 @@ class BatchSync:
         return errors
 
     def _sync_systems(self, descriptors: Sequence[int]) -> bool:
-        """Whether all that is on these files' systems was brought to disk."""
+        """Returns whether the file systems of these files were flushed to disk."""
         if not _has_syncfs() or time.monotonic() < self._pause_until:
             return False
         started = time.monotonic()
@@ -182,7 +182,7 @@ class BatchSync:
         for descriptor in systems.values():
             sys.audit("dxflow_async.sync_system", descriptor)
             if _libc().syncfs(descriptor):
-                return False  # whose bytes it was is told by their own sync
+                return False  # their own syncs tell whose bytes failed
         if time.monotonic() - started > _SLOW_SECONDS:
             self._pause_until = time.monotonic() + _PAUSE_SECONDS
         return True
@@ -198,7 +198,7 @@ def _error_of(descriptor: int) -> OSError | None:
 
 @functools.cache
 def _has_syncfs() -> bool:
-    """Whether there is a `syncfs` that tells of bytes which could not be written: since Linux 5.8."""
+    """Returns whether `syncfs` exists and reports failed writes: since Linux 5.8."""
     version = re.match(r"(\d+)\.(\d+)", os.uname().release) if sys.platform == "linux" else None
     return version is not None and (int(version[1]), int(version[2])) >= (5, 8) and hasattr(_libc(), "syncfs")
 

@@ -1,18 +1,18 @@
-"""Every error this library raises, in one tree.
+"""Every error that this library raises, in one tree.
 
     DxflowError
-    ├─ ConfigurationError(ValueError)        a wrong setting, found before any I/O
-    ├─ AuthenticationError(PermissionError)  a wrong e-mail, password or secret
-    ├─ SessionClosedError(RuntimeError)      a session used after it was closed
-    ├─ JobBusyError(BlockingIOError)         another process works on that job: `.pid`
+    ├─ ConfigurationError(ValueError)        a wrong setting, raised before any I/O
+    ├─ AuthenticationError(PermissionError)  a wrong e-mail address, password or secret
+    ├─ SessionClosedError(RuntimeError)      a session was used after it was closed
+    ├─ JobBusyError(BlockingIOError)         another process works on the job: `.pid`
     ├─ ComputeUnitError
     │  └─ UnitNotFoundError(LookupError)
-    └─ StorageError                          one thing in storage failed
+    └─ StorageError                          one storage operation failed
        ├─ NotFoundError(FileNotFoundError)
        ├─ AlreadyExistsError(FileExistsError)
-       ├─ PreconditionFailedError            changed under us
+       ├─ PreconditionFailedError            the object changed in the meantime
        ├─ AccessDeniedError(PermissionError)
-       ├─ UnsupportedError                   this provider's Features say no
+       ├─ UnsupportedError                   the provider's Features do not include it
        ├─ ThrottledError                     429, 503 SlowDown
        ├─ ServiceError                       other 5xx
        ├─ NetworkError(ConnectionError)
@@ -20,9 +20,9 @@
        ├─ ChecksumMismatchError
        ├─ SourceChangedError
        ├─ UnsafePathError(ValueError)        a name that must not become a path
-       └─ TransferError                      a job of many: `.report` has every item
+       └─ TransferError                      a call of many items: `.report` has every result
 
-Retrying asks `StorageError.retryable`; nothing above the providers sees a foreign exception.
+Retries depend on `StorageError.retryable`. Above the providers, no foreign exceptions occur.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ __all__ = [
 
 
 class DxflowError(Exception):
-    """The root: `except DxflowError` catches whatever this library raises.
+    """The root of the tree: `except DxflowError` catches every error of this library.
 
-    What it says may be shown anywhere: what names and servers put into it cannot command a terminal, and URLs in it
-    show no signature.
+    Messages are safe to display: text from names and servers is escaped, so that it cannot control a terminal, and URLs
+    are shown without signatures.
     """
 
     def __str__(self) -> str:
-        # Classes that also inherit OSError would otherwise format errno and strerror.
+        # Subclasses of OSError would otherwise format errno and strerror.
         return redacted(printable(str(self.args[0]))) if self.args else ""
 
     def __repr__(self) -> str:
@@ -79,15 +79,15 @@ class ConfigurationError(DxflowError, ValueError):
 
 
 class AuthenticationError(DxflowError, PermissionError):
-    """The hub did not accept an e-mail, a password or a secret."""
+    """The hub refused an e-mail address, a password or a secret."""
 
 
 class SessionClosedError(DxflowError, RuntimeError):
-    """A session, or a manager of it, was used after it was closed."""
+    """A session, or one of its managers, was used after it was closed."""
 
 
 class JobBusyError(DxflowError, BlockingIOError):
-    """Another process works on a job.
+    """Another process works on the job.
 
     Attributes:
         pid: that process.
@@ -99,25 +99,25 @@ class JobBusyError(DxflowError, BlockingIOError):
 
 
 class ComputeUnitError(DxflowError):
-    """Something about a compute unit failed."""
+    """An operation on a compute unit failed."""
 
 
 class UnitNotFoundError(ComputeUnitError, LookupError):
-    """No compute unit fits; the message names the units there are."""
+    """No compute unit matches; the message names the existing units."""
 
 
 class StorageError(DxflowError):
-    """One operation in storage failed.
+    """One storage operation failed.
 
     Attributes:
-        provider: the provider's name, such as `"AWS"`.
-        operation: what was tried: `"read"`, `"write"`, `"list"`, ...
-        path: what it was tried on.
-        status: the HTTP status, where there was one.
-        code: the provider's own word, such as `"NoSuchBucket"`.
-        request_id: what the provider's support asks for.
+        provider: the name of the provider, such as `"AWS"`.
+        operation: `"read"`, `"write"`, `"list"`, ...
+        path: the path of the operation.
+        status: the HTTP status, if there was a response.
+        code: the provider's error code, such as `"NoSuchBucket"`.
+        request_id: the provider's identifier of the request, which its support asks for.
         retryable: whether the same call may succeed later.
-        retry_after: the seconds the provider asked to wait.
+        retry_after: the seconds that the provider asks to wait.
     """
 
     default_retryable = False
@@ -146,7 +146,7 @@ class StorageError(DxflowError):
         self.retry_after = retry_after
 
     def fields(self) -> dict[str, str | int]:
-        """What a structured log has of it: of the attributes above those that are known."""
+        """Returns the attributes above that are known, for a structured log."""
         names = ("provider", "operation", "path", "status", "code", "request_id")
         return {name: value for name in names if (value := getattr(self, name))}
 
@@ -162,39 +162,39 @@ def _rebuild(cls: type[StorageError], message: str, state: dict[str, Any]) -> St
 
 
 class NotFoundError(StorageError, FileNotFoundError):
-    """There is no such object, bucket or directory."""
+    """The object, bucket or directory does not exist."""
 
 
 class AlreadyExistsError(StorageError, FileExistsError):
-    """Something of that name is there already."""
+    """Something of that name already exists."""
 
 
 class PreconditionFailedError(StorageError):
-    """The object is not the version that was asked for."""
+    """The object is not the requested version."""
 
 
 class AccessDeniedError(StorageError, PermissionError):
-    """The credentials do not allow the operation."""
+    """The credentials do not permit the operation."""
 
 
 class UnsupportedError(StorageError):
-    """This provider cannot do that."""
+    """The provider does not support the operation."""
 
 
 class ThrottledError(StorageError):
-    """The provider asked to slow down."""
+    """The provider asks for fewer requests."""
 
     default_retryable = True
 
 
 class ServiceError(StorageError):
-    """The provider failed on its own side."""
+    """The provider failed on its side."""
 
     default_retryable = True
 
 
 class NetworkError(StorageError, ConnectionError):
-    """The connection could not be made or broke."""
+    """The connection failed or broke."""
 
     default_retryable = True
 
@@ -206,17 +206,17 @@ class StallTimeoutError(StorageError, TimeoutError):
 
 
 class ChecksumMismatchError(StorageError):
-    """The bytes that arrived are not the bytes that were sent."""
+    """The bytes that arrived differ from those that were sent."""
 
     default_retryable = True
 
 
 class SourceChangedError(StorageError):
-    """The source changed while it was being read."""
+    """The source changed while it was read."""
 
 
 class UnsafePathError(StorageError, ValueError):
-    """A name that must not be turned into a path or a key."""
+    """A name must not be turned into a path or a key."""
 
 
 class TransferError(StorageError):

@@ -1,15 +1,17 @@
-"""The values that cross the public boundary: frozen, slotted, typed."""
+"""The values of the public API: frozen, slotted, typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from dxflow_async.compressed_sequence import CompressedSequence
 from dxflow_async.exceptions import ConfigurationError, StorageError
 
 __all__ = [
+    "DeleteResult",
     "Item",
     "JobInfo",
     "Leftover",
@@ -24,16 +26,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing in a listing.
+    """One entry of a listing.
 
     Attributes:
         name: the last component of the path.
         path: the whole remote path, starting with `/`.
         directory: whether it is a directory (or a common prefix).
-        size: bytes; 0 for directories.
-        modification: seconds since the epoch; 0.0 where the provider tells none.
+        size: in bytes; 0 for directories.
+        modification: seconds since the epoch; 0.0 if the provider has none.
         etag: the provider's version tag, unquoted.
-        checksum: `"crc32c:<base64>"` where the provider reports it.
+        checksum: `"crc32c:<base64>"`, if the provider reports it.
         content_type: the media type, from `stat` only.
         metadata: the user's own metadata, from `stat` only.
     """
@@ -51,19 +53,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """What became of one item.
+    """The result of one item.
 
     Attributes:
         source: where the bytes came from.
         destination: where they went.
-        bytes: how many moved.
-        seconds: from first contact to last byte.
-        attempts: 1 when nothing had to be tried again.
-        checksum: `"crc32c:<base64>"` of the bytes moved.
-        verified: whether the other side's own checksum was compared with it.
-        skipped: why the item was left alone, else None.
+        bytes: how many were transferred.
+        seconds: from the first contact to the last byte.
+        attempts: 1 if nothing was retried.
+        checksum: `"crc32c:<base64>"` of the transferred bytes.
+        verified: whether it was compared with the other side's own checksum.
+        skipped: why the item was skipped, else None.
         error: why it failed, else None.
-        deleted: nothing moved: a sync deleted what is at the destination only.
+        deleted: nothing was transferred: a sync deleted an item that existed only at the destination.
     """
 
     source: str
@@ -78,23 +80,23 @@ class TransferResult:
     deleted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON types."""
+        """Returns the result as plain JSON types."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values["error"] = None if self.error is None else str(self.error)
         return values
 
 
 class TransferReport(CompressedSequence[TransferResult]):
-    """Every item's result, in the order the items ended, and their sums. A million results take some 30 MB.
+    """The results of all items, in the order in which they ended, and their sums. A million results take some 30 MB.
 
     Attributes:
-        seconds: how long the call took.
-        bytes: moved by the items that worked.
+        seconds: the duration of the call.
+        bytes: transferred by the items that succeeded.
         retries: attempts beyond the first, over all items.
         verified: how many items were compared with the other side's own checksum.
-        job_id: what `resume` goes on with; None when nothing is left to do, and where no job was kept.
-        compared_by_age: how many items a sync took for the same by their size, and because the destination's is not
-            older than the source: no time is kept with it that could be compared.
+        job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
+        compared_by_age: how many items a sync considered unchanged by their size, and because the destination is not
+            older than the source: the destination stores no modification time to compare.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -116,7 +118,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         super().__init__(results)
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        # What tries again belongs to a session, which stays where it is.
+        # The retry function belongs to a session, which is not copied.
         names = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
         return None, {name: None if name == "_again" else getattr(self, name) for name in names if hasattr(self, name)}
 
@@ -127,12 +129,12 @@ class TransferReport(CompressedSequence[TransferResult]):
 
     @property
     def skipped(self) -> list[TransferResult]:
-        """The items that were left alone."""
+        """The items that were skipped."""
         return [result for result in self if result.skipped is not None]
 
     @property
     def deleted(self) -> list[TransferResult]:
-        """What a sync deleted at the destination."""
+        """The items that a sync deleted at the destination."""
         return [result for result in self if result.deleted]
 
     @property
@@ -146,24 +148,30 @@ class TransferReport(CompressedSequence[TransferResult]):
         return self.bytes / self.seconds if self.seconds > 0 else 0.0
 
     def retry_failed(self) -> Any:
-        """Does again what failed, and nothing of what worked; the report of that.
+        """Repeats the failed items only, and returns their report.
 
-        To be awaited where the report is an `AsyncSession`'s; a `Session`'s blocks.
+        Await it for a report of an `AsyncSession`; for one of a `Session`, it blocks.
 
         Raises:
-            ConfigurationError: nobody knows what failed: the setting `journal` is off, or the report was copied.
-            TransferError: something failed again.
+            ConfigurationError: the failed items are not recorded: the setting `journal` is off, or the report was
+                copied.
+            TransferError: an item failed again.
         """
         if self._again is None:
             raise ConfigurationError("this report cannot be tried again: the call kept no journal; make the call again")
         return self._again()
 
     def may_retry(self, again: Callable[[], Any] | None) -> None:
-        """Lets `retry_failed` call that."""
+        """Sets the function that `retry_failed` calls."""
         self._again = again
 
+    def retry_through(self, call: Callable[[Callable[[], Any]], Any]) -> None:
+        """Lets `retry_failed`, if it can retry at all, call `call(again)` instead of `again()`."""
+        if self._again is not None:
+            self._again = partial(call, self._again)
+
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON types."""
+        """Returns the report as plain JSON types."""
         return {
             "job_id": self.job_id,
             "bytes": self.bytes,
@@ -175,7 +183,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         }
 
     def append(self, item: TransferResult) -> None:
-        """Puts one more result at the end."""
+        """Appends a result."""
         super().append(item)
         if item.error is None:
             self.bytes += item.bytes
@@ -199,20 +207,20 @@ class TransferReport(CompressedSequence[TransferResult]):
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """A call of many items, or of a large one, that has not come to its end.
+    """A call of several items, or of a large one, that is running, was interrupted or partly failed.
 
     Attributes:
-        id: what `resume` goes on with.
+        id: the argument for `resume`.
         operation: `"upload"`, `"download"`, `"copy"`, `"move"`, `"sync"`, `"upload_many"` or `"download_many"`.
-        source, destination: as they were asked for; None where each item has its own.
+        source, destination: as they were given; None if each item has its own.
         began: seconds since the epoch.
-        pid: the process that works on it; None: it was broken off, or some items failed.
-        done: items that need not be done again.
-        failed: items that failed.
-        waiting: items known to wait; the others are known only when it goes on.
-        bytes: how many moved, of what is done.
-        failures: of up to 100 items the reason.
-        uploads: where uploads in parts have begun that it goes on with.
+        pid: the process that works on it; None: it was interrupted, or some items failed.
+        done: how many items are finished.
+        failed: how many items failed.
+        waiting: how many items are known to be waiting; the others are found when it is resumed.
+        bytes: transferred by the finished items.
+        failures: the reasons of up to 100 failed items.
+        uploads: the destinations of unfinished multipart uploads, which it continues.
     """
 
     id: str
@@ -229,19 +237,35 @@ class JobInfo:
     uploads: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The job as plain JSON types."""
+        """Returns the job as plain JSON types."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """The outcome of deleting objects.
+
+    Attributes:
+        asked: the number of objects whose deletion was requested; objects that did not exist are among them.
+        deleted: the number of objects that are gone.
+        error: the error that `delete` would raise; None if everything was deleted. A `TransferError` has each failure
+            in its report.
+    """
+
+    asked: int
+    deleted: int
+    error: StorageError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
-    """What a job that nobody works on has left.
+    """Something that a job left behind and nobody works on.
 
     Attributes:
         job_id: the job.
-        kind: `"upload"` in parts, temporary `"file"`, `"job"`: the record itself, or `"damaged"`: a record that cannot
-            be read, and is kept under another name.
-        place: where; of a damaged record, its other name.
+        kind: `"upload"` (an unfinished multipart upload), `"file"` (temporary), `"job"` (the record itself) or
+            `"damaged"` (a record that cannot be read, kept under another name).
+        place: where it is; for a damaged record, its other name.
     """
 
     job_id: str
@@ -251,9 +275,9 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a call is. Totals are None until the plan is complete.
+    """The progress of a call. Totals are None until the plan is complete.
 
-    `seconds` is since the call began; sizes are bytes.
+    `seconds` counts from the start of the call; sizes are in bytes.
     """
 
     files_done: int
@@ -272,12 +296,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SyncAction:
-    """One thing that a sync would do.
+    """One action of a sync.
 
     Attributes:
-        kind: `"copy"`, `"delete"`, or `"skip"` for what it would have to leave alone.
-        path: below the two directories; a directory's ends in a slash.
-        size: bytes, of what is copied or deleted.
+        kind: `"copy"`, `"delete"`, or `"skip"` for an item that it would have to skip.
+        path: relative to the two directories; ends in a slash for a directory.
+        size: bytes that are copied or deleted.
         reason: why.
     """
 
@@ -288,13 +312,13 @@ class SyncAction:
 
 
 class SyncPlan(CompressedSequence[SyncAction]):
-    """What a sync would do, in the order it would. A million actions take some 10 MB.
+    """The actions of a sync, in their order. A million actions take some 10 MB.
 
     Attributes:
         unchanged: how many items are the same on both sides.
-        copies, deletes: how many items would be copied, and deleted.
-        bytes: how many would be copied.
-        compared_by_age: how many of the unchanged are so by size and age, as in `TransferReport`.
+        copies, deletes: how many items would be copied and deleted.
+        bytes: how many bytes would be copied.
+        compared_by_age: how many unchanged items were decided by size and age, as in `TransferReport`.
 
     Example:
         >>> plan = SyncPlan([SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "not at the source")])
@@ -314,11 +338,11 @@ class SyncPlan(CompressedSequence[SyncAction]):
 
     @property
     def skips(self) -> int:
-        """How many items would be left alone."""
+        """How many items would be skipped."""
         return len(self) - self.copies - self.deletes
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain JSON types."""
+        """Returns the plan as plain JSON types."""
         return {
             "copies": self.copies,
             "deletes": self.deletes,
@@ -330,7 +354,7 @@ class SyncPlan(CompressedSequence[SyncAction]):
         }
 
     def append(self, item: SyncAction) -> None:
-        """Puts one more action at the end."""
+        """Appends an action."""
         super().append(item)
         if item.kind == "copy":
             self.copies += 1
@@ -349,19 +373,19 @@ class SyncPlan(CompressedSequence[SyncAction]):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A compute unit, as its hub describes it. Its secrets show in no repr.
+    """A compute unit, as its hub describes it. Its secrets do not appear in the repr.
 
     Attributes:
-        pointer: names it to the hub.
-        name: as its owner called it.
-        status: `"READY"`, `"STOPPED"`, `"TERMINATED"`, or another word of the hub's.
+        pointer: its identifier at the hub.
+        name: given by its owner.
+        status: `"READY"`, `"STOPPED"`, `"TERMINATED"`, or another word of the hub.
         ip: host, or host:port.
         protocol: `"HTTP"` or `"HTTPS"`.
-        cluster_type: what it runs on: `provider:name`.
-        cpu: how many processors.
-        memory, disk: GB.
-        rw_secret: does everything with the unit.
-        ro_secret: may list and download.
+        cluster_type: where it runs: `provider:name`.
+        cpu: number of processors.
+        memory, disk: in GB.
+        rw_secret: permits everything on the unit.
+        ro_secret: permits listing and downloading.
     """
 
     pointer: str
@@ -378,5 +402,5 @@ class Unit:
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """The URL at which it is served."""
         return f"{self.protocol.lower()}://{self.ip}"

@@ -1,4 +1,4 @@
-"""The permission bits of files that are written beside their name and then renamed to it. All of it blocks."""
+"""The permission bits of files that are written under a temporary name and then renamed. It blocks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import stat
 import threading
 import time
 
-__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "mode_for", "mode_of", "parse_mode", "umask"]
+__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "kind_of_file", "mode_for", "mode_of", "parse_mode", "umask"]
 
 PRIVATE = 0o600
-"""Of a file that is not complete: nobody else reads it."""
+"""The mode of an incomplete file: only its owner reads it."""
 
 PERMISSIONS = 0o777
-"""The bits that are kept. Those that let others act as the owner (set-user-ID) end when the bytes change."""
+"""The bits that are kept. Bits that let others act as the owner (set-user-ID) end when the bytes change."""
 
 _TEXT = re.compile("0?[0-7]{3}")
 _KNOWN_SECONDS = 0.02
@@ -23,11 +23,11 @@ _lock = threading.Lock()
 
 
 def mode_for(directory: int, name: str, mode: int | None = None) -> int:
-    """What a complete file gets: the bits of the file that it replaces, else `mode`, else those of any new file.
+    """Returns the bits of a complete file: those of the file that it replaces, else `mode`, else those of any new file.
 
     Args:
         directory: a descriptor.
-        name: the name that the file is to have.
+        name: the name that the file will have.
         mode: the bits of its source.
     """
     try:
@@ -38,30 +38,49 @@ def mode_for(directory: int, name: str, mode: int | None = None) -> int:
 
 
 def mode_of(replaced: int | None, mode: int | None = None) -> int:
-    """As `mode_for`, where the mode of the file that is replaced is known; None: there is none."""
+    """Like `mode_for`, given the mode of the replaced file; None: there is none."""
     if replaced is not None and stat.S_ISREG(replaced):
         return replaced & PERMISSIONS
     return 0o666 & ~umask() if mode is None else mode & PERMISSIONS
 
 
 def format_mode(mode: int) -> str:
-    """The permission bits as octal text (`"0640"`)."""
+    """Formats permission bits as octal text (`"0640"`)."""
     return f"{mode & PERMISSIONS:04o}"
 
 
 def parse_mode(text: object) -> int | None:
-    """The permission bits that octal text says; None: it says none, or more than these."""
+    """Parses permission bits from octal text; returns None if it is anything else or has further bits."""
     return int(text, 8) if isinstance(text, str) and _TEXT.fullmatch(text) else None
 
 
+def kind_of_file(mode: int) -> str:
+    """Names the kind of something that is neither a file nor a directory, from its mode.
+
+    Example:
+        >>> kind_of_file(os.stat("/dev/null").st_mode)
+        'a device'
+    """
+    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
 def umask() -> int:
-    """The bits that new files of this process do not have."""
+    """Returns the bits that new files of this process do not have."""
     return _umask_at(int(time.monotonic() / _KNOWN_SECONDS))
 
 
 @functools.lru_cache(maxsize=1)
 def _umask_at(_moment: int) -> int:
-    # `os.umask` tells it only by setting another one, which other threads would create their files with.
+    # `os.umask` returns it only while setting another one, which other threads would use.
     try:
         with open("/proc/self/status", "rb", 0) as file:
             text = file.read(1024)

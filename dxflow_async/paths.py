@@ -10,14 +10,18 @@ import glob
 import os
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from dxflow_async.exceptions import ConfigurationError, UnsafePathError
-from dxflow_async.foreign_locations import without_secrets, written_here
+from dxflow_async.foreign_locations import is_azure_url, without_secrets, written_here
+from dxflow_async.security.redaction import Secret
 
 __all__ = [
     "MAX_KEY_BYTES",
     "PROVIDERS",
+    "URL",
     "Location",
     "check_key",
     "fold_name",
@@ -36,12 +40,18 @@ MAX_KEY_BYTES = 1024
 """The longest object key of S3, Google Cloud Storage and Azure (there: characters), in bytes of UTF-8."""
 
 PROVIDERS = ("AWS", "AZURE", "GCP")
-"""The documented names of the account's providers."""
+"""The documented names of the account's providers: the remotes that are always there."""
 
-_SCHEMES = (*(name.lower() for name in PROVIDERS), "unit", "local")
+URL = "URL"
+"""The provider of a location whose URL names the host: whoever knows the remotes says which one it is."""
+
+_BUILT_IN = tuple(name.lower() for name in PROVIDERS)
+
+_CLOUD_SCHEMES = {"s3": "AWS", "gs": "GCP", "az": "AZURE"}
+"""The URL schemes of clouds, of which the first segment is the bucket."""
 
 _SCHEME = re.compile(r"[A-Za-z0-9+.@_-]+")
-"""What is taken for a scheme where no slash follows its colon."""
+"""A word before a colon that no slash follows, if it is written like a scheme."""
 
 # Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICES = re.compile(
@@ -52,67 +62,106 @@ _NOT_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*\\]')
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place: a provider's name (`"LOCAL"` for this machine) and a path there."""
+    """A parsed location.
+
+    Attributes:
+        provider: the remote's name in capitals, `"UNIT"`, `"LOCAL"` for this machine, or `URL`.
+        path: the path there; of a `URL` the whole URL, whose query may be a secret.
+    """
 
     provider: str
     path: str
 
     def __str__(self) -> str:
+        if self.provider == URL:
+            return without_secrets(self.path)
         return self.path if self.provider == "LOCAL" else f"{self.provider.lower()}:{self.path}"
 
 
-def provider_name(provider: str) -> str:
-    """A provider's name in capitals.
+def provider_name(provider: str, remotes: Collection[str] = ()) -> str:
+    """The name of a remote in capitals.
+
+    Args:
+        provider: the name in any case.
+        remotes: the names of the remotes besides those that are always there, in small letters.
 
     Raises:
-        ConfigurationError: it is none of `PROVIDERS`.
+        ConfigurationError: there is no such remote.
     """
     name = provider.upper() if isinstance(provider, str) else provider
-    if name not in PROVIDERS:
-        raise ConfigurationError(f"provider = {provider!r} is not allowed; it must be one of {', '.join(PROVIDERS)}")
-    return name
+    if name in PROVIDERS or (isinstance(provider, str) and provider.lower() in remotes):
+        return name
+    known = ", ".join((*PROVIDERS, *(each.upper() for each in sorted(remotes))))
+    raise ConfigurationError(f"provider = {provider!r} is not allowed; it must be one of {known}")
 
 
-def parse_location(text: str) -> Location:
-    """What `aws:/bucket/key`, `unit:/Demo/results/x`, `local:/dir/file` or a plain local path names.
+def parse_location(text: str, remotes: Collection[str] = (), schemes: Collection[str] = ()) -> Location:
+    """Parses a location.
+
+    It is `aws:/bucket/key` or another remote's name with a path, `unit:/Demo/results/x`, `local:/dir/file`, a URL, or a
+    local path. Of URLs, `s3://`, `gs://` and `az://` are followed by a bucket, `file://` by a local path.
+
+    Args:
+        text: the location as users write it.
+        remotes: the names of the remotes besides those that are always there, in small letters.
+        schemes: further schemes of URLs that name the host, such as `"sftp"`.
 
     Raises:
-        ConfigurationError: an empty text, an unknown scheme, or a provider whose path does not start with a slash.
+        ConfigurationError: the text is empty, its scheme is unknown, or a remote's path does not start with a slash.
 
     Example:
-        >>> parse_location("aws:/bucket/key")
-        Location(provider='AWS', path='/bucket/key')
+        >>> parse_location("aws:/bucket/key"), parse_location("s3://bucket/key")
+        (Location(provider='AWS', path='/bucket/key'), Location(provider='AWS', path='/bucket/key'))
         >>> str(parse_location("./my-data"))
         './my-data'
     """
     if not text:
         raise ConfigurationError("a location must not be empty; write aws:/bucket/key or a local path")
     scheme, colon, rest = text.partition(":")
-    if unknown_scheme(text) is not None:
-        raise _not_known(scheme, rest)
-    if not colon or scheme.lower() not in _SCHEMES:
-        return Location("LOCAL", text)
-    if scheme.lower() == "local":
+    name = scheme.lower()
+    if colon and name in (*_BUILT_IN, "unit", *remotes):
+        if not rest.startswith("/"):
+            shown = without_secrets(rest)
+            raise ConfigurationError(
+                f"location {scheme}:{shown}: write {scheme}:/{shown}, with a slash after the colon"
+            )
+        return Location(name.upper(), rest)
+    if colon and name == "local":
         return Location("LOCAL", rest or ".")
-    if not rest.startswith("/"):
-        shown = without_secrets(rest)
-        raise ConfigurationError(f"location {scheme}:{shown}: write {scheme}:/{shown}, with a slash after the colon")
-    return Location(scheme.upper(), rest)
+    if colon and rest.startswith("//") and name in _CLOUD_SCHEMES:
+        return Location(_CLOUD_SCHEMES[name], _cloud_path(scheme, rest))
+    if colon and rest.startswith("//") and name == "file":
+        return Location("LOCAL", _file_path(rest))
+    if colon and rest.startswith("//") and (name in schemes or (name == "https" and is_azure_url(text))):
+        return Location(URL, Secret(text))
+    if unknown_scheme(text, remotes, schemes) is not None:
+        raise _not_known(scheme, rest, remotes, schemes)
+    return Location("LOCAL", text)
 
 
-def unknown_scheme(text: str, *, windows: bool = os.name == "nt") -> str | None:
-    """What stands before the colon of a location that is written like one of a provider, and is none that is known.
+def unknown_scheme(
+    text: str, remotes: Collection[str] = (), schemes: Collection[str] = (), *, windows: bool = os.name == "nt"
+) -> str | None:
+    """What stands before the colon of a text that is written like a remote location, if it is not a known name.
 
-    A slash before the colon, or a `~` at the beginning, makes a text a local path. So does a drive letter on Windows.
+    A text with a slash before the colon, or with a `~` at its beginning, is a local path. So is one with a drive
+    letter on Windows.
+
+    Args:
+        text, remotes, schemes: as for `parse_location`.
+        windows: whether drive letters are known.
 
     Example:
-        >>> unknown_scheme("s3://bucket/key"), unknown_scheme("report:2024.csv"), unknown_scheme("dir/report:2024.csv")
-        ('s3', 'report', None)
+        >>> unknown_scheme("b2://bucket/key"), unknown_scheme("report:2024.csv"), unknown_scheme("dir/report:2024.csv")
+        ('b2', 'report', None)
     """
     scheme, colon, rest = text.partition(":")
-    if not colon or scheme.lower() in _SCHEMES or "/" in scheme or os.sep in scheme or scheme.startswith("~"):
+    name = scheme.lower()
+    if not colon or name in (*_BUILT_IN, "unit", "local", *remotes) or "/" in scheme or os.sep in scheme:
         return None
-    if windows and len(scheme) == 1 and scheme.isalpha():
+    if rest.startswith("//") and (name in (*_CLOUD_SCHEMES, "file", *schemes) or is_azure_url(text)):
+        return None
+    if scheme.startswith("~") or (windows and len(scheme) == 1 and scheme.isalpha()):
         return None
     # A first directory whose name ends in a colon is a mistake whatever its letters are.
     return scheme if rest.startswith("/") or _SCHEME.fullmatch(scheme) else None
@@ -135,22 +184,43 @@ def is_local_path(text: str, *, new: bool) -> bool:
     return glob.has_magic(text) and any(True for _ in glob.iglob(text, recursive=True))
 
 
-def _not_known(scheme: str, rest: str) -> ConfigurationError:
+def _cloud_path(scheme: str, rest: str) -> str:
+    """The path of `s3://bucket/key` and the like, without any decoding, as the clouds' own programs read it."""
+    bucket, _, key = rest.removeprefix("//").partition("/")
+    if "@" in bucket or ":" in bucket or (key and not bucket):
+        shown = without_secrets(f"{scheme}:{rest}")
+        raise ConfigurationError(f"location {shown}: the name of a bucket must follow; write {scheme}://bucket/key")
+    return rest.removeprefix("/")
+
+
+def _file_path(rest: str) -> str:
+    """The path of a `file://` URL on this machine."""
+    host, slash, path = rest.removeprefix("//").partition("/")
+    decoded = os.fsdecode(unquote_to_bytes(f"/{path}".encode("utf-8", "surrogateescape")))
+    if host.lower() not in ("", "localhost") or not slash or "\0" in decoded:
+        shown = without_secrets(f"file:{rest}")
+        raise ConfigurationError(f"location {shown}: write file:///dir/name, with a path of this machine, or the path")
+    return decoded
+
+
+def _not_known(scheme: str, rest: str, remotes: Collection[str], schemes: Collection[str]) -> ConfigurationError:
     """The error for a location with an unknown scheme; it repeats no secret."""
     import difflib
 
+    names = (*_BUILT_IN, *sorted(remotes), "unit", "local")
     shown = without_secrets(f"{scheme}:{rest}")
-    known = ", ".join(f"{each}:" for each in _SCHEMES)
+    known = ", ".join(f"{each}:" for each in names)
+    urls = ", ".join(f"{each}://" for each in sorted({*_CLOUD_SCHEMES, "file", *schemes}))
     write = written_here(scheme, rest)
-    if write is None and (near := difflib.get_close_matches(scheme.lower(), _SCHEMES, 1)):
+    if write is None and (near := difflib.get_close_matches(scheme.lower(), names, 1)):
         write = f"{near[0]}:/{without_secrets(rest).lstrip('/')}"
     advice = [f"write {write}"] if write is not None else []
     if not rest.startswith("//"):
         local = f"./{shown}" if shown == f"{scheme}:{rest}" else "it with ./ in front"
         advice.append(f"for a local path of that name write {local}")
     return ConfigurationError(
-        f"location {shown}: {scheme}: is not a known place (known are {known}); "
-        + (", or ".join(advice) or "write aws:/bucket/key or the like")
+        f"location {shown}: {scheme}: is not a known place (known are {known} and the URLs {urls}); "
+        + (", or ".join(advice) or "write aws:/bucket/key or the like, or define a remote of that name")
     )
 
 

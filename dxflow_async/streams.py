@@ -1,4 +1,4 @@
-"""Bytes on their way: the bodies that the data plane and the providers both speak of."""
+"""Bodies: the bytes that the data plane and the providers exchange."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Body", "Buffer", "Buffered", "Run", "StreamedBody", "Write", "is_str
 Buffer = bytes | bytearray | memoryview
 
 Write = Callable[[memoryview], None]
-"""Takes bytes, and blocks."""
+"""Writes bytes; blocks."""
 
 Run = Callable[..., Awaitable[Any]]
-"""Has a function called in a thread, as `Threads.run` does."""
+"""Runs a function in a worker thread, like `Threads.run`."""
 
 
 class Body(Protocol):
-    """Bytes to be written: their number, their CRC32C where it is known, and the buffers in order."""
+    """Bytes to be written: their number, their CRC32C if it is known, and the buffers in order."""
 
     @property
     def size(self) -> int: ...
@@ -28,20 +28,20 @@ class Body(Protocol):
 
 
 class StreamedBody(Body, Protocol):
-    """A body that comes from elsewhere, once, and goes into the writer's own buffers, or through: see `Reader`."""
+    """A body that can be read once, into buffers of the writer or through them: see `Reader`."""
 
     async def readinto(self, buffer: memoryview) -> int: ...
     async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int: ...
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
-    """Whether a body is a `StreamedBody`; asking a runtime-checkable protocol takes a hundred times as long."""
+    """Returns whether a body is a `StreamedBody`. A check of a runtime protocol takes a hundred times as long."""
     return hasattr(body, "readinto")
 
 
 @dataclass(slots=True)
 class Buffered:
-    """A body held in memory: it can be sent again."""
+    """A body in memory, which can be sent again."""
 
     chunks: Sequence[Buffer]
     size: int

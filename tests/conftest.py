@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ import pytest
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
+from tests.lanes import needs_external_server, on_demand, running_test
+from tests.real_costs import full_costs, low_costs
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 
@@ -29,10 +32,51 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"asyncio": LOOPS["asyncio"]}
 
 
-def pytest_configure() -> None:
-    """Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that need an external server; leave out `long` and `fuzz` unless `-m` names them."""
+    for item in items:
+        if needs_external_server(item):
+            item.add_marker("server")
+    left_out = [item for item in items if on_demand(item, config.option.markexpr)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        unwanted = set(left_out)
+        items[:] = [item for item in items if item not in unwanted]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tell `Process` which test runs: only tests marked `server` may start an external server."""
+    running_test(item)
+    try:
+        return (yield)
+    finally:
+        running_test(None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what this process hands down to the processes that it starts."""
+    # A shell that runs the tests in the background ignores Ctrl-C, and so would the scripts that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests start hundreds of interpreters: they compile each module once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.rootpath / ".cache/bytecode"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lowered_costs() -> Iterator[None]:
+    """Neither syncs nor password hashes cost what they do in use."""
+    with low_costs():
+        yield
+
+
+@pytest.fixture
+def real_costs() -> Iterator[None]:
+    """Syncs and password hashes cost what they do in use."""
+    with full_costs():
+        yield
 
 
 @pytest.fixture

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import dxflow_async
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,3 +61,15 @@ def test_command_is_installed(site: Path) -> None:
     """The wheel brings the command `dxflow-async`."""
     (entry_points,) = site.glob("*.dist-info/entry_points.txt")
     assert "dxflow-async = dxflow_async.cli:main" in entry_points.read_text("utf-8")
+
+
+def test_the_version_is_that_of_the_metadata() -> None:
+    """`dxflow_async.__version__` is the version of the installed distribution."""
+    assert dxflow_async.__version__ == version("dxflow-async")
+
+
+def test_wheel_holds_the_documents(site: Path) -> None:
+    """The longer texts are installed with the package."""
+    names = {path.name for path in (ROOT / "dxflow_async/docs").glob("*.md")}
+    assert names
+    assert {path.name for path in (site / "dxflow_async/docs").glob("*.md")} == names

@@ -86,7 +86,7 @@ def test_locations_are_understood_or_refused(text: str) -> None:
         location = parse_location(text)
     except ConfigurationError:
         return
-    if location.provider != "LOCAL":
+    if location.provider not in ("LOCAL", "URL"):
         assert location.path.startswith("/")
         assert parse_location(str(location)) == location
 
@@ -113,6 +113,79 @@ def test_what_locations_mean(text: str, provider: str, path: str) -> None:
     assert (location.provider, location.path) == (provider, path)
 
 
+@pytest.mark.parametrize(
+    ("text", "provider", "path"),
+    [
+        ("s3://bucket/x", "AWS", "/bucket/x"),
+        ("S3://Bucket/x/", "AWS", "/Bucket/x/"),
+        ("s3://bucket", "AWS", "/bucket"),
+        ("s3://", "AWS", "/"),
+        ("s3://bucket/a%20b?c#d//e:f@g", "AWS", "/bucket/a%20b?c#d//e:f@g"),
+        ("gs://bucket/x y", "GCP", "/bucket/x y"),
+        ("az://container/x", "AZURE", "/container/x"),
+        ("file:///dir/a%20b%2Fc/", "LOCAL", "/dir/a b/c/"),
+        ("file:///dir/a?b#c", "LOCAL", "/dir/a?b#c"),
+        ("FILE://localhost/dir/x", "LOCAL", "/dir/x"),
+        ("file:///%ff", "LOCAL", "/\udcff"),
+        ("file:///\udcff", "LOCAL", "/\udcff"),
+        ("minio:/bucket/x", "MINIO", "/bucket/x"),
+        ("MinIO:/bucket/x", "MINIO", "/bucket/x"),
+        ("second-account:/x", "SECOND-ACCOUNT", "/x"),
+        ("./minio:/x", "LOCAL", "./minio:/x"),
+        ("./s3://x", "LOCAL", "./s3://x"),
+        ("sftp://me@host:22/dir/x", "URL", "sftp://me@host:22/dir/x"),
+        (
+            "https://account.blob.core.windows.net/box/x?sig=S",
+            "URL",
+            "https://account.blob.core.windows.net/box/x?sig=S",
+        ),
+    ],
+)
+def test_urls_and_names_of_remotes(text: str, provider: str, path: str) -> None:
+    """URLs mean what other programs mean by them; the names of remotes are known in any case."""
+    location = parse_location(text, ("minio", "second-account"), ("sftp",))
+    assert (location.provider, location.path) == (provider, path)
+    assert unknown_scheme(text, ("minio", "second-account"), ("sftp",)) is None
+
+
+def test_a_urls_query_is_not_shown() -> None:
+    """A location whose query may be a signature shows it nowhere."""
+    location = parse_location("https://account.blob.core.windows.net/box/x?sv=1&sig=SECRET")
+    assert "SECRET" not in f"{location!r} {location}"
+    assert str(location) == "https://account.blob.core.windows.net/box/x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3:///key",
+        "s3://me:SECRET@host/x",
+        "az://box@account/x",
+        "gs://host:80/x",
+        "file://host/x",
+        "file://",
+        "file:///%00",
+    ],
+)
+def test_urls_that_are_not_valid(text: str) -> None:
+    """A URL without a bucket, with a user or of another machine is an error; no password is shown."""
+    with pytest.raises(ConfigurationError, match=r"must follow|write file:///") as raised:
+        parse_location(text)
+    assert "SECRET" not in str(raised.value) + repr(raised.value)
+
+
+def test_errors_name_the_remotes_and_schemes() -> None:
+    """An unknown name is an error that lists what is known, and the nearest name."""
+    with pytest.raises(ConfigurationError) as raised:
+        parse_location("mino:/bucket/x", ("minio",), ("sftp",))
+    assert "write minio:/bucket/x" in str(raised.value)
+    assert "aws:, azure:, gcp:, minio:, unit:, local: and the URLs az://, file://, gs://, s3://, sftp://" in str(
+        raised.value
+    )
+    with pytest.raises(ConfigurationError, match="AWS, AZURE, GCP, MINIO"):
+        provider_name("mino", ("minio",))
+
+
 @pytest.mark.parametrize("text", ["", "aws:b/k", "aws:", "unit:Demo"])
 def test_half_locations_are_refused(text: str) -> None:
     """Nothing, or a provider without an absolute path, is a mistake."""
@@ -121,17 +194,14 @@ def test_half_locations_are_refused(text: str) -> None:
 
 
 FOREIGN = {
-    "s3://bucket/x": "aws:/bucket/x",
-    "S3://bucket/x/": "aws:/bucket/x/",
     "s3a://bucket/x": "aws:/bucket/x",
     "gs:bucket/x": "gcp:/bucket/x",
-    "gs://bucket/x y": "gcp:/bucket/x y",
-    "az://container/x": "azure:/container/x",
+    "s3:/bucket/x": "aws:/bucket/x",
+    "gcs://bucket/x y": "gcp:/bucket/x y",
     "abfss://container@account.dfs.core.windows.net/x": "azure:/container/x",
-    "https://account.blob.core.windows.net/container/x?sv=1&sig=SECRET": "azure:/container/x",
     "https://bucket.s3.eu-central-1.amazonaws.com/x?X-Amz-Signature=SECRET": "aws:/bucket/x",
     "https://storage.googleapis.com/bucket/x?X-Goog-Signature=SECRET": "gcp:/bucket/x",
-    "file:///dir/x": "/dir/x",
+    "file:/dir/x": "/dir/x",
     "asw:/bucket/x?sig=SECRET": "aws:/bucket/x",
     "azur:/container/x": "azure:/container/x",
     "units:/Demo/x": "unit:/Demo/x",
@@ -205,6 +275,7 @@ def test_what_exists_is_local_whatever_it_is_called(tmp_path: Path, monkeypatch:
 def test_provider_names_in_any_case() -> None:
     """The documented names, in capitals."""
     assert provider_name("aws") == provider_name("AWS") == "AWS"
+    assert provider_name("MinIO", ("minio",)) == "MINIO"
     with pytest.raises(ConfigurationError, match="GCP"):
         provider_name(None)  # type: ignore[arg-type]
 

@@ -1,18 +1,15 @@
-"""The blocking twin of `dxflow_async.compute`: one delegate a method, plus what it prints."""
+"""The blocking twins of `dxflow_async.compute`: one delegate for each method."""
 
 from __future__ import annotations
 
 import builtins
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
-from dxflow_async.blocking.portal import Portal
-from dxflow_async.blocking.progress import shown
+from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.tables import print_items, print_units
+from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
@@ -26,16 +23,16 @@ __all__ = ["ComputeManager", "ComputeUnit", "UnitStorage"]
 
 
 class ComputeManager:
-    """The account's compute units, from threads without a loop; the twin of `AsyncComputeManager`.
+    """The account's compute units; the blocking twin of `AsyncComputeManager`.
 
-    Made by `Session.get_compute_manager()`.
+    `Session.get_compute_manager` returns it.
     """
 
-    def __init__(self, session: Session, portal: Portal, twin: AsyncComputeManager, *, progress: bool = True) -> None:
-        self._session = session  # kept: a session nobody holds is closed
-        self._portal = portal
+    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncComputeManager) -> None:
+        self._session = session  # a session that nobody holds is closed
+        self._calls = calls
+        self._portal = calls.portal
         self._twin = twin
-        self._progress = progress
 
     @overload
     def list(self, return_info: Literal[False] = False) -> None: ...
@@ -80,16 +77,16 @@ class ComputeManager:
         return self._unit(twin)
 
     def _unit(self, twin: AsyncComputeUnit) -> ComputeUnit:
-        return ComputeUnit(self._session, self._portal, twin, progress=self._progress)
+        return ComputeUnit(self._session, self._calls, twin)
 
 
 class ComputeUnit:
-    """A compute unit of the account; the twin of `AsyncComputeUnit`. `ComputeManager.get_unit` gives it."""
+    """A compute unit of the account; the blocking twin of `AsyncComputeUnit`. `ComputeManager.get_unit` returns it."""
 
-    def __init__(self, session: Session, portal: Portal, twin: AsyncComputeUnit, *, progress: bool = True) -> None:
-        self._portal = portal
+    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncComputeUnit) -> None:
+        self._portal = calls.portal
         self._twin = twin
-        self._storage = UnitStorage(session, portal, twin.storage, progress=progress)
+        self._storage = UnitStorage(session, calls, twin.storage)
 
     @property
     def name(self) -> str:
@@ -135,17 +132,12 @@ class ComputeUnit:
         return repr(self._twin).replace("Async", "", 1)
 
 
-class UnitStorage:
-    """What is stored on a compute unit; the twin of `AsyncUnitStorage`.
+class UnitStorage(AreaStorage):
+    """The storage of a compute unit: an `AreaStorage` with a few calls of its own; the twin of `AsyncUnitStorage`."""
 
-    Transfers show a progress bar on a terminal, unless `on_progress` is given.
-    """
-
-    def __init__(self, session: Session, portal: Portal, twin: AsyncUnitStorage, *, progress: bool = True) -> None:
-        self._session = session  # kept: a session nobody holds is closed
-        self._portal = portal
-        self._twin = twin
-        self._progress = progress
+    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
+        super().__init__(session, calls, twin)
+        self._unit_twin = twin
 
     @overload
     def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
@@ -154,43 +146,16 @@ class UnitStorage:
     @overload
     def list(self, path: str, recursive: bool, return_info: Literal[True]) -> builtins.list[Item]: ...
     def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> builtins.list[Item] | None:
-        """Prints what is at a path; with `return_info` returns it instead. Twin: `AsyncUnitStorage.list`."""
-        items = self._portal.call(self._twin.list, path, recursive, return_info)
+        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
+        items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
         if return_info:
             return items
         print_items(items, below=path if recursive else None)
         return None
 
     def ls(self, path: str = "/", recursive: bool = False) -> None:
-        """Prints what is at a path. Twin: `AsyncUnitStorage.ls`."""
+        """Prints the items at a path. Twin: `AsyncUnitStorage.ls`."""
         self.list(path, recursive)
-
-    def scan(self, path: str = "/", *, recursive: bool = True) -> Iterator[Item]:
-        """Twin: `AsyncUnitStorage.scan`."""
-        return self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive))
-
-    def stat(self, path: str) -> Item:
-        """Twin: `AsyncUnitStorage.stat`."""
-        return self._portal.call(self._twin.stat, path)
-
-    def exists(self, path: str) -> bool:
-        """Twin: `AsyncUnitStorage.exists`."""
-        return self._portal.call(self._twin.exists, path)
-
-    def upload(
-        self,
-        src: str | os.PathLike[str],
-        dst: str,
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> TransferReport:
-        """Twin: `AsyncUnitStorage.upload`."""
-        with self._shown("upload", on_progress) as show:
-            return self._portal.call(
-                self._twin.upload, src, dst, content_type=content_type, metadata=metadata, on_progress=show
-            )
 
     def download(
         self,
@@ -200,78 +165,10 @@ class UnitStorage:
         *,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Twin: `AsyncUnitStorage.download`; `dst` is the current directory of the caller by default."""
-        dst = os.getcwd() if dst is None else dst
-        with self._shown("download", on_progress) as show:
-            return self._portal.call(self._twin.download, src, dst, create_dir, on_progress=show)
-
-    def upload_many(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> TransferReport:
-        """Twin: `AsyncUnitStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        with self._shown("upload", on_progress) as show:
-            return self._portal.feed(
-                lambda stream: self._twin.upload_many(
-                    stream, content_type=content_type, metadata=metadata, on_progress=show
-                ),
-                groups(pairs),
-            )
-
-    def download_many(
-        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
-    ) -> TransferReport:
-        """Twin: `AsyncUnitStorage.download_many`; `pairs` is iterated in the calling thread."""
-        with self._shown("download", on_progress) as show:
-            return self._portal.feed(lambda stream: self._twin.download_many(stream, on_progress=show), groups(pairs))
-
-    def write(
-        self,
-        path: str,
-        data: bytes | BinaryIO | Iterable[bytes],
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        on_progress: OnProgress | None = None,
-    ) -> TransferReport:
-        """Stores bytes, an open binary file's rest, or what an iterable of bytes yields in the calling thread.
-
-        Twin: `AsyncUnitStorage.write`.
-
-        Raises:
-            TypeError: text was given; encode it, or open the file in binary mode.
-        """
-        return self._portal.feed(
-            lambda stream: self._twin.write(
-                path, stream, content_type=content_type, metadata=metadata, on_progress=on_progress
-            ),
-            buffers(data),
-        )
-
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
-        """Twin: `AsyncUnitStorage.read`."""
-        return self._portal.iterate(functools.partial(self._twin.read, path, start, end), limit=BATCH_BYTES, weigh=len)
+        """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
+        call = functools.partial(self._unit_twin.download, src, os.getcwd() if dst is None else dst, create_dir)
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:
         """Twin: `AsyncUnitStorage.mkdir`."""
-        self._portal.call(self._twin.mkdir, path)
-
-    def delete(self, path: str | Iterable[str]) -> int:
-        """Twin: `AsyncUnitStorage.delete`."""
-        paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths)
-
-    def copy(self, src: str, dst: str) -> TransferReport:
-        """Twin: `AsyncUnitStorage.copy`."""
-        return self._portal.call(self._twin.copy, src, dst)
-
-    def move(self, src: str, dst: str) -> TransferReport:
-        """Twin: `AsyncUnitStorage.move`."""
-        return self._portal.call(self._twin.move, src, dst)
-
-    def _shown(self, label: str, on_progress: OnProgress | None) -> AbstractContextManager[OnProgress | None]:
-        return shown(label, on_progress, enabled=self._progress)
+        self._portal.call(self._unit_twin.mkdir, path)

@@ -6,18 +6,21 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, Unpack, overload
 
-from dxflow_async.blocking.compute import ComputeManager
+from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.compute import ComputeManager, UnitStorage
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.blocking.progress import shown
 from dxflow_async.blocking.storage import StorageManager
+from dxflow_async.blocking.transfers import TransferCalls
+from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
-from dxflow_async.storage.anywhere import Written
+from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
+from dxflow_async.transfer.sync.sync import SyncOptions
 
 __all__ = ["Session"]
 
@@ -25,16 +28,16 @@ __all__ = ["Session"]
 class Session:
     """A signed-in session whose calls block; the twin of `AsyncSession`.
 
-    It works without `with`, from many threads at once, and where a loop is running (as in Jupyter). What a script
-    leaves open is closed when the interpreter ends.
+    It can be used without `with`, by many threads at once, and in threads that run an event loop, as in Jupyter. A
+    session that is left open is closed when the interpreter ends.
 
     Args:
-        email, password, namespace, secrets, hub, settings: as for `AsyncSession`.
-        progress: whether transfers show a bar; only on a terminal either way.
+        email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
+        progress: whether transfers show a progress bar on a terminal.
 
     Raises:
-        AuthenticationError: the hub did not accept the e-mail and password, or the secrets.
-        ConfigurationError: a setting is wrong.
+        AuthenticationError: the hub refused the e-mail and password, or the secrets.
+        ConfigurationError: an argument or a setting is invalid.
 
     Example:
         >>> with Session(email="your@email.com", password="your_password") as session:
@@ -50,24 +53,26 @@ class Session:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
         settings: Settings | None = None,
+        remotes: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> None:
-        self._progress = progress
         self._portal = Portal()
+        self._calls = TransferCalls(self._portal, progress=progress)
 
         def make() -> contextlib.aclosing[AsyncSession]:
             return contextlib.aclosing(
-                AsyncSession(email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings)
+                AsyncSession(
+                    email, password, namespace=namespace, secrets=secrets, hub=hub, settings=settings, remotes=remotes
+                )
             )
 
         try:
             self._session = self._portal.enter(make)
-            self._session._repeat_by(self._portal.call)
             self._portal.call(self._session.sign_in)
         except BaseException:
             self._portal.close()
             raise
-        # At the interpreter's end the portal's own handler does this, and waits for it.
+        # When the interpreter ends, the portal's own handler closes the session, and waits for it.
         weakref.finalize(self, self._portal.stop).atexit = False
 
     @property
@@ -88,54 +93,34 @@ class Session:
     def get_storage_manager(self) -> StorageManager:
         """Twin: `AsyncSession.get_storage_manager`."""
         twin = self._portal.call_soon(self._session.get_storage_manager)
-        return StorageManager(self, self._portal, twin, progress=self._progress)
+        return StorageManager(self, self._calls, twin)
 
     def get_compute_manager(self) -> ComputeManager:
         """Twin: `AsyncSession.get_compute_manager`."""
         twin = self._portal.call_soon(self._session.get_compute_manager)
-        return ComputeManager(self, self._portal, twin, progress=self._progress)
+        return ComputeManager(self, self._calls, twin)
 
     def copy(
         self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
-        with self._shown("copy", on_progress) as show:
-            return self._portal.call(self._session.copy, src, dst, storage_type=storage_type, on_progress=show)
+        call = functools.partial(self._session.copy, src, dst, storage_type=storage_type)
+        return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
         self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
-        with self._shown("move", on_progress) as show:
-            return self._portal.call(self._session.move, src, dst, storage_type=storage_type, on_progress=show)
+        call = functools.partial(self._session.move, src, dst, storage_type=storage_type)
+        return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     @overload
     def sync(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        delete: bool = False,
-        compare: Compare = "size+mtime",
-        include: str | Iterable[str] = (),
-        exclude: str | Iterable[str] = (),
-        dry_run: Literal[False] = False,
-        storage_type: str = "private",
-        on_progress: OnProgress | None = None,
+        self, src: Written, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
     ) -> TransferReport: ...
     @overload
     def sync(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        delete: bool = False,
-        compare: Compare = "size+mtime",
-        include: str | Iterable[str] = (),
-        exclude: str | Iterable[str] = (),
-        dry_run: Literal[True],
-        storage_type: str = "private",
-        on_progress: OnProgress | None = None,
+        self, src: Written, dst: Written, *, dry_run: Literal[True], **options: Unpack[SyncOptions]
     ) -> SyncPlan: ...
     def sync(
         self,
@@ -151,19 +136,26 @@ class Session:
         on_progress: OnProgress | None = None,
     ) -> TransferReport | SyncPlan:
         """Twin: `AsyncSession.sync`."""
-        with self._shown("sync", on_progress) as show:
-            call = functools.partial(
-                self._session.sync,
-                src,
-                dst,
-                delete=delete,
-                compare=compare,
-                include=include if isinstance(include, str) else tuple(include),
-                exclude=exclude if isinstance(exclude, str) else tuple(exclude),
-                storage_type=storage_type,
-                on_progress=show,
-            )
-            return self._portal.call(call, dry_run=True) if dry_run else self._portal.call(call)
+        call = functools.partial(
+            self._session.sync,
+            src,
+            dst,
+            delete=delete,
+            compare=compare,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            storage_type=storage_type,
+        )
+        if dry_run:
+            return self._portal.call(call, dry_run=True)
+        return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
+
+    def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
+        """Twin: `AsyncSession.storage_at`."""
+        twin, path = self._portal.call(self._session.storage_at, location, storage_type=storage_type)
+        if isinstance(twin, AsyncUnitStorage):
+            return UnitStorage(self, self._calls, twin), path
+        return AreaStorage(self, self._calls, twin), path
 
     def jobs(self) -> list[JobInfo]:
         """Twin: `AsyncSession.jobs`."""
@@ -171,21 +163,27 @@ class Session:
 
     def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Twin: `AsyncSession.resume`."""
-        with self._shown("resume", on_progress) as show:
-            return self._portal.call(self._session.resume, job_id, on_progress=show)
+        return self._calls.run("resume", on_progress, lambda show: self._session.resume(job_id, on_progress=show))
 
     def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Twin: `AsyncSession.clean_jobs`."""
         return self._portal.call(self._session.clean_jobs, *job_ids, dry_run=dry_run)
 
-    def close(self) -> None:
-        """Cancels what is running in other threads and closes everything. Twin: `AsyncSession.aclose`."""
-        self._portal.close()
+    def provider_settings(self) -> dict[str, list[str]]:
+        """Twin: `AsyncSession.provider_settings`."""
+        return self._portal.call(self._session.provider_settings)
 
-    def _shown(
-        self, label: str, on_progress: OnProgress | None
-    ) -> contextlib.AbstractContextManager[OnProgress | None]:
-        return shown(label, on_progress, enabled=self._progress)
+    def keep_provider_settings(self, provider: str) -> list[str]:
+        """Twin: `AsyncSession.keep_provider_settings`."""
+        return self._portal.call(self._session.keep_provider_settings, provider)
+
+    def forget_provider_settings(self, provider: str) -> bool:
+        """Twin: `AsyncSession.forget_provider_settings`."""
+        return self._portal.call(self._session.forget_provider_settings, provider)
+
+    def close(self) -> None:
+        """Cancels the calls of all threads, and closes everything. Twin: `AsyncSession.aclose`."""
+        self._portal.close()
 
     def __enter__(self) -> Self:
         return self

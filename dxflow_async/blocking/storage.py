@@ -1,18 +1,14 @@
-"""The blocking twin of `dxflow_async.storage`: one delegate a method, plus what it prints."""
+"""The blocking twin of `dxflow_async.storage.manager`: one delegate for each method."""
 
 from __future__ import annotations
 
 import builtins
-import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
-from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
-from dxflow_async.blocking.portal import Portal
-from dxflow_async.blocking.progress import shown
-from dxflow_async.blocking.tables import print_items
+from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.progress import OnProgress
@@ -24,17 +20,23 @@ __all__ = ["StorageManager"]
 
 
 class StorageManager:
-    """The account's storage, from threads without a loop; the twin of `AsyncStorageManager`.
+    """The session's storage at every remote; the blocking twin of `AsyncStorageManager`.
 
-    Made by `Session.get_storage_manager()`. Every method takes what its twin takes, and raises what that raises.
-    Transfers show a progress bar on a terminal, unless `on_progress` is given.
+    `Session.get_storage_manager` returns it. `at` returns the storage of one remote. Every other method takes the
+    arguments of its twin, and raises the same errors. Transfers show a progress bar on a terminal, unless `on_progress`
+    is given.
     """
 
-    def __init__(self, session: Session, portal: Portal, twin: AsyncStorageManager, *, progress: bool = True) -> None:
-        self._session = session  # kept: a session nobody holds is closed
-        self._portal = portal
+    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncStorageManager) -> None:
+        self._session = session  # a session that nobody holds is closed
+        self._calls = calls
+        self._portal = calls.portal
         self._twin = twin
-        self._progress = progress
+
+    def at(self, provider: str = "AWS", *, storage_type: str = "private") -> AreaStorage:
+        """Twin: `AsyncStorageManager.at`."""
+        twin = self._portal.call_soon(self._twin.at, provider, storage_type=storage_type)
+        return AreaStorage(self._session, self._calls, twin)
 
     @overload
     def list(
@@ -65,11 +67,11 @@ class StorageManager:
         recursive: bool = False,
         return_info: bool = False,
     ) -> builtins.list[Item] | None:
-        """Prints what is at a path; with `return_info` returns it instead. Twin: `AsyncStorageManager.list`."""
-        items = self._portal.call(self._twin.list, provider, path, storage_type=storage_type, recursive=recursive)
+        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
+        storage = self._at(provider, storage_type)
         if return_info:
-            return items
-        print_items(items, below=path if recursive else None)
+            return storage.list(path, recursive=recursive, return_info=True)
+        storage.list(path, recursive=recursive)
         return None
 
     def scan(
@@ -81,25 +83,23 @@ class StorageManager:
         recursive: bool = True,
     ) -> Iterator[Item]:
         """Twin: `AsyncStorageManager.scan`."""
-        return self._portal.iterate(
-            functools.partial(self._twin.scan, provider, path, storage_type=storage_type, recursive=recursive),
-        )
+        return self._at(provider, storage_type).scan(path, recursive=recursive)
 
     def stat(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> Item:
         """Twin: `AsyncStorageManager.stat`."""
-        return self._portal.call(self._twin.stat, path, provider, storage_type=storage_type)
+        return self._at(provider, storage_type).stat(path)
 
     def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
         """Twin: `AsyncStorageManager.exists`."""
-        return self._portal.call(self._twin.exists, path, provider, storage_type=storage_type)
+        return self._at(provider, storage_type).exists(path)
 
     def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
         """Twin: `AsyncStorageManager.update_path_items`."""
-        self._portal.call(self._twin.update_path_items, path, storage_type, provider)
+        self._at(provider, storage_type).update_path_items(path)
 
     def update_all(self, provider: str = "AWS", path: str = "/") -> None:
         """Twin: `AsyncStorageManager.update_all`."""
-        self._portal.call(self._twin.update_all, provider, path)
+        self._at(provider, "private").update_all(path)
 
     def _get_content_from_path(self, provider: str, path: str) -> builtins.list[dict[str, Any]] | None:
         """Twin: `AsyncStorageManager._get_content_from_path`."""
@@ -117,17 +117,8 @@ class StorageManager:
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
-        with self._shown("upload", on_progress) as show:
-            return self._portal.call(
-                self._twin.upload,
-                src,
-                dst,
-                provider,
-                utype,
-                content_type=content_type,
-                metadata=metadata,
-                on_progress=show,
-            )
+        storage = self._at(provider, utype)
+        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
 
     def download(
         self,
@@ -139,16 +130,7 @@ class StorageManager:
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        dst = os.getcwd() if dst is None else dst
-        with self._shown("download", on_progress) as show:
-            return self._portal.call(
-                self._twin.download,
-                src,
-                dst,
-                provider,
-                storage_type=storage_type,
-                on_progress=show,
-            )
+        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
 
     def upload_many(
         self,
@@ -161,18 +143,8 @@ class StorageManager:
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
-        with self._shown("upload", on_progress) as show:
-            return self._portal.feed(
-                lambda stream: self._twin.upload_many(
-                    stream,
-                    provider,
-                    utype,
-                    content_type=content_type,
-                    metadata=metadata,
-                    on_progress=show,
-                ),
-                groups(pairs),
-            )
+        storage = self._at(provider, utype)
+        return storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
 
     def download_many(
         self,
@@ -183,11 +155,7 @@ class StorageManager:
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        with self._shown("download", on_progress) as show:
-            return self._portal.feed(
-                lambda stream: self._twin.download_many(stream, provider, storage_type=storage_type, on_progress=show),
-                groups(pairs),
-            )
+        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
 
     def write(
         self,
@@ -207,18 +175,8 @@ class StorageManager:
         Raises:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
-        return self._portal.feed(
-            lambda stream: self._twin.write(
-                path,
-                stream,
-                provider,
-                utype,
-                content_type=content_type,
-                metadata=metadata,
-                on_progress=on_progress,
-            ),
-            buffers(data),
-        )
+        storage = self._at(provider, utype)
+        return storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
 
     def read(
         self,
@@ -230,24 +188,19 @@ class StorageManager:
         storage_type: str = "private",
     ) -> Iterator[bytes]:
         """Twin: `AsyncStorageManager.read`."""
-        return self._portal.iterate(
-            functools.partial(self._twin.read, path, start, end, provider, storage_type=storage_type),
-            limit=BATCH_BYTES,
-            weigh=len,
-        )
+        return self._at(provider, storage_type).read(path, start, end)
 
     def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths, provider, storage_type=storage_type)
+        return self._at(provider, storage_type).delete(path)
 
     def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._portal.call(self._twin.copy, src, dst, provider, storage_type=storage_type)
+        return self._at(provider, storage_type).copy(src, dst)
 
     def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._portal.call(self._twin.move, src, dst, provider, storage_type=storage_type)
+        return self._at(provider, storage_type).move(src, dst)
 
     def presign(
         self,
@@ -259,7 +212,7 @@ class StorageManager:
         method: str = "GET",
     ) -> str:
         """Twin: `AsyncStorageManager.presign`."""
-        return self._portal.call(self._twin.presign, path, expires, provider, storage_type=storage_type, method=method)
+        return self._at(provider, storage_type).presign(path, expires, method=method)
 
-    def _shown(self, label: str, on_progress: OnProgress | None) -> AbstractContextManager[OnProgress | None]:
-        return shown(label, on_progress, enabled=self._progress)
+    def _at(self, provider: str, storage_type: str) -> AreaStorage:
+        return AreaStorage(self._session, self._calls, self._twin.at(provider, storage_type=storage_type))

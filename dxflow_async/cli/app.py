@@ -24,6 +24,7 @@ _COMMANDS = {
     "logout": ("account:logout", "Forget the stored login."),
     "units": ("units:units", "The compute units of the account."),
     "providers": ("providers:providers", "What the account has at its hub for each provider."),
+    "remotes": ("remotes:remotes", "Named places to keep bytes: list, add, test and remove them."),
     "hub": ("hub:hub", "Run a hub of your own, and its accounts."),
     "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
     "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),

@@ -21,7 +21,7 @@ from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
 from dxflow_async.cli.run import run_loop
 from dxflow_async.cli.status import FAILED, complain
-from dxflow_async.config.settings import AWSSettings, Settings
+from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.models import Progress, TransferReport
 from dxflow_async.security.redaction import printable
@@ -94,7 +94,7 @@ async def _show_listing(storage: AsyncStorageManager, top: str) -> None:
 def _settings(home: Path, bucket: str | None) -> Settings:
     settings = dataclasses.replace(Settings.load(home=home), hub=None, embedded=True)
     if bucket is None:
-        return dataclasses.replace(settings, aws=AWSSettings())
+        return dataclasses.replace(settings, aws=S3Settings(), sdk_configuration=False)
     if not settings.aws.configured:
         raise ConfigurationError("--bucket needs an S3 service: set DXFLOW_AWS_ENDPOINT, _REGION or _PROFILE")
     return dataclasses.replace(settings, aws=dataclasses.replace(settings.aws, private=None))

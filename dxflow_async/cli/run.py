@@ -20,7 +20,7 @@ from dxflow_async.control.account import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 
-__all__ = ["Account", "Flag", "read_password", "run_loop", "with_session"]
+__all__ = ["Account", "Flag", "read_password", "read_secret", "run_loop", "with_session"]
 
 T = TypeVar("T")
 
@@ -69,12 +69,25 @@ def read_password(prompt: str) -> str:
     Raises:
         ConfigurationError: there is no such line.
     """
+    return read_secret(prompt, "password")
+
+
+def read_secret(prompt: str, name: str) -> str:
+    """A secret typed at the terminal without echo, or the next line of standard input if that is no terminal.
+
+    Args:
+        prompt: what to print at a terminal.
+        name: what it is called in the error.
+
+    Raises:
+        ConfigurationError: there is no such line.
+    """
     if sys.stdin is not None and sys.stdin.isatty():
         return getpass.getpass(prompt)
-    password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
-    if not password:
-        raise ConfigurationError("no password was given: type it at a terminal, or pipe it in as one line")
-    return password
+    secret = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
+    if not secret:
+        raise ConfigurationError(f"no {name} was given: type it at a terminal, or pipe it in as one line")
+    return secret
 
 
 def _new_session(account: Account, settings: Settings) -> AsyncSession:

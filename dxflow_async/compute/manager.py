@@ -1,31 +1,28 @@
-"""The account's compute units: which there are, and finding one. Returns data, prints nothing."""
+"""The account's compute units: listing, finding and registering them. Returns data, prints nothing."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.unit import AsyncComputeUnit
-from dxflow_async.exceptions import ComputeUnitError, ConfigurationError, UnitNotFoundError
+from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import Unit
-
-if TYPE_CHECKING:
-    from dxflow_async.control.units import UnitHub
+from dxflow_async.storage.transfer_service import TransferService
 
 __all__ = ["AsyncComputeManager"]
 
 # In the class below, `list` is a method.
 Units = list[Unit]
 
-_TERMINATED = "TERMINATED"
-_MAX_NAMED = 20
 _URL = re.compile(r"(https?)://([^/?#@\s]+)/?")
 
 
 class AsyncComputeManager:
     """The account's compute units, as its hub knows them.
+
+    `AsyncSession.get_compute_manager` returns it.
 
     Example:
         >>> async def main() -> None:
@@ -34,50 +31,38 @@ class AsyncComputeManager:
         ...         print([item.name for item in await unit.storage.ls()])
     """
 
-    def __init__(
-        self,
-        hub: Callable[[], Awaitable[UnitHub]],
-        storage: Callable[[Callable[[], Unit]], AsyncUnitStorage],
-    ) -> None:
-        self._hub = hub
-        self._storage = storage
+    def __init__(self, account: AccountConnection, transfers: TransferService) -> None:
+        self._account = account
+        self._transfers = transfers
 
     async def list(self, return_info: bool = False) -> Units:
-        """The units, those that were terminated among them, in the hub's order.
+        """Lists the units in the hub's order, terminated units among them.
 
         Args:
-            return_info: for the blocking twin, which prints without it; here the units are returned either way.
+            return_info: for the blocking twin, which prints the units unless it is set. This method returns them
+                either way.
 
         Raises:
             NetworkError: the hub cannot be reached.
         """
-        hub = await self._hub()
+        hub = await self._account.unit_hub()
         return await hub.units()
 
     async def get_unit(self, name: str | None = None, ip_address: str | None = None) -> AsyncComputeUnit:
-        """The unit of that name, or at that address, or both; without either, the only one there is.
+        """Returns the unit of that name, or at that address; without either, the account's only unit.
 
-        One that was terminated is found only when no other fits.
+        A terminated unit is found only when no other unit matches.
 
         Args:
-            name: as its owner called it.
+            name: the name that its owner gave it.
             ip_address: its host, with or without the port.
 
         Raises:
-            UnitNotFoundError: none fits; the message names those there are.
-            ComputeUnitError: several do; the message names them.
+            UnitNotFoundError: no unit matches; the message lists the units that there are.
+            ComputeUnitError: several units match; the message lists them.
         """
-        units = await self.list()
-        fitting = [unit for unit in units if _fits(unit, name, ip_address)]
-        alive = [unit for unit in fitting if unit.status != _TERMINATED]
-        if not alive and (name is not None or ip_address is not None):
-            alive = fitting[-1:]
-        if not alive:
-            raise UnitNotFoundError(f"there is no compute unit{_wanted(name, ip_address)}; {_there_are(units)}")
-        if len(alive) > 1:
-            wanted = _wanted(name, ip_address)
-            raise ComputeUnitError(f"several compute units{wanted}: {_named(alive)}; give name or ip_address, or both")
-        return self._unit(alive[0])
+        hub = await self._account.unit_hub()
+        return self._unit(await hub.find(name, ip_address))
 
     async def register(
         self,
@@ -91,18 +76,20 @@ class AsyncComputeManager:
         memory: float = 1,
         disk: float = 1,
     ) -> AsyncComputeUnit:
-        """Makes a unit known to the account's hub: one that you serve (`dxflow-async unit serve`).
+        """Registers a unit that you serve (`dxflow-async unit serve`) with the account's hub.
 
         Args:
-            name: of your choice; no other unit of yours has it.
-            url: where it is served: `https://host[:port]`.
-            rw_secret, ro_secret: what its server takes; they are in the file that `unit serve` names.
-            cluster_type: what it runs on: `provider:name`.
-            cpu: how many processors.
-            memory, disk: GB.
+            name: a name of your choice; none of your other units may have it.
+            url: the address of the unit's server: `https://host[:port]`.
+            rw_secret: the server's secret for reading and writing; `unit serve` names the file that has it.
+            ro_secret: the server's secret for reading.
+            cluster_type: the kind of machine, as `provider:name`.
+            cpu: the number of processors.
+            memory: in GB.
+            disk: in GB.
 
         Raises:
-            ConfigurationError: something that the hub does not allow, by name.
+            ConfigurationError: the hub does not allow a value; the message names it.
             ComputeUnitError: you have a unit of that name.
         """
         protocol, address = _address(url)
@@ -114,33 +101,11 @@ class AsyncComputeManager:
             "secrets": {"RW": rw_secret, "RO": ro_secret},
             "type": {"provider": provider, "name": kind, "cpu": cpu, "memory": memory, "disk": disk},
         }
-        hub = await self._hub()
+        hub = await self._account.unit_hub()
         return self._unit(await hub.register(description))
 
     def _unit(self, detail: Unit) -> AsyncComputeUnit:
-        return AsyncComputeUnit(detail, self._hub, self._storage)
-
-
-def _fits(unit: Unit, name: str | None, ip_address: str | None) -> bool:
-    host = re.sub(r":[0-9]+$", "", unit.ip)
-    return (name is None or unit.name == name) and (ip_address is None or ip_address in (unit.ip, host))
-
-
-def _wanted(name: str | None, ip_address: str | None) -> str:
-    named = "" if name is None else f" named {name!r}"
-    return named + ("" if ip_address is None else f" at {ip_address}")
-
-
-def _there_are(units: Units) -> str:
-    if not units:
-        return "the account has none: register one that you serve"
-    return f"there are {_named(units)}"
-
-
-def _named(units: Iterable[Unit]) -> str:
-    names = [f"{unit.name!r} ({unit.status}, {unit.ip})" for unit in units]
-    more = len(names) - _MAX_NAMED
-    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return AsyncComputeUnit(detail, self._account, self._transfers)
 
 
 def _address(url: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A compute unit's own storage: the calls of any storage area, and what is a unit's alone."""
+"""A compute unit's storage: the calls of any storage area, and those that only a unit has."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 from collections.abc import AsyncIterator, Iterable
 
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.area_storage import AreaStorage
-from dxflow_async.storage.deletion import Deletion
+from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.tree import make_directory
@@ -22,13 +21,10 @@ __all__ = ["AsyncUnitStorage"]
 Items = list[Item]
 
 
-class AsyncUnitStorage(AreaStorage):
-    """What is stored on a compute unit.
+class AsyncUnitStorage(AsyncAreaStorage):
+    """The storage of a compute unit: an `AsyncAreaStorage` with a few calls of its own.
 
-    Paths are inside the unit's volume: `/results/x.dat`; one that ends in a slash is a directory. The same transfers
-    as everywhere: bounded, in parts, resumed, checked. What is not told here is told by `AsyncStorageManager`, whose
-    methods take a provider besides. Everything raises `StorageError` when storage failed, and `SessionClosedError`
-    after the session was closed.
+    Paths are inside the unit's volume: `/results/x.dat`. A path that ends in a slash is a directory.
 
     Example:
         >>> async def main() -> None:
@@ -37,34 +33,28 @@ class AsyncUnitStorage(AreaStorage):
         ...         await unit.storage.upload("inputs/", "/inputs/")
     """
 
-    async def list(
-        self,
-        path: str = "/",
-        recursive: bool = False,
-        return_info: bool = False,
-    ) -> Items:
-        """The items at a path, in the order the unit sends them.
+    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> Items:
+        """Lists a directory, or one file.
 
         Args:
-            path: a directory, or one file.
-            recursive: whether to list all that is below.
-            return_info: for the blocking twin, which prints without it; here the items are returned either way.
+            path: the directory or file.
+            recursive: whether to list everything below the directory.
+            return_info: for the blocking twin, which prints the items unless it is set. This method returns them
+                either way.
+
+        Returns:
+            The items; without `recursive` in the order in which the unit sends them.
 
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        from dxflow_async.providers.unit.provider import UnitProvider
-
         if recursive:
             return await super().list(path, recursive=True)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
-        assert isinstance(provider, UnitProvider)
-        resources = self._resources()
+        limits, policy = self._resources.limits, self._resources.policy
         try:
-            entries = await request(
-                lambda: provider.list_directory(key), provider, limits=resources.limits, policy=resources.policy
-            )
+            entries = await request(lambda: provider.list_directory(key), provider, limits=limits, policy=policy)
             return [area.item(entry) for entry in entries]
         except NotFoundError:
             if not key or path.endswith("/"):
@@ -72,7 +62,7 @@ class AsyncUnitStorage(AreaStorage):
             return [await self.stat(path)]
 
     async def ls(self, path: str = "/", recursive: bool = False) -> Items:
-        """`list` by its short name."""
+        """Lists a directory, or one file: `list` under a short name."""
         return await self.list(path, recursive)
 
     async def download(
@@ -83,40 +73,52 @@ class AsyncUnitStorage(AreaStorage):
         *,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Downloads a file, or a directory with all that is in it, into a local directory.
+        """Downloads a file, or a directory with everything in it, into a local directory.
 
         Args:
             src: the path on the unit; with a trailing slash everything under it.
-            dst: the local directory; by default the current one. When its last component is the source's name (and no
-                directory), it is the file itself.
-            create_dir: whether a directory that is missing is made.
-            on_progress: told at most ten times a second.
+            dst: the local directory; by default the current one. When its last component is the source's name (and not
+                a directory), it is the new file itself.
+            create_dir: whether to make a directory that is missing.
+            on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
-            NotFoundError: no such file or directory; without `create_dir`, also no such local directory.
-            TransferError: some file failed; the others are there.
+            NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
+            TransferError: some file failed; the others are stored.
         """
         destination = os.getcwd() if dst is None else os.fspath(dst)
         if not create_dir:
-            await self._resources().threads.run(_check_directory, destination, src)
+            self._resources.check_open()
+            await self._resources.threads.run(_check_directory, destination, src)
         return await super().download(src, destination, on_progress=on_progress)
 
-    async def delete(self, path: str | Iterable[str]) -> int:
-        """Deletes a file, or a directory with all that is in it; of several paths, a directory's ends in a slash.
-
-        Returns:
-            How many were asked to be deleted; one that is not there is no error. A directory counts as one.
-        """
-        return await super().delete(path)
-
     async def mkdir(self, path: str) -> None:
-        """Makes a directory, and those above it; one that is there already is no error."""
+        """Makes a directory, and those above it. A directory that exists already is no error."""
         area = await self._find()
         place = directory(area.place(path))
         if not place.key:
             return
         check_target(place, "mkdir", directory=True)
-        await make_directory(self._resources().context(None), place)
+        await make_directory(self._resources.context(None), place)
+
+    async def delete(self, path: str | Iterable[str]) -> int:
+        """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
+
+        Returns:
+            The number of files whose deletion was requested. A file that does not exist is no error. A directory
+            counts as one.
+
+        Raises:
+            TransferError: some files could not be deleted; the report has them. The others are gone.
+            StorageError: the only file could not be deleted.
+        """
+        return await super().delete(path)
+
+    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
+            path = f"{path}/"
+        return await super().try_delete(path)
 
     async def _is_directory(self, path: str) -> bool:
         try:
@@ -124,14 +126,9 @@ class AsyncUnitStorage(AreaStorage):
         except NotFoundError:
             return False
 
-    async def _delete(self, path: str | Iterable[str]) -> Deletion:
-        if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
-            path = f"{path}/"
-        return await super()._delete(path)
-
-    async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+    async def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         if not path:
-            raise ConfigurationError("path = '' is not allowed; write /name, or / for all that is on the unit")
+            raise ConfigurationError("path = '' is not allowed; write /name, or / to delete everything on the unit")
         if area.key(path):
             yield area.key(path)
             return

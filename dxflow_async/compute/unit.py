@@ -1,81 +1,79 @@
-"""One compute unit: its life, and its storage."""
+"""One compute unit: its state, and its storage."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Unit
-
-if TYPE_CHECKING:
-    from dxflow_async.control.units import UnitHub
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.transfer_service import TransferService
 
 __all__ = ["AsyncComputeUnit"]
 
 
 class AsyncComputeUnit:
-    """A compute unit of the account. `AsyncComputeManager.get_unit` gives it.
+    """A compute unit of the account. `AsyncComputeManager.get_unit` returns it.
 
-    What its hub refuses is a `ComputeUnitError`; what is not reached, a `NetworkError`.
+    Calls raise `ComputeUnitError` when the hub refuses, and `NetworkError` when it cannot be reached.
     """
 
-    def __init__(
-        self,
-        detail: Unit,
-        hub: Callable[[], Awaitable[UnitHub]],
-        storage: Callable[[Callable[[], Unit]], AsyncUnitStorage],
-    ) -> None:
+    def __init__(self, detail: Unit, account: AccountConnection, transfers: TransferService) -> None:
         self._detail = detail
-        self._hub = hub
-        self._storage = storage(lambda: self._detail)
+        self._account = account
+        self._volumes = transfers.resolver.volumes
+        self._storage = AsyncUnitStorage(transfers, self._volume)
 
     @property
     def name(self) -> str:
-        """As its owner called it."""
+        """The name that its owner gave it."""
         return self._detail.name
 
     @property
     def status(self) -> str:
-        """Its state when the hub was last asked: `"READY"`, `"STOPPED"`, `"TERMINATED"`; `get_status` asks now."""
+        """Its state when the hub last reported it: `"READY"`, `"STOPPED"`, `"TERMINATED"`. See `get_status`."""
         return self._detail.status
 
     @property
     def detail(self) -> Unit:
-        """All that the hub told of it when it was last asked."""
+        """The hub's last description of it."""
         return self._detail
 
     @property
     def storage(self) -> AsyncUnitStorage:
-        """What is stored on it."""
+        """Its storage."""
         return self._storage
 
     async def get_status(self) -> str:
-        """Its state now."""
-        hub = await self._hub()
-        return self._noted(await hub.look(self._detail)).status
+        """Returns its state now."""
+        hub = await self._account.unit_hub()
+        return self._updated(await hub.look(self._detail)).status
 
     async def start(self) -> Unit:
-        """Starts it; one that runs goes on."""
-        hub = await self._hub()
-        return self._noted(await hub.change(self._detail, "start"))
+        """Starts it; a unit that runs is left alone."""
+        hub = await self._account.unit_hub()
+        return self._updated(await hub.change(self._detail, "start"))
 
     async def stop(self) -> Unit:
         """Stops it: its storage does not answer until it is started again."""
-        hub = await self._hub()
-        return self._noted(await hub.change(self._detail, "stop"))
+        hub = await self._account.unit_hub()
+        return self._updated(await hub.change(self._detail, "stop"))
 
     async def troubleshoot(self) -> dict[str, Any]:
-        """What the hub finds right or wrong with it."""
-        hub = await self._hub()
+        """Returns the hub's diagnosis of it."""
+        hub = await self._account.unit_hub()
         return await hub.troubleshoot(self._detail)
 
     async def terminate(self) -> Unit:
-        """Ends it, for good."""
-        hub = await self._hub()
-        return self._noted(await hub.terminate(self._detail))
+        """Terminates it, for good."""
+        hub = await self._account.unit_hub()
+        return self._updated(await hub.terminate(self._detail))
 
-    def _noted(self, detail: Unit) -> Unit:
+    async def _volume(self) -> Area:
+        return await self._volumes.open(self._detail)
+
+    def _updated(self, detail: Unit) -> Unit:
         self._detail = detail
         return detail
 

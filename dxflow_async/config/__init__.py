@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, Settings
+from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
+from dxflow_async.config.credentials import AccessKeys, BearerToken, SASToken
+from dxflow_async.config.settings import Settings
 
-__all__ = ["AWSSettings", "AzureSettings", "GCPSettings", "Settings"]
+__all__ = [
+    "AWSSettings",
+    "AccessKeys",
+    "AzureSettings",
+    "BearerToken",
+    "GCPSettings",
+    "GCSSettings",
+    "S3Settings",
+    "SASToken",
+    "Settings",
+]

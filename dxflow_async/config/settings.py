@@ -1,7 +1,8 @@
-"""Settings: defaults < `config.toml` < environment < arguments, checked before any I/O.
+"""Settings: defaults < `config.toml` < environment variables < arguments, checked before any I/O.
 
-`config.toml` lies in the home directory (`DXFLOW_HOME`). Every setting has an environment variable:
-`DXFLOW_` and the name in capitals, and for a provider `DXFLOW_AWS_ENDPOINT` and so on.
+`config.toml` is in the home directory (`DXFLOW_HOME`). Every setting has an environment variable: `DXFLOW_` and the
+name in capitals; `DXFLOW_AWS_ENDPOINT` for a setting of `[aws]`, and `DXFLOW_REMOTE_MINIO_ENDPOINT` for one of
+`[remotes.minio]`.
 """
 
 from __future__ import annotations
@@ -9,174 +10,76 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from dxflow_async.config.connection_string import parse_connection_string
-from dxflow_async.config.loader import SECRETS, Sections, from_environment, from_file, key_for_path, not_allowed
+from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
+from dxflow_async.config.environment import warn_of_unknown
+from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
+from dxflow_async.config.remotes import build, check_remotes, load_remotes
+from dxflow_async.config.validation import check_file, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import Secret, holds_key
 
 __all__ = [
     "AWSSettings",
     "AzureSettings",
     "GCPSettings",
+    "GCSSettings",
+    "S3Settings",
     "Settings",
+    "config_path",
     "default_home",
-    "from_account",
-    "with_account",
 ]
 
 MiB, GiB = 1 << 20, 1 << 30
 
 
 def default_home() -> Path:
-    """The platform's data directory for this program."""
+    """The platform's data directory for this program.
+
+    Raises:
+        ConfigurationError: the system does not know the user's home directory.
+    """
     from platformdirs import user_data_path
 
-    return user_data_path("dxflow")
+    try:
+        return user_data_path("dxflow")
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "home is not known: this user has no home directory; set DXFLOW_HOME to a directory to keep jobs in"
+        ) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AWSSettings:
-    """How to reach S3, or anything that speaks S3.
+def config_path(home: str | os.PathLike[str] | None = None) -> Path:
+    """The configuration file.
 
-    Attributes:
-        endpoint: the service's URL; None asks the SDK for Amazon's own.
-        region: None takes the profile's or the environment's, else `us-east-1`.
-        profile: a profile of the SDK's configuration files.
-        access_key, secret_key, session_token: None uses the SDK's credential chain.
-        addressing: `"path"`, `"virtual"`, or `"auto"` (path style for an endpoint of your own).
-        sign_payload: sign a SHA-256 of each body too; bodies carry a CRC32C either way.
-        private, public: `bucket/prefix` of the account's areas; None: the first path segment is the bucket.
+    Args:
+        home: the home directory. None: `DXFLOW_HOME`, else the platform's.
     """
-
-    endpoint: str | None = None
-    region: str | None = None
-    profile: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-    addressing: str = "auto"
-    sign_payload: bool = False
-    private: str | None = None
-    public: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_texts("AWS", self, "access_key", "secret_key", "session_token")
-        _hide(self, "secret_key", "session_token")
-        _check_endpoint("AWS", self.endpoint, path=False)
-        if self.region is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.region):
-            raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
-        if self.addressing not in ("auto", "path", "virtual"):
-            raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
-        if (self.access_key is None) != (self.secret_key is None):
-            raise ConfigurationError("AWS.access_key and AWS.secret_key go together: set both or neither")
-        _check_areas("AWS", self)
-
-    @property
-    def configured(self) -> bool:
-        """Whether anything says that the real service is meant."""
-        return self != type(self)()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AzureSettings:
-    """How to reach Azure Blob Storage. Of the ways to identify, the first that is set is taken.
-
-    Attributes:
-        endpoint: the blob service's URL; None: that of `account`.
-        account: the storage account's name.
-        connection_string: as the portal shows it; it names the endpoint and the account too.
-        account_key: the account's key, in base64.
-        sas_token: a shared access signature. Without any of these: azure-identity's chain, where it is installed.
-        checksum: what the service compares: `"crc64"`, `"md5"`, or `"auto"`: MD5 where CRC64 is refused, and at an
-            emulator, which has the account in its URLs' paths and takes far longer for a CRC64.
-        private, public: `container/prefix` of the account's areas; None: the first path segment is the container.
-    """
-
-    endpoint: str | None = None
-    account: str | None = None
-    connection_string: str | None = field(default=None, repr=False)
-    account_key: str | None = field(default=None, repr=False)
-    sas_token: str | None = field(default=None, repr=False)
-    checksum: str = "auto"
-    private: str | None = None
-    public: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_texts("AZURE", self, "account_key", "sas_token")
-        _hide(self, "connection_string", "account_key", "sas_token")
-        _check_endpoint("AZURE", self.endpoint, path=True)
-        if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
-            raise ConfigurationError(not_allowed("AZURE.account", self.account, "3 to 24 small letters and digits"))
-        if self.checksum not in ("auto", "crc64", "md5"):
-            raise ConfigurationError(not_allowed("AZURE.checksum", self.checksum, "auto, crc64 or md5"))
-        if self.account_key is not None and self.account is None:
-            raise ConfigurationError("AZURE.account_key needs AZURE.account: set both")
-        _check_areas("AZURE", self)
-
-    @property
-    def configured(self) -> bool:
-        """Whether anything says that the real service is meant."""
-        return self != type(self)()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GCPSettings:
-    """How to reach Google Cloud Storage.
-
-    Attributes:
-        endpoint: the service's URL; None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
-        project: whose buckets are listed; None: the credentials'.
-        service_file: a service account's JSON file; None: application default credentials, metadata server included.
-        private, public: `bucket/prefix` of the account's areas; None: the first path segment is the bucket.
-    """
-
-    endpoint: str | None = None
-    project: str | None = None
-    service_file: Path | None = None
-    private: str | None = None
-    public: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_texts("GCP", self)
-        _check_endpoint("GCP", self.endpoint, path=False)
-        if self.service_file is not None and holds_key(str(self.service_file)):
-            object.__setattr__(self, "service_file", None)  # no dump of local variables shows it
-            raise ConfigurationError(key_for_path("GCP.service_file"))
-        if self.service_file is not None and not _is_file(self.service_file):
-            raise ConfigurationError(not_allowed("GCP.service_file", self.service_file, "a readable JSON file"))
-        _check_areas("GCP", self)
-
-    @property
-    def configured(self) -> bool:
-        """Whether anything says that the real service is meant."""
-        return self != type(self)()
+    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. Sizes are bytes, times are seconds.
+    """All settings of a session. Sizes are in bytes, times in seconds.
 
     Attributes:
-        home: where logins, jobs, the embedded hub and its local storage are kept.
-        hub: the control plane's URL; None uses the stored login's, else the embedded hub.
-        embedded: whether a hub inside this process may be started.
-        max_concurrency: requests in flight per endpoint, at most; it adapts below that.
-        max_memory_bytes: buffered bytes, over all calls of a session.
-        max_bandwidth: bytes a second over all calls of a session; None is unlimited.
-        part_size: of large files, at least; it grows with the file.
-        max_attempts: tries of one request without progress.
-        connect_timeout, stall_timeout: never a limit on the whole of a transfer.
-        disk_threads: threads that read and write local files, at the most; more than processors only while the disk
-            is slow.
-        journal: whether transfers remember in `home` what they have done, so that a later process can go on.
-        durable: whether files, and the journal, are on disk before they count as written, so that a loss of power takes
-            nothing that was reported as done; otherwise that is left to the operating system.
-        max_cached_items: listing cache; the directories used longest ago go first.
+        home: the directory of logins, jobs, the embedded hub and its local storage.
+        hub: the control plane's URL. None: the stored login's, else the embedded hub.
+        embedded: whether a hub may be started inside this process.
+        max_concurrency: the largest number of requests in flight per endpoint; the actual number adapts.
+        max_memory_bytes: the largest number of buffered bytes, over all calls of a session.
+        max_bandwidth: bytes a second over all calls of a session. None: unlimited.
+        part_size: the smallest part of a large file; parts grow with the file.
+        max_attempts: how often a request is tried without progress.
+        connect_timeout: how long a connection may take.
+        stall_timeout: how long a transfer may make no progress. Nothing limits how long it takes as a whole.
+        disk_threads: the largest number of threads that read and write local files.
+        journal: whether transfers record in `home` what is done, so that a later process can resume them.
+        durable: whether files and journal are on disk before they count as written, so that a loss of power takes
+            nothing that was reported as done. Otherwise the operating system decides.
+        max_cached_items: the size of the listing cache; the least recently used directories are dropped first.
         transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
             for direct connections and aiohttp for others, such as those through a proxy. Experimental.
         ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
@@ -184,7 +87,12 @@ class Settings:
         client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
         client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
         tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
-        aws, azure, gcp: how to reach the providers.
+        aws, azure, gcp: how to reach the remotes that are always there.
+        sdk_configuration: whether the configuration of the clouds' own SDKs, such as `AWS_PROFILE`, counts as
+            configuration under the embedded hub. Otherwise a local directory takes the place of each remote that has no
+            settings here.
+        remotes: further remotes by name, each the settings of its kind: `{"minio": S3Settings(...)}`. Names are two or
+            more letters, digits and `-`, without regard to case.
 
     Raises:
         ConfigurationError: naming the setting, its value and what is allowed.
@@ -213,11 +121,14 @@ class Settings:
     client_certificate: Path | None = None
     client_key: Path | None = None
     tls_minimum_version: str = "1.2"
-    aws: AWSSettings = field(default_factory=AWSSettings)
+    sdk_configuration: bool = True
+    aws: S3Settings = field(default_factory=S3Settings)
     azure: AzureSettings = field(default_factory=AzureSettings)
-    gcp: GCPSettings = field(default_factory=GCPSettings)
+    gcp: GCSSettings = field(default_factory=GCSSettings)
+    remotes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
         if self.hub is not None and not re.fullmatch(r"https?://[^\s?#]+", self.hub):
             raise ConfigurationError(not_allowed("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:
@@ -231,17 +142,22 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(not_allowed(name, getattr(self, name), " or ".join(allowed)))
-        for name in ("ca_bundle", "client_certificate", "client_key"):
-            _check_pem_path(self, name, directory=name == "ca_bundle")
+        check_file("ca_bundle", self, "a readable PEM file, or a directory of PEM files", directory=True)
+        for name in ("client_certificate", "client_key"):
+            check_file(name, self, "a readable PEM file")
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigurationError("client_key needs client_certificate: set both")
+        object.__setattr__(self, "remotes", check_remotes(self.remotes))
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
-        """Settings from `config.toml`, the environment and these arguments, the last one winning.
+        """Loads settings from `config.toml`, environment variables and arguments; the later source wins.
+
+        Environment variables named `DXFLOW_*` that are not known are logged as warnings.
 
         Raises:
-            ConfigurationError: an unknown key or a bad value, with its file and line or variable.
+            ConfigurationError: an unknown key in the file or a value that is not valid, with the file and line or the
+                variable.
         """
         try:
             return cls._load(arguments)
@@ -252,14 +168,27 @@ class Settings:
 
     @classmethod
     def _load(cls, arguments: dict[str, Any]) -> Self:
-        home = Path(arguments.get("home") or os.environ.get("DXFLOW_HOME") or default_home())
-        found = from_file(home / "config.toml", cls, _SECTIONS) | from_environment(os.environ, cls, _SECTIONS)
-        values: dict[str, Any] = {name: each.value for name, each in found.items() if "." not in name}
+        environ = os.environ
+        path = config_path(arguments.get("home"))
+        home, file = path.parent, ConfigFile.read(path)
+        own = [each for each in fields_of(cls) if each.name != "home"]
+        top = {name: value for name, value in file.tree.items() if name not in (*_SECTIONS, "remotes")}
+        found = file.settings(top, (), own)
+        known = {"DXFLOW_HOME", *(f"DXFLOW_{each.name.upper()}" for each in own)}
+        found |= {name: value for name, (_, value) in from_environment(environ, "DXFLOW_", "", own).items()}
+        values: dict[str, Any] = {name: each.value for name, each in found.items()}
+        for name, section in _SECTIONS.items():
+            fields = fields_of(section)
+            given = file.settings(file.table(name), (name,), fields)
+            start = f"DXFLOW_{name.upper()}_"
+            given |= {key: value for key, (_, value) in from_environment(environ, start, name.upper(), fields).items()}
+            known.update(f"{start}{each.name.upper()}" for each in fields)
+            values[name] = build(section, name.upper(), given, f"{file.path}")
+        loaded = load_remotes(file, environ, arguments.get("remotes") or ())
+        warn_of_unknown(environ.keys() - loaded.variables, known | loaded.known)
+        arguments = {**arguments, "home": home, "remotes": {**loaded.settings, **(arguments.get("remotes") or {})}}
         try:
-            for section, settings in _SECTIONS.items():
-                own = {name: each.value for name, each in found.items() if name.startswith(f"{section}.")}
-                values[section.lower()] = settings(**{name.partition(".")[2]: value for name, value in own.items()})
-            return cls(**{**values, **arguments, "home": home})
+            return cls(**{**values, **arguments})
         except ConfigurationError as error:
             # Messages begin with the setting's name.
             name = str(error).partition(" ")[0]
@@ -267,9 +196,17 @@ class Settings:
                 raise
             raise ConfigurationError(f"{found[name].where}: {error}") from None
 
+    def with_remotes(self, remotes: Mapping[str, Any] | None) -> Self:
+        """Returns the same settings with further remotes, which replace those of the same name.
+
+        Raises:
+            ConfigurationError: a name or a remote's settings are not valid.
+        """
+        return replace(self, remotes={**self.remotes, **check_remotes(remotes)}) if remotes else self
+
     @property
     def storage_home(self) -> Path:
-        """Where a provider that is not configured keeps its bytes under the embedded hub."""
+        """The directory that takes the place of remotes that are not configured, under the embedded hub."""
         return self.home / "storage"
 
 
@@ -287,135 +224,4 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 
 _CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 
-_SECTIONS: Sections = {"AWS": AWSSettings, "AZURE": AzureSettings, "GCP": GCPSettings}
-
-
-def with_account(settings: Settings, provider: str, given: Mapping[str, Any]) -> Settings:
-    """Settings in which a provider is as the account has it at its hub, unless this machine configures it.
-
-    Raises:
-        ConfigurationError: what the account has cannot be used; this machine's own credentials are sent to no
-            endpoint that a hub names.
-    """
-    section = provider.lower()
-    if getattr(settings, section).configured:
-        return settings
-    changed: dict[str, Any] = {section: from_account(provider, given)}
-    return replace(settings, **changed)
-
-
-def from_account(provider: str, given: Mapping[str, Any]) -> AWSSettings | AzureSettings | GCPSettings:
-    """The settings of a provider that a hub gives.
-
-    A connection string is taken apart, so that the endpoint and the credentials are what requests will be made with:
-    an endpoint that a hub names is used with credentials that it gives, or not at all.
-
-    Raises:
-        ConfigurationError: as for `with_account`.
-    """
-    section = provider.lower()
-    values = {
-        name: Secret(value) if name in SECRETS and isinstance(value, str) else value for name, value in given.items()
-    }
-    odd = next((name for name, value in values.items() if not isinstance(value, str | bool)), None)
-    if odd is not None:
-        raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {odd} is no text")
-    if "connection_string" in values:
-        values |= parse_connection_string(values.pop("connection_string"))
-    if "service_file" in values:
-        values["service_file"] = Path(values["service_file"])
-    try:
-        made = _SECTIONS[provider](**values)
-    except TypeError as error:
-        reason = str(error)
-    else:
-        assert isinstance(made, AWSSettings | AzureSettings | GCPSettings)
-        if made.endpoint is None or _has_credentials(made):
-            return made
-        reason = (
-            f"they name the endpoint {made.endpoint} without credentials of its own, and this machine's are "
-            f"not sent there; set {section}.endpoint here, if you trust it"
-        )
-    raise ConfigurationError(f"the account's settings of {provider} cannot be used here: {reason}")
-
-
-def _has_credentials(settings: AWSSettings | AzureSettings | GCPSettings) -> bool:
-    """Whether requests are made with what these settings hold, and with nothing that is this machine's own."""
-    match settings:
-        case AWSSettings():
-            return settings.access_key is not None and settings.profile is None
-        case AzureSettings():
-            return settings.account_key is not None or settings.sas_token is not None
-    return False  # a service account's file is this machine's
-
-
-def _hide(settings: AWSSettings | AzureSettings, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None:
-            object.__setattr__(settings, name, Secret(value))
-
-
-def _check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
-    pattern, allowed = r"https?://[^/?#\s]+/?", "http(s)://host[:port]"
-    if path:
-        pattern, allowed = r"https?://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
-    if endpoint is not None and "@" in endpoint:
-        raise ConfigurationError(
-            f"{section}.endpoint is not allowed: it has a user or a password in it; give credentials as settings"
-        )
-    if endpoint is not None and not (re.fullmatch(pattern, endpoint) and _has_host(endpoint)):
-        raise ConfigurationError(not_allowed(f"{section}.endpoint", endpoint, allowed))
-
-
-def _has_host(endpoint: str) -> bool:
-    """Whether a URL leads to one host and port, whoever reads it."""
-    try:
-        parts = urlsplit(endpoint)
-        return bool(parts.hostname) and parts.port != 0 and endpoint.isprintable() and "\\" not in endpoint
-    except ValueError:
-        return False
-
-
-def _check_texts(section: str, settings: AWSSettings | AzureSettings | GCPSettings, *secrets: str) -> None:
-    """Refuses empty settings, and secrets that were read together with the end of a line; no value is shown."""
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if not isinstance(value, str):
-            continue
-        if not value.strip().strip("?"):
-            raise ConfigurationError(f"{section}.{each.name} is not allowed: it is empty; leave it out instead")
-        if each.name in secrets and (value != value.strip() or not value.isprintable()):
-            raise ConfigurationError(
-                f"{section}.{each.name} is not allowed: it begins or ends with white space, or has a line break in it"
-            )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
-
-
-def _check_pem_path(settings: Settings, name: str, *, directory: bool) -> None:
-    if holds_key(str(getattr(settings, name))):
-        object.__setattr__(settings, name, None)  # no dump of local variables shows it
-        raise ConfigurationError(key_for_path(name))
-    path: Path | None = getattr(settings, name)
-    if path is not None and not (_is_file(path) or (directory and _is_directory(path))):
-        allowed = "a readable PEM file, or a directory of them" if directory else "a readable PEM file"
-        raise ConfigurationError(not_allowed(name, path, allowed))
-
-
-def _is_directory(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def _check_areas(section: str, settings: AWSSettings | AzureSettings | GCPSettings) -> None:
-    for name, area in (("private", settings.private), ("public", settings.public)):
-        if area is not None and (not area.strip("/") or area.startswith("/")):
-            raise ConfigurationError(not_allowed(f"{section}.{name}", area, "bucket or bucket/prefix"))
+_SECTIONS: dict[str, type[Any]] = {"aws": S3Settings, "azure": AzureSettings, "gcp": GCSSettings}

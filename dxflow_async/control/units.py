@@ -1,9 +1,9 @@
-"""What a hub is asked about compute units, and how it describes one."""
+"""The hub's client for compute units: listing, finding, registering and changing them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 
 from dxflow_async.control.request import Answer, fail, invalid, request
-from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
+from dxflow_async.exceptions import ComputeUnitError, ConfigurationError, UnitNotFoundError
 from dxflow_async.models import Unit
 
 __all__ = ["UnitHub", "unit_of"]
@@ -22,18 +22,22 @@ _MAX_LISTING_SIZE = 4 << 20
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 _SECRET = re.compile(r"[!-~]{1,1024}")
 
+_TERMINATED = "TERMINATED"
+_MAX_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class UnitHub:
-    """A hub that somebody is signed in to.
+    """The compute units of an account at a hub.
 
-    Every call raises `NetworkError` when it is not reached, `ServiceError` when it fails, and `AuthenticationError`
-    when it does not accept the secret.
+    Every call raises `NetworkError` when the hub cannot be reached, `ServiceError` when it fails, and
+    `AuthenticationError` when it refuses the secret.
 
     Attributes:
-        url: its base URL.
-        user_pointer, user_secret: who is signed in.
-        connect: makes the connections of one call.
+        url: the hub's base URL.
+        user_pointer: the signed-in user.
+        user_secret: the user's secret.
+        connect: opens the connections of one call.
     """
 
     url: str
@@ -42,7 +46,7 @@ class UnitHub:
     connect: Callable[[], Awaitable[aiohttp.ClientSession]]
 
     async def units(self) -> list[Unit]:
-        """The account's units, in the hub's order."""
+        """Lists the account's units, in the hub's order."""
         answer = await self._ask("GET", self._own_units, self.user_secret)
         if answer.status != 200:
             fail(answer, f"{answer.hub} does not accept these secrets (any more); sign in again")
@@ -51,12 +55,37 @@ class UnitHub:
             raise invalid(answer)
         return [_described(answer, each) for each in listed]
 
-    async def register(self, description: Mapping[str, Any]) -> Unit:
-        """Makes a unit known.
+    async def find(self, name: str | None = None, ip_address: str | None = None) -> Unit:
+        """Finds the unit of that name, or at that address; without either, the account's only unit.
+
+        A terminated unit is found only when no other unit matches.
+
+        Args:
+            name: the name that its owner gave it.
+            ip_address: its host, with or without the port.
 
         Raises:
-            ConfigurationError: a field that the hub does not allow.
-            ComputeUnitError: the account has one of that name, or too many.
+            UnitNotFoundError: no unit matches; the message lists the units that there are.
+            ComputeUnitError: several units match; the message lists them.
+        """
+        units = await self.units()
+        matching = [unit for unit in units if _matches(unit, name, ip_address)]
+        alive = [unit for unit in matching if unit.status != _TERMINATED]
+        if not alive and (name is not None or ip_address is not None):
+            alive = matching[-1:]
+        wanted = _wanted(name, ip_address)
+        if not alive:
+            raise UnitNotFoundError(f"there is no compute unit{wanted}; {_there_are(units)}")
+        if len(alive) > 1:
+            raise ComputeUnitError(f"several compute units{wanted}: {_named(alive)}; give name or ip_address, or both")
+        return alive[0]
+
+    async def register(self, description: Mapping[str, Any]) -> Unit:
+        """Registers a unit.
+
+        Raises:
+            ConfigurationError: the hub does not allow a field; the message names it.
+            ComputeUnitError: the account has a unit of that name, or too many units.
         """
         answer = await self._ask("POST", self._own_units, self.user_secret, json=description)
         if answer.status == 400:
@@ -68,23 +97,23 @@ class UnitHub:
         return _described(answer, answer.tree)
 
     async def look(self, unit: Unit) -> Unit:
-        """The unit as it is now."""
+        """Returns the unit as it is now."""
         return _described(*await self._unit("GET", unit, ""))
 
     async def change(self, unit: Unit, action: str) -> Unit:
-        """Does `start` or `stop`.
+        """Starts or stops a unit; `action` is `"start"` or `"stop"`.
 
         Raises:
-            ComputeUnitError: not with this unit; the message has the hub's reason.
+            ComputeUnitError: the hub refused; the message has its reason.
         """
         return _described(*await self._unit("PUT", unit, f"{action}/"))
 
     async def terminate(self, unit: Unit) -> Unit:
-        """Ends a unit, for good."""
+        """Terminates a unit, for good."""
         return _described(*await self._unit("DELETE", unit, ""))
 
     async def troubleshoot(self, unit: Unit) -> dict[str, Any]:
-        """What the hub found right or wrong with a unit."""
+        """Returns the hub's diagnosis of a unit."""
         answer, tree = await self._unit("PUT", unit, "troubleshoot/")
         detail = tree.get("detail", {})
         if not isinstance(detail, dict):
@@ -111,10 +140,10 @@ class UnitHub:
 
 
 def unit_of(tree: Any) -> Unit:
-    """A unit from its description on the wire; what is not told yet, as of one that is being made, is empty.
+    """Parses a unit's description on the wire. Fields that are missing, as of a unit that is being made, are empty.
 
     Raises:
-        KeyError, TypeError, AttributeError: it is none.
+        KeyError, TypeError, AttributeError: the tree does not describe a unit.
     """
     kind, secrets = _object(tree.get("type")), _object(tree.get("secrets"))
     return Unit(
@@ -130,6 +159,28 @@ def unit_of(tree: Any) -> Unit:
         rw_secret=_known(_SECRET, secrets.get("RW")),
         ro_secret=_known(_SECRET, secrets.get("RO")),
     )
+
+
+def _matches(unit: Unit, name: str | None, ip_address: str | None) -> bool:
+    host = re.sub(r":[0-9]+$", "", unit.ip)
+    return (name is None or unit.name == name) and (ip_address is None or ip_address in (unit.ip, host))
+
+
+def _wanted(name: str | None, ip_address: str | None) -> str:
+    named = "" if name is None else f" named {name!r}"
+    return named + ("" if ip_address is None else f" at {ip_address}")
+
+
+def _there_are(units: list[Unit]) -> str:
+    if not units:
+        return "the account has none: register one that you serve"
+    return f"there are {_named(units)}"
+
+
+def _named(units: Iterable[Unit]) -> str:
+    names = [f"{unit.name!r} ({unit.status}, {unit.ip})" for unit in units]
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _described(answer: Answer, tree: Any) -> Unit:
@@ -154,5 +205,5 @@ def _known(form: re.Pattern[str], value: object) -> str:
 
 
 def _number(value: object) -> float:
-    """A number, or 0 where the hub tells none."""
+    """Returns a number, or 0 where the hub sent none."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else 0

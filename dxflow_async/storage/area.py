@@ -1,4 +1,4 @@
-"""Where the account's remote paths lie: which provider, and below which prefix of its keys."""
+"""Storage areas: a remote with a prefix of its keys."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dxflow_async.checksum import label
 from dxflow_async.models import Item
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import Entry, Provider
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.journal.records import AreaId
 
 __all__ = ["Area"]
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """One storage area of the account.
+    """A remote with a prefix: the place where remote paths lie.
 
     Attributes:
-        name: the provider's name as users write it, also where a local directory stands in for it.
-        provider: where the bytes are.
-        prefix: of all keys in the area, ending in a slash, or empty.
-        public: whether objects are to be publicly readable.
-        location: what locations in it start with, by default `aws:/` of the name `AWS`.
+        name: the remote's name in capitals, also where a local directory stands in for it.
+        provider: the provider that holds the bytes.
+        prefix: the prefix of all keys in the area; it ends in a slash, or is empty.
+        public: whether new objects are publicly readable.
+        location: the beginning of all locations in the area; by default `aws:/` for the name `AWS`.
+        storage_type: `"private"` or `"public"`.
     """
 
     name: str
@@ -31,36 +32,47 @@ class Area:
     prefix: str = ""
     public: bool = False
     location: str = ""
+    storage_type: str = "private"
+
+    @property
+    def id(self) -> AreaId:
+        """The identity of the area, for job files."""
+        return AreaId(self.shown(""), self.storage_type, self.where)
+
+    @property
+    def cache_key(self) -> tuple[str, str]:
+        """The name and the storage type, by which listings are cached."""
+        return self.name, self.storage_type
 
     @property
     def where(self) -> str:
-        """Which storage it is: the service's address, a directory of this machine, or a unit; and the prefix there."""
-        provider = self.provider
-        root = str(provider.root.path) if isinstance(provider, LocalProvider) else provider.features.endpoint
+        """The service's address, a directory of this machine, or a unit; and the prefix there."""
+        disk = self.provider.local_disk
+        root = disk.root if disk is not None else self.provider.features.endpoint
         return self.location or f"{self.name} at {root}, below /{self.prefix}"
 
     def key(self, path: str) -> str:
-        """The provider's key of a remote path."""
+        """Returns the provider's key of a remote path."""
         return self.prefix + key_of(path)
 
     def path(self, key: str) -> str:
-        """The remote path of a key."""
+        """Returns the remote path of a provider's key."""
         return f"/{key[len(self.prefix) :]}"
 
     def shown(self, path: str) -> str:
-        """A remote path with its provider, as results show it."""
+        """Returns a remote path as a location, as results show it."""
         return (self.location or f"{self.name.lower()}:/") + key_of(path)
 
     def path_shown(self, shown: str) -> str:
-        """The remote path of what `shown` gave."""
+        """Returns the remote path of a location that `shown` returned."""
         return f"/{shown[len(self.shown('')) :]}"
 
     def place(self, path: str) -> Place:
-        """A remote path as one end of a transfer."""
+        """Returns the place of a remote path."""
         return Place(self.provider, self.key(path), self.shown(path))
 
     def item(self, entry: Entry) -> Item:
-        """An entry of the provider as users see it."""
+        """Returns an entry of the provider as users see it."""
         path = self.path(entry.key)
         return Item(
             path.rstrip("/").rpartition("/")[2],

@@ -1,80 +1,73 @@
-"""What can be done in one storage area: the account's at one provider, or a compute unit's."""
+"""The storage calls: everything that can be done in one storage area, a remote's or a compute unit's."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import (
-    ChecksumMismatchError,
-    ConfigurationError,
-    NotFoundError,
-    StorageError,
-    UnsafePathError,
-)
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
+from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.anywhere import Located, TransferService
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.deletion import Deletion
-from dxflow_async.storage.listing import note_stored
-from dxflow_async.transfer.context import Place, TransferContext, check_target
-from dxflow_async.transfer.delete_keys import delete_keys
-from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.storage.deletion import Deletion, keys_to_delete
+from dxflow_async.storage.listing import directory_path
+from dxflow_async.storage.resolver import ResolvedLocation
+from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.content_type import content_type_of
+from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
-from dxflow_async.transfer.journal.jobfile import JobSpec
-from dxflow_async.transfer.planning.destination import LocalFiles, RemoteDestination
-from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
-from dxflow_async.transfer.planning.upload import upload
+from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
-from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
 
-__all__ = ["AreaStorage", "Pairs"]
-
-Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
+__all__ = ["AsyncAreaStorage"]
 
 # In the class below, `list` is a method.
 Items = list[Item]
-Keys = list[str]
-
-_DELETE_BATCH = 1000
 
 
-class AreaStorage:
-    """One area's storage. Each call is the one of `AsyncStorageManager` of that name, where its contract stands.
+class AsyncAreaStorage:
+    """One storage area. `AsyncStorageManager.at` and `AsyncSession.storage_at` return it.
 
-    Args:
-        resources: the session's.
-        find: finds the area; called by each call, so that the first one signs in.
-        anywhere: the session's.
-        storage_type: of the area.
+    Paths are written `/first/second/name`; a path that ends in a slash is a directory. Every call raises
+    `StorageError` when storage failed, `ConfigurationError` for an invalid argument, and `SessionClosedError` after the
+    session was closed.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with AsyncSession() as session:
+        ...         storage = session.get_storage_manager().at("gcp")
+        ...         await storage.upload("results/", "/bucket/results/")
+        ...         print([item.name for item in await storage.list("/bucket/results/")])
     """
 
-    def __init__(
-        self,
-        resources: Callable[[], Resources],
-        find: Callable[[], Awaitable[Area]],
-        anywhere: TransferService,
-        storage_type: str = "private",
-    ) -> None:
-        self._resources = resources
+    def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
+        self._transfers = transfers
+        self._resources = transfers.resources
+        # Each call finds the area anew: the first one signs in, and a unit may move to another address.
         self._find = find
-        self._transfers = anywhere
-        self._storage_type = storage_type
 
-    # Looking
+    # Listing
 
     async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
-        """The items at a path: a directory's content, or the one object of that name."""
+        """Lists a directory, or the one object of that name.
+
+        Args:
+            path: the directory or object.
+            recursive: whether to list everything below the directory.
+
+        Returns:
+            The items in the order of their names.
+
+        Raises:
+            NotFoundError: there is no such directory or object.
+        """
         items: Items = []
         try:
             async for item in self.scan(path, recursive=recursive):
@@ -88,23 +81,26 @@ class AreaStorage:
         return [] if found.directory else [found]
 
     async def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncIterator[Item]:
-        """Yields what is below a directory, page by page, in the order of names; memory is that of a page."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
             prefix += "/"
-        resources = self._resources()
-        listing = pages(area.provider, prefix, recursive=recursive, limits=resources.limits, policy=resources.policy)
-        async for page in listing:
+        limits, policy = self._resources.limits, self._resources.policy
+        async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
             for entry in page:
                 if entry.key != prefix:
                     yield area.item(entry)
 
     async def stat(self, path: str) -> Item:
-        """What is stored at a path: an object with its media type, metadata and checksum, or a directory."""
+        """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+        """
         area = await self._find()
-        resources = self._resources()
-        found = await stat(area.provider, area.key(path), limits=resources.limits, policy=resources.policy)
+        limits, policy = self._resources.limits, self._resources.policy
+        found = await stat(area.provider, area.key(path), limits=limits, policy=policy)
         if found is None:
             raise NotFoundError(
                 f"{area.name} stat of {path} failed: there is no such object or directory; check the path",
@@ -115,14 +111,40 @@ class AreaStorage:
         return area.item(found)
 
     async def exists(self, path: str) -> bool:
-        """Whether there is an object or a directory at a path."""
+        """Returns whether there is an object or a directory at a path."""
         try:
             await self.stat(path)
         except NotFoundError:
             return False
         return True
 
-    # Moving
+    async def is_bucket(self, path: str) -> bool:
+        """Returns whether a path names a whole bucket or container; that there is one is not checked."""
+        area = await self._find()
+        key = area.key(path).removesuffix("/")
+        return bool(key) and area.provider.features.buckets and "/" not in key
+
+    async def update_path_items(self, path: str = "/") -> Items:
+        """Lists a directory into the session's listing cache, and returns the listing."""
+        area, path = await self._find(), directory_path(path)
+        try:
+            items = [item async for item in self.scan(path, recursive=False)]
+        except NotFoundError:
+            # Where directories are real, one that is missing is as empty as a prefix without keys.
+            if not area.provider.features.directories:
+                raise
+            items = []
+        self._transfers.cache.put(area.cache_key, path, items)
+        return items
+
+    async def update_all(self, path: str = "/") -> None:
+        """Lists a directory and all directories below it into the session's listing cache."""
+        waiting = [directory_path(path)]
+        while waiting:
+            items = await self.update_path_items(waiting.pop())
+            waiting += [item.path for item in items if item.directory]
+
+    # Transferring
 
     async def upload(
         self,
@@ -133,31 +155,52 @@ class AreaStorage:
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Uploads a file, a directory with all that is in it, or what a glob pattern matches."""
+        """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
+
+        Args:
+            src: the local path. Of a directory with a trailing slash only the content is uploaded.
+            dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
+            content_type: the media type; by default each name's ending decides.
+            metadata: stored with each object.
+            on_progress: called with a `Progress` at most ten times a second.
+
+        Returns:
+            The result of each file.
+
+        Raises:
+            NotFoundError: there is no such file, and nothing matches.
+            TransferError: some file failed; the others are stored.
+            UnsupportedError: the area is public, and the provider has no public objects.
+        """
         area = await self._find()
-        options = _options(area, content_type, metadata)
-        source, destination = os.fspath(src), Located(dst, area, self._storage_type)
-        files, end = LocalFiles(self._resources().threads), RemoteDestination(area.place(dst))
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        return await self._transfers.transfer(
-            destination,
-            lambda context: upload(context, files, source, end, options),
-            on_progress,
-            JobSpec("upload", source, destination.shown, arguments, (None, destination.where)),
-        )
+        source = ResolvedLocation(os.fspath(src))
+        return await self._transfers.run("upload", source, ResolvedLocation(dst, area), arguments, on_progress)
 
     async def download(
         self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
     ) -> TransferReport:
-        """Downloads an object, or a directory with all that is in it, into a local directory."""
+        """Downloads an object, or a directory with everything in it, into a local directory.
+
+        Args:
+            src: the remote path; with a trailing slash everything under it.
+            dst: the local directory, which is made when it is missing; by default the current one. When its last
+                component is the source's name (and not a directory), it is the new file itself; where that is a
+                symbolic link, the file that the link leads to is replaced.
+            on_progress: called with a `Progress` at most ten times a second.
+
+        Returns:
+            The result of each object.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+            UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
+            TransferError: some object failed, for example because a link or a pipe has its name; the others are
+                stored.
+        """
         area = await self._find()
-        destination = os.getcwd() if dst is None else os.fspath(dst)
-        source, resources = Located(src, area, self._storage_type), self._resources()
-        return await resources.transfer(
-            lambda context: download(context, resources.threads, area.place(src), destination),
-            on_progress,
-            JobSpec("download", source.shown, destination, {}, (source.where, None)),
-        )
+        destination = ResolvedLocation(os.getcwd() if dst is None else os.fspath(dst))
+        return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
 
     async def upload_many(
         self,
@@ -167,35 +210,29 @@ class AreaStorage:
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Uploads files under names of their own: `pairs` of local and remote path, read as fast as they are sent."""
+        """Uploads files under names of their own. Otherwise like `upload`.
+
+        Args:
+            pairs: pairs of a local and a remote path; read as fast as the files are sent.
+            content_type: as for `upload`.
+            metadata: as for `upload`.
+            on_progress: as for `upload`.
+        """
         area = await self._find()
-        options = _options(area, content_type, metadata)
-        files = LocalFiles(self._resources().threads)
-
-        async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
-            async for source, destination in _each(pairs):
-                target = area.place(destination)
-                start, end = files.place(source), RemoteDestination(target)
-                yield item_for(context, start, end, target, None, options, operation="upload")
-
-        destination = Located("", area, self._storage_type)
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        asked = JobSpec("upload_many", None, None, arguments, (None, destination.where))
-        return await self._transfers.transfer(destination, plan, on_progress, asked)
+        source, destination = ResolvedLocation(""), ResolvedLocation("", area)
+        return await self._transfers.run("upload_many", source, destination, arguments, on_progress, pairs=pairs)
 
     async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
-        """Downloads objects to files: `pairs` of remote and local path, read as fast as they are done."""
+        """Downloads objects to files. Otherwise like `download`.
+
+        Args:
+            pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            on_progress: as for `download`.
+        """
         area = await self._find()
-        resources = self._resources()
-
-        async def places() -> AsyncIterator[tuple[Place, str]]:
-            async for source, destination in _each(pairs):
-                yield area.place(source), destination
-
-        asked = JobSpec("download_many", None, None, {}, (Located("", area, self._storage_type).where, None))
-        return await resources.transfer(
-            lambda context: download_each(context, resources.threads, places()), on_progress, asked
-        )
+        source, destination = ResolvedLocation("", area), ResolvedLocation("")
+        return await self._transfers.run("download_many", source, destination, {}, on_progress, pairs=pairs)
 
     async def write(
         self,
@@ -206,48 +243,61 @@ class AreaStorage:
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Stores a stream of unknown length under a path; memory stays bounded, and a broken stream stores nothing."""
+        """Stores a stream of unknown length under a path. Memory stays bounded; a broken stream stores nothing.
+
+        Args:
+            path: the new object.
+            data: the bytes. An exception that it raises passes through.
+            content_type: the media type; by default the name's ending decides.
+            metadata: stored with the object.
+            on_progress: called with a `Progress` at most ten times a second.
+
+        Raises:
+            StorageError: the object could not be stored.
+        """
         area = await self._find()
         place = area.place(path)
         check_target(place, "write")
-        options = _options(area, content_type or content_type_of(path), metadata)
-        context = self._resources().context(on_progress)
+        options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
+        context = self._resources.context(on_progress)
         report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
-        note_stored(self._transfers.cache, area, self._storage_type, report)
+        self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
 
     async def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yields the bytes `[start, end)` of an object, all of one version, going on after a broken connection.
+        """Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
 
         Raises:
-            ChecksumMismatchError: after the last bytes of a whole object, whose checksum is not the one that is told.
+            NotFoundError: there is no such object.
+            PreconditionFailedError: the object has no byte at `start`, or was replaced while it was read.
+            ChecksumMismatchError: a whole object was read, and its checksum is not the provider's; raised after the
+                last bytes.
         """
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
         area = await self._find()
-        resources = self._resources()
         if start == end:
             return
-        reading = ResumedReader(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
-        # Between its chunks the caller may wait for anything, also for another request: no place is held so long.
+        limits, policy = self._resources.limits, self._resources.policy
+        reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
+        # The limit holds until the first byte: later the caller may wait for anything, also for another request.
         with translated(area.provider):
-            async with resources.limits.requests(area.provider) or nullcontext():
-                await reading.open()
-        crc, told = 0, area.provider.features.checksum_told and reading.size == reading.entry.size
+            async with limits.requests(area.provider) or nullcontext():
+                await reader.open()
+        crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await reading.read():
-                crc = crc32c(chunk, crc) if told or reading.crc32c is not None else 0
+            while chunk := await reader.read():
+                crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
                 yield bytes(chunk)
         finally:
-            await reading.aclose()
-        if told and reading.crc32c is None:
-            limits, policy = resources.limits, resources.policy
-            reading.crc32c = await request(
-                lambda: area.provider.tell_checksum(reading.entry), area.provider, limits=limits, policy=policy
+            await reader.aclose()
+        if comparable and reader.crc32c is None:
+            reader.crc32c = await request(
+                lambda: area.provider.tell_checksum(reader.entry), area.provider, limits=limits, policy=policy
             )
-        if reading.crc32c not in (None, crc):
+        if reader.crc32c not in (None, crc):
             raise ChecksumMismatchError(
                 f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
                 "do not use them, and read it again",
@@ -256,81 +306,69 @@ class AreaStorage:
                 path=path,
             )
 
-    async def delete(self, path: str | Iterable[str]) -> int:
-        """Deletes an object, several, or (a path that ends in a slash) a directory with all that is in it."""
-        deletion = await self._delete(path)
-        failure = deletion.failure()
-        if failure is not None:
-            raise failure
-        return deletion.asked
-
     async def copy(self, src: str, dst: str) -> TransferReport:
-        """Copies an object, or a directory with all that is in it, within the area; server-side where it can."""
-        return await self._relocate(src, dst, move=False)
+        """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
+
+        Args:
+            src: the source. Of a directory with a trailing slash only the content is copied.
+            dst: with a trailing slash the directory to copy into, else exactly the new name.
+        """
+        area = await self._find()
+        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area))
 
     async def move(self, src: str, dst: str) -> TransferReport:
-        """Moves, with the rules of `copy`; a source is deleted only after its copy is complete."""
-        return await self._relocate(src, dst, move=True)
-
-    # What they share
-
-    async def _relocate(self, src: str, dst: str, *, move: bool) -> TransferReport:
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
         area = await self._find()
-        source, destination = Located(src, area, self._storage_type), Located(dst, area, self._storage_type)
-        return await self._transfers.relocate(source, destination, move=move)
+        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
 
-    async def _to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
-        key = area.key(path)
-        if area.provider.features.buckets and "/" not in key:
-            raise UnsafePathError(
-                f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete what is in it",
+    # Deleting
+
+    async def delete(self, path: str | Iterable[str]) -> int:
+        """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Returns:
+            The number of objects whose deletion was requested. An object that does not exist is no error. A real
+            directory counts as one.
+
+        Raises:
+            TransferError: some objects could not be deleted; the report has them. The others are gone.
+            StorageError: the only object could not be deleted, or the objects could not be listed.
+        """
+        result = await self.try_delete(path)
+        if result.error is not None:
+            raise result.error
+        return result.asked
+
+    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        area = await self._find()
+        deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
+        return await deletion.run((path,) if isinstance(path, str) else path)
+
+    def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+        return keys_to_delete(self._resources, area, path)
+
+    # Sharing
+
+    async def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds.
+            method: the HTTP method that it allows.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+        """
+        area = await self._find()
+        if not area.provider.features.presign:
+            raise UnsupportedError(
+                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; "
+                "configure the real provider",
                 provider=area.name,
-                operation="delete",
+                operation="presign",
                 path=path,
             )
-        if not key.endswith("/") or area.provider.features.directories:
-            yield key
-            return
-        resources = self._resources()
-        async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
-            for entry in page:
-                yield entry.key
-
-    async def _delete(self, path: str | Iterable[str]) -> Deletion:
-        """As `delete`, but returns its failures."""
-        area = await self._find()
-        deletion = Deletion(self._transfers.cache, (area.name, self._storage_type), area)
-        try:
-            for each in (path,) if isinstance(path, str) else path:
-                deletion.begin(each)
-                async for key in self._to_delete(area, each):
-                    deletion.keys.append(key)
-                    if len(deletion.keys) == _DELETE_BATCH:
-                        await self._delete_keys(deletion)
-                    if deletion.gave_up:
-                        return deletion
-                deletion.known()
-            await self._delete_keys(deletion)
-        except StorageError as error:
-            deletion.error = error
-        finally:
-            deletion.close()
-        return deletion
-
-    async def _delete_keys(self, deletion: Deletion) -> None:
-        resources, provider, keys = self._resources(), deletion.area.provider, deletion.keys
-        limits, policy = resources.limits, resources.policy
-        deletion.tried(await delete_keys(provider, keys, limits=limits, policy=policy) if keys else {})
-
-
-def _options(area: Area, content_type: str | None, metadata: Mapping[str, str] | None) -> ObjectOptions:
-    return ObjectOptions(content_type, metadata or {}, area.public)
-
-
-async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
-    if isinstance(pairs, AsyncIterable):
-        async for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
-    else:
-        for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+        with translated(area.provider):
+            return await area.provider.presign(area.key(path), expires, method=method)

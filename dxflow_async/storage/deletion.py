@@ -1,97 +1,133 @@
-"""The outcome of deleting many objects: how many are gone, which are not, and what the session's listings learn."""
+"""Deleting many objects of an area: listing them, deleting them in batches, and the outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
-from dxflow_async.exceptions import StorageError, TransferError
-from dxflow_async.models import TransferReport, TransferResult
+from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError
+from dxflow_async.models import DeleteResult, TransferReport, TransferResult
 from dxflow_async.paths import key_of
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.listing import AreaId, ListingCache
+from dxflow_async.storage.listing import ListingCache
+from dxflow_async.transfer.planning.listing import pages_to_delete
+from dxflow_async.transfer.request import delete_keys
+from dxflow_async.transfer.resources import Resources
 
-__all__ = ["Deletion"]
+__all__ = ["Deletion", "keys_to_delete"]
 
+_BATCH = 1000
 _MAX_FAILURES = 10_000
 
 
+async def keys_to_delete(resources: Resources, area: Area, path: str) -> AsyncIterator[str]:
+    """Yields the key of an object, or of a directory (a path that ends in a slash) all keys below it.
+
+    Raises:
+        UnsafePathError: the path names a bucket without a slash at its end.
+    """
+    key = area.key(path)
+    if area.provider.features.buckets and "/" not in key:
+        raise UnsafePathError(
+            f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete everything in it",
+            provider=area.name,
+            operation="delete",
+            path=path,
+        )
+    if not key.endswith("/") or area.provider.features.directories:
+        yield key
+        return
+    async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
+        for entry in page:
+            yield entry.key
+
+
 class Deletion:
-    """What one call deletes.
+    """One call that deletes.
 
     Args:
-        cache: the session's listings, which forget what was deleted.
-        where: names the area in them.
-        area: where objects are deleted.
-
-    Attributes:
-        area: where objects are deleted.
-        keys: to be deleted next.
-        asked: how many objects were tried.
-        report: those that could not be deleted.
-        error: what ended the call early.
-        gave_up: whether so many failed that the rest is not tried.
+        resources: the session's resources.
+        cache: the session's listing cache, which forgets what is deleted.
+        area: the area of the objects.
+        keys_of: yields the keys that deleting a path deletes.
     """
 
-    def __init__(self, cache: ListingCache, where: AreaId, area: Area) -> None:
-        self.area = area
-        self.keys: list[str] = []
-        self.asked = 0
-        self.report = TransferReport()
-        self.error: StorageError | None = None
-        self.gave_up = False
+    def __init__(
+        self, resources: Resources, cache: ListingCache, area: Area, keys_of: Callable[[str], AsyncIterator[str]]
+    ) -> None:
+        self._resources = resources
         self._cache = cache
-        self._where = where
+        self._area = area
+        self._keys_of = keys_of
+        self._keys: list[str] = []
+        self._asked = 0
+        self._report = TransferReport()
+        self._error: StorageError | None = None
         self._path = ""
         self._paths: list[str] = []
 
+    async def run(self, paths: Iterable[str]) -> DeleteResult:
+        """Deletes the objects of these paths. After 10,000 failures the rest is not tried."""
+        try:
+            for path in paths:
+                self._path = f"/{key_of(path)}"
+                async for key in self._keys_of(path):
+                    self._keys.append(key)
+                    if len(self._keys) == _BATCH:
+                        await self._delete()
+                    if self._gave_up:
+                        return self._result()
+                self._paths.append(self._path)
+                self._path = ""
+            await self._delete()
+        except StorageError as error:
+            self._error = error
+        finally:
+            self._doubt_rest()
+        return self._result()
+
     @property
-    def deleted(self) -> int:
-        """How many of the objects are gone."""
-        return self.asked - len(self.report.failed)
+    def _gave_up(self) -> bool:
+        return len(self._report.failed) >= _MAX_FAILURES
 
-    def begin(self, path: str) -> None:
-        """The keys of a path follow."""
-        self._path = f"/{key_of(path)}"
-
-    def known(self) -> None:
-        """All keys of the path are known."""
-        self._paths.append(self._path)
-        self._path = ""
-
-    def tried(self, failed: Mapping[str, StorageError]) -> None:
-        """The keys were deleted, but for those that failed."""
-        self.asked += len(self.keys)
+    async def _delete(self) -> None:
+        resources, keys = self._resources, self._keys
+        failed: Mapping[str, StorageError] = {}
+        if keys:
+            failed = await delete_keys(self._area.provider, keys, limits=resources.limits, policy=resources.policy)
+        self._asked += len(keys)
         for path in self._paths:
-            self._cache.removed(self._where, path)
+            self._cache.removed(self._area.cache_key, path)
         for key, error in failed.items():
-            path = self.area.path(key)
-            self._cache.doubted(self._where, path)
-            self.report.append(TransferResult(self.area.shown(path), "", error=error))
-        self.gave_up = len(self.report.failed) >= _MAX_FAILURES
-        self.keys.clear()
+            path = self._area.path(key)
+            self._cache.doubted(self._area.cache_key, path)
+            self._report.append(TransferResult(self._area.shown(path), "", error=error))
+        self._keys.clear()
         self._paths.clear()
 
-    def close(self) -> None:
-        """Nothing more is deleted; of what was not tried, or only in part, nothing is known."""
-        for path in [self._path, *map(self.area.path, self.keys)]:
+    def _doubt_rest(self) -> None:
+        """Lets the cache forget paths of which not all keys were tried."""
+        for path in [self._path, *map(self._area.path, self._keys)]:
             if path:
-                self._cache.doubted(self._where, path)
+                self._cache.doubted(self._area.cache_key, path)
 
-    def failure(self) -> StorageError | None:
-        """What to raise: the only error there was, or a `TransferError` that has each; None when all went."""
-        failed = self.report.failed
+    def _result(self) -> DeleteResult:
+        return DeleteResult(self._asked, self._asked - len(self._report.failed), self._failure())
+
+    def _failure(self) -> StorageError | None:
+        """The only error, or a `TransferError` that has each; None when everything was deleted."""
+        failed, deleted = self._report.failed, self._asked - len(self._report.failed)
         if not failed:
-            return self.error
+            return self._error
         first = failed[0].error
         assert first is not None
-        if self.asked == 1 and self.error is None:
+        if self._asked == 1 and self._error is None:
             return first
-        rest = "; so many failed that the rest was not tried" if self.gave_up else ""
-        last = "" if self.error is None else f"; it ended early: {self.error}"
+        rest = "; so many failed that the rest was not tried" if self._gave_up else ""
+        last = "" if self._error is None else f"; it ended early: {self._error}"
         return TransferError(
-            f"{len(failed)} of {self.asked} items could not be deleted, {self.deleted} were{rest}; "
+            f"{len(failed)} of {self._asked} items could not be deleted, {deleted} were{rest}; "
             f"the first: {first}{last}",
-            report=self.report,
+            report=self._report,
             provider=first.provider,
             operation=first.operation,
             path=first.path,

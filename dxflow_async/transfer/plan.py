@@ -1,4 +1,4 @@
-"""How an object is cut into parts: pure arithmetic, all sizes in bytes."""
+"""How an object is cut into parts. Pure arithmetic; all sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,104 @@ from collections.abc import Iterator
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.contract import Features, Part
 
-__all__ = ["part_size_for", "split"]
+__all__ = ["PartPolicy", "part_size_at", "part_size_for", "split"]
 
 _MiB = 1 << 20
 
+_STREAM_SIZE = 2 << 20
+"""Memory that one streamed part takes."""
+
+_STREAMED_PARTS = 32
+"""Parts that an object is cut into, at least, when its parts are streamed: enough to keep many connections busy."""
+
+_LARGEST_STREAMED = 4
+"""A streamed part is at most this many times the configured size."""
+
+_SMALL_WHOLE = 2
+_LARGE_WHOLE = 8
+"""An object of up to this many times the part size moves as one part: the second number holds among many items."""
+
+_MANY_ITEMS = 100
+"""With this many items left, every connection is busy anyway, and cutting an object of middle size gains nothing."""
+
+_PARTS_PER_SIZE = 1000
+
+
+class PartPolicy:
+    """Decides how an object becomes parts, from what both sides can do.
+
+    Args:
+        source, destination: the features of both providers.
+        part_size: the configured part size.
+
+    Attributes:
+        streams_parts: a part of an upload is read once, while it is sent; its CRC32C is known afterwards.
+        to_disk: bytes go to a local disk as they arrive, and are never held in memory.
+        buffers: the CRC32C of a body must be known before the body is sent.
+        unit_size: the part size that all other sizes are multiples of.
+    """
+
+    __slots__ = (
+        "_destination",
+        "_in_memory",
+        "_part_size",
+        "_source",
+        "buffers",
+        "streams_parts",
+        "to_disk",
+        "unit_size",
+    )
+
+    def __init__(self, source: Features, destination: Features, part_size: int) -> None:
+        self._source = source
+        self._destination = destination
+        self._part_size = part_size
+        self.buffers = destination.checksum_first
+        self._in_memory = self.buffers and not source.cheap_reread
+        self.streams_parts = destination.streams_parts and source.cheap_reread
+        self.to_disk = destination.endpoint is None and not self.buffers
+        costly = destination.parts_are_objects and self.streams_parts
+        self.unit_size = part_size * (_LARGEST_STREAMED if costly else 1)
+
+    def largest_whole(self, items_left: int) -> int:
+        """Returns the size up to which an object moves as one part.
+
+        Args:
+            items_left: how many items of the call have not ended.
+        """
+        among_many = self.to_disk and items_left >= _MANY_ITEMS
+        return self.unit_size * (_LARGE_WHOLE if among_many else _SMALL_WHOLE)
+
+    def wanted_size(self, size: int) -> int:
+        """Returns the part size for an object of `size` bytes, before the destination's limits are applied.
+
+        A source that cannot read ranges sends everything before a range too, so its objects stay in one part. Streamed
+        parts take no more memory when they are larger, and fewer parts cost fewer requests.
+        """
+        if not self._source.ranges and not self.buffers:
+            return min(size, self._destination.max_part_size)
+        if self.streams_parts or self.to_disk:
+            largest = _LARGEST_STREAMED * self._part_size
+            return max(self.unit_size, min(size // _STREAMED_PARTS, largest) // _MiB * _MiB)
+        return self.unit_size
+
+    def memory_for(self, size: int) -> int:
+        """Returns how much of the memory budget a part of `size` bytes takes while it moves."""
+        return size if self._in_memory else self.stream_memory(size)
+
+    @staticmethod
+    def stream_memory(size: int) -> int:
+        """Returns how much memory `size` bytes take that are streamed, however the part is sent."""
+        return min(size, _STREAM_SIZE)
+
 
 def part_size_for(size: int, wanted: int, features: Features) -> int:
-    """The size of an object's parts: `wanted`, or as much more as the provider's limits demand, in whole MiB.
+    """Returns the part size for an object: `wanted`, or more in whole MiB where the provider's limits require it.
+
+    Args:
+        size: the size of the object.
+        wanted: the part size to use if the limits allow it.
+        features: the destination's limits.
 
     Raises:
         UnsupportedError: no part size makes an object of that size.
@@ -33,7 +124,7 @@ def part_size_for(size: int, wanted: int, features: Features) -> int:
 
 
 def split(size: int, part_size: int) -> Iterator[Part]:
-    """The parts of an object, in order; an empty object has one empty part.
+    """Yields the parts of an object in order. An empty object has one empty part.
 
     Example:
         >>> [part.size for part in split(20, 8)]
@@ -42,3 +133,20 @@ def split(size: int, part_size: int) -> Iterator[Part]:
     yield Part(1, 0, min(size, part_size))
     for number, offset in enumerate(range(part_size, size, part_size), 2):
         yield Part(number, offset, min(part_size, size - offset))
+
+
+def part_size_at(number: int, first: int, largest: int) -> int:
+    """Returns the size of one part of a stream of unknown length.
+
+    The size doubles every thousand parts, so that the ten thousand parts that S3 allows hold half a tebibyte.
+
+    Args:
+        number: the number of the part, from 1.
+        first: the size of the first part.
+        largest: the size that no later part exceeds.
+
+    Example:
+        >>> part_size_at(1, 8 << 20, 64 << 20) >> 20, part_size_at(2500, 8 << 20, 64 << 20) >> 20
+        (8, 32)
+    """
+    return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))

@@ -1,13 +1,14 @@
-"""Counting what a call has done, and telling of it, at most ten times a second."""
+"""Counts what a call has done, and reports it at most ten times a second."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from dxflow_async.models import Progress, TransferResult
+from dxflow_async.providers.contract import Body, Buffer, Reader, Run, Write
 
-__all__ = ["Meter", "OnProgress"]
+__all__ = ["Meter", "MeteredBody", "MeteredReader", "OnProgress"]
 
 OnProgress = Callable[[Progress], None]
 
@@ -18,10 +19,10 @@ class Meter:
     """The counters of one call.
 
     Args:
-        on_progress: is told of them from the event loop, and once at the end; it should return at once.
+        on_progress: called with the counters from the event loop, and once at the end. It should return at once.
 
     Attributes:
-        raised: what `on_progress` raised; it is not called any more.
+        raised: the exception that `on_progress` raised. It is not called again.
     """
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
@@ -36,7 +37,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since the call began."""
+        """Seconds since the call began."""
         return monotonic() - self._started
 
     @property
@@ -45,37 +46,37 @@ class Meter:
         return self._files_planned - self._files_done
 
     def planned(self, size: int) -> None:
-        """An item more is to be done; its size in bytes, 0 where it is not known yet."""
+        """Counts a planned item. `size` is in bytes, 0 if it is not known yet."""
         self._files_planned += 1
         self._bytes_planned += size
 
     def sized(self, size: int) -> None:
-        """The size of an item whose size was not known when it was planned."""
+        """Adds the size of an item whose size was not known when it was planned."""
         self._bytes_planned += size
 
     def plan_ended(self) -> None:
-        """The totals are known now."""
+        """Notes that the totals are known."""
         self._complete = True
 
     def moved(self, size: int) -> None:
-        """Bytes arrived; negative when they turned out to be of no use."""
+        """Counts bytes that moved. A negative number takes back bytes that turned out to be useless."""
         self._bytes_done += size
         self._tell()
 
     def done(self, result: TransferResult) -> None:
-        """An item ended."""
+        """Counts an item that ended."""
         self._files_done += 1
         self._failed += result.error is not None
         self._retries += result.attempts - 1
         self._tell()
 
     def close(self) -> None:
-        """Tells the last state."""
+        """Reports the final counters."""
         if self._on_progress is not None and self.raised is None:
             self._on_progress(self.state())
 
     def state(self) -> Progress:
-        """The counters now."""
+        """Returns the counters."""
         return Progress(
             self._files_done,
             self._files_planned if self._complete else None,
@@ -95,3 +96,66 @@ class Meter:
                 except BaseException as error:
                     self.raised = error
                     raise
+
+
+class MeteredBody:
+    """A body that counts its bytes as they are taken. The count starts anew each time the body is sent."""
+
+    __slots__ = ("_body", "_count", "_counted")
+
+    def __init__(self, body: Body, count: Callable[[int], None]) -> None:
+        self._body = body
+        self._count = count
+        self._counted = 0
+
+    @property
+    def size(self) -> int:
+        return self._body.size
+
+    @property
+    def crc32c(self) -> int | None:
+        return self._body.crc32c
+
+    async def __aiter__(self) -> AsyncIterator[Buffer]:
+        if self._counted:
+            self.forget()
+        async for chunk in self._body:
+            self._counted += len(chunk)
+            self._count(len(chunk))
+            yield chunk
+
+    @property
+    def counted(self) -> int:
+        """The bytes that were taken so far."""
+        return self._counted
+
+    @property
+    def uncounted(self) -> Body:
+        """The same body without counting, for reading it before it is sent."""
+        return self._body
+
+    def forget(self) -> None:
+        """Takes back what was counted: the bytes have to be sent again."""
+        counted, self._counted = self._counted, 0
+        self._count(-counted)
+
+
+class MeteredReader(MeteredBody):
+    """A read that is counted as it is written."""
+
+    __slots__ = ("_reading",)
+
+    def __init__(self, reading: Reader, count: Callable[[int], None]) -> None:
+        super().__init__(reading, count)
+        self._reading = reading
+
+    async def readinto(self, buffer: memoryview) -> int:
+        return self._moved(await self._reading.readinto(buffer))
+
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        return self._moved(await self._reading.stream_to(buffer, write, run))
+
+    def _moved(self, size: int) -> int:
+        self._counted += size
+        self._count(size)
+        return size

@@ -1,29 +1,26 @@
-"""What a session owns and all its calls share: the data plane, threads, budgets, the retry policy."""
+"""The resources that a session owns and all its calls share: the data plane, threads, limits, the retry policy."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from copy import copy
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import Settings
-from dxflow_async.exceptions import TransferError
+from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
+from dxflow_async.net import TLSOptions
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
-from dxflow_async.transfer.journal.jobfile import ItemId, JobSpec
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["Resources", "checked"]
-
-
-Again = Callable[[JobSpec, str | None, Sequence[ItemId]], Any]
+__all__ = ["Resources", "TransferCall", "raise_failures"]
 
 
 @dataclass(slots=True)
@@ -31,8 +28,13 @@ class Resources:
     """Made from the settings; closed with the session.
 
     Attributes:
-        account: the hub that the session's account is at, once it has signed in to one.
-        again: does once more what a call was asked, but for what is done already.
+        settings: the session's settings.
+        http: the data plane.
+        threads: the worker threads, for disks.
+        limits: the limits of concurrency, memory and bandwidth.
+        policy: how often, and after which waits, requests are retried.
+        closed: whether the session was closed. Calls that begin later raise `SessionClosedError`; the connections
+            themselves stay open until `aclose`.
     """
 
     settings: Settings
@@ -40,9 +42,7 @@ class Resources:
     threads: Threads = field(init=False)
     limits: Limits = field(init=False)
     policy: RetryPolicy = field(init=False)
-    account: str | None = field(init=False, default=None)
-    again: Again | None = field(init=False, default=None)
-    _earlier: Callable[[JobSpec], Journal] | None = field(init=False, default=None)
+    closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -52,82 +52,110 @@ class Resources:
             self.threads,
             connect_timeout=settings.connect_timeout,
             stall_timeout=settings.stall_timeout,
-            ca_bundle=settings.ca_bundle,
             throttle=self.limits.bandwidth,
+            tls=TLSOptions(
+                ca_bundle=settings.ca_bundle,
+                client_certificate=settings.client_certificate,
+                client_key=settings.client_key,
+                minimum_version=settings.tls_minimum_version,
+            ),
+            transport=settings.transport,
         )
         self.policy = RetryPolicy(settings.max_attempts)
 
-    def resuming(self, journal: Callable[[JobSpec], Journal]) -> Self:
-        """The same, for a call that goes on with what an earlier one has begun."""
-        resources = copy(self)
-        resources._earlier = journal
-        return resources
+    def check_open(self) -> None:
+        """Checks that the session is open.
+
+        Raises:
+            SessionClosedError: it was closed.
+        """
+        if self.closed:
+            raise SessionClosedError("this session was closed; make a new one")
+
+    def of_provider(self, name: str) -> ProviderResources:
+        """Returns what the session gives a provider; `name` is the remote's name in capitals."""
+        return ProviderResources(name, self.http, self.threads, self.settings.durable)
 
     def context(self, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferContext:
-        """What the jobs of one call share."""
+        """Returns a context for the items of one call."""
+        self.check_open()
         return TransferContext(
             self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal
         )
 
-    async def transfer(
-        self,
-        plan: Callable[[TransferContext], AsyncIterator[TransferItem]],
-        on_progress: OnProgress | None,
-        asked: JobSpec,
-    ) -> TransferReport:
-        """Runs the jobs of a plan, and remembers what is done until all is.
+    def begin(self, spec: JobSpec, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferCall:
+        """Begins a call that transfers items.
+
+        Args:
+            spec: the call, for its journal.
+            on_progress: called with a `Progress` at most ten times a second.
+            journal: the journal of an earlier call that is resumed; by default a new one, where the settings say so.
+        """
+        self.check_open()
+        if journal is None and self.settings.journal:
+            journal = Journal(self.settings.home, self.threads, spec)
+        return TransferCall(self.context(on_progress, journal), journal)
+
+    async def aclose(self) -> None:
+        """Closes connections and threads."""
+        self.closed = True
+        await self.http.aclose()
+        self.threads.close()
+
+
+class TransferCall:
+    """One call that transfers items. It is used once.
+
+    Attributes:
+        context: what its items share.
+    """
+
+    def __init__(self, context: TransferContext, journal: Journal | None) -> None:
+        self.context = context
+        self._journal = journal
+
+    @property
+    def pairs(self) -> Sequence[ItemId]:
+        """The items of a call that was given pairs, where its journal could not be written."""
+        return () if self._journal is None else self._journal.pairs
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the call keeps a journal."""
+        return self._journal is not None
+
+    async def run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
+        """Transfers the items. The journal records each result, and is deleted when all items succeeded.
 
         Raises:
-            TransferError: some item failed; it has the report.
+            TransferError: some item failed; `report` has every item's result.
         """
-        journal = self._journal(asked)
-        context = self.context(on_progress, journal)
-        engine, jobs = Engine(self.limits.workers, context.meter, journal), plan(context)
+        journal, meter = self._journal, self.context.meter
+        engine = Engine(self.context.limits.workers, meter, journal)
         if journal is None:
-            report = await engine.run(jobs)
+            report = await engine.run(items)
         else:
-            report = await self._recorded(journal, engine, jobs)
-        context.meter.close()
-        return checked(report)
+            report = await self._recorded(journal, engine, items)
+        meter.close()
+        return raise_failures(report)
 
-    def _journal(self, asked: JobSpec) -> Journal | None:
-        if not self.settings.journal:
-            return None
-        if self._earlier is not None:
-            return self._earlier(asked)
-        return Journal(self.settings.home, self.threads, replace(asked, account=self.account))
-
-    async def _recorded(self, journal: Journal, engine: Engine, jobs: AsyncIterator[TransferItem]) -> TransferReport:
+    async def _recorded(self, journal: Journal, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
         well = False
         try:
-            report = await engine.run(journal.remaining(jobs))
+            report = await engine.run(journal.remaining(items))
             well = report.ok
         finally:
             await journal.close(well=well)
         if not well:
             report.job_id = journal.job_id
-            report.may_retry(self.repeated(journal.asked, journal))
         return report
 
-    def repeated(self, asked: JobSpec, journal: Journal | None = None) -> Callable[[], Any] | None:
-        """What does that once more, but for what the journal has as done."""
-        again = self.again
-        if again is None:
-            return None
-        job_id, pairs = (None, ()) if journal is None else (journal.job_id, journal.pairs)
-        return lambda: again(asked, job_id, pairs)
 
-    async def aclose(self) -> None:
-        """Closes connections and threads."""
-        await self.http.aclose()
-        self.threads.close()
-
-
-def checked(report: TransferReport) -> TransferReport:
-    """The report itself, when nothing failed.
+def raise_failures(report: TransferReport) -> TransferReport:
+    """Returns the report when no item failed.
 
     Raises:
-        TransferError: something did; the first reason is in its message.
+        TransferError: some item failed; the message has the first reason.
     """
     failed = report.failed
     if failed:

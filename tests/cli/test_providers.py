@@ -52,7 +52,9 @@ async def kept(settings: Settings, tree: dict[str, str], provider: str = "AWS") 
     session = AsyncSession("you@example.com", "password", settings=settings)
 
     async with AsyncSession("you@example.com", "password", settings=settings) as first:
-        await first._at_hub(lambda http, hub, secrets: keep_provider(http, hub, secrets, provider, tree))
+        signed_in, hub = await first._account._signed_in_at("settings belong")
+        async with await first._account._connect() as http:
+            await keep_provider(http, hub, signed_in, provider, tree)
     return session
 
 
@@ -74,7 +76,7 @@ async def test_this_machine_comes_first(home: Path, server: SeaweedFS) -> None:
 
     bad = {"endpoint": "https://elsewhere.example.com", "access_key": "a", "secret_key": "s"}
     async with await kept(settings_for(server, home), bad) as session:
-        area = await session._area("AWS", "private")
+        area = await session._resolver.area("AWS", "private")
         assert area.provider.features.endpoint is not None
         assert "elsewhere" not in area.provider.features.endpoint
     async with await kept(Settings(home=home), {"service_file": "/none/here.json"}, "GCP") as session:

@@ -247,7 +247,7 @@ async def test_a_unit_that_is_not_ready_yet(session: AsyncSession, changed: dict
     unit = unit_of({**WIRE, **changed, "status": "CREATING"})
     assert (unit.status, unit.ip, unit.rw_secret, unit.ro_secret, unit.cpu) == ("CREATING", "", "", "", 0)
     with pytest.raises(ComputeUnitError, match=r"unit n \(CREATING\) has no address"):
-        await session._unit_storage(lambda: unit).ls()
+        await AsyncComputeUnit(unit, session._account, session._transfers).storage.ls()
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,10 @@ async def test_one_provider_a_unit(session: AsyncSession, compute: AsyncComputeM
     """However often and from wherever a unit is used, it is asked once what it can do."""
     one, other = await compute.get_unit("Demo"), await compute.get_unit("Demo")
     areas = await asyncio.gather(
-        one.storage._find(), other.storage._find(), session._volume("Demo"), session._volume("Demo")
+        one.storage._find(),
+        other.storage._find(),
+        session._resolver.unit_area("Demo"),
+        session._resolver.unit_area("Demo"),
     )
     assert len({id(area.provider) for area in areas}) == 1
 

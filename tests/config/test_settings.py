@@ -105,7 +105,6 @@ def test_wrong_file_names_its_line(home: Path, text: str, line: int, words: list
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("DXFLOW_MAX_SPEED", "1", ["unknown", "DXFLOW_MAX_BANDWIDTH"]),
         ("DXFLOW_PART_SIZE", "large", ["part_size", "large", "8MiB"]),
         ("DXFLOW_MAX_CONCURRENCY", "5000", ["max_concurrency", "5000", "1 to 1024"]),
         ("DXFLOW_AWS_ENDPOINT", "nonsense", ["AWS.endpoint", "nonsense"]),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["python_blocks"]
+__all__ = ["code_blocks"]
 
 
-def python_blocks(document: Path) -> list[str]:
-    """The text of every ```python block, in order."""
+def code_blocks(document: Path, language: str) -> list[str]:
+    """Returns the text of every block of a language, such as `python`, in order."""
     text = document.read_text("utf-8")
-    return re.findall(r"^```python[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from dxflow_async.blocking.session import Session
-from tests.docs.code_blocks import python_blocks
+from tests.docs.code_blocks import code_blocks
 from tests.servers import Azurite, GCSServer, SeaweedFS
 
 _DOCUMENT = Path(__file__).with_name("documented.md")
 _SHA256 = "1e362dfa2f2ab2d40d5eeefc9caf3b65fc93081aad18633d80834c6bd349f976"
-_BLOCKS = python_blocks(_DOCUMENT)
+_BLOCKS = code_blocks(_DOCUMENT, "python")
 _SESSION, _COMPUTE_UNIT, _PROVIDERS, _BATCH, _ERRORS = _BLOCKS
 
 _BUCKETS = ("remote", "results", "project", "s3-bucket", "container", "gcs-bucket")

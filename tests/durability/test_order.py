@@ -23,13 +23,17 @@ from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobFile, JobSpec
+from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.durability.recorded_syncs import Recorder, recorded
 from tests.server.running_hub import SECRETS, RunningUnit
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are looked up in /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are looked up in /proc"),
+    pytest.mark.usefixtures("real_costs"),
+]
 
 LARGE = bytes(40 << 20)
 

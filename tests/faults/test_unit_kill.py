@@ -23,9 +23,10 @@ from dxflow_async.server.hub.app import create_app
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killed_processes import CountingProxy, Program, until
+from tests.providers.connected_providers import connect_unit
 from tests.providers.unit.started_units import Counter
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers.foreign_unit import ForeignUnit
@@ -86,7 +87,7 @@ class Killed:
         try:
             yield (
                 resources,
-                await UnitProvider.connect("Demo", self.server.url, SECRETS.rw, resources.http, resources.threads),
+                await connect_unit("Demo", self.server.url, SECRETS.rw, resources.http, resources.threads),
             )
         finally:
             await resources.aclose()
@@ -98,7 +99,8 @@ class Killed:
             source, target = Place(local, self.source.name, str(self.source)), Place(unit, name, f"/{name}")
             yield CopyItem(route, source, target, ObjectOptions())
 
-        (result,) = await resources.transfer(plan, None, JobSpec("upload", str(self.source), name))
+        call = resources.begin(JobSpec("upload", str(self.source), name), None)
+        (result,) = await call.run(plan(call.context))
         return result
 
 

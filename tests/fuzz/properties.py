@@ -272,7 +272,7 @@ def names_and_places_are_understood_or_refused(text: str, date: str) -> None:
     """Any text is a place or a ConfigurationError; a local name stays below; what is shown commands no terminal."""
     with contextlib.suppress(ConfigurationError):
         place = parse_location(text)
-        assert place.provider == "LOCAL" or place.path.startswith("/")
+        assert place.provider in ("LOCAL", "URL") or place.path.startswith("/")
     for windows in (False, True):
         with contextlib.suppress(UnsafePathError):
             segments = local_name(text, windows=windows).split("/")

@@ -10,8 +10,16 @@ from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.unit.provider import UnitProvider
 
-__all__ = ["Connect", "ConnectAzure", "ConnectGCP"]
+__all__ = ["Connect", "ConnectAzure", "ConnectGCP", "connect_unit"]
+
+
+async def connect_unit(name: str, url: str, secret: str, http: HTTP, threads: Threads) -> UnitProvider:
+    """Makes a provider of a unit that was asked what it can do."""
+    provider = UnitProvider(name, url, secret, http, threads)
+    await provider.connect()
+    return provider
 
 
 class Connect:

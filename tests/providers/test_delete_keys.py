@@ -8,8 +8,8 @@ import pytest
 
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, ServiceError
 from dxflow_async.providers.aws.provider import AWSProvider
-from dxflow_async.transfer.delete_keys import delete_keys
 from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.request import delete_keys
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
 from tests.scripted_server import ScriptedServer, answer, hang_up

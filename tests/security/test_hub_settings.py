@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession, Settings
-from dxflow_async.config.settings import AWSSettings, AzureSettings, with_account
+from dxflow_async.config.account_settings import with_account
+from dxflow_async.config.settings import AWSSettings, AzureSettings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.server.hub.provider_settings import check_settings
 from tests.scripted_server import ScriptedServer, answer

@@ -199,7 +199,7 @@ async def test_errors_of_the_clouds(place: SettingsFor, what: str, tmp_path: Pat
                     with pytest.raises(DxflowError) as raised:
                         await attempt
                     assert_clean(dumped(raised.value))
-                area = await storage._areas(provider, "private")
+                area = await storage._resolver.area(provider, "private")
                 assert_clean(held(session, settings, storage, area, area.provider))
     assert_clean(*logged, about_this_process(), written_below(home))
 
@@ -271,11 +271,11 @@ async def test_signing_in(tmp_path: Path, logged: list[str]) -> None:
     home = tmp_path / "home"
     settings = Settings(home=home)
     async with AsyncSession("you@example.com", PASSWORD, settings=settings) as session:
-        assert session._secrets is not None
+        assert session._account._secrets is not None
         secrets = session.secrets
         assert secrets is not None
         own = [secrets["user"]["secret"], secrets["namespace"]["secret"]]
-        texts = held(session, settings, session._secrets)
+        texts = held(session, settings, session._account._secrets)
     with pytest.raises(DxflowError) as wrong:
         async with AsyncSession("you@example.com", f"{PASSWORD}!", settings=settings):
             pass

@@ -4,6 +4,7 @@ from tests.servers.azurite import Azurite
 from tests.servers.gcs import GCSServer
 from tests.servers.moto import MotoServer
 from tests.servers.process import Process, ServerStartError, free_port, program
+from tests.servers.proxy_server import ProxyServer
 from tests.servers.s3 import S3Server
 from tests.servers.weed import SeaweedFS
 
@@ -12,6 +13,7 @@ __all__ = [
     "GCSServer",
     "MotoServer",
     "Process",
+    "ProxyServer",
     "S3Server",
     "SeaweedFS",
     "ServerStartError",

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.lanes import check_marker
 from tests.servers.certificate import make_certificate
 from tests.servers.process import Process, ServerStartError, free_port
 
@@ -48,6 +49,7 @@ def npm_install(name: str, version: str) -> Path:
         FileNotFoundError: Node is not installed.
         ServerStartError: npm failed; the message ends with what it said.
     """
+    check_marker([f"npm's package {name}"])
     folder = name.removeprefix("@").replace("/", "-")
     place = _CACHE / f"{folder}-{version}"
     if place.is_dir():

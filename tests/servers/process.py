@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.lanes import check_marker
+
 __all__ = ["Process", "ServerStartError", "free_port", "program"]
 
 
@@ -63,6 +65,7 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        check_marker(command)
         self._log = log
         with log.open("wb") as output:
             self._child = subprocess.Popen(

@@ -74,7 +74,7 @@ class CloudSpot(Spot):
         self.location = f"{provider.lower()}:{path}"
 
     async def put(self, tree: dict[str, bytes]) -> None:
-        area = await self.storage._areas(self.provider, "private")
+        area = await self.storage._resolver.area(self.provider, "private")
         for name, data in tree.items():
             if name.endswith("/"):
                 marker = area.key(f"{self.path}/{name}")

@@ -222,7 +222,7 @@ async def test_a_source_that_vanishes_deletes_nothing(
     assert isinstance(source, CloudSpot)
     await source.put({"a": b"1"})
     await target.put(TREE)
-    provider = (await everywhere.get_storage_manager()._areas("AWS", "private")).provider
+    provider = (await everywhere.get_storage_manager()._resolver.area("AWS", "private")).provider
     list_page = provider.list_page
 
     async def vanishing(key: str, *, recursive: bool, cursor: object = None) -> Page:
@@ -231,7 +231,7 @@ async def test_a_source_that_vanishes_deletes_nothing(
         return await list_page(key, recursive=recursive, cursor=cursor)
 
     monkeypatch.setattr(provider, "list_page", vanishing)
-    with pytest.raises(NotFoundError, match="there is nothing in it"):
+    with pytest.raises(NotFoundError, match="it does not exist, or is empty"):
         await everywhere.sync(source.location, target.location, delete=True)
     assert await target.tree() == TREE
 
@@ -301,7 +301,7 @@ async def test_a_listing_that_breaks_deletes_nothing(
         await local.put({f"{number:04}": b"" for number in range(count)})
         await everywhere.copy(local / "", spot / "")
     storage = everywhere.get_storage_manager()
-    area = await storage._areas("AWS", "private")
+    area = await storage._resolver.area("AWS", "private")
     list_page = area.provider.list_page
     for broken in (source, target):
         assert isinstance(broken, CloudSpot)
@@ -328,7 +328,7 @@ async def test_a_name_that_is_listed_twice_is_not_superfluous(
     await source.put({"a": b"1", "b": b"2", "c": b"3"})
     await everywhere.sync(source.location, target.location)
     await target.put({"superfluous": b"4"})
-    area = await everywhere.get_storage_manager()._areas("AWS", "private")
+    area = await everywhere.get_storage_manager()._resolver.area("AWS", "private")
     list_page = area.provider.list_page
 
     async def repeating(key: str, *, recursive: bool, cursor: object = None) -> Page:

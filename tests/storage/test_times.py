@@ -101,7 +101,7 @@ async def test_a_copy_put_together_from_parts_has_all_that_the_source_has(
     (tmp_path / "file.json").write_bytes(os.urandom(11 * MiB))
     os.utime(tmp_path / "file.json", (1, TIME))
     await storage.upload(tmp_path / "file.json", f"{spot.path}/", metadata={"k": "v"})
-    area = await storage._areas("AWS", "private")
+    area = await storage._resolver.area("AWS", "private")
     area.provider.features = replace(area.provider.features, max_copy_size=6 * MiB)
     await everywhere.copy(spot / "file.json", spot / "copy")
     bucket, _, key = spot.path[1:].partition("/")

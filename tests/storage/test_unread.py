@@ -13,8 +13,8 @@ from dxflow_async import AsyncSession, Settings, TransferReport
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, TransferError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.root import Root
+from dxflow_async.transfer.sync.filters import Protected
 from dxflow_async.transfer.sync.merge_join import MergeJoin
-from dxflow_async.transfer.sync.protected import Protected
 from tests.ordinary_rights import ordinary_rights
 
 

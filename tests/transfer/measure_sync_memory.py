@@ -18,7 +18,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
@@ -87,9 +87,8 @@ async def _sync(count: int, case: str, home: Path, *, journal: bool) -> dict[str
         RemoteDestination(Place(place, "there/", "numbered:/there/")),
     )
     try:
-        report = await Sync(resources, source, target, ObjectOptions(), rules, JobSpec("sync", "here", "there")).run(
-            None
-        )
+        call = resources.begin(JobSpec("sync", "here", "there"), None)
+        report = await Sync(resources, source, target, ObjectOptions(), rules).run(call)
     finally:
         await resources.aclose()
     return {"items": len(report), "copied": place.copied, "deleted": place.deleted}

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.contract import Features
-from dxflow_async.transfer.items.stream_writer import part_size_at
-from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.plan import PartPolicy, part_size_at, part_size_for, split
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 S3 = Features(min_part_size=5 * MiB, max_part_size=5 * GiB, max_parts=10_000, max_size=5 * TiB)
@@ -68,3 +67,60 @@ def test_stream_parts_never_shrink_nor_exceed(number: int, first: int, largest: 
 def test_ten_thousand_stream_parts_hold_half_a_tebibyte() -> None:
     """A stream of unknown length may be long."""
     assert sum(part_size_at(number, 8 * MiB, 64 * MiB) for number in range(1, 10_001)) > 0.45 * TiB
+
+
+DISK = Features(cheap_reread=True, max_part_size=5 * GiB)
+CLOUD = Features(checksum_first=True, endpoint="here", max_part_size=5 * GiB)
+STREAMING = Features(checksum_first=True, streams_parts=True, endpoint="here", max_part_size=5 * GiB)
+COSTLY = Features(checksum_first=True, streams_parts=True, parts_are_objects=True, endpoint="here")
+NO_RANGES = Features(ranges=False, endpoint="here")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "left", "parts"),
+    [
+        (DISK, CLOUD, 0, 2),
+        (DISK, CLOUD, 1_000_000, 2),
+        (CLOUD, DISK, 99, 2),
+        (CLOUD, DISK, 100, 8),
+        (DISK, COSTLY, 0, 8),
+        (CLOUD, COSTLY, 0, 2),
+    ],
+    ids=["up", "up, among many", "down", "down, among many", "parts are objects", "parts are objects, from a cloud"],
+)
+def test_small_objects_move_whole(source: Features, destination: Features, left: int, parts: int) -> None:
+    """Two parts' worth moves as one part, and more where cutting costs requests or gains no speed."""
+    assert PartPolicy(source, destination, 8 * MiB).largest_whole(left) == parts * 8 * MiB
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "size", "expected"),
+    [
+        (DISK, CLOUD, TiB, 8 * MiB),
+        (DISK, STREAMING, 16 * MiB, 8 * MiB),
+        (DISK, STREAMING, 512 * MiB, 16 * MiB),
+        (DISK, STREAMING, TiB, 32 * MiB),
+        (CLOUD, DISK, 512 * MiB + 32, 16 * MiB),
+        (CLOUD, STREAMING, TiB, 8 * MiB),
+        (NO_RANGES, DISK, GiB, GiB),
+        (NO_RANGES, DISK, 6 * GiB, 5 * GiB),
+        (NO_RANGES, CLOUD, GiB, 8 * MiB),
+    ],
+)
+def test_streamed_parts_grow_with_the_object(source: Features, destination: Features, size: int, expected: int) -> None:
+    """Parts that take no memory grow up to four times; a source without ranges is read in one part where it can be."""
+    assert PartPolicy(source, destination, 8 * MiB).wanted_size(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "size", "memory"),
+    [
+        (CLOUD, CLOUD, 8 * MiB, 8 * MiB),
+        (DISK, CLOUD, 8 * MiB, 2 * MiB),
+        (CLOUD, DISK, 8 * MiB, 2 * MiB),
+        (CLOUD, DISK, 5, 5),
+    ],
+)
+def test_parts_take_their_memory(source: Features, destination: Features, size: int, memory: int) -> None:
+    """Only a part that is held whole takes its whole size from the budget."""
+    assert PartPolicy(source, destination, 8 * MiB).memory_for(size) == memory

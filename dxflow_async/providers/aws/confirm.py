@@ -1,4 +1,8 @@
-"""Objects and parts of which an answer lacks S3's signs, such as an ETag: they are looked up in another way."""
+"""Confirms results whose responses lack the marks of S3, such as an ETag.
+
+A response with status 200 may come from a proxy or a sign-in page. If a response does not show that it is S3's, the
+object or part is looked up by another request before anything relies on it.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +24,10 @@ __all__ = ["Signs", "confirm_part", "confirm_read", "confirm_seen", "confirm_sto
 
 
 class Signs:
-    """The signs of the service that the answers of one endpoint bear, as far as was seen.
+    """Remembers which marks of S3 the responses of one endpoint carry.
 
     Attributes:
-        plain: objects were told of without any of the service's own headers, and a second look agreed.
+        plain: this endpoint sends none of S3's own headers, and a second lookup agreed with the first.
     """
 
     def __init__(self) -> None:
@@ -31,20 +35,20 @@ class Signs:
         self._telling: set[str] = set()
 
     def known(self, headers: Mapping[str, str]) -> bool:
-        """Whether an answer about an object bears a sign of the service; some endpoints give none."""
+        """Returns whether a response about an object carries a mark of S3, or its endpoint is known to send none."""
         return has_service_headers(headers) or (self.plain and not _is_text(headers))
 
     async def confirm(self, response: Response, body: Body, kind: str) -> bool:
-        """Whether an answer says by itself that a body was stored: it has no body, and names a version.
+        """Returns whether the response alone proves that a body was stored: it is empty and names a version.
 
-        An endpoint that has told the checksum of what it stored, of that `kind`, tells it each time.
+        An endpoint that returned a checksum for one `kind` ("object" or "part") is expected to do so each time.
         """
         empty, headers = not await has_body(response), response.headers
         told = "x-amz-checksum-crc32c" in headers
         if told:
             self._telling.add(kind)
-        # A part that is not there shows when the parts are put together. An object's ETag is the protocol's own sign,
-        # with or without AWS's headers; what says that it is a text is more likely somebody else's.
+        # A missing part is noticed when the upload is completed. An ETag marks an object even without AWS's headers,
+        # but a response of type text/... probably comes from something else.
         named = etag_of(headers) is not None and (
             kind == "part" or has_service_headers(headers) or not _is_text(headers)
         )
@@ -56,10 +60,10 @@ def _is_text(headers: Mapping[str, str]) -> bool:
 
 
 async def confirm_read(provider: AWSProvider, call: Call, seen: Entry) -> None:
-    """Compares an answer that may be anybody's with another one.
+    """Compares a response that may not be S3's with a second lookup.
 
     Raises:
-        ServiceError: they contradict each other.
+        ServiceError: the two contradict each other.
     """
     now = await provider.stat(seen.key)
     if (differs := disagreement(now, seen)) is not None:
@@ -67,40 +71,40 @@ async def confirm_read(provider: AWSProvider, call: Call, seen: Entry) -> None:
 
 
 async def confirm_seen(provider: AWSProvider, call: Call, seen: Entry) -> Entry:
-    """Looks up in a listing what an answer to HEAD says of an object, without a sign that it is the service's.
+    """Confirms the response to a HEAD request, which lacks the marks of S3, by a listing.
 
     Raises:
-        ServiceError: no listing has it so.
+        ServiceError: the listing has no such object of that size.
     """
     try:
         page = await provider.list_page(seen.key, recursive=True)
     except NotFoundError as error:
-        raise not_the_service(call, "it says nothing of an object") from error
+        raise not_the_service(call, "the response does not describe an object") from error
     for entry in page.entries[:1]:
         if (entry.key, entry.size) == (seen.key, seen.size):
             return seen
-    raise not_the_service(call, "it says nothing of an object, and no listing has it")
+    raise not_the_service(call, "the response does not describe an object, and no listing contains it")
 
 
 async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body) -> Entry:
-    """Looks up an object that was sent: its checksum, its MD5, or its bytes have to be the same.
+    """Looks up an object that was sent and compares its checksum, its MD5 or its bytes.
 
     Raises:
-        ServiceError: it is not what was sent.
+        ServiceError: the stored object differs from what was sent.
     """
     try:
         found = await provider.stat(key)
     except NotFoundError as error:
-        raise not_the_service(call, "nothing is stored under the name") from error
+        raise not_the_service(call, "nothing is stored under that name") from error
     if found.size != body.size:
-        raise not_the_service(call, f"{found.size} bytes are stored, not the {body.size} that were sent")
+        raise not_the_service(call, f"{found.size} bytes are stored instead of the {body.size} that were sent")
     if None in (found.crc32c, body.crc32c):
         same = found.etag == (await provider._digest(hashlib.md5(usedforsecurity=False), body)).hex()
         same = same or await _has_bytes_of(provider, found, body)
     else:
         same = found.crc32c == body.crc32c
     if not same:
-        raise not_the_service(call, "other bytes are stored than were sent")
+        raise not_the_service(call, "the stored bytes differ from those that were sent")
     return found
 
 
@@ -115,14 +119,14 @@ async def _has_bytes_of(provider: AWSProvider, found: Entry, body: Body) -> bool
 
 
 async def confirm_part(provider: AWSProvider, call: Call, key: str, upload_id: str, part: Part, body: Body) -> str:
-    """Looks up a part that was sent, and returns its etag, which has to be its MD5.
+    """Looks up a part that was sent and returns its etag, which must be its MD5.
 
     Raises:
-        ServiceError: it is not what was sent.
+        ServiceError: the stored part differs from what was sent.
     """
     found, _ = await provider._list_parts(call, key, upload_id)
     etag, size = found.get(part.number, ("", -1))
     digest = await provider._digest(hashlib.md5(usedforsecurity=False), body)
     if (etag, size) != (digest.hex(), part.size):
-        raise not_the_service(call, "the part is not stored as it was sent")
+        raise not_the_service(call, "the stored part differs from the one that was sent")
     return etag

@@ -1,4 +1,4 @@
-"""Who we are to S3, and where it is: the SDK's credential chain, regions and endpoints."""
+"""Credentials, regions and endpoints of S3, from the settings or from the AWS SDK."""
 
 from __future__ import annotations
 
@@ -9,46 +9,70 @@ from typing import Any
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.loader import not_allowed
+from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
+from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
+from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key
 
 __all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
 
+_AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+"""Hosts that have a name below them for each bucket."""
+
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
 class CloudCredentials:
-    """Credentials, region and endpoints; the SDK is loaded when the settings do not say it all."""
+    """Finds credentials, region and endpoint. The SDK is loaded only if the settings leave something open.
 
-    def __init__(self, settings: AWSSettings, threads: Threads) -> None:
+    Args:
+        settings: the user's settings.
+        threads: load the SDK.
+        name: the remote's name, as messages show it.
+    """
+
+    def __init__(self, settings: AWSSettings, threads: Threads, *, name: str = "AWS") -> None:
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
-        # The first requests of a session come together; what they need is looked up once.
+        # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._chain: Any = None
         self._region = settings.region
         self._endpoints: dict[str, str] = {}
         self._fixed: Credentials | None = None
         self._given: Credentials | None = None
+        self._renewed: RenewedCredentials[AccessKeys] | None = None
+        self._keys: AccessKeys | None = None
+        if settings.credentials is not None:
+            self._renewed = RenewedCredentials(name, settings.credentials, AccessKeys)
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
-            if settings.endpoint and not settings.profile:
-                fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-                self._region = settings.region or fallback or "us-east-1"
+        known = self._fixed is not None or self._renewed is not None
+        if known and settings.endpoint and not settings.profile:
+            fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+            self._region = settings.region or fallback or "us-east-1"
 
     async def credentials(self) -> Credentials:
-        """What signs the next request. Asked anew for each, so that the SDK can refresh what expires.
+        """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
 
         Raises:
-            ConfigurationError: the chain found none.
-            AccessDeniedError: they could not be refreshed.
+            ConfigurationError: the credential chain found none.
+            AccessDeniedError: the keys could not be refreshed.
+            StorageError: the function of the settings failed.
         """
         if self._fixed is not None:
             return self._fixed
+        if self._renewed is not None:
+            keys = await self._renewed.get()
+            if self._given is None or keys is not self._keys:
+                self._given = Credentials(keys.access_key, keys.secret_key, keys.session_token)
+                self._keys = keys
+            return self._given
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
@@ -60,25 +84,37 @@ class CloudCredentials:
         self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
         return self._given
 
-    def forget(self, refused: Credentials) -> bool:
-        """The service takes these no more: the chain is gone through anew. False where there is nothing else to have.
+    def forget(self, refused: Credentials, status: int, code: str) -> bool:
+        """Drops keys that the service refuses, so that the credential chain or the user's function is asked again.
 
-        The SDK renews what it knows the end of; this is for what ends earlier than it says.
+        Both renew keys before their announced end; this is for keys that are revoked earlier.
+
+        Args:
+            refused: the keys.
+            status: the status of the refusal.
+            code: its code.
+
+        Returns:
+            Whether there is anything else to try.
         """
-        if refused.token is None or self._fixed is not None:
+        if self._renewed is not None:
+            if not is_key_refusal(status, code):
+                return False
+            return refused is not self._given or self._keys is None or self._renewed.forget(self._keys, sure=bool(code))
+        if refused.token is None or self._fixed is not None or not is_token_refusal(status, code):
             return False
         if refused == self._given:
             self._sdk = self._chain = self._given = None
         return True
 
     async def region(self) -> str:
-        """The region of buckets that have not said otherwise."""
+        """Returns the region for buckets whose own region is not known yet."""
         if self._region is None:
             self._region = (await self._session()).region_name or "us-east-1"
         return self._region
 
     async def endpoint(self, region: str) -> str:
-        """The service's URL in a region, without a trailing slash."""
+        """Returns the service's URL in a region, without a trailing slash."""
         if self._settings.endpoint is not None:
             return self._settings.endpoint.rstrip("/")
         sdk = await self._session()
@@ -88,11 +124,26 @@ class CloudCredentials:
                     self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
         return self._endpoints[region]
 
+    async def addressing(self, host: str) -> str:
+        """Where a bucket's name goes in URLs of a host: `"path"` or `"virtual"`.
+
+        Unless the settings or the SDK's configuration say so, it is the path for every host but Amazon's, as botocore
+        does it.
+        """
+        if self._settings.addressing != "auto":
+            return self._settings.addressing
+        if self._settings.endpoint is not None:
+            return "path"
+        style = await self._threads.run(_addressing_style, await self._session())
+        if style in ("path", "virtual"):
+            return style
+        return "virtual" if _AMAZON.search(host) else "path"
+
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
-        """The URL with a signature in its query (SigV4).
+        """Returns the URL with a SigV4 signature in its query.
 
         Raises:
-            ConfigurationError: S3 allows 1 second to 7 days.
+            ConfigurationError: `expires` is outside the 1 second to 7 days that S3 allows.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
@@ -128,11 +179,18 @@ class CloudCredentials:
             raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
 
 
+def _addressing_style(sdk: Any) -> str:
+    """The addressing style of the profile, `auto` by default; blocks."""
+    section = sdk._session.get_scoped_config().get("s3", {})
+    style = section.get("addressing_style") if isinstance(section, dict) else None
+    return str(style or "auto")
+
+
 def virtual_host(bucket: str, host: str) -> str:
-    """A bucket's own host, below the endpoint's.
+    """Returns the host name of a bucket below the endpoint's.
 
     Raises:
-        UnsafePathError: with that name it would be another host, or none.
+        UnsafePathError: the bucket's name would change the host to another one.
     """
     if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
         raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
@@ -140,10 +198,10 @@ def virtual_host(bucket: str, host: str) -> str:
 
 
 def bucket_path(bucket: str) -> str:
-    """What the path of a bucket's objects begins with.
+    """Returns the start of the URL path of a bucket's objects.
 
     Raises:
-        UnsafePathError: with that name it would be another path.
+        UnsafePathError: the bucket's name would change the path to another one.
     """
     if bucket in (".", ".."):
         raise _unsafe(bucket, "no bucket has that name")
@@ -158,5 +216,5 @@ def _unsafe(bucket: str, reason: str) -> UnsafePathError:
 def _sdk_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # The last is of credentials that were renewed, and had ended by then.
+    # The last one: the credentials were refreshed, and had expired by then.
     return BotoCoreError, ClientError, RuntimeError

@@ -1,4 +1,4 @@
-"""What S3 says when something goes wrong, as our errors.
+"""Translates error responses of S3 into the library's errors.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -22,27 +22,30 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.http import Call
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error", "region_named"]
+__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_key_refusal", "is_token_refusal", "parse_error", "region_named"]
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
-# code: our error, and what to do about it.
+# Code: the error, and what the user can do.
 _CODES: dict[str, tuple[type[StorageError], str]] = {
     "NoSuchBucket": (NotFoundError, "create it or set AWS.private to another bucket"),
     "NoSuchKey": (NotFoundError, "check the path"),
     "NoSuchUpload": (NotFoundError, "the upload was finished or removed; start it again"),
     "AccessDenied": (AccessDeniedError, "check the credentials' rights on this bucket"),
-    "AllAccessDisabled": (AccessDeniedError, "the account has to be enabled first"),
+    "AllAccessDisabled": (AccessDeniedError, "enable the account first"),
     "InvalidAccessKeyId": (AccessDeniedError, "check AWS.access_key or the SDK's credentials"),
     "SignatureDoesNotMatch": (AccessDeniedError, "check AWS.secret_key and AWS.region"),
     "ExpiredToken": (AccessDeniedError, "sign in to AWS again"),
-    "RequestTimeTooSkewed": (AccessDeniedError, "set this machine's clock"),
-    "PreconditionFailed": (PreconditionFailedError, "the object was replaced meanwhile; start again"),
-    "ConditionalRequestConflict": (PreconditionFailedError, "the object was replaced meanwhile; start again"),
+    "RequestTimeTooSkewed": (AccessDeniedError, "correct the clock of this machine"),
+    "PreconditionFailed": (PreconditionFailedError, "the object was replaced in the meantime; start again"),
+    "ConditionalRequestConflict": (PreconditionFailedError, "the object was replaced in the meantime; start again"),
     "BucketAlreadyExists": (AlreadyExistsError, "choose another name"),
     "BucketAlreadyOwnedByYou": (AlreadyExistsError, "use it as it is"),
-    "AccessControlListNotSupported": (UnsupportedError, "the bucket allows no public objects; add a bucket policy"),
-    "NotImplemented": (UnsupportedError, "this server does not know the request"),
+    "AccessControlListNotSupported": (
+        UnsupportedError,
+        "the bucket does not allow public objects; add a bucket policy",
+    ),
+    "NotImplemented": (UnsupportedError, "this server does not support the request"),
     "BadDigest": (ChecksumMismatchError, "the bytes changed on the way"),
     "InvalidDigest": (ChecksumMismatchError, "the bytes changed on the way"),
     "XAmzContentSHA256Mismatch": (ChecksumMismatchError, "the bytes changed on the way"),
@@ -57,23 +60,23 @@ _CODES: dict[str, tuple[type[StorageError], str]] = {
 }
 
 _STATUSES: dict[int, tuple[type[StorageError], str]] = {
-    302: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
-    303: (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network"),
+    302: (ServiceError, "a proxy or a sign-in page may have answered instead of the service; check the network"),
+    303: (ServiceError, "a proxy or a sign-in page may have answered instead of the service; check the network"),
     301: (StorageError, "the bucket is in another region; set AWS.region"),
     401: (AccessDeniedError, "check the credentials"),
     403: (AccessDeniedError, "check the credentials and their rights on this bucket"),
     404: (NotFoundError, "check the path"),
-    409: (StorageError, "another request was at work on it; try again"),
-    412: (PreconditionFailedError, "the object was replaced meanwhile; start again"),
+    409: (StorageError, "another request changed it at the same time; try again"),
+    412: (PreconditionFailedError, "the object was replaced in the meantime; start again"),
     416: (PreconditionFailedError, "the object is shorter than the range; start again"),
     429: (ThrottledError, "the service asks for fewer requests"),
-    501: (UnsupportedError, "this server does not know the request"),
+    501: (UnsupportedError, "this server does not support the request"),
     503: (ThrottledError, "the service asks for fewer requests"),
 }
 
 
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """What to raise for an answer of that status, code and message."""
+    """Returns the error for a response with that status, code and message."""
     cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
     subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
@@ -89,7 +92,7 @@ def _other(status: int) -> tuple[type[StorageError], str]:
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Code and message of an error's body; whatever is there where it is no XML."""
+    """Returns the code and message of an error body; if it is not XML, no code and the start of the body."""
     if not data:
         return "", ""
     try:
@@ -100,12 +103,21 @@ def parse_error(data: bytes) -> tuple[str, str]:
 
 
 def is_token_refusal(status: int, code: str) -> bool:
-    """Whether an answer says that the time of temporary credentials has ended; that to a HEAD does not say why."""
+    """Returns whether temporary credentials have expired. The response to a HEAD request carries no code."""
     return status == 400 and code in ("ExpiredToken", "TokenRefreshRequired", "")
 
 
+def is_key_refusal(status: int, code: str) -> bool:
+    """Returns whether the service may have revoked the keys that signed a request.
+
+    That is sure where the response has a code. The response to a HEAD request has none.
+    """
+    revoked = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId")
+    return status in (400, 401, 403) and (not code or code in revoked)
+
+
 def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:
-    """The region an error tells to use: in a header, a `<Region>` element, or words in its message."""
+    """Returns the region that an error asks for: in a header, a `<Region>` element, or its message."""
     told = headers.get("x-amz-bucket-region", "")
     if re.fullmatch(r"[a-z0-9-]+", told):
         return told

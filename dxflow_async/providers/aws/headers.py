@@ -1,4 +1,4 @@
-"""What is said of an object in S3's headers.
+"""The headers of S3 that describe objects.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html
 """
@@ -44,7 +44,7 @@ _SYSTEM = {
 
 
 def object_headers(options: ObjectOptions) -> dict[str, str]:
-    """What is stored with an object. A metadata entry `mtime` of the user's own wins over the source's time."""
+    """Returns the headers for storing an object. The user's own `mtime` takes precedence over the source's time."""
     headers = {"content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[_MTIME] = format_mtime(options.modified)
@@ -56,7 +56,7 @@ def object_headers(options: ObjectOptions) -> dict[str, str]:
 
 
 def copy_headers(source: Entry) -> dict[str, str]:
-    """What to copy, in the version that was seen."""
+    """Returns the headers that name the source of a copy, in the version that was seen."""
     headers = {"x-amz-copy-source": quote(source.key, safe="/-_.~")}
     if source.etag is not None:
         headers["x-amz-copy-source-if-match"] = f'"{source.etag}"'
@@ -64,7 +64,7 @@ def copy_headers(source: Entry) -> dict[str, str]:
 
 
 def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
-    """What to store with a copy: all that is stored with the source, as its headers say, and its time.
+    """Returns the headers for a copy that keeps everything stored with the source, and sets its time.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
     """
@@ -73,7 +73,7 @@ def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
-    """Which bytes of which version to read."""
+    """Returns the headers for reading a range of bytes, of one version."""
     headers = {"x-amz-checksum-mode": "ENABLED"}
     if start or end is not None:
         headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"}
@@ -83,7 +83,7 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
 
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    """An object as the headers describe it; an `mtime` that is no time is metadata like any other."""
+    """Returns the object that the headers describe. An `mtime` that is not a time is ordinary metadata."""
     metadata = {name[11:]: value for name, value in headers.items() if name.startswith(_METADATA)}
     mtime = parse_mtime(metadata.get(NAME))
     if mtime is not None:
@@ -103,33 +103,33 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
 
 
 def describes_object(headers: Mapping[str, str]) -> bool:
-    """Whether an answer can be S3's about an object: it tells the version, or has one of the service's own headers."""
+    """Returns whether a response can be S3's about an object: it names a version or has one of S3's headers."""
     return "etag" in headers or has_service_headers(headers)
 
 
 def has_service_headers(headers: Mapping[str, str]) -> bool:
-    """Whether an answer has one of the headers that only S3 and its kin give."""
+    """Returns whether a response has a header that only S3 and compatible services send."""
     return any(name.startswith("x-amz-") for name in headers)
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """Bucket and name."""
+    """Splits a key into bucket and object name."""
     bucket, _, name = key.partition("/")
     return bucket, name
 
 
 def etag_of(headers: Mapping[str, str]) -> str | None:
-    """The object's version."""
+    """Returns the object's version."""
     return headers.get("etag", "").strip('"') or None
 
 
 def crc32c_of(headers: Mapping[str, str]) -> int | None:
-    """The checksum of the whole object, where one is stored."""
+    """Returns the checksum of the whole object, if one is stored."""
     return checksum.decode(headers.get("x-amz-checksum-crc32c"))
 
 
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:
-    """The etag of an object put together from these parts; None where theirs are no MD5s."""
+    """Returns the etag of an object assembled from these parts; None if their etags are not MD5s."""
     try:
         digests = b"".join([bytes.fromhex(receipt.etag or "") for receipt in receipts])
     except ValueError:

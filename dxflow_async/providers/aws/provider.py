@@ -1,7 +1,7 @@
-"""Amazon S3 and everything that speaks its protocol.
+"""Amazon S3 and services that speak its API.
 
-Identity (credential chain, refresh, endpoints) is the SDK's; every request goes over our data plane.
-The first segment of a key is the bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
+Credentials and endpoints come from the SDK; every request goes over the data plane. The first segment of a key is the
+bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path
 from dxflow_async.providers.aws.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
-    is_token_refusal,
     parse_error,
     region_named,
 )
@@ -117,24 +116,24 @@ class AWSProvider(Provider):
 
     Args:
         settings: endpoint, region and credentials.
-        http: the session's data plane; not closed here.
-        threads: the session's threads.
+        http: the session's data plane; the provider does not close it.
+        threads: the session's worker threads.
+        name: the remote's name, as errors show it.
     """
 
-    name = "AWS"
-
-    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads) -> None:
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
+        self.name = name
         self.features = _features(settings.endpoint)
         self._settings = settings
         self._http = http
         self._threads = threads
-        self._identity = CloudCredentials(settings, threads)
+        self._identity = CloudCredentials(settings, threads, name=name)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
-        # None: not known yet; True: the server has returned a checksum; False: it refused one.
+        # None: not known yet; True: the server returned a checksum; False: it refused one.
         self._checksums: bool | None = None
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
@@ -161,7 +160,7 @@ class AWSProvider(Provider):
         if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
             raise contradiction(call, differs)
         if parser.token is not None and parser.token == cursor:
-            raise contradiction(call, "the page says that it is followed by itself")
+            raise contradiction(call, "the page names itself as the next page")
         return Page(parser.entries, parser.token)
 
     async def stat(self, key: str) -> Entry:
@@ -239,7 +238,7 @@ class AWSProvider(Provider):
         document = await self._document(call, response, "InitiateMultipartUploadResult")
         upload_id = document.values.get("UploadId")
         if not upload_id:
-            raise not_the_service(call, "it does not name the upload that was begun")
+            raise not_the_service(call, "it does not name the upload")
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
 
     async def resume_upload(
@@ -302,7 +301,7 @@ class AWSProvider(Provider):
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
     ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
-        """The etag and the size of each part that is stored, by number, and the last page that told them."""
+        """Returns the etag and size of each stored part, by number, and the last page of the listing."""
         query, more = {"uploadId": upload_id}, True
         found: dict[int, tuple[str, int]] = {}
         while more:
@@ -331,7 +330,7 @@ class AWSProvider(Provider):
             raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
 
     async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """Deletes keys of one bucket by one request."""
+        """Deletes keys of one bucket in one request."""
         call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
         data = s3xml.delete_body([split_key(key)[1] for key in keys])
         digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
@@ -344,7 +343,7 @@ class AWSProvider(Provider):
                 continue
             key = f"{bucket}/{row.get('Key', '')}"
             error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
-            if key not in asked:  # nobody can say which keys it is about
+            if key not in asked:  # it cannot be told which keys it is about
                 raise error
             failed[key] = error
         return failed
@@ -362,9 +361,10 @@ class AWSProvider(Provider):
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
     ) -> Response:
-        """A response of status 200 to 206; a bucket in another region is followed there, once.
+        """Sends a request and returns a response with status 200 to 206.
 
-        Credentials whose time has ended, whatever was said of it, are renewed, once.
+        A bucket in another region is followed there, once. Credentials that the service calls expired are refreshed,
+        once.
         """
         region, refused = self._regions.get(bucket) or await self._identity.region(), None
         regions = {region}
@@ -386,7 +386,7 @@ class AWSProvider(Provider):
             if moved and moved not in regions and bucket and len(regions) == 1:
                 self._regions[bucket] = region = moved
                 regions.add(region)
-            elif refused is None and is_token_refusal(response.status, code) and self._identity.forget(credentials):
+            elif refused is None and self._identity.forget(credentials, response.status, code):
                 refused = credentials
             else:
                 break
@@ -395,7 +395,7 @@ class AWSProvider(Provider):
     async def _send_body(
         self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
     ) -> Response:
-        """PUTs a body with a checksum the server compares; falls back to Content-MD5, remembered for the endpoint."""
+        """Sends a body with a checksum that the server compares; falls back to Content-MD5, and remembers it."""
         refusal = None
         if self._checksums is not False and body.crc32c is not None:
             sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
@@ -414,20 +414,20 @@ class AWSProvider(Provider):
         return response
 
     def _refusal(self, error: StorageError) -> StorageError:
-        """The error itself, when it may be because of checksum headers; else it is raised."""
+        """Returns the error if checksum headers may have caused it; raises it otherwise."""
         if self._checksums or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
             raise error
         return error
 
     def _remember(self, refusal: StorageError | None) -> None:
-        """The same request went through without checksum headers: from now on none are sent."""
+        """Records that a request succeeded without checksum headers: from now on none are sent."""
         if refusal is not None and self._checksums is None:
             self._checksums = False
             text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
             _log.warning(text, self.features.endpoint, printable(refusal.code or ""))
 
     async def _digest(self, digest: Any, body: Body | bytes | None) -> bytes:
-        """The digest of a body, which is read for that once more than it is sent."""
+        """Returns the digest of a body, which is read once more than it is sent."""
         if isinstance(body, bytes):
             digest.update(body)
         elif body is not None:
@@ -436,10 +436,10 @@ class AWSProvider(Provider):
         return bytes(digest.digest())
 
     async def _base(self, bucket: str, region: str) -> tuple[str, str, str]:
-        """The host of a bucket, and the URL and the path that its objects' names are put behind."""
+        """Returns a bucket's host, and the URL and path that precede the names of its objects."""
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
-        if bucket and self._virtual(bucket):
+        if bucket and await self._virtual(bucket, host):
             host = virtual_host(bucket, host)
         elif bucket:
             path = bucket_path(bucket)
@@ -448,17 +448,16 @@ class AWSProvider(Provider):
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
         return base
 
-    def _virtual(self, bucket: str) -> bool:
-        if self._settings.addressing == "auto":
-            # A dot in the bucket's name would not fit the certificate's wildcard.
-            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
-        return self._settings.addressing == "virtual"
+    async def _virtual(self, bucket: str, host: str) -> bool:
+        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
+            return False  # the certificate's wildcard does not match a bucket name with a dot
+        return await self._identity.addressing(host) == "virtual"
 
     async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
-        """A small XML answer with that root element. S3 also reports failures under status 200, after work has begun.
+        """Parses a small XML response with that root element. S3 also reports failures with status 200.
 
         Raises:
-            ServiceError: it is another answer than S3's.
+            ServiceError: the response is not S3's.
         """
         data = await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
         try:
@@ -479,7 +478,7 @@ class AWSProvider(Provider):
         return Page([Entry(f"{name}/", directory=True) for name in names], None)
 
     async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
-        """Asks without credentials for an object just made public; once a bucket."""
+        """Checks once per bucket that an object just made public is readable without credentials."""
         if bucket in self._readable_buckets:
             return
         host, base, _ = await self._base(bucket, self._regions.get(bucket) or await self._identity.region())
@@ -488,7 +487,7 @@ class AWSProvider(Provider):
         if response.status != 200:
             raise call.error(
                 UnsupportedError,
-                f'it is stored, but not publicly readable: bucket "{bucket}" does not let objects be made public '
+                f'the object is stored, but bucket "{bucket}" does not allow public objects '
                 f"({response.status} without credentials); allow public access in its settings or add a bucket policy",
                 status=response.status,
             )

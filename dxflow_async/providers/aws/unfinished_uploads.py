@@ -1,4 +1,4 @@
-"""Which multipart uploads of a key are neither completed nor aborted.
+"""Lists the multipart uploads of a key that are neither completed nor aborted.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
 """
@@ -14,18 +14,18 @@ from dxflow_async.providers.common.xml_reader import Parser
 __all__ = ["unfinished"]
 
 _MARKERS = {"key-marker": "NextKeyMarker", "upload-id-marker": "NextUploadIdMarker"}
-"""What asks for the next page, and where an answer tells it."""
+"""The parameters that ask for the next page, and the elements that give their values."""
 
 
 async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[bytes]]) -> list[tuple[str, float]]:
-    """The ids of a key's uploads, and when each was begun, in seconds since the epoch.
+    """Returns the ids of a key's uploads, and when each began, in seconds since the epoch.
 
     Args:
         name: the key, without its bucket.
-        ask: sends a query to the bucket, and returns the answer.
+        ask: sends a query to the bucket and returns the response.
 
     Raises:
-        MalformedXMLError: the answer is no such list.
+        MalformedXMLError: the response is not such a list.
     """
     query = {"uploads": "", "prefix": name, "encoding-type": "url"}
     found: list[tuple[str, float]] = []
@@ -38,7 +38,7 @@ async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[byt
             raise MalformedXMLError(f"<{page.root}> where a list of uploads was expected")
         for upload in page.uploads:
             key = upload.get("Key", "")
-            # Not each server encodes names because it is asked to.
+            # Some servers do not encode names although they are asked to.
             if upload.get("UploadId") and name in (key, unquote_plus(key)):
                 found.append((upload["UploadId"], timestamp_of(upload.get("Initiated", ""))))
         if page.values.get("IsTruncated") != "true":
@@ -51,7 +51,7 @@ async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[byt
 
 
 class _Page(Parser):
-    """What is said of the page itself, and of each upload; who began it is left out."""
+    """Parses the values of the page and of each upload, without its initiator."""
 
     def __init__(self) -> None:
         super().__init__()

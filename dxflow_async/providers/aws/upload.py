@@ -42,7 +42,7 @@ class S3Upload(Upload):
         if not await self._provider._signs.confirm(response, body, "part"):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
-            raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
+            raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent")
         return PartReceipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
 
     async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
@@ -74,7 +74,7 @@ class S3Upload(Upload):
             )
             document = await self._provider._document(call, response, "CompleteMultipartUploadResult")
         except NotFoundError:
-            # An earlier attempt may have finished it and its answer been lost.
+            # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
             if entry.etag != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
                 raise

@@ -1,4 +1,4 @@
-"""The XML that S3 speaks.
+"""The XML of S3.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html and its neighbours.
 """
@@ -39,15 +39,15 @@ __all__ = [
 
 
 class ListParser(WholeParser):
-    """A page of ListObjectsV2, fed as it arrives.
+    """Parses a page of ListObjectsV2 as it arrives.
 
-    Names are decoded where the page says that they are encoded (`<EncodingType>url</EncodingType>`): a server may
-    ignore `encoding-type=url`, and a plus sign is a name's own then.
+    Names are decoded only if the page says that they are encoded (`<EncodingType>url</EncodingType>`): a server may
+    ignore `encoding-type=url`, and then a plus sign belongs to the name.
 
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
-        token: asks for the next page; None after the last.
-        echo: what the server says it was asked for: `Prefix`, `Delimiter`, `ContinuationToken`, where it tells them.
+        token: requests the next page; None on the last one.
+        echo: the request as the server repeats it: `Prefix`, `Delimiter`, `ContinuationToken`.
     """
 
     def __init__(self, bucket: str) -> None:
@@ -61,7 +61,7 @@ class ListParser(WholeParser):
         self._values: dict[str, str] = {}
         self._truncated = False
         self._plain = 0
-        # Those that were parsed before it was known whether names are encoded.
+        # Entries parsed before it was known whether names are encoded.
         self._undecoded: list[Entry] = []
 
     def close(self) -> None:
@@ -75,9 +75,9 @@ class ListParser(WholeParser):
             entry.directory = entry.directory or (not entry.size and entry.key.endswith("/"))
 
     def contradiction(self, *, prefix: str, recursive: bool, token: str | None) -> str | None:
-        """What in the page shows that it is the answer to another request; None where nothing does.
+        """Returns how the page shows that it answers another request; None if nothing does.
 
-        Some servers encode what they repeat, and some do not.
+        Servers differ in whether they encode the values that they repeat.
         """
         for name, asked in (("Prefix", prefix), ("ContinuationToken", token or "")):
             told = self.echo.get(name)
@@ -144,7 +144,7 @@ class ListParser(WholeParser):
 
 
 def timestamp_of(text: str) -> float:
-    """Seconds since the epoch of an ISO 8601 time; 0 where it is none."""
+    """Returns an ISO 8601 time as seconds since the epoch; 0 if it is not one."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -152,7 +152,7 @@ def timestamp_of(text: str) -> float:
 
 
 def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
-    """What finishes a multipart upload: part number, etag, and base64 CRC32C where there is one."""
+    """Returns the body that completes a multipart upload: part numbers, etags, and base64 CRC32C where known."""
     rows = "".join(
         f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag>"
         + (f"<ChecksumCRC32C>{checksum}</ChecksumCRC32C>" if checksum else "")
@@ -163,14 +163,14 @@ def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
 
 
 def delete_body(keys: Iterable[str]) -> bytes:
-    """What deletes up to 1,000 objects, reporting only what failed."""
-    # XML would read a plain carriage return as a line feed: another key.
+    """Returns the body that deletes up to 1,000 objects and asks to report failures only."""
+    # An XML parser turns a plain carriage return into a line feed, which is another key.
     rows = "".join([f"<Object><Key>{escape(key, _ESCAPED)}</Key></Object>" for key in keys])
     return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{rows}</Delete>'.encode()
 
 
 def is_text(key: str) -> bool:
-    """Whether XML can hold a key: control characters have no way into it."""
+    """Returns whether XML can carry a key: it cannot carry control characters."""
     return _NO_TEXT.search(key) is None
 
 

@@ -1,4 +1,4 @@
-"""Many deletions in one request: Azure's Blob Batch, multipart in both directions.
+"""Deletes many blobs in one request: Azure's Blob Batch, which is multipart in both directions.
 
 Source: https://learn.microsoft.com/rest/api/storageservices/blob-batch
 """
@@ -15,17 +15,17 @@ from dxflow_async.providers.azure.errors import parse_error
 __all__ = ["MAX_BATCH", "Answer", "MalformedBatchError", "batch_answers", "batch_body"]
 
 MAX_BATCH = 256
-"""Requests in one batch, at most."""
+"""The most requests in one batch."""
 
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})\b")
 
 
 class MalformedBatchError(ValueError):
-    """Not the answers to a batch, or not all of them."""
+    """The body is not the responses to a batch, or some are missing."""
 
 
 class Answer(NamedTuple):
-    """What became of one request of a batch."""
+    """The response to one request of a batch."""
 
     status: int
     headers: dict[str, str]
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 def batch_body(requests: Sequence[tuple[str, dict[str, str]]]) -> tuple[str, bytes]:
-    """The content type and the body of DELETE requests, each its target and its headers."""
+    """Returns the content type and the body of DELETE requests, each given by its target and headers."""
     boundary, parts = f"batch_{secrets.token_hex(16)}", []
     for number, (target, headers) in enumerate(requests):
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
@@ -46,10 +46,10 @@ def batch_body(requests: Sequence[tuple[str, dict[str, str]]]) -> tuple[str, byt
 
 
 def batch_answers(content_type: str, data: bytes, count: int) -> list[Answer]:
-    """The answers to `count` requests, in the order they were made; a refusal of the whole is an only one.
+    """Returns the responses to `count` requests, in their order; a refusal of the whole batch is a single response.
 
     Raises:
-        MalformedBatchError: one is missing, or it is something else.
+        MalformedBatchError: a response is missing, or the body is something else.
     """
     found = re.search(r'boundary="?([^";,\s]+)', content_type)
     if found is None:

@@ -1,6 +1,6 @@
-"""What a body is measured for before it is sent: its CRC32C for us, and a checksum that Azure compares.
+"""Computes the checksums of a body before it is sent: CRC32C for this library, and one that Azure compares.
 
-Azure's CRC64 is CRC-64/NVME, lowest byte first. It costs a twentieth of an MD5, which older servers want instead.
+Azure's CRC64 is CRC-64/NVME, lowest byte first. It costs a twentieth of an MD5, which older servers need.
 Source: https://learn.microsoft.com/rest/api/storageservices/put-block and the SDKs' StorageCrc64 tests
 """
 
@@ -16,7 +16,7 @@ from dxflow_async.providers.contract import Body, Buffer
 
 __all__ = ["Measured", "measure"]
 
-# Beyond, a call to a thread costs less than the loop's time.
+# For larger ones, a call to a thread costs less than the time of the loop.
 _INLINE_CRC_SIZE = 256 << 10
 _INLINE_MD5_SIZE = 16 << 10
 
@@ -30,7 +30,7 @@ class Measured(NamedTuple):
 
 
 async def measure(body: Body, threads: Threads, *, md5: bool) -> Measured:
-    """Reads a body once, for its checksums: CRC32C, and CRC64 or MD5. That does not count as progress."""
+    """Reads a body once and returns its CRC32C and its CRC64 or MD5. This reading does not count as progress."""
     sums: _CRCs | _MD5 = _MD5() if md5 else _CRCs()
     async for chunk in getattr(body, "uncounted", body):
         if len(chunk) <= sums.inline_size:

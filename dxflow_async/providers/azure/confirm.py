@@ -1,7 +1,7 @@
-"""Whether an answer is Azure's, and says that something was done: where it leaves that open, another request tells.
+"""Confirms that a response is Azure's and that the operation was done, by another request if necessary.
 
-A portal, a proxy or a gateway may answer any request with a page and a status of success. What an answer lacks is
-unknown, and is looked up; what contradicts it is a failure that may be retried.
+A portal, a proxy or a gateway may answer any request with a page and a successful status. What a response leaves out is
+looked up; what it contradicts is a failure that may be retried.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["block_stored", "deleted", "look_up", "look_up_container", "not_azures", "stored"]
 
-# At least one of them is in every answer of the service to a Put Block.
+# Every response of the service to Put Block has at least one of them.
 _SIGNS = ("x-ms-version", "x-ms-request-id", "x-ms-content-crc64", "content-md5", "etag")
 
 
 def not_azures(call: Call, response: Response, seen: str) -> StorageError:
-    """The error for an answer that is not the service's, whose connection is given back; `seen` says what is wrong."""
+    """Returns the error for a response that is not the service's, and releases its connection."""
     response.close()
     return not_the_service(call, seen, response.status)
 
 
 async def look_up(requests: Requests, call: Call, container: str, name: str) -> Mapping[str, str]:
-    """The headers of a blob or a directory.
+    """Returns the headers of a blob or a directory.
 
     Raises:
-        NotFoundError: there is neither.
-        ServiceError: the answer is not the service's.
+        NotFoundError: neither exists.
+        ServiceError: the response is not the service's.
     """
     response = await requests.send(call, "HEAD", container, name, accept=(200,))
     response.close()
@@ -50,7 +50,7 @@ async def look_up(requests: Requests, call: Call, container: str, name: str) -> 
 
 
 async def look_up_container(requests: Requests, call: Call, container: str) -> Mapping[str, str]:
-    """The headers of a container. Raises as `look_up`."""
+    """Returns the headers of a container. Raises the errors of `look_up`."""
     response = await requests.send(call, "HEAD", container, query={"restype": "container"}, accept=(200,))
     response.close()
     if etag_of(response.headers) is None:
@@ -61,10 +61,10 @@ async def look_up_container(requests: Requests, call: Call, container: str) -> M
 async def stored(
     requests: Requests, call: Call, container: str, name: str, response: Response, size: int, crc32c: int | None
 ) -> str:
-    """The ETag of a blob that was just written; where the answer has none, what is there now is compared.
+    """Returns the ETag of a blob that was just written; if the response has none, compares the stored blob.
 
     Raises:
-        ServiceError: it is not known to be stored.
+        ServiceError: it is not certain that the blob is stored.
     """
     etag = etag_of(response.headers)
     if not await has_body(response) and response.status == 201 and etag is not None:
@@ -86,7 +86,7 @@ async def stored(
 async def block_stored(
     requests: Requests, call: Call, container: str, name: str, response: Response, block: tuple[str, int]
 ) -> None:
-    """Makes sure that a block (its identifier and size) is there.
+    """Checks that a block, given by its identifier and size, is stored.
 
     Raises:
         ServiceError: it is not.
@@ -104,10 +104,10 @@ async def block_stored(
 
 
 async def deleted(requests: Requests, call: Call, container: str, name: str, response: Response) -> None:
-    """Makes sure that a blob is gone.
+    """Checks that a blob no longer exists.
 
     Raises:
-        ServiceError: it is not.
+        ServiceError: it still exists.
     """
     if not await has_body(response) and response.status == 202:
         return

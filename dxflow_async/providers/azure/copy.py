@@ -1,4 +1,4 @@
-"""Copies within an account: begun with one request, waited for with others, and undone when nobody waits any more."""
+"""Copies within an account: starts a copy, polls until it ends, and undoes it if the call ends first."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ async def copy_blob(
     target: tuple[str, str],
     modified: float | None,
 ) -> str | None:
-    """Copies a blob with all that is stored with it, and returns the copy's ETag.
+    """Copies a blob with everything that is stored with it, and returns the ETag of the copy.
 
     Args:
-        requests, call: to ask with.
-        source: as it was looked up.
-        origin, target: container and name of either.
-        modified: kept with the copy as its source's time, in seconds, where the source has none kept with it.
+        requests, call: send the requests.
+        source: the blob as it was looked up.
+        origin, target: container and name of each.
+        modified: seconds since the epoch, stored as the source's time if the source stores none.
 
     Raises:
-        PreconditionFailedError: the source or the target was replaced meanwhile.
-        ServiceError: there is no copy.
+        PreconditionFailedError: the source or the target was replaced in the meantime.
+        ServiceError: the copy does not exist.
     """
     container, name = target
     headers = {"x-ms-copy-source": await requests.url(*origin)}
@@ -55,10 +55,10 @@ async def copy_blob(
 
 
 def _begun(call: Call, response: Response) -> Mapping[str, str]:
-    """The headers of the answer to a Copy Blob.
+    """Returns the headers of the response to Copy Blob.
 
     Raises:
-        ServiceError: it is not one.
+        ServiceError: the response is not the service's.
     """
     response.close()
     headers = response.headers
@@ -72,7 +72,7 @@ def _begun(call: Call, response: Response) -> Mapping[str, str]:
 async def _finish(
     requests: Requests, call: Call, container: str, name: str, begun: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """The headers of a copy that has come to its end; what does not get there is undone."""
+    """Returns the headers of a finished copy; undoes a copy that does not finish."""
     headers, pause, copy_id = begun, _FIRST_LOOK, begun["x-ms-copy-id"]
     try:
         while (status := headers.get("x-ms-copy-status")) == "pending":
@@ -80,7 +80,7 @@ async def _finish(
             pause = min(2 * pause, _LONGEST_LOOK)
             headers = await look_up(requests, call, container, name)
             if headers.get("x-ms-copy-id") != copy_id:
-                raise call.error(PreconditionFailedError, "the target was replaced meanwhile; start again")
+                raise call.error(PreconditionFailedError, "the target was replaced in the meantime; start again")
     except BaseException:
         with CancelScope(shield=True), move_on_after(_UNDO_SECONDS):
             await _undo(requests, call, container, name, copy_id)
@@ -95,7 +95,7 @@ async def _finish(
 
 
 async def _undo(requests: Requests, call: Call, container: str, name: str, copy_id: str) -> None:
-    """Ends a copy under way, and removes the empty object it leaves; one that has finished stays."""
+    """Aborts a pending copy and deletes the empty blob that it leaves. A finished copy stays."""
     query, abort = {"comp": "copy", "copyid": copy_id}, {"x-ms-copy-action": "abort"}
     for attempt in range(_UNDO_TRIES):
         await asyncio.sleep(attempt * _FIRST_LOOK)
@@ -103,7 +103,7 @@ async def _undo(requests: Requests, call: Call, container: str, name: str, copy_
             try:
                 (await requests.send(call, "PUT", container, name, abort, query=query, accept=(204,))).close()
             except StorageError as error:
-                if not attempt or error.code != "NoPendingCopyOperation":  # which an earlier try may have brought about
+                if not attempt or error.code != "NoPendingCopyOperation":  # an earlier attempt may have aborted it
                     raise
             headers = await look_up(requests, call, container, name)
             if headers.get("x-ms-copy-id") == copy_id and headers.get("x-ms-copy-status") == "aborted":

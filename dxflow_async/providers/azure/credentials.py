@@ -1,14 +1,13 @@
-"""Who we are to Azure Blob Storage, and where it is: account key, shared access signature, or bearer tokens.
+"""Credentials and endpoint of Azure Blob Storage: account key, shared access signature, or bearer tokens.
 
-The SDK reads connection strings and makes signatures for URLs; azure-identity, where it is installed, finds the
-credentials of the machine. It is asked for a token minutes before the last one ends.
+The SDK parses connection strings and signs URLs. azure-identity, if it is installed, finds the credentials of the
+machine; a new token is requested minutes before the last one expires.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
@@ -17,32 +16,35 @@ from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.connection_string import parse_connection_string
+from dxflow_async.config.credentials import BearerToken, SASToken
+from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.azure.shared_key import SharedKey
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.security.redaction import Secret, printable
 
-__all__ = ["Account", "CloudCredentials", "TokenCredential", "Tokens"]
+__all__ = ["Access", "Account", "CloudCredentials", "TokenCredential", "Tokens"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
 _SCOPE = "https://storage.azure.com/.default"
 
 _REFRESH_SECONDS = 300.0
-"""A token is renewed so long before it ends; requests under way may still need it meanwhile."""
+"""How long before its end a token is renewed; requests in flight may still need it."""
 
 _PAUSE_SECONDS = 30.0
-"""After a renewal that failed, the old token serves so long before another try."""
+"""How long the old token is used after a failed renewal before the next attempt."""
 
 
 class TokenCredential(Protocol):
-    """Any of azure-identity's async credentials."""
+    """Any of the asynchronous credentials of azure-identity."""
 
     async def get_token(self, *scopes: str, **kwargs: Any) -> Any: ...
 
 
 class Tokens:
-    """Bearer tokens of a credential: kept while they are good, and fetched by one caller for all."""
+    """Caches the bearer token of a credential; one caller fetches a new one for all."""
 
     def __init__(self, credential: TokenCredential) -> None:
         self._credential = credential
@@ -52,11 +54,11 @@ class Tokens:
         self._ends_at = 0.0
 
     async def token(self) -> str:
-        """A token that is good for the next request.
+        """Returns a token that is valid for the next request.
 
         Raises:
-            AccessDeniedError: the credential gives none.
-            NetworkError: whoever gives it cannot be reached.
+            AccessDeniedError: the credential provides none.
+            NetworkError: its source cannot be reached.
         """
         if time() < self._renew_at:
             return self._token
@@ -68,7 +70,7 @@ class Tokens:
             return self._token
 
     def forget(self, token: str) -> None:
-        """The service refused that token."""
+        """Drops a token that the service refused."""
         if token == self._token:
             self._renew_at = self._ends_at = 0.0
 
@@ -89,13 +91,16 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A storage account, and one way to be let in.
+    """A storage account and one way to authenticate.
 
     Attributes:
         origin: scheme and host of the service.
-        root: what every path begins with: empty, or `/account` at an emulator.
-        name: of the account; empty where only the endpoint is known.
-        key, sas, tokens: one of them is set; `sas` is a query without its question mark.
+        root: the start of every path: empty, or `/account` at an emulator.
+        name: the account's name; empty if only the endpoint is known.
+        key: the account's key.
+        sas: a shared access signature, as a query without its question mark.
+        tokens: bearer tokens of azure-identity.
+        granted: what the user's function returns. At most one of these four is set.
     """
 
     origin: str
@@ -104,24 +109,87 @@ class Account:
     key: SharedKey | None = None
     sas: str = field(default="", repr=False)
     tokens: Tokens | None = None
+    granted: RenewedCredentials[BearerToken | SASToken] | None = None
 
     @property
     def host(self) -> str:
         """Host and port."""
         return self.origin.partition("://")[2]
 
+    async def access(self) -> Access:
+        """Returns what permits the next request; nothing for an account with a key, which signs it.
 
-class CloudCredentials:
-    """The account of the settings; the SDK is loaded when the settings do not say it all.
+        Raises:
+            ConfigurationError: a bearer token would be sent without encryption.
+            StorageError: there are no credentials.
+        """
+        if self.tokens is not None:
+            return Access(token=await self.tokens.token())
+        if self.granted is None:
+            return Access(self.sas)
+        grant = await self.granted.get()
+        if isinstance(grant, SASToken):
+            return Access(grant.token.removeprefix("?"), grant=grant)
+        if self.origin.startswith("http://"):
+            raise ConfigurationError(_IN_CLEAR.format(endpoint=self.origin + self.root))
+        return Access(token=grant.token, grant=grant)
 
-    Args:
-        settings: what the user set; where they name no account, Azure's own `AZURE_STORAGE_*` variables count.
-        threads: where the SDK is loaded.
-        credential: one of azure-identity's async credentials, closed by its owner; None: its default chain.
+    def forget(self, refused: Access) -> bool:
+        """Drops what the service refused. Returns whether another request may be permitted."""
+        if self.tokens is not None:
+            self.tokens.forget(refused.token)
+        elif self.granted is not None and refused.grant is not None:
+            self.granted.forget(refused.grant)
+        else:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What permits a request.
+
+    Attributes:
+        sas: a shared access signature, as the end of a query.
+        token: a bearer token.
+        grant: what the user's function returned, if it is from there.
     """
 
-    def __init__(self, settings: AzureSettings, threads: Threads, credential: TokenCredential | None = None) -> None:
-        self._settings = _with_environment(settings)
+    sas: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    grant: BearerToken | SASToken | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sas", Secret(self.sas))
+        object.__setattr__(self, "token", Secret(self.token))
+
+
+_IN_CLEAR = (
+    "AZURE.endpoint = {endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "
+    "bearer tokens go over https only"
+)
+
+
+class CloudCredentials:
+    """Finds the account. The SDK is loaded only if the settings leave something open.
+
+    Args:
+        settings: the user's settings; if they name no account, Azure's own `AZURE_STORAGE_*` variables count.
+        threads: load the SDK.
+        credential: one of azure-identity's asynchronous credentials, closed by its owner; None: its default chain.
+        name: the remote's name, as messages show it.
+    """
+
+    def __init__(
+        self,
+        settings: AzureSettings,
+        threads: Threads,
+        credential: TokenCredential | None = None,
+        *,
+        name: str = "AZURE",
+    ) -> None:
+        self._name = name
+        self._settings = azure_account(settings)
         self._threads = threads
         self._credential = credential
         self._chain: Any = None
@@ -131,7 +199,7 @@ class CloudCredentials:
 
     @property
     def has_key(self) -> bool:
-        """Whether an account key is there, which URLs are signed with."""
+        """Whether there is an account key, which is needed to sign URLs."""
         text = self._settings.connection_string
         if text is not None:
             return "accountkey=" in text.lower() or "usedevelopmentstorage=true" in text.lower()
@@ -139,17 +207,17 @@ class CloudCredentials:
 
     @property
     def endpoint(self) -> str:
-        """The service as the settings name it, for the budget of requests and for messages; it has no secret in it."""
+        """The service as the settings name it, without secrets; it keys the request budget and appears in messages."""
         settings = self._settings
         if settings.endpoint is not None:
             return settings.endpoint
         return f"{settings.account}.blob.core.windows.net" if settings.account else "blob.core.windows.net"
 
     async def account(self) -> Account:
-        """The account, found once.
+        """Returns the account, which is found once.
 
         Raises:
-            ConfigurationError: the settings do not say enough, or are wrong.
+            ConfigurationError: the settings are incomplete or wrong.
         """
         if self._account is None:
             async with self._loading:
@@ -158,10 +226,10 @@ class CloudCredentials:
         return self._account
 
     async def presign(self, method: str, container: str, name: str, expires: int, *, https: bool) -> str:
-        """The query that lets anybody do that to a blob for so many seconds (a service SAS).
+        """Returns the query that permits a method on a blob for that many seconds (a service SAS).
 
         Raises:
-            ConfigurationError: `expires` is less than a second, or the method is none of GET, HEAD, PUT, DELETE.
+            ConfigurationError: `expires` is less than a second, or the method is not GET, HEAD, PUT or DELETE.
         """
         await self.account()
         permission = {"GET": "r", "HEAD": "r", "PUT": "cw", "DELETE": "d"}.get(method)
@@ -173,7 +241,7 @@ class CloudCredentials:
         return await self._threads.run(_presign, self._key, container, name, permission, expires, https)
 
     async def aclose(self) -> None:
-        """Closes the default chain, where it was made here."""
+        """Closes the default credential chain if it was created here."""
         chain, self._chain = self._chain, None
         if chain is not None:
             await chain.close()
@@ -181,7 +249,8 @@ class CloudCredentials:
     async def _find(self) -> Account:
         settings = self._settings
         if settings.connection_string is not None:
-            settings = AzureSettings(**parse_connection_string(settings.connection_string))
+            values: dict[str, Any] = {**parse_connection_string(settings.connection_string)}
+            settings = AzureSettings(**values)
         account = _place(settings)
         if settings.account_key is not None:
             assert settings.account is not None
@@ -189,32 +258,13 @@ class CloudCredentials:
             return replace(account, key=_shared_key(*self._key))
         if settings.sas_token is not None:
             return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
+        if settings.credentials is not None:
+            return replace(account, granted=RenewedCredentials(self._name, settings.credentials, BearerToken, SASToken))
         if account.origin.startswith("http://"):
-            raise ConfigurationError(
-                f"AZURE.endpoint = {settings.endpoint!r} is not allowed without AZURE.account_key or AZURE.sas_token: "
-                "bearer tokens go over https only"
-            )
+            raise ConfigurationError(_IN_CLEAR.format(endpoint=settings.endpoint))
         if self._credential is None:
             self._credential = self._chain = await self._threads.run(_default_chain)
         return replace(account, tokens=Tokens(self._credential))
-
-
-def _with_environment(settings: AzureSettings) -> AzureSettings:
-    """Where the settings name no account: that of Azure's own variables, as its command line takes them."""
-    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
-        return settings
-    found: dict[str, Any] = {
-        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
-        for name, variable in (
-            ("connection_string", "CONNECTION_STRING"),
-            ("account", "ACCOUNT"),
-            ("account_key", "KEY"),
-            ("sas_token", "SAS_TOKEN"),
-        )
-    }
-    if found["account"] is None:
-        found["account_key"] = found["sas_token"] = None
-    return replace(settings, **found)
 
 
 def _place(settings: AzureSettings) -> Account:

@@ -1,7 +1,7 @@
-"""Deletions: many in a request where that can be, and directories after what is in them.
+"""Deletes blobs, many in one request where possible, and directories after their content.
 
-An account with a hierarchical namespace refuses to delete a directory that something is in, and the requests of a
-batch are done in any order: so files go first, then directories, one depth after the other.
+An account with a hierarchical namespace refuses to delete a directory that is not empty, and executes a batch in any
+order. Files are therefore deleted first, then directories, one depth after the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Deletions:
 
     Args:
         provider: its name, for errors.
-        requests: to ask with.
+        requests: sends the requests.
         namespace: what is known of the account's directories.
     """
 
@@ -40,7 +40,7 @@ class Deletions:
         self._namespace = namespace
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """As `Provider.delete`. A directory is left alone when something in it could not be deleted."""
+        """Implements `Provider.delete`. A directory is skipped if something in it could not be deleted."""
         levels = [*_levels(keys)]
         if len(levels) == 1:
             return await self._delete_level(keys)
@@ -55,7 +55,7 @@ class Deletions:
         return failed
 
     async def delete_one(self, key: str) -> None:
-        """Deletes one key; one that is not there is no error.
+        """Deletes one key; a missing one is not an error.
 
         Raises:
             StorageError: it could not be deleted.
@@ -93,12 +93,12 @@ class Deletions:
         return refused | await delete_batches(batches, self._delete_together)
 
     async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """Deletes keys of one container by one request."""
+        """Deletes keys of one container in one request."""
         call, failed = Call(self._provider, "delete", f"/{keys[0]}"), dict[str, StorageError]()
         container, names = split_key(call, keys[0])[0], [split_key(call, key)[1] for key in keys]
         targets = [self._namespace.directory_name(name) for name in names]
         answers = await self._requests.delete_together(call, container, targets, _WITH_SNAPSHOTS)
-        refused = len(answers) < len(keys)  # as a whole
+        refused = len(answers) < len(keys)  # the whole batch was refused
         unclear: list[str] = []
         for key, target, answer in zip(keys, targets, answers, strict=False):
             if answer.status >= 300 and answer.code != "BlobNotFound":
@@ -113,7 +113,7 @@ class Deletions:
         return failed | await delete_each(unclear, self.delete_one, _MAX_DELETERS)
 
     async def _delete_directory(self, call: Call, container: str, name: str) -> None:
-        """Deletes an empty blob that stands for a directory, and whose name has no slash at its end."""
+        """Deletes an empty blob that stands for a directory and whose name does not end in a slash."""
         try:
             headers = await look_up(self._requests, call, container, name)
             if is_directory(headers):
@@ -126,7 +126,7 @@ class Deletions:
 
 
 def _levels(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Files, then directories from the deepest up."""
+    """Returns the files, then the directories from the deepest up."""
     directories: dict[int, list[str]] = {}
     files: list[str] = []
     for key in keys:
@@ -141,7 +141,7 @@ def _levels(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _blocked(level: Sequence[str], failed: Mapping[str, StorageError]) -> dict[str, StorageError]:
-    """The directories that something is in which could not be deleted, each with the error of that."""
+    """Returns the directories that contain something that could not be deleted, each with that error."""
     blocked = {}
     for key in level:
         error = next((error for each, error in failed.items() if each.startswith(key)), None)

@@ -1,7 +1,7 @@
-"""Real directories in listings: those of accounts with a hierarchical namespace.
+"""Real directories in listings of accounts with a hierarchical namespace.
 
-There a recursive listing has each directory, before what is in it. Whether anything is in one is known only when the
-listing has gone past it, which may be some pages later.
+A recursive listing of such an account lists each directory before its content. Whether a directory is empty is known
+only when the listing has passed it, perhaps some pages later.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ __all__ = ["Cursor", "Directory", "Namespace", "SortedPage", "sort_out"]
 
 @dataclass(slots=True)
 class Namespace:
-    """What is known of an account's directories, which is found out as they are seen.
+    """Remembers what listings and responses show of an account's directories.
 
     Attributes:
-        has_directories: whether some are real, be it that an empty blob stands for one.
-        typed: whether the service tells files and directories apart: the namespace is a hierarchical one.
+        has_directories: whether some directories are real, or an empty blob stands for one.
+        typed: whether the service distinguishes files and directories, so that the namespace is hierarchical.
     """
 
     has_directories: bool = False
     typed: bool = False
 
     def note(self, *, typed: bool) -> None:
-        """A directory was seen, or, where the service is `typed`, anything."""
+        """Records that a directory was seen or, if the service is `typed`, anything."""
         self.has_directories = True
         self.typed = self.typed or typed
 
     def directory_name(self, name: str) -> str:
-        """What a hierarchical namespace calls a directory; elsewhere the slash is part of a blob's name."""
+        """Returns the blob name of a directory: without its slash in a hierarchical namespace."""
         return name.removesuffix("/") if self.typed and name.endswith("/") else name
 
 
@@ -46,12 +46,12 @@ class Directory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a listing goes on.
+    """The position in a listing.
 
     Attributes:
-        marker: asks for the next page.
-        number: of pages so far.
-        earlier: the marker after an earlier page: the last whose number was a power of two. A listing that goes in a
+        marker: requests the next page.
+        number: how many pages there were.
+        earlier: the marker after an earlier page, the last whose number was a power of two. A listing that runs in a
             circle comes to it again, however long the circle is (Brent's algorithm).
         pending: directories of which more may be listed.
     """
@@ -62,11 +62,11 @@ class Cursor:
     pending: tuple[Directory, ...] = ()
 
     def repeats(self, marker: str | None) -> bool:
-        """Whether a page says to go on where an earlier one did."""
+        """Returns whether a page continues where an earlier one did."""
         return marker is not None and marker in (self.marker, self.earlier)
 
     def next(self, marker: str, pending: tuple[Directory, ...]) -> Cursor:
-        """Where it goes on after one more page."""
+        """Returns the position after one more page."""
         earlier = self.marker if self.number & (self.number - 1) == 0 else self.earlier
         return Cursor(marker, self.number + 1, earlier, pending)
 
@@ -75,8 +75,8 @@ class SortedPage(NamedTuple):
     """A page of a recursive listing.
 
     Attributes:
-        entries: without the directories that something is in.
-        directories: those, each once all in it was listed, and after those in it.
+        entries: without directories that are not empty.
+        directories: those, each after everything in it was listed.
         pending: directories of which more may be listed.
     """
 
@@ -88,13 +88,13 @@ class SortedPage(NamedTuple):
 def sort_out(
     entries: Sequence[Entry], keys: Collection[str], pending: Sequence[Directory], *, last: bool
 ) -> SortedPage:
-    """What a page of a recursive listing tells of its directories.
+    """Separates the empty directories of a recursive page from those that have content.
 
     Args:
-        entries: of the page, in the order of their keys' bytes.
-        keys: those of them that are real directories.
-        pending: what the page before left open.
-        last: whether no page follows.
+        entries: the page, in the order of the bytes of its keys.
+        keys: the keys among them that are real directories.
+        pending: the directories that the previous page left open.
+        last: whether this is the last page.
     """
     if not keys and not pending:
         return SortedPage(entries)
@@ -108,7 +108,7 @@ def sort_out(
     for entry in entries:
         key, data = entry.key, entry.key.encode()
         still: list[Directory] = []
-        for directory in reversed(waiting):  # the innermost first
+        for directory in reversed(waiting):  # innermost first
             top = directory.entry.key
             if key.startswith(top):
                 still.append(directory if directory.filled else Directory(directory.entry, filled=True))

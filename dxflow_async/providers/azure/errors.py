@@ -1,4 +1,4 @@
-"""What Azure Blob Storage says when something goes wrong, as our errors.
+"""Translates error responses of Azure Blob Storage into the library's errors.
 
 Source: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes and common-rest-api-error-codes
 """
@@ -34,7 +34,7 @@ _AUTHORIZE = (
     AccessDeniedError,
     "check AZURE.account_key, or the credentials' rights on this container, and the account's firewall",
 )
-_REPLACED = (PreconditionFailedError, "the object was replaced meanwhile; start again")
+_REPLACED = (PreconditionFailedError, "the object was replaced in the meantime; start again")
 _DAMAGED = (ChecksumMismatchError, "the bytes changed on the way")
 _SLOWER = (ThrottledError, "the service asks for fewer requests")
 _FAILED = (ServiceError, "the service failed; try again")
@@ -43,9 +43,9 @@ _DIRECTORY = (
     "a directory has that name, or a file has the name of a directory above it; delete that, or use another name",
 )
 _ELSEWHERE = (ServiceError, "a sign-in page or a proxy may have answered in the service's place; check the network")
-_UNKNOWN = (UnsupportedError, "this server does not know the request")
+_UNKNOWN = (UnsupportedError, "this server does not support the request")
 
-# code: our error, and what to do about it.
+# Code: the error, and what the user can do.
 _CODES: dict[str, tuple[type[StorageError], str]] = {
     "ContainerNotFound": (NotFoundError, "create it or set AZURE.private to another container"),
     "ContainerBeingDeleted": (NotFoundError, "create it anew in half a minute, or use another container"),
@@ -113,9 +113,9 @@ _STATUSES: dict[int, tuple[type[StorageError], str]] = {
 
 
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """What to raise for an answer of that status, code and message."""
+    """Returns the error for a response with that status, code and message."""
     cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
-    subject = message.partition("\n")[0].strip()  # then follow request id and time
+    subject = message.partition("\n")[0].strip()  # the request id and the time follow
     if code == "ContainerNotFound":
         subject = f'container "{call.path.split("/")[1]}" does not exist'
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
@@ -131,7 +131,7 @@ def _other(status: int) -> tuple[type[StorageError], str]:
 
 
 def parse_error(headers: Mapping[str, str], data: bytes) -> tuple[str, str]:
-    """Code and message of a refusal: in a header and in the body's XML; whatever is there where it is no XML."""
+    """Returns the code and message of an error, from a header and the XML body; without XML, the start of the body."""
     code = headers.get("x-ms-error-code", "")
     if not data:
         return code, ""
@@ -140,11 +140,11 @@ def parse_error(headers: Mapping[str, str], data: bytes) -> tuple[str, str]:
     except xmlreader.MalformedXMLError:
         return code, data[:200].decode("utf-8", "replace")
     message, detail = values.get("Message", ""), values.get("AuthenticationErrorDetail", "")
-    if detail and "string to sign" not in detail.lower():  # which is long, and says nothing to most
+    if detail and "string to sign" not in detail.lower():  # it is long and does not help users
         message = detail
     return code or values.get("Code", ""), message
 
 
 def is_token_refusal(status: int, code: str) -> bool:
-    """Whether an answer to a bearer token says that it is not, or not any more, a good one."""
+    """Returns whether the service refuses a bearer token as invalid or expired."""
     return status == 401 or code in ("AuthenticationFailed", "InvalidAuthenticationInfo")

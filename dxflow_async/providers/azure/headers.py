@@ -1,7 +1,7 @@
-"""What is said of an object in Azure's headers, and in the metadata that we keep with it.
+"""The headers and metadata that describe objects at Azure.
 
-The CRC32C of the whole, which Azure has no place for, is kept as metadata `dxflow_crc32c` in base64; the time of the
-source as `mtime` in decimal seconds, which is rclone's convention.
+Azure has no field for the CRC32C of a whole object, so it is stored as metadata `dxflow_crc32c` in base64. The source's
+time is stored as `mtime` in decimal seconds, which is rclone's convention.
 Source: https://learn.microsoft.com/rest/api/storageservices/get-blob
 """
 
@@ -36,16 +36,16 @@ _CRC32C = "dxflow_crc32c"
 _FOLDER = "hdi_isfolder"
 
 DIRECTORY_HEADER = {_METADATA + _FOLDER: "true"}
-"""What marks an empty blob as a directory, for this library and for others; a hierarchical namespace makes it one."""
+"""Marks an empty blob as a directory, as other tools do; a hierarchical namespace makes it a real one."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
-    """What is stored with an object, but for its checksum. A metadata entry `mtime` of the user's own wins.
+    """Returns the headers for storing an object, without its checksum. The user's own `mtime` takes precedence.
 
     Raises:
-        UnsupportedError: a name of metadata that Azure does not take.
+        UnsupportedError: Azure does not accept a metadata name.
     """
     headers = {"x-ms-blob-content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
@@ -58,21 +58,21 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
                 "start with a digit; rename it",
             )
         if name.lower() != _CRC32C:
-            headers[_METADATA + name.lower()] = value.strip()  # as it arrives, and so as it is signed
+            headers[_METADATA + name.lower()] = value.strip()  # signed as it arrives
     return headers
 
 
 def checksum_header(crc32c: int) -> dict[str, str]:
-    """What keeps the checksum of the whole."""
+    """Returns the header that stores the checksum of the whole object."""
     return {_METADATA + _CRC32C: checksum.encode(crc32c)}
 
 
 def copied_metadata(source: Entry, modified: float) -> dict[str, str]:
-    """All that is kept with a copy: what the source has, which a copy with metadata of its own does not get by itself.
+    """Returns all metadata for a copy: a copy with metadata of its own does not inherit the source's.
 
     Args:
-        source: with its metadata.
-        modified: the time that the source does not tell by itself, in seconds.
+        source: the source, with its metadata.
+        modified: seconds since the epoch, stored if the source stores no time.
     """
     headers = {_METADATA + name.lower(): value for name, value in source.metadata.items()}
     headers.setdefault(_METADATA + NAME, format_mtime(modified))
@@ -80,7 +80,7 @@ def copied_metadata(source: Entry, modified: float) -> dict[str, str]:
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
-    """Which bytes of which version to read."""
+    """Returns the headers for reading a range of bytes, of one version."""
     headers = {}
     if start or end is not None:
         headers["x-ms-range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -90,7 +90,7 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
 
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    """An object as the headers describe it."""
+    """Returns the object that the headers describe."""
     entry = Entry(
         key,
         size,
@@ -100,14 +100,14 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
     if entry.crc32c is None:
-        # Beside a range `content-md5` is that of the range.
+        # In the response to a range, `content-md5` is that of the range.
         name = "x-ms-blob-content-md5" if "content-range" in headers else "content-md5"
         entry.digest = md5_expected(headers.get(name))
     return entry
 
 
 def describe(entry: Entry, metadata: dict[str, str]) -> None:
-    """Adds to an entry what its metadata says; of that, what is ours is taken out."""
+    """Adds metadata to an entry, and removes the names that belong to this library from it."""
     entry.crc32c = checksum.decode(metadata.pop(_CRC32C, None))
     entry.mtime = parse_mtime(metadata.get(NAME))
     if entry.mtime is not None:
@@ -117,15 +117,15 @@ def describe(entry: Entry, metadata: dict[str, str]) -> None:
 
 
 def is_directory(headers: Mapping[str, str]) -> bool:
-    """Whether it is a directory: one of a hierarchical namespace, or an empty blob that stands for one."""
+    """Returns whether it is a directory of a hierarchical namespace, or an empty blob that stands for one."""
     return headers.get("x-ms-resource-type") == "directory" or headers.get(_METADATA + _FOLDER, "").lower() == "true"
 
 
 def crc32c_of(headers: Mapping[str, str]) -> int | None:
-    """The checksum of the whole that is kept with an object."""
+    """Returns the checksum of the whole object that is stored with it."""
     return checksum.decode(headers.get(_METADATA + _CRC32C))
 
 
 def etag_of(headers: Mapping[str, str]) -> str | None:
-    """The object's version."""
+    """Returns the object's version."""
     return headers.get("etag", "").strip('"') or None

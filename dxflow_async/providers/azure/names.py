@@ -1,4 +1,4 @@
-"""Names of containers and blobs, and those that Azure does not take or takes for others."""
+"""Names of containers and blobs, and those that Azure refuses or would change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OTHERWISE = re.compile(r"\.(/|\Z)|\\")
 
 
 def split_key(call: Call, key: str) -> tuple[str, str]:
-    """Container and name.
+    """Splits a key into container and blob name.
 
     Raises:
-        UnsafePathError: the service would not take them, or take them for others.
+        UnsafePathError: the service would refuse the names or change them.
     """
     container, _, name = key.partition("/")
     check_container(call, container)
@@ -30,10 +30,10 @@ def split_key(call: Call, key: str) -> tuple[str, str]:
 
 
 def check_container(call: Call, container: str) -> None:
-    """Refuses what is no container's name.
+    """Checks the name of a container.
 
     Raises:
-        UnsafePathError: it is none.
+        UnsafePathError: the name is not allowed.
     """
     if not _CONTAINER.fullmatch(container):
         raise call.error(

@@ -1,7 +1,7 @@
 """Azure Blob Storage.
 
-Identity (connection strings, tokens, signed URLs) is the SDK's; every request goes over our data plane.
-The first segment of a key is the container. Source: https://learn.microsoft.com/rest/api/storageservices/
+Credentials come from the SDK and azure-identity; every request goes over the data plane. The first segment of a key is
+the container. Source: https://learn.microsoft.com/rest/api/storageservices/
 """
 
 from __future__ import annotations
@@ -89,25 +89,32 @@ def _features(identity: CloudCredentials) -> Features:
 
 
 class AzureProvider(Provider):
-    """A storage account's blobs.
+    """The blobs of a storage account.
 
-    Keys come in the order of their names' UTF-16, which is that of their bytes but where characters beyond U+FFFF
-    meet others above U+E000; within a page they are put in the order of bytes. Names with a backslash, or with a
-    segment that ends in a dot, are refused: the service would take them for other names.
+    Keys are listed in the order of their names in UTF-16. It differs from the order of bytes only where characters
+    beyond U+FFFF meet others above U+E000; within a page, keys are sorted by bytes. Names with a backslash, or with a
+    segment that
+    ends in a dot, are refused: the service would change them.
 
     Args:
         settings: endpoint, account and credentials.
-        http: the session's data plane; not closed here.
-        threads: the session's threads.
-        credential: one of azure-identity's async credentials, closed by its owner; None: what the settings say.
+        http: the session's data plane; the provider does not close it.
+        threads: the session's worker threads.
+        name: the remote's name, as errors show it.
+        credential: one of azure-identity's asynchronous credentials, closed by its owner; None: as the settings say.
     """
 
-    name = "AZURE"
-
     def __init__(
-        self, settings: AzureSettings, http: HTTP, threads: Threads, *, credential: TokenCredential | None = None
+        self,
+        settings: AzureSettings,
+        http: HTTP,
+        threads: Threads,
+        *,
+        name: str = "AZURE",
+        credential: TokenCredential | None = None,
     ) -> None:
-        self._identity = CloudCredentials(settings, threads, credential)
+        self.name = name
+        self._identity = CloudCredentials(settings, threads, credential, name=name)
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
@@ -143,7 +150,7 @@ class AzureProvider(Provider):
         pending, last = () if cursor is None else cursor.pending, blobs.marker is None
         page = sort_out(blobs.entries, blobs.directories, pending, last=last)
         directories = list(page.directories)
-        listed = cursor is not None or blobs.entries  # else there may be no such directory
+        listed = cursor is not None or blobs.entries  # otherwise the directory may not exist
         if last and listed and self._namespace.has_directories and rest.endswith("/"):
             directories.append(Entry(prefix, directory=True))
         return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
@@ -195,11 +202,11 @@ class AzureProvider(Provider):
     async def _extent(
         self, call: Call, key: str, response: Response, span: tuple[int, int | None], version: tuple[Any, Entry | None]
     ) -> tuple[int, int]:
-        """The size of an object, and that of the range of it that comes.
+        """Returns the size of an object, and the size of the range that the response contains.
 
         Raises:
-            PreconditionFailedError: the range has no byte of it, which Azurite says with an empty answer.
-            ServiceError: another range comes than was asked for.
+            PreconditionFailedError: the object has no byte in the range; Azurite then sends an empty response.
+            ServiceError: the response contains another range than the one requested.
         """
         try:
             size, length = await extent(self, call, key, response, span, version)
@@ -238,7 +245,7 @@ class AzureProvider(Provider):
         return upload, await upload.confirmed(receipts)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """As `Provider.delete`. Directories go last, the deepest first; of those only ones that nothing is in."""
+        """Implements `Provider.delete`. Directories are deleted last, the deepest first, and only if they are empty."""
         return await self._deletions.delete(keys)
 
     async def remove_directory(self, key: str) -> None:
@@ -251,7 +258,7 @@ class AzureProvider(Provider):
         return await self._deletions.delete_one(f"{container}/{name}")
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        """As `Provider.copy`. While a large copy is under way the key holds an empty object, which an error removes."""
+        """Implements `Provider.copy`. During a large copy the key holds an empty object, which an error removes."""
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         container, name = split_key(call, key)
         origin = split_key(call, source.key)
@@ -261,7 +268,7 @@ class AzureProvider(Provider):
         return Entry(key, source.size, etag=etag)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
-        """As `Provider.presign`; a PUT has to be sent with the header `x-ms-blob-type: BlockBlob`."""
+        """Implements `Provider.presign`. A PUT needs the header `x-ms-blob-type: BlockBlob`."""
         call = Call(self.name, "presign", f"/{key}")
         container, name = split_key(call, key)
         if not self.features.presign:
@@ -278,7 +285,7 @@ class AzureProvider(Provider):
     async def _mark_directory(
         self, call: Call, key: str, container: str, name: str, headers: dict[str, str], body: Body
     ) -> Entry:
-        """Makes a directory, or the empty object that marks one; one that is there already stays as it is."""
+        """Creates a directory, or the empty object that marks one; an existing one stays as it is."""
         name, new = self._namespace.directory_name(name), headers | DIRECTORY_HEADER | {"if-none-match": "*"}
         try:
             response, measured = await self._requests.send_body(call, container, name, {}, new, body, keep=True)
@@ -293,7 +300,7 @@ class AzureProvider(Provider):
         return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
     async def _marked(self, key: str) -> Entry | None:
-        """A directory that is there, or what marks one."""
+        """Returns an existing directory, or the object that marks one."""
         with suppress(NotFoundError):
             entry = await self.stat(key)
             if entry.directory or not entry.size:
@@ -301,7 +308,7 @@ class AzureProvider(Provider):
         return None
 
     async def _check_public(self, call: Call, container: str) -> None:
-        """Looks, before anything is written, whether a container lets anybody read; once where it does."""
+        """Checks once, before anything is written, that a container permits public reading."""
         if container in self._public_containers:
             return
         headers = await look_up_container(self._requests, call, container)
@@ -315,10 +322,10 @@ class AzureProvider(Provider):
 
 
 def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
-    """Where a listing goes on.
+    """Returns where a listing continues.
 
     Raises:
-        ServiceError: where it was before.
+        ServiceError: it would continue where it was before.
     """
     if marker is None:
         return None

@@ -1,4 +1,4 @@
-"""Requests to Azure Blob Storage: where they go, how they are signed, and what their bodies are compared by."""
+"""Sends requests to Azure Blob Storage: their URLs, their signatures, and the checksums of their bodies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, Storage
 from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
-from dxflow_async.providers.azure.credentials import Account, CloudCredentials
+from dxflow_async.providers.azure.credentials import Access, Account, CloudCredentials
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
 from dxflow_async.providers.azure.headers import checksum_header
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
@@ -28,8 +28,10 @@ __all__ = ["Requests", "compared"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
+_SIGNED = Access()
+
 _VERSION = "2023-11-03"
-"""Of the protocol: knows CRC64 (2019-02-02), blocks of 4,000 MiB (2019-12-12), and lists any name (2021-02-12)."""
+"""The protocol version: it has CRC64 (2019-02-02), blocks of 4,000 MiB (2019-12-12) and lists any name (2021-02-12)."""
 
 _MAX_BASES = 1000
 
@@ -37,13 +39,13 @@ ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerLis
 
 
 class Requests:
-    """What a provider sends.
+    """Sends the requests of a provider.
 
     Args:
-        identity: where to, and who we are.
+        identity: the account and its credentials.
         http: the session's data plane.
-        threads: where large bodies are measured.
-        checksum: as in the settings.
+        threads: compute checksums of large bodies.
+        checksum: the setting.
     """
 
     def __init__(self, identity: CloudCredentials, http: HTTP, threads: Threads, *, checksum: str) -> None:
@@ -54,7 +56,7 @@ class Requests:
         self._bases: dict[str, tuple[str, str]] = {}
         self._stamp = (0, "")
         self._checksum = checksum
-        # None: not known yet; True: the server has compared a CRC64; False: it refused one, or is to get none.
+        # None: not known yet; True: the server compared a CRC64; False: it refused one, or gets none.
         self._crc64: bool | None = None
 
     async def send(
@@ -69,36 +71,33 @@ class Requests:
         body: Body | bytes | None = None,
         accept: tuple[int, ...] = (),
     ) -> Response:
-        """A response that tells of success; a bearer token that is refused is renewed, once.
+        """Sends a request and returns a successful response. A refused bearer token is renewed, once.
 
         Args:
             call, method, container, name, headers, query, body: the request.
-            accept: the statuses of the service's answers; by default any of success, which the caller looks at.
+            accept: the statuses that the service answers with; by default any success, which the caller checks.
 
         Raises:
             StorageError: the request was refused.
-            ServiceError: another status of success came than those.
+            ServiceError: the response has another successful status.
         """
         account = self._account or await self._open()
         url, path = self._bases.get(container) or self._base(account, container)
         escaped = f"/{_escaped(name)}" if name else ""
         text = query_string(query.items()) if query else ""
-        if account.sas:
-            text = Secret(f"{text}&{account.sas}") if text else account.sas
-        url, path = Secret(f"{url}{escaped}?{text}" if text else url + escaped), path + escaped
+        url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
         for _ in range(2):
             signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
-            token = await _authorize(account, method, path, query or {}, signed, size)
-            response = await self.http.send(call, method, url, signed, body)
+            access = await _authorize(account, method, path, query or {}, signed, size)
+            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
             if 200 <= response.status < 300:
                 if accept and response.status not in accept:
                     raise not_azures(call, response, f"status {response.status}")
                 return response
             code, message = parse_error(response.headers, await read_error_body(response))
-            if account.tokens is None or not is_token_refusal(response.status, code):
+            if not (is_token_refusal(response.status, code) and account.forget(access)):
                 break
-            account.tokens.forget(token)
         raise error_of(call, response.status, code, message, response.headers)
 
     async def send_body(
@@ -112,12 +111,12 @@ class Requests:
         *,
         keep: bool = False,
     ) -> tuple[Response, Measured]:
-        """PUTs a body with a CRC64 the server compares, or a Content-MD5; where CRC64 is refused, that is remembered.
+        """PUTs a body with a CRC64 that the server compares, or with a Content-MD5 once CRC64 was refused.
 
-        With `keep`, its CRC32C is stored as that of the whole.
+        `keep` also stores its CRC32C as that of the whole object.
         """
         refusal = None
-        await self._open()  # which says whether a CRC64 is to be sent
+        await self._open()  # it decides whether a CRC64 is sent
         for md5 in (True,) if self._crc64 is False else (False, True):
             measured = await self._measure(call, body, md5=md5)
             sent = {**headers, measured.header: measured.value}
@@ -138,7 +137,7 @@ class Requests:
     async def listing(
         self, call: Call, container: str, query: Mapping[str, str], parser: ListParser, name: str = ""
     ) -> ListParser:
-        """A page of a listing of a container's blobs, or of a blob's blocks, parsed as it arrives."""
+        """Returns a page of a container's blobs, or of a blob's blocks, parsed as it arrives."""
         response = await self.send(call, "GET", container, name, query=query, accept=(200,))
         async with HTTPReader(Entry(container), -1, self.http, call, response) as reading:
             try:
@@ -150,25 +149,25 @@ class Requests:
         return parser
 
     async def batches(self) -> bool:
-        """Whether deletions can be sent together: under a shared access signature Azurite fails, so it is not tried."""
-        return not (self._account or await self._open()).sas
+        """Whether deletions can be batched: Azurite fails under a shared access signature, so it is not tried there."""
+        account = self._account or await self._open()
+        return account.key is not None or not (await account.access()).sas
 
     async def delete_together(
         self, call: Call, container: str, names: Sequence[str], headers: Mapping[str, str]
     ) -> Sequence[Answer]:
-        """Deletions as one request, with these headers each; the answers in the order of the names."""
+        """Deletes names in one request, each with its headers; returns the responses in their order."""
         account = self._account or await self._open()
         path = self._base(account, container)[1]
         for _ in range(2):
             requests = []
             for name in names:
                 target, signed = f"{path}/{_escaped(name)}", {**headers, "x-ms-date": self._now()}
-                token = await _authorize(account, "DELETE", target, {}, signed, 0)
+                access = await _authorize(account, "DELETE", target, {}, signed, 0)
                 requests.append((target, signed))
             answers = await self._batch(call, container, requests)
-            if account.tokens is None or not any(is_token_refusal(each.status, each.code) for each in answers):
+            if not (any(is_token_refusal(each.status, each.code) for each in answers) and account.forget(access)):
                 break
-            account.tokens.forget(token)
         return answers
 
     async def _batch(
@@ -184,24 +183,24 @@ class Requests:
             raise call.error(ServiceError, f"the server's answer is not valid ({error})") from error
 
     async def url(self, container: str, name: str) -> str:
-        """An object's URL as it is for this account, with the shared access signature where one is used.
+        """Returns an object's URL, with the shared access signature if one is used.
 
-        It is a secret then.
+        The URL is a secret then.
         """
         account = self._account or await self._open()
         plain = f"{self._base(account, container)[0]}/{_escaped(name)}"
-        return Secret(f"{plain}?{account.sas}") if account.sas else plain
+        return plain if account.key is not None else _url(plain, "", (await account.access()).sas)
 
     async def _open(self) -> Account:
         if self._account is None:
             self._account = await self._identity.account()
-            # Azurite's CRC64 is JavaScript, and takes more than all else that it does for a body; its MD5 is not.
+            # Azurite computes CRC64 in JavaScript, which takes longer than everything else; its MD5 is native.
             if self._checksum == "md5" or (self._checksum == "auto" and self._account.root):
                 self._crc64 = False
         return self._account
 
     def _base(self, account: Account, container: str) -> tuple[str, str]:
-        """The URL and the path of a container, or of the service, that names are put behind."""
+        """Returns the URL and path of a container, or of the service, which precede names."""
         path = f"{account.root}/{quote(container, safe='')}"
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()
@@ -221,13 +220,13 @@ class Requests:
         return measured
 
     def _refusal(self, error: StorageError) -> StorageError:
-        """The error itself, when it may be because of a CRC64; else it is raised."""
+        """Returns the error if a CRC64 may have caused it; raises it otherwise."""
         if self._crc64 or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
             raise error
         return error
 
     def _remember(self, refusal: StorageError | None) -> None:
-        """The same request went through without a CRC64: from now on none are sent."""
+        """Records that a request succeeded without a CRC64: from now on none are sent."""
         if refusal is not None and self._crc64 is None:
             self._crc64 = False
             text = "%s takes no CRC64 (%s): bodies carry a Content-MD5 instead"
@@ -236,16 +235,22 @@ class Requests:
 
 async def _authorize(
     account: Account, method: str, path: str, query: Mapping[str, str], headers: dict[str, str], size: int
-) -> str:
-    """Adds to `headers` what lets the request in, where that is not in its URL; returns the token that was used."""
+) -> Access:
+    """Adds the authorization to `headers`, unless it belongs into the URL; returns what permits the request."""
     if account.key is not None:
         account.key.sign(method, path, query, headers, size)
-        return ""
-    if account.tokens is None:
-        return ""
-    token = await account.tokens.token()
-    headers["authorization"] = Secret(f"Bearer {token}")
-    return token
+        return _SIGNED
+    access = await account.access()
+    if access.token:
+        headers["authorization"] = Secret(f"Bearer {access.token}")
+    return access
+
+
+def _url(plain: str, query: str, sas: str) -> str:
+    """A URL with its query and a shared access signature; a secret, if there is one."""
+    if sas:
+        return Secret(f"{plain}?{query}&{sas}" if query else f"{plain}?{sas}")
+    return f"{plain}?{query}" if query else plain
 
 
 def _escaped(name: str) -> str:
@@ -253,14 +258,14 @@ def _escaped(name: str) -> str:
 
 
 def compared(call: Call, response: Response, measured: Measured) -> bool:
-    """Whether the server has compared the checksum that was sent, which it tells back then.
+    """Returns whether the server compared the checksum that was sent: it repeats it then.
 
     Raises:
-        ChecksumMismatchError: it tells another one.
+        ChecksumMismatchError: the server names another checksum.
     """
     told = response.headers.get(measured.header)
     if told not in (None, measured.value):
-        raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent")
-    # It compares a block's MD5, but does not tell it back.
+        raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent")
+    # The service compares a block's MD5 but does not repeat it.
     by_azurite = measured.header == "content-md5" and response.headers.get("server", "").startswith("Azurite-")
     return told is not None or by_azurite

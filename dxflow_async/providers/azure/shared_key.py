@@ -1,6 +1,6 @@
-"""Azure's Shared Key in the Authorization header, for Blob Storage.
+"""Azure's Shared Key authorization for Blob Storage.
 
-The SDK's own signer sits in a pipeline that costs some 1.4 ms a request; a test holds this one against it on
+The SDK's own signer is part of a pipeline that costs some 1.4 ms a request. A test compares this one with it on
 generated requests.
 Source: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 """
@@ -18,7 +18,7 @@ __all__ = ["SharedKey"]
 
 
 class SharedKey:
-    """An account's key.
+    """The key of an account.
 
     Args:
         account: its name.
@@ -41,9 +41,9 @@ class SharedKey:
         Args:
             method: in capitals.
             path: escaped, as it is sent.
-            query: not escaped, names in lower case.
-            headers: all that are to be sent but `host` and `content-length`, which is `size`; `x-ms-date` among them.
-            size: of the body, in bytes.
+            query: unescaped, with names in lower case.
+            headers: all headers except `host` and `content-length`; they include `x-ms-date`.
+            size: of the body, in bytes; it is the `content-length`.
         """
         get = headers.get
         names = sorted([name for name in headers if name.startswith("x-ms-")], key=_weight)
@@ -59,7 +59,7 @@ class SharedKey:
         headers["authorization"] = Secret(f"SharedKey {self._account}:{signature}")
 
 
-# The service sorts names as its platform does words: hyphens do not count, an underscore stands before digits.
+# The service sorts names as words: hyphens do not count, and an underscore precedes digits.
 _WORD = str.maketrans({"-": None, "_": " "})
 
 

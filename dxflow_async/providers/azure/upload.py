@@ -1,4 +1,4 @@
-"""Uploads in parts: Azure's blocks, which are put one by one and then committed together.
+"""Uploads in parts: Azure's blocks, which are sent one by one and committed together.
 
 Source: https://learn.microsoft.com/rest/api/storageservices/put-block-list
 """
@@ -21,14 +21,14 @@ __all__ = ["BlockUpload"]
 
 
 class BlockUpload(Upload):
-    """Blocks that are committed once; nothing is said to the service before the first of them.
+    """Blocks that are committed once. The first request to the service is the first block.
 
     Args:
-        requests, call: to ask with.
-        key: what becomes of them.
-        place: its container and its name.
+        requests, call: send the requests.
+        key: the object that they become.
+        place: its container and name.
         headers: stored with it.
-        upload_id: names this upload among others of the same key.
+        upload_id: distinguishes this upload from others of the same key.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class BlockUpload(Upload):
 
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         if not part.size:
-            return PartReceipt(part, None, 0, verified=True)  # there are no empty blocks
+            return PartReceipt(part, None, 0, verified=True)  # a block cannot be empty
         call = self._call._replace(path=f"{self._call.path} (part {part.number})")
         block_id = self.block_id(part.number)
         query = {"comp": "block", "blockid": block_id}
@@ -58,7 +58,7 @@ class BlockUpload(Upload):
         return PartReceipt(part, None, measured.crc32c, verified=compared(call, response, measured))
 
     async def confirmed(self, receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
-        """Those of an earlier session's receipts whose parts the service still has as they were."""
+        """Returns those of an earlier session's receipts whose blocks the service still has unchanged."""
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
         listing = self._requests.listing(self._call, self._container, query, BlockListParser(), self._name)
         found = dict((await listing).blocks)
@@ -78,8 +78,8 @@ class BlockUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if verified else None)
 
     async def abort(self) -> None:
-        """Does nothing: the service drops blocks that were not committed, a week after the last of them."""
+        """Does nothing: the service drops uncommitted blocks a week after the last one."""
 
     def block_id(self, number: int) -> str:
-        """What the service calls a part; all are of one length, as it wants them: 21 bytes, so without padding."""
+        """Returns the identifier of a block. All have one length, as Azure requires: 21 bytes, so without padding."""
         return base64.b64encode(f"{self.id}{number:05}".encode()).decode()

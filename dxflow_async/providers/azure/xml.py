@@ -1,4 +1,4 @@
-"""The XML that Azure Blob Storage speaks.
+"""The XML of Azure Blob Storage.
 
 Source: https://learn.microsoft.com/rest/api/storageservices/list-blobs and its neighbours.
 """
@@ -18,14 +18,14 @@ __all__ = ["BlobListParser", "BlockListParser", "ContainerListParser", "block_li
 
 
 class _ListParser(WholeParser):
-    """What all listings have in common.
+    """The common part of all listings.
 
     Args:
-        prefix: what all names start with, as it was asked for; a name that does not makes the page an invalid one.
+        prefix: the requested prefix; a name without it makes the page invalid.
 
     Attributes:
-        content: the element that holds what is listed, which also an empty listing has.
-        marker: asks for the next page; None after the last.
+        content: the element that contains the list, which an empty listing has, too.
+        marker: requests the next page; None on the last one.
     """
 
     content: str
@@ -46,20 +46,20 @@ class _ListParser(WholeParser):
     def leaf(self, name: str, parent: str, text: str) -> None:
         if name == "NextMarker":
             self.marker = text or None
-        elif name == self.content:  # with nothing in it
+        elif name == self.content:  # empty
             self._is_its_kind = True
 
     def branch(self, name: str) -> None:
         self._is_its_kind = self._is_its_kind or name == self.content
 
     def check(self, name: str) -> None:
-        """Refuses a name that was not asked for: nobody is to act on it."""
+        """Refuses a name that was not requested, so that nobody acts on it."""
         if not name.startswith(self._prefix):
             raise MalformedXMLError(f"{name!r:.200} is listed below {self._prefix!r:.200}")
 
 
 class ContainerListParser(_ListParser):
-    """A page of List Containers; `entries` are the containers, as directories."""
+    """Parses a page of List Containers; `entries` are the containers, as directories."""
 
     content = "Containers"
 
@@ -76,15 +76,15 @@ class ContainerListParser(_ListParser):
 
 
 class BlobListParser(_ListParser):
-    """A page of List Blobs with `include=metadata`, fed as it arrives.
+    """Parses a page of List Blobs with `include=metadata` as it arrives.
 
     Args:
-        container: what is listed.
-        prefix: as for all listings.
+        container: the container that is listed.
+        prefix: the requested prefix.
 
     Attributes:
         directories: the keys of real directories, which an account with a hierarchical namespace lists as blobs.
-        typed: whether the account tells what is a file and what a directory, so that its namespace is hierarchical.
+        typed: whether the account says what is a file and what a directory, so that its namespace is hierarchical.
     """
 
     content = "Blobs"
@@ -102,7 +102,7 @@ class BlobListParser(_ListParser):
         self._has_prefixes = False
 
     def contradiction(self, *, recursive: bool) -> str | None:
-        """What in the page shows that it is the answer to another request; None where nothing does."""
+        """Returns how the page shows that it answers another request; None if nothing does."""
         told = self._echo.get("Prefix")
         if told is not None and self._prefix not in (told, unquote(told)):
             return f"it says that its Prefix was {told:.200}"
@@ -112,7 +112,7 @@ class BlobListParser(_ListParser):
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """Objects and common prefixes in the order of their keys' bytes; keys start with `container/`."""
+        """Objects and common prefixes in the order of the bytes of their keys, which start with `container/`."""
         return sorted(self._entries.values(), key=lambda entry: entry.key.encode())
 
     def cut(self, text: str) -> str:
@@ -128,7 +128,7 @@ class BlobListParser(_ListParser):
         return "".join(others)
 
     def attributes(self, name: str, values: dict[str, str]) -> None:
-        # A name that XML cannot hold.
+        # A name that XML cannot represent.
         self._encoded = name == "Name" and values.get("Encoded") == "true"
 
     def leaf(self, name: str, parent: str, text: str) -> None:
@@ -186,7 +186,7 @@ class BlobListParser(_ListParser):
 
 
 class BlockListParser(Parser):
-    """An answer of Get Block List; `blocks` are identifiers and sizes in bytes."""
+    """Parses the response to Get Block List; `blocks` are identifiers and sizes in bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,6 +215,6 @@ _PLAIN_BLOB = re.compile(
 
 
 def block_list(block_ids: Iterable[str]) -> bytes:
-    """What commits blocks in this order: each the latest of its id, so that committing again does no harm."""
+    """Returns the body that commits blocks in this order, the latest of each id: repeating it is harmless."""
     rows = "".join([f"<Latest>{block_id}</Latest>" for block_id in block_ids])
     return f"<?xml version='1.0' encoding='utf-8'?><BlockList>{rows}</BlockList>".encode()

@@ -1,4 +1,4 @@
-"""Many small requests as one.
+"""Sends many small requests as one.
 
 Source: https://cloud.google.com/storage/docs/batch
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 __all__ = ["BATCH_SIZE", "batch_answers", "batch_body"]
 
 BATCH_SIZE = 100
-"""Requests in a batch, at most."""
+"""The most requests in one batch."""
 
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)')
 _ANSWER = re.compile(
@@ -21,7 +21,7 @@ _ANSWER = re.compile(
 
 
 def batch_body(method: str, paths: Sequence[str]) -> tuple[str, bytes]:
-    """The content type and the body of a batch of requests without bodies; paths are escaped, with their query."""
+    """Returns the content type and body of a batch of requests without bodies; paths are escaped, with their query."""
     boundary = secrets.token_hex(16)
     head = f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: "
     requests = "".join(
@@ -31,10 +31,10 @@ def batch_body(method: str, paths: Sequence[str]) -> tuple[str, bytes]:
 
 
 def batch_answers(content_type: str, data: bytes, count: int) -> list[tuple[int, bytes]]:
-    """The status and the body of each answer, in the order of the requests.
+    """Returns the status and body of each response, in the order of the requests.
 
     Raises:
-        ValueError: not an answer for each of them.
+        ValueError: a response is missing.
     """
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:

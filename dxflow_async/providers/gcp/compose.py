@@ -1,4 +1,4 @@
-"""One large object over several connections: parts are objects of their own, put together by the service.
+"""Sends one large object over several connections: parts are temporary objects that the service composes.
 
 Source: https://cloud.google.com/storage/docs/parallel-composite-uploads and
 https://cloud.google.com/storage/docs/composite-objects
@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dxflow_async import checksum
+from dxflow_async.concurrency.pool import results_of
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
-from dxflow_async.providers.gcp.store import Sent, Store, Version, few_at_a_time
+from dxflow_async.providers.gcp.store import Sent, Store, Version
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -26,10 +27,10 @@ __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
 _log = logging.getLogger("dxflow_async.providers.gcp")
 
 PARTS_PREFIX = ".dxflow-parts/"
-"""In every bucket, the names below are those of parts; listings leave them out."""
+"""The prefix of parts in every bucket; listings omit them."""
 
 COMPOSE_SIZE = 32
-"""Objects that can be put together at a time."""
+"""The most objects that can be composed at a time."""
 
 _COMPOSING = 8
 _CLEAN_UPS = 3
@@ -37,7 +38,7 @@ _PLAIN = ObjectOptions()
 
 
 class _Piece(NamedTuple):
-    """A stretch of the object, stored as one of its own."""
+    """A stretch of the object, stored as a temporary object."""
 
     version: Version
     size: int
@@ -45,14 +46,14 @@ class _Piece(NamedTuple):
 
 
 class ComposeUpload(Upload):
-    """A parallel composite upload. Parts are `.dxflow-parts/<id>/<number>` of the same bucket, and go at its end.
+    """A parallel composite upload. Its parts are `.dxflow-parts/<id>/<number>` of the same bucket, deleted at its end.
 
-    Each part's checksum is compared when it is written, and that of the whole before anything is put together, so a
-    part gone wrong leaves the key as it was. The last step tells the service the checksum of the whole, which then
-    refuses to make anything else; should a server make it all the same, that is removed again and the error says so.
+    The checksum of each part is compared when it is written, and that of the whole before anything is composed, so a
+    corrupt part leaves the key as it was. The last step states the checksum of the whole, and the service refuses to
+    compose anything else. If a server does so anyway, the result is deleted and the error says so.
 
-    A program that is killed leaves its parts; a lifecycle rule for the prefix `.dxflow-parts/` removes them. Where
-    the bucket keeps deleted objects (soft delete, retention), it keeps the parts too.
+    A program that is killed leaves its parts behind; a lifecycle rule for the prefix `.dxflow-parts/` removes them.
+    Buckets that keep deleted objects (soft delete, retention) keep the parts, too.
     """
 
     def __init__(self, store: Store, key: str, options: ObjectOptions, upload_id: str | None = None) -> None:
@@ -63,18 +64,18 @@ class ComposeUpload(Upload):
         self._options = options
         self._directory = f"{PARTS_PREFIX}{self.id}/"
         self._begun: dict[str, ResumableUpload] = {}
-        # What there is to remove: names and, where they are known, generations.
+        # What has to be deleted: names and, where known, generations.
         self._temporary: dict[str, str | None] = {}
         self._stored: Entry | None = None
         self._clean_ups = 0
 
     @property
     def directory(self) -> str:
-        """The keys of its parts start with it."""
+        """The prefix of the keys of the parts."""
         return f"{self._bucket}/{self._directory}"
 
     def go_on(self, found: Sequence[Entry], receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
-        """Takes over what another process has stored; of its receipts, those of parts that are there."""
+        """Continues an upload of another process; returns the receipts whose parts exist."""
         entries = {entry.key.partition("/")[2]: entry for entry in found}
         self._temporary = {name: entry.etag for name, entry in entries.items()}
         return [each for each in receipts if _is_stored(each, entries.get(self._name_of(each.part)))]
@@ -89,12 +90,12 @@ class ComposeUpload(Upload):
         return PartReceipt(part, stored.etag, crc32c, verified=crc32c == stored.crc32c is not None)
 
     async def _send(self, call: Call, resource: Mapping[str, Any], body: Body) -> Sent:
-        """Stores a part. Cancelled when the service has all of it, its answer is waited for: it is there then."""
+        """Stores a part. A cancellation waits for the response if the service has the whole part: it exists then."""
         name, read = resource["name"], _Read(body)
         if body.size <= SINGLE_SIZE:
             sending = self._store.put(call, self._bucket, resource, read)
         else:
-            # Of a part that broke off, another try goes on where it was.
+            # Another attempt of a broken part continues from where it was.
             begun = self._begun.get(name) or ResumableUpload(self._store.requests, call, self._bucket, resource)
             self._begun[name] = begun
             sending = self._store.put_resumable(call, self._bucket, begun, read)
@@ -136,11 +137,11 @@ class ComposeUpload(Upload):
         return await self._compose(call, pieces, resource, public=self._options.public)
 
     async def _compose_level(self, call: Call, level: int, pieces: Sequence[_Piece]) -> list[_Piece]:
-        """Each 32 pieces made one."""
+        """Composes each 32 pieces into one."""
         groups = [pieces[start : start + COMPOSE_SIZE] for start in range(0, len(pieces), COMPOSE_SIZE)]
         names = [f"{self._directory}{level}-{number:05}" for number in range(len(groups))]
         composing = [partial(self._compose_piece, call, name, some) for name, some in zip(names, groups, strict=True)]
-        return await few_at_a_time(composing, _COMPOSING)
+        return await results_of(composing, _COMPOSING)
 
     async def _compose_piece(self, call: Call, name: str, pieces: Sequence[_Piece]) -> _Piece:
         self._temporary.setdefault(name, None)
@@ -155,7 +156,7 @@ class ComposeUpload(Upload):
         return await self._store.compose(call, self._bucket, versions, resource, size, public=public)
 
     async def _clean_up(self) -> None:
-        """Removes the parts of an object that is stored; that this fails for good is no failure of the object's."""
+        """Deletes the parts of a stored object. Failing to do so is not a failure of the object."""
         try:
             await self._remove_temporary()
         except StorageError as error:
@@ -182,7 +183,7 @@ def _is_stored(receipt: PartReceipt, entry: Entry | None) -> bool:
 
 
 class _Read:
-    """A body that knows whether it was read to its end, the last time."""
+    """A body that records whether it was last read to its end."""
 
     def __init__(self, body: Body) -> None:
         self.size = body.size

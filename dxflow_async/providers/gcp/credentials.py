@@ -1,4 +1,4 @@
-"""Who we are to Google Cloud, and where it is: the SDK's credentials, over our data plane.
+"""Credentials and endpoint of Google Cloud: the SDK's credentials, over the library's data plane.
 
 Source: https://cloud.google.com/docs/authentication/application-default-credentials
 """
@@ -10,13 +10,15 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
+from math import inf
 from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.loader import key_for_path
+from dxflow_async.config.credentials import BearerToken
 from dxflow_async.config.settings import GCPSettings
+from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ConfigurationError,
@@ -26,6 +28,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.gcp.signing import sign
 from dxflow_async.providers.gcp.token_transport import TokenTransport, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
@@ -40,12 +43,12 @@ _TOKEN_SECONDS = 10.0
 _AGAIN_SECONDS = 10.0
 
 _NO_TOKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What the SDK raises at an answer that is another than a token server's."""
+"""The exceptions that the SDK raises for a response that is not a token server's."""
 
 _PROJECT = re.compile(r"[A-Za-z0-9:._-]{1,100}")
 
 _RENEW_SECONDS = 225.0
-"""Before a token's end it is renewed: as Google's own libraries, and later than the metadata server gives a new one."""
+"""How long before its end a token is renewed, like in Google's libraries: the metadata server has a new one then."""
 
 _NONE_FOUND = (
     "no GCP credentials were found: set GCP.service_file or GOOGLE_APPLICATION_CREDENTIALS, run "
@@ -55,7 +58,7 @@ _NONE_FOUND = (
 
 @dataclass(slots=True)
 class Grant:
-    """A token as it is sent, and its times in seconds since the epoch. `proven`: the service has accepted it."""
+    """A token as it is sent, and its times in seconds since the epoch. `proven`: the service accepted it."""
 
     authorization: str = field(repr=False)
     renew_at: float
@@ -64,29 +67,31 @@ class Grant:
 
 
 class CloudCredentials:
-    """Endpoint, token and project. The SDK is loaded with the first request that needs a token.
+    """Finds endpoint, token and project. The SDK is loaded by the first request that needs a token.
 
     Args:
         settings: endpoint, project and service account file.
         http: the session's data plane.
-        threads: where the SDK is loaded, and keys are read and used.
+        threads: load the SDK, and read and use keys.
+        name: the remote's name, as messages show it.
 
     Attributes:
         endpoint: the service's URL, without a trailing slash.
-        anonymous: an emulator, named by `STORAGE_EMULATOR_HOST` or on this machine, for which no credentials were
-            given: requests carry none.
+        anonymous: whether requests carry no token: for an emulator, on this machine or named by
+            `STORAGE_EMULATOR_HOST`, without given credentials.
 
     Raises:
-        ConfigurationError: `STORAGE_EMULATOR_HOST` is no host.
+        ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
     """
 
-    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
         self.endpoint = _endpoint(settings)
         url = urlsplit(self.endpoint)
-        given = settings.service_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        own = settings.service_file or settings.credentials
+        given = own or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
         self._in_clear = url.scheme == "http"
         self._loopback = _is_loopback(url.hostname or "")
-        emulated = settings.endpoint is None and self.endpoint != GOOGLE and settings.service_file is None
+        emulated = settings.endpoint is None and self.endpoint != GOOGLE and own is None
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
         self._settings = settings
         self._threads = threads
@@ -94,18 +99,24 @@ class CloudCredentials:
         self._sdk: Any = None
         self._private_key: Any = None
         self._grant: Grant | None = None
-        # The first requests of a session come together; what they need is looked up once.
+        self._renewed: RenewedCredentials[BearerToken] | None = None
+        self._token: BearerToken | None = None
+        if settings.credentials is not None:
+            self._renewed = RenewedCredentials(name, settings.credentials, BearerToken)
+        # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._renewing = asyncio.Lock()
 
     async def grant(self) -> Grant:
-        """The token to send with the next request; renewed well before its end, once for all that wait for it.
+        """Returns the token for the next request, renewed well before its end, once for all callers.
 
         Raises:
             ConfigurationError: there are no credentials, or their file is not valid.
-            AccessDeniedError: they are not accepted.
-            StorageError: the token server failed.
+            AccessDeniedError: the credentials are refused.
+            StorageError: the token server or the function of the settings failed.
         """
+        if self._renewed is not None:
+            return await self._renewed_grant(self._renewed)
         grant = self._grant
         if grant is not None and time() < grant.renew_at:
             return grant
@@ -116,21 +127,23 @@ class CloudCredentials:
         return grant
 
     def reject(self, grant: Grant) -> bool:
-        """Forgets a token that the service refused. Whether another one may help: it had accepted this one before."""
+        """Drops a refused token. Returns whether another may help: the service had accepted this one before."""
         if self._grant is grant:
             self._grant = None
+            if self._renewed is not None and self._token is not None:
+                self._renewed.forget(self._token)
         return grant.proven
 
     async def project(self) -> str:
-        """Whose buckets are listed.
+        """Returns the project whose buckets are listed.
 
         Raises:
-            ConfigurationError: nothing says it.
+            ConfigurationError: nothing names a project.
         """
         project = self._settings.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
         if project is None and self.anonymous:
             return "emulator"
-        if project is None:
+        if project is None and self._renewed is None:
             sdk = await self._load_once()
             project = sdk.service_data.get("project_id") or sdk.service_data.get("quota_project_id")
             if not sdk.service_data:
@@ -140,15 +153,15 @@ class CloudCredentials:
         return project
 
     async def presign(self, method: str, bucket: str, name: str, expires: int) -> str:
-        """A URL with a signature in its query, made with the service account's key.
+        """Returns a URL with a signature in its query, made with the service account's key.
 
         Raises:
-            ConfigurationError: Google allows 1 second to 7 days.
+            ConfigurationError: `expires` is outside the 1 second to 7 days that Google allows.
             UnsupportedError: the credentials have no key to sign with.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        if not self.anonymous:
+        if not self.anonymous and self._renewed is None:
             await self._load_once()
         if self._private_key is None:
             raise Call("GCP", "presign", f"/{bucket}/{name}").error(
@@ -159,10 +172,21 @@ class CloudCredentials:
 
     # The token
 
-    async def _renew(self, old: Grant | None) -> Grant:
-        """A new token; the old one while it is good still and no other can be had."""
+    async def _renewed_grant(self, renewed: RenewedCredentials[BearerToken]) -> Grant:
+        self._check_encrypted()
+        token = await renewed.get()
+        if self._grant is None or token is not self._token:
+            self._token = token
+            self._grant = Grant(Secret(f"Bearer {token.token}"), inf, inf)
+        return self._grant
+
+    def _check_encrypted(self) -> None:
         if self._in_clear and not self._loopback:
             raise ConfigurationError(f"GCP.endpoint = {self.endpoint!r} would get a token in the clear; use https")
+
+    async def _renew(self, old: Grant | None) -> Grant:
+        """Returns a new token, or the old one if it is still valid and a new one cannot be fetched."""
+        self._check_encrypted()
         sdk = await self._load_once()
         now = time()
         try:
@@ -174,13 +198,13 @@ class CloudCredentials:
                 old.renew_at = now + _AGAIN_SECONDS
                 return old
             if isinstance(error, (NetworkError, StallTimeoutError)) and not sdk.service_data:
-                raise ConfigurationError(_NONE_FOUND) from error  # there is no metadata server here
+                raise ConfigurationError(_NONE_FOUND) from error  # there is no metadata server
             if isinstance(error, StorageError):
-                # Without the SDK's frames: what it sends, signed, stands in them.
+                # Without the SDK's frames, which hold the signed request.
                 raise error.with_traceback(None) from error.__cause__
             if isinstance(error, TimeoutError):
                 raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
-            # Not with what was sent or has come: secrets stand in both.
+            # Without the request and the response, which hold secrets.
             text = "the answer has no token in it; a sign-in page or a proxy may have answered in Google's place"
             raise sign_in_error(ServiceError, f"{text} ({type(error).__name__})") from None
         except OSError as error:
@@ -205,7 +229,7 @@ class CloudCredentials:
         return self._sdk
 
     def _load(self) -> Any:
-        """The SDK's token; blocks."""
+        """Returns the SDK's token object. Blocks."""
         from gcloud.aio.auth import Token
 
         file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
@@ -214,11 +238,11 @@ class CloudCredentials:
         try:
             sdk = Token(service_file=None if file is None else str(file), scopes=[_SCOPE])
             if file is not None and not sdk.service_data:
-                raise ValueError("it is not JSON")  # the SDK would go on without it
+                raise ValueError("it is not JSON")  # the SDK would continue without it
             if "private_key" in sdk.service_data:
                 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-                # Read here once, since reading a key takes longer than using it.
+                # Read once, since reading a key takes longer than using it.
                 self._private_key = load_pem_private_key(sdk.service_data["private_key"].encode(), None)
                 sdk.service_data["private_key"] = self._private_key
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -226,15 +250,15 @@ class CloudCredentials:
             reason = f"{where} cannot be used: {type(error).__name__}: {error}"
         else:
             return sdk
-        # Not from the error: its frames hold the key.
+        # Not from the error, whose frames hold the key.
         raise ConfigurationError(reason)
 
 
 def _checked(token: Any, seconds: Any) -> tuple[str, float]:
-    """A token and how many seconds it lasts.
+    """Returns a token and its lifetime in seconds.
 
     Raises:
-        ValueError, TypeError: it could not stand in a header, or does not last.
+        ValueError, TypeError: the token cannot be sent in a header, or does not last.
     """
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
         raise ValueError("no token")

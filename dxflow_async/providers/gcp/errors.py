@@ -1,4 +1,4 @@
-"""What Google Cloud Storage says when something goes wrong, as our errors.
+"""Translates error responses of Google Cloud Storage into the library's errors.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/status-codes
 and https://cloud.google.com/storage/docs/xml-api/reference-status
@@ -29,11 +29,11 @@ __all__ = ["error_of", "parse_error"]
 
 _SLOWER = "the service asks for fewer requests"
 _RIGHTS = "check the credentials' rights on this bucket"
-_REPLACED = "the object was replaced meanwhile; start again"
+_REPLACED = "the object was replaced in the meantime; start again"
 _AGAIN = "the service failed; try again"
 _NO_BUCKET = "create it or set GCP.private to another bucket"
 
-# What some messages say is in no reason or status. The first that fits.
+# Some messages say what no reason or status does. The first match counts.
 _MESSAGES: tuple[tuple[re.Pattern[str], type[StorageError], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), cls, advice)
     for pattern, cls, advice in (
@@ -80,7 +80,7 @@ _STATUSES: dict[int, tuple[type[StorageError], str]] = {
     412: (PreconditionFailedError, _REPLACED),
     416: (PreconditionFailedError, "the object is shorter than the range; start again"),
     429: (ThrottledError, _SLOWER),
-    501: (UnsupportedError, "this server does not know the request"),
+    501: (UnsupportedError, "this server does not support the request"),
     503: (ThrottledError, _SLOWER),
 }
 
@@ -94,11 +94,11 @@ def error_of(
     *,
     missing_bucket: str = "",
 ) -> StorageError:
-    """What to raise for an answer of that status, reason and message.
+    """Returns the error for a response with that status, reason and message.
 
     Args:
-        call, status, reason, message, headers: the request and its answer.
-        missing_bucket: the only thing that can be missing when that is what the answer says.
+        call, status, reason, message, headers: the request and its response.
+        missing_bucket: the bucket, if nothing else can be missing.
     """
     cls, advice = _row(status, reason, message)
     if cls is NotFoundError and (missing_bucket or advice is _NO_BUCKET):
@@ -124,7 +124,7 @@ def _row(status: int, reason: str, message: str) -> tuple[type[StorageError], st
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Reason and message of an error's body, which is JSON, XML or a line of text."""
+    """Returns the reason and message of an error body, which is JSON, XML or a line of text."""
     if data.startswith(b"{"):
         try:
             return _parse_json(json.loads(data))
@@ -142,7 +142,7 @@ def parse_error(data: bytes) -> tuple[str, str]:
 
 def _parse_json(document: dict[str, Any]) -> tuple[str, str]:
     error = document["error"]
-    if isinstance(error, str):  # as token servers say it
+    if isinstance(error, str):  # the form of token servers
         return error, str(document.get("error_description", ""))
     errors = error.get("errors") or [{}]
     return str(errors[0].get("reason", "")), str(error.get("message", ""))

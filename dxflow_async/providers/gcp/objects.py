@@ -1,4 +1,4 @@
-"""Objects as Google's JSON describes them, and as the headers of a download do.
+"""Objects as JSON resources and as headers of a download describe them.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/objects#resource
 and https://cloud.google.com/storage/docs/xml-api/reference-headers
@@ -32,10 +32,10 @@ __all__ = [
 ]
 
 SINGLE_SIZE = 8 << 20
-"""Bytes of an object that is sent in one request; larger ones can go on after a break."""
+"""The largest object, in bytes, that is sent in one request; the upload of a larger one can be resumed."""
 
 STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
-"""Asked for when an object was written."""
+"""The fields requested when an object is written."""
 
 ENTRY_FIELDS = "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata"
 LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
@@ -45,10 +45,10 @@ _CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/]{6}==)")
 
 
 def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[str, Any]:
-    """An object to be stored. Given its CRC32C, the service refuses other bytes.
+    """Returns the resource of an object to be stored. Given a CRC32C, the service refuses different bytes.
 
     Raises:
-        UnsupportedError: the content type could not stand in a header.
+        UnsupportedError: the content type cannot be sent in a header.
     """
     content_type = options.content_type or "application/octet-stream"
     if not (content_type.isascii() and content_type.isprintable()):
@@ -71,10 +71,10 @@ def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[s
 
 
 def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
-    """An object as its resource describes it.
+    """Returns the object that a resource describes.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is no object's.
+        ValueError, KeyError, TypeError, AttributeError: it is not the resource of an object.
     """
     name, size = resource["name"], int(resource["size"])
     if not isinstance(name, str) or size < 0:
@@ -97,10 +97,10 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
 
 
 def described(bucket: str, name: str, resource: Mapping[str, Any]) -> Entry:
-    """The object of that name, as an answer about it describes it.
+    """Returns the object of that name from a response about it.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is about another object, or tells no version.
+        ValueError, KeyError, TypeError, AttributeError: the response is about another object, or names no version.
     """
     told = resource["name"], resource.get("bucket", bucket)
     if told != (name, bucket):
@@ -111,10 +111,10 @@ def described(bucket: str, name: str, resource: Mapping[str, Any]) -> Entry:
 
 
 def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequence[Entry]:
-    """A page's objects and directories in the order of their keys' bytes, without those below the prefix `hidden`.
+    """Returns the objects and directories of a page, sorted by the bytes of their keys, without the prefix `hidden`.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is no listing.
+        ValueError, KeyError, TypeError, AttributeError: it is not a listing.
     """
     entries = [entry_of(bucket, resource) for resource in document.get("items", ())]
     prefixes = document.get("prefixes", ())
@@ -128,7 +128,7 @@ def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequenc
 
 
 def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    """An object as the headers of a download describe it."""
+    """Returns the object that the headers of a download describe."""
     found = _CRC32C.search(headers.get("x-goog-hash", ""))
     return Entry(
         key,
@@ -148,7 +148,7 @@ def _timestamp(text: str) -> float:
 
 
 def _seconds(text: str | None) -> float | None:
-    """An mtime: decimal seconds; RFC 3339 is how rclone keeps it with Google."""
+    """Parses an mtime: decimal seconds, or RFC 3339, in which rclone stores it at Google."""
     if text is None:
         return None
     try:

@@ -1,8 +1,8 @@
 """Google Cloud Storage.
 
-Identity (credentials, token refresh) is the SDK's; every request goes over our data plane. Objects are read by the
-XML API, which tells an object's metadata with its bytes; everything else is done by the JSON API.
-The first segment of a key is the bucket; an etag is a generation.
+Credentials come from the SDK; every request goes over the data plane. Objects are read by the XML API, which sends the
+metadata of an object with its bytes; everything else uses the JSON API. The first segment of a key is the bucket, and
+an etag is a generation.
 Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.google.com/storage/docs/xml-api/overview
 """
 
@@ -102,17 +102,17 @@ class GCPProvider(Provider):
 
     Args:
         settings: endpoint, project and credentials.
-        http: the session's data plane; not closed here.
-        threads: the session's threads.
+        http: the session's data plane; the provider does not close it.
+        threads: the session's worker threads.
+        name: the remote's name, as errors show it.
 
     Raises:
         ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
     """
 
-    name = "GCP"
-
-    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads) -> None:
-        self._identity = CloudCredentials(settings, http, threads)
+    def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
+        self.name = name
+        self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity)
         self._store = Store(self._requests)
         self._buckets: set[str] = set()
@@ -132,7 +132,7 @@ class GCPProvider(Provider):
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
         response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
         document = await self._requests.document(call, response, _OBJECTS)
-        # The parts of uploads are nobody's objects, but for those who look right there.
+        # Parts of uploads are hidden, except from a listing of that very prefix.
         hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
         entries = parsed(call, entries_of, bucket, document, hidden)
         if recursive and document.get("prefixes"):
@@ -144,7 +144,7 @@ class GCPProvider(Provider):
         call = Call(self.name, "stat", f"/{key}")
         bucket, name = self._split(call, key)
         if not name:
-            # Who may list a bucket's objects need not be allowed to look at the bucket itself.
+            # The right to list objects does not include the right to read the bucket's metadata.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
             response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
             await self._requests.document(call, response, _OBJECTS)
@@ -162,7 +162,7 @@ class GCPProvider(Provider):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         bucket, name = self._split(call, key)
-        # What is stored compressed is to come as it is stored, with its own size and checksum.
+        # Compressed objects arrive as they are stored, with their own size and checksum.
         headers = {"accept-encoding": "gzip"}
         if start or end is not None:
             headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -244,7 +244,7 @@ class GCPProvider(Provider):
         if options.public:
             query["destinationPredefinedAcl"] = "publicRead"
         reached = None
-        while True:  # a large object takes several calls, each of which goes on where the one before ended
+        while True:  # a large object takes several calls, each of which continues the one before
             try:
                 response = await self._requests.send(call, "POST", f"{path}?{urlencode(query)}")
             except NotFoundError as error:
@@ -276,10 +276,10 @@ class GCPProvider(Provider):
         return Page(found, _next_token(call, document, cursor))
 
     async def _confirmed(self, call: Call, seen: Entry, etag: str | None, headers: Mapping[str, str]) -> Entry:
-        """What the headers of a download say of an object; a version that they do not tell is looked up.
+        """Returns the object that the headers of a download describe; looks up a version that they leave out.
 
         Raises:
-            ServiceError: they contradict what was asked for, or what is stored.
+            ServiceError: they contradict the request, or what is stored.
             PreconditionFailedError: another version is stored by now.
         """
         stored_size = headers.get("x-goog-stored-content-length", "")
@@ -291,16 +291,16 @@ class GCPProvider(Provider):
             return seen
         now = await self.stat(seen.key)
         if etag not in (None, now.etag):
-            raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
+            raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
 
     async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
-        """A copy, once it has the size of its source, which may have been replaced where no version was asked for.
+        """Returns a copy that has the size of its source, which may have been replaced if no version was requested.
 
         Raises:
-            ServiceError: it has another size, or another checksum.
+            ServiceError: the copy has another size or another checksum.
         """
         if source.etag is None and source.size != stored.size:
             source = await self.stat(source.key)
@@ -309,7 +309,7 @@ class GCPProvider(Provider):
         return stored
 
     def _media_path(self, bucket: str, name: str, generation: str | None) -> str:
-        """Where an object's bytes are: at the XML API, which tells its metadata too.
+        """Returns the path of an object's bytes at the XML API, which sends its metadata, too.
 
         Emulators do that in the JSON API as well, and have the XML API only under the name of Google's host.
         """
@@ -321,7 +321,7 @@ class GCPProvider(Provider):
         return f"{path}?{'&'.join(query)}" if query else path
 
     async def _check_replaced(self, call: Call, key: str, etag: str | None, missing: NotFoundError) -> None:
-        """Of a version that is not there: raises where there is another one."""
+        """Raises PreconditionFailedError if a missing version was replaced by another one."""
         if etag is None:
             return
         try:
@@ -330,11 +330,11 @@ class GCPProvider(Provider):
             return
         if entry.etag != etag:
             raise call.error(
-                PreconditionFailedError, "the object was replaced meanwhile; start again", status=404
+                PreconditionFailedError, "the object was replaced in the meantime; start again", status=404
             ) from missing
 
     def _split(self, call: Call, key: str) -> tuple[str, str]:
-        """Bucket and name; a name that no bucket can have, and that might be another path in a URL, is refused."""
+        """Splits a key into bucket and name; refuses names that no bucket can have and that might change the URL."""
         bucket, _, name = key.partition("/")
         if bucket in self._buckets:
             return bucket, name
@@ -353,17 +353,17 @@ class GCPProvider(Provider):
 
 
 def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> str | None:
-    """What asks for the next page; None after the last one."""
+    """Returns the token that requests the next page; None on the last one."""
     if document.get("nextPageToken") is None:
         return None
     token = parsed(call, _text, document, "nextPageToken")
     if token == cursor:
-        raise contradiction(call, "the page says that it is followed by itself")
+        raise contradiction(call, "the page names itself as the next page")
     return token
 
 
 def _names(document: Mapping[str, Any]) -> list[str]:
-    """Those of a page of buckets, in order."""
+    """Returns the bucket names of a page, in order."""
     return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
 
 

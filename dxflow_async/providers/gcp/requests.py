@@ -1,4 +1,4 @@
-"""Requests to Google Cloud Storage: with a token, and with their failures as our errors."""
+"""Sends requests to Google Cloud Storage, with a token, and translates their failures."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["JSON_TYPE", "Requests", "parsed"]
 JSON_TYPE = "application/json; charset=UTF-8"
 
 MAX_DOCUMENT_SIZE = 32 << 20
-"""Of an answer that is to be understood, no more is taken."""
+"""The most bytes of a response that is parsed."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Requests:
-    """One endpoint, and who asks it.
+    """Sends requests to one endpoint.
 
     Args:
         http: the session's data plane.
-        identity: tokens, and where the service is.
+        identity: tokens and the endpoint.
     """
 
     def __init__(self, http: HTTP, identity: CloudCredentials) -> None:
@@ -50,16 +50,17 @@ class Requests:
         *,
         missing_bucket: str = "",
     ) -> Response:
-        """A response of status 200 to 299.
+        """Sends a request and returns a response with status 200 to 299.
 
         Args:
-            call, method, headers, body: what is sent.
+            call, method, headers, body: the request.
             path: escaped, with its query.
-            missing_bucket: the bucket, where nothing else can be missing.
+            missing_bucket: the bucket, if nothing else can be missing.
 
         Raises:
-            StorageError: any other status, and what the data plane raises. A token that the service refuses, having
-                accepted it before, is `retryable`: the next request comes with another one.
+            StorageError: any other status, and the errors of the data plane. A refused token that was accepted before
+                makes it
+                `retryable`: the next request carries a new one.
         """
         sent = {"host": self._host, **headers} if headers else {"host": self._host}
         grant = None
@@ -79,28 +80,28 @@ class Requests:
     async def send_to_session(
         self, call: Call, method: str, session: str, headers: Mapping[str, str], body: Body | None
     ) -> Response:
-        """Whatever a resumable upload's session answers. Its name is its permission: no token is sent."""
+        """Returns any response of a resumable upload session. Its URL is its permission: no token is sent."""
         sent, session = {"host": self._host, **headers}, Secret(session)
-        # Bytes that broke off may have been kept: the session has to be asked before any are sent again.
+        # The server may have kept bytes of a broken request: ask for its state before sending more.
         return await self.http.send(call, method, self._base + session, sent, body, repeatable=body is None)
 
     async def failure(self, call: Call, response: Response, *, missing_bucket: str = "") -> StorageError:
-        """What a response that is no success says."""
+        """Returns the error for an unsuccessful response."""
         reason, message = parse_error(await read_error_body(response))
         if response.status < 400:
             return not_the_service(call, f"status {response.status}", response.status)
         return error_of(call, response.status, reason, message, response.headers, missing_bucket=missing_bucket)
 
     async def document(self, call: Call, response: Response, kind: str, *, needed: bool = True) -> dict[str, Any]:
-        """A JSON answer of that kind.
+        """Returns a JSON response of that kind.
 
         Args:
-            call, response: what was asked, and the answer.
+            call, response: the request and its response.
             kind: as the service names it, such as `storage#objects`.
-            needed: an answer that tells no kind at all is refused, too.
+            needed: whether a response without any kind is refused, too.
 
         Raises:
-            ServiceError: it is another answer than the service's.
+            ServiceError: the response is not the service's.
         """
         document = parsed(call, json.loads, await self.whole(call, response))
         if not isinstance(document, dict):
@@ -111,7 +112,7 @@ class Requests:
         return document
 
     async def whole(self, call: Call, response: Response) -> bytes:
-        """An answer's body.
+        """Returns the body of a response.
 
         Raises:
             StorageError: it broke off, or is far too long.
@@ -120,10 +121,10 @@ class Requests:
 
 
 def parsed(call: Call, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `parse(*args)` makes of an answer.
+    """Returns `parse(*args)`.
 
     Raises:
-        ServiceError: it is not what it should be.
+        ServiceError: the response does not have the expected form.
     """
     try:
         return parse(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Resumable uploads: one session, all bytes in one request, and after a break on from where the server got to.
+"""Resumable uploads: one session, all bytes in one request, continued after a break from where the server is.
 
 Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
 """
@@ -42,12 +42,12 @@ class _State(NamedTuple):
 
 
 class ResumableUpload:
-    """One object on its way.
+    """The upload of one object.
 
     Args:
-        requests, call: who sends, and what for.
-        bucket, resource: the object to make.
-        query: what else to ask for, such as `&predefinedAcl=publicRead`.
+        requests, call: send the requests.
+        bucket, resource: the object to store.
+        query: further parameters, such as `&predefinedAcl=publicRead`.
 
     Attributes:
         name: of the object.
@@ -65,24 +65,24 @@ class ResumableUpload:
         self._bucket = bucket
         self._resource = resource
         self._query = query
-        # The session's path and query. Whoever knows it can write to it: it is not to be shown.
+        # The session's path and query. Knowing it grants write access, so it is never shown.
         self._session: Secret | None = None
 
     async def send(self, body: Body) -> Entry:
-        """Sends what the server does not have yet, and goes on after a break as long as each one made progress.
+        """Sends the bytes that the server does not have, and continues after breaks as long as there is progress.
 
         Returns:
-            What was stored, as the server describes it.
+            The stored object, as the server describes it.
 
         Raises:
-            StorageError: no progress, or the session is gone. Where `retryable` says so, call it again with the same
-                bytes; it goes on where it was.
+            StorageError: there was no progress, or the session is gone. If it is `retryable`, call again with the same
+                bytes to continue.
         """
         state = _State(0)
         if self._session is None:
             await self._begin()
         else:
-            # What an earlier try had sent at the most is not known any more.
+            # How much an earlier attempt sent is not known any more.
             state = await self._status(body.size, body.size)
         while state.stored is None:
             error, before = None, state
@@ -101,7 +101,7 @@ class ResumableUpload:
         return state.stored
 
     async def cancel(self) -> None:
-        """Gives the session up, and what the server has of it. Never raises for one that is gone already."""
+        """Cancels the session and drops its bytes. Does not raise if the session is gone already."""
         session, self._session = self._session, None
         for _ in range(_CANCELS if session is not None else 0):
             with suppress(StorageError):
@@ -119,7 +119,7 @@ class ResumableUpload:
         body = json.dumps(self._resource).encode()
         response = await self._requests.send(self._call, "POST", path, headers, body, missing_bucket=self._bucket)
         response.close()
-        # Of its URL only the path is taken: bytes go nowhere but to the endpoint that was set.
+        # Only the path of its URL is used: bytes go only to the configured endpoint.
         self._session = _session_of(response.headers.get("location", ""))
         if response.status not in (200, 201) or self._session is None or "upload_id=" not in self._session:
             self._session = None
@@ -137,7 +137,7 @@ class ResumableUpload:
         return await self._ask(size, {"content-range": f"bytes */{size}"}, None, sent)
 
     async def _ask(self, size: int, headers: dict[str, str], body: VerifiedBody | None, sent: int) -> _State:
-        """Where the upload is; no more than `sent` bytes can have come."""
+        """Returns the state of the upload, of which at most `sent` bytes can have arrived."""
         assert self._session is not None
         response = await self._requests.send_to_session(self._call, "PUT", self._session, headers, body)
         if response.status in (200, 201):
@@ -152,15 +152,15 @@ class ResumableUpload:
             raise self._lost(response)
         error = await self._requests.failure(self._call, response)
         if isinstance(error, ChecksumMismatchError):
-            self._session = None  # with what it has, it can only fail again
+            self._session = None  # it could only fail again
         raise error
 
     def _reached(self, response: Response, sent: int) -> int:
-        """How many bytes a 308 says the server has.
+        """Returns how many bytes the server has, according to a 308 response.
 
         Raises:
-            ServiceError: more than were sent, or fewer than it had; or it is a redirect. The next answer is believed
-                when it says fewer again: the rest is sent once more then.
+            ServiceError: it names more bytes than were sent, or fewer than before, or is a redirect. If the next
+                response names fewer bytes again, it is believed, and the rest is sent once more.
         """
         text = response.headers.get("range")
         found = _RANGE.fullmatch(text or "bytes=0-0")
@@ -182,7 +182,7 @@ class ResumableUpload:
 
 
 def _session_of(location: str) -> Secret | None:
-    """The path and the query of a session's URL; None where that is none."""
+    """Returns the path and query of a session's URL; None if it is not one."""
     try:
         url = urlsplit(location)
     except ValueError:

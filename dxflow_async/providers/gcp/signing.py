@@ -17,7 +17,7 @@ __all__ = ["sign"]
 
 
 def sign(private_key: Any, email: str, method: str, endpoint: str, bucket: str, name: str, expires: int) -> str:
-    """A URL that works without credentials.
+    """Returns a URL that works without credentials.
 
     Args:
         private_key: an RSA key of the library `cryptography`.

@@ -1,16 +1,13 @@
-"""Objects written, put together and removed; what was stored is compared with what was sent."""
+"""Writes, composes and deletes objects, and compares what is stored with what was sent."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, create_task_group
-
 from dxflow_async import checksum
-from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches
@@ -23,7 +20,7 @@ from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import Call, Response, read_error_body
 
-__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "object_path"]
 
 T = TypeVar("T")
 
@@ -31,20 +28,20 @@ OBJECT = "storage#object"
 """The kind of an object's resource."""
 
 _BATCHES = 4
-"""Under way at a time: the service works off a batch as slowly as if its requests came one after the other."""
+"""The most batches at a time: the service executes a batch as slowly as its requests one after the other."""
 
 _SMALL_BATCH = 8
 
 
 class Version(NamedTuple):
-    """An object's name and generation; without one, whichever is there."""
+    """An object's name and generation; without a generation, the current one."""
 
     name: str
     generation: str | None = None
 
 
 class Sent(NamedTuple):
-    """An object as it is stored, and the CRC32C of what was sent for it."""
+    """A stored object, and the CRC32C of the bytes that were sent for it."""
 
     entry: Entry
     crc32c: int | None
@@ -57,10 +54,10 @@ class Store:
         self.requests = requests
 
     async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
-        """Stores an object by one request.
+        """Stores an object in one request.
 
         Raises:
-            ChecksumMismatchError: other bytes were sent than `body.crc32c` says, or stored than were sent.
+            ChecksumMismatchError: the bytes sent differ from `body.crc32c`, or the stored bytes from those sent.
         """
         checked = VerifiedBody(call, body)
         related = MultipartRelatedBody(resource, checked)
@@ -72,10 +69,10 @@ class Store:
         return Sent(await self._compared(call, resource["name"], stored, body.size, checked.crc32c), checked.crc32c)
 
     async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:
-        """Stores an object by a resumable upload, or goes on with it.
+        """Stores an object by a resumable upload, or continues one.
 
         Raises:
-            ChecksumMismatchError: as `put`.
+            ChecksumMismatchError: as for `put`.
         """
         stored = await sending.send(body)
         return Sent(await self._compared(call, sending.name, stored, body.size, sending.crc32c), sending.crc32c)
@@ -90,10 +87,10 @@ class Store:
         *,
         public: bool = False,
     ) -> Entry:
-        """Makes one object of up to 32, in the versions that were written.
+        """Composes up to 32 objects, in the versions that were written, into one.
 
         Raises:
-            ChecksumMismatchError: it is not of that `size`, or not what `resource["crc32c"]` says.
+            ChecksumMismatchError: the result does not have that `size` or the checksum `resource["crc32c"]`.
         """
         sources = [
             {"name": name, "generation": generation, "objectPreconditions": {"ifGenerationMatch": generation}}
@@ -108,10 +105,10 @@ class Store:
         return await self._compared(call, resource["name"], stored, size, checksum.decode(resource.get("crc32c")))
 
     async def look(self, call: Call, bucket: str, name: str, generation: str | None = None) -> Entry:
-        """An object as it is stored now, or that version of it.
+        """Returns an object as it is stored now, or a version of it.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: it does not exist.
         """
         path = f"{object_path(bucket, name)}?fields={ENTRY_FIELDS}"
         if generation is not None:
@@ -121,10 +118,10 @@ class Store:
         return parsed(call, described, bucket, name, document)
 
     async def remove(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
-        """Deletes objects; what is not there is no error. Returns the errors of the names that were not deleted.
+        """Deletes objects; missing ones are not an error. Returns the errors of names that were not deleted.
 
         Raises:
-            StorageError: nothing is known of any of them.
+            StorageError: the outcome is not known for any of them.
         """
         if len(versions) == 1:
             try:
@@ -157,11 +154,11 @@ class Store:
         return failed
 
     async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
-        """The service answers a removal with 204; after any other success a look tells whether the object is gone.
+        """Checks a deletion: the service answers with 204; after any other success, a lookup decides.
 
         Raises:
-            NotFoundError: it is gone.
-            ServiceError: it is there still.
+            NotFoundError: the object is gone.
+            ServiceError: it still exists.
         """
         if response.status == 204:
             response.close()
@@ -171,18 +168,18 @@ class Store:
         raise not_the_service(call, "the object is there still", response.status)
 
     async def _compared(self, call: Call, name: str, told: Entry, size: int, crc32c: int | None) -> Entry:
-        """What was stored; when it is not what was sent, it is removed again.
+        """Returns the stored object; deletes it if it differs from what was sent.
 
-        The answer alone proves neither: before anything is removed, the object is looked up.
+        The response alone proves neither, so the object is looked up before anything is deleted.
 
         Args:
-            call, name: what was written.
-            told: the object, as the answer describes it.
-            size, crc32c: of what was sent.
+            call, name: the object that was written.
+            told: the object as the response describes it.
+            size, crc32c: of the bytes that were sent.
 
         Raises:
-            ChecksumMismatchError: other bytes are stored.
-            ServiceError: the answer is not about what is stored.
+            ChecksumMismatchError: different bytes are stored.
+            ServiceError: the response is not about the stored object.
         """
         if _fits(told, size, crc32c):
             return told
@@ -190,48 +187,26 @@ class Store:
         try:
             found = await self.look(call, bucket, name)
         except NotFoundError as error:
-            raise contradiction(call, "nothing is stored under the name") from error
+            raise contradiction(call, "nothing is stored under that name") from error
         if found.crc32c is not None and _fits(found, size, crc32c):
             return found
         if (found.etag, found.size, found.crc32c) != (told.etag, told.size, told.crc32c):
             raise contradiction(call, "another version than it describes is stored")
         await self.remove(call, bucket, [Version(name, found.etag)])
-        raise call.error(ChecksumMismatchError, "the server stored other bytes than were sent; they were removed again")
+        raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent; they were deleted")
 
 
 def _fits(stored: Entry, size: int, crc32c: int | None) -> bool:
     return stored.size == size and (crc32c is None or stored.crc32c in (None, crc32c))
 
 
-async def few_at_a_time(operations: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
-    """What the operations return, in their order.
-
-    Raises:
-        StorageError: the first one; the others are cancelled.
-    """
-    results: dict[int, T] = {}
-    limiter = CapacityLimiter(limit)
-
-    async def run(number: int) -> None:
-        async with limiter:
-            results[number] = await operations[number]()
-
-    try:
-        async with create_task_group() as group:
-            for number in range(len(operations)):
-                group.start_soon(run, number)
-    except BaseExceptionGroup as failures:
-        raise first_of(failures) from None
-    return [results[number] for number in range(len(operations))]
-
-
 def object_path(bucket: str, name: str) -> str:
-    """Where an object's resource is, without the query."""
+    """Returns the path of an object's resource, without a query."""
     return f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
 
 
 def acl(parameter: str, *, public: bool) -> str:
-    """What makes an object readable for everybody, as a piece of a query."""
+    """Returns the query parameter that makes an object publicly readable."""
     return f"&{parameter}=publicRead" if public else ""
 
 

@@ -1,4 +1,4 @@
-"""What the SDK of Google's credentials talks through: our data plane."""
+"""Carries the requests of Google's credential SDK over the library's data plane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TokenTransport", "sign_in_error"]
 
 
 class TokenTransport:
-    """What the SDK takes for its HTTP session: its rare requests go over our data plane, one attempt each."""
+    """Stands in for the HTTP session of the SDK: its rare requests go over the data plane, one attempt each."""
 
     def __init__(self, http: HTTP) -> None:
         self._http = http
@@ -48,7 +48,7 @@ class TokenTransport:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came, the way the SDK asks for it."""
+    """A response in the form that the SDK expects."""
 
     data: bytes
 
@@ -62,7 +62,7 @@ class Answer:
 def sign_in_error(
     cls: type[StorageError], reason: str, *, status: int | None = None, code: str | None = None
 ) -> StorageError:
-    """An error about getting a token: it says what to look at, and shows nothing of it."""
+    """Returns an error about obtaining a token, which names what to check and shows no secret."""
     return cls(
         f"a GCP token could not be had: {reason}; check GCP.service_file, or run "
         "`gcloud auth application-default login` again",

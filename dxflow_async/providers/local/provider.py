@@ -1,13 +1,13 @@
-"""A local directory as a provider: the worked example, and what stands in where no cloud is configured.
+"""A local directory as a provider: the worked example of a provider.
 
-Sections, in the order every provider keeps: features, the provider (listing, reading, writing, the rest). Its reading
-is in `local_reading.py`, its upload in `local_writing.py`. Beside stand `tree.py` and `files.py`, which block, and
-`disk.py`: threads and the table of errors. What is written counts when it is on disk: see `commits.py`.
+Sections, in the order that every provider keeps: features, then the provider (listing, reading, writing, the rest).
+`reader.py` has its reads and `upload.py` its uploads. `root.py`, `files.py` and `directories.py` block; `disk.py` runs
+them in threads and has the table of errors. `files_on_disk.py` is what only a local disk can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,15 +25,16 @@ from dxflow_async.providers.contract import (
     PartReceipt,
     Provider,
     Reader,
+    Staged,
     Upload,
     page_size,
 )
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.local.files_on_disk import FilesOnDisk
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
-from dxflow_async.providers.staged import Staged
 
 __all__ = ["LocalProvider"]
 
@@ -52,10 +53,10 @@ class LocalProvider(Provider):
     """The files below a directory; keys never lead out of it.
 
     Args:
-        root: the directory; it need not exist before something is written.
-        threads: where the blocking work is done.
-        follow_symlinks: for the user's own files: links may lead out of `root`.
-        durable: for what is of use after this process: it is brought to disk where `threads` say so.
+        root: the directory. It is made when something is first written.
+        threads: run the blocking work.
+        follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
+        durable: whether a written file must survive a loss of power, if `threads` are durable too.
     """
 
     name = "LOCAL"
@@ -65,6 +66,10 @@ class LocalProvider(Provider):
         self.root = Root(root, follow_symlinks=follow_symlinks)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
+
+    @property
+    def local_disk(self) -> FilesOnDisk:
+        return FilesOnDisk(self.root, self._disk, self.threads)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)
@@ -150,21 +155,11 @@ class LocalProvider(Provider):
         return Entry(key, size)
 
     async def rename(self, source: str, key: str) -> None:
-        await self.rename_unsynced(source, key)
-        await self.sync_renamed(source, key)
-
-    async def rename_unsynced(self, source: str, key: str, *, file: bool = False) -> None:
-        """As `rename`, but a loss of power may undo it until `sync_renamed` returns; `file`: it is no directory."""
-        await self._disk.run("move", source, self.root.rename, source, key)
-        if not file:
-            self._disk.forget_names()
-
-    async def sync_renamed(self, source: str, key: str) -> None:
-        """Waits until a rename is on disk; many that wait at a time are synced together."""
-        await self._disk.sync_names("move", source, key)
+        await self.local_disk.rename_unsynced(source, key)
+        await self.local_disk.sync_renamed(source, key)
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
-        """As `Provider.make_directory`. One that is given a mode is on disk once something in it is."""
+        """As `Provider.make_directory`. One that is made with a mode is on disk once something in it is."""
         await self._disk.run("make directory", key, self.root.make_directory, key, mode)
         if mode is None:
             await self._disk.sync_names("make directory", key, made=True)
@@ -172,10 +167,6 @@ class LocalProvider(Provider):
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
         self._disk.forget_names()
-
-    async def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
-        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
-        await self._disk.run("delete", key, self.root.sweep, key, marks, kept)
 
     def _temporary(self, key: str) -> TemporaryFile:
         return TemporaryFile(self.root, key, self.threads.owner_id, durable=self._disk.durable)

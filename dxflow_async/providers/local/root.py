@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from dxflow_async.exceptions import StorageError, UnsafePathError
-from dxflow_async.modes import PERMISSIONS, PRIVATE
+from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.directories import Directories
 from dxflow_async.providers.local.temporary_files import (
@@ -30,7 +30,6 @@ __all__ = [
     "Root",
     "error_of",
     "etag_of",
-    "kind_of",
     "refuse_special",
 ]
 
@@ -395,28 +394,9 @@ def refuse_special(operation: str, root: Root, key: str, directory: int) -> int 
     except FileNotFoundError:
         return None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        text = f"{kind_of(mode)} has that name, and is not replaced; remove it, or choose another name"
+        text = f"{kind_of_file(mode)} has that name, and is not replaced; remove it, or choose another name"
         raise error_of(operation, root.resolve(key), UnsafePathError, text)
     return mode
-
-
-def kind_of(mode: int) -> str:
-    """What something is that is neither a file nor a directory, by its mode.
-
-    Example:
-        >>> kind_of(os.stat("/dev/null").st_mode)
-        'a device'
-    """
-    return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
-
-
-_KINDS = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def _remove_tree(directory: int, name: str) -> None:

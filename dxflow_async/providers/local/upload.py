@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dxflow_async.digests import RunningDigest
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Staged, Upload
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import TemporaryFile
-from dxflow_async.providers.staged import Staged
 
 __all__ = ["LocalStaged", "LocalUpload"]
 

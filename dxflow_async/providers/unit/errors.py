@@ -1,6 +1,6 @@
-"""What a compute unit says when something goes wrong, as our errors.
+"""Translates error responses of a compute unit into the library's errors.
 
-A refusal's body is `{"error": {"code", "message"}}`; what another server says besides is told by its status.
+The body of a refusal is `{"error": {"code", "message"}}`. Other servers are judged by their status.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["error_of", "parse_error"]
 
 
 class _Row(NamedTuple):
-    """Our error, what to do about it, and whether to try again, where the error itself says otherwise."""
+    """An error, the advice to the user, and whether to retry if that differs from the error's own rule."""
 
     cls: type[StorageError]
     advice: str
@@ -43,7 +43,7 @@ _PATH = _Row(NotFoundError, "check the path")
 _GONE = _Row(NotFoundError, "start the upload again")
 _EXISTS = _Row(AlreadyExistsError, "choose another name")
 _NAME = _Row(UnsafePathError, "rename it")
-_REPLACED = _Row(PreconditionFailedError, "the file was replaced meanwhile; start again")
+_REPLACED = _Row(PreconditionFailedError, "the file was replaced in the meantime; start again")
 _LOCKED = _Row(StorageError, "somebody writes to it still; try again in a moment", retryable=True)
 _MOVED = _Row(PreconditionFailedError, "ask where the upload is, and go on there", retryable=True)
 _PARTS = _Row(StorageError, "start the upload again")
@@ -51,7 +51,7 @@ _REQUEST = _Row(StorageError, "the server does not take the request; it may be o
 _TOO_LONG = _Row(StorageError, "the server takes nothing of that size")
 _FULL = _Row(StorageError, "make room on the unit's volume")
 _BROKEN = _Row(NetworkError, "try again")
-_UNKNOWN = _Row(UnsupportedError, "this server does not know the request")
+_UNKNOWN = _Row(UnsupportedError, "this server does not support the request")
 _SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
 _FAILED = _Row(ServiceError, "the unit failed; try again")
 _ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to, or sign in to the network")
@@ -127,7 +127,7 @@ _STATUSES: dict[int, _Row] = {
 
 
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """What to raise for an answer of that status, code and message."""
+    """Returns the error for a response with that status, code and message."""
     row = _CODES.get(code) or _STATUSES.get(status) or _other(status)
     said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {row.advice}"
     seconds = headers.get("retry-after", "")
@@ -149,7 +149,7 @@ def _other(status: int) -> _Row:
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Code and message of a refusal's body; whatever is there where it is of another form."""
+    """Returns the code and message of an error body; without that form, the start of the body."""
     try:
         error = json.loads(data)["error"]
         code, message = error["code"], error["message"]

@@ -1,4 +1,4 @@
-"""A file's bytes from a unit, also from a server that knows no ranges and sends the whole."""
+"""The headers of downloads from a unit, and ranges of servers that send the whole file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"(?:^|,)\s*crc32c=:([A-Za-z0-9+/]{6}==):")
 
 
 def download_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
-    """Which bytes are asked for, and of which version."""
+    """Returns the headers that ask for a range of bytes, of one version."""
     headers = {}
     if start or end is not None:
         headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -30,16 +30,16 @@ def download_headers(start: int, end: int | None, etag: str | None) -> dict[str,
 
 
 def extent(call: Call, response: Response, start: int, end: int | None, known: int | None) -> tuple[int, int]:
-    """The size of the file, and the number of bytes wanted of it, whether the range or the whole comes.
+    """Returns the size of the file and the number of bytes wanted of it, for a response with a range or the whole.
 
     Args:
-        call, response: what was asked, and the answer.
+        call, response: the request and its response.
         start, end: the range.
-        known: the file's size, where the server does not say how much it sends.
+        known: the size of the file, if the server does not say how much it sends.
 
     Raises:
-        PreconditionFailedError: the range has no byte of it.
-        ServiceError: another range comes, or nobody knows how much.
+        PreconditionFailedError: the file has no byte in the range.
+        ServiceError: the response has another range, or its length is not known.
     """
     headers = response.headers
     ranged = start > 0 or end is not None
@@ -61,7 +61,7 @@ def extent(call: Call, response: Response, start: int, end: int | None, known: i
 
 
 def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool, modes: bool) -> Entry:
-    """What a download's headers say of a file."""
+    """Returns the file that the headers of a download describe."""
     etag, crc = stored_headers(headers)
     precise = parse_mtime(headers.get("dx-modified"))
     modified = timestamp_of(headers.get("last-modified", "")) if precise is None else precise
@@ -70,19 +70,19 @@ def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool, 
 
 
 def stored_headers(headers: Mapping[str, str]) -> tuple[str | None, int | None]:
-    """Version and checksum of a file, where they are told."""
+    """Returns version and checksum of a stored file, if the headers name them."""
     found = _DIGEST.search(headers.get("repr-digest", ""))
     etag = headers.get("etag", "").removeprefix("W/").strip('"')
     return etag or None, checksum.decode(found[1]) if found else None
 
 
 class RangeReader(HTTPReader):
-    """The bytes wanted of an answer that has the whole: the first ones are left out, and the last ones not read."""
+    """Reads the wanted bytes of a response with the whole file: it skips the first and stops before the last."""
 
     __slots__ = ("_left", "_skipped")
 
     def begin(self, skipped: int) -> RangeReader:
-        """The same, told how many bytes to leave out."""
+        """Returns itself, after noting how many bytes to skip."""
         self._skipped = skipped
         self._left = self.size
         return self

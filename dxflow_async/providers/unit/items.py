@@ -1,9 +1,8 @@
-"""Items as a unit describes them, one of them or a list that is read while it arrives.
+"""Items as a unit describes them: one item, or a list that is parsed as it arrives.
 
-An item is `{"name", "directory": bool, "size": bytes, "modification": seconds}`; ours have also `"etag"`, `"checksum"`
-(`crc32c:<base64>`), `"mode"` (octal text), `"unreadable"` and `"error"`, and, where a name is no UTF-8, `"raw"`: its
-bytes, percent-encoded. What a server sends is not trusted: names that are none, and anything of another form, are
-refused.
+An item is `{"name", "directory": bool, "size": bytes, "modification": seconds}`. Servers of this library add `"etag"`,
+`"checksum"` (`crc32c:<base64>`), `"mode"` (octal text), `"unreadable"`, `"error"` and, if a name is not UTF-8, `"raw"`:
+its bytes, percent-encoded. Nothing a server sends is trusted: invalid names and other forms are refused.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 __all__ = ["Items", "entry_of", "is_named"]
 
 _MAX_ITEM_SIZE = 64 << 10
-"""Characters of one item; the longest path has a twelfth of it."""
+"""The most characters of one item; the longest path has a twelfth of it."""
 
 _SPACE = " \t\r\n"
 
 
 class Items:
-    """The items of a JSON list, as they arrive; in memory is one buffer of it. Read to the end, or closed.
+    """The items of a JSON list as they arrive; one buffer of it is in memory. Read it to the end, or close it.
 
     Args:
-        call: what it is an answer to.
+        call: the request.
         http: the data plane.
-        response: with the list.
+        response: contains the list.
     """
 
     def __init__(self, call: Call, http: HTTP, response: Response) -> None:
@@ -48,11 +47,11 @@ class Items:
         self._text = _Text()
 
     async def read(self) -> list[dict[str, Any]]:
-        """The next ones; none at the end.
+        """Returns the next items; none at the end.
 
         Raises:
-            ServiceError: it is no list of items.
-            NetworkError, StallTimeoutError: it broke off.
+            ServiceError: it is not a list of items.
+            NetworkError, StallTimeoutError: the response broke off.
         """
         try:
             while chunk := await self._reading.read():
@@ -64,19 +63,19 @@ class Items:
             raise not_the_service(self._call, f"no JSON list of items: {error}") from error
 
     def close(self) -> None:
-        """Gives the connection back; a second call does nothing."""
+        """Releases the connection; a second call does nothing."""
         response, self._response = self._response, None
         if response is not None:
             response.close()
 
     def __del__(self) -> None:
-        # Whoever drops a listing in its midst need not be in the loop's thread.
+        # A listing may be dropped half-way by another thread than the loop's.
         if self._response is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._response.close)
 
 
 class _Text:
-    """What has come of the list and is not read yet."""
+    """The part of the list that has arrived and is not parsed yet."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -84,10 +83,10 @@ class _Text:
         self._scan = json.JSONDecoder().raw_decode
 
     def feed(self, text: str, *, final: bool = False) -> list[dict[str, Any]]:
-        """The items that are complete now.
+        """Returns the items that are complete now.
 
         Raises:
-            ValueError: it cannot become a list of items any more.
+            ValueError: the text cannot become a list of items.
         """
         text, position, found = self._text + text, 0, []
         while True:
@@ -138,19 +137,19 @@ def entry_of(
     deep: bool = False,
     key: str | None = None,
 ) -> Entry:
-    """An item as an entry.
+    """Returns an item as an entry.
 
     Args:
-        call: what it is an answer to.
-        item: as it came.
-        directory: the key, with its slash, of what was listed.
-        times: the modification is the time that was kept with a file.
-        modes: `"mode"` is its permission bits; what cannot be is not taken.
-        deep: names may lead further down.
-        key: what was asked for, where it was one item.
+        call: the request.
+        item: as it arrived.
+        directory: the key of the listed directory, with its slash.
+        times: whether the modification is the time that was stored with a file.
+        modes: whether `"mode"` is the permission bits; impossible values are ignored.
+        deep: whether names may contain slashes.
+        key: the requested key, if it was a single item.
 
     Raises:
-        ServiceError: it is of another form, or its name is none.
+        ServiceError: the item has another form, or its name is invalid.
     """
     try:
         name = directory + _name_of(item, deep=deep) if key is None else key
@@ -180,7 +179,7 @@ def entry_of(
 
 
 def is_named(item: dict[str, Any], name: str) -> bool:
-    """Whether an item that was asked for has that name, or tells none."""
+    """Returns whether a requested item has that name, or no name."""
     try:
         return "name" not in item or _name_of(item, deep=False) == name
     except (TypeError, ValueError):

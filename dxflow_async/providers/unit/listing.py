@@ -1,7 +1,8 @@
-"""Listings of a unit, in the order of their keys' bytes, page by page.
+"""Listings of a unit, in the order of the bytes of keys, page by page.
 
-A server of ours sends a whole tree in that order, and the answer is read as far as a page goes; where it broke off it
-is asked for again, and what was told already is left out. Any other server is asked for one directory after the other.
+A server of this library sends a whole tree in that order, and the response is read as far as a page needs. After a
+break it is requested again, and entries that were delivered are skipped. Any other server is asked for one directory
+after the other.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ __all__ = ["DirectoryModesSeen", "Listing", "OrderedListing", "WalkedListing", "
 
 _PAGE_SIZE = 1000
 _MAX_DIRECTORY = 1_000_000
-"""Entries of one directory that are put in order here, where the server does not."""
+"""The most entries of one directory that are sorted here, if the server does not sort them."""
 _MAX_MODES = 10_000
 _MAX_KEY = 8192
-"""Characters of a directory's key; a server whose links lead in circles would go on for ever."""
+"""The most characters of a directory's key: links that lead in circles would never end."""
 
 
 class _Told(TypedDict):
@@ -32,32 +33,32 @@ class _Told(TypedDict):
 
 
 class DirectoryModesSeen:
-    """The permission bits of the directories that listings passed last; a tree's are not asked for one by one."""
+    """Remembers the permission bits of directories in recent listings, so that they are not requested one by one."""
 
     def __init__(self) -> None:
         self._known: dict[str, int | None] = {}
 
     def add(self, entry: Entry) -> None:
-        """Remembers a directory's; the oldest is forgotten."""
+        """Remembers the bits of a directory; forgets the oldest."""
         self._known.pop(entry.key, None)
         self._known[entry.key] = entry.mode
         if len(self._known) > _MAX_MODES:
             del self._known[next(iter(self._known))]
 
     def get(self, key: str) -> int | None:
-        """Those of a directory; None: not known."""
+        """Returns the bits of a directory; None if they are not known."""
         return self._known.get(key)
 
 
 class Listing(ABC):
-    """A listing under way: the cursor of its pages.
+    """A listing in progress: the cursor of its pages.
 
     Args:
-        requests, call: who asks, and what for.
+        requests, call: send the requests.
         prefix: of all keys.
-        recursive: with all that is below.
-        times: as `entry_of` has it.
-        modes: takes the permission bits of directories, where the server tells any.
+        recursive: whether to list everything below.
+        times: as for `entry_of`.
+        modes: receives the permission bits of directories, if the server sends them.
     """
 
     def __init__(
@@ -82,10 +83,10 @@ class Listing(ABC):
 
     @abstractmethod
     async def page(self) -> Page:
-        """The next page. After an error it may be asked for again.
+        """Returns the next page. After an error it may be called again.
 
         Raises:
-            NotFoundError: there is no such directory.
+            NotFoundError: the directory does not exist.
         """
 
     def _next_page(self, *, more: bool) -> Page:
@@ -95,12 +96,12 @@ class Listing(ABC):
 
 
 class OrderedListing(Listing):
-    """Of a server that sends the whole in order."""
+    """The listing of a server that sends a whole tree in order."""
 
     _items: Items | None = None
     _last = b""
     _ended = False
-    # Of a tree, a directory is told only where nothing follows that is in it.
+    # A recursive listing includes a directory only if nothing in it follows.
     _held: Entry | None = None
 
     async def page(self) -> Page:
@@ -130,7 +131,7 @@ class OrderedListing(Listing):
                 if key > self._last:
                     self._take(entry)
             elif key > self._start:
-                found = []  # nothing that is wanted follows
+                found = []  # nothing wanted follows
                 break
         if not found:
             self._take(None)
@@ -157,7 +158,7 @@ class OrderedListing(Listing):
 
 
 class WalkedListing(Listing):
-    """Of a server that lists one directory at a time, in whatever order."""
+    """The listing of a server that lists one directory at a time, in any order."""
 
     _levels: list[deque[Entry]] | None = None
 
@@ -181,7 +182,7 @@ class WalkedListing(Listing):
             try:
                 inner = await self._inside(entry.key)
             except NotFoundError:
-                level.popleft()  # it was removed meanwhile
+                level.popleft()  # it was removed in the meantime
                 return
             except StorageError as error:
                 if error.retryable or not error.status:
@@ -201,10 +202,10 @@ class WalkedListing(Listing):
 async def read_directory(
     requests: Requests, call: Call, directory: str, *, times: bool, modes: bool = False
 ) -> list[Entry]:
-    """All that is in a directory, in the server's order.
+    """Returns the entries of a directory, in the server's order.
 
     Raises:
-        UnsupportedError: it is more than memory should hold.
+        UnsupportedError: there are more than memory should hold.
     """
     response = await requests.ask(call, "GET", "items", directory, query="&recursive=false")
     items, entries = Items(call, requests.http, response), []

@@ -1,4 +1,4 @@
-"""What a unit's server can do, and how paths, metadata and uploads' addresses are written for it."""
+"""The abilities of a unit's server, and how paths, metadata and upload addresses are written for it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Announced", "Endpoint", "checksum_text", "file_metadata", "metadata_
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What a server says it can do beyond the core; by default nothing.
+    """What a server advertises beyond the core; by default nothing.
 
     Attributes:
         tus: extensions of the upload protocol.
         algorithms: of its checksums.
         ours: extensions of the storage routes.
-        max_size: bytes of a file, where it says so.
-        directory_mode: the permission bits of new directories, where it says so.
+        max_size: the largest file in bytes, if it says so.
+        directory_mode: the permission bits of new directories, if it says so.
     """
 
     tus: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class Announced:
 
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> Self:
-        """What the headers of an answer to `OPTIONS` say; what is not understood is not there."""
+        """Parses the headers of a response to `OPTIONS`; ignores what it does not understand."""
         largest = headers.get("tus-max-size", "")
         return cls(
             _words(headers.get("tus-extension", "")),
@@ -50,12 +50,12 @@ class Announced:
 
     @property
     def checks_bodies(self) -> bool:
-        """Whether a request's body is compared with the CRC32C sent with it."""
+        """Whether the server compares the body of a request with the CRC32C sent with it."""
         return "checksum" in self.tus and "crc32c" in self.algorithms
 
     @property
     def checks_files(self) -> bool:
-        """Whether a file is compared with its CRC32C before it gets its name, and the server keeps and tells it."""
+        """Whether the server compares a file with its CRC32C before naming it, and stores and returns it."""
         return "checksum" in self.ours
 
     @property
@@ -69,17 +69,17 @@ def _words(text: str) -> frozenset[str]:
 
 
 class Endpoint:
-    """A unit's address.
+    """The address of a unit.
 
     Args:
-        url: `http://host:port`, or `https`, with the path in front of `/storage`, if any.
+        url: `http://host:port`, or `https`, with the path before `/storage`, if any.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the URL is not valid.
 
     Attributes:
-        url: without a slash at its end.
-        host: the header's value.
+        url: without a trailing slash.
+        host: the value of the header.
     """
 
     def __init__(self, url: str) -> None:
@@ -99,10 +99,10 @@ class Endpoint:
         self._name = _host_and_port(parts.scheme, parts.netloc)
 
     def address(self, call: Call, location: str) -> Secret:
-        """The path and query of what a server calls a `Location`, relative or absolute.
+        """Returns the path and query of a `Location` of the server, relative or absolute.
 
         Raises:
-            ServiceError: it leads to another host, which gets neither secret nor bytes, or is none.
+            ServiceError: it leads to another host, which receives neither secret nor bytes, or is not valid.
         """
         host, address = _place(f"{self.url}/storage/upload/", location)
         if not location or host != self._name:
@@ -112,12 +112,12 @@ class Endpoint:
         return address
 
     def url_of(self, address: str) -> str:
-        """The URL of what `address` gave."""
+        """Returns the URL for a result of `address`."""
         return Secret(self._origin + address)
 
 
 def _place(base: str, location: str) -> tuple[str, Secret]:
-    """Host and port of a location, and its path and query; whoever knows these may be able to write there."""
+    """Returns host and port of a location, and its path and query, which may grant write access."""
     try:
         parts = urlsplit(urljoin(base, location))
     except ValueError:
@@ -127,15 +127,15 @@ def _place(base: str, location: str) -> tuple[str, Secret]:
 
 
 def _host_and_port(scheme: str, netloc: str) -> str:
-    """Host and port in one spelling. A proxy that ends TLS may hide the scheme from the server: it is left out."""
+    """Returns host and port in one spelling, without the scheme: a proxy that ends TLS may hide it from the server."""
     return netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
 
 
 def path_of(call: Call, key: str) -> str:
-    """A key as the unit's path. A first segment `volume` is written so that it is not taken for the volume itself.
+    """Returns a key as the unit's path. A first segment `volume` is escaped, since it means the volume itself.
 
     Raises:
-        UnsafePathError: the unit would not take it, or take it for another name.
+        UnsafePathError: the unit would refuse the key or change it.
 
     Example:
         >>> call = Call("UNIT", "read", "/Demo/a")
@@ -150,7 +150,7 @@ def path_of(call: Call, key: str) -> str:
 
 
 def quoted(call: Call, path: str) -> str:
-    """A path as it stands in a query, byte for byte, also where it is no UTF-8 (PEP 383).
+    """Returns a path for a query, byte for byte, also if it is not UTF-8 (PEP 383).
 
     Raises:
         UnsafePathError: it is not valid Unicode.
@@ -162,10 +162,10 @@ def quoted(call: Call, path: str) -> str:
 
 
 def file_metadata(call: Call, key: str) -> dict[str, str]:
-    """Where an upload is to go.
+    """Returns the metadata that names the destination of an upload.
 
     Raises:
-        UnsafePathError: as `path_of`, or it names a directory.
+        UnsafePathError: as for `path_of`, or the key names a directory.
     """
     if not key or key.endswith("/"):
         raise call.error(UnsafePathError, "the name of a file must not end in a slash; give the whole name")
@@ -175,7 +175,7 @@ def file_metadata(call: Call, key: str) -> dict[str, str]:
 
 
 def metadata_header(pairs: Mapping[str, str]) -> str:
-    """The header `Upload-Metadata`."""
+    """Returns the header `Upload-Metadata`."""
     encoded = (
         (key, base64.b64encode(value.encode("utf-8", "surrogateescape")).decode()) for key, value in pairs.items()
     )
@@ -183,5 +183,5 @@ def metadata_header(pairs: Mapping[str, str]) -> str:
 
 
 def checksum_text(value: int) -> str:
-    """As `Upload-Checksum` and the metadata `checksum` have it."""
+    """Returns a CRC32C as `Upload-Checksum` and the metadata `checksum` have it."""
     return f"crc32c {checksum.encode(value)}"

@@ -1,8 +1,8 @@
-"""A compute unit's storage.
+"""The storage of a compute unit.
 
-Uploads go by tus 1.0.0, everything else by the unit's storage routes; all of it over our data plane, with the unit's
-secret, to the unit's address and no other. A server is asked once what it can do beyond the published core, and only
-that is used: `UnitProvider.connect`. Beside stand `unit_listing.py`, `unit_upload.py` and what these need.
+Uploads use tus 1.0.0, everything else the unit's storage routes. All of it goes over the data plane, with the unit's
+secret, to the unit's address only. `UnitProvider.connect` asks a server once what it can do beyond the published core,
+and only that is used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 from anyio import CancelScope, move_on_after
 
@@ -46,7 +46,7 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit.tus import Sending, Tus
-from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, SpooledUpload, StreamUpload
+from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
 
@@ -77,7 +77,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         directory_mode=announced.directory_mode if "mode" in ours else None,
         ordered="order" in ours,
         ranges="range" in ours,
-        # A server that takes a file in one stream gets it as one part, whatever its size.
+        # A server that accepts only one stream receives a file as one part of any size.
         min_part_size=1 if announced.in_parts else max_size,
         max_part_size=max_size,
         max_parts=MAX_PARTS if grouped else FEW_PARTS if announced.in_parts else 1,
@@ -96,15 +96,15 @@ class UnitProvider(Provider):
     """The files of a compute unit.
 
     Args:
-        name: the unit's, as errors show it.
+        name: the unit's name, as errors show it.
         url: the unit's address, `http://host:port`.
-        secret: its RW secret, or RO for a unit that is only read.
-        http: the session's data plane; not closed here.
-        threads: the session's threads.
+        secret: its RW secret, or its RO secret for reading only.
+        http: the session's data plane; the provider does not close it.
+        threads: the session's worker threads.
         announced: what the server can do beyond the core; `connect` asks it.
 
     Raises:
-        ConfigurationError: the address is none.
+        ConfigurationError: the address is not valid.
     """
 
     name = "UNIT"
@@ -113,24 +113,20 @@ class UnitProvider(Provider):
         self, name: str, url: str, secret: str, http: HTTP, threads: Threads, announced: Announced | None = None
     ) -> None:
         self.unit = name
-        self._announced = announced or Announced()
-        self._requests = Requests(url, secret, http, echoes="echo" in self._announced.ours)
-        self._tus = Tus(self._requests, self._announced)
+        self._requests = Requests(url, secret, http)
         self._threads = threads
         self._modes = DirectoryModesSeen()
-        self.features = _features(self._requests.endpoint.url, self._announced)
+        self._learn(announced or Announced())
 
-    @classmethod
-    async def connect(cls, name: str, url: str, secret: str, http: HTTP, threads: Threads) -> Self:
-        """A provider whose `features` are what the server says it can do; the arguments are the class's.
+    def _learn(self, announced: Announced) -> None:
+        self._announced = announced
+        self._requests.echoes = "echo" in announced.ours
+        self._tus = Tus(self._requests, announced)
+        self.features = _features(self._requests.endpoint.url, announced)
 
-        Raises:
-            StorageError: the unit did not answer; where `retryable` says so, it may later.
-            ConfigurationError: as the class.
-        """
-        requests = Requests(url, secret, http)
-        announced = await requests.announced(Call(cls.name, "connect", f"/{name}/"))
-        return cls(name, url, secret, http, threads, announced)
+    async def connect(self) -> None:
+        """Asks the server what it can do beyond the core: `features` say so from then on."""
+        self._learn(await self._requests.announced(self._call("connect", "")))
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         listing: Listing | None = cursor
@@ -142,10 +138,10 @@ class UnitProvider(Provider):
         return await listing.page()
 
     async def list_directory(self, key: str) -> Sequence[Entry]:
-        """All that is in a directory, in the order the unit sends it.
+        """Returns the entries of a directory, in the unit's order.
 
         Raises:
-            NotFoundError: there is no such directory.
+            NotFoundError: the directory does not exist.
         """
         call, features = self._call("list", key), self.features
         return await read_directory(self._requests, call, key, times=features.mtime_listed, modes=features.modes)
@@ -189,7 +185,7 @@ class UnitProvider(Provider):
         call = self._call("read", entry.key)
         found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
         if None not in (entry.etag, found.etag) and entry.etag != found.etag:
-            raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
+            raise call.error(PreconditionFailedError, "the file was replaced in the meantime; start again")
         return found.crc32c
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
@@ -212,9 +208,7 @@ class UnitProvider(Provider):
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
         metadata = self._tus.metadata(call, key, options)
         if size is None:
-            spooled = SpooledUpload(self, key, options, self._threads)
-            await spooled.begin()
-            return spooled
+            return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
         sending = Sending(self._tus, call, size, metadata, partial=False)
         await sending.begin()
         return StreamUpload(call, key, sending, size)
@@ -278,7 +272,7 @@ class UnitProvider(Provider):
         with suppress(NotFoundError):
             await self.stat(directory)
             return
-        # As the published SDK does: a server makes the directories of what is uploaded.
+        # The published SDK relies on this: a server creates the directories of an uploaded file.
         marker = f"{directory}{_MARKER}"
         await self.write(marker, Buffered((), 0, 0), ObjectOptions())
         await self.delete_one(marker)
@@ -306,7 +300,7 @@ class UnitProvider(Provider):
             await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
 
     async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
-        """Creates a file first, and sends its bytes then."""
+        """Creates a file, then sends its bytes."""
         sending = Sending(self._tus, call, body.size, metadata, partial=False)
         try:
             crc = await sending.write(body)
@@ -317,7 +311,7 @@ class UnitProvider(Provider):
         return TusAnswer(sending.headers, sending.certain), crc
 
     async def _measure(self, body: Body) -> int:
-        """Reads a body once, for its checksum. That does not count as progress."""
+        """Reads a body once for its checksum. This reading does not count as progress."""
         crc = 0
         async for chunk in getattr(body, "uncounted", body):
             crc = await self._threads.run(checksum.crc32c, chunk, crc)

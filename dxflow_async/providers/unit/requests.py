@@ -1,4 +1,4 @@
-"""Requests to a compute unit: where they go, the secret they carry, and what their answers are turned into."""
+"""Sends requests to a compute unit, with its secret, and checks the responses."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": 
 
 
 class TusAnswer(NamedTuple):
-    """What the upload protocol answered.
+    """A response of the upload protocol.
 
     Attributes:
-        headers: of the answer.
-        certain: it is the unit's: of the protocol's status, and with one of its headers.
+        headers: of the response.
+        certain: whether it is the unit's: it has a status and a header of the protocol.
     """
 
     headers: Mapping[str, str]
@@ -40,16 +40,16 @@ class TusAnswer(NamedTuple):
 
 
 class Requests:
-    """What a provider sends.
+    """Sends the requests of a provider.
 
-    A server that announces `echo` repeats the header `Dx-Request` of each request in its answer. An answer without it
-    is not the server's, or belongs to another request.
+    A server that advertises `echo` repeats the header `Dx-Request` of each request in its response. A response without
+    it comes from something else, or belongs to another request.
 
     Args:
         url: the unit's.
-        secret: goes with each request, to this address and no other.
+        secret: sent with each request, to this address only.
         http: the session's data plane.
-        echoes: the server announces `echo`.
+        echoes: whether the server advertises `echo`.
     """
 
     def __init__(self, url: str, secret: str, http: HTTP, *, echoes: bool = False) -> None:
@@ -61,7 +61,7 @@ class Requests:
         self._headers = {"host": self.endpoint.host, "x-secret-key": Secret(secret)}
 
     async def announced(self, call: Call) -> Announced:
-        """What the server says it can do; one that does not know the question can do the core."""
+        """Returns what the server advertises; a server that does not know the question can do the core."""
         url = f"{self.endpoint.url}{UPLOADS}"
         response = await self.http.send(call, "OPTIONS", url, self._headers | _TUS)
         if response.status in _MISSING:
@@ -84,7 +84,7 @@ class Requests:
         query: str = "",
         repeatable: bool | None = None,
     ) -> Response:
-        """An answer of status 200 to 299 from one of the storage routes (`items`, `download`, ...)."""
+        """Sends a request to a storage route (`items`, `download`, ...); returns a response with status 200 to 299."""
         url = f"{self.endpoint.url}/storage/{route}/?path={quoted(call, path_of(call, key))}{query}"
         if destination is not None:
             url = f"{url}&destination={quoted(call, path_of(call, destination))}"
@@ -101,16 +101,16 @@ class Requests:
         *,
         repeatable: bool | None = None,
     ) -> TusAnswer:
-        """An answer of the upload protocol; its body is not of interest.
+        """Sends a request of the upload protocol, and ignores the body of the response.
 
         Args:
-            call, method, headers: of the request.
-            address: an upload's; None: where uploads are created.
+            call, method, headers: the request.
+            address: of an upload; None: the address that creates uploads.
             body: the bytes.
-            repeatable: as `HTTP.send` has it.
+            repeatable: as for `HTTP.send`.
 
         Raises:
-            ServiceError: it is the answer of another protocol or version.
+            ServiceError: the response belongs to another protocol or version.
         """
         url = f"{self.endpoint.url}{UPLOADS}" if address is None else self.endpoint.url_of(address)
         sent = self._sent({**_TUS, **headers})
@@ -125,20 +125,21 @@ class Requests:
         return TusAnswer(response.headers, exact and (signed or "location" in response.headers))
 
     async def done(self, call: Call, response: Response) -> None:
-        """Reads the answer of a route that says no more than that it is done.
+        """Reads the response of a route that only reports success.
 
         Raises:
-            ServiceError: it has another status than a server of ours gives. What another server has done is looked up.
+            ServiceError: a server of this library would answer with another status. The work of other servers is looked
+                up.
         """
         if self.echoes:
             check_status(call, response, 200)
         await read_error_body(response, _DOCUMENT_SIZE)
 
     async def document(self, call: Call, response: Response) -> Any:
-        """The JSON of a small answer.
+        """Returns the JSON of a small response.
 
         Raises:
-            ServiceError: it is none.
+            ServiceError: it is not JSON.
         """
         data = await read_error_body(response, _DOCUMENT_SIZE)
         try:
@@ -153,10 +154,10 @@ class Requests:
         return sent
 
     async def _accepted(self, call: Call, response: Response, sent: Mapping[str, str] | None = None) -> Response:
-        """The response, where its status is a success.
+        """Returns the response if its status is successful.
 
         Raises:
-            ServiceError: it, or the refusal that something is not there, is not the server's.
+            ServiceError: the response, or the refusal that something is missing, is not the server's.
             StorageError: any other status.
         """
         means = 200 <= response.status < 300 or response.status in _GONE

@@ -1,4 +1,4 @@
-"""What a unit says is at a path: asked for, or looked up to confirm that something is stored, copied or removed."""
+"""Looks up files and directories of a unit, also to confirm that something was stored, copied or deleted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["confirm_stored", "left_of", "look_up"]
 
 
 async def look_up(requests: Requests, announced: Announced, call: Call, key: str, *, summed: bool = False) -> Entry:
-    """The file or directory at a key; `summed` has a file's checksum computed where the server keeps none.
+    """Returns the file or directory at a key. `summed` computes the checksum of a file if the server keeps none.
 
     Raises:
-        NotFoundError: there is none.
-        ServiceError: the answer is about something else.
+        NotFoundError: it does not exist.
+        ServiceError: the response is about something else.
     """
     times, modes = "mtime" in announced.ours, "mode" in announced.ours
     if "stat" not in announced.ours:
@@ -46,22 +46,22 @@ async def _look_up_in_directory(requests: Requests, call: Call, key: str, *, tim
 
 
 async def confirm_stored(requests: Requests, announced: Announced, call: Call, key: str, size: int) -> Entry:
-    """Looks up what was stored, where the answer bore no sign of the unit.
+    """Looks up a stored file when the response did not prove to be the unit's.
 
     Raises:
-        ServiceError: it is not there, or of another size.
+        ServiceError: the file is missing, or has another size.
     """
     try:
         found = await look_up(requests, announced, call, key)
     except NotFoundError as error:
-        raise not_the_service(call, "nothing is stored under the name") from error
+        raise not_the_service(call, "nothing is stored under that name") from error
     if found.size != size or found.directory:
         raise not_the_service(call, f"{found.size} bytes are stored where {size} were expected")
     return found
 
 
 async def left_of(requests: Requests, call: Call, keys: Iterable[str]) -> dict[str, StorageError]:
-    """Those of the keys that are there still though they were deleted, each with its error; asked once a directory."""
+    """Returns deleted keys that still exist, each with its error; asks once per directory."""
     by_directory: dict[str, list[str]] = {}
     for key in keys:
         by_directory.setdefault(_above(key.removesuffix("/")), []).append(key)
@@ -69,7 +69,7 @@ async def left_of(requests: Requests, call: Call, keys: Iterable[str]) -> dict[s
     for directory, deleted in by_directory.items():
         try:
             entries = await read_directory(requests, call, directory, times=False)
-        except (NotFoundError, UnsupportedError):  # gone with what was in it, or too large to be read for this
+        except (NotFoundError, UnsupportedError):  # gone with its content, or too large to be read for this
             continue
         except StorageError as error:
             failed |= dict.fromkeys(deleted, error)

@@ -1,4 +1,4 @@
-"""The requests of tus 1.0.0, and one upload of it that goes on where the server got to.
+"""The requests of tus 1.0.0, and one upload that continues from where the server is.
 
 Source: https://tus.io/protocols/resumable-upload
 """
@@ -28,18 +28,18 @@ __all__ = ["Sending", "Tus"]
 
 _BYTES = {"content-type": "application/offset+octet-stream"}
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between tries to remove what the server believes is still written to."""
+"""Seconds between attempts to terminate an upload that the server believes is still being written."""
 
 
 class Tus:
-    """The protocol's requests for one provider."""
+    """The requests of the protocol for one provider."""
 
     def __init__(self, requests: Requests, announced: Announced) -> None:
         self.announced = announced
         self._requests = requests
 
     def metadata(self, call: Call, key: str, options: ObjectOptions, crc32c: int | None = None) -> dict[str, str]:
-        """What the server is told of a file: with its time, mode and checksum, where it knows what they are."""
+        """Returns the metadata of a file, with time, mode and checksum if the server understands them."""
         pairs = file_metadata(call, key)
         if options.modified is not None and "mtime" in self.announced.ours:
             pairs["mtime"] = format_mtime(options.modified)
@@ -50,13 +50,13 @@ class Tus:
         return pairs
 
     async def create(self, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool = False) -> str:
-        """A new upload's address."""
+        """Creates an upload and returns its address."""
         headers = {"upload-length": str(size)}
         if metadata:
             headers["upload-metadata"] = metadata_header(metadata)
         if partial:
             headers["upload-concat"] = "partial"
-        # One that was created and is not known of expires.
+        # An upload whose address was lost expires.
         answer = await self._requests.tus(call, "POST", None, headers, repeatable=True)
         address = self._requests.endpoint.address(call, Secret(answer.headers.get("location", "")))
         if not answer.certain and (await self.offset(call, address))[0]:
@@ -66,11 +66,11 @@ class Tus:
     async def store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
     ) -> tuple[TusAnswer, int | None]:
-        """A whole file in one request; the answer, and the CRC32C of what was sent."""
+        """Stores a whole file in one request; returns the response and the CRC32C of the bytes sent."""
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
         checked = None if given else VerifiedBody(call, body)
-        # Twice the same is the same file.
+        # Repeating it gives the same file.
         again = bool(given) or None
         answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
         offset = _offset(call, answer.headers)
@@ -79,10 +79,10 @@ class Tus:
         return answer, crc32c if checked is None else checked.crc32c
 
     async def offset(self, call: Call, address: str) -> tuple[int, Mapping[str, str]]:
-        """Where an upload is, and what else is said of it.
+        """Returns the offset of an upload, and the other headers.
 
         Raises:
-            NotFoundError: there is no such upload any more.
+            NotFoundError: the upload no longer exists.
         """
         answer = await self._requests.tus(call, "HEAD", address, {})
         if not answer.certain:
@@ -90,23 +90,24 @@ class Tus:
         return _offset(call, answer.headers), answer.headers
 
     async def claim(self, call: Call, address: str, offset: int) -> None:
-        """Asks for the right to go on at an offset, so that no bytes are sent for nothing.
+        """Asks for the right to continue at an offset, so that no bytes are sent in vain.
 
         Raises:
-            StorageError: 423, the server has not seen yet that the connection before is gone; 409, it got further.
+            StorageError: 423, the server has not noticed yet that the earlier connection is gone; 409, it has more
+                bytes.
         """
         if self.announced.ours:
             await self.append(call, address, offset, Buffered((), 0, 0), None)
 
     async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> TusAnswer:
-        """Sends a body, which has to be the rest of the upload; asks where it is when the answer is not certain."""
+        """Sends a body, the rest of the upload; asks for the offset if the response is not certain."""
         headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
-        # After a break it is asked first where the upload is.
+        # After a break, ask for the offset first.
         try:
             answer = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
         except StorageError as error:
             if error.status == 409 and error.code is None:
-                error.retryable = True  # of this request it says that the offset is another one
+                error.retryable = True  # here it means that the offset differs
             raise
         reached = None
         if answer.certain and "upload-offset" in answer.headers:
@@ -119,21 +120,21 @@ class Tus:
         return answer
 
     async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> TusAnswer:
-        """A file made of partial uploads."""
+        """Makes a file of partial uploads."""
         headers = {"upload-concat": f"final;{' '.join(parts)}", "upload-metadata": metadata_header(metadata)}
         return await self._requests.tus(call, "POST", None, headers)
 
     async def confirm(self, call: Call, key: str, size: int, *, certain: bool) -> None:
-        """Looks up a file that was stored, unless the answer to that was certain.
+        """Looks up a stored file, unless the response was certain.
 
         Raises:
-            ServiceError: it is not there, or of another size.
+            ServiceError: the file is missing, or has another size.
         """
         if not certain:
             await confirm_stored(self._requests, self.announced, call, key, size)
 
     async def remove(self, call: Call, address: str) -> None:
-        """Has an upload forgotten, where the server can; one that is gone already is fine."""
+        """Terminates an upload, if the server can; one that is gone already is not an error."""
         if "termination" not in self.announced.tus:
             return
         with suppress(NotFoundError):
@@ -144,7 +145,7 @@ class Tus:
                         await self.offset(call, address)
                         raise not_the_service(call, "the upload is there still")
                 except StorageError as error:
-                    # It may not have seen yet that our connection is gone (423), or another server has answered.
+                    # The server may not have noticed yet that our connection is gone (423), or another one answered.
                     if pause is None or not error.retryable:
                         raise
                     await asyncio.sleep(pause)
@@ -165,19 +166,19 @@ def _offset(call: Call, headers: Mapping[str, str]) -> int:
 
 
 class Sending:
-    """One upload of the protocol on its way: created, written, and gone on with after a break.
+    """One upload of the protocol: created, written, and continued after a break.
 
     Args:
-        tus, call: who asks, and what for.
-        size, metadata, partial: as `Tus.create` has them.
-        address: of one that was begun already.
+        tus, call: send the requests.
+        size, metadata, partial: as for `Tus.create`.
+        address: of an upload that was created before.
 
     Attributes:
-        address: where it is; None: not begun.
-        complete: all of it was sent.
-        compared: what the server has of it was compared, there or here.
-        headers: of the last answer.
-        certain: that answer is known to be the unit's.
+        address: of the upload; None before it is created.
+        complete: whether all of it was sent.
+        compared: whether the bytes at the server were compared, there or here.
+        headers: of the last response.
+        certain: whether that response is known to be the unit's.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class Sending:
         self._new = size, metadata, partial
 
     async def begin(self) -> str:
-        """Creates it. Also when it is cancelled meanwhile, its address is known afterwards."""
+        """Creates the upload. Its address is known afterwards even if the call is cancelled."""
         size, metadata, partial = self._new
         self.address = await finish_or_undo(self._tus.create(self._call, size, metadata, partial=partial), self._note)
         return self.address
@@ -202,10 +203,10 @@ class Sending:
         self.address = address
 
     async def write(self, body: Body) -> int:
-        """Sends what the server does not have yet; returns the CRC32C of the whole body.
+        """Sends the bytes that the server does not have; returns the CRC32C of the whole body.
 
         Raises:
-            ChecksumMismatchError: the server has other bytes; the next call sends all of them again.
+            ChecksumMismatchError: the server has different bytes; the next call sends all of them again.
         """
         if self.complete:
             await self.remove()
@@ -227,7 +228,7 @@ class Sending:
         checked = VerifiedBody(self._call, body, offset)
         assert self.address is not None
         if offset < size:
-            # A server that compares what it is sent drops it all when it breaks off.
+            # A server that compares bodies drops a whole body when it breaks off.
             crc = body.crc32c if not offset and not self._tus.announced.checks_files else None
             self.headers, self.certain = await self._tus.append(self._call, self.address, offset, checked, crc)
             self.compared = crc is not None and self._tus.announced.checks_bodies
@@ -242,15 +243,15 @@ class Sending:
     def _compare(self, crc32c: int) -> None:
         _, told = stored_headers(self.headers)
         if told not in (None, crc32c):
-            raise self._call.error(ChecksumMismatchError, "the server has other bytes than were sent; try again")
+            raise self._call.error(ChecksumMismatchError, "the server has different bytes than were sent; try again")
         self.compared = self.compared or told is not None
 
     async def confirm(self, key: str) -> None:
-        """As `Tus.confirm`, of the file it became."""
+        """Confirms, like `Tus.confirm`, the file that it became."""
         await self._tus.confirm(self._call, key, self._new[0], certain=self.certain)
 
     async def is_whole(self, crc32c: int | None) -> bool:
-        """Whether the server has all of it; with a checksum, also whether it is that, where the server tells it."""
+        """Returns whether the server has all bytes and, if it names a checksum, the right ones."""
         if self.address is None or not self.address.startswith("/"):
             return False
         try:
@@ -262,7 +263,7 @@ class Sending:
         return self.complete and (None in (told, crc32c) or told == crc32c)
 
     async def remove(self) -> None:
-        """Forgets it, there and then here: where it fails, it is known still."""
+        """Terminates the upload, then forgets it; if that fails, it remains known."""
         if self.address is not None:
             await self._tus.remove(self._call, self.address)
         self.address, self.complete = None, False

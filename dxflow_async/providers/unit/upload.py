@@ -1,50 +1,46 @@
-"""Uploads to a unit: in parts, in one stream, or by way of a temporary file, as far as its server allows.
+"""Uploads to a unit: in parts, in one stream, or through a temporary file, as its server allows.
 
-A server that puts partial uploads together gets each part as one; what a break leaves of it goes on where the server
-got to. Parts of one *group* are written to their places in one file from the start, where the server knows that.
+A server that concatenates partial uploads receives each part as one, and a broken part continues from where the server
+is. If the server supports *groups*, the parts of a group are written to their places in one file from the start.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from anyio import create_task_group
+from collections.abc import Awaitable, Callable, Sequence
 
 from dxflow_async import checksum
+from dxflow_async.concurrency.pool import for_each
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
+from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
+from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.local.root import error_of as disk_error
 from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.protocol import file_metadata
 from dxflow_async.providers.unit.tus import Sending, Tus
 
-__all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "SpooledUpload", "StreamUpload"]
+__all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "StreamUpload", "StreamedAtEnd"]
 
 MAX_PARTS = 1500
-"""Whose addresses go into one header; a server of ours takes 2,000."""
+"""The most parts whose addresses fit into one header; a server of this library accepts 2,000."""
 
 FEW_PARTS = 64
-"""The same for other servers, many of which take headers of 8 KiB."""
+"""The same for other servers, many of which accept headers of 8 KiB."""
 
 _ABORTERS = 8
 
 
 class PartsUpload(Upload):
-    """Partial uploads, put together in the end.
+    """Partial uploads that are concatenated at the end.
 
-    A receipt's `etag` is the address of its partial upload; `id` is the group's name, where there is one.
+    A receipt's `etag` is the address of its partial upload; `id` is the name of the group, if there is one.
 
     Args:
-        tus, call: who asks, and what for.
-        key, options: as `Provider.start_upload` has them.
-        max_parts: how many there may be.
-        upload_id: of an upload that was begun before; None: a new one.
+        tus, call: send the requests.
+        key, options: as for `Provider.start_upload`.
+        max_parts: the most parts.
+        upload_id: of an upload that began before; None: a new one.
     """
 
     def __init__(
@@ -57,11 +53,11 @@ class PartsUpload(Upload):
         self._options = options
         self._max_parts = max_parts
         self._parts: dict[int, Sending] = {}
-        self._replaced: dict[int, Sending] = {}  # of other bytes: sent anew
+        self._replaced: dict[int, Sending] = {}  # holding other bytes: sent again
         file_metadata(call, key)
 
     async def go_on(self, receipts: Sequence[PartReceipt]) -> list[PartReceipt]:
-        """Takes over what another process has sent; the receipts of what is there, as it was sent."""
+        """Continues an upload of another process; returns the receipts of parts that are stored as they were sent."""
         kept = []
         for receipt in receipts:
             sending = self._sending(receipt.part, receipt.etag)
@@ -100,31 +96,22 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        remaining = iter([(known, number) for known in (self._parts, self._replaced) for number in known])
-        errors: list[StorageError] = []
+        async def remove(part: tuple[dict[int, Sending], int]) -> None:
+            known, number = part
+            await known[number].remove()
+            known.pop(number)
 
-        async def work() -> None:
-            for known, number in remaining:
-                try:
-                    await known[number].remove()
-                except StorageError as error:
-                    errors.append(error)
-                    return
-                known.pop(number)
-
-        async with create_task_group() as group:
-            for _ in range(_ABORTERS):
-                group.start_soon(work)
-        if errors:
-            raise errors[0]  # those that are left go when it is called again
+        # Where one removal fails, another call removes the remaining parts.
+        left = [(known, number) for known in (self._parts, self._replaced) for number in known]
+        await for_each(left, remove, _ABORTERS)
 
 
 class StreamUpload(Upload):
     """A file as one upload, whose only part is the whole; `id` is its address.
 
     Args:
-        call, key: what for.
-        sending: the upload, begun.
+        call, key: the operation.
+        sending: the upload, created.
         size: bytes.
     """
 
@@ -151,57 +138,33 @@ class StreamUpload(Upload):
         await self._sending.remove()
 
 
-class SpooledUpload(Upload):
-    """What becomes one stream, but whose length is not known yet: kept in a temporary directory until it ends.
+class StreamedAtEnd(SpooledUpload):
+    """An upload of unknown length to a server that needs it: spooled to disk, and streamed when it is finished.
 
     Args:
-        provider: to whom it goes in the end.
-        key, options: as `Provider.start_upload` has them.
-        threads: for the disk.
+        call: the upload, for errors.
+        threads: run the work of the disk.
+        start: starts the stream of the whole, given its size in bytes.
     """
 
-    id = ""
-
-    def __init__(self, provider: Provider, key: str, options: ObjectOptions, threads: Threads) -> None:
-        self._provider = provider
-        self._key = key
-        self._options = options
-        self._threads = threads
-        self._directory: TemporaryDirectory[str] | None = None
-        self._kept: Entry | None = None
+    def __init__(self, call: Call, threads: Threads, start: Callable[[int], Awaitable[Upload]]) -> None:
+        super().__init__(call, threads, self._stream)
+        self._start = start
         self._upload: Upload | None = None
 
-    async def begin(self) -> None:
-        """Makes the temporary directory."""
-        self._directory = await self._threads.run(TemporaryDirectory, None, "dxflow-")
-        self._local = LocalProvider(Path(self._directory.name), self._threads, durable=False)
-        self._stream = await self._local.start_upload("stream", None, ObjectOptions())
-
-    async def write_part(self, part: Part, body: Body) -> PartReceipt:
-        return await self._stream.write_part(part, body)
-
-    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
-        # When it failed, it is asked for again: it goes on where it was.
-        if self._kept is None:
-            self._kept = await self._stream.finish(receipts, crc32c)
-        size = self._kept.size
+    async def _stream(self, body: Body) -> Entry:
+        # When it fails, it is called again, and the same stream goes on from where it was.
         if self._upload is None:
-            self._upload = await self._provider.start_upload(self._key, size, self._options)
-        async with await self._local.read("stream") as reading:
-            receipt = await self._upload.write_part(Part(1, 0, size), reading)
-        if crc32c not in (None, receipt.crc32c):
-            raise disk_error("read", self._key, ChecksumMismatchError, "the temporary file has other bytes by now")
+            self._upload = await self._start(body.size)
+        receipt = await self._upload.write_part(Part(1, 0, body.size), body)
         stored = await self._upload.finish([receipt], receipt.crc32c)
         self._upload = None
-        await self.abort()
         return stored
 
     async def abort(self) -> None:
-        directory, self._directory = self._directory, None
         try:
             if self._upload is not None:
                 await self._upload.abort()
                 self._upload = None
         finally:
-            if directory is not None:
-                await self._threads.run(directory.cleanup)
+            await super().abort()

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dxflow_async.config.loader import key_for_path
+from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
 from dxflow_async.server.common.addresses import ADDRESSES, Addresses, is_loopback, parse_host, parse_network

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from dxflow_async.config.loader import key_for_path
-from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, from_account
+from dxflow_async.config.account_settings import from_account
+from dxflow_async.config.loader import fields_of
+from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
+from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
 from dxflow_async.server.hub.store import Store
@@ -85,7 +86,7 @@ def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
     cls = _CLASSES.get(provider)
     if cls is None:
         raise ConfigurationError(f"provider is not allowed; it must be one of {', '.join(_CLASSES)}")
-    kinds = {each.name: str(each.type) for each in dataclasses.fields(cls)}
+    kinds = {each.name: each.kind for each in fields_of(cls)}
     for name, value in settings.items():
         if name not in kinds:
             raise ConfigurationError(f"{provider} has no such setting; known are {', '.join(kinds)}")
@@ -108,7 +109,7 @@ def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
 
 def settings_schema(provider: str) -> dict[str, Any]:
     """What `check_settings` takes, as a JSON schema says it."""
-    kinds = {each.name: str(each.type) for each in dataclasses.fields(_CLASSES[provider])}
+    kinds = {each.name: each.kind for each in fields_of(_CLASSES[provider])}
     text = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT}
     properties = {name: {"type": "boolean"} if kind == "bool" else text for name, kind in kinds.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -1,45 +1,60 @@
-"""Checksums that have to be found out: of an object that none is stored with, its bytes are read for it."""
+"""Finds an object's checksum: the one in its entry, else one that the provider computes, else one of its bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Awaitable, Callable
 
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["checksum_of", "has_md5"]
+__all__ = ["checksum_of", "has_md5", "stored_checksum"]
+
+Attempt = Callable[[Callable[[], Awaitable[int | None]]], Awaitable[int | None]]
+"""Makes a request, as often as its caller's retry policy allows."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 _PIECE_SIZE = 32 << 20
-"""Bytes of a local file that a thread reads in one go: short enough to be waited for when the call is cancelled."""
+"""Bytes of a local file that a thread reads in one go: few enough to wait for when the call is cancelled."""
+
+
+async def stored_checksum(provider: Provider, entry: Entry, attempt: Attempt) -> int | None:
+    """Returns the CRC32C of an object without reading it: the one in its entry, or one that the provider computes.
+
+    Args:
+        provider, entry: the object.
+        attempt: makes the request, with the retries and limits of the caller. It may take minutes.
+
+    Raises:
+        StorageError: the request failed.
+    """
+    if entry.crc32c is not None or not provider.features.checksum_told:
+        return entry.crc32c
+    return await attempt(lambda: provider.tell_checksum(entry))
 
 
 async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, policy: RetryPolicy) -> int:
-    """The CRC32C of an object, in the version that was seen.
+    """Returns the CRC32C of an object in the version of `entry`, reading its bytes if nothing else tells it.
 
     Raises:
-        StorageError: it could not be read, or is another one by now.
+        StorageError: the object could not be read, or was replaced.
     """
     if not entry.size:
         return 0
     if provider.features.cheap_reread:
         return await _of_file(provider, entry)
+    told = await stored_checksum(provider, entry, lambda ask: request(ask, provider, limits=limits, policy=policy))
+    if told is not None:
+        return told
     limit, attempts = limits.requests(provider), Attempts()
-    if provider.features.checksum_told:
-        told = await request(lambda: provider.tell_checksum(entry), provider, limits=limits, policy=policy)
-        if told is not None:
-            return told
 
     async def read() -> int:
         crc = 0
@@ -50,7 +65,9 @@ async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, polic
                 crc = crc32c(chunk, crc)
         if reading.crc32c not in (None, crc):
             call = Call(provider.name, "read", f"/{entry.key}")
-            raise call.error(ChecksumMismatchError, "the bytes that arrived have another checksum than the object")
+            raise call.error(
+                ChecksumMismatchError, "the bytes that arrived have another checksum than the object; try again"
+            )
         return crc
 
     return await retry(read, policy, attempts)
@@ -67,15 +84,14 @@ async def _of_file(provider: Provider, entry: Entry) -> int:
 
 
 def has_md5(provider: Provider, entry: Entry, etag: str | None) -> bool:
-    """Whether a small local file is known to have the MD5 that an object's etag is; blocks for some 30 microseconds.
+    """Returns whether a small local file has the MD5 that an object's etag is. Blocks for some 30 microseconds.
 
-    S3 gives an object that was stored in one go its MD5 as etag, in listings, too: a tenth of the cost of a request
-    for its time. Only bytes that are in memory anyway are looked at: waiting for a disk would cost more.
+    S3 uses the MD5 as the etag of an object that was stored in one request, and listings report it. Comparing it costs
+    a tenth of a request for the object's time. Only files in the page cache are read: a disk would take longer.
+
+    Args:
+        provider, entry: the file.
+        etag: the object's etag.
     """
-    if not (isinstance(provider, LocalProvider) and etag and _MD5.fullmatch(etag)) or entry.size > CACHED_SIZE:
-        return False
-    file = ReadableFile(provider.root, entry.key, 0, None)
-    data = file.open_cached()
-    if data is None or file.entry.etag != entry.etag:
-        return False
-    return hashlib.md5(data, usedforsecurity=False).hexdigest() == etag
+    disk = provider.local_disk
+    return disk is not None and bool(etag and _MD5.fullmatch(etag)) and disk.cached_md5(entry) == etag

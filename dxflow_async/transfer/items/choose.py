@@ -1,21 +1,18 @@
-"""What moves one item: which job it takes, or why it is left alone."""
+"""Chooses the item that copies or moves one entry, or says why the entry is skipped or refused."""
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import AccessDeniedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.failures import failure_of
-from dxflow_async.transfer.items.copy import CopyItem, MarkerItem, ServerCopyItem
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
+from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
+from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
-from dxflow_async.transfer.sync.protected import is_failure
 
-__all__ = ["is_marker", "item_for", "read_failure"]
-
-_DENIED = {"EACCES", "EPERM", "401", "403"}
+__all__ = ["is_marker", "item_for"]
 
 
 def item_for(
@@ -30,17 +27,19 @@ def item_for(
     move: bool = False,
     keep_time: bool = False,
 ) -> TransferItem:
-    """What copies or moves one item; within a provider that can, the provider does it. What is wrong with it fails it.
+    """Returns the item that copies or moves one entry. Where the provider can copy, the provider does it.
+
+    Whatever is wrong with the entry fails this item only.
 
     Args:
-        route: what the jobs of the call share.
+        context: what the items of the call share.
         source, target: the two places.
-        end: what the target lies in, which may refuse it.
-        entry: what a listing said of the source.
-        options: what is stored with it, beside what the source tells.
-        operation: as errors call it.
-        move: the source goes when its copy is stored.
-        keep_time: the copy tells when the source was stored, where that tells no other time.
+        end: the destination that the target lies in. It may refuse names.
+        entry: the source as a listing described it, if it was listed.
+        options: what is stored with the copy; what they do not say is taken from the source.
+        operation: what is being done, for errors.
+        move: deletes the source once its copy is stored.
+        keep_time: a copy within a provider keeps the time at which the source was stored, if no other time is known.
     """
     try:
         return _item_for(context, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
@@ -77,20 +76,6 @@ def _item_for(
     return CopyItem(context, source, target, options, entry, delete_source=move)
 
 
-def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
-    """Why what a listing could not look at is a failure: it may hold anything."""
-    cls = AccessDeniedError if entry.read_error in _DENIED else StorageError
-    what = "directory" if entry.key.endswith("/") else "entry"
-    return cls(
-        f"{source.provider.name} {operation} of {source.shown} failed: the {what} cannot be read "
-        f"({entry.unreadable}); check its owner and mode, or leave it out",
-        provider=source.provider.name,
-        operation="read",
-        path=source.shown,
-        code=entry.read_error,
-    )
-
-
 def is_marker(entry: Entry) -> bool:
-    """Whether an entry is a directory, or the empty object that stands for one."""
+    """Returns whether an entry is a directory, or the empty object that stands for one."""
     return entry.directory or (entry.key.endswith("/") and not entry.size)

@@ -1,65 +1,50 @@
-"""Moving one object from a provider to a provider: up, down and across are the same work.
+"""Copies one object from one provider to another: uploads, downloads and cloud-to-cloud copies are the same work.
 
-A destination on the network gets each body from memory, with its checksum, so that it can be sent again; a local one
-takes the bytes as they arrive. The checksums of the parts make the checksum of the whole, which is compared with
-what either side reports.
+`PartPolicy` decides how the object becomes parts, `SourceReads` opens the reads, `Verification` compares checksums;
+`CopyItem` moves the bytes between them. A destination that wants a checksum first (the clouds) gets each body from
+memory, or from a file that is read twice, so that it can be sent again. Every other destination takes the bytes as
+they arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from dxflow_async.checksum import crc32c, joined
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Buffered, Entry, Features, ObjectOptions, Part, Reader, Upload
-from dxflow_async.providers.staged import Staged
-from dxflow_async.transfer.context import Metered, MeteredReader, Place, PlacedItem, TransferContext
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Staged, Upload
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.content_type import content_type_of
+from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.multipart import Multipart
-from dxflow_async.transfer.items.part_digests import PartDigests
-from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReader, look_again
+from dxflow_async.transfer.items.object_options import complete_options
+from dxflow_async.transfer.items.resumed_reader import look_again
+from dxflow_async.transfer.items.source_reads import SourceReads
+from dxflow_async.transfer.items.verification import Verification
+from dxflow_async.transfer.plan import PartPolicy
+from dxflow_async.transfer.progress import MeteredBody, MeteredReader
 from dxflow_async.transfer.retry import Attempts, retry
 
-__all__ = ["CopyItem", "MarkerItem", "ServerCopyItem"]
+__all__ = ["CopyItem"]
 
 T = TypeVar("T")
 
-_COPY_PART_SIZE = 1 << 30
-
-_STREAM_SIZE = 2 << 20
-"""Bytes of memory a part takes that is streamed to a disk."""
-
-_READ_SIZE = 256 << 10
-
 _COUNTED_WHOLE = 64 << 10
-"""Bytes of a body whose progress is not worth counting on the way."""
-
-_STREAMED_PARTS = 32
-_LARGEST_STREAMED = 4  # times the wanted size
-_LARGEST_WHOLE = 8  # times the wanted size, among many
-
-_MANY = 100
-"""Items that are left to do beside one that so is not worth cutting: each has a request of its own in flight."""
-
-_MiB = 1 << 20
+"""A body of up to this many bytes is counted once it was sent, not while it is sent."""
 
 
 class CopyItem(Multipart, TransferItem):
-    """One object, read here and written there.
+    """One object that is read from its source and written to its destination.
 
     Args:
-        route: budgets, retries, progress.
-        source, destination: the two ends; the entry of a listing, where there is one, saves a request.
-        options: what is stored with it; the media type and the time that are not given are the source's.
-        entry: what is known of the source.
-        delete_source: of a move, once the copy is known to be stored.
+        context: limits, retries, progress and journal of the call.
+        source, destination: where the object is read and written.
+        options: what is stored with the copy; what they do not say is taken from the source.
+        entry: the source as a listing described it, if it was listed. It saves a request.
+        delete_source: deletes the source once the copy is known to be stored.
     """
 
     def __init__(
@@ -73,139 +58,124 @@ class CopyItem(Multipart, TransferItem):
         delete_source: bool = False,
     ) -> None:
         super().__init__(context, source, destination, 0 if entry is None else entry.size)
+        ours, theirs = source.provider.features, destination.provider.features
         self._moves = delete_source
         self._options = options
-        self._listed = entry
-        self._entry = entry
-        self._first: Reader | None = None
-        self._reserved = 0
+        self._policy = PartPolicy(ours, theirs, context.part_size)
+        self._reads = SourceReads(context, source, self._source_limit, entry)
+        self._checks: Verification
         self._stored: Entry | None = None
-        self._compared = False  # the whole that was read, with a checksum of another kind than CRC32C
-        self._digests: PartDigests | None = None  # of the parts of such a whole
         self._staged: Staged | None = None
-        features = destination.provider.features
-        # Whether the bytes of a part are read once, as they are sent.
-        self._streams_parts = features.streams_parts and source.provider.features.cheap_reread
-        costly = features.parts_are_objects and self._streams_parts
-        self._part_size = context.part_size * (_LARGEST_STREAMED if costly else 1)
-        self._to_disk = features.endpoint is None and not features.checksum_first
-        self._whole_size = 0  # of an object that moves as one, at the most
+        self._whole_size = 0  # up to this size the object moves as one part
 
     async def open(self) -> Iterator[Part]:
         self._begin()
-        among_many = self._to_disk and self._context.meter.left >= _MANY
-        self._whole_size = self._part_size * (_LARGEST_WHOLE if among_many else 2)
-        self._receipts, self._readings, self._mends = [], PartChecksums(), False
+        self._whole_size = self._policy.largest_whole(self._context.meter.left)
+        self._receipts = []
+        self._checks = Verification(self._source.provider.features, self._destination.provider.features)
         if self._context.journal is not None:
             await self._context.journal.sweep(self._destination.provider, self._destination.key)
-        self._entry = entry = await self._look()
+        self._reads.entry = entry = await self._look()
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
-        await self._drop_first()
-        self._digests = PartDigests.of(entry)
+        await self._reads.aclose()
+        self._checks.begin_parts(entry)
         self.waits_for_disk = self._destination.provider.features.stages
-        return await self._begin_parts(entry, self._wanted_size(entry.size), self._described())
+        return await self._begin_parts(entry, self._policy.wanted_size(entry.size), self._completed_options())
 
     async def seen(self) -> str | None:
-        return await super().seen() if self._listed is None else self._listed.etag
-
-    def _wanted_size(self, size: int) -> int:
-        """Bytes of a part; the whole of a source that brings with each range what is before it."""
-        source, destination = self._source.provider.features, self._destination.provider.features
-        wanted = self._part_size
-        if not source.ranges and not destination.checksum_first:
-            return min(size, destination.max_part_size)
-        if self._streams_parts or self._to_disk:  # a larger one takes no more memory, and fewer cost less
-            return max(wanted, min(size // _STREAMED_PARTS, _LARGEST_STREAMED * self._context.part_size) // _MiB * _MiB)
-        return wanted
+        listed = self._reads.listed
+        return await super().seen() if listed is None else listed.etag
 
     async def _look(self) -> Entry:
-        """What there is to move. A small object of known size is only looked at when it is read."""
-        source, listed = self._source.provider, self._listed
-        if listed is not None and (listed.size <= self._whole_size or _told(source.features, listed)):
-            return listed
-        if listed is None and not self._destination.provider.features.checksum_first:
-            # The request that tells the size brings a small object's bytes too. Whoever has a place among the
-            # requests never waits for memory, or all could wait for each other.
-            self._reserved = await self._context.limits.memory.take(_STREAM_SIZE)
-            attempts = Attempts()
-            self._first = await self._open(None, attempts)
-            self._retries += attempts.retries
-            entry = self._first.entry
+        """Returns what there is to move. A small object of known size is not looked at before it is read."""
+        source, listed = self._source.provider, self._reads.listed
+        if listed is not None:
+            if listed.size <= self._whole_size or _is_complete(source.features, listed):
+                return listed
+            return await self._try(lambda: look_again(source, self._source.key, listed), self._source)
+        if self._policy.buffers:
+            entry = await self._try(lambda: look_again(source, self._source.key, None), self._source)
         else:
-            entry = await self._try(lambda: look_again(source, self._source.key, listed), self._source)
-        if listed is None:
-            self._context.meter.sized(entry.size - self.size)
-            self.size = entry.size
+            attempts = Attempts()
+            entry = await self._reads.open_first(self._policy.stream_memory(self._whole_size), attempts)
+            self._retries += attempts.retries
+        self._context.meter.sized(entry.size - self.size)
+        self.size = entry.size
         return entry
 
     async def move(self, part: Part) -> None:
-        upload = self._upload
-        if self._mends:
+        upload, provider, key = self._upload, self._destination.provider, self._destination.key
+        if self._checks.rereads:
             await self._read_again(part)
         elif upload is not None:
             await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
-        elif self._destination.provider.features.stages:
-            stage = self._destination.provider.stage
-            self._staged = await self._send(part, lambda body: stage(self._destination.key, body, self._described()))
+        elif provider.features.stages:
+            self._staged = await self._send(part, lambda body: provider.stage(key, body, self._completed_options()))
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
         else:
-            write = self._destination.provider.write
-            self._stored = await self._send(part, lambda body: write(self._destination.key, body, self._described()))
+            self._stored = await self._send(part, lambda body: provider.write(key, body, self._completed_options()))
 
     async def finish(self) -> TransferResult:
-        assert self._entry is not None
-        if self._upload is not None and self._entry.crc32c is None and self._source.provider.features.checksum_told:
-            entry = self._entry
-            told = await self._try(lambda: self._source.provider.tell_checksum(entry), self._source)
-            self._entry = replace(entry, crc32c=told)
-        if self._upload is None:
-            assert self._stored is not None
-            self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
-            if self._staged is not None:
-                await self._staged.commit()
-                self._staged = None
-            return await self._settle()
+        if self._upload is not None:
+            await self._finish_upload(self._upload)
+        else:
+            await self._finish_whole()
+        entry = self._reads.entry
+        assert entry is not None
+        self.version = entry.etag
+        if self._moves:
+            await self._delete_source(entry, self._stored)
+        return self.result(None)
+
+    async def _finish_whole(self) -> None:
+        """Compares an object that moved as one part, and then gives a staged one its name."""
+        assert self._stored is not None
+        self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
+        if self._staged is not None:
+            await self._staged.commit()
+            self._staged = None
+
+    async def _finish_upload(self, upload: Upload) -> None:
+        """Compares the parts with the source before they are put together, and what was stored after."""
+        provider, entry = self._source.provider, self._reads.entry
+        assert entry is not None
+        if entry.crc32c is None:
+            told = await stored_checksum(provider, entry, lambda ask: self._try(ask, self._source))
+            self._reads.entry = entry = replace(entry, crc32c=told)
         whole = self._whole()
-        expected = self._entry.crc32c
-        if None not in (whole, expected) and whole != expected:
+        if None not in (whole, entry.crc32c) and whole != entry.crc32c:
             raise self._mismatch()
-        self._compared = await self._compare_digest(self._upload)
-        self._stored = await self._finish_parts(self._upload, whole)
+        self._checks.compared = await self._compare_digest(upload, entry)
+        self._stored = await self._finish_parts(upload, whole)
         self._judge(whole)
-        return await self._settle()
 
-    async def _compare_digest(self, upload: Upload) -> bool:
-        """Whether all bytes are known to have the digest that is told of them, where that is no CRC32C.
+    async def _compare_digest(self, upload: Upload, entry: Entry) -> bool:
+        """Returns whether all bytes are known to have the digest that the source reports instead of a CRC32C.
 
-        Where the parts do not tell it, what was written is read again if that costs little: of a move, and where an
-        earlier process moved some of the parts.
+        Where the parts' digests do not tell, the destination reads what it stored again, if that costs little. This is
+        done for moves, and where an earlier process moved some of the parts.
 
         Raises:
-            ChecksumMismatchError: they have another one.
+            ChecksumMismatchError: they have another digest.
         """
-        assert self._entry is not None
-        digest = self._entry.digest
-        if digest is None:
+        expected, digests = entry.digest, self._checks.digests
+        if expected is None:
             return False
-        found = None if self._digests is None else self._digests.combined(self._receipts)
-        if found is None and (self._moves or self._digests is not None):
-            found = await self._try(lambda: upload.digest(digest.algorithm))
-        if found not in (None, digest.value):
+        found = None if digests is None else digests.combined(self._receipts)
+        if found is None and (self._moves or digests is not None):
+            found = await self._try(lambda: upload.digest(expected.algorithm))
+        if found not in (None, expected.value):
             raise self._mismatch()
         return found is not None
 
     async def mend(self) -> Iterator[Part] | None:
-        values: Mapping[int, int | None] = {receipt.part.number: receipt.crc32c for receipt in self._receipts}
-        expected = None if self._entry is None else self._entry.crc32c
-        join: Join = joined
-        if self._digests is not None:
-            values, expected, join = self._digests.values, self._digests.expected, self._digests.join
-        whole = whole_of(self._receipts, values, join)
-        if self._upload is None or expected is None or whole in (None, expected):
+        entry = self._reads.entry
+        wrong = None
+        if self._upload is not None and entry is not None:
+            wrong = self._checks.wrong_parts(self._receipts, entry)
+        if wrong is None:
             return None
-        wrong = self._readings.wrong(self._receipts, values, expected, join)
-        self._mends = not wrong
         if not wrong:
             return iter([receipt.part for receipt in self._receipts])
         self._retries += 1
@@ -215,166 +185,111 @@ class CopyItem(Multipart, TransferItem):
         return iter([receipt.part for receipt in wrong])
 
     async def _read_again(self, part: Part) -> None:
-        """Reads a part for nothing but its checksum."""
-        memory, attempts = await self._context.limits.memory.take(min(part.size, _STREAM_SIZE)), Attempts()
+        """Reads a part only for its checksum."""
+        memory, attempts = await self._context.limits.memory.take(self._policy.stream_memory(part.size)), Attempts()
         try:
             async with await self._open(part, attempts) as reading:
-                buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
-                if self._digests is not None:
-                    crc = await self._digests.read(reading, buffer, self._context.threads)
-                else:
-                    while size := await reading.readinto(buffer):
-                        crc = crc32c(buffer[:size], crc)
-            self._readings.add(part.number, crc)
+                await self._checks.read_again(part.number, reading, self._context.threads)
         finally:
             self._retries += attempts.retries
             self._context.limits.memory.give(memory)
 
-    async def _settle(self) -> TransferResult:
-        assert self._entry is not None
-        self.version = self._entry.etag
-        if self._moves:
-            await self._delete_source(self._entry, self._stored)
-        return self.result(None)
-
     async def abort(self) -> None:
-        await self._drop_first()
+        await self._reads.aclose()
         staged, self._staged = self._staged, None
         if staged is not None:
             await staged.discard()
         await super().abort()
 
-    async def _drop_first(self) -> None:
-        first, self._first = self._first, None
-        reserved, self._reserved = self._reserved, 0
-        self._context.limits.memory.give(reserved)
-        if first is not None:
-            await first.aclose()
-
-    def _described(self) -> ObjectOptions:
-        """What is stored with the object, completed by what is known of the source. The user's own metadata wins."""
-        options, listed, seen = self._options, self._listed, self._entry
-        content_type = options.content_type
-        if content_type is None:
-            told = (seen and seen.content_type) or (listed and listed.content_type)
-            content_type = told or content_type_of(self._destination.key)
-        modified = options.modified
-        if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
-            modified = changed_at(self._source.provider.features, listed, seen)
-        mode = options.mode
-        if mode is None and self._destination.provider.features.modes:
-            mode = next((each.mode for each in (seen, listed) if each is not None), None)
-        return ObjectOptions(content_type, options.metadata, options.public, modified, mode)
+    def _completed_options(self) -> ObjectOptions:
+        source, destination = self._source.provider.features, self._destination.provider.features
+        reads = self._reads
+        return complete_options(self._options, self._destination.key, source, destination, reads.listed, reads.entry)
 
     def _judge(self, moved: int | None) -> None:
-        """Compares the checksum of what moved with what the network's side says it has."""
-        assert self._entry is not None
+        """Compares the CRC32C of the bytes that moved with what both sides report.
+
+        Raises:
+            ChecksumMismatchError: one of them differs.
+        """
+        assert self._reads.entry is not None
         assert self._stored is not None
         self._crc32c = moved
-        said = []
-        if self._source.provider.features.checksum:
-            said.append(moved if self._compared else self._entry.crc32c)
-        if self._destination.provider.features.checksum:
-            said.append(self._stored.crc32c)
-        for value in said:
-            if value is not None and value != moved:
-                raise self._mismatch()
-        self._verified = bool(said) and moved is not None and None not in said
+        verdict = self._checks.verdict(moved, self._reads.entry, self._stored)
+        if verdict is False:
+            raise self._mismatch()
+        self._verified = verdict is True
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
-        """Reads a part and delivers it, as often as the policy allows."""
-        buffered = self._destination.provider.features.checksum_first
-        whole = buffered and not self._source.provider.features.cheap_reread
-        memory, self._reserved = self._reserved, 0
+        """Reads a part and delivers it, as often as the retry policy allows."""
+        memory = self._reads.take_reserved()
         if not memory:
-            memory = await self._context.limits.memory.take(part.size if whole else min(part.size, _STREAM_SIZE))
+            memory = await self._context.limits.memory.take(self._policy.memory_for(part.size))
         attempts = Attempts()
         try:
-            if not buffered:
+            if not self._policy.buffers:
                 return await retry(lambda: self._stream(part, deliver, attempts), self._context.policy, attempts)
             body = await retry(lambda: self._buffer(part, attempts), self._context.policy, attempts)
             if body.size <= _COUNTED_WHOLE:
-                taken = await self._try(lambda: deliver(body), size=part.size)
+                delivered = await self._try(lambda: deliver(body), size=part.size)
                 self._count(body.size)
-                return taken
-            metered = Metered(body, self._count)
+                return delivered
+            metered = MeteredBody(body, self._count)
             return await self._try(lambda: deliver(metered), size=part.size)
         finally:
             self._retries += attempts.retries
             self._context.limits.memory.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
+        """Delivers a part while it is read."""
+        digests = None if self._upload is None else self._checks.digests
         async with await self._open(part, attempts) as opened:
-            watched = None if self._upload is None or self._digests is None else self._digests.watch(opened)
+            watched = None if digests is None else digests.watch(opened)
             reading: Reader = opened if watched is None else watched
             body = MeteredReader(reading, self._count)
             try:
-                taken = await deliver(body)
+                delivered = await deliver(body)
             except StorageError:
                 attempts.progressed_to(part.offset + body.counted)
                 body.forget()
                 raise
-            if self._digests is not None and watched is not None:
-                self._digests.values[part.number] = self._digests.value_of(watched)
-            self._compared = reading.verified
-            return taken
+            if digests is not None and watched is not None:
+                digests.values[part.number] = digests.value_of(watched)
+            self._checks.compared = reading.verified
+            return delivered
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
-        if self._upload is not None and self._streams_parts:
-            assert self._entry is not None
-            return RereadBody(self._source.provider, self._entry, part.offset, part.size)
+        """Returns a part as a body that can be sent more than once."""
+        upload = self._upload
+        if upload is not None and self._policy.streams_parts:
+            assert self._reads.entry is not None
+            return RereadBody(self._source.provider, self._reads.entry, part.offset, part.size)
         async with await self._open(part, attempts) as reading:
             expected = reading.crc32c
             body = await reading.buffer_or_reopen()
-            self._compared = reading.verified
-        if self._upload is not None and self._digests is not None:
-            await self._digests.keep_body(part.number, body, self._context.threads)
+            self._checks.compared = reading.verified
+        if upload is not None and self._checks.digests is not None:
+            await self._checks.digests.keep_body(part.number, body, self._context.threads)
         if expected is not None and expected != body.crc32c:
             raise self._mismatch()
-        if self._upload is None:
+        if upload is None:
             self._crc32c = body.crc32c
         return body
 
-    async def _open(self, part: Part | None, attempts: Attempts) -> Reader:
-        """A part of the version that was looked at; or the whole of whichever is there now."""
-        if self._first is not None and part is not None and part.number == 1:
-            first, self._first = self._first, None
-            return await self._told(first, attempts)
-        pinned = self._entry if self._upload is not None else None
-        if part is None or pinned is None:
-            reading = await self._read(0, None, None, self._listed, attempts)
-        else:
-            reading = await self._read(part.offset, part.offset + part.size, pinned.etag, pinned, attempts)
-        if pinned is None:
-            self._entry = reading.entry
-            if part is not None and reading.size > max(part.size, self._whole_size):
-                await reading.aclose()
-                raise self._changed()
-            if part is not None:
-                return await self._told(reading, attempts)
-        return reading
+    async def _open(self, part: Part, attempts: Attempts) -> Reader:
+        """Opens a part of an upload; without an upload, the whole object in the version that is there now.
 
-    async def _told(self, reading: Reader, attempts: Attempts) -> Reader:
-        """The same, with the checksum that the provider computes where its answer had none: nothing else is stored."""
-        provider, entry = self._source.provider, reading.entry
-        if reading.crc32c is None and reading.size and provider.features.checksum_told:
-            try:
-                reading.crc32c = await retry(lambda: provider.tell_checksum(entry), self._context.policy, attempts)
-            except BaseException:
-                await reading.aclose()
-                raise
-            self._entry = replace(entry, crc32c=reading.crc32c)
-        return reading
-
-    async def _read(
-        self, start: int, end: int | None, etag: str | None, listed: Entry | None, attempts: Attempts
-    ) -> Reader:
-        provider, key, limit = self._source.provider, self._source.key, self._source_limit
-        if limit is None:  # a disk: what it refuses once it refuses again
-            whole = listed if end is None else None
-            return await provider.read(key, start, end, etag=etag, listed=whole)
-        reading = ResumedReader(provider, key, start, end, etag, limit, self._context.policy, attempts, listed)
-        await reading.open()
+        Raises:
+            SourceChangedError: the whole object is too large by now to move as one part.
+        """
+        if self._upload is not None:
+            return await self._reads.open_part(part, attempts)
+        reading = await self._reads.open_whole(attempts)
+        if reading.size > max(part.size, self._whole_size):
+            await reading.aclose()
+            raise self._failed(SourceChangedError, "it grew while it was transferred; try again")
+        if reading.crc32c is None and self._source.provider.features.checksum_told:
+            await self._reads.add_checksum(reading, attempts)
         return reading
 
     def _mismatch(self) -> StorageError:
@@ -384,114 +299,9 @@ class CopyItem(Multipart, TransferItem):
         )
         return self._failed(ChecksumMismatchError, text)
 
-    def _changed(self) -> StorageError:
-        return self._failed(SourceChangedError, "it grew while it was transferred; try again")
 
-
-def _told(features: Features, listed: Entry) -> bool:
-    """Whether a listing says all that there is to know before an object is read in parts."""
+def _is_complete(features: Features, listed: Entry) -> bool:
+    """Returns whether a listing tells everything that is needed to read an object in parts."""
     return (listed.crc32c is not None or not features.checksum) and (
         listed.mtime is not None or features.mtime_listed or not features.mtime
     )
-
-
-class ServerCopyItem(Multipart, TransferItem):
-    """One object copied within a provider, by the provider, with all that is stored with it.
-
-    Args:
-        route: budgets, retries, progress.
-        source, destination: the two ends.
-        entry: what is known of the source.
-        options: whether it is to be public.
-        delete_source: of a move, once the copy is known to be stored.
-        keep_time: where the source has no time kept with it, the copy gets the one at which the source was stored.
-    """
-
-    def __init__(
-        self,
-        context: TransferContext,
-        source: Place,
-        destination: Place,
-        entry: Entry,
-        options: ObjectOptions,
-        *,
-        delete_source: bool = False,
-        keep_time: bool = False,
-    ) -> None:
-        super().__init__(context, source, destination, entry.size)
-        self._moves = delete_source
-        self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
-        self._entry = entry
-        self._options = options
-        self._stored: Entry | None = None
-
-    async def open(self) -> Iterator[Part]:
-        self._begin()
-        if self._moves and self._entry.etag is None and self._source.provider.features.versions:
-            self._entry = await self._look()
-        provider, size = self._source.provider, self._entry.size
-        if size <= provider.features.max_copy_size:
-            if self._keeps_time:
-                seen = self._entry if provider.features.mtime_listed else await self._look()
-                modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
-                self._options = ObjectOptions(public=self._options.public, modified=modified)
-            return iter((Part(1, 0, size),))
-        seen = await self._look()
-        # An object that is put together from parts does not get by itself what is stored with the source.
-        modified = changed_at(provider.features, self._entry, seen)
-        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
-        return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
-
-    async def seen(self) -> str | None:
-        return self._entry.etag
-
-    async def _look(self) -> Entry:
-        seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
-        if self._entry.etag is not None and seen.etag != self._entry.etag:
-            raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
-        return seen
-
-    async def move(self, part: Part) -> None:
-        provider, upload = self._source.provider, self._upload
-        if upload is None:
-            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
-        else:
-            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
-        self._count(part.size)
-
-    async def finish(self) -> TransferResult:
-        self.version = self._entry.etag
-        if self._upload is not None:
-            self._whole()
-            self._stored = await self._finish_parts(self._upload, None)
-        if self._moves:
-            await self._delete_source(self._entry, self._stored, by_service=True)
-        return self.result(None)
-
-
-class MarkerItem(PlacedItem, TransferItem):
-    """A directory with nothing in it: a real one, or the empty object that marks one."""
-
-    def __init__(
-        self, context: TransferContext, source: Place, destination: Place, *, delete_source: bool = False
-    ) -> None:
-        super().__init__(context, source, destination)
-        self._moves = delete_source
-
-    async def open(self) -> Iterator[Part]:
-        return iter((Part(1, 0, 0),))
-
-    async def move(self, part: Part) -> None:
-        provider, key = self._destination.provider, self._destination.key
-        if provider.features.directories:
-            await self._try(lambda: provider.make_directory(key))
-        else:
-            await self._try(lambda: provider.write(key, Buffered((), 0, 0), ObjectOptions()))
-
-    async def finish(self) -> TransferResult:
-        provider, key = self._source.provider, self._source.key
-        if self._moves and provider.features.directories:
-            await self._try(lambda: provider.remove_directory(key), self._source)
-        elif self._moves:
-            await self._try(lambda: provider.delete_one(key), self._source)
-        return self.result(None)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.modes import kind_of_file
 from dxflow_async.paths import check_key, local_name
-from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.providers.local.root import Root, kind_of
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.context import Place, TransferContext, check_target
 from dxflow_async.transfer.planning.name_claims import NameClaims
 
@@ -52,19 +52,15 @@ async def contains(outer: Place, inner: Place) -> bool:
 
     On this machine's disks links are followed for that.
     """
-    if isinstance(outer.provider, LocalProvider) and isinstance(inner.provider, LocalProvider):
-        run = outer.provider.threads.run
-        one, other = await run(_real, outer.provider, outer.key), await run(_real, inner.provider, inner.key)
+    outer_disk, inner_disk = outer.provider.local_disk, inner.provider.local_disk
+    if outer_disk is not None and inner_disk is not None:
+        one, other = await outer_disk.real_path(outer.key), await inner_disk.real_path(inner.key)
         return os.path.join(other, "").startswith(os.path.join(one, ""))
     if outer.provider is not inner.provider:
         return False
     if outer.key and not outer.key.endswith("/"):
         return inner.key == outer.key
     return directory(inner).key.startswith(outer.key)
-
-
-def _real(provider: LocalProvider, key: str) -> str:
-    return os.path.realpath(provider.root.path / key)
 
 
 class Destination(ABC):
@@ -174,11 +170,11 @@ class LocalDestination(Destination):
     def named(self, name: str) -> Place:
         path = os.path.join(self.shown, local_name(name)) if self.into else self.shown
         parent, base = os.path.split(os.path.abspath(path))
-        return Place(LocalProvider(Path(parent), self._threads), base, path)
+        return Place(local_provider(parent, self._threads), base, path)
 
     def directory(self, name: str = "") -> Place:
         path = os.path.join(self.shown, local_name(name)) if self.into and name else self.shown
-        return Place(LocalProvider(Path(path), self._threads), "", os.path.join(path, ""))
+        return Place(local_provider(path, self._threads), "", os.path.join(path, ""))
 
     async def resolve(self, target: Place, operation: str) -> Place:
         if self.into:  # the name is the source's
@@ -187,11 +183,11 @@ class LocalDestination(Destination):
         if path is None:
             return target
         parent, base = os.path.split(path)
-        return Place(LocalProvider(Path(parent), self._threads), base, target.shown)
+        return Place(local_provider(parent, self._threads), base, target.shown)
 
     async def folds_names(self) -> bool:
-        root = Root(Path(self.shown))
-        return await Disk(self._threads, root).run("make directory", "", root.folds_names, "", self._threads.owner_id)
+        disk = local_provider(self.shown, self._threads).local_disk
+        return disk is not None and await disk.folds_names("")
 
     async def prepare(self, context: TransferContext, *, several: bool = False) -> None:
         await super().prepare(context, several=several)
@@ -232,7 +228,9 @@ def _real_file(path: str, operation: str) -> str | None:
         if is_link and _is_descriptor(path):
             reason = "it is an open file of a process; name the file, or redirect dxflow-async cat"
         elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            reason = f"it is {kind_of(mode)}, which has no place for a file; name one, or redirect dxflow-async cat"
+            reason = (
+                f"it is {kind_of_file(mode)}, which has no place for a file; name one, or redirect dxflow-async cat"
+            )
     if reason is not None:
         text = f"{operation} to {path} refused: {reason}"
         raise UnsafePathError(text, provider="LOCAL", operation=operation, path=path)
@@ -258,14 +256,14 @@ class LocalFiles:
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
-        self._providers: dict[str, LocalProvider] = {}
+        self._providers: dict[str, Provider] = {}
 
     def place(self, path: str) -> Place:
         """A file, or (with a slash at its end) a directory, as one end of a transfer."""
         anchor = Path(path).absolute().anchor
         provider = self._providers.get(anchor)
         if provider is None:
-            provider = self._providers[anchor] = LocalProvider(Path(anchor), self.threads, follow_symlinks=True)
+            provider = self._providers[anchor] = local_provider(anchor, self.threads, follow_symlinks=True)
         key = Path(os.path.abspath(path)).relative_to(anchor).as_posix()
         slash = "/" if path.endswith(("/", os.sep)) else ""
         return Place(provider, "" if key == "." else key + slash, path)

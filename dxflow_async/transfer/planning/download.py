@@ -8,11 +8,10 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import LocalDestination, taken
 from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.tree import look_up, relocate_found
@@ -49,9 +48,8 @@ async def download_each(
     confusing: dict[str, bool] = {}
     async for source, path in pairs:
         target = LocalDestination(path, threads, into=False).named("")
-        assert isinstance(target.provider, LocalProvider)
-        parent = str(target.provider.root.path)
-        whole = os.path.join(parent, target.key)
+        whole = _absolute(path)
+        parent = os.path.dirname(whole)
         free = exact.take(whole, source.shown)
         if free and not alike.take(whole, source.shown):
             if parent not in confusing:
@@ -62,3 +60,7 @@ async def download_each(
         else:
             error = taken(source, target, "download")
             yield SettledItem(TransferResult(source.shown, target.shown, error=error))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)

@@ -16,17 +16,16 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.contract import Entry, ObjectOptions, Part
-from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer.context import Place, PlacedItem, TransferContext
-from dxflow_async.transfer.delete_keys import delete_keys
+from dxflow_async.providers.contract import Entry, LocalDisk, ObjectOptions, Part
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.settled import SettledItem
+from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, LocalDestination, below, contains, directory, taken
 from dxflow_async.transfer.planning.directory_modes import DirectoryModes
 from dxflow_async.transfer.planning.listing import pages, pages_to_delete, stat
-from dxflow_async.transfer.request import request
+from dxflow_async.transfer.request import delete_keys, request
 
 __all__ = ["look_up", "make_directory", "relocate", "relocate_found", "remove_emptied"]
 
@@ -209,15 +208,14 @@ class _Links:
 
 
 async def _is_link(place: Place) -> bool:
-    provider = place.provider
-    assert isinstance(provider, LocalProvider)
-    return await provider.threads.run(os.path.islink, provider.root.path / place.key.removesuffix("/"))
+    disk = place.provider.local_disk
+    return disk is not None and await disk.is_link(place.key)
 
 
 # Renaming
 
 
-class RenameItem(PlacedItem, TransferItem):
+class RenameItem(BaseItem, TransferItem):
     """An object or a directory that gets another name at once."""
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, entry: Entry) -> None:
@@ -280,13 +278,13 @@ class _RenamedItem(SettledItem):
 
     waits_for_disk = True
 
-    def __init__(self, provider: LocalProvider, names: tuple[str, str], result: TransferResult) -> None:
+    def __init__(self, disk: LocalDisk, names: tuple[str, str], result: TransferResult) -> None:
         super().__init__(result)
-        self._provider = provider
+        self._disk = disk
         self._names = names
 
     async def finish(self) -> TransferResult:
-        await self._provider.sync_renamed(*self._names)
+        await self._disk.sync_renamed(*self._names)
         return self._result
 
     def result(self, error: StorageError | None) -> TransferResult:
@@ -295,7 +293,8 @@ class _RenamedItem(SettledItem):
 
 def _is_own(source: Place) -> bool:
     """Whether it is one of the user's own files, not one that stands in for a cloud's."""
-    return isinstance(source.provider, LocalProvider) and source.provider.root.follow_symlinks
+    disk = source.provider.local_disk
+    return disk is not None and disk.is_users
 
 
 async def _rename(
@@ -360,9 +359,8 @@ async def _rename_content(
 async def _refused(source: Place, end: Destination, target: Place, *, ours: bool) -> StorageError | None:
     """Why a file, or a link, must not get its name: another one of the call has it."""
     if ours:
-        provider = target.provider
-        assert isinstance(provider, LocalProvider)
-        if await provider.threads.run(os.path.lexists, provider.root.path / target.key):
+        disk = target.provider.local_disk
+        if disk is not None and await disk.exists(target.key):
             return taken(source, target, "move")
     try:
         end.claim(source, target, "move")
@@ -373,22 +371,21 @@ async def _refused(source: Place, end: Destination, target: Place, *, ours: bool
 
 async def _renamed(source: Place, target: Place) -> StorageError | str | None:
     """Tries it: None when it worked, the system's word where another way is left, else the error."""
-    provider, names = _names(source, target)
+    disk, names = _names(source, target)
     try:
-        await provider.rename_unsynced(*names, file=not source.key.endswith("/"))
+        await disk.rename_unsynced(*names, file=not source.key.endswith("/"))
     except StorageError as error:
         taken = isinstance(error, AlreadyExistsError) and source.key.endswith("/") and not await _is_link(source)
         return error.code if error.code == "EXDEV" or taken else error
     return None
 
 
-def _names(source: Place, target: Place) -> tuple[LocalProvider, tuple[str, str]]:
-    """The provider of the source, and the old and the new name of it there."""
-    provider = source.provider
-    assert isinstance(provider, LocalProvider)
-    assert isinstance(target.provider, LocalProvider)
-    path = target.provider.root.path / target.key
-    return provider, (source.key.removesuffix("/"), path.relative_to(provider.root.path).as_posix())
+def _names(source: Place, target: Place) -> tuple[LocalDisk, tuple[str, str]]:
+    """Returns the disk of the source, and its old and its new key there; both places are on this machine."""
+    disk, target_disk = source.provider.local_disk, target.provider.local_disk
+    assert disk is not None
+    assert target_disk is not None
+    return disk, (source.key.removesuffix("/"), os.path.relpath(os.path.join(target_disk.root, target.key), disk.root))
 
 
 async def remove_emptied(context: TransferContext, top: Place, *, itself: bool) -> None:

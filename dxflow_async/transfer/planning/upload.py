@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.transfer.context import TransferContext
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.settled import SettledItem
-from dxflow_async.transfer.planning.destination import Destination, LocalFiles
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.empty_items import SettledItem
+from dxflow_async.transfer.planning.destination import Destination, LocalFiles, RemoteDestination
 from dxflow_async.transfer.planning.tree import relocate
 
-__all__ = ["expand", "upload"]
+__all__ = ["expand", "upload", "upload_each"]
 
 
 async def expand(threads: Threads, pattern: str) -> list[str]:
@@ -70,6 +71,15 @@ async def upload(
             if len(paths) == 1:
                 raise
             yield SettledItem(TransferResult(path, end.shown, error=error))
+
+
+async def upload_each(
+    context: TransferContext, files: LocalFiles, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
+) -> AsyncIterator[TransferItem]:
+    """Plans the upload of local files to exactly those places."""
+    async for path, target in pairs:
+        end = RemoteDestination(target)
+        yield item_for(context, files.place(path), end, target, None, options, operation="upload")
 
 
 def _expand(pattern: str) -> list[str]:

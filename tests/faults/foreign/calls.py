@@ -161,5 +161,5 @@ async def exists(world: World, path: str) -> tuple[bool, bool]:
 
 async def scan_anew(world: World, path: str) -> list[tuple[str, int]]:
     """As `scan`; the unit is asked what it can do before."""
-    world.session._volumes._providers.clear()
+    world.session._resolver.volumes._providers.clear()
     return await scan(world, path)

@@ -145,7 +145,7 @@ async def test_put_without_an_etag_is_looked_up(connect: Connect, sign: str, rig
         if right:
             assert (await writing).size == len(DATA)
         else:
-            with pytest.raises(ServiceError, match="other bytes are stored"):
+            with pytest.raises(ServiceError, match="the stored bytes differ"):
                 await writing
 
 

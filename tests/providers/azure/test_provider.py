@@ -16,7 +16,7 @@ import pytest
 
 from dxflow_async.checksum import crc32c, encode
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.settings import AzureSettings, Settings
+from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ChecksumMismatchError,
@@ -27,7 +27,6 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers import registry
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP, Call
@@ -38,13 +37,6 @@ from tests.servers import Azurite
 
 OPTIONS = ObjectOptions()
 MiB = 1 << 20
-
-
-def test_registered(http: HTTP, threads: Threads) -> None:
-    """The registry makes the provider from the settings."""
-    made = registry.create("AZURE", Settings(azure=AzureSettings(account="account1")), http, threads)
-    assert isinstance(made, AzureProvider)
-    assert made.features.endpoint == "account1.blob.core.windows.net"
 
 
 async def test_wrong_key(azurite: Azurite, connect_azure: ConnectAzure, container: str) -> None:

@@ -16,7 +16,7 @@ from dxflow_async.providers.azure.checksum import measure
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser, block_list
 from dxflow_async.providers.common.xml_reader import MalformedXMLError, parse
 from dxflow_async.providers.contract import Buffered, Entry
-from dxflow_async.transfer.context import Metered
+from dxflow_async.transfer.progress import MeteredBody
 from tests.providers.in_memory_bodies import body
 
 PROPERTIES = (
@@ -207,6 +207,6 @@ async def test_large_pieces_are_measured_as_small_ones(threads: Threads, *, md5:
 async def test_measuring_is_no_progress(threads: Threads) -> None:
     """A body that is measured before it is sent does not count as moved."""
     counted: list[int] = []
-    metered = Metered(body(b"bytes"), counted.append)
+    metered = MeteredBody(body(b"bytes"), counted.append)
     assert await measure(metered, threads, md5=False) == await measure(body(b"bytes"), threads, md5=False)
     assert counted == []

@@ -15,6 +15,7 @@ from dxflow_async.providers.unit.items import _MAX_ITEM_SIZE
 from dxflow_async.providers.unit.listing import read_directory
 from dxflow_async.providers.unit.protocol import Announced, Endpoint, metadata_header, path_of
 from dxflow_async.providers.unit.provider import UnitProvider
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer, hang_up
 
@@ -252,7 +253,7 @@ async def test_an_offset_behind_the_end(connect: Any) -> None:
 async def test_a_server_that_is_not_to_be_asked(http: HTTP, threads: Threads, status: str) -> None:
     """One that does not know the question can do the core."""
     async with ScriptedServer(answer(status)) as server:
-        unit = await UnitProvider.connect("Demo", server.url, SECRET, http, threads)
+        unit = await connect_unit("Demo", server.url, SECRET, http, threads)
         assert (unit.features.max_parts, unit.features.checksum) == (1, False)
 
 
@@ -260,7 +261,7 @@ async def test_a_server_that_fails_when_asked(http: HTTP, threads: Threads) -> N
     """One that fails is not taken for one that can the core only: it may be asked again."""
     async with ScriptedServer(answer("500 Internal Server Error")) as server:
         with pytest.raises(StorageError) as raised:
-            await UnitProvider.connect("Demo", server.url, SECRET, http, threads)
+            await connect_unit("Demo", server.url, SECRET, http, threads)
         assert raised.value.retryable
 
 

@@ -19,9 +19,10 @@ from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from tests.faults.killed_processes import until
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.unit.started_units import BreakingOff, Counter, again
 from tests.servers.foreign_unit import ForeignUnit
@@ -61,7 +62,7 @@ async def unit(foreign: ForeignUnit, resources: Resources) -> UnitProvider:
 
 async def connect(foreign: ForeignUnit, resources: Resources) -> UnitProvider:
     """A provider of a foreign unit."""
-    return await UnitProvider.connect("Foreign", foreign.url, foreign.secret, resources.http, resources.threads)
+    return await connect_unit("Foreign", foreign.url, foreign.secret, resources.http, resources.threads)
 
 
 async def copy(resources: Resources, source: Provider, destination: Provider, key: str) -> bool:
@@ -70,7 +71,8 @@ async def copy(resources: Resources, source: Provider, destination: Provider, ke
     async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(route, Place(source, key, key), Place(destination, key, key), OPTIONS)
 
-    (result,) = await resources.transfer(plan, None, JobSpec("copy", key, key))
+    call = resources.begin(JobSpec("copy", key, key), None)
+    (result,) = await call.run(plan(call.context))
     return result.verified
 
 
@@ -199,7 +201,7 @@ async def test_a_range_that_came_is_remembered(unit: UnitProvider, foreign: Fore
 
 async def test_wrong_secret(foreign: ForeignUnit, resources: Resources) -> None:
     """A refusal without a code is understood by its status."""
-    unit = await UnitProvider.connect("Foreign", foreign.url, "wrong", resources.http, resources.threads)
+    unit = await connect_unit("Foreign", foreign.url, "wrong", resources.http, resources.threads)
     for call in (unit.list_page("", recursive=False), unit.write("a", body(b"x"), OPTIONS), unit.read("a")):
         with pytest.raises(AccessDeniedError, match="/Foreign/") as raised:
             await asyncio.ensure_future(call)

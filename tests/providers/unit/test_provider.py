@@ -26,6 +26,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
 from tests.faults.proxy import FaultProxy, Request
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.unit.started_units import BreakingOff, Counter, again, again_with_failures, own_unit
 from tests.server.running_hub import SECRETS
@@ -52,7 +53,7 @@ async def url(root: Path) -> AsyncIterator[str]:
 async def unit(url: str, http: HTTP, threads: Threads) -> UnitProvider:
     """Its provider."""
     http.stall_timeout = 30.0
-    return await UnitProvider.connect("Demo", url, SECRETS.rw, http, threads)
+    return await connect_unit("Demo", url, SECRETS.rw, http, threads)
 
 
 def kept(root: Path, kind: str = "data") -> list[Path]:
@@ -87,9 +88,9 @@ def test_addresses_that_are_none(url: str) -> None:
 async def test_wrong_and_reading_secrets(unit: UnitProvider, url: str, http: HTTP, threads: Threads) -> None:
     """A wrong secret is refused; the secret RO reads and does not write; neither is in what is said."""
     await unit.write("a", body(b"1"), OPTIONS)
-    reader = await UnitProvider.connect("Demo", url, SECRETS.ro, http, threads)
+    reader = await connect_unit("Demo", url, SECRETS.ro, http, threads)
     assert await read(reader, "a") == b"1"
-    wrong = await UnitProvider.connect("Demo", url, "wrong-secret-wrong-secret", http, threads)
+    wrong = await connect_unit("Demo", url, "wrong-secret-wrong-secret", http, threads)
     for provider in (reader, wrong):
         with pytest.raises(AccessDeniedError, match="/Demo/b") as raised:
             await provider.write("b", body(b"1"), OPTIONS)
@@ -203,7 +204,7 @@ async def test_an_abort_that_failed_is_done_again(url: str, http: HTTP, threads:
             raise ConnectionResetError
 
     async with FaultProxy(url, gate=gate).running() as proxy:
-        behind = await UnitProvider.connect("Demo", proxy.endpoint, SECRETS.rw, http, threads)
+        behind = await connect_unit("Demo", proxy.endpoint, SECRETS.rw, http, threads)
         upload = await behind.start_upload("a", 40, OPTIONS)
         for number in range(1, 5):
             await upload.write_part(Part(number, 10 * number - 10, 10), body(b"0123456789"))

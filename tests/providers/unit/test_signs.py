@@ -22,10 +22,11 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.tree import RenameItem
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.unit.started_units import own_unit
 from tests.scripted_server import ScriptedServer, answer
@@ -129,7 +130,7 @@ async def test_foreign_answers(http: HTTP, threads: Threads, tmp_path: Path, *, 
     """No verb takes an answer that does not repeat its request for the unit's, whether it was done or not."""
     for number, (verb, attempt) in enumerate(VERBS.items()):
         async with between(tmp_path / str(number)) as stands:
-            unit = await UnitProvider.connect("Demo", stands.url, SECRETS.rw, http, threads)
+            unit = await connect_unit("Demo", stands.url, SECRETS.rw, http, threads)
             for name, stands.reply in FOREIGN.items():
                 stands.reaches = reaches and name == "page"
                 try:
@@ -199,10 +200,10 @@ async def test_page_in_the_place_of_what_a_server_can_do(http: HTTP, threads: Th
     """A page is not taken for a server that can do the core only; an answer of nothing is."""
     async with ScriptedServer(answer(body=b"<html>Sign in</html>")) as server:
         with pytest.raises(ServiceError, match="which protocol") as raised:
-            await UnitProvider.connect("Demo", server.url, "s", http, threads)
+            await connect_unit("Demo", server.url, "s", http, threads)
         assert raised.value.retryable
     async with ScriptedServer(answer("204 No Content")) as server:
-        assert not (await UnitProvider.connect("Demo", server.url, "s", http, threads)).features.rename
+        assert not (await connect_unit("Demo", server.url, "s", http, threads)).features.rename
 
 
 @pytest.mark.parametrize("version", ["0.2.2", "2.0.0"])
@@ -217,7 +218,7 @@ async def test_another_version_of_the_protocol(http: HTTP, threads: Threads, ver
 async def test_abort_is_tried_again(http: HTTP, threads: Threads, tmp_path: Path) -> None:
     """Parts whose removal another server answers are removed by the next try; one that fails can be made again."""
     async with between(tmp_path / "unit") as stands:
-        unit = await UnitProvider.connect("Demo", stands.url, SECRETS.rw, http, threads)
+        unit = await connect_unit("Demo", stands.url, SECRETS.rw, http, threads)
         for first in (1, 7):
             upload = await unit.start_upload("parts", 10, OPTIONS)
             await upload.write_part(Part(1, 0, 5), body(b"bytes"))
@@ -241,7 +242,8 @@ async def renamed(resources: Resources, unit: UnitProvider) -> Exception | None:
         yield RenameItem(route, Place(unit, "file", "file"), Place(unit, "renamed", "renamed"), found)
 
     try:
-        report = await resources.transfer(plan, None, JobSpec("move", "file", "renamed"))
+        call = resources.begin(JobSpec("move", "file", "renamed"), None)
+        report = await call.run(plan(call.context))
     except TransferError as error:
         report = error.report
     (result,) = report
@@ -262,7 +264,7 @@ async def test_rename_whose_answer_is_lost(resources: Resources, tmp_path: Path,
     """A rename whose answer is another server's is done once, whether that request was done or not."""
     root = tmp_path / "unit"
     async with between(root) as stands:
-        unit = await UnitProvider.connect("Demo", stands.url, SECRETS.rw, resources.http, resources.threads)
+        unit = await connect_unit("Demo", stands.url, SECRETS.rw, resources.http, resources.threads)
         rename, count = unit.rename, 0
 
         async def once(source: str, key: str) -> None:
@@ -286,7 +288,7 @@ async def test_rename_of_what_is_gone(resources: Resources, tmp_path: Path) -> N
     root = tmp_path / "unit"
     async with between(root) as stands:
         (root / "renamed").write_bytes(b"another")
-        unit = await UnitProvider.connect("Demo", stands.url, SECRETS.rw, resources.http, resources.threads)
+        unit = await connect_unit("Demo", stands.url, SECRETS.rw, resources.http, resources.threads)
         rename: Any = unit.rename
 
         async def late(source: str, key: str) -> None:

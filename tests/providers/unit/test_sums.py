@@ -7,12 +7,12 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import cast
 
 import pytest
 from aiohttp import ClientSession, web
 
 from dxflow_async import Settings
+from dxflow_async.account_connection import AccountConnection
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, TransferError
 from dxflow_async.models import TransferReport
@@ -20,14 +20,17 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.server.unit.summing import Sums
-from dxflow_async.storage.anywhere import TransferService
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.area_storage import AreaStorage
+from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.resolver import LocationResolver
+from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
+from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
 from tests.providers.unit.started_units import own_unit
 from tests.server.running_hub import SECRETS
@@ -81,13 +84,14 @@ async def flipping(url: str) -> AsyncIterator[str]:
 
 async def download(resources: Resources, url: str, key: str, target: Path) -> TransferReport:
     """Downloads a file by the engine."""
-    unit = await UnitProvider.connect("Demo", url, SECRETS.ro, resources.http, resources.threads)
+    unit = await connect_unit("Demo", url, SECRETS.ro, resources.http, resources.threads)
     local = LocalProvider(target, resources.threads)
 
     async def plan(route: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(route, Place(unit, key, key), Place(local, key, key), ObjectOptions())
 
-    return await resources.transfer(plan, None, JobSpec("download", key, key))
+    call = resources.begin(JobSpec("download", key, key), None)
+    return await call.run(plan(call.context))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -112,12 +116,13 @@ async def test_read_is_verified(resources: Resources, url: str) -> None:
     """`read` of a whole file ends in an error when its bytes are not those that the server has; a range is read."""
     for base, wrong in ((url, False), ("", True)):
         async with flipping(url) as between:
-            unit = await UnitProvider.connect("Demo", base or between, SECRETS.rw, resources.http, resources.threads)
+            unit = await connect_unit("Demo", base or between, SECRETS.rw, resources.http, resources.threads)
 
             async def find(unit: UnitProvider = unit) -> Area:
                 return Area("UNIT", unit)
 
-            storage = AreaStorage(lambda: resources, find, cast("TransferService", None))
+            resolver = LocationResolver(resources, AccountConnection(resources))
+            storage = AsyncAreaStorage(TransferService(resources, resolver, ListingCache(100)), find)
             for size in SIZES[1:]:
                 with pytest.raises(ChecksumMismatchError, match="read it again") if wrong else nullcontext():
                     assert b"".join([chunk async for chunk in storage.read(f"/{size}")]) == DATA[:size]
@@ -126,7 +131,7 @@ async def test_read_is_verified(resources: Resources, url: str) -> None:
 
 async def test_checksum_is_of_the_version(resources: Resources, url: str, tmp_path: Path) -> None:
     """A checksum is told of the version that was seen; telling it changes nothing about the file."""
-    unit = await UnitProvider.connect("Demo", url, SECRETS.rw, resources.http, resources.threads)
+    unit = await connect_unit("Demo", url, SECRETS.rw, resources.http, resources.threads)
     entry = await unit.stat("300000")
     assert entry.crc32c is None
     for _ in range(2):

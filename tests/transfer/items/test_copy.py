@@ -19,7 +19,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.stream_writer import StreamWriter
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 
@@ -95,7 +95,8 @@ async def move(
     async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
         yield CopyItem(context, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
 
-    return await resources.transfer(plan, None if states is None else states.append, JobSpec("copy", "from", "to"))
+    call = resources.begin(JobSpec("copy", "from", "to"), None if states is None else states.append)
+    return await call.run(plan(call.context))
 
 
 async def test_checksum_kept_from_end_to_end(resources: Resources, make: Make, tmp_path: Path) -> None:

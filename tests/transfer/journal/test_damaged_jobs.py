@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.transfer.journal.database import SCHEMA_VERSION, DamagedJobFile
-from dxflow_async.transfer.journal.jobfile import (
+from dxflow_async.transfer.journal.jobfile import JobFile, directory_of, job_ids, known_uploads
+from dxflow_async.transfer.journal.queries import (
     BEGUN,
     CREATED,
     CREATING,
@@ -22,14 +22,10 @@ from dxflow_async.transfer.journal.jobfile import (
     PART,
     PLANNED,
     UPLOAD_ENDED,
-    ItemId,
-    JobFile,
-    JobSpec,
     Row,
-    directory_of,
-    job_ids,
-    known_uploads,
 )
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
+from dxflow_async.transfer.journal.schema import SCHEMA_VERSION, DamagedJobFile
 
 PAGE = 4096
 ASKED = JobSpec("copy", "/here/\udcff", "/there", {"into": True})
@@ -106,7 +102,7 @@ def test_any_name_comes_back(tmp_path: Path) -> None:
 
 def test_pages_of_odd_names_are_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page by page each item comes once, whether its name is text or bytes."""
-    monkeypatch.setattr("dxflow_async.transfer.journal.jobfile._PAGE", 3)
+    monkeypatch.setattr("dxflow_async.transfer.journal.queries._PAGE", 3)
     job = create(tmp_path)
     pairs = {ItemId(f"/here/{name}{number}", f"/there/{name}") for name in ODD for number in range(3)}
     job.write([Row(PLANNED, ends) for ends in pairs])

@@ -13,21 +13,10 @@ import pytest
 
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
 from dxflow_async.providers.contract import Part, PartReceipt
-from dxflow_async.transfer.journal import jobfile
-from dxflow_async.transfer.journal.jobfile import (
-    BEGUN,
-    ENDED,
-    PART,
-    PLANNED,
-    UPLOAD_ENDED,
-    AreaId,
-    ItemId,
-    JobFile,
-    JobSpec,
-    Row,
-    directory_of,
-    job_ids,
-)
+from dxflow_async.transfer.journal import jobfile, schema
+from dxflow_async.transfer.journal.jobfile import JobFile, directory_of, job_ids
+from dxflow_async.transfer.journal.queries import BEGUN, ENDED, PART, PLANNED, UPLOAD_ENDED, Row
+from dxflow_async.transfer.journal.records import AreaId, ItemId, JobSpec
 
 ASKED = JobSpec("upload", "here", "/bucket/there", {"metadata": {}}, (None, AreaId("aws:/", "private", "AWS at host")))
 ENDS = ItemId("/here/a", "aws:/bucket/there/a")
@@ -133,10 +122,10 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     job.close()
     path = path_of(tmp_path, job.id)
     with sqlite3.connect(path) as database:
-        database.execute(f"PRAGMA user_version = {jobfile.SCHEMA_VERSION + 1}")
+        database.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
     database.close()
     for use in (lambda: JobFile.open(tmp_path, job.id, "0"), lambda: JobFile.info(tmp_path, job.id)):
-        with pytest.raises(ConfigurationError, match=rf"version {jobfile.SCHEMA_VERSION + 1}.*newer program"):
+        with pytest.raises(ConfigurationError, match=rf"version {schema.SCHEMA_VERSION + 1}.*newer program"):
             use()
     assert path.exists()
 
@@ -172,9 +161,9 @@ def test_another_file_is_refused(data: bytes, tmp_path: Path) -> None:
     """What is no job's file is said to be none."""
     directory_of(tmp_path).mkdir()
     path_of(tmp_path, "x").write_bytes(data)
-    with pytest.raises(ConfigurationError, match="no job's file"):
+    with pytest.raises(ConfigurationError, match="not a job file"):
         JobFile.info(tmp_path, "x")
-    with pytest.raises(ConfigurationError, match="no job's file"):
+    with pytest.raises(ConfigurationError, match="not a job file"):
         JobFile.open(tmp_path, "x", "0")
     assert path_of(tmp_path, "x").read_bytes() == data
 
@@ -199,17 +188,17 @@ def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [int(each[7]) for each in job_ids(tmp_path)] == [1, 3, 4, 5]
 
 
-@pytest.mark.parametrize("last", ["os.rename", "database._migrate"])
+@pytest.mark.parametrize("last", ["os.rename", "schema._migrate"])
 def test_a_process_that_ends_while_it_makes_one(tmp_path: Path, last: str) -> None:
     """There is no job of half a file, and the next one removes what was begun."""
     script = f"""
 import os, signal, time
 from pathlib import Path
-from dxflow_async.transfer.journal import database
-from dxflow_async.transfer.journal import jobfile
+from dxflow_async.transfer.journal import jobfile, schema
+from dxflow_async.transfer.journal.records import JobSpec
 
 {last} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-jobfile.JobFile.create(Path({str(tmp_path)!r}), jobfile.Asked("upload", "here", "there"), "0123abcd", time.time())
+jobfile.JobFile.create(Path({str(tmp_path)!r}), JobSpec("upload", "here", "there"), "0123abcd", time.time())
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     assert job_ids(tmp_path) == []

@@ -11,7 +11,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.journal.jobfile import JobSpec
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules, Sync
@@ -30,9 +30,11 @@ async def test_what_could_not_be_deleted_is_an_error(tmp_path: Path) -> None:
     place, resources = Locked(1500, "other names"), Resources(Settings(home=tmp_path))
     rules = Rules("size+mtime", delete=True)
     source, target = Place(place, "here/", "x:/here/"), RemoteDestination(Place(place, "there/", "x:/there/"))
+    call = resources.begin(JobSpec("sync", "here", "there"), None)
+    sync = Sync(resources, source, target, ObjectOptions(), rules)
     try:
         with pytest.raises(TransferError, match=r"1500 of 3000 items failed; .* are locked") as raised:
-            await Sync(resources, source, target, ObjectOptions(), rules, JobSpec("sync", "here", "there")).run(None)
+            await sync.run(call)
     finally:
         await resources.aclose()
     assert place.copied == 1500

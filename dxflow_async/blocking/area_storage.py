@@ -1,0 +1,161 @@
+"""The blocking twin of `dxflow_async.storage.area_storage`: one delegate for each method."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, BinaryIO, Literal, overload
+
+from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
+from dxflow_async.blocking.tables import print_items
+from dxflow_async.blocking.transfers import TransferCalls
+from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.progress import OnProgress
+
+if TYPE_CHECKING:
+    from dxflow_async.blocking.session import Session
+
+__all__ = ["AreaStorage"]
+
+
+class AreaStorage:
+    """One storage area; the blocking twin of `AsyncAreaStorage`.
+
+    `StorageManager.at` and `Session.storage_at` return it. Every method takes the arguments of its twin, and raises the
+    same errors. Transfers show a progress bar on a terminal, unless `on_progress` is given.
+    """
+
+    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
+        self._session = session  # a session that nobody holds is closed
+        self._calls = calls
+        self._portal = calls.portal
+        self._twin = twin
+
+    @overload
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[False] = False) -> None: ...
+    @overload
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> builtins.list[Item]: ...
+    def list(
+        self, path: str = "/", *, recursive: bool = False, return_info: bool = False
+    ) -> builtins.list[Item] | None:
+        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
+        items = self._portal.call(self._twin.list, path, recursive=recursive)
+        if return_info:
+            return items
+        print_items(items, below=path if recursive else None)
+        return None
+
+    def scan(self, path: str = "/", *, recursive: bool = True) -> Iterator[Item]:
+        """Twin: `AsyncAreaStorage.scan`."""
+        return self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive))
+
+    def stat(self, path: str) -> Item:
+        """Twin: `AsyncAreaStorage.stat`."""
+        return self._portal.call(self._twin.stat, path)
+
+    def exists(self, path: str) -> bool:
+        """Twin: `AsyncAreaStorage.exists`."""
+        return self._portal.call(self._twin.exists, path)
+
+    def is_bucket(self, path: str) -> bool:
+        """Twin: `AsyncAreaStorage.is_bucket`."""
+        return self._portal.call(self._twin.is_bucket, path)
+
+    def update_path_items(self, path: str = "/") -> builtins.list[Item]:
+        """Twin: `AsyncAreaStorage.update_path_items`."""
+        return self._portal.call(self._twin.update_path_items, path)
+
+    def update_all(self, path: str = "/") -> None:
+        """Twin: `AsyncAreaStorage.update_all`."""
+        self._portal.call(self._twin.update_all, path)
+
+    def upload(
+        self,
+        src: str | os.PathLike[str],
+        dst: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Twin: `AsyncAreaStorage.upload`."""
+        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata)
+        return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
+
+    def download(
+        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
+        path = os.getcwd() if dst is None else dst
+        return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
+
+    def upload_many(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
+        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata)
+        return self._calls.feed(
+            "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
+        )
+
+    def download_many(
+        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
+        call = self._twin.download_many
+        return self._calls.feed(
+            "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
+        )
+
+    def write(
+        self,
+        path: str,
+        data: bytes | BinaryIO | Iterable[bytes],
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
+
+        Twin: `AsyncAreaStorage.write`.
+
+        Raises:
+            TypeError: text was given; encode it, or open the file in binary mode.
+        """
+        call = functools.partial(self._twin.write, path, content_type=content_type, metadata=metadata)
+        return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
+
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+        """Twin: `AsyncAreaStorage.read`."""
+        return self._portal.iterate(functools.partial(self._twin.read, path, start, end), limit=BATCH_BYTES, weigh=len)
+
+    def copy(self, src: str, dst: str) -> TransferReport:
+        """Twin: `AsyncAreaStorage.copy`."""
+        return self._calls.call(self._twin.copy, src, dst)
+
+    def move(self, src: str, dst: str) -> TransferReport:
+        """Twin: `AsyncAreaStorage.move`."""
+        return self._calls.call(self._twin.move, src, dst)
+
+    def delete(self, path: str | Iterable[str]) -> int:
+        """Twin: `AsyncAreaStorage.delete`."""
+        paths = path if isinstance(path, str) else builtins.list(path)
+        return self._portal.call(self._twin.delete, paths)
+
+    def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+        """Twin: `AsyncAreaStorage.try_delete`."""
+        paths = path if isinstance(path, str) else builtins.list(path)
+        return self._portal.call(self._twin.try_delete, paths)
+
+    def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
+        """Twin: `AsyncAreaStorage.presign`."""
+        return self._portal.call(self._twin.presign, path, expires, method=method)

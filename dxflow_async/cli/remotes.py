@@ -1,0 +1,236 @@
+"""`remotes list`, `remotes add`, `remotes test` and `remotes remove`: named places to keep bytes, on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.run import Flag, read_secret, run_loop
+from dxflow_async.cli.status import NOT_FOUND, complain
+from dxflow_async.config.kinds import kind_name, settings_class
+from dxflow_async.config.loader import ConfigFile, Field, Found, convert, fields_of, nearest
+from dxflow_async.config.remotes import BUILT_IN, build, remote_name, variable_start
+from dxflow_async.config.sdk_configuration import configured_by
+from dxflow_async.config.settings import Settings, config_path
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.models import Item
+from dxflow_async.security.redaction import printable
+from dxflow_async.session import AsyncSession
+
+__all__ = ["remotes"]
+
+_MAX_LISTED = 1000
+
+remotes = App(
+    name="remotes", help="Named places to keep bytes: list, add, test and remove them.", result_action="return_value"
+)
+
+Options = Annotated[str, Parameter(negative=())]
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
+
+
+@remotes.command(name="list")
+def list_remotes(*, json: Flag = False) -> int:
+    """List the remotes of this machine and their settings. Secrets are shown as ***.
+
+    Args:
+        json: Print them as JSON, one a line.
+    """
+    settings = Settings.load()
+    file = ConfigFile.read(config_path())
+    named = {name: settings.remotes[name] for name in sorted(settings.remotes)}
+    for name, own in {**{each: getattr(settings, each) for each in BUILT_IN}, **named}.items():
+        row = _row(name, own, _origin(name, own, file))
+        write_line(_as_json(row) if json else _line(row))
+    return 0
+
+
+@remotes.command
+def add(
+    name: str,
+    *,
+    type: str,  # noqa: A002
+    secret: Names = (),
+    replace: Flag = False,
+    json: Flag = False,
+    **options: Options,
+) -> int:
+    """Add a remote to the configuration file.
+
+    The settings of its type are options: --endpoint https://minio.example.org --access-key ME. Secrets are no options,
+    since other users see the arguments of a process: a secret is read from its variable, such as
+    DXFLOW_REMOTE_MINIO_SECRET_KEY, if that is set; else it is asked for, or is a line of standard input. An access key
+    of S3 asks for its secret key; for others write --secret NAME.
+
+    Args:
+        name: Two or more letters, digits and -.
+        type: s3, azure, gcs, local or another type of this installation.
+        secret: A secret to ask for, such as account_key; may be given several times.
+        replace: Replace the settings of a remote that is there.
+        json: Print what was added as JSON.
+    """
+    name = remote_name(name)
+    kind = type.strip().lower()
+    cls = settings_class(kind)
+    known = {each.name: each for each in fields_of(cls)}
+    found: dict[str, Found] = {}
+    for option, text in options.items():
+        field = _known(option, known)
+        if field.secret:
+            raise ConfigurationError(
+                f"--{option.replace('_', '-')} is a secret and no option: set {variable_start(name)}"
+                f"{field.name.upper()}, or add --secret {field.name} and type it when it is asked for"
+            )
+        shown = f"--{field.name.replace('_', '-')}"
+        found[field.name] = Found(convert(shown, f"remotes.{name}.", field, text), shown)
+    found |= _secrets(name, known, {_known(each, known).name for each in secret} | _implied(found, known))
+    own = build(cls, f"remotes.{name}", found, "the options")
+    values = {"type": kind} | {key: _plain(each.value) for key, each in found.items()}
+    from dxflow_async.cli.config_file import put_remote
+
+    put_remote(config_path(), name, values, replace=replace)
+    row = _row(name, own, str(config_path()))
+    write_line(_as_json(row) if json else f"added {_line(row)}")
+    return 0
+
+
+@remotes.command(name="test")
+def check(name: str, path: str = "/", *, json: Flag = False) -> int:
+    """Make a request to a remote, and say what it found.
+
+    Args:
+        name: The remote; aws, azure and gcp are remotes, too.
+        path: What to look at: a directory, or without a slash at its end an object. By default the list of buckets, or
+            what is at the top.
+        json: Print it as JSON.
+    """
+    settings = Settings.load()
+    provider = name.lower()
+    if provider not in (*BUILT_IN, *settings.remotes):
+        raise ConfigurationError(_unknown(name, [*BUILT_IN, *settings.remotes]))
+    started = time.monotonic()
+
+    async def look() -> tuple[int, bool, Item | None]:
+        async with AsyncSession(settings=settings) as session:
+            storage = session.get_storage_manager()
+            if not path.endswith("/"):
+                return 1, False, await storage.stat(path, provider)
+            count = 0
+            async for _ in storage.scan(provider, path, recursive=False):
+                count += 1
+                if count == _MAX_LISTED:
+                    return count, True, None
+            return count, False, None
+
+    count, more, item = run_loop(look)
+    seconds = time.monotonic() - started
+    if json:
+        row = {"name": provider, "path": path, "ok": True, "items": count, "more": more, "seconds": round(seconds, 3)}
+        write_line(_as_json(row))
+        return 0
+    kind = "a directory" if item is not None and item.directory else f"{item.size} bytes" if item is not None else ""
+    what = kind or f"{count}{' or more' if more else ''} items"
+    write_line(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
+    return 0
+
+
+@remotes.command
+def remove(name: str) -> int:
+    """Remove a remote from the configuration file. What is stored there stays.
+
+    Args:
+        name: The remote.
+    """
+    lower = name.lower()
+    if lower in BUILT_IN:
+        raise ConfigurationError(f"{lower} is always there; remove its section [{lower}] from {config_path()}")
+    from dxflow_async.cli.config_file import remove_remote
+
+    removed = remove_remote(config_path(), lower)
+    defined = f"{variable_start(lower)}TYPE" in os.environ
+    if removed:
+        write_line(f"removed {printable(lower)}")
+    if defined:
+        complain(f"{variable_start(lower)}TYPE defines {lower} in the environment; unset it")
+    elif not removed:
+        complain(f"{config_path()} has no remote {lower!r}")
+    return 0 if removed and not defined else NOT_FOUND
+
+
+def _known(option: str, known: Mapping[str, Field]) -> Field:
+    name = option.lstrip("-").replace("-", "_").lower()
+    if name not in known:
+        names = ", ".join(f"--{each.replace('_', '-')}" for each in known)
+        near = nearest(name, known).replace("_", "-")
+        raise ConfigurationError(f"unknown option --{option.replace('_', '-')}{near}; this type has {names}")
+    return known[name]
+
+
+def _implied(found: Mapping[str, Found], known: Mapping[str, Field]) -> set[str]:
+    """The secrets without which the options are of no use."""
+    return {"secret_key"} if "access_key" in found and "secret_key" in known else set()
+
+
+def _secrets(name: str, known: Mapping[str, Field], asked: set[str]) -> dict[str, Found]:
+    """Secrets from the environment, and those that are to be asked for."""
+    found = {}
+    for field in known.values():
+        variable = f"{variable_start(name)}{field.name.upper()}"
+        if not field.secret or (variable not in os.environ and field.name not in asked):
+            continue
+        where = f"environment: {variable}" if variable in os.environ else field.name
+        text = os.environ.get(variable) or read_secret(f"{field.name} of {name}: ", field.name)
+        found[field.name] = Found(convert(where, f"remotes.{name}.", field, text), where)
+    return found
+
+
+def _row(name: str, settings: Any, origin: str | None) -> dict[str, Any]:
+    """A remote as `list` shows it."""
+    kind = kind_name(settings)
+    secrets = {each.name for each in fields_of(type(settings)) if each.secret}
+    default = type(settings)()
+    values = {}
+    for each in dataclasses.fields(settings):
+        value = getattr(settings, each.name)
+        if value != getattr(default, each.name) and not callable(value):
+            values[each.name] = "***" if each.name in secrets or not each.repr else _plain(value)
+    return {"name": name, "type": kind, "settings": values, "from": origin}
+
+
+def _origin(name: str, settings: Any, file: ConfigFile) -> str | None:
+    """Where a remote is configured: the file, variables, or the configuration of a cloud's SDK."""
+    start = f"DXFLOW_{name.upper()}_" if name in BUILT_IN else variable_start(name)
+    section = file.tree if name in BUILT_IN else file.table("remotes")
+    written = next((each for each in section if each.lower() == name), None)
+    origins = [] if written is None else [str(file.path)]
+    if any(f"{start}{each.name.upper()}" in os.environ for each in fields_of(type(settings))):
+        origins.append(f"{start}*")
+    if not origins and name in BUILT_IN and (source := configured_by(settings)) is not None:
+        origins.append(source)
+    return " and ".join(origins) or ("environment" if name not in BUILT_IN else None)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    values = " ".join(f"{key}={printable(str(value))}" for key, value in row["settings"].items())
+    origin = row["from"] or "not configured"
+    return f"{row['name']:12} {row['type']:6} {values}{' ' if values else ''}({printable(origin)})"
+
+
+def _as_json(row: Mapping[str, Any]) -> str:
+    return json.dumps(row)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    return f"there is no remote {name!r}{nearest(name.lower(), names)}; there are {', '.join(names)}"

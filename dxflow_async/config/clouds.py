@@ -1,0 +1,181 @@
+"""The settings of S3, Azure Blob Storage and Google Cloud Storage: how to reach the service, and who asks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dxflow_async.config.credentials import (
+    AccessKeys,
+    BearerToken,
+    CredentialsFunction,
+    SASToken,
+    check_credentials,
+)
+from dxflow_async.config.validation import (
+    check_areas,
+    check_endpoint,
+    check_file,
+    check_texts,
+    hide,
+    not_allowed,
+    to_path,
+)
+from dxflow_async.exceptions import ConfigurationError
+
+__all__ = ["AWSSettings", "AzureSettings", "CloudSettings", "GCPSettings", "GCSSettings", "S3Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Settings:
+    """How to reach Amazon S3, or another service that speaks its protocol.
+
+    Attributes:
+        endpoint: the service's URL, `http(s)://host[:port]`. None: the SDK's configuration, else Amazon's own.
+        region: the region. None: that of the profile or the environment, else `us-east-1`.
+        profile: a profile of the SDK's configuration files.
+        access_key: the access key's id. None: the SDK's credential chain.
+        secret_key: the secret access key; goes together with `access_key`.
+        session_token: the token of temporary credentials.
+        credentials: an async function that returns `AccessKeys`, instead of the four settings above. It is called
+            again before the keys end, once for all tasks. Only code can set it.
+        addressing: `"path"`, `"virtual"`, or `"auto"`: path style for every endpoint but Amazon's.
+        sign_payload: whether to sign a SHA-256 of each body. Bodies carry a CRC32C in either case.
+        private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
+        public: `bucket/prefix` of the account's public area.
+
+    Raises:
+        ConfigurationError: a value is not valid; the message names the setting and what is allowed.
+
+    Example:
+        >>> S3Settings(endpoint="https://minio.example.org", access_key="me", secret_key="hush").endpoint
+        'https://minio.example.org'
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    credentials: CredentialsFunction[AccessKeys] | None = field(default=None, repr=False)
+    addressing: str = "auto"
+    sign_payload: bool = False
+    private: str | None = None
+    public: str | None = None
+
+    def __post_init__(self) -> None:
+        check_texts("AWS", self, "access_key", "secret_key", "session_token")
+        hide(self, "secret_key", "session_token")
+        check_endpoint("AWS", self.endpoint, path=False)
+        check_credentials("AWS", self, "AccessKeys", "profile", "access_key", "secret_key", "session_token")
+        if self.region is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.region):
+            raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
+        if self.addressing not in ("auto", "path", "virtual"):
+            raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ConfigurationError("AWS.access_key and AWS.secret_key go together: set both or neither")
+        check_areas("AWS", [("private", self.private), ("public", self.public)])
+
+    @property
+    def configured(self) -> bool:
+        """Whether a setting says that the real service is meant."""
+        return self != type(self)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureSettings:
+    """How to reach Azure Blob Storage. The first of the credentials that is set is used.
+
+    Attributes:
+        endpoint: the blob service's URL. None: that of `account`.
+        account: the storage account's name.
+        connection_string: as the portal shows it; it also names the endpoint and the account.
+        account_key: the account's key, in base64.
+        sas_token: a shared access signature. Without any of these, azure-identity's chain is used where it is
+            installed.
+        credentials: an async function that returns a `BearerToken` or a `SASToken`, instead of the three settings
+            above. It is called again before the token ends, once for all tasks. Only code can set it.
+        checksum: which checksum the service verifies: `"crc64"`, `"md5"`, or `"auto"`: CRC64, and MD5 where that is
+            refused and at emulators, which have the account in their URLs' paths and are slow with CRC64.
+        private: `container/prefix` of the account's private area. None: a path's first segment is the container.
+        public: `container/prefix` of the account's public area.
+
+    Raises:
+        ConfigurationError: a value is not valid; the message names the setting and what is allowed.
+    """
+
+    endpoint: str | None = None
+    account: str | None = None
+    connection_string: str | None = field(default=None, repr=False)
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+    credentials: CredentialsFunction[BearerToken | SASToken] | None = field(default=None, repr=False)
+    checksum: str = "auto"
+    private: str | None = None
+    public: str | None = None
+
+    def __post_init__(self) -> None:
+        check_texts("AZURE", self, "account_key", "sas_token")
+        hide(self, "connection_string", "account_key", "sas_token")
+        check_endpoint("AZURE", self.endpoint, path=True)
+        others = "connection_string", "account_key", "sas_token"
+        check_credentials("AZURE", self, "a BearerToken or a SASToken", *others)
+        if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
+            raise ConfigurationError(not_allowed("AZURE.account", self.account, "3 to 24 small letters and digits"))
+        if self.checksum not in ("auto", "crc64", "md5"):
+            raise ConfigurationError(not_allowed("AZURE.checksum", self.checksum, "auto, crc64 or md5"))
+        if self.account_key is not None and self.account is None:
+            raise ConfigurationError("AZURE.account_key needs AZURE.account: set both")
+        check_areas("AZURE", [("private", self.private), ("public", self.public)])
+
+    @property
+    def configured(self) -> bool:
+        """Whether a setting says that the real service is meant."""
+        return self != type(self)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GCSSettings:
+    """How to reach Google Cloud Storage.
+
+    Attributes:
+        endpoint: the service's URL. None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
+        project: the project whose buckets are listed. None: the credentials' project.
+        service_file: a service account's JSON file. None: application default credentials, metadata server included.
+        credentials: an async function that returns a `BearerToken`, instead of `service_file`. It is called again
+            before the token ends, once for all tasks. Only code can set it.
+        private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
+        public: `bucket/prefix` of the account's public area.
+
+    Raises:
+        ConfigurationError: a value is not valid; the message names the setting and what is allowed.
+    """
+
+    endpoint: str | None = None
+    project: str | None = None
+    service_file: Path | None = None
+    credentials: CredentialsFunction[BearerToken] | None = field(default=None, repr=False)
+    private: str | None = None
+    public: str | None = None
+
+    def __post_init__(self) -> None:
+        check_texts("GCP", self)
+        check_endpoint("GCP", self.endpoint, path=False)
+        to_path(self, "service_file")
+        check_credentials("GCP", self, "a BearerToken", "service_file")
+        check_file("GCP.service_file", self, "a readable JSON file")
+        check_areas("GCP", [("private", self.private), ("public", self.public)])
+
+    @property
+    def configured(self) -> bool:
+        """Whether a setting says that the real service is meant."""
+        return self != type(self)()
+
+
+# The older names of the same classes.
+AWSSettings = S3Settings
+GCPSettings = GCSSettings
+
+CloudSettings = S3Settings | AzureSettings | GCSSettings

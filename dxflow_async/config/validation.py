@@ -1,0 +1,143 @@
+"""Checks that settings classes share. No message shows a secret, or a value that looks like one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.security.redaction import Secret, holds_key
+
+__all__ = [
+    "SECRETS",
+    "check_areas",
+    "check_endpoint",
+    "check_file",
+    "check_texts",
+    "hide",
+    "key_for_path",
+    "not_allowed",
+    "to_path",
+]
+
+SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
+"""The settings of the built-in kinds that are secrets. Of other kinds, each field with `repr=False` is one."""
+
+
+def not_allowed(name: str, value: object, allowed: str) -> str:
+    """Formats the error for a value that is not valid. It starts with the setting's name and shows no key."""
+    shown = "" if holds_key(str(value)) else f" = {str(value)!r}"
+    return f"{name}{shown} is not allowed; it must be {allowed}"
+
+
+def key_for_path(name: str) -> str:
+    """Formats the error for a setting that must be a file's path and holds the file's content; it shows no value."""
+    return f"{name} is not allowed: it seems to hold the key itself; write it to a file and name that"
+
+
+def hide(settings: Any, *names: str) -> None:
+    """Makes settings of a frozen dataclass `Secret`, so that no repr shows them."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None:
+            object.__setattr__(settings, name, Secret(value))
+
+
+def to_path(settings: Any, *names: str) -> None:
+    """Turns settings of a frozen dataclass that were given as `str` into `Path`."""
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, str) and not holds_key(value):
+            object.__setattr__(settings, name, Path(value))
+
+
+def check_texts(section: str, settings: Any, *secrets: str) -> None:
+    """Refuses empty texts, and secrets with white space around them or with line breaks.
+
+    Raises:
+        ConfigurationError: naming the setting, not its value.
+    """
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if not isinstance(value, str):
+            continue
+        if not value.strip().strip("?"):
+            raise ConfigurationError(f"{section}.{each.name} is not allowed: it is empty; leave it out instead")
+        if each.name in secrets and (value != value.strip() or not value.isprintable()):
+            raise ConfigurationError(
+                f"{section}.{each.name} is not allowed: it begins or ends with white space, or has a line break in it"
+            )
+
+
+def check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
+    """Refuses an endpoint that is not an http(s) URL of a host, or that has credentials in it.
+
+    Args:
+        section: the name of the settings, for the message.
+        endpoint: the URL.
+        path: whether the URL may have a path.
+
+    Raises:
+        ConfigurationError: the endpoint is not valid.
+    """
+    pattern, allowed = r"https?://[^/?#\s]+/?", "http(s)://host[:port]"
+    if path:
+        pattern, allowed = r"https?://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
+    if endpoint is not None and "@" in endpoint:
+        raise ConfigurationError(
+            f"{section}.endpoint is not allowed: it has a user or a password in it; give credentials as settings"
+        )
+    if endpoint is not None and not (re.fullmatch(pattern, endpoint) and _has_host(endpoint)):
+        raise ConfigurationError(not_allowed(f"{section}.endpoint", endpoint, allowed))
+
+
+def check_areas(section: str, areas: Iterable[tuple[str, str | None]]) -> None:
+    """Refuses areas that are not written `bucket` or `bucket/prefix`.
+
+    Raises:
+        ConfigurationError: naming the setting and its value.
+    """
+    for name, area in areas:
+        if area is not None and (not area.strip("/") or area.startswith("/")):
+            raise ConfigurationError(not_allowed(f"{section}.{name}", area, "bucket or bucket/prefix"))
+
+
+def check_file(name: str, settings: Any, allowed: str, *, directory: bool = False) -> None:
+    """Refuses a path that is no readable file.
+
+    Args:
+        name: the setting's name, for the message; what stands behind its last dot is the field's name.
+        settings: what has the field.
+        allowed: what the setting must be, for the message.
+        directory: whether a directory is allowed too.
+
+    Raises:
+        ConfigurationError: the file is not there, or the setting holds the key itself.
+    """
+    field = name.rpartition(".")[2]
+    if holds_key(str(getattr(settings, field))):
+        object.__setattr__(settings, field, None)  # no dump of local variables shows it
+        raise ConfigurationError(key_for_path(name))
+    path = getattr(settings, field)
+    if path is not None and not (_is(Path.is_file, path) or (directory and _is(Path.is_dir, path))):
+        raise ConfigurationError(not_allowed(name, path, allowed))
+
+
+def _has_host(endpoint: str) -> bool:
+    """Whether all readers of a URL find the same host and port in it."""
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0 and endpoint.isprintable() and "\\" not in endpoint
+    except ValueError:
+        return False
+
+
+def _is(test: Callable[[Path], bool], path: Any) -> bool:
+    try:
+        return test(Path(path))
+    except (OSError, ValueError, TypeError):  # such as a name that is too long
+        return False

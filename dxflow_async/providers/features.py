@@ -1,0 +1,85 @@
+"""The capabilities and limits that a provider declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Features"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a provider can do beyond the core, and its limits. Callers ask before they try.
+
+    Every capability defaults to "no", so a provider that does not know a newer one keeps working. Sizes are bytes.
+
+    Attributes:
+        checksum: the provider stores a CRC32C with each object and reports it.
+        checksum_first: `write` and `write_part` need the CRC32C of a body before they send it.
+        streams_parts: parts may be sent before their CRC32C is known; `Upload.digest` or the receipts verify them
+            afterwards. A source that is cheap to read again is then read only once.
+        parts_are_objects: each part costs requests and storage of its own, so parts are made larger, and only larger
+            objects are cut into parts.
+        cheap_reread: reading an object again costs next to nothing, and `Reader.buffer_or_reopen` keeps little in
+            memory. Checksums that are missing are computed from the bytes.
+        directories: directories are real: `make_directory` and `remove_directory` work, and an object and a directory
+            cannot have the same name.
+        directories_vary: directories are real in some accounts, which is known once one was seen; see
+            `Provider.real_directories`. Listings have them, `write` of an empty object whose key ends in a slash makes
+            one, and `remove_directory` works.
+        copy: `copy` works within the provider for objects of up to `max_copy_size`, and `Upload.copy_part` above.
+        rename: `rename` works, atomically.
+        stages: `stage` works: a written object waits for its name while nothing of the network is held.
+        modes: `ObjectOptions.mode` is kept; listings, `stat` and `read` report it as `Entry.mode`.
+        directory_mode: the permission bits of directories that are made implicitly, where these are known. A directory
+            of that mode is not made before its content.
+        ranges: a range is read without transferring the bytes before it.
+        resumable: `resume_upload` works.
+        unfinished_uploads: `unfinished_uploads` works, and uploads that nobody finishes stay until they are aborted.
+        presign: `presign` works.
+        public: `ObjectOptions.public` is supported.
+        min_part_size: the smallest part of an upload; the last part may be smaller.
+        max_part_size: the largest part of an upload.
+        max_parts: the most parts of an upload.
+        max_size: the largest object.
+        max_copy_size: the largest object that `copy` copies.
+        mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
+        mtime_listed: listings report it too.
+        ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
+        buckets: the first segment of a key is a bucket, which only its owner creates and removes.
+        versions: every answer about an object reports its etag.
+        checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
+        endpoint: names the service whose rate limits the provider shares, such as `"s3.amazonaws.com"`: all providers
+            with the same endpoint share one limit of concurrent requests. None: no network is involved, and nothing
+            limits requests.
+    """
+
+    checksum: bool = False
+    checksum_first: bool = False
+    streams_parts: bool = False
+    parts_are_objects: bool = False
+    cheap_reread: bool = False
+    directories: bool = False
+    directories_vary: bool = False
+    copy: bool = False
+    rename: bool = False
+    stages: bool = False
+    modes: bool = False
+    directory_mode: int | None = None
+    ranges: bool = True
+    resumable: bool = False
+    unfinished_uploads: bool = False
+    presign: bool = False
+    public: bool = False
+    min_part_size: int = 1
+    max_part_size: int = 5 << 30
+    max_parts: int = 10_000
+    max_size: int = 5 << 40
+    max_copy_size: int = 5 << 30
+    mtime: bool = False
+    mtime_listed: bool = False
+    ordered: bool = False
+    buckets: bool = False
+    versions: bool = False
+    checksum_told: bool = False
+    endpoint: str | None = None

@@ -1,0 +1,175 @@
+"""The headers and statuses of a web server, read as facts about a file.
+
+Sources: https://www.rfc-editor.org/rfc/rfc9110 (fields), https://www.rfc-editor.org/rfc/rfc9530 (digests),
+https://www.rfc-editor.org/rfc/rfc3230 (`Digest`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+import re
+from collections.abc import Mapping
+
+from dxflow_async.digests import ExpectedDigest, md5_expected, s3_expected
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    NotFoundError,
+    PreconditionFailedError,
+    ServiceError,
+    StorageError,
+    ThrottledError,
+    UnsupportedError,
+)
+from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.http import Call
+
+__all__ = ["conditions", "encoding_of", "entry_of", "error_of", "is_page", "is_version", "same_version", "total_of"]
+
+_STATUSES: dict[int, tuple[type[StorageError], str]] = {
+    400: (StorageError, "the server does not accept the request; check the URL"),
+    401: (AccessDeniedError, "sign in: set username and password, or token, for a remote of this server"),
+    403: (AccessDeniedError, "check the credentials; a signed URL may have expired"),
+    404: (NotFoundError, "check the URL"),
+    405: (UnsupportedError, "the server does not serve this URL as a file"),
+    406: (UnsupportedError, "the server sends this file only in a packed form"),
+    407: (AccessDeniedError, "the proxy requires credentials; set them in HTTPS_PROXY"),
+    408: (ServiceError, "the server timed out; try again"),
+    410: (NotFoundError, "the file was removed for good"),
+    412: (PreconditionFailedError, "the file was replaced meanwhile; start again"),
+    416: (PreconditionFailedError, "the file is shorter than the range; start again"),
+    425: (ServiceError, "the server is not ready; try again"),
+    429: (ThrottledError, "the server asks for fewer requests"),
+    501: (UnsupportedError, "the server does not know the request"),
+    503: (ThrottledError, "the server asks for fewer requests"),
+}
+
+_RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
+_PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
+_DIGESTS = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5", 16)}
+_STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
+_MODIFIED = "modified "
+
+
+def error_of(call: Call, status: int, headers: Mapping[str, str]) -> StorageError:
+    """Returns the error for a status that is not a success."""
+    other = (ServiceError, "the server failed; try again") if status >= 500 else (StorageError, "check the URL")
+    cls, advice = _STATUSES.get(status, other)
+    seconds = headers.get("retry-after", "")
+    retry_after = float(seconds) if re.fullmatch(r"\d{1,6}", seconds) else None
+    return call.error(cls, f"the server answered {status}; {advice}", status=status, retry_after=retry_after)
+
+
+def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
+    """Returns the facts that an answer tells about a file of `size` bytes."""
+    hashes = _google_hashes(headers) if encoding_of(headers) == "identity" else {}
+    crc = _crc32c_of(hashes.get("crc32c") or _whole_s3(headers))
+    digest = None if crc is not None or encoding_of(headers) != "identity" else _digest_of(headers, hashes)
+    return Entry(
+        key,
+        size,
+        timestamp_of(headers.get("last-modified", "")),
+        etag=_version_of(headers),
+        crc32c=crc,
+        content_type=headers.get("content-type"),
+        digest=digest,
+    )
+
+
+def conditions(etag: str | None) -> dict[str, str]:
+    """Returns the headers that make a server refuse another version than this one.
+
+    A weak ETag never matches `If-Match`, so the answer's ETag is compared instead.
+    """
+    if etag is None:
+        return {}
+    if etag.startswith(_MODIFIED):
+        return {"if-unmodified-since": etag.removeprefix(_MODIFIED)}
+    return {"if-match": etag} if _STRONG.fullmatch(etag) else {}
+
+
+def is_version(etag: str | None, headers: Mapping[str, str]) -> bool:
+    """Returns whether an answer is of the version `etag`, as far as it tells."""
+    if etag is not None and etag.startswith(_MODIFIED):
+        return headers.get("last-modified", "").strip() in ("", etag.removeprefix(_MODIFIED))
+    return same_version(etag, headers.get("etag", "").strip() or None)
+
+
+def same_version(one: str | None, other: str | None) -> bool:
+    """Returns whether two answers are of one version, as far as both tell. Weak and strong forms are the same ETag."""
+    return None in (one, other) or (one or "").removeprefix("W/") == (other or "").removeprefix("W/")
+
+
+def total_of(headers: Mapping[str, str], status: int) -> int | None:
+    """Returns the size of the whole file in bytes; None where the answer does not tell it."""
+    if status == 206:
+        found = _RANGE.fullmatch(headers.get("content-range", ""))
+        return int(found[1]) if found else None
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def encoding_of(headers: Mapping[str, str]) -> str:
+    """Returns the content encoding of an answer; `"identity"` is the file as it is."""
+    return headers.get("content-encoding", "").strip().lower() or "identity"
+
+
+def is_page(key: str, headers: Mapping[str, str]) -> bool:
+    """Returns whether an HTML page came for a name of another kind: the sign-in page of a portal looks like that."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in ("text/html", "application/xhtml+xml"):
+        return False
+    name = key.rpartition("/")[2]
+    suffix = name.rpartition(".")[2] if "." in name.strip(".") else ""
+    return bool(suffix) and not _PAGE_SUFFIX.fullmatch(suffix) and mimetypes.guess_type(name)[0] != "text/html"
+
+
+def _version_of(headers: Mapping[str, str]) -> str | None:
+    etag = headers.get("etag", "").strip()
+    if etag:
+        return etag
+    modified = headers.get("last-modified", "").strip()
+    return f"{_MODIFIED}{modified}" if modified and encoding_of(headers) == "identity" else None
+
+
+def _google_hashes(headers: Mapping[str, str]) -> dict[str, str]:
+    """`crc32c=..., md5=...` of the stored bytes; nothing where the server unpacked them on the way."""
+    if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
+        return {}
+    pairs = (pair.strip().partition("=") for pair in headers.get("x-goog-hash", "").split(","))
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _whole_s3(headers: Mapping[str, str]) -> str | None:
+    composite = headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE"
+    return None if composite else headers.get("x-amz-checksum-crc32c")
+
+
+def _crc32c_of(text: str | None) -> int | None:
+    value = _decoded(text, 4)
+    return None if value is None else int.from_bytes(value, "big")
+
+
+def _digest_of(headers: Mapping[str, str], hashes: Mapping[str, str]) -> ExpectedDigest | None:
+    """The strongest digest of the whole file; those of a message's own content count only in a whole answer."""
+    whole = "content-range" not in headers
+    told = ",".join(headers.get(name, "") for name in ("repr-digest", "digest", *(["content-digest"] if whole else [])))
+    named = {
+        name.strip().lower(): value.strip().strip(":") for name, _, value in (x.partition("=") for x in told.split(","))
+    }
+    for name, (algorithm, size) in _DIGESTS.items():
+        value = _decoded(named.get(name), size)
+        if value is not None:
+            return ExpectedDigest(algorithm, value)
+    return s3_expected(headers) or md5_expected(hashes.get("md5") or (headers.get("content-md5") if whole else None))
+
+
+def _decoded(text: str | None, size: int) -> bytes | None:
+    if not text:
+        return None
+    try:
+        value = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return value if len(value) == size else None

@@ -1,0 +1,196 @@
+"""Files at `https://host/path` as a read-only provider: the worked example for HTTP.
+
+Nothing but GET and HEAD is needed of the server. It promises nothing in advance, so each answer is examined:
+whether it is the range that was asked for, of which version, how large, and with which checksum (`answers.py`).
+Redirects and credentials are the business of `requests.py`; servers without ranges that of `whole.py`.
+Sections, in the order every provider keeps: features, the provider, what it cannot do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from dxflow_async.exceptions import PreconditionFailedError, StorageError, UnsupportedError
+from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.fields import extent_of
+from dxflow_async.providers.common.verified_reader import VerifiedReader
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
+from dxflow_async.providers.http_source.answers import (
+    conditions,
+    encoding_of,
+    entry_of,
+    is_version,
+    total_of,
+)
+from dxflow_async.providers.http_source.requests import Requests
+from dxflow_async.providers.http_source.settings import HTTPSourceSettings
+from dxflow_async.providers.http_source.whole import WholeFiles
+
+__all__ = ["HTTPSourceProvider"]
+
+_PROBED_SIZE = 8 << 20
+"""Bytes of a file from which on it is worth a request to learn whether the server sends ranges."""
+
+_FIRST_BYTE = {"range": "bytes=0-0"}
+
+# Features
+
+_FEATURES = Features(checksum=True, ranges=False)  # ranges: once an answer has shown them
+
+# The provider
+
+
+class HTTPSourceProvider(Provider):
+    """Files of one web server, read with GET.
+
+    Args:
+        settings: endpoint and credentials.
+        http: the session's data plane; not closed here.
+        name: as errors show it.
+    """
+
+    def __init__(self, settings: HTTPSourceSettings, http: HTTP, name: str = "HTTPS") -> None:
+        self.name = name
+        self._http = http
+        self._requests = Requests(settings, http)
+        self._whole = WholeFiles(http.stall_timeout)
+        self._ranges: bool | None = None  # None: not known yet
+        self.features = replace(_FEATURES, endpoint=self._requests.host)
+
+    async def stat(self, key: str) -> Entry:
+        call = self._call("stat", key)
+        try:
+            response = await self._requests.send(call, "HEAD", key, {})
+        except StorageError as error:  # some servers, and every URL that is signed for GET, refuse a HEAD
+            if error.status is None or error.status == 429 or (error.status >= 500 and error.status != 501):
+                raise
+            return await self._first_byte(call, key)
+        response.close()
+        self._learn(response)
+        size = total_of(response.headers, response.status)
+        if size is None or encoding_of(response.headers) != "identity":
+            return await self._first_byte(call, key)
+        return entry_of(key, response.headers, size)
+
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
+    ) -> Reader:
+        call = self._call("read", key)
+        if not start and end is None:
+            response = await self._get(call, key, {}, etag)
+            return await self._whole_reader(call, key, response)
+        if self._ranges is not False:
+            last = "" if end is None else end - 1
+            response = await self._get(call, key, {"range": f"bytes={start}-{last}"}, etag)
+            if response.status == 206:
+                return self._range_reader(call, key, response, start, end)
+            response.close()  # and read on from where the last range of the file ended
+
+        async def open_whole() -> Reader:
+            return await self._whole_reader(call, key, await self._get(call, key, {}, etag))
+
+        return await self._whole.read(call, key, start, end, etag, open_whole)
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+    async def _get(self, call: Call, key: str, headers: dict[str, str], etag: str | None) -> Response:
+        """Requests a file, or a range of it, in one version."""
+        response = await self._requests.send(call, "GET", key, headers | conditions(etag))
+        self._learn(response, asked="range" in headers)
+        if not is_version(etag, response.headers):
+            response.close()
+            raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
+        return response
+
+    def _range_reader(self, call: Call, key: str, response: Response, start: int, end: int | None) -> Reader:
+        try:
+            size, length = extent_of(response.status, response.headers, start, end)
+        except ValueError as error:
+            response.close()
+            raise not_the_service(call, str(error), response.status) from error
+        entry = entry_of(key, response.headers, size)
+        reading = HTTPReader(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+        return reading if entry.digest is None or length != size else VerifiedReader(reading, entry.digest, call)
+
+    async def _whole_reader(self, call: Call, key: str, response: Response) -> Reader:
+        size = total_of(response.headers, response.status)
+        if response.status != 200 or size is None:
+            response.close()
+            if response.status != 200:
+                raise not_the_service(call, "a range that was not asked for", response.status)
+            raise self._sizeless(call)
+        try:
+            if self._ranges is None and size >= _PROBED_SIZE:
+                await self._probe(key)
+        except BaseException:
+            response.close()
+            raise
+        entry = entry_of(key, response.headers, size)
+        reading = HTTPReader(entry, size, self._http, call, response, entry.crc32c)
+        return reading if entry.digest is None or not size else VerifiedReader(reading, entry.digest, call)
+
+    async def _probe(self, key: str) -> None:
+        """Learns whether the server sends ranges."""
+        response = await self._requests.send(self._call("read", key), "GET", key, _FIRST_BYTE)
+        self._learn(response, asked=True)
+        response.close()
+
+    async def _first_byte(self, call: Call, key: str) -> Entry:
+        """Looks at a file by its first byte, for servers whose HEAD is refused or tells no size."""
+        try:
+            response = await self._get(call, key, _FIRST_BYTE, None)
+        except PreconditionFailedError as error:
+            if error.status != 416:
+                raise
+            response = await self._get(call, key, {}, None)  # an empty file has no first byte
+        response.close()
+        size = total_of(response.headers, response.status)
+        if size is None:
+            raise self._sizeless(call)
+        return entry_of(key, response.headers, size)
+
+    def _learn(self, response: Response, *, asked: bool = False) -> None:
+        """Remembers whether the server sends ranges.
+
+        Args:
+            response: a successful answer.
+            asked: it is the answer to a request for a range.
+        """
+        told = response.headers.get("accept-ranges", "").strip().lower()
+        if response.status == 206 or told == "bytes":
+            self._ranges = True
+        elif told == "none" or (asked and response.headers.get("content-length") != "0"):
+            self._ranges = False
+        if self.features.ranges != (self._ranges is True):
+            self.features = replace(self.features, ranges=self._ranges is True)
+
+    def _call(self, operation: str, key: str) -> Call:
+        return Call(self.name, operation, f"/{key}")
+
+    def _sizeless(self, call: Call) -> StorageError:
+        text = "the server does not tell the size of the file; download it with another program first"
+        return call.error(UnsupportedError, text)
+
+    # What it cannot do
+
+    async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        call = self._call("list", prefix)
+        raise call.error(
+            UnsupportedError, "a web server lists no directories; name one file, without a slash at its end"
+        )
+
+    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        raise self._read_only("write", key)
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        raise self._read_only("write", key)
+
+    async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        return {key: self._read_only("delete", key) for key in keys}
+
+    def _read_only(self, operation: str, key: str) -> StorageError:
+        return self._call(operation, key).error(UnsupportedError, "an https location can only be read")

@@ -1,0 +1,178 @@
+"""Ranges of files at servers that send only whole files.
+
+A large file moves in parts, and a server without ranges sends all bytes before a part along with it. So that a file is
+sent once and not once a part, its parts share one response: each part reads its bytes from it and hands it to the part
+that follows. Parts take their turns in the order of their offsets. A part whose bytes have already passed opens a new
+response. A part that waits while no byte moves opens one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+
+from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.contract import Buffer, Reader
+from dxflow_async.providers.http import Call
+from dxflow_async.providers.http_source.answers import same_version
+
+__all__ = ["WholeFiles"]
+
+_MAX_FILES = 4
+"""Files whose half-read responses are kept for a part that may follow."""
+
+OpenWhole = Callable[[], Awaitable[Reader]]
+
+
+class WholeFiles:
+    """The responses that the parts of files share.
+
+    Args:
+        patience: seconds to wait for a turn while no byte moves.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._files: dict[str, _File] = {}
+
+    async def read(
+        self, call: Call, key: str, start: int, end: int | None, etag: str | None, open_whole: OpenWhole
+    ) -> Reader:
+        """Opens the bytes `[start, end)` of a file, which `open_whole` opens from its first byte.
+
+        Raises:
+            PreconditionFailedError: the file has no byte at `start`.
+            StorageError: as `open_whole`.
+        """
+        file = self._files.pop(key, None) or _File()
+        self._files[key] = file  # the one used last stands last
+        await self._trim()
+        if not await file.take_turn(start, self._patience):
+            file = _File()
+            file.busy = True
+        try:
+            await file.move_to(start, etag, open_whole)
+            reading = _RangeReader(call, file, start, end)
+        except BaseException:
+            await file.leave(keep=False)
+            raise
+        return reading
+
+    async def aclose(self) -> None:
+        """Closes the responses that nobody reads."""
+        files, self._files = list(self._files.values()), {}
+        for file in files:
+            if not file.busy:
+                await file.drop()
+
+    async def _trim(self) -> None:
+        idle = [key for key, file in self._files.items() if not file.busy]
+        for key in idle[:-_MAX_FILES]:
+            await self._files.pop(key).drop()
+
+
+class _File:
+    """One response for one file, and whose turn it is to read from it.
+
+    Attributes:
+        busy: a part has its turn.
+        position: the offset of the next byte that the response brings.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.position = 0
+        self.whole: Reader | None = None
+        self._rest: Buffer = b""
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._serial = 0
+
+    async def take_turn(self, start: int, patience: float) -> bool:
+        """Waits for a turn; False where no byte has moved for `patience` seconds."""
+        if not self.busy:
+            self.busy = True
+            return True
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._serial += 1
+        heapq.heappush(self._waiting, (start, self._serial, turn))
+        seen = -1
+        try:
+            while not turn.done() and seen != self.position:
+                seen = self.position
+                await asyncio.wait([turn], timeout=patience)
+        except asyncio.CancelledError:
+            if turn.done():
+                await self.leave(keep=True)
+            turn.cancel()
+            raise
+        if turn.done():
+            return True
+        turn.cancel()
+        return False
+
+    async def leave(self, *, keep: bool) -> None:
+        """Ends a turn; the next one goes to the first part whose bytes are still to come."""
+        if not keep:
+            await self.drop()
+        waiting = sorted(each for each in self._waiting if not each[2].done())
+        following = [each for each in waiting if each[0] >= self.position] or waiting
+        self.busy = bool(following)
+        if following:
+            waiting.remove(following[0])
+            following[0][2].set_result(None)
+        self._waiting = waiting
+
+    async def drop(self) -> None:
+        """Closes the response."""
+        whole, self.whole = self.whole, None
+        self.position, self._rest = 0, b""
+        if whole is not None:
+            await whole.aclose()
+
+    async def move_to(self, start: int, etag: str | None, open_whole: OpenWhole) -> None:
+        """Opens the response where it is of no use for `start`, and passes the bytes before it."""
+        if self.whole is None or self.position > start or not same_version(etag, self.whole.entry.etag):
+            await self.drop()
+            self.whole = await open_whole()
+        while self.position < min(start, self.whole.size):
+            await self.next(start - self.position)
+
+    async def next(self, size: int) -> Buffer:
+        """Returns up to `size` bytes; empty at the file's end."""
+        assert self.whole is not None, "read before it was opened"
+        chunk = self._rest or await self.whole.read()
+        self._rest = bytes(memoryview(chunk)[size:]) if len(chunk) > size else b""
+        taken = memoryview(chunk)[:size]
+        self.position += len(taken)
+        return taken
+
+
+class _RangeReader(Reader):
+    """The bytes `[start, end)` of a file, while it is their turn."""
+
+    def __init__(self, call: Call, file: _File, start: int, end: int | None) -> None:
+        assert file.whole is not None
+        self.entry = file.whole.entry
+        whole = self.entry.size
+        if start >= whole:
+            raise call.error(PreconditionFailedError, f"the file has no byte at {start}; look at its size again")
+        self.size = min(whole if end is None else end, whole) - start
+        self._call = call
+        self._left = self.size
+        self._file: _File | None = file
+
+    async def read(self) -> Buffer:
+        if self._file is None or not self._left:
+            return b""
+        chunk = await self._file.next(self._left)
+        if not chunk:
+            raise contradiction(self._call, f"{self.size - self._left} bytes came of {self.size}")
+        self._left -= len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            await file.leave(keep=not self._left and file.position < self.entry.size)

@@ -1,0 +1,95 @@
+"""What a provider can do because its objects are files of this machine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+from dxflow_async.providers.entries import Entry
+
+__all__ = ["LocalDisk"]
+
+
+class LocalDisk(ABC):
+    """The files behind the keys of a provider on this machine's disks; see `Provider.local_disk`.
+
+    Attributes:
+        root: the absolute path of the directory that keys are below.
+        is_users: whether the files are the user's own: symbolic links are followed, also out of `root`.
+    """
+
+    root: str
+    is_users: bool
+
+    @abstractmethod
+    def path(self, key: str) -> str:
+        """Returns the path of a key, without a look at the disk.
+
+        Raises:
+            UnsafePathError: the key would lie outside `root`, or is not a valid name.
+        """
+
+    @abstractmethod
+    async def real_path(self, key: str) -> str:
+        """Returns the path of a key with all symbolic links resolved."""
+
+    @abstractmethod
+    async def is_link(self, key: str) -> bool:
+        """Returns whether a key is a symbolic link."""
+
+    @abstractmethod
+    async def exists(self, key: str) -> bool:
+        """Returns whether there is anything under a key, a broken link included."""
+
+    @abstractmethod
+    async def folds_names(self, key: str) -> bool:
+        """Returns whether names in a directory that differ only in case or Unicode form are the same file's.
+
+        The directory is made where it is missing, and a temporary file is in it for a moment.
+
+        Raises:
+            StorageError: the directory cannot be written to.
+        """
+
+    @abstractmethod
+    async def rename_unsynced(self, source: str, key: str, *, file: bool = False) -> None:
+        """Renames as `Provider.rename` does, but a loss of power may undo it until `sync_renamed` returns.
+
+        Args:
+            source: the old key.
+            key: the new key.
+            file: whether the source is known to be no directory.
+        """
+
+    @abstractmethod
+    async def sync_renamed(self, source: str, key: str) -> None:
+        """Waits until a rename is on disk. Renames that wait at the same time are synced together."""
+
+    @abstractmethod
+    def leftovers(self, directory: str, owner_ids: Collection[str]) -> list[str]:
+        """Returns the paths of the temporary files that earlier sessions left in a directory; blocks.
+
+        Args:
+            directory: a path.
+            owner_ids: those of the sessions.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+
+    @abstractmethod
+    async def sweep(self, key: str, owner_ids: Collection[str], kept: Collection[str]) -> None:
+        """Removes the temporary files that earlier sessions left beside a key.
+
+        Args:
+            key: a file's.
+            owner_ids: those of the sessions.
+            kept: paths that stay.
+        """
+
+    @abstractmethod
+    def cached_md5(self, entry: Entry) -> str | None:
+        """Returns the MD5 of a small file whose bytes are in memory anyway; blocks for some 30 microseconds.
+
+        None for any other file, and for one that is no longer the version of `entry`.
+        """

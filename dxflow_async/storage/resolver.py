@@ -1,0 +1,215 @@
+"""Finding what a location means: which storage area, and which path in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from dxflow_async.account_connection import AccountConnection
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.paths import Location, is_local_path, parse_location, provider_name, unit_path, unknown_scheme
+from dxflow_async.providers import registry
+from dxflow_async.providers.contract import Provider
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.units import UnitVolumes
+from dxflow_async.transfer.journal.records import AreaId, JobSpec
+from dxflow_async.transfer.resources import Resources
+
+__all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
+
+Written = str | os.PathLike[str]
+"""A location as users write it: `aws:/bucket/key`, `unit:/Demo/name`, or a local path. A path object is local."""
+
+Areas = tuple[Area | None, Area | None]
+"""The areas of a source and a destination; None stands for this machine's disks."""
+
+_SEPARATORS = ("/", os.sep)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedLocation:
+    """A location whose area is known.
+
+    Attributes:
+        path: the path in the area, or on this machine's disks.
+        area: the storage area; None stands for this machine's disks.
+        into: of a local destination, whether it is a directory to put things into; None until that is known.
+    """
+
+    path: str
+    area: Area | None = None
+    into: bool | None = None
+
+    @property
+    def shown(self) -> str:
+        """The location as users write it."""
+        return self.path if self.area is None else self.area.shown(self.path)
+
+    @property
+    def area_id(self) -> AreaId | None:
+        """The identity of the area, for job files; None for this machine's disks."""
+        return None if self.area is None else self.area.id
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is written with a slash at its end."""
+        return self.path.endswith("/" if self.area is not None else _SEPARATORS)
+
+
+class LocationResolver:
+    """Finds the areas of locations, and owns the providers in them.
+
+    Args:
+        resources: the session's resources.
+        account: the session's account, which is signed in to before the first area is used.
+    """
+
+    def __init__(self, resources: Resources, account: AccountConnection) -> None:
+        self._resources = resources
+        self._account = account
+        self._providers: dict[tuple[str, str], Provider] = {}
+        self._volumes = UnitVolumes(resources)
+
+    @property
+    def account(self) -> AccountConnection:
+        """The session's account."""
+        return self._account
+
+    @property
+    def volumes(self) -> UnitVolumes:
+        """The volumes of compute units."""
+        return self._volumes
+
+    async def resolve(self, written: Written, storage_type: str = "private", *, new: bool = False) -> ResolvedLocation:
+        """Returns the area and the path of a location.
+
+        Args:
+            written: the location.
+            storage_type: the area of a remote, `"private"` or `"public"`.
+            new: whether it is a destination, which need not exist yet.
+
+        Raises:
+            ConfigurationError: the text is not a location, or the remote cannot be used.
+            UnitNotFoundError: there is no such compute unit.
+        """
+        self._resources.check_open()
+        location = await self.parse(written, new=new)
+        if location.provider == "LOCAL":
+            return ResolvedLocation(location.path)
+        if location.provider == "UNIT":
+            name, path = unit_path(location.path)
+            return ResolvedLocation(path, await self.unit_area(name))
+        return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
+
+    async def parse(self, written: Written, *, new: bool = False) -> Location:
+        """Parses a location. A text with an unknown scheme is a local path where a file of that name exists.
+
+        Raises:
+            ConfigurationError: the text is not a location.
+        """
+        text = os.fspath(written)
+        local = isinstance(written, os.PathLike)
+        if not local and unknown_scheme(text) is not None:
+            local = await self._resources.threads.run(lambda: is_local_path(text, new=new))
+        return Location("LOCAL", text) if local else parse_location(text)
+
+    def remote_name(self, provider: str) -> str:
+        """Returns a remote's name in capitals, without any I/O.
+
+        Raises:
+            ConfigurationError: there is no remote of that name.
+        """
+        return provider_name(provider)
+
+    def check_area(self, provider: str, storage_type: str) -> str:
+        """Checks the name of a remote and a storage type, without any I/O; returns the remote's name in capitals.
+
+        Raises:
+            ConfigurationError: there is no such remote or storage type.
+            SessionClosedError: the session was closed.
+        """
+        self._resources.check_open()
+        name = self.remote_name(provider)
+        if storage_type not in ("private", "public"):
+            raise ConfigurationError(f"storage type = {storage_type!r} is not allowed; it must be private or public")
+        return name
+
+    async def area(self, provider: str, storage_type: str = "private") -> Area:
+        """Returns a storage area of a remote; the first call signs in.
+
+        Raises:
+            ConfigurationError: there is no such remote or storage type, or its settings are wrong.
+            SessionClosedError: the session was closed.
+        """
+        name = self.check_area(provider, storage_type)
+        await self._account.sign_in()
+        settings = self._account.apply_provider_settings(self._resources.settings, name)
+        own = getattr(settings, name.lower(), None)
+        if self._account.embedded and not (own is not None and own.configured):
+            return Area(name, self._stand_in(name, storage_type), storage_type=storage_type)
+        prefix = getattr(own, storage_type, None)
+        return Area(
+            name,
+            self._provider(name, own),
+            f"{prefix.rstrip('/')}/" if prefix else "",
+            public=storage_type == "public",
+            storage_type=storage_type,
+        )
+
+    async def unit_area(self, name: str) -> Area:
+        """Returns the volume of the account's compute unit of that name.
+
+        Raises:
+            ConfigurationError: the session has no account.
+            UnitNotFoundError: there is no such unit.
+            ComputeUnitError: several units have that name, or it has no address yet.
+        """
+        # Asked for each time: a unit that was restarted may have another address.
+        hub = await self._account.unit_hub()
+        return await self._volumes.open(await hub.find(name))
+
+    async def areas_of(self, spec: JobSpec) -> Areas:
+        """Returns the areas of an earlier call's source and destination.
+
+        Raises:
+            ConfigurationError: the account or the settings are not those of the earlier call.
+        """
+        source, destination = [await self._area_of(each) for each in spec.places]
+        if (source, destination) != (None, None) and spec.account != self._account.name:
+            theirs = spec.account or "no account"
+            raise ConfigurationError(f"the job was begun with {theirs}; sign in like that to resume it")
+        return source, destination
+
+    async def aclose(self) -> None:
+        """Closes all providers."""
+        for provider in self._providers.values():
+            await provider.aclose()
+        await self._volumes.aclose()
+
+    async def _area_of(self, area_id: AreaId | None) -> Area | None:
+        if area_id is None:
+            return None
+        area = (await self.resolve(area_id.location, area_id.storage_type)).area
+        assert area is not None
+        if area.where != area_id.place:
+            raise ConfigurationError(
+                f"the job was begun with {area_id.place}, and the settings name {area.where}; set them as they were"
+            )
+        return area
+
+    def _provider(self, name: str, own: Any) -> Provider:
+        key = (name, "")
+        if key not in self._providers:
+            kind, resources = registry.kind_of_settings(own).kind, self._resources.of_provider(name)
+            self._providers[key] = registry.create_provider(kind, own, resources)
+        return self._providers[key]
+
+    def _stand_in(self, name: str, storage_type: str) -> Provider:
+        """A local directory in the place of a remote that is not configured."""
+        key = (name, storage_type)
+        if key not in self._providers:
+            root = self._resources.settings.storage_home / name.lower() / storage_type
+            resources = self._resources.of_provider(name)
+            self._providers[key] = registry.create_stand_in(storage_type, root, resources)
+        return self._providers[key]

@@ -1,0 +1,296 @@
+"""The calls that transfer items between any two locations: copy, move, sync, upload, download, and resuming them.
+
+Each call is described by a `JobSpec`. A new call makes one from its arguments, a resumed call reads it from the job's
+file; from there on both take the same way: the items are planned and transferred, the listing cache learns what was
+stored, and a report with failures gets its `retry_failed`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from dxflow_async.exceptions import NotFoundError, TransferError
+from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.paths import key_of
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
+from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, given_pairs, open_job, resolved_ends
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.journal.jobfile import JobFile
+from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.journal.records import ItemId, JobSpec
+from dxflow_async.transfer.planning.destination import (
+    Destination,
+    LocalDestination,
+    LocalFiles,
+    RemoteDestination,
+    directory,
+)
+from dxflow_async.transfer.planning.download import download, download_each
+from dxflow_async.transfer.planning.tree import relocate, remove_emptied
+from dxflow_async.transfer.planning.upload import expand, upload, upload_each
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.sync.sync import Rules, Sync
+
+__all__ = ["Pairs", "TransferService"]
+
+Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
+"""Pairs of source and destination paths, as `upload_many` and `download_many` take them."""
+
+
+class TransferService:
+    """Runs the transfers of a session.
+
+    Args:
+        resources: the session's resources.
+        resolver: finds the areas of locations.
+        cache: the session's listing cache.
+
+    Attributes:
+        resources, resolver, cache: as given.
+    """
+
+    def __init__(self, resources: Resources, resolver: LocationResolver, cache: ListingCache) -> None:
+        self.resources = resources
+        self.resolver = resolver
+        self.cache = cache
+
+    async def copy(
+        self, src: Written, dst: Written, storage_type: str, on_progress: OnProgress | None, *, move: bool = False
+    ) -> TransferReport:
+        """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await self.relocate(source, destination, on_progress, move=move)
+
+    async def relocate(
+        self,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        on_progress: OnProgress | None = None,
+        *,
+        move: bool = False,
+    ) -> TransferReport:
+        """Copies or moves between two locations that are resolved."""
+        into = (await self._destination(destination)).into
+        destination = replace(destination, into=into)
+        return await self.run("move" if move else "copy", source, destination, {"into": into}, on_progress)
+
+    async def sync(
+        self, src: Written, dst: Written, rules: Rules, storage_type: str, on_progress: OnProgress | None
+    ) -> TransferReport:
+        """Syncs; see `AsyncSession.sync`."""
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await self.run("sync", source, destination, asdict(rules), on_progress)
+
+    async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
+        """Returns the actions that `sync` would take."""
+        source, destination = await self._resolve(src, dst, storage_type)
+        return await (await self._sync(source, destination, rules)).plan()
+
+    async def run(
+        self,
+        operation: str,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        arguments: Mapping[str, Any],
+        on_progress: OnProgress | None,
+        *,
+        pairs: Pairs | None = None,
+    ) -> TransferReport:
+        """Runs a new call.
+
+        Args:
+            operation: an operation of `JobSpec`.
+            source: the source; of a call that is given pairs, its area.
+            destination: the destination; of a call that is given pairs, its area.
+            arguments: the call's other arguments, in plain JSON types.
+            on_progress: called with a `Progress` at most ten times a second.
+            pairs: the items of `upload_many` and `download_many`.
+
+        Raises:
+            TransferError: some item failed.
+        """
+        areas, account = (source.area_id, destination.area_id), self.resolver.account.name
+        if pairs is None:
+            spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
+        else:
+            spec = JobSpec(operation, None, None, arguments, areas, account)
+        return await self._run(spec, source, destination, pairs or (), on_progress)
+
+    async def resume(self, job_id: str, on_progress: OnProgress | None = None) -> TransferReport:
+        """Resumes a job; see `AsyncSession.resume`."""
+        self.resources.check_open()
+        run = self.resources.threads.run
+        file = await run(open_job, self.resources, job_id)
+        try:
+            return await self._resume(file, on_progress)
+        finally:
+            await run(file.close)
+
+    async def repeat(self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId]) -> TransferReport:
+        """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
+        if job_id is not None:
+            return await self.resume(job_id)
+        areas = await self.resolver.areas_of(spec)
+        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None)
+
+    async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
+        run = self.resources.threads.run
+        spec = await run(lambda: file.asked)
+        with file.reading():
+            check_arguments(spec)
+        job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
+        moved = await job.has_moved_any()
+        await job.warn_when_incomplete()
+        ends = resolved_ends(spec, job.areas)
+        try:
+            return await self._run(spec, *ends, job.pairs(), on_progress, job.journal())
+        except NotFoundError:
+            if not moved:
+                raise
+            await run(file.remove)  # everything is at its destination, and the source is gone
+            return TransferReport([], 0.0)
+
+    async def _run(
+        self,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+        on_progress: OnProgress | None,
+        journal: Journal | None = None,
+    ) -> TransferReport:
+        call = self.resources.begin(spec, on_progress, journal)
+        if spec.operation == "sync":
+            sync = await self._sync(source, destination, Rules(**spec.arguments))
+            return await self._finish(call, spec, destination, sync.run(call))
+        items = await self._plan(call.context, spec, source, destination, pairs)
+        if spec.operation == "move":
+            return await self._move(call, spec, source, destination, items)
+        return await self._finish(call, spec, destination, call.run(items))
+
+    async def _plan(
+        self,
+        context: TransferContext,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+    ) -> AsyncIterator[TransferItem]:
+        """Returns the items of a call, which are planned as they are transferred."""
+        threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
+        options = ObjectOptions(
+            arguments.get("content_type"), arguments.get("metadata") or {}, _is_public(destination.area)
+        )
+        if operation == "upload_many":
+            assert destination.area is not None
+            place = destination.area.place
+            return upload_each(context, LocalFiles(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+        if operation == "download_many":
+            assert source.area is not None
+            place = source.area.place
+            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)))
+        if operation == "download":
+            assert source.area is not None
+            return download(context, threads, source.area.place(source.path), destination.path)
+        end, move = await self._destination(destination), operation == "move"
+        if source.area is None:
+            return upload(context, LocalFiles(threads), source.path, end, options, operation=operation, move=move)
+        return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
+
+    async def _move(
+        self,
+        call: TransferCall,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        items: AsyncIterator[TransferItem],
+    ) -> TransferReport:
+        """Moves, and removes the directories that the move has emptied."""
+        tops = await self._tops(source)
+        try:
+            report = await self._finish(call, spec, destination, call.run(items))
+        except BaseException:
+            if source.area is not None:
+                self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
+            raise
+        if source.area is not None:
+            self.cache.note_moved(source.area, source.path, report)
+        for top in tops:
+            await remove_emptied(self.resources.context(None), top, itself=not source.is_directory)
+        return report
+
+    async def _finish(
+        self, call: TransferCall, spec: JobSpec, destination: ResolvedLocation, transfer: Awaitable[TransferReport]
+    ) -> TransferReport:
+        """Awaits a transfer, tells the listing cache what was stored, and lets a report retry what failed."""
+        area, failure = destination.area, None
+        try:
+            report = await transfer
+        except TransferError as error:
+            report, failure = error.report, error
+        except BaseException:
+            if area is not None:  # nobody knows how much was stored
+                self.cache.drop_below(area.cache_key, "/")
+            raise
+        if area is not None:
+            self.cache.note_stored(area, report)
+        if spec.operation == "sync" or (failure is not None and call.recorded):
+            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs))
+        if failure is not None:
+            raise failure
+        return report
+
+    async def _resolve(
+        self, src: Written, dst: Written, storage_type: str
+    ) -> tuple[ResolvedLocation, ResolvedLocation]:
+        resolve = self.resolver.resolve
+        return await resolve(src, storage_type), await resolve(dst, storage_type, new=True)
+
+    async def _destination(self, location: ResolvedLocation) -> Destination:
+        if location.area is not None:
+            return RemoteDestination(location.area.place(location.path))
+        threads, into = self.resources.threads, location.into
+        if into is None:
+            into = location.is_directory or await threads.run(os.path.isdir, location.path)
+        return LocalDestination(location.path, threads, into=into)
+
+    async def _tops(self, source: ResolvedLocation) -> list[Place]:
+        """The real directories that a move is to leave empty, or to remove."""
+        threads = self.resources.threads
+        if source.area is not None:
+            return [directory(source.area.place(source.path))]
+        files = LocalFiles(threads)
+        paths = await expand(threads, source.path)
+        return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
+
+    async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
+        place = source.area.place(source.path) if source.area is not None else None
+        place = place or LocalFiles(self.resources.threads).place(source.path)
+        options = ObjectOptions(public=_is_public(destination.area))
+        return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
+
+
+def _is_public(area: Area | None) -> bool:
+    return area is not None and area.public
+
+
+def _is_real_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path.rstrip("/" + os.sep))
+
+
+async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
+    if isinstance(pairs, AsyncIterable):
+        async for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)
+    else:
+        for source, destination in pairs:
+            yield os.fspath(source), os.fspath(destination)

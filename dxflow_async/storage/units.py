@@ -1,0 +1,90 @@
+"""Compute units' volumes as storage areas: one provider for each unit, for as long as the session lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anyio import Lock
+
+from dxflow_async.exceptions import ComputeUnitError
+from dxflow_async.models import Unit
+from dxflow_async.paths import key_of
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.registry import provider_kinds
+from dxflow_async.storage.area import Area
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import retry
+
+__all__ = ["UnitArea", "UnitVolumes"]
+
+_VOLUME = "volume"
+"""The directory in which a unit mounts its volume; paths may start with it or not."""
+
+_Address = tuple[str, str, str]
+"""A unit's name, URL and secret: a unit that was restarted may have another URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitArea(Area):
+    """The volume of a compute unit.
+
+    `/volume/results/x` and `/results/x` are the same file. A directory that is really called `volume` is
+    `/volume/volume/`.
+    """
+
+    def key(self, path: str) -> str:
+        """Returns the provider's key of a path on the unit."""
+        key = key_of(path)
+        first, _, rest = key.partition("/")
+        return key_of(rest) if first == _VOLUME else key
+
+    def path(self, key: str) -> str:
+        """Returns the path on the unit of a provider's key."""
+        return f"/{_VOLUME}/{key}" if key.partition("/")[0] == _VOLUME else f"/{key}"
+
+
+class UnitVolumes:
+    """The volumes of all units that the session has used.
+
+    Args:
+        resources: the session's resources.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._providers: dict[_Address, Provider] = {}
+        self._opening: dict[_Address, Lock] = {}
+
+    async def open(self, unit: Unit) -> UnitArea:
+        """Returns a unit's volume. The first call for a unit asks its server which features it has.
+
+        Raises:
+            ComputeUnitError: the unit has no address yet.
+            StorageError: the unit does not answer.
+            SessionClosedError: the session was closed.
+        """
+        self._resources.check_open()
+        secret = unit.rw_secret or unit.ro_secret
+        if not (unit.ip and secret):
+            raise ComputeUnitError(f"unit {unit.name} ({unit.status}) has no address or secret yet; wait, or start it")
+        address = (unit.name, unit.url, secret)
+        if address not in self._providers:
+            # One lock for each unit: a unit that does not answer delays no other one.
+            async with self._opening.setdefault(address, Lock()):
+                if address not in self._providers:
+                    self._providers[address] = await self._connect(address)
+        provider = self._providers[address]
+        return UnitArea(provider.name, provider, location=f"unit:/{unit.name}/")
+
+    async def _connect(self, address: _Address) -> Provider:
+        unit, url, secret = address
+        kind = provider_kinds()["unit"]
+        settings = kind.settings(unit=unit, url=url, secret=secret)
+        provider = kind.factory(settings, self._resources.of_provider("UNIT"))
+        await retry(provider.connect, self._resources.policy)
+        return provider
+
+    async def aclose(self) -> None:
+        """Closes all connections to units."""
+        for provider in self._providers.values():
+            await provider.aclose()

@@ -1,0 +1,56 @@
+"""What is stored with a copy: its media type, times and permission bits."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from dxflow_async.providers.common.mtime import NAME, changed_at
+from dxflow_async.providers.contract import Entry, Features, ObjectOptions
+
+__all__ = ["complete_options", "content_type_of"]
+
+
+def complete_options(
+    options: ObjectOptions,
+    key: str,
+    source: Features,
+    destination: Features,
+    listed: Entry | None,
+    seen: Entry | None,
+) -> ObjectOptions:
+    """Returns `options` completed by what is known of the source. What the user gave wins.
+
+    Args:
+        options: what the user asked for.
+        key: the destination's key; its ending gives the media type that nothing else tells.
+        source, destination: the features of both providers.
+        listed: the source as a listing described it.
+        seen: the source as the latest answer described it.
+    """
+    content_type = options.content_type
+    if content_type is None:
+        told = (seen and seen.content_type) or (listed and listed.content_type)
+        content_type = told or content_type_of(key)
+    modified = options.modified
+    if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
+        modified = changed_at(source, listed, seen)
+    mode = options.mode
+    if mode is None and destination.modes:
+        mode = next((each.mode for each in (seen, listed) if each is not None), None)
+    return ObjectOptions(content_type, options.metadata, options.public, modified, mode)
+
+
+def content_type_of(name: str) -> str:
+    """Returns the media type for a name's ending, or `application/octet-stream`.
+
+    Example:
+        >>> content_type_of("a/table.CSV"), content_type_of("a.tar.gz")
+        ('text/csv', 'application/gzip')
+    """
+    stem, _, ending = name[name.rfind("/") + 1 :].lstrip(".").rpartition(".")
+    return (stem and _TYPES.get(ending.lower())) or "application/octet-stream"
+
+
+# Only Python's own table is read, not the system's, so that every machine gives the same answer.
+_TYPES = {ending.removeprefix("."): kind for ending, kind in mimetypes.MimeTypes(filenames=()).types_map[True].items()}
+_TYPES |= {"gz": "application/gzip", "bz2": "application/x-bzip2", "xz": "application/x-xz", "zst": "application/zstd"}

@@ -1,0 +1,91 @@
+"""Copies within one provider that the provider makes itself: no byte passes through this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dxflow_async.exceptions import SourceChangedError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.common.mtime import changed_at
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.multipart import Multipart
+
+__all__ = ["ServerCopyItem"]
+
+_COPY_PART_SIZE = 1 << 30
+
+
+class ServerCopyItem(Multipart, TransferItem):
+    """One object that its provider copies, with everything that is stored with it.
+
+    Args:
+        context: what the items of the call share.
+        source, destination: the two places.
+        entry: the source.
+        options: whether the copy is public.
+        delete_source: deletes the source once the copy is known to be stored.
+        keep_time: if no time is kept with the source, the copy keeps the time at which the source was stored.
+    """
+
+    def __init__(
+        self,
+        context: TransferContext,
+        source: Place,
+        destination: Place,
+        entry: Entry,
+        options: ObjectOptions,
+        *,
+        delete_source: bool = False,
+        keep_time: bool = False,
+    ) -> None:
+        super().__init__(context, source, destination, entry.size)
+        self._moves = delete_source
+        self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
+        self._entry = entry
+        self._options = options
+        self._stored: Entry | None = None
+
+    async def open(self) -> Iterator[Part]:
+        self._begin()
+        if self._moves and self._entry.etag is None and self._source.provider.features.versions:
+            self._entry = await self._look()
+        provider, size = self._source.provider, self._entry.size
+        if size <= provider.features.max_copy_size:
+            if self._keeps_time:
+                seen = self._entry if provider.features.mtime_listed else await self._look()
+                modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
+                self._options = ObjectOptions(public=self._options.public, modified=modified)
+            return iter((Part(1, 0, size),))
+        seen = await self._look()
+        # An object that is put together from parts does not take over what is stored with the source.
+        modified = changed_at(provider.features, self._entry, seen)
+        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
+        return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
+
+    async def seen(self) -> str | None:
+        return self._entry.etag
+
+    async def _look(self) -> Entry:
+        seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
+        if self._entry.etag is not None and seen.etag != self._entry.etag:
+            raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
+        return seen
+
+    async def move(self, part: Part) -> None:
+        provider, upload = self._source.provider, self._upload
+        if upload is None:
+            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
+        else:
+            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
+        self._count(part.size)
+
+    async def finish(self) -> TransferResult:
+        self.version = self._entry.etag
+        if self._upload is not None:
+            self._whole()
+            self._stored = await self._finish_parts(self._upload, None)
+        if self._moves:
+            await self._delete_source(self._entry, self._stored, by_service=True)
+        return self.result(None)
