@@ -9,6 +9,7 @@ from anyio import CancelScope
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.manager import AsyncComputeManager
+from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
@@ -296,6 +297,7 @@ class AsyncSession:
 
         It ends the session's own sign-in, unless `secrets` was read.
         """
+        check_asyncio()
         if self._resources.closed:
             return
         self._resources.closed = True
