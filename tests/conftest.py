@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -14,6 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
 from tests.lanes import needs_external_server, on_demand, running_test
+from tests.real_costs import full_costs, low_costs
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
 
@@ -53,10 +55,28 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         running_test(None)
 
 
-def pytest_configure() -> None:
-    """Where a shell runs the tests in the background it ignores Ctrl-C, and so would the scripts they start."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what this process hands down to the processes that it starts."""
+    # A shell that runs the tests in the background ignores Ctrl-C, and so would the scripts that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests start hundreds of interpreters: they compile each module once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.rootpath / ".cache/bytecode"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lowered_costs() -> Iterator[None]:
+    """Neither syncs nor password hashes cost what they do in use."""
+    with low_costs():
+        yield
+
+
+@pytest.fixture
+def real_costs() -> Iterator[None]:
+    """Syncs and password hashes cost what they do in use."""
+    with full_costs():
+        yield
 
 
 @pytest.fixture
@@ -73,7 +93,7 @@ async def http(threads: Threads) -> AsyncIterator[HTTP]:
     http = HTTP(threads, connect_timeout=5, stall_timeout=0.3)
     yield http
     await http.aclose()
-    assert not http._all
+    assert not http.client.open_connections
 
 
 @pytest.fixture

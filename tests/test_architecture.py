@@ -7,11 +7,13 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import dxflow_async
+from dxflow_async import providers
 
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -69,16 +71,23 @@ def level(module: str) -> int:
     return next(number for number, names in enumerate(LAYERS) if module in names)
 
 
-def imported_by(path: Path) -> set[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def imported_by(path: Path) -> frozenset[str]:
     """The modules that a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             names.add(node.module)
             names |= {f"{node.module}.{each.name}" for each in node.names}
         elif isinstance(node, ast.Import):
             names |= {each.name for each in node.names}
-    return names
+    return frozenset(names)
 
 
 def part_of(path: Path) -> str:
@@ -125,12 +134,31 @@ def test_nothing_above_names_a_provider(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_knows_the_lane(path: Path) -> None:
+    """Nothing outside `net` names a lane: what is wanted of the data plane comes through its door."""
+    if part_of(path) == "net":
+        return
+    lanes = ("dxflow_async.net.fast", "dxflow_async.net.aiohttp_lane")
+    assert not {name for name in imported_by(path) if name.startswith(lanes)}
+
+
+def test_lanes_do_not_know_each_other() -> None:
+    """Neither lane imports the other, nor does importing the door load one."""
+    for lane, other in (("fast", "aiohttp_lane"), ("aiohttp_lane", "fast")):
+        for path in (ROOT / "net" / lane).glob("*.py"):
+            assert not {name for name in imported_by(path) if name.startswith(f"dxflow_async.net.{other}")}
+    code = "import sys, dxflow_async.net; print([name for name in sys.modules if name in {'aiohttp', 'httptools'}])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_sdks_stay_in_their_provider(path: Path) -> None:
     """An SDK's name appears in its provider's files only, and is not imported with them."""
     found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
     if found:
         assert path.relative_to(ROOT).parts[:2] in {("providers", name) for name in ("aws", "azure", "gcp", "sftp")}
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = tree_of(path)
     top = {each.name for node in tree.body if isinstance(node, ast.Import) for each in node.names}
     top |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert not {name for name in top if name.split(".")[0] in SDKS}
@@ -139,7 +167,7 @@ def test_sdks_stay_in_their_provider(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_turns_verification_off(path: Path) -> None:
     """No file has what would let a TLS connection go unverified: no setting, argument or variable leads to it."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = tree_of(path)
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not names & {"CERT_NONE", "CERT_OPTIONAL", "check_hostname", "verify_mode", "_create_unverified_context"}
     told = [word for node in ast.walk(tree) if isinstance(node, ast.Call) for word in node.keywords]
@@ -175,6 +203,34 @@ def test_unknown_names_are_attribute_errors() -> None:
         _ = dxflow_async.Sesion
 
 
+def test_the_door_of_providers_is_what_is_there() -> None:
+    """`dxflow_async.providers` has each name of its sorted `__all__`, and `dir` shows no other."""
+    assert list(providers.__all__) == sorted(providers.__all__, key=lambda name: (_kind_of_name(name), name))
+    assert dir(providers) == sorted(providers.__all__)
+    homes = {name: module for module, names in providers._HOMES.items() for name in names}
+    assert sorted(homes) == sorted(providers.__all__)
+    for name, module in homes.items():
+        inner = providers._OTHER_NAMES.get(name, name)
+        assert getattr(providers, name) is getattr(importlib.import_module(module), inner)
+    with pytest.raises(AttributeError, match="no attribute 'Provder'"):
+        _ = providers.Provder
+
+
+def _kind_of_name(name: str) -> int:
+    """Constants, then classes, then functions."""
+    return 0 if name.isupper() else 1 if name[0].isupper() else 2
+
+
+def test_the_door_of_providers_is_lazy() -> None:
+    """Importing the door, or the registry, loads no provider, no HTTP client and no SDK."""
+    code = (
+        "import sys, dxflow_async.providers, dxflow_async.providers.registry; "
+        "print([name for name in sys.modules if name.split('.')[0] in ('aiohttp', 'anyio', 'botocore') "
+        "or name.startswith('dxflow_async.providers.') and name != 'dxflow_async.providers.registry'])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
+
+
 MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "dxflow_async.")]
 
 
@@ -186,7 +242,7 @@ def test_each_module_says_what_it_is_for(name: str) -> None:
 
 def seconds_to_import(module: str) -> float:
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(5)]
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(3)]
     return min(float(run.stdout) for run in runs)
 
 

@@ -104,6 +104,8 @@ def azure_account(settings: AzureSettings, environ: Mapping[str, str] = os.envir
     """Settings with the account of Azure's own variables, where they name no account themselves."""
     if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
         return settings
+    if settings.credentials is not None:
+        return replace(settings, account=environ.get("AZURE_STORAGE_ACCOUNT") or None)
     found: dict[str, Any] = {
         name: Secret(environ.get(f"AZURE_STORAGE_{variable}", "")) or None
         for name, variable in (

@@ -1,1 +1,254 @@
-"""Places that hold bytes under names."""
+"""The public door for packages that add a provider: everything that one needs is here.
+
+A provider is a subclass of `Provider`; a `ProviderKind` under the entry-point group `dxflow_async.providers` registers
+it. `docs/providers.md` shows a whole one, and `dxflow_async.testing` has the tests that each of them passes. What is
+not in `__all__` may change in any release.
+
+- the contract: Provider, Features, Entry, Page, ObjectOptions, Reader, Upload, Part, PartReceipt, Staged, LocalDisk
+- registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
+- bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
+- HTTP: HTTP, Call, Response, HTTPReader, and the checks of answers
+- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, finish_or_undo, XMLParser
+- errors: those of `dxflow_async` that a provider raises
+
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "HTTP",
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "Body",
+    "Buffer",
+    "Buffered",
+    "Call",
+    "ChecksumMismatchError",
+    "ChecksummedReader",
+    "ConfigurationError",
+    "Entry",
+    "ExpectedDigest",
+    "Features",
+    "HTTPReader",
+    "LocalDisk",
+    "MalformedXMLError",
+    "NetworkError",
+    "NotFoundError",
+    "ObjectOptions",
+    "Page",
+    "Part",
+    "PartReceipt",
+    "PreconditionFailedError",
+    "Provider",
+    "ProviderKind",
+    "ProviderResources",
+    "Reader",
+    "Response",
+    "Run",
+    "RunningDigest",
+    "Secret",
+    "ServiceError",
+    "SourceChangedError",
+    "SpooledUpload",
+    "Staged",
+    "StallTimeoutError",
+    "StorageError",
+    "StreamedBody",
+    "Threads",
+    "ThrottledError",
+    "UnsafePathError",
+    "UnsupportedError",
+    "Upload",
+    "VerifiedBody",
+    "VerifiedReader",
+    "Write",
+    "XMLParser",
+    "body_reader",
+    "check_names",
+    "check_status",
+    "contradiction",
+    "crc32c",
+    "create_provider",
+    "delete_batches",
+    "delete_each",
+    "disagreement",
+    "extent",
+    "extent_of",
+    "finish_or_undo",
+    "format_mtime",
+    "has_body",
+    "is_streamed",
+    "not_the_service",
+    "page_size",
+    "parse_mtime",
+    "parse_xml",
+    "printable",
+    "provider_kinds",
+    "read_body",
+    "read_error_body",
+    "redacted",
+    "timestamp_of",
+]
+
+if TYPE_CHECKING:
+    from dxflow_async.checksum import crc32c
+    from dxflow_async.concurrency.shielded import finish_or_undo
+    from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.digests import ExpectedDigest, RunningDigest
+    from dxflow_async.exceptions import (
+        AccessDeniedError,
+        AlreadyExistsError,
+        ChecksumMismatchError,
+        ConfigurationError,
+        NetworkError,
+        NotFoundError,
+        PreconditionFailedError,
+        ServiceError,
+        SourceChangedError,
+        StallTimeoutError,
+        StorageError,
+        ThrottledError,
+        UnsafePathError,
+        UnsupportedError,
+    )
+    from dxflow_async.providers.common.confirm import (
+        check_names,
+        check_status,
+        contradiction,
+        disagreement,
+        extent,
+        has_body,
+        not_the_service,
+        read_body,
+    )
+    from dxflow_async.providers.common.deletion import delete_batches, delete_each
+    from dxflow_async.providers.common.fields import extent_of, timestamp_of
+    from dxflow_async.providers.common.mtime import format_mtime, parse_mtime
+    from dxflow_async.providers.common.spooled_upload import SpooledUpload
+    from dxflow_async.providers.common.verified_body import VerifiedBody
+    from dxflow_async.providers.common.verified_reader import ChecksummedReader, VerifiedReader, body_reader
+    from dxflow_async.providers.common.xml_reader import MalformedXMLError
+    from dxflow_async.providers.common.xml_reader import Parser as XMLParser
+    from dxflow_async.providers.common.xml_reader import parse as parse_xml
+    from dxflow_async.providers.contract import (
+        Body,
+        Buffer,
+        Buffered,
+        Entry,
+        Features,
+        LocalDisk,
+        ObjectOptions,
+        Page,
+        Part,
+        PartReceipt,
+        Provider,
+        Reader,
+        Run,
+        Staged,
+        StreamedBody,
+        Upload,
+        Write,
+        is_streamed,
+        page_size,
+    )
+    from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
+    from dxflow_async.providers.registry import (
+        CONTRACT_VERSION,
+        ProviderKind,
+        ProviderResources,
+        create_provider,
+        provider_kinds,
+    )
+    from dxflow_async.security.redaction import Secret, printable, redacted
+
+_HOMES = {
+    "dxflow_async.checksum": ("crc32c",),
+    "dxflow_async.concurrency.shielded": ("finish_or_undo",),
+    "dxflow_async.concurrency.threads": ("Threads",),
+    "dxflow_async.digests": ("ExpectedDigest", "RunningDigest"),
+    "dxflow_async.exceptions": (
+        "AccessDeniedError",
+        "AlreadyExistsError",
+        "ChecksumMismatchError",
+        "ConfigurationError",
+        "NetworkError",
+        "NotFoundError",
+        "PreconditionFailedError",
+        "ServiceError",
+        "SourceChangedError",
+        "StallTimeoutError",
+        "StorageError",
+        "ThrottledError",
+        "UnsafePathError",
+        "UnsupportedError",
+    ),
+    "dxflow_async.providers.common.confirm": (
+        "check_names",
+        "check_status",
+        "contradiction",
+        "disagreement",
+        "extent",
+        "has_body",
+        "not_the_service",
+        "read_body",
+    ),
+    "dxflow_async.providers.common.deletion": ("delete_batches", "delete_each"),
+    "dxflow_async.providers.common.fields": ("extent_of", "timestamp_of"),
+    "dxflow_async.providers.common.mtime": ("format_mtime", "parse_mtime"),
+    "dxflow_async.providers.common.spooled_upload": ("SpooledUpload",),
+    "dxflow_async.providers.common.verified_body": ("VerifiedBody",),
+    "dxflow_async.providers.common.verified_reader": ("ChecksummedReader", "VerifiedReader", "body_reader"),
+    "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLParser", "parse_xml"),
+    "dxflow_async.providers.contract": (
+        "Body",
+        "Buffer",
+        "Buffered",
+        "Entry",
+        "Features",
+        "LocalDisk",
+        "ObjectOptions",
+        "Page",
+        "Part",
+        "PartReceipt",
+        "Provider",
+        "Reader",
+        "Run",
+        "Staged",
+        "StreamedBody",
+        "Upload",
+        "Write",
+        "is_streamed",
+        "page_size",
+    ),
+    "dxflow_async.providers.http": ("HTTP", "Call", "HTTPReader", "Response", "read_error_body"),
+    "dxflow_async.providers.registry": (
+        "CONTRACT_VERSION",
+        "ProviderKind",
+        "ProviderResources",
+        "create_provider",
+        "provider_kinds",
+    ),
+    "dxflow_async.security.redaction": ("Secret", "printable", "redacted"),
+}
+"""The module that each name stands in."""
+
+_OTHER_NAMES = {"XMLParser": "Parser", "parse_xml": "parse"}
+"""Names that are shorter in their modules."""
+
+
+def __getattr__(name: str) -> object:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), _OTHER_NAMES.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

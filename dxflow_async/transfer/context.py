@@ -1,4 +1,4 @@
-"""What the items of one call share, and the places they move objects between."""
+"""What all items of one call share, and the places they move objects between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Place", "TransferContext", "check_target"]
 
 
 class Place(NamedTuple):
-    """An object at a provider, and how users write it."""
+    """A key at a provider, and how users write it."""
 
     provider: Provider
     key: str
@@ -28,8 +28,13 @@ class Place(NamedTuple):
 def check_target(place: Place, operation: str, *, directory: bool = False) -> None:
     """Refuses a name that must not be created, before anything is sent.
 
+    Args:
+        place: where something is to be stored.
+        operation: what is being done, for the error.
+        directory: a directory is to be created, so the name may end in a slash.
+
     Raises:
-        UnsafePathError: as `check_key`; a bucket's own name; a name with content that ends in a slash.
+        UnsafePathError: the key is unsafe (see `check_key`), names a bucket, or ends in a slash and names no directory.
     """
     provider, key = place.provider, place.key
     check_key(key, provider=provider.name, operation=operation)
@@ -49,9 +54,15 @@ def check_target(place: Place, operation: str, *, directory: bool = False) -> No
 
 @dataclass(frozen=True, slots=True)
 class TransferContext:
-    """What all jobs of a call share.
+    """What all items of a call share.
 
-    `part_size` is in bytes; an object of up to twice that moves as one. `journal` is the call's, where it has one.
+    Attributes:
+        limits: the session's budgets.
+        policy: how often to retry.
+        meter: the call's counters.
+        part_size: the configured part size in bytes. An object of up to twice this size moves as one part.
+        threads: for blocking work.
+        journal: notes what is done; None without a journal.
     """
 
     limits: Limits

@@ -1,8 +1,14 @@
-"""The pool: workers pull parts of open jobs first, then new jobs; whoever ends a job's last part finishes it.
+"""The engine: a pool of workers that moves the parts of one call's items.
 
-No worker waits for another one, so there is nothing to deadlock; one huge file uses every worker, and so do a
-hundred thousand tiny ones. At most as many jobs are open as there are workers, and the plan is read only as fast
-as it is worked off.
+The plan yields items lazily into a bounded queue, so it is read only as fast as it is worked off. A free worker takes
+the next part of an open item, or else opens a new item. The worker that ends an item's last part finishes the item. No
+worker ever waits for another one, so there is nothing to deadlock; one huge file keeps all workers busy, and so do a
+hundred thousand tiny ones.
+
+Workers are started one by one while there is work and while the session's limits allow more. An item that only waits
+for the disk gives its place to another worker. Whatever an item raises is that item's failure and never ends the call.
+When the whole of an item has a wrong checksum, `TransferItem.mend` names parts to move again; where it names none, the
+item starts anew.
 """
 
 from __future__ import annotations
@@ -15,10 +21,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from time import monotonic
 
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import (
     AuthenticationError,
     ChecksumMismatchError,
@@ -39,29 +45,29 @@ __all__ = ["Engine", "TransferItem"]
 _log = logging.getLogger("dxflow_async.transfer.engine")
 
 _PLANNED = 256
-"""Jobs the plan may be ahead of the workers: while it catches up, nothing else is done."""
+"""Items that the plan may be ahead of the workers. While the plan catches up, it is the only thing that runs."""
 
 _ABORT_SECONDS = 10.0
-"""For removing what an unfinished job has left, also while cancelled."""
+"""Time for removing what an unfinished item has left, also during a cancellation."""
 
 _RESTARTS = 2
-"""How often an item whose whole turned out wrong is done again."""
+"""How often an item whose whole has a wrong checksum starts anew."""
 
 _MENDS = 5
-"""How often one is mended, where that can be: reading all of it anew may go wrong too."""
+"""How often its wrong parts are moved again instead: the second read may be wrong too."""
 
 _MAX_FINISHING = 256
-"""Jobs that wait for a disk, beside those that the workers may work on; each holds a file open."""
+"""Items that may wait for the disk beside those that workers move. Each of them holds a file open."""
 
 
 class TransferItem(ABC):
-    """One item of a transfer. What its methods raise is its failure; `abort` must leave nothing behind.
+    """One item of a transfer. Whatever its methods raise is its failure; `abort` must leave nothing behind.
 
     Attributes:
-        size: bytes; 0 where the plan does not know it yet.
-        version: names what of the source was moved, once that is known.
-        ends: where it comes from and where it goes, as results show it.
-        waits_for_disk: whether `finish` waits until bytes are on disk, and holds no other resource meanwhile.
+        size: the size in bytes; 0 if the plan does not know it yet.
+        version: the version of the source that was moved, once it is known.
+        ends: the source and the destination, as results show them.
+        waits_for_disk: `finish` only waits until bytes are on disk, and holds no other resource meanwhile.
     """
 
     size: int = 0
@@ -73,41 +79,44 @@ class TransferItem(ABC):
     def ends(self) -> tuple[str, str]: ...
 
     async def seen(self) -> str | None:
-        """Names the version of the source that is there now; None where it has none."""
+        """Returns the version of the source that is there now; None if the source has no versions."""
         return None
 
     @abstractmethod
     async def open(self) -> Iterator[Part]:
-        """First contact: the parts there are to do, at least one. Called anew when the job is restarted."""
+        """Returns the parts to move, at least one. It is called again when the item starts anew."""
 
     @abstractmethod
     async def move(self, part: Part) -> None:
-        """Does one part."""
+        """Moves one part."""
 
     @abstractmethod
     async def finish(self) -> TransferResult:
-        """All parts are done: makes the destination visible, and says what became of the item."""
+        """Makes the destination visible once all parts have moved, and returns the item's result."""
 
     async def mend(self) -> Iterator[Part] | None:
-        """The whole turned out wrong: parts that are to be moved before it is finished anew; None: it starts anew."""
+        """Returns parts to move again before the item is finished again, after the whole had a wrong checksum.
+
+        None means that no part is known to be wrong, and that the item starts anew.
+        """
         return None
 
     @abstractmethod
     async def abort(self) -> None:
-        """Not to be finished: removes what is there so far."""
+        """Removes everything that is stored so far. The item will not be finished."""
 
     @abstractmethod
     def result(self, error: StorageError | None) -> TransferResult:
-        """What became of the item."""
+        """Returns the item's result."""
 
 
 class _Running:
-    """A job in the hands of the workers."""
+    """An item that workers are moving."""
 
-    __slots__ = ("error", "in_flight", "job", "mends", "parts", "restarts")
+    __slots__ = ("error", "in_flight", "item", "mends", "parts", "restarts")
 
-    def __init__(self, job: TransferItem, restarts: int = 0) -> None:
-        self.job = job
+    def __init__(self, item: TransferItem, restarts: int = 0) -> None:
+        self.item = item
         self.parts: Iterator[Part] = iter(())
         self.in_flight = 1
         self.error: StorageError | None = None
@@ -116,12 +125,12 @@ class _Running:
 
 
 class Engine:
-    """Runs the jobs of one call.
+    """Runs the items of one call.
 
     Args:
-        max_workers: at most that many parts are worked on at a time; asked again and again, since it adapts.
-        meter: counts, for progress.
-        journal: remembers, for whoever goes on when this process is gone.
+        max_workers: returns how many parts may move at a time now. It is called often, since the answer changes.
+        meter: counts items and bytes for the caller's progress.
+        journal: notes what is done, so that another process can resume the call.
     """
 
     def __init__(self, max_workers: Callable[[], int], meter: Meter, journal: Journal | None = None) -> None:
@@ -141,25 +150,23 @@ class Engine:
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
 
-    async def run(self, jobs: AsyncIterator[TransferItem]) -> TransferReport:
-        """Does all jobs and reports on each.
+    async def run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
+        """Transfers all items and reports on each of them.
 
         Raises:
-            DxflowError: nothing could be planned. Where the plan breaks off later, that is a failed item of its own.
+            DxflowError: nothing could be planned. A plan that breaks off later is reported as a failed item.
             ConfigurationError, AuthenticationError: every item failed because of it.
         """
         if self._watch is None:
-            return await self._run(jobs)
+            return await self._run(items)
         with self._watch.call(self._report):
-            return await self._run(jobs)
+            return await self._run(items)
 
-    async def _run(self, jobs: AsyncIterator[TransferItem]) -> TransferReport:
+    async def _run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
         try:
-            async with create_task_group() as group:
-                await self._plan(jobs, group)
-        except BaseExceptionGroup as failures:
-            raise first_of(failures) from None
+            async with open_task_group() as group:
+                await self._plan(items, group)
         finally:
             await self._abort_all()
         if self._plan_error is not None:
@@ -171,14 +178,14 @@ class Engine:
         self._report.seconds = monotonic() - started
         return self._report
 
-    async def _plan(self, jobs: AsyncIterator[TransferItem], group: TaskGroup) -> None:
+    async def _plan(self, items: AsyncIterator[TransferItem], group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async for job in jobs:
-                self._meter.planned(job.size)
+            async for item in items:
+                self._meter.planned(item.size)
                 if self._journal is not None:
-                    self._journal.planned(job)
-                self._new.append(_Running(job))
+                    self._journal.planned(item)
+                self._new.append(_Running(item))
                 self._call_worker(group)
                 if len(self._new) >= _PLANNED:
                     self._room = loop.create_future()
@@ -190,13 +197,13 @@ class Engine:
         except DxflowError as error:
             self._plan_error = error
         finally:
-            await _close(jobs)
+            await _close(items)
         self._planned = True
         self._meter.plan_ended()
         self._wake_all()
 
     def _free_places(self) -> int:
-        """How many more workers there may be; those who wait for a disk do not count. Negative: so many too many."""
+        """Returns how many more workers may run; negative if too many do. Waiting for the disk is not counted."""
         return self._max_workers() + self._finishing - self._workers + len(self._idle)
 
     def _call_worker(self, group: TaskGroup) -> None:
@@ -228,16 +235,16 @@ class Engine:
                     part = await self._begin(running, group)
                 if running.error is None:
                     with nullcontext() if self._watch is None else self._watch.part(running, part):
-                        await running.job.move(part)
+                        await running.item.move(part)
             except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-                failure = self._failure(running.job, error)
+                failure = self._failure(running.item, error)
                 running.error = running.error or failure
             running.in_flight -= 1
             if not running.in_flight and (running.error is not None or not self._more(running)):
                 await self._end(running, group)
 
     def _take(self) -> tuple[_Running, Part | None] | None:
-        """The next part of an open job, or else a new job."""
+        """Returns the next part of an open item, or else a new item."""
         while self._open:
             running = self._open[0]
             part = None if running.error is not None else next(running.parts, None)
@@ -256,10 +263,10 @@ class Engine:
         return running, None
 
     async def _begin(self, running: _Running, group: TaskGroup) -> Part:
-        """Opens a job, keeps its first part, and offers the others to whoever is free."""
+        """Opens an item, returns its first part, and offers its other parts to free workers."""
         if self._watch is not None:
             self._watch.begin(running)
-        running.parts = await running.job.open()
+        running.parts = await running.item.open()
         first = next(running.parts)
         second = next(running.parts, None)
         if second is not None:
@@ -269,7 +276,7 @@ class Engine:
         return first
 
     def _more(self, running: _Running) -> bool:
-        """Whether parts are left; they are then still on offer."""
+        """Returns whether parts are left. They stay on offer."""
         part = next(running.parts, None)
         if part is not None:
             running.parts = _chain(part, running.parts)
@@ -279,24 +286,24 @@ class Engine:
         try:
             if running.error is not None:
                 raise running.error
-            result = await self._finish(running.job, group)
+            result = await self._finish(running.item, group)
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-            failure = self._failure(running.job, error)
+            failure = self._failure(running.item, error)
             mismatch = isinstance(failure, ChecksumMismatchError)
-            parts = await self._mended(running.job) if mismatch and running.mends < _MENDS else None
+            parts = await self._mended(running.item) if mismatch and running.mends < _MENDS else None
             if parts is not None:
                 running.parts, running.error, running.mends = parts, None, running.mends + 1
                 self._open.appendleft(running)
                 return
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                await self._abort_quietly(running.job)
+                await self._abort_quietly(running.item)
             self._running.discard(running)
             if mismatch and not running.mends and running.restarts < _RESTARTS:
-                self._new.appendleft(_Running(running.job, running.restarts + 1))
+                self._new.appendleft(_Running(running.item, running.restarts + 1))
                 if self._watch is not None:
                     self._watch.end(running)
                 return
-            result = running.job.result(failure)
+            result = running.item.result(failure)
         self._running.discard(running)
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
@@ -305,36 +312,36 @@ class Engine:
         self._report.append(result)
         self._meter.done(result)
         if self._journal is not None:
-            await self._journal.ended(result, running.job.version)
+            await self._journal.ended(result, running.item.version)
         if self._planned and not self._running and not self._new:
             self._wake_all()
 
-    async def _finish(self, job: TransferItem, group: TaskGroup) -> TransferResult:
-        if not job.waits_for_disk or self._finishing >= self._max_finishing:
-            return await job.finish()
+    async def _finish(self, item: TransferItem, group: TaskGroup) -> TransferResult:
+        if not item.waits_for_disk or self._finishing >= self._max_finishing:
+            return await item.finish()
         self._finishing += 1
         try:
             if self._open or self._new:
                 self._call_worker(group)
-            return await job.finish()
+            return await item.finish()
         finally:
             self._finishing -= 1
 
-    def _failure(self, job: TransferItem, error: Exception) -> StorageError:
-        """The failure of an item; what the user's own `on_progress` raised ends the call as it is."""
+    def _failure(self, item: TransferItem, error: Exception) -> StorageError:
+        """Returns an item's failure. An exception of the caller's `on_progress` is raised instead: it ends the call."""
         if self._meter.raised is not None:
             raise self._meter.raised
-        return failure_of(error, job.ends)
+        return failure_of(error, item.ends)
 
-    async def _mended(self, job: TransferItem) -> Iterator[Part] | None:
+    async def _mended(self, item: TransferItem) -> Iterator[Part] | None:
         try:
-            return await job.mend()
+            return await item.mend()
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-            self._failure(job, error)  # the mismatch is what the caller is to see
+            self._failure(item, error)  # the caller is to see the mismatch
             return None
 
     def _raise_shared_reason(self) -> None:
-        """Where each item failed because of the same wrong setting or sign-in, there is nothing else to report."""
+        """Raises the one reason if every item failed because of the same wrong setting or sign-in."""
         failed = self._report.failed
         reason = failed[0].error.__cause__ if failed and failed[0].error is not None else None
         if len(failed) == len(self._report) and isinstance(reason, (ConfigurationError, AuthenticationError)):
@@ -349,21 +356,21 @@ class Engine:
                 waiter.set_result(None)
 
     async def _abort_all(self) -> None:
-        """After a cancellation: nothing of the jobs under way is left."""
+        """Removes what open items have left when the call is cancelled."""
         if self._running:
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                async with create_task_group() as group:
+                async with open_task_group() as group:
                     for running in self._running:
-                        group.start_soon(self._abort_quietly, running.job)
+                        group.start_soon(self._abort_quietly, running.item)
 
-    async def _abort_quietly(self, job: TransferItem) -> None:
-        # Nothing more can be done, and the reason for the abort is what the caller is to see.
+    async def _abort_quietly(self, item: TransferItem) -> None:
+        # Nothing more can be done, and the caller is to see the reason for the abort.
         try:
-            await job.abort()
+            await item.abort()
         except StorageError as error:
             _log.info("%s", error, extra={"fields": error.fields()})
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-            failure_of(error, job.ends, "clean-up")
+            failure_of(error, item.ends, "clean-up")
 
 
 def _max_open_files() -> int:
@@ -375,11 +382,11 @@ def _max_open_files() -> int:
     return limit if limit > 0 else 4 * _MAX_FINISHING
 
 
-async def _close(jobs: AsyncIterator[TransferItem]) -> None:
-    """A plan that was broken off ends now, not when it happens to be collected."""
-    if isinstance(jobs, AsyncGenerator):
+async def _close(items: AsyncIterator[TransferItem]) -> None:
+    """Closes the plan now, instead of whenever it is garbage collected."""
+    if isinstance(items, AsyncGenerator):
         with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-            await jobs.aclose()
+            await items.aclose()
 
 
 def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""Any exception of an item as that item's failure: it ends no call, and its type and place are in the log."""
+"""Turns any exception of an item into that item's failure. It ends no call, and the log has its type and place."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ _UNRESOLVED = "ENOENT"
 
 
 def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transfer") -> StorageError:
-    """The error of one item: a `StorageError` itself; of others one whose `__cause__` they are, logged once.
+    """Returns the error of one item.
+
+    A `StorageError` is returned as it is. Any other exception becomes the cause of a new `StorageError`, and is logged
+    if it is a bug.
 
     Args:
-        error: what was raised.
-        ends: where the item comes from and where it goes, as results show it.
+        error: the exception.
+        ends: the item's source and destination, as results show them.
         operation: what was being done.
 
     Raises:
-        MemoryError, SessionClosedError: these concern all items, and are raised as they are.
+        MemoryError, SessionClosedError: these concern the whole call, and are raised as they are.
     """
     first = first_of(error) if isinstance(error, ExceptionGroup) else error
     if isinstance(first, StorageError):
@@ -41,12 +44,12 @@ def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transf
     failure: StorageError
     if isinstance(first, UnicodeEncodeError):
         name = utf8_shown(first.object)
-        text = f"{what} refused: {name[:200]} is not UTF-8, as all names there are; check the path, or rename it"
+        text = f"{what} refused: {name[:200]} is not UTF-8, and names there must be; check the path, or rename it"
         failure = UnsafePathError(text, operation=operation, path=name)
     elif isinstance(first, DxflowError):
         failure = StorageError(f"{what} failed: {first}", operation=operation, path=source)
     else:
-        text = "this is a bug of dxflow-async or of its surroundings: the log has its place"
+        text = "this is a bug in dxflow-async or its environment; the log shows where"
         reason = f"{type(first).__name__}: {first}" if str(first) else type(first).__name__
         failure = StorageError(f"{what} failed: {reason}; {text}", operation=operation, path=source)
         _log.error("%s", failure, exc_info=first, extra={"fields": failure.fields()})
@@ -56,7 +59,7 @@ def failure_of(error: Exception, ends: tuple[str, str], operation: str = "transf
 
 @contextmanager
 def translated(provider: Provider) -> Iterator[None]:
-    """Around a request to a provider: what is none of our errors becomes a `StorageError` whose cause it is."""
+    """Turns exceptions of a request that are not our own into a `StorageError` with the exception as its cause."""
     try:
         yield
     except DxflowError:
@@ -66,17 +69,17 @@ def translated(provider: Provider) -> Iterator[None]:
 
 
 def is_failure(entry: Entry) -> bool:
-    """Whether an entry is unreadable because looking at it failed, not because of what it is."""
+    """Returns whether an entry is unreadable because looking at it failed, and not because of its kind."""
     return entry.read_error is not None and not is_unresolved(entry)
 
 
 def is_unresolved(entry: Entry) -> bool:
-    """Whether an entry is a link whose target is not there: it may be back tomorrow, with all that is below it."""
+    """Returns whether an entry is a link without a target. The target may come back, with everything below it."""
     return entry.read_error == _UNRESOLVED
 
 
 def read_failure(source: Place, entry: Entry, operation: str) -> StorageError:
-    """Why what a listing could not look at is a failure: it may hold anything."""
+    """Returns the error for an entry that a listing could not look at. It may hold anything, so it is not skipped."""
     cls = AccessDeniedError if entry.read_error in _DENIED else StorageError
     what = "directory" if entry.key.endswith("/") else "entry"
     return cls(

@@ -1,4 +1,18 @@
-"""The session's budgets, which all its calls share: requests in flight, bytes in memory, bytes a second."""
+"""The session's budgets, which all its calls share: requests in flight, buffered bytes, bytes per second.
+
+How concurrency is found: an `AdaptiveLimit` per endpoint counts requests in windows of a quarter of a second. A window
+in which every place was taken says whether more requests help: if goodput (bytes that arrived, plus 16 KiB for each
+request) grew by 5 %, the limit rises by two. If it fell by 5 %, the limit falls by two, but never below its start:
+goodput is noisy, and a walk downhill would end at one. A window with refusals (429, 503 SlowDown, ...) lowers the limit
+by half the share of answers that were refusals, as in data center TCP: a storm ends quickly, and at the edge of what
+the service allows little is given away. Answers to requests that were in flight when the limit fell are ignored, since
+they say nothing about the new limit.
+
+Requests of 1 MiB and more have a second, lower limit that moves with the first: each of them fills a connection and
+holds buffers, while small requests mostly wait.
+
+Source: https://www.rfc-editor.org/rfc/rfc8257
+"""
 
 from __future__ import annotations
 
@@ -29,11 +43,11 @@ _BETTER = 1.05
 
 
 class Gate:
-    """Lets so many through at a time; the others wait, and are served in order.
+    """Lets a number of tasks in at a time. The others wait and are served in order.
 
     Attributes:
-        capacity: how many.
-        inside: how many are through.
+        capacity: how many tasks may be inside.
+        inside: how many tasks are inside.
     """
 
     def __init__(self) -> None:
@@ -43,17 +57,17 @@ class Gate:
 
     @property
     def waiting(self) -> bool:
-        """Whether someone is not through."""
+        """Whether a task waits."""
         return bool(self._waiters)
 
     def try_enter(self) -> bool:
-        """Whether there was a place, which is taken then."""
+        """Takes a place if there is a free one, and returns whether it did."""
         free = self.inside < self.capacity and not self._waiters
         self.inside += free
         return free
 
     async def enter(self) -> None:
-        """Waits for a place."""
+        """Waits for a place and takes it."""
         if self.try_enter():
             return
         waiter = asyncio.get_running_loop().create_future()
@@ -66,7 +80,7 @@ class Gate:
             raise
 
     def leave(self) -> None:
-        """Gives the place back."""
+        """Gives a place back."""
         self.inside -= 1
         while self._waiters and self.inside < self.capacity:
             waiter = self._waiters.popleft()
@@ -76,24 +90,18 @@ class Gate:
 
 
 class AdaptiveLimit:
-    """Requests in flight to one endpoint: up while goodput grows, a step back where it fell, down when throttled.
+    """The requests in flight to one endpoint. The module's docstring says how the limit moves.
 
-    The more of the answers are refusals, the larger is the step down, as in data center TCP: a storm ends it soon,
-    and at the edge of what is allowed little is given away.
-    Source: https://www.rfc-editor.org/rfc/rfc8257
-
-    Use as `async with limit`, or `run` for a request with a body. Only throttling takes it below where it began:
-    goodput is noisy, and a walk downhill would end at one. Of requests of 1 MiB and more, fewer are in flight: each
-    fills a connection, where small ones mostly wait, and each has buffers.
+    Use it as `async with limit`, or call `run` for a request with a body.
 
     Args:
-        maximum: never more than that.
-        initial: where it starts.
-        endpoint: whose requests, as logs and metrics call it.
-        on_change: called when the limit is another one.
+        maximum: the limit never exceeds it.
+        initial: the limit at the start; only refusals lower the limit below it.
+        endpoint: the endpoint's name in logs and metrics.
+        on_change: called when the limit has changed.
 
     Attributes:
-        limit: requests that may be in flight now.
+        limit: how many requests may be in flight now.
     """
 
     _WINDOW = 0.25  # seconds over which goodput is measured
@@ -119,16 +127,21 @@ class AdaptiveLimit:
         self._full = False
         self._since = monotonic()
         self._goodput = 0.0
-        # Answers to come to requests that were in flight at the last decrease: they say nothing of it.
+        # Answers still to come to requests that were in flight when the limit last fell.
         self._stale = 0
 
     @property
     def in_flight(self) -> int:
-        """Requests that are."""
+        """How many requests are in flight."""
         return self._all.inside
 
     async def run(self, request: Callable[[], Awaitable[T]], size: int = 0) -> T:
-        """What `request()` returns, in a place for one that moves so many bytes."""
+        """Awaits `request()` in a place of its own and returns its result.
+
+        Args:
+            request: makes the request.
+            size: the bytes that the request moves.
+        """
         await self.acquire(size)
         try:
             return await request()
@@ -139,7 +152,7 @@ class AdaptiveLimit:
             self.release(size)
 
     async def acquire(self, size: int = 0) -> None:
-        """Waits for a place; `release` gives it back, and is to be told the same size."""
+        """Waits for a place for a request of `size` bytes. `release` must be told the same size."""
         if size >= _LARGE_SIZE:
             await self._large.enter()
         try:
@@ -159,7 +172,7 @@ class AdaptiveLimit:
             self._large.leave()
 
     def failed(self, error: StorageError) -> None:
-        """A request in flight failed, which is released next; where many are throttled, fewer are made from then on."""
+        """Notes that a request failed which is released next. Refusals lower the limit."""
         if isinstance(error, ThrottledError):
             telemetry.throttled(self._endpoint)
             self._refused += 1
@@ -173,7 +186,7 @@ class AdaptiveLimit:
         self.release()
 
     def moved(self, size: int) -> None:
-        """Bytes that arrived, for the goodput."""
+        """Counts bytes that arrived."""
         self._moved += size
 
     def _answered(self) -> None:
@@ -188,11 +201,12 @@ class AdaptiveLimit:
             self._adapt(now)
 
     def _adapt(self, now: float) -> None:
-        """A window with refusals is a reason to step down; one in which all places were taken says whether to go up."""
+        """Moves the limit at the end of a window."""
         if self._refused:
             self._step_down(self._refused / self._done)
         elif self._full:
-            # A small request costs about as much as 16 KiB; so counted, both kinds of work steer alike.
+            # A small request costs about as much as 16 KiB. Counted like this, both kinds of work steer the limit
+            # alike.
             goodput = (self._moved + _REQUEST_WORTH * self._done) / (now - self._since)
             if self._limit < self._floor or goodput > self._goodput * _BETTER:
                 self._set(min(float(self._maximum), self._limit + self._STEP))
@@ -206,7 +220,7 @@ class AdaptiveLimit:
         self._set(max(1.0, self._limit * (1 - refused / 2)))
         self._stale = self._all.inside - 1
         fields = {"endpoint": self._endpoint, "concurrency": self.limit}
-        text = "%s asked for less: %d requests in flight from now on"
+        text = "%s refuses requests: at most %d are in flight from now on"
         _log.info(text, self._endpoint, self.limit, extra={"fields": fields})
         telemetry.concurrency(self._endpoint, self.limit)
 
@@ -223,10 +237,10 @@ class AdaptiveLimit:
 
 
 class MemoryBudget:
-    """Bytes that may be buffered at a time; waiters are served in order, so a large one is not starved.
+    """The bytes that may be buffered at a time. Waiters are served in order, so a large one is not starved.
 
     Args:
-        size: bytes. A request for more than all of it gets all of it.
+        size: bytes. A request for more than this gets all of it.
     """
 
     def __init__(self, size: int) -> None:
@@ -236,11 +250,11 @@ class MemoryBudget:
 
     @property
     def used(self) -> int:
-        """Bytes taken now."""
+        """Bytes that are taken now."""
         return self._used
 
     async def take(self, size: int) -> int:
-        """Waits until there is room; returns what to `give` back."""
+        """Waits until `size` bytes are free, and returns how many bytes to `give` back."""
         size = min(size, self._size)
         if not self._waiters and self._used + size <= self._size:
             self._used += size
@@ -259,7 +273,7 @@ class MemoryBudget:
         return size
 
     def give(self, size: int) -> None:
-        """Frees what `take` returned."""
+        """Gives back what `take` returned."""
         self._used -= size
         self._serve()
 
@@ -275,11 +289,11 @@ class MemoryBudget:
 
 
 class Bandwidth:
-    """A cap on bytes a second: each taker waits for its turn on the line.
+    """A limit on bytes per second.
 
     Args:
-        rate: bytes a second.
-        burst: seconds' worth that may pass at once after a pause.
+        rate: bytes per second.
+        burst: after a pause, as many seconds' worth may pass at once.
     """
 
     def __init__(self, rate: int, burst: float = 0.25) -> None:
@@ -288,7 +302,7 @@ class Bandwidth:
         self._free_at = 0.0
 
     async def take(self, size: int) -> None:
-        """Returns when `size` bytes may pass."""
+        """Waits until `size` bytes may pass."""
         now = monotonic()
         self._free_at = max(self._free_at, now - self._burst) + size / self._rate
         if self._free_at > now:
@@ -300,9 +314,9 @@ class Limits:
     """All budgets of a session.
 
     Args:
-        max_concurrency: requests in flight per endpoint, at most.
-        max_memory_bytes: buffered bytes.
-        max_bandwidth: bytes a second, or None.
+        max_concurrency: the most requests in flight to one endpoint.
+        max_memory_bytes: the most buffered bytes.
+        max_bandwidth: bytes per second, or None for no limit.
     """
 
     max_concurrency: int
@@ -319,7 +333,7 @@ class Limits:
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
-        """Parts worth working on at a time: as many as requests may be in flight, and a few to read ahead."""
+        """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
         return self._workers
 
     def _count_workers(self) -> None:
@@ -328,11 +342,11 @@ class Limits:
 
     @property
     def largest_part(self) -> int:
-        """Bytes one part of a stream may have, so that several are in flight."""
+        """The largest part of a stream, in bytes, so that several fit into memory."""
         return max(self.max_memory_bytes // 4, 1)
 
     def requests(self, provider: Provider) -> AdaptiveLimit | None:
-        """The budget of requests in flight that a provider draws on; None: no network."""
+        """Returns the limit on requests in flight for a provider; None for a provider without a network."""
         endpoint = provider.features.endpoint
         if endpoint is None:
             return None

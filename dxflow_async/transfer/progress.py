@@ -1,4 +1,4 @@
-"""Counting what a call has done, and telling of it, at most ten times a second."""
+"""Counts what a call has done, and reports it at most ten times a second."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Meter:
     """The counters of one call.
 
     Args:
-        on_progress: is told of them from the event loop, and once at the end; it should return at once.
+        on_progress: called with the counters from the event loop, and once at the end. It should return at once.
 
     Attributes:
-        raised: what `on_progress` raised; it is not called any more.
+        raised: the exception that `on_progress` raised. It is not called again.
     """
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
@@ -37,7 +37,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since the call began."""
+        """Seconds since the call began."""
         return monotonic() - self._started
 
     @property
@@ -46,37 +46,37 @@ class Meter:
         return self._files_planned - self._files_done
 
     def planned(self, size: int) -> None:
-        """An item more is to be done; its size in bytes, 0 where it is not known yet."""
+        """Counts a planned item. `size` is in bytes, 0 if it is not known yet."""
         self._files_planned += 1
         self._bytes_planned += size
 
     def sized(self, size: int) -> None:
-        """The size of an item whose size was not known when it was planned."""
+        """Adds the size of an item whose size was not known when it was planned."""
         self._bytes_planned += size
 
     def plan_ended(self) -> None:
-        """The totals are known now."""
+        """Notes that the totals are known."""
         self._complete = True
 
     def moved(self, size: int) -> None:
-        """Bytes arrived; negative when they turned out to be of no use."""
+        """Counts bytes that moved. A negative number takes back bytes that turned out to be useless."""
         self._bytes_done += size
         self._tell()
 
     def done(self, result: TransferResult) -> None:
-        """An item ended."""
+        """Counts an item that ended."""
         self._files_done += 1
         self._failed += result.error is not None
         self._retries += result.attempts - 1
         self._tell()
 
     def close(self) -> None:
-        """Tells the last state."""
+        """Reports the final counters."""
         if self._on_progress is not None and self.raised is None:
             self._on_progress(self.state())
 
     def state(self) -> Progress:
-        """The counters now."""
+        """Returns the counters."""
         return Progress(
             self._files_done,
             self._files_planned if self._complete else None,
@@ -99,7 +99,7 @@ class Meter:
 
 
 class MeteredBody:
-    """A body that counts its bytes as they are taken, anew each time it is sent."""
+    """A body that counts its bytes as they are taken. The count starts anew each time the body is sent."""
 
     __slots__ = ("_body", "_count", "_counted")
 
@@ -131,17 +131,17 @@ class MeteredBody:
 
     @property
     def uncounted(self) -> Body:
-        """The same bytes, for whoever looks at them before they are sent."""
+        """The same body without counting, for reading it before it is sent."""
         return self._body
 
     def forget(self) -> None:
-        """What was taken so far was of no use."""
+        """Takes back what was counted: the bytes have to be sent again."""
         counted, self._counted = self._counted, 0
         self._count(-counted)
 
 
 class MeteredReader(MeteredBody):
-    """A reading that is written as it comes, and counted."""
+    """A read that is counted as it is written."""
 
     __slots__ = ("_reading",)
 

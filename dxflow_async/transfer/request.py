@@ -1,4 +1,4 @@
-"""Requests by themselves: in a place among those in flight, and tried as often as the policy allows."""
+"""Single requests and deletions outside items: within the endpoint's limit, and retried as the policy allows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ T = TypeVar("T")
 async def request(
     operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy
 ) -> T:
-    """What `operation()`, a request to a provider, returns.
+    """Makes a request to a provider and returns its result.
+
+    Args:
+        operation: makes the request once.
+        provider: where the request goes.
+        limits: the session's budgets.
+        policy: how often to try.
 
     Raises:
-        DxflowError: the last one; of what is none of ours, a `StorageError` whose cause it is.
+        DxflowError: the error of the last attempt. Other exceptions become the cause of a `StorageError`.
     """
     limit = limits.requests(provider)
 
@@ -38,10 +44,13 @@ async def request(
 async def delete_keys(
     provider: Provider, keys: Sequence[str], *, limits: Limits, policy: RetryPolicy
 ) -> dict[str, StorageError]:
-    """Deletes up to 1,000 keys, as `Provider.delete`; returns the last errors of those that could not be deleted.
+    """Deletes up to 1,000 keys, as `Provider.delete` does, and retries those that failed.
+
+    Returns:
+        The last error of each key that could not be deleted.
 
     Raises:
-        StorageError: the service told nothing of any of them.
+        StorageError: the service never answered for any of the keys.
     """
     limit, attempts = limits.requests(provider), Attempts()
     failed = _not_utf8(keys, provider) if provider.features.buckets else {}
@@ -72,7 +81,7 @@ async def delete_keys(
 
 
 def _not_utf8(keys: Sequence[str], provider: Provider) -> dict[str, StorageError]:
-    """The errors of names that no cloud can have, and that would spoil the request for all."""
+    """Returns the errors of names that no cloud accepts. One of them would fail the request for all keys."""
     failed: dict[str, StorageError] = {}
     for key in keys:
         if not key.isascii():

@@ -11,7 +11,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
-from dxflow_async.net.proxy import ProxyRules
+from dxflow_async.net import ProxyRules, TLSOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
@@ -58,8 +58,15 @@ class Resources:
             self.threads,
             connect_timeout=settings.connect_timeout,
             stall_timeout=settings.stall_timeout,
-            ca_bundle=settings.ca_bundle,
             throttle=self.limits.bandwidth,
+            tls=TLSOptions(
+                ca_bundle=settings.ca_bundle,
+                client_certificate=settings.client_certificate,
+                client_key=settings.client_key,
+                minimum_version=settings.tls_minimum_version,
+            ),
+            proxies=self.proxies,
+            transport=settings.transport,
         )
         self.policy = RetryPolicy(settings.max_attempts)
 

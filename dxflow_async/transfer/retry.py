@@ -1,4 +1,4 @@
-"""The one retry loop: exponential back-off with full jitter, and a budget that resets when bytes moved.
+"""The one retry loop: exponential back-off with full jitter, and a budget that resets when bytes have moved.
 
 Source of the jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """
@@ -25,13 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, and how long to wait between (seconds).
+    """How often a request is tried, and how long to wait between attempts (in seconds).
 
     Attributes:
-        max_attempts: tries without progress.
-        first_wait, longest_wait: the bounds that waits are drawn below, doubling each time.
-        longest_retry_after: of what a server asks for, no more is waited, but for the jitter.
-        sleep: waits; tests give their own.
+        max_attempts: attempts without progress.
+        first_wait, longest_wait: a wait is a random number below a bound. The bound starts at `first_wait` and doubles
+            with each failure, up to `longest_wait`.
+        longest_retry_after: a server's Retry-After is honoured up to this, plus the random wait.
+        sleep: waits. Tests give their own.
     """
 
     max_attempts: int = 10
@@ -41,32 +42,32 @@ class RetryPolicy:
     sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
 
     def wait(self, failures: int, retry_after: float | None) -> float:
-        """Seconds before the next try after that many failures in a row."""
+        """Returns the seconds to wait before the next attempt, after `failures` failures in a row."""
         bound: float = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
         asked = min(max(retry_after or 0.0, 0.0), self.longest_retry_after)
-        # All who were told the same are not to come back at once.
+        # The random part keeps clients that were told the same time from coming back together.
         return asked + random.uniform(0, bound)
 
 
 @dataclass(slots=True)
 class Attempts:
-    """The tries of one item: `retries` over its whole life, `failures` since bytes last moved."""
+    """The attempts of one item: `retries` counts all of them, `failures` those since bytes last moved."""
 
     retries: int = 0
     failures: int = 0
     position: int = 0
 
     def progressed_to(self, position: int) -> None:
-        """The offset that was reached: beyond the last one, the budget starts anew."""
+        """Notes the offset that was reached. Beyond the last one, the budget of failures starts anew."""
         if position > self.position:
             self.position = position
             self.failures = 0
 
     async def failed(self, error: StorageError, policy: RetryPolicy) -> None:
-        """Waits before the next try.
+        """Waits before the next attempt.
 
         Raises:
-            StorageError: the error itself, when it is not to be tried again.
+            StorageError: `error` itself, if it cannot be retried or the budget is used up.
         """
         self.failures += 1
         if not error.retryable or self.failures >= policy.max_attempts:
@@ -74,16 +75,16 @@ class Attempts:
         self.retries += 1
         seconds = policy.wait(self.failures, error.retry_after)
         fields = {**error.fields(), "attempt": self.failures + 1, "wait": round(seconds, 3)}
-        _log.info("%s; try %d in %.2f s", error, self.failures + 1, seconds, extra={"fields": fields})
+        _log.info("%s; attempt %d follows in %.2f s", error, self.failures + 1, seconds, extra={"fields": fields})
         telemetry.retried(error, seconds)
         await policy.sleep(seconds)
 
 
 async def retry(operation: Callable[[], Awaitable[T]], policy: RetryPolicy, attempts: Attempts | None = None) -> T:
-    """What `operation()` returns, tried as often as the policy allows.
+    """Awaits `operation()` as often as the policy allows, and returns its result.
 
     Raises:
-        StorageError: the last one.
+        StorageError: the error of the last attempt.
     """
     attempts = attempts or Attempts()
     while True:

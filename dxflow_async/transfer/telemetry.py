@@ -1,8 +1,8 @@
-"""OpenTelemetry: spans of calls, items and parts; counts of items, bytes, retries and throttling; requests in flight.
+"""OpenTelemetry: spans of calls, items and parts; counters of items, bytes, retries and refusals; requests in flight.
 
-Free where nobody listens: a program that exports telemetry has imported OpenTelemetry itself, so that until then all
-of this is a look at `sys.modules`, once a call. The package is the extra `otel`; what is exported where is for the
-program to say, as for any instrumented library.
+A program that exports telemetry imports OpenTelemetry itself. Until it does, the only cost is one look at `sys.modules`
+per call. The package is the extra `otel`. The program configures where data is exported to, as for any instrumented
+library.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _SCOPE = "dxflow_async"
 
 
 def watch() -> Watch | None:
-    """What watches a call; None where nobody listens."""
+    """Returns what watches a call; None if the program has not imported OpenTelemetry."""
     return Watch() if _listened() else None
 
 
 def retried(error: StorageError, seconds: float) -> None:
-    """Something failed, and is tried again after so many seconds."""
+    """Records that a request failed and is tried again after `seconds`."""
     if _listened():
         from opentelemetry import trace
 
@@ -44,19 +44,19 @@ def retried(error: StorageError, seconds: float) -> None:
 
 
 def throttled(endpoint: str) -> None:
-    """An endpoint refused a request and asked for less."""
+    """Records that an endpoint refused a request because there were too many."""
     if _listened():
         _instruments().throttles.add(1, {"dxflow.endpoint": endpoint})
 
 
 def concurrency(endpoint: str, limit: int) -> None:
-    """So many requests may be in flight to an endpoint."""
+    """Records how many requests may be in flight to an endpoint."""
     if _listened():
         _instruments().concurrency.set(limit, {"dxflow.endpoint": endpoint})
 
 
 class Watch:
-    """One call's spans and counts. Items are told apart by what the engine has of them."""
+    """The spans and counters of one call. `item` is any hashable object that stands for an item."""
 
     def __init__(self) -> None:
         from opentelemetry import trace
@@ -67,7 +67,7 @@ class Watch:
 
     @contextmanager
     def call(self, report: TransferReport) -> Iterator[None]:
-        """The span of the call; what it has done is in its attributes at the end."""
+        """Opens the span of the call, and sets what the call has done as attributes at its end."""
         from opentelemetry import trace
 
         with self._tracer.start_as_current_span("dxflow.transfer") as span:
@@ -76,7 +76,7 @@ class Watch:
                 yield
             finally:
                 for each in self._items.values():
-                    each.end()  # broken off
+                    each.end()  # items that a cancellation interrupted
                 retries = sum(result.attempts - 1 for result in report)
                 span.set_attributes(
                     {
@@ -89,12 +89,12 @@ class Watch:
                 _instruments().duration.record(report.seconds)
 
     def begin(self, item: Any) -> None:
-        """An item is begun."""
+        """Opens the span of an item."""
         self._items[item] = self._tracer.start_span("dxflow.item", self._call)
 
     @contextmanager
     def part(self, item: Any, part: Part) -> Iterator[None]:
-        """The span of one part of it."""
+        """Opens the span of one part of an item."""
         from opentelemetry import trace
 
         attributes = {"dxflow.part": part.number, "dxflow.offset": part.offset, "dxflow.bytes": part.size}
@@ -103,7 +103,7 @@ class Watch:
             yield
 
     def end(self, item: Any, result: TransferResult | None = None) -> None:
-        """An item ended; without a result it is begun anew."""
+        """Ends the span of an item. Without a result, the item starts anew."""
         span = self._items.pop(item)
         if result is not None:
             _describe(span, result)
@@ -132,7 +132,7 @@ def _describe(span: Span, result: TransferResult) -> None:
 
 
 def _told(error: StorageError) -> dict[str, str | int]:
-    """What the provider said of a failure."""
+    """Returns the attributes with what the provider said of a failure."""
     told = {"http.response.status_code": error.status, "dxflow.code": error.code, "dxflow.request_id": error.request_id}
     return {name: value for name, value in told.items() if value is not None}
 
@@ -142,8 +142,8 @@ class _Instruments:
         meter = provider.get_meter(_SCOPE)
         self.items = meter.create_counter("dxflow.items", "{item}", "Items that ended, by outcome")
         self.bytes = meter.create_counter("dxflow.bytes", "By", "Bytes of items that ended")
-        self.retries = meter.create_counter("dxflow.retries", "{retry}", "Requests that were tried again")
-        self.throttles = meter.create_counter("dxflow.throttles", "{event}", "Times an endpoint asked for less")
+        self.retries = meter.create_counter("dxflow.retries", "{retry}", "Requests that were retried")
+        self.throttles = meter.create_counter("dxflow.throttles", "{event}", "Requests refused as too many")
         self.concurrency = meter.create_gauge("dxflow.concurrency", "{request}", "Requests that may be in flight")
         self.duration = meter.create_histogram("dxflow.duration", "s", "Seconds that calls took")
 
@@ -156,7 +156,7 @@ def _instruments() -> _Instruments:
 
 @functools.lru_cache(maxsize=4)
 def _made(provider: MeterProvider) -> _Instruments:
-    """Of each provider once, or it would warn."""
+    """Creates the instruments once per provider: OpenTelemetry warns about a second creation."""
     return _Instruments(provider)
 
 

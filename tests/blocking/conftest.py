@@ -25,9 +25,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture(autouse=True, params=["uvloop", "asyncio"])
+@pytest.fixture(params=["uvloop", "asyncio"])
 def on_each_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The facade's loop is uvloop's where it is installed, else asyncio's own."""
+    """The facade uses uvloop where it is installed, and asyncio's own loop elsewhere: the test runs on both."""
     if request.param == "asyncio":
         monkeypatch.setitem(sys.modules, "uvloop", None)
 

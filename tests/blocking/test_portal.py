@@ -19,6 +19,8 @@ from dxflow_async.blocking import portal as portal_module
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.exceptions import SessionClosedError
 
+pytestmark = pytest.mark.usefixtures("on_each_loop")
+
 
 class Worked:
     """A coroutine that hangs until it is cancelled, and tells of it."""

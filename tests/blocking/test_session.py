@@ -14,6 +14,8 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, SessionClosedError
 from dxflow_async.models import Progress
 
+pytestmark = pytest.mark.usefixtures("on_each_loop")
+
 
 def _portal_threads() -> int:
     return sum(thread.name == "dxflow-portal" for thread in threading.enumerate())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -18,9 +19,11 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.sftp.provider import SFTPProvider
 from tests.providers.connected_providers import connect_unit
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers.ssh import SSHServer, openssh_program
 from tests.sessions import part_files, unfinished_uploads
 
 
@@ -123,6 +126,50 @@ async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
     threads.close()
 
 
+@pytest.fixture(scope="session")
+def asyncssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """Asyncssh's SSH server, in a process of its own."""
+    with SSHServer.start(tmp_path_factory.mktemp("asyncssh")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """The same with OpenSSH's SFTP server behind it."""
+    if openssh_program() is None:
+        pytest.skip("needs OpenSSH's sftp-server: apt-get install openssh-sftp-server")
+    with SSHServer.start(tmp_path_factory.mktemp("openssh"), openssh=True) as server:
+        yield server
+
+
+@asynccontextmanager
+async def sftp_place(server: SSHServer) -> AsyncIterator[Place]:
+    """The provider at an SSH server, below a directory of the test's own."""
+    threads = Threads(4)
+    http = HTTP(threads)
+    root = server.root / f"root-{uuid4().hex[:8]}"
+    root.mkdir()
+    provider = SFTPProvider(server.settings(path=str(root)), http, threads)
+    yield Place(provider, "area/", lambda: part_files(root))
+    await provider.aclose()
+    await http.aclose()
+    threads.close()
+
+
+@pytest.fixture
+async def sftp(asyncssh_server: SSHServer) -> AsyncIterator[Place]:
+    """SFTP at asyncssh's server."""
+    async with sftp_place(asyncssh_server) as place:
+        yield place
+
+
+@pytest.fixture
+async def openssh(openssh_server: SSHServer) -> AsyncIterator[Place]:
+    """SFTP at OpenSSH's server."""
+    async with sftp_place(openssh_server) as place:
+        yield place
+
+
 def unit_leftovers(root: Path) -> list[str]:
     """What a unit keeps of unfinished uploads, once it has seen which connections are gone."""
     for _ in range(100):
@@ -133,7 +180,7 @@ def unit_leftovers(root: Path) -> list[str]:
     return names
 
 
-@pytest.fixture(params=["local", "aws", "azure", "gcp", "unit"])
+@pytest.fixture(params=["local", "aws", "azure", "gcp", "unit", "sftp", "openssh"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Each provider: a new one adds its fixture above and its name here."""
     found: Place = request.getfixturevalue(request.param)

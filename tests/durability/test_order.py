@@ -30,7 +30,10 @@ from dxflow_async.transfer.resources import Resources
 from tests.durability.recorded_syncs import Recorder, recorded
 from tests.server.running_hub import SECRETS, RunningUnit
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are looked up in /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="descriptors are looked up in /proc"),
+    pytest.mark.usefixtures("real_costs"),
+]
 
 LARGE = bytes(40 << 20)
 

@@ -19,6 +19,8 @@ from tests.faults.foreign.world import World, opened
 from tests.faults.proxied_providers import Site
 from tests.faults.proxy import Dialect
 
+pytestmark = pytest.mark.server
+
 _log = logging.getLogger("tests.faults")
 
 _LONG = 1.0

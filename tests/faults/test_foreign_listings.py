@@ -18,6 +18,8 @@ from tests.faults.foreign.world import World, opened
 from tests.faults.proxied_providers import Site
 from tests.faults.proxy import Dialect
 
+pytestmark = pytest.mark.server
+
 _DAILY = ("sync down", "sync up", "move down", "move within", "delete directory", "scan")
 _FILES = 210
 """More than are in a first page of a tree."""

@@ -237,7 +237,7 @@ async def test_a_link_swapped_in_while_files_are_written(destination: Path) -> N
     swapping = asyncio.create_task(asyncio.to_thread(swap))
     outcomes = set()
     try:
-        for number in range(300):
+        for number in range(100):
             for attempt in (
                 provider.write(f"now/file-{number}", body(b"x"), ObjectOptions()),
                 provider.write(f"now/deep/file-{number}", body(b"x"), ObjectOptions()),

@@ -49,11 +49,11 @@ def npm_install(name: str, version: str) -> Path:
         FileNotFoundError: Node is not installed.
         ServerStartError: npm failed; the message ends with what it said.
     """
+    check_marker([f"npm's package {name}"])
     folder = name.removeprefix("@").replace("/", "-")
     place = _CACHE / f"{folder}-{version}"
     if place.is_dir():
         return place / "node_modules"
-    check_marker(["npm"])
     program, npm = node("bin", "node"), node("lib", "node_modules", "npm", "bin", "npm-cli.js")
     _CACHE.mkdir(exist_ok=True)
     with (_CACHE / f"{folder}.lock").open("w") as lock:

@@ -101,6 +101,7 @@ def test_two_servers_do_not_meet(server: SeaweedFS, tmp_path: Path) -> None:
             client.list_buckets()
 
 
+@pytest.mark.server
 def test_program_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
     """A server that does not start is an error that shows what it said."""
     process = Process([program("weed"), "no-such-command"], tmp_path / "log")

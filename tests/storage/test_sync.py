@@ -231,7 +231,7 @@ async def test_a_source_that_vanishes_deletes_nothing(
         return await list_page(key, recursive=recursive, cursor=cursor)
 
     monkeypatch.setattr(provider, "list_page", vanishing)
-    with pytest.raises(NotFoundError, match="there is nothing in it"):
+    with pytest.raises(NotFoundError, match="it does not exist, or is empty"):
         await everywhere.sync(source.location, target.location, delete=True)
     assert await target.tree() == TREE
 

@@ -20,6 +20,9 @@ from dxflow_async.security.redaction import holds_key
 
 __all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
 
+_AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+"""Hosts that have a name below them for each bucket."""
+
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 
 
@@ -121,6 +124,21 @@ class CloudCredentials:
                     self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
         return self._endpoints[region]
 
+    async def addressing(self, host: str) -> str:
+        """Where a bucket's name goes in URLs of a host: `"path"` or `"virtual"`.
+
+        Unless the settings or the SDK's configuration say so, it is the path for every host but Amazon's, as botocore
+        does it.
+        """
+        if self._settings.addressing != "auto":
+            return self._settings.addressing
+        if self._settings.endpoint is not None:
+            return "path"
+        style = await self._threads.run(_addressing_style, await self._session())
+        if style in ("path", "virtual"):
+            return style
+        return "virtual" if _AMAZON.search(host) else "path"
+
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
         """Returns the URL with a SigV4 signature in its query.
 
@@ -159,6 +177,13 @@ class CloudCredentials:
             if profile is not None and holds_key(profile):
                 raise ConfigurationError(not_allowed("AWS.profile", profile, "the name of a profile")) from None
             raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
+
+
+def _addressing_style(sdk: Any) -> str:
+    """The addressing style of the profile, `auto` by default; blocks."""
+    section = sdk._session.get_scoped_config().get("s3", {})
+    style = section.get("addressing_style") if isinstance(section, dict) else None
+    return str(style or "auto")
 
 
 def virtual_host(bucket: str, host: str) -> str:

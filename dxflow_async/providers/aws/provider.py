@@ -439,7 +439,7 @@ class AWSProvider(Provider):
         """Returns a bucket's host, and the URL and path that precede the names of its objects."""
         scheme, _, host = (await self._identity.endpoint(region)).partition("://")
         path = "/"
-        if bucket and self._virtual(bucket):
+        if bucket and await self._virtual(bucket, host):
             host = virtual_host(bucket, host)
         elif bucket:
             path = bucket_path(bucket)
@@ -448,11 +448,10 @@ class AWSProvider(Provider):
         self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
         return base
 
-    def _virtual(self, bucket: str) -> bool:
-        if self._settings.addressing == "auto":
-            # The certificate's wildcard does not match a bucket name with a dot.
-            return self._settings.endpoint is None and re.fullmatch(r"[a-z0-9-]+", bucket) is not None
-        return self._settings.addressing == "virtual"
+    async def _virtual(self, bucket: str, host: str) -> bool:
+        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
+            return False  # the certificate's wildcard does not match a bucket name with a dot
+        return await self._identity.addressing(host) == "virtual"
 
     async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
         """Parses a small XML response with that root element. S3 also reports failures with status 200.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.credentials import BearerToken, SASToken
+from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.azure.shared_key import SharedKey
@@ -189,7 +189,7 @@ class CloudCredentials:
         name: str = "AZURE",
     ) -> None:
         self._name = name
-        self._settings = _with_environment(settings)
+        self._settings = azure_account(settings)
         self._threads = threads
         self._credential = credential
         self._chain: Any = None
@@ -265,26 +265,6 @@ class CloudCredentials:
         if self._credential is None:
             self._credential = self._chain = await self._threads.run(_default_chain)
         return replace(account, tokens=Tokens(self._credential))
-
-
-def _with_environment(settings: AzureSettings) -> AzureSettings:
-    """Completes settings that name no account from Azure's own variables, as its command line does."""
-    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
-        return settings
-    if settings.credentials is not None:
-        return replace(settings, account=os.environ.get("AZURE_STORAGE_ACCOUNT") or None)
-    found: dict[str, Any] = {
-        name: Secret(os.environ.get(f"AZURE_STORAGE_{variable}", "")) or None
-        for name, variable in (
-            ("connection_string", "CONNECTION_STRING"),
-            ("account", "ACCOUNT"),
-            ("account_key", "KEY"),
-            ("sas_token", "SAS_TOKEN"),
-        )
-    }
-    if found["account"] is None:
-        found["account_key"] = found["sas_token"] = None
-    return replace(settings, **found)
 
 
 def _place(settings: AzureSettings) -> Account:

@@ -6,9 +6,9 @@ deleted must not hide what became of the others.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import NetworkError, StallTimeoutError, StorageError
 
 __all__ = ["delete_batches", "delete_each"]
@@ -24,22 +24,21 @@ async def delete_each(
     failed: dict[str, StorageError] = {}
     remaining, unreached = iter(keys), 0
 
-    async def work() -> None:
+    async def delete_one(key: str) -> None:
         nonlocal unreached
-        for key in remaining:
-            try:
-                await delete(key)
-                unreached = 0
-            except (NetworkError, StallTimeoutError) as error:
-                failed[key] = error
-                unreached += 1
-                if unreached >= workers:
-                    failed.update(dict.fromkeys(remaining, error))
-            except StorageError as error:
-                failed[key] = error
-                unreached = 0
+        try:
+            await delete(key)
+            unreached = 0
+        except (NetworkError, StallTimeoutError) as error:
+            failed[key] = error
+            unreached += 1
+            if unreached >= workers:
+                failed.update(dict.fromkeys(remaining, error))
+        except StorageError as error:
+            failed[key] = error
+            unreached = 0
 
-    await _together([work] * min(len(keys), workers))
+    await for_each(remaining, delete_one, min(len(keys), workers))
     return failed
 
 
@@ -62,30 +61,15 @@ async def delete_batches(
         return await delete(batches[0])
     failed: dict[str, StorageError] = {}
     errors: list[StorageError] = []
-    remaining = iter(batches)
 
-    async def work() -> None:
-        for batch in remaining:
-            try:
-                failed.update(await delete(batch))
-            except StorageError as error:
-                errors.append(error)
-                failed.update(dict.fromkeys(batch, error))
+    async def delete_batch(batch: Sequence[str]) -> None:
+        try:
+            failed.update(await delete(batch))
+        except StorageError as error:
+            errors.append(error)
+            failed.update(dict.fromkeys(batch, error))
 
-    await _together([work] * min(len(batches), workers))
+    await for_each(batches, delete_batch, workers)
     if errors and len(errors) == len(batches):
         raise errors[0]
     return failed
-
-
-async def _together(workers: Sequence[Callable[[], Awaitable[None]]]) -> None:
-    if len(workers) == 1:
-        await workers[0]()
-    elif workers:
-        tasks = [asyncio.ensure_future(work()) for work in workers]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dxflow_async import checksum
+from dxflow_async.concurrency.pool import results_of
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
-from dxflow_async.providers.gcp.store import Sent, Store, Version, few_at_a_time
+from dxflow_async.providers.gcp.store import Sent, Store, Version
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -140,7 +141,7 @@ class ComposeUpload(Upload):
         groups = [pieces[start : start + COMPOSE_SIZE] for start in range(0, len(pieces), COMPOSE_SIZE)]
         names = [f"{self._directory}{level}-{number:05}" for number in range(len(groups))]
         composing = [partial(self._compose_piece, call, name, some) for name, some in zip(names, groups, strict=True)]
-        return await few_at_a_time(composing, _COMPOSING)
+        return await results_of(composing, _COMPOSING)
 
     async def _compose_piece(self, call: Call, name: str, pieces: Sequence[_Piece]) -> _Piece:
         self._temporary.setdefault(name, None)

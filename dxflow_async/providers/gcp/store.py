@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, create_task_group
-
 from dxflow_async import checksum
-from dxflow_async.concurrency.pool import first_of
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches
@@ -23,7 +20,7 @@ from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import Call, Response, read_error_body
 
-__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "few_at_a_time", "object_path"]
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "object_path"]
 
 T = TypeVar("T")
 
@@ -201,28 +198,6 @@ class Store:
 
 def _fits(stored: Entry, size: int, crc32c: int | None) -> bool:
     return stored.size == size and (crc32c is None or stored.crc32c in (None, crc32c))
-
-
-async def few_at_a_time(operations: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
-    """Returns the results of the operations, in their order.
-
-    Raises:
-        StorageError: the first one; the other operations are cancelled.
-    """
-    results: dict[int, T] = {}
-    limiter = CapacityLimiter(limit)
-
-    async def run(number: int) -> None:
-        async with limiter:
-            results[number] = await operations[number]()
-
-    try:
-        async with create_task_group() as group:
-            for number in range(len(operations)):
-                group.start_soon(run, number)
-    except BaseExceptionGroup as failures:
-        raise first_of(failures) from None
-    return [results[number] for number in range(len(operations))]
 
 
 def object_path(bucket: str, name: str) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
-from anyio import create_task_group
-
 from dxflow_async import checksum
+from dxflow_async.concurrency.pool import for_each
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
+from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
@@ -97,23 +96,14 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
-        remaining = iter([(known, number) for known in (self._parts, self._replaced) for number in known])
-        errors: list[StorageError] = []
+        async def remove(part: tuple[dict[int, Sending], int]) -> None:
+            known, number = part
+            await known[number].remove()
+            known.pop(number)
 
-        async def work() -> None:
-            for known, number in remaining:
-                try:
-                    await known[number].remove()
-                except StorageError as error:
-                    errors.append(error)
-                    return
-                known.pop(number)
-
-        async with create_task_group() as group:
-            for _ in range(_ABORTERS):
-                group.start_soon(work)
-        if errors:
-            raise errors[0]  # another call removes the remaining ones
+        # Where one removal fails, another call removes the remaining parts.
+        left = [(known, number) for known in (self._parts, self._replaced) for number in known]
+        await for_each(left, remove, _ABORTERS)
 
 
 class StreamUpload(Upload):

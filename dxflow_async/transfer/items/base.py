@@ -23,7 +23,13 @@ T = TypeVar("T")
 
 
 class BaseItem:
-    """What moves from one place to another: since when, how many bytes, and how often it was tried."""
+    """An item that moves something from one place to another.
+
+    Args:
+        context: what the items of the call share.
+        source, destination: the two places.
+        size: the size in bytes, if it is known.
+    """
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
         self.size = size
@@ -49,19 +55,19 @@ class BaseItem:
         return (await self._try(lambda: place.provider.stat(place.key), place)).etag
 
     def _begin(self) -> None:
-        """First contact; a second one is another try of the whole."""
+        """Notes that the item was opened. The second time counts as a retry of the whole item."""
         self._started = self._started if self._begun else monotonic()
         self._retries += self._begun
         self._begun = True
         self._crc32c = None
 
     async def abort(self) -> None:
-        """Not to be finished: what was counted does not count."""
+        """Takes back the bytes that were counted."""
         self._context.meter.moved(-self._moved)
         self._moved = 0
 
     def result(self, error: StorageError | None) -> TransferResult:
-        """What became of it."""
+        """Returns the item's result."""
         return TransferResult(
             self._source.shown,
             self._destination.shown,
@@ -75,16 +81,16 @@ class BaseItem:
         )
 
     async def _delete_source(self, moved: Entry, stored: Entry | None, *, by_service: bool = False) -> None:
-        """Of a move: the source goes, once it is sure that the copy is stored and that the source is what was copied.
+        """Deletes the source of a move, once the copy is known to be stored and the source is what was copied.
 
         Args:
-            moved: what was read, or had copied.
-            stored: what the destination said of the copy as it took it.
-            by_service: the service copied the object, and its bytes did not come by here.
+            moved: the source as it was read or copied.
+            stored: what the destination said of the copy when it stored it.
+            by_service: the service made the copy, so its bytes were not seen here.
 
         Raises:
-            ChecksumMismatchError: something else is stored, or was read.
-            SourceChangedError: the source is another one by now. Either way it stays.
+            ChecksumMismatchError: something else is stored, or was read. Both are kept.
+            SourceChangedError: the source was changed meanwhile. Both are kept.
         """
         source = self._source
         if by_service or not self._verified:
@@ -100,7 +106,7 @@ class BaseItem:
         await self._try(lambda: source.provider.delete_one(source.key), source)
 
     async def _confirm_stored(self, moved: Entry, stored: Entry | None, *, by_service: bool) -> None:
-        """Looks at the copy: its size, and its checksum or version; where neither is told, its bytes are compared.
+        """Compares the size of the stored copy and its checksum or version; without these, its bytes.
 
         Raises:
             ChecksumMismatchError: something else is stored.
@@ -118,7 +124,7 @@ class BaseItem:
             await self._compare_bytes(place, found)
 
     async def _compare_bytes(self, place: Place, entry: Entry) -> None:
-        """Reads an object that no answer tells the checksum or the version of, and compares it with what was moved.
+        """Reads an object whose checksum and version no answer tells, and compares it with what was moved.
 
         Raises:
             ChecksumMismatchError: it has other bytes.
@@ -145,7 +151,13 @@ class BaseItem:
                 limit.moved(size)
 
     async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None, size: int = 0) -> T:
-        """A request with a body of `size` bytes, to the destination by default, as often as the policy allows."""
+        """Makes a request as often as the policy allows, and returns its result.
+
+        Args:
+            operation: makes the request once.
+            place: where the request goes; None for the destination.
+            size: the bytes of the request's body.
+        """
         limit = self._source_limit if place is self._source else self._destination_limit
         attempts = Attempts()
         try:

@@ -1,4 +1,4 @@
-"""The one way to a checksum: the one in an entry, else one that the provider computes, else one of the bytes."""
+"""Finds an object's checksum: the one in its entry, else one that the provider computes, else one of its bytes."""
 
 from __future__ import annotations
 

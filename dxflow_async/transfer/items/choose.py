@@ -1,4 +1,4 @@
-"""What moves one item: which job it takes, or why it is left alone."""
+"""Chooses the item that copies or moves one entry, or says why the entry is skipped or refused."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ def item_for(
     move: bool = False,
     keep_time: bool = False,
 ) -> TransferItem:
-    """What copies or moves one item; within a provider that can, the provider does it. What is wrong with it fails it.
+    """Returns the item that copies or moves one entry. Where the provider can copy, the provider does it.
+
+    Whatever is wrong with the entry fails this item only.
 
     Args:
-        route: what the jobs of the call share.
+        context: what the items of the call share.
         source, target: the two places.
-        end: what the target lies in, which may refuse it.
-        entry: what a listing said of the source.
-        options: what is stored with it, beside what the source tells.
-        operation: as errors call it.
-        move: the source goes when its copy is stored.
-        keep_time: the copy tells when the source was stored, where that tells no other time.
+        end: the destination that the target lies in. It may refuse names.
+        entry: the source as a listing described it, if it was listed.
+        options: what is stored with the copy; what they do not say is taken from the source.
+        operation: what is being done, for errors.
+        move: deletes the source once its copy is stored.
+        keep_time: a copy within a provider keeps the time at which the source was stored, if no other time is known.
     """
     try:
         return _item_for(context, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
@@ -75,5 +77,5 @@ def _item_for(
 
 
 def is_marker(entry: Entry) -> bool:
-    """Whether an entry is a directory, or the empty object that stands for one."""
+    """Returns whether an entry is a directory, or the empty object that stands for one."""
     return entry.directory or (entry.key.endswith("/") and not entry.size)

@@ -63,7 +63,7 @@ class CopyItem(Multipart, TransferItem):
         self._options = options
         self._policy = PartPolicy(ours, theirs, context.part_size)
         self._reads = SourceReads(context, source, self._source_limit, entry)
-        self._checks = Verification(ours, theirs)
+        self._checks: Verification
         self._stored: Entry | None = None
         self._staged: Staged | None = None
         self._whole_size = 0  # up to this size the object moves as one part
@@ -72,7 +72,7 @@ class CopyItem(Multipart, TransferItem):
         self._begin()
         self._whole_size = self._policy.largest_whole(self._context.meter.left)
         self._receipts = []
-        self._checks.reset()
+        self._checks = Verification(self._source.provider.features, self._destination.provider.features)
         if self._context.journal is not None:
             await self._context.journal.sweep(self._destination.provider, self._destination.key)
         self._reads.entry = entry = await self._look()
@@ -288,7 +288,9 @@ class CopyItem(Multipart, TransferItem):
         if reading.size > max(part.size, self._whole_size):
             await reading.aclose()
             raise self._failed(SourceChangedError, "it grew while it was transferred; try again")
-        return await self._reads.with_checksum(reading, attempts)
+        if reading.crc32c is None and self._source.provider.features.checksum_told:
+            await self._reads.add_checksum(reading, attempts)
+        return reading
 
     def _mismatch(self) -> StorageError:
         text = (

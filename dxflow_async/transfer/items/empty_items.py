@@ -15,7 +15,7 @@ __all__ = ["MarkerItem", "SettledItem"]
 
 
 class MarkerItem(BaseItem, TransferItem):
-    """A directory with nothing in it: a real one, or the empty object that marks one."""
+    """An empty directory: a real one, or the empty object that stands for one."""
 
     def __init__(
         self, context: TransferContext, source: Place, destination: Place, *, delete_source: bool = False
@@ -43,7 +43,7 @@ class MarkerItem(BaseItem, TransferItem):
 
 
 class SettledItem(TransferItem):
-    """An item that was settled while it was planned: refused, or skipped."""
+    """An item whose result is known when it is planned: it was refused or skipped."""
 
     def __init__(self, result: TransferResult) -> None:
         self._result = result

@@ -1,4 +1,9 @@
-"""An item that is sent in parts: begun, or gone on with where an earlier process got to, then finished or removed."""
+"""Items that are sent in parts: an upload is created or resumed, and then finished or removed.
+
+The journal knows an upload's id and stored parts from the moment they are certain until the upload is gone. While the
+answer to a creation is outstanding it knows the key, because an answer that is lost leaves an upload that nobody knows.
+Such uploads are found in the provider's own list of unfinished uploads, and removed.
+"""
 
 from __future__ import annotations
 
@@ -23,35 +28,35 @@ __all__ = ["Multipart", "begin_upload", "unknown_uploads"]
 _log = logging.getLogger("dxflow_async.transfer.multipart")
 
 _CLOCK_SKEW = 15 * 60.0
-"""Seconds that a service's clock may differ from ours: of requests that differ by more, S3 takes none."""
+"""Seconds that a service's clock may differ from ours. S3 refuses requests that differ by more."""
 
 _CREATING_SECONDS = 60 * 60.0
-"""For as long a creation may be tried again."""
+"""Seconds for which a creation may be retried."""
 
 
 class Multipart(BaseItem):
-    """What the items have in common that may be sent in parts; the journal, where there is one, knows the parts."""
+    """The base of items that may be sent in parts."""
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
         super().__init__(context, source, destination, size)
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
-        self._unsure = False  # whether there may be an upload that nobody was told of
+        self._unsure = False  # an upload may exist whose id is not known
         self._created_at: list[float] = []
 
     async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
-        """The parts there are to do; an upload is begun for them.
+        """Creates or resumes an upload, and returns the parts that are left to move.
 
         Args:
             source: the version that is moved.
-            wanted: the size of parts in bytes, if the provider's limits allow.
+            wanted: the part size in bytes, if the provider's limits allow it.
             options: what is stored with the object.
         """
         provider, journal = self._destination.provider, self._context.journal
         part_size = part_size_for(source.size, wanted, provider.features)
         begun = None if journal is None else await journal.begun_upload(self)
         if begun is not None:
-            left = await self._go_on(begun, source, options)
+            left = await self._resume(begun, source, options)
             if left is not None:
                 return left
         self._receipts = []
@@ -62,7 +67,7 @@ class Multipart(BaseItem):
         return split(size, part_size)
 
     async def _create(self, key: str, size: int, options: ObjectOptions) -> Upload:
-        """A new upload. The journal knows its key while it is not certain that the id of each one made is known."""
+        """Creates an upload. The journal notes its key until the id of every upload that was created is known."""
         provider, journal = self._destination.provider, self._context.journal
         if journal is None or not provider.features.unfinished_uploads:
             return await self._try(lambda: begin_upload(provider, key, size, options, self._context.policy))
@@ -87,8 +92,8 @@ class Multipart(BaseItem):
             journal.upload_certain(key)
         return upload
 
-    async def _go_on(self, begun: BegunUpload, source: Entry, options: ObjectOptions) -> Iterator[Part] | None:
-        """What an earlier process left to do; None when it is to be begun anew."""
+    async def _resume(self, begun: BegunUpload, source: Entry, options: ObjectOptions) -> Iterator[Part] | None:
+        """Returns the parts that an earlier process left; None if the item has to start anew."""
         provider = self._destination.provider
         same = source.etag is not None and (begun.version, begun.size) == (source.etag, source.size)
         receipts = begun.receipts if same else ()
@@ -96,7 +101,7 @@ class Multipart(BaseItem):
             upload, kept = await self._try(lambda: provider.resume_upload(begun.key, begun.id, receipts, options))
         except NotFoundError:
             shown = printable(self._source.shown)
-            _log.warning("what was sent of %s is not there any more: it is sent again", shown)
+            _log.warning("the parts that were sent of %s are gone: it is sent again", shown)
             self._forget_upload(begun.id)
             return None
         if not same:
@@ -111,18 +116,18 @@ class Multipart(BaseItem):
         return iter(left)
 
     async def _keep(self, receipt: PartReceipt) -> None:
-        """A part is stored."""
+        """Notes that a part is stored."""
         self._receipts.append(receipt)
         if self._context.journal is not None and self._destination.provider.features.resumable:
             await self._context.journal.part_done(self, receipt)
 
     def _whole(self) -> int | None:
-        """The checksum of all parts together, which are in their order then."""
+        """Sorts the receipts and returns the checksum of all parts together; None if a part's checksum is not known."""
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         return combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
 
     async def _finish_parts(self, upload: Upload, crc32c: int | None) -> Entry:
-        """What is stored, put together."""
+        """Puts the parts together and returns what is stored."""
         stored = await self._try(lambda: upload.finish(self._receipts, crc32c))
         self._upload = None
         self._forget_upload(upload.id)
@@ -138,12 +143,12 @@ class Multipart(BaseItem):
         await self._remove_unknown()
 
     def _forget_upload(self, upload_id: str) -> None:
-        """It is gone, and nobody has to go on with it."""
+        """Notes that an upload is gone."""
         if self._context.journal is not None:
             self._context.journal.upload_ended(self, self._destination.key, upload_id)
 
     async def _remove_unknown(self) -> None:
-        """Removes uploads whose creation was not answered; what fails is left to `jobs clean`."""
+        """Removes uploads whose creation was never answered. What fails is left to `jobs clean`."""
         journal, place = self._context.journal, self._destination
         if not self._unsure or journal is None:
             return
@@ -163,14 +168,14 @@ class Multipart(BaseItem):
 async def begin_upload(
     provider: Provider, key: str, size: int | None, options: ObjectOptions, policy: RetryPolicy
 ) -> Upload:
-    """`Provider.start_upload`, of which a cancellation leaves nothing: the answer is waited for, and undone."""
+    """Starts an upload. A cancellation leaves nothing: it waits for the answer and removes the upload."""
     return await finish_or_undo(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
 
 
 def _may_have_happened(error: StorageError) -> bool:
-    """Whether a request that failed so may have been carried out all the same: only a refusal tells that it was not.
+    """Returns whether a failed request may still have been carried out. Only a refusal says that it was not.
 
-    Behind an answer that is not the service's, such as a page with status 200, the service's own may be lost.
+    An answer that is not the service's own, such as a proxy's page with status 200, may hide the service's answer.
     """
     refused = error.status is not None and 400 <= error.status < 500
     return not refused and not isinstance(error, ThrottledError)
@@ -179,12 +184,12 @@ def _may_have_happened(error: StorageError) -> bool:
 async def unknown_uploads(
     provider: Provider, key: str, asked_at: Iterable[float], known: Collection[str]
 ) -> list[Upload]:
-    """The unfinished uploads of a key that a creation without an answer may have made.
+    """Returns the unfinished uploads of a key that a creation without an answer may have left.
 
     Args:
-        provider, key: where.
-        asked_at: when a creation was asked for, each in seconds since the epoch.
-        known: ids of uploads that are somebody else's.
+        provider, key: the object.
+        asked_at: when each creation was requested, in seconds since the epoch.
+        known: the ids of uploads that other jobs have begun.
     """
     spans = [(each - _CLOCK_SKEW, each + _CREATING_SECONDS + _CLOCK_SKEW) for each in asked_at]
     found = await provider.unfinished_uploads(key)
@@ -196,7 +201,7 @@ async def unknown_uploads(
 
 
 def _left(parts: Iterator[Part], kept: Sequence[PartReceipt]) -> tuple[list[Part], list[PartReceipt]]:
-    """The parts to do, at least one, and the receipts of the others."""
+    """Returns the parts that are left to move, at least one, and the receipts of the other parts."""
     known = {receipt.part: receipt for receipt in kept}
     planned = list(parts)
     left = [part for part in planned if part not in known] or planned[-1:]

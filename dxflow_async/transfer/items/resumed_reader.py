@@ -1,4 +1,4 @@
-"""A read that survives broken connections: it goes on where it was, at the same version."""
+"""A read that survives broken connections: it continues where it was, at the same version."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ __all__ = ["ResumedReader", "look_again"]
 
 
 async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entry:
-    """`Provider.stat`, asked a second time where it does not fit what a listing said before.
+    """Returns what `Provider.stat` says, and asks again if that contradicts a listing.
+
+    Args:
+        provider, key: the object.
+        listed: the object as a listing described it.
 
     Raises:
-        ServiceError: the two answers contradict each other; it may be retried.
+        ServiceError: the two answers contradict each other. It may be retried.
     """
     seen = await provider.stat(key)
     if listed is not None and disagreement(listed, seen) is not None:
@@ -28,21 +32,21 @@ async def look_again(provider: Provider, key: str, listed: Entry | None) -> Entr
 
 
 class ResumedReader(Reader):
-    """A `Reader` that opens the rest anew when it breaks off, pinned to the version it began with.
+    """A `Reader` that opens the rest again when it breaks off, at the version it began with.
 
-    What is read has to be what was looked up: an answer of another version or size than `listed` says is compared with
-    a fresh look, so that an object that was replaced since passes and a foreign answer does not.
+    The object must be the one that was looked up. If an answer has another version or size than `listed`, a new `stat`
+    decides: an object that was replaced since is accepted, and an answer about another object is not.
 
-    Holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits to try again.
+    The read holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits for a retry.
 
     Args:
         provider: where the object is.
-        key: its name.
-        start, end: the bytes `[start, end)`; to the object's end when `end` is None.
-        etag: the version, or None for whichever is there at first.
+        key: the object's key.
+        start, end: reads the bytes `[start, end)`; with `end=None`, up to the object's end.
+        etag: the version to read; None for the one that is there at first.
         limit: the endpoint's requests in flight; None for a local disk.
-        policy, attempts: how often to try.
-        listed: what a listing, or a look at the object, said of it before.
+        policy, attempts: how often to retry.
+        listed: the object as a listing or `stat` described it before.
     """
 
     def __init__(
@@ -73,11 +77,11 @@ class ResumedReader(Reader):
 
     @property
     def verified(self) -> bool:  # type: ignore[override]
-        """As `Reader.verified`."""
+        """See `Reader.verified`."""
         return self._inner is not None and self._inner.verified
 
     async def open(self) -> None:
-        """Opens it, trying again as the policy allows.
+        """Opens the read, as often as the policy allows.
 
         Raises:
             StorageError: it could not be opened.
@@ -99,7 +103,7 @@ class ResumedReader(Reader):
             try:
                 chunk = await self._inner.read()
             except ChecksumMismatchError:
-                raise  # all of it came
+                raise  # all bytes arrived: reading on is useless
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -112,7 +116,7 @@ class ResumedReader(Reader):
             try:
                 size = await self._inner.readinto(buffer)
             except ChecksumMismatchError:
-                raise  # all of it came
+                raise  # all bytes arrived: reading on is useless
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -125,7 +129,7 @@ class ResumedReader(Reader):
             try:
                 size = await self._inner.stream_to(buffer, write, run)
             except ChecksumMismatchError:
-                raise  # all of it came
+                raise  # all bytes arrived: reading on is useless
             except StorageError as error:
                 await self._resume(error)
             else:
@@ -159,7 +163,7 @@ class ResumedReader(Reader):
                 return self._inner
 
     async def _read(self) -> Reader:
-        """One reading, of what was looked up."""
+        """Opens one read of the object that was looked up."""
         reading = await self._provider.read(self._key, self._position, self._end, etag=self._etag, listed=self._listed)
         try:
             await self._confirm(reading.entry)
@@ -169,11 +173,11 @@ class ResumedReader(Reader):
         return reading
 
     async def _confirm(self, seen: Entry) -> None:
-        """Compares an answer with what was looked up; where they differ, a fresh look says which one is right.
+        """Compares an answer with what was looked up. If they differ, a new `stat` says which of them is right.
 
         Raises:
-            ServiceError: the answer is not right.
-            PreconditionFailedError: it is not the version that was asked for, because the object was replaced.
+            ServiceError: the answer is wrong.
+            PreconditionFailedError: the object was replaced, so the requested version is gone.
         """
         known, call = self._known, Call(self._provider.name, "read", f"/{self._key}")
         differs = None if known is None else disagreement(known, seen)

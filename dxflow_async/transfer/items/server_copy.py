@@ -1,4 +1,4 @@
-"""Copies within one provider, made by the provider: no byte passes through this machine."""
+"""Copies within one provider that the provider makes itself: no byte passes through this machine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _COPY_PART_SIZE = 1 << 30
 
 
 class ServerCopyItem(Multipart, TransferItem):
-    """One object copied within a provider, by the provider, with all that is stored with it.
+    """One object that its provider copies, with everything that is stored with it.
 
     Args:
-        route: budgets, retries, progress.
-        source, destination: the two ends.
-        entry: what is known of the source.
-        options: whether it is to be public.
-        delete_source: of a move, once the copy is known to be stored.
-        keep_time: where the source has no time kept with it, the copy gets the one at which the source was stored.
+        context: what the items of the call share.
+        source, destination: the two places.
+        entry: the source.
+        options: whether the copy is public.
+        delete_source: deletes the source once the copy is known to be stored.
+        keep_time: if no time is kept with the source, the copy keeps the time at which the source was stored.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ServerCopyItem(Multipart, TransferItem):
                 self._options = ObjectOptions(public=self._options.public, modified=modified)
             return iter((Part(1, 0, size),))
         seen = await self._look()
-        # An object that is put together from parts does not get by itself what is stored with the source.
+        # An object that is put together from parts does not take over what is stored with the source.
         modified = changed_at(provider.features, self._entry, seen)
         options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
         return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)

@@ -78,22 +78,22 @@ class SourceReads:
         assert entry is not None
         return await self._read(part.offset, part.offset + part.size, entry.etag, entry, attempts)
 
-    async def with_checksum(self, reading: Reader, attempts: Attempts) -> Reader:
-        """Adds the checksum that the provider computes on request, where its answer had none.
+    async def add_checksum(self, reading: Reader, attempts: Attempts) -> None:
+        """Adds the checksum that the provider computes on request to a read whose answer had none.
 
         An object that moves as one part is stored as it is read, so its checksum must be known before.
         """
         provider, entry = self._place.provider, reading.entry
-        if reading.crc32c is None and reading.size and provider.features.checksum_told:
-            try:
-                reading.crc32c = await stored_checksum(
-                    provider, entry, lambda ask: retry(ask, self._context.policy, attempts)
-                )
-            except BaseException:
-                await reading.aclose()
-                raise
-            self.entry = replace(entry, crc32c=reading.crc32c)
-        return reading
+        if not reading.size:
+            return
+        try:
+            reading.crc32c = await stored_checksum(
+                provider, entry, lambda ask: retry(ask, self._context.policy, attempts)
+            )
+        except BaseException:
+            await reading.aclose()
+            raise
+        self.entry = replace(entry, crc32c=reading.crc32c)
 
     async def aclose(self) -> None:
         """Closes the first read if nobody used it, and gives its memory back."""

@@ -1,4 +1,4 @@
-"""Storing a stream of unknown length: parts are sent while the stream goes on, memory stays bounded."""
+"""Stores a stream of unknown length. Parts are sent while the stream goes on, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, move_on_after
 
 from dxflow_async.checksum import combine, crc32c
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
@@ -26,11 +26,11 @@ _ABORT_SECONDS = 10.0
 
 
 class StreamWriter(BaseItem):
-    """Writes one stream to one place; nothing is stored unless it ends well.
+    """Writes one stream to one place. Nothing is stored unless the stream ends well.
 
     Args:
-        route: budgets, retries, progress.
-        target: where it goes.
+        context: limits, retries and progress of the call.
+        target: where the stream is stored.
         options: what is stored with it.
     """
 
@@ -41,17 +41,15 @@ class StreamWriter(BaseItem):
         self._receipts: list[PartReceipt] = []
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
-        """Stores all that `data` yields.
+        """Stores everything that `data` yields.
 
         Raises:
-            StorageError: it could not be stored. What `data` raises passes through.
+            StorageError: the stream could not be stored. Exceptions that `data` raises pass through.
         """
         try:
             stored = await self._write(data)
-        except BaseException as error:
+        except BaseException:
             await self._clean_up()
-            if isinstance(error, BaseExceptionGroup):
-                raise first_of(error) from None
             raise
         if self._destination.provider.features.checksum and stored.crc32c is not None:
             if stored.crc32c != self._crc32c:
@@ -84,7 +82,7 @@ class StreamWriter(BaseItem):
 
     async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
         offset = number = 0
-        async with create_task_group() as group:
+        async with open_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number += 1
                 memory = await self._context.limits.memory.take(body.size)
@@ -108,7 +106,7 @@ class StreamWriter(BaseItem):
 
 
 async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:
-    """The stream cut into parts, with their checksums; an empty stream is one empty part."""
+    """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
     buffer = bytearray()
     number = 1
     async for chunk in data:

@@ -41,10 +41,6 @@ class Verification:
     def __init__(self, source: Features, destination: Features) -> None:
         self._source = source.checksum
         self._destination = destination.checksum
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets everything: the object is copied anew."""
         self.digests: PartDigests | None = None
         self.compared = False
         self.rereads = False
@@ -65,14 +61,18 @@ class Verification:
         Returns:
             True if everything that can be compared is equal, False if anything differs, None if too little is known.
         """
-        told = []
-        if self._source:
-            told.append(moved if self.compared else entry.crc32c)
+        known = moved is not None and (self._source or self._destination)
+        if self._source and not self.compared:
+            if entry.crc32c is None:
+                known = False
+            elif entry.crc32c != moved:
+                return False
         if self._destination:
-            told.append(stored.crc32c)
-        if any(value is not None and value != moved for value in told):
-            return False
-        return True if told and moved is not None and None not in told else None
+            if stored.crc32c is None:
+                known = False
+            elif stored.crc32c != moved:
+                return False
+        return True if known else None
 
     def wrong_parts(self, receipts: Sequence[PartReceipt], entry: Entry) -> list[PartReceipt] | None:
         """Finds the parts that make the whole wrong.

@@ -1,13 +1,16 @@
-"""What a call has done so far, kept for whoever goes on with it when its process is gone.
+"""The journal: what a call has done so far, kept on disk so that another process can resume it.
 
-Whatever happens is noted in memory and written together: after a quarter of a second, or at once where an upload
-begins or has one part more. So a call that ends before that writes nothing, and after a kill at most those parts are
-sent again that were on their way. The writing is done in a thread. Whatever goes wrong with it is logged, and never
-reaches the transfer: that goes on without a journal, and does again what the journal cannot tell of.
+How it works: events are noted in memory and written together, a quarter of a second later, in a thread. The beginning
+of an upload and each stored part are written before the transfer goes on. So a call that ends within a quarter of a
+second writes nothing, and after a kill only the parts that were on their way are sent again. A file is created by the
+first write. It is removed at the end of a call that went well.
 
-An upload is struck when it is gone: finished, or its removal confirmed. Until then whoever goes on with the job, or
-cleans up after it, knows of it. Where the creation of one was sent and its answer may have been lost, its key is kept
-until the provider's own list of unfinished uploads was looked through.
+An upload stays in the file until it is gone: finished, or its removal confirmed. Until then, whoever resumes the job or
+cleans up after it knows the upload. Where the answer to a creation may be lost, the upload's key is kept until the
+provider's own list of unfinished uploads was searched.
+
+Errors of the journal are logged and never reach the transfer. The transfer continues without a journal, and a process
+that resumes it repeats what the journal does not know.
 """
 
 from __future__ import annotations
@@ -48,19 +51,19 @@ _log = logging.getLogger("dxflow_async.transfer.journal")
 T = TypeVar("T")
 
 _SECONDS = 0.25
-"""Between what happens and its being written."""
+"""Seconds between an event and its being written."""
 
 _MAX_ROWS = 5000
-"""Noted and not yet written; beyond that whoever has something to note waits."""
+"""Events that may wait to be written. Beyond that, whoever notes one waits."""
 
 _MAX_DIRECTORIES = 10_000
 
 _DISCARD_SECONDS = 10.0
-"""For removing uploads that nobody goes on with, also while cancelled."""
+"""Time for removing uploads that no item resumes, also during a cancellation."""
 
 
 class Item(Protocol):
-    """What a record knows an item by."""
+    """An item as the journal sees it."""
 
     @property
     def ends(self) -> tuple[str, str]: ...
@@ -71,14 +74,15 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Journal:
-    """The record of one call.
+    """The journal of one call.
 
     Args:
         home: the home directory.
         threads: where files are written.
-        asked: what the call is to do.
-        file: of an earlier process, to be gone on with.
-        discard: removes what earlier processes have begun and nobody goes on with; whether all of it is gone.
+        asked: the call.
+        file: the file of an earlier process whose job is resumed.
+        discard: removes the uploads of earlier processes that no item resumes, and returns whether all of them are
+            gone.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
         self._broken = self._unreadable = self._stumbled = False
         self._swept: set[str] = set()
-        # Keys and ids of uploads that are not known to be gone, and keys of those that may have been created.
+        # Keys and ids of uploads that may still exist, and keys of uploads whose creation may have happened.
         self._open: set[tuple[str, str]] = set()
         self._unsure: set[str] = set()
         self._wanted: dict[str, list[float]] | None = None
@@ -111,34 +115,34 @@ class Journal:
 
     @property
     def job_id(self) -> str | None:
-        """Names the job, once it is written."""
+        """The job's id; None until the file exists."""
         return None if self._file is None else self._file.id
 
     @property
     def goes_on(self) -> bool:
-        """Whether an earlier process has done some of it."""
+        """Whether the call resumes an earlier one."""
         return self._earlier
 
     @property
     def pairs(self) -> list[ItemId]:
-        """Of a call that was told its items and is not written: these."""
+        """The items that a call was given by name, if they are not written yet."""
         return [ItemId(*row.values) for row in self._rows if row.statement == PLANNED]
 
-    # What happens
+    # Events
 
-    def planned(self, job: Item) -> None:
-        """An item is to be done. Only what cannot be planned again is noted."""
+    def planned(self, item: Item) -> None:
+        """Notes that an item is planned. Only items that cannot be planned again are written."""
         self._items += 1
         if self.asked.source is None:
-            self._note(PLANNED, self._ends(job))
+            self._note(PLANNED, self._id_of(item))
 
     def plan_ended(self) -> None:
-        """All items are known."""
+        """Notes that all items are planned."""
         if self.asked.source is None:
             self._note(PLAN_ENDED, ())
 
     async def ended(self, result: TransferResult, version: str | None) -> None:
-        """An item came to its end; `version` names what of its source was moved."""
+        """Notes that an item ended. `version` is the version of the source that was moved."""
         state = "failed" if result.error is not None else "skipped" if result.skipped is not None else "done"
         reason = str(result.error) if result.error is not None else result.skipped
         ends = self._absolute(result.source, result.destination)
@@ -147,7 +151,7 @@ class Journal:
             await self._flush()
 
     def upload_wanted(self, key: str) -> None:
-        """An upload is about to be created; written while its answer is waited for."""
+        """Notes that an upload is about to be created. It is written while the answer is awaited."""
         self._unsure.add(key)
         self._note(CREATING, (key, time.time()))
         if not self._broken:
@@ -156,7 +160,7 @@ class Journal:
             self._flush_soon()
 
     async def wanted_before(self, key: str) -> list[float]:
-        """When earlier processes asked for an upload of that key that they may not have been told of."""
+        """Returns when earlier processes requested uploads of a key without, perhaps, learning their ids."""
         if not self._earlier:
             return []
         if self._wanted is None:
@@ -166,31 +170,31 @@ class Journal:
         return wanted
 
     def upload_certain(self, key: str) -> None:
-        """Of the creations of that key, none has made an upload that is not known."""
+        """Notes that the ids of all uploads that were created for a key are known."""
         self._unsure.discard(key)
         self._note(CREATED, (key,))
 
-    async def upload_begun(self, job: Item, begun: BegunUpload) -> None:
-        """An item is sent in parts; written when this returns."""
+    async def upload_begun(self, item: Item, begun: BegunUpload) -> None:
+        """Notes that an item is sent in parts. It is written when this returns."""
         self._has_begun = True
         self._open.add((begun.key, begun.id))
         values = (begun.key, begun.id, begun.version, begun.size, begun.part_size)
-        self._note(BEGUN, (*self._ends(job), *values))
+        self._note(BEGUN, (*self._id_of(item), *values))
         await self._flush()
 
-    async def part_done(self, job: Item, receipt: PartReceipt) -> None:
-        """A part is stored; written when this returns."""
+    async def part_done(self, item: Item, receipt: PartReceipt) -> None:
+        """Notes that a part is stored. It is written when this returns."""
         part, crc32c, verified = receipt.part, receipt.crc32c, int(receipt.verified)
-        self._note(PART, (*self._ends(job), *part, receipt.etag, crc32c, verified))
+        self._note(PART, (*self._id_of(item), *part, receipt.etag, crc32c, verified))
         await self._flush()
 
-    def upload_ended(self, job: Item, key: str, upload_id: str) -> None:
-        """An item's upload is gone: finished, or removed."""
+    def upload_ended(self, item: Item, key: str, upload_id: str) -> None:
+        """Notes that an item's upload is gone: finished or removed."""
         self._open.discard((key, upload_id))
-        self._note(UPLOAD_ENDED, self._ends(job))
+        self._note(UPLOAD_ENDED, self._id_of(item))
 
     async def others(self) -> set[str] | None:
-        """The ids of the uploads that other jobs have begun; None when they cannot be told."""
+        """Returns the ids of the uploads that other jobs have begun; None if they cannot be read."""
         job_id = self.job_id or ""
         try:
             return await self._threads.run(lambda: known_uploads(self._home, but_of=job_id))
@@ -199,7 +203,11 @@ class Journal:
             return None
 
     async def close(self, *, well: bool) -> None:
-        """The call ends: where it went well nothing is kept of it, else what is needed to go on."""
+        """Ends the journal with its call.
+
+        Args:
+            well: everything worked, so nothing is kept. Otherwise the file keeps what is needed to resume the call.
+        """
         if self._timer is not None:
             self._timer.cancel()
         with CancelScope(shield=True):
@@ -207,7 +215,7 @@ class Journal:
                 await asyncio.wait([self._task])
             left = bool(self._open or self._unsure)
             if not (well or left or self._earlier or self._has_begun or self._items > 1):
-                well = True  # a single item of which nothing was sent is no job to go on with
+                well = True  # nothing of the single item was sent, so there is nothing to resume
             if left or self._earlier or (not well and (self._file is not None or self._items > 1)):
                 await self._flush()
             if self._file is not None:
@@ -218,25 +226,25 @@ class Journal:
 
     # What an earlier process did
 
-    def remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
-        """Of all that is planned, what is not done yet, or whose source was changed since. A sync compares anyway."""
-        return self._remaining(jobs) if self._earlier and self.asked.operation != "sync" else jobs
+    def remaining(self, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
+        """Leaves out planned items that are done and whose source is unchanged. A sync compares by itself."""
+        return self._remaining(items) if self._earlier and self.asked.operation != "sync" else items
 
-    async def begun_upload(self, job: Item) -> BegunUpload | None:
-        """The upload that an earlier process began for an item."""
-        ends = self._ends(job)
+    async def begun_upload(self, item: Item) -> BegunUpload | None:
+        """Returns the upload that an earlier process began for an item."""
+        ends = self._id_of(item)
         begun = await self._read(lambda file: file.upload_of(ends), None)
         if begun is not None:
             self._open.add((begun.key, begun.id))
         return begun
 
     async def has_moved_from(self, directory: str) -> bool:
-        """Whether an earlier process has moved something out of a directory, which is written with its slash."""
+        """Returns whether an earlier process moved anything out of a directory. `directory` ends in a slash."""
         source = self._absolute(directory, "").source
         return await self._read(lambda file: file.ended_any_below(source), default=False)
 
     async def sweep(self, provider: Provider, key: str) -> None:
-        """Removes what earlier processes were writing, beside a name that is written to now."""
+        """Removes temporary files of earlier processes from the directory of a key that is about to be written."""
         disk = provider.local_disk if self._earlier else None
         if disk is None:
             return
@@ -254,35 +262,37 @@ class Journal:
             try:
                 await disk.sweep(key, marks, kept)
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
-                _log.info("what an earlier process left beside %s could not be removed: %s", printable(key), error)
+                _log.info(
+                    "temporary files of an earlier process beside %s could not be removed: %s", printable(key), error
+                )
 
-    async def _remaining(self, jobs: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
+    async def _remaining(self, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         try:
-            async for job in jobs:
-                if not await self._is_done(job):
-                    yield job
+            async for item in items:
+                if not await self._is_done(item):
+                    yield item
         finally:
-            if isinstance(jobs, AsyncGenerator):
-                await jobs.aclose()
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
 
-    async def _is_done(self, job: Item) -> bool:
-        ends = self._ends(job)
+    async def _is_done(self, item: Item) -> bool:
+        ends = self._id_of(item)
         state = await self._read(lambda file: file.state_of(ends), None)
         if state is None or state[0] != "done":
             return False
         try:
-            version = await job.seen()
+            version = await item.seen()
         except NotFoundError:
-            return True  # it was moved, and its source is gone
+            return True  # the item was moved, so its source is gone
         except Exception:  # noqa: BLE001 - whatever is wrong with the source is told when it is moved again
             return False
         if version is not None and version == state[1]:
             return True
-        _log.warning("%s was changed since job %s began: it is moved again", printable(ends.source), self.job_id)
+        _log.warning("%s was changed since job %s began: it is transferred again", printable(ends.source), self.job_id)
         return False
 
     async def _read(self, look: Callable[[JobFile], T], default: T) -> T:
-        """What an earlier process has noted; the default where there was none, or it cannot be read."""
+        """Reads from the file of an earlier process. Returns the default if there is none, or if it cannot be read."""
         if not self._earlier or self._unreadable or self._file is None:
             return default
         try:
@@ -310,7 +320,7 @@ class Journal:
         self._task = asyncio.ensure_future(self._flush())
 
     async def _flush(self) -> None:
-        """Writes what is noted; of those who wait for that, the first writes for all."""
+        """Writes all noted events. Of several callers, the first writes for all of them."""
         async with self._writing:
             rows, self._rows = self._rows, []
             if not rows or self._broken:
@@ -329,19 +339,17 @@ class Journal:
         self._file.write(rows)
 
     def _stumble(self, error: Exception) -> None:
-        """Says, once, that there is no journal from here on."""
+        """Logs an error of the journal; only the first one is a warning."""
         level = logging.DEBUG if self._stumbled else logging.WARNING
         self._stumbled = True
-        text = "the transfer goes on without a journal, which cannot be used: %s: %s"
+        text = "the journal cannot be written or read, and the transfer continues without it: %s: %s"
         _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
     async def _close(self, file: JobFile, *, well: bool, left: bool) -> None:
         if not well:
             await self._threads.run(file.close)
-            _log.warning(
-                "job %s has not come to its end: dxflow-async jobs resume %s goes on with it", file.id, file.id
-            )
+            _log.warning("job %s is not finished: dxflow-async jobs resume %s continues it", file.id, file.id)
             return
         if self._earlier and self._discard is not None:
             left = True
@@ -350,15 +358,16 @@ class Journal:
         if left:
             await self._threads.run(file.close)
             text = (
-                "job %s is done, but an upload in parts could not be removed: dxflow-async jobs clean %s --yes does it"
+                "job %s is done, but an unfinished upload could not be removed: "
+                "dxflow-async jobs clean %s --yes removes it"
             )
             _log.warning(text, file.id, file.id)
         else:
             await self._threads.run(file.remove)
         self._file = None
 
-    def _ends(self, job: Item) -> ItemId:
-        return self._absolute(*job.ends)
+    def _id_of(self, item: Item) -> ItemId:
+        return self._absolute(*item.ends)
 
     def _absolute(self, source: str, destination: str) -> ItemId:
         start, end = self.asked.places
@@ -367,5 +376,5 @@ class Journal:
         )
 
     def _below(self, path: str) -> str:
-        # Most are absolute, and `join` takes its time to see it.
+        # Most paths are absolute, and `join` is slow to see it.
         return path if os.sep == "/" == path[:1] else os.path.join(self.asked.directory, path)

@@ -1,4 +1,4 @@
-"""Who works on a job: a file that one process holds. The hold ends with the process, however that ends. It blocks."""
+"""The lock of a job: a file that one process holds. The lock ends with the process, however it ends. Blocks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from dxflow_async.exceptions import JobBusyError
 __all__ = ["JobLock"]
 
 _TRIES, _PAUSE = 5, 0.02
-"""Whoever looks who holds a lock holds it for a moment."""
+"""Reading who holds a lock takes the lock for a moment, so a failed attempt is repeated."""
 
 
 class JobLock:
-    """A lock file with its holder's process number in it."""
+    """A lock file that holds the number of the process that locked it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
 
     def take(self, job_id: str) -> None:
-        """Holds it.
+        """Takes the lock.
 
         Raises:
-            JobBusyError: another process does.
+            JobBusyError: another process holds it.
         """
         for left in reversed(range(_TRIES)):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -40,10 +40,10 @@ class JobLock:
             os.close(descriptor)
             if left:
                 time.sleep(_PAUSE)
-        raise JobBusyError(f"job {job_id} is worked on by process {pid}; wait for it, or end it", pid=pid)
+        raise JobBusyError(f"process {pid} works on job {job_id}; wait for it, or end it", pid=pid)
 
     def give(self) -> None:
-        """Lets it go, and removes it."""
+        """Releases the lock and removes its file."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
@@ -51,7 +51,7 @@ class JobLock:
             os.close(descriptor)
 
     def holder(self) -> int | None:
-        """The process that holds it; None when none does."""
+        """Returns the number of the process that holds the lock; None if no process does."""
         try:
             descriptor = os.open(self._path, os.O_RDWR)
         except FileNotFoundError:
@@ -62,7 +62,7 @@ class JobLock:
             os.close(descriptor)
 
     def _is_there(self, descriptor: int) -> bool:
-        """Whether it has its name still: who held it before may have removed it meanwhile."""
+        """Returns whether the file still has its name: the process that held it may have removed it meanwhile."""
         with suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(descriptor), os.stat(self._path))
         return False

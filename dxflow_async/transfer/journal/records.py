@@ -1,4 +1,4 @@
-"""What a job's file tells: the call that was made, its items, and the uploads they have begun."""
+"""What a job file stores: the call that was made, its items, and the uploads it has begun."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _OPERATIONS = {"upload", "download", "upload_many", "download_many", "copy", "mo
 
 
 class ItemId(NamedTuple):
-    """An item: where it comes from, and where it goes, as results show it; local paths are absolute."""
+    """The source and destination of an item, as results show them. Local paths are absolute."""
 
     source: str
     destination: str
 
 
 class AreaId(NamedTuple):
-    """A storage area: what locations in it start with, its storage type, and which service or directory it is."""
+    """A storage area: the prefix of locations in it, its storage type, and the service or directory it lies in."""
 
     location: str
     storage_type: str
@@ -32,15 +32,16 @@ class AreaId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a call was asked to do, in plain JSON types, without any secret.
+    """The call that a job makes, in plain JSON types and without any secret.
 
     Attributes:
         operation: `"upload"`, `"copy"`, ...
-        source, destination: as users wrote them; None where `pairs` name them.
-        arguments: the others.
-        places: where source and destination lie, None for this machine's disks: it goes on there only.
-        account: the hub that the account is at; None: the clouds directly.
-        directory: relative local paths start there.
+        source, destination: as users wrote them; None if the items were given one by one.
+        arguments: the call's other arguments.
+        places: the areas of source and destination; None for this machine's disks. A job resumes only with the same
+            areas.
+        account: the hub that the account is at; None without a hub.
+        directory: the directory that relative local paths start from.
     """
 
     operation: str
@@ -52,40 +53,40 @@ class JobSpec:
     directory: str = field(default_factory=os.getcwd)
 
     def to_json(self) -> str:
-        """For the file."""
+        """Returns the text that is stored."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` gave.
+        """Returns the call that `to_json` stored.
 
         Raises:
-            ValueError, TypeError, KeyError: that was something else.
+            ValueError, TypeError, KeyError: the text is something else.
         """
         values = json.loads(text)
         start, end = (None if each is None else AreaId(*each) for each in values.pop("places"))
-        asked = cls(**values, places=(start, end))
-        asked._check()
-        return asked
+        spec = cls(**values, places=(start, end))
+        spec._check()
+        return spec
 
     def _check(self) -> None:
         texts = [self.operation, self.directory, *(text for place in self.places if place for text in place)]
         texts += [each for each in (self.source, self.destination, self.account) if each is not None]
         if not all(isinstance(each, str) for each in texts) or (self.source is None) != (self.destination is None):
-            raise ValueError("what was asked for is not text")
+            raise ValueError("the call has values that are not text")
         if not isinstance(self.arguments, dict) or self.operation not in _OPERATIONS:
-            raise ValueError("what was asked for is no call")
+            raise ValueError("the call is unknown")
 
 
 @dataclass(frozen=True, slots=True)
 class BegunUpload:
-    """An upload that is neither finished nor removed.
+    """An unfinished upload.
 
     Attributes:
-        key, id: the provider's names of it.
-        version: of the source.
+        key, id: the provider's names of the upload.
+        version: the version of the source.
         size, part_size: in bytes.
-        receipts: of the parts that it has.
+        receipts: of the parts that are stored.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Whether two entries of one name are the same: pure rules, and what has to be looked up for them."""
+"""Compares two entries of one name. Pure rules; they also say what has to be looked up first."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ __all__ = ["TOLERANCE", "Compare", "Comparison", "Seen"]
 Compare = Literal["size+mtime", "checksum", "size"]
 
 TOLERANCE = 1e-5
-"""Seconds by which two times of one file may differ: kept to the microsecond, and a float holds a quarter of one;
-disks that keep whole microseconds cut off up to one more. Two changes of a file are further apart than ten."""
+"""Seconds by which two times of one file may differ. Times are kept to the microsecond, and a float is off by up to a
+quarter of one; disks that keep whole microseconds cut off up to one more. Two changes of a file are further apart.
+"""
 
 CLOSE = 2.0
-"""Seconds within which a time may be a rounded one: FAT keeps every other second, HTTP and many disks whole ones, and
-the clocks of two machines differ. Times so close decide nothing, and the bytes are compared."""
+"""Seconds within which one of two times may be a rounded one. FAT keeps every other second, HTTP and many disks whole
+ones, and the clocks of two machines differ. Times this close decide nothing, and the bytes are compared.
+"""
 
 
 @dataclass(slots=True)
@@ -27,10 +29,10 @@ class Seen:
     """One side of a pair.
 
     Attributes:
-        features: of its provider.
-        listed: what the listing said.
-        stat: what `stat` said, where it was asked.
-        crc32c: of its bytes, where it is known.
+        features: of the side's provider.
+        listed: the entry as the listing described it.
+        stat: the entry as `stat` described it, once it was asked.
+        crc32c: the checksum of the bytes, once it is known.
     """
 
     features: Features
@@ -42,18 +44,18 @@ class Seen:
         self.crc32c = self.listed.crc32c
 
     def looked_up(self, entry: Entry) -> None:
-        """`stat` was asked."""
+        """Takes the answer of `stat`."""
         self.stat = entry
         self.crc32c = entry.crc32c
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return (self.stat or self.listed).size
 
     @property
     def timed(self) -> bool:
-        """Whether all is known of its time that can be."""
+        """Whether everything that can be known of its time is known."""
         return self.stat is not None or not self.features.mtime or self.features.mtime_listed
 
     @property
@@ -68,7 +70,7 @@ class Seen:
 
     @property
     def stored(self) -> float:
-        """When it was stored, by the clock of its provider; 0.0: not told. A listing may tell it more exactly."""
+        """When it was stored, by its provider's clock; 0.0 if that is not known. A listing may tell it more exactly."""
         return max(self.listed.modified, self.stat.modified if self.stat is not None else 0.0)
 
 
@@ -76,10 +78,11 @@ class Seen:
 class Comparison:
     """How the two sides of a pair are compared.
 
-    `"size"` looks at sizes only. `"size+mtime"` also at the time the source was changed, which is kept with each
-    object; where a checksum of both sides costs nothing, that decides instead. With an object that no time is kept
-    with, age decides: it is the same when it was not stored before the source was changed. `"checksum"` compares
-    CRC32C: the one that is stored with an object, else that of the bytes, which are read for it.
+    `"size"` compares sizes only. `"size+mtime"` also compares the times at which the sources were changed, which are
+    kept with each object. Where both checksums are known at no cost, they decide instead. Where no time is kept with
+    the
+    destination, its age decides: it is unchanged if it was stored after the source was changed. `"checksum"` compares
+    CRC32Cs: the stored ones, or else those of the bytes, which are read.
 
     Raises:
         ConfigurationError: there is no such comparison.
@@ -94,7 +97,7 @@ class Comparison:
             )
 
     def difference(self, source: Seen, destination: Seen) -> str | None:
-        """Why the source is to be copied; None when it is the same, as far as is known."""
+        """Returns why the source has to be copied; None if, as far as is known, both sides are the same."""
         if source.size != destination.size:
             return "size differs"
         if self.by == "size":
@@ -104,11 +107,11 @@ class Comparison:
         return "checksum not known" if self.by == "checksum" else _time_difference(source, destination)
 
     def by_age(self, source: Seen, destination: Seen) -> bool:
-        """Whether age decides, of two of one size of which all is known that can be."""
+        """Returns whether age decides, for two entries of one size of which everything is known."""
         return self.by == "size+mtime" and None in (source.crc32c, destination.crc32c) and destination.kept is None
 
     def is_close(self, source: Seen, destination: Seen) -> bool:
-        """Whether times do not decide, of two of one size: one is a rounded one, perhaps, or not known."""
+        """Returns whether times do not decide, for two entries of one size: one may be rounded, or is not known."""
         if self.by != "size+mtime" or None not in (source.crc32c, destination.crc32c):
             return False
         time, kept = source.time, destination.kept
@@ -119,7 +122,7 @@ class Comparison:
         return TOLERANCE < abs(time - kept) <= CLOSE and kept.is_integer()
 
     def decided(self, source: Seen, destination: Seen) -> bool:
-        """Whether all is known that `difference` needs."""
+        """Returns whether everything is known that `difference` needs."""
         if self.by == "size" or source.size != destination.size:
             return True
         if None not in (source.crc32c, destination.crc32c):

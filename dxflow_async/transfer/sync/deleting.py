@@ -1,4 +1,4 @@
-"""The end of a sync: what only the destination has goes."""
+"""Deletes what only the destination has, at the end of a sync."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ __all__ = ["Deleting"]
 
 
 class Deleting:
-    """What is to be deleted, the last name first, so that a directory comes after what is in it.
+    """The entries to delete, in reverse order of their names, so that a directory follows its content.
 
-    Never among it: the destination itself, what lies behind a link, what has the name of something that could not be
-    read at the source or lies below it, and a directory that the source has, too.
+    Never deleted are the destination itself, entries behind a link, names that could not be read at the source with
+    everything below them, and directories that the source has too.
 
     Args:
         resources: the session's.
         source, destination: the two directories.
-        pairing: what only the destination has is left in it.
-        kept: directories that stay, though nothing may be in them any more.
+        joined: holds what only the destination has.
+        kept: directories that stay even if they become empty.
     """
 
     def __init__(
-        self, resources: Resources, source: Place, destination: Place, pairing: MergeJoin, kept: set[str]
+        self, resources: Resources, source: Place, destination: Place, joined: MergeJoin, kept: set[str]
     ) -> None:
         self._resources = resources
         self._source = source
         self._destination = destination
-        self._pairing = pairing
+        self._joined = joined
         self._kept = kept
         self._unresolved: dict[str, Entry] = {}
         self._removed: set[str] = set()
@@ -50,21 +50,21 @@ class Deleting:
         return self._destination.provider.real_directories
 
     async def plan(self, below: str = "") -> AsyncIterator[SyncAction]:
-        """What would be deleted, or only what lies below a name."""
+        """Yields what would be deleted, or only the part below a name."""
         async for pairs in self._pages(below):
             for pair in pairs:
                 assert pair.destination is not None
                 yield SyncAction("delete", pair.name, pair.destination.size, "not at the source")
 
     async def run(self) -> AsyncIterator[TransferResult]:
-        """Deletes it, and the real directories that are left with nothing in them; what became of each."""
+        """Deletes the entries, and real directories that become empty; yields a result for each."""
         async for result in self._run(""):
             yield result
         for entry in self._unresolved.values():
             yield self._kept_for(entry)
 
     async def plan_obstacle(self, obstacle: Entry) -> AsyncIterator[SyncAction]:
-        """What would be deleted of what is in the way of a copy."""
+        """Yields what would be deleted to make room for a copy."""
         name = self._name(obstacle)
         if name is None:
             return
@@ -73,10 +73,10 @@ class Deleting:
             return
         async for action in self.plan(name):
             yield action
-        await self._resources.threads.run(self._pairing.forget, name)
+        await self._resources.threads.run(self._joined.forget, name)
 
     async def remove_obstacle(self, obstacle: Entry) -> AsyncIterator[TransferResult]:
-        """Deletes what is in the way of a copy: a file, or a directory with all that only the destination has in it."""
+        """Deletes what is in the way of a copy: a file, or a directory with what only the destination has in it."""
         name = self._name(obstacle)
         if name is None:
             return
@@ -85,10 +85,10 @@ class Deleting:
             return
         async for result in self._run(name):
             yield result
-        await self._resources.threads.run(self._pairing.forget, name)
+        await self._resources.threads.run(self._joined.forget, name)
 
     def _name(self, obstacle: Entry) -> str | None:
-        """The name of something in the way; None when it was removed before: much may be in the place of one file."""
+        """Returns the name of an obstacle; None if it was removed before, since one file may block many copies."""
         name = obstacle.key[len(self._destination.key) :]
         if name in self._removed:
             return None
@@ -109,7 +109,7 @@ class Deleting:
 
     async def _pages(self, below: str) -> AsyncIterator[Sequence[Pair]]:
         run = self._resources.threads.run
-        left = self._pairing.left(DESTINATION, reverse=True, below=below)
+        left = self._joined.left(DESTINATION, reverse=True, below=below)
         while (pairs := await run(next, left, None)) is not None:
             superfluous = [pair for pair in pairs if not self._is_protected(pair.name)]
             doubtful = [pair.name for pair in superfluous if self._doubtful(pair.name)]
@@ -117,13 +117,13 @@ class Deleting:
             yield [pair for pair in superfluous if pair.name not in there]
 
     def _is_protected(self, name: str) -> bool:
-        entry = self._pairing.protected.covers(name)
+        entry = self._joined.protected.covers(name)
         if entry is not None and is_unresolved(entry):
             self._unresolved[entry.key] = entry
         return entry is not None
 
     def _kept_for(self, entry: Entry) -> TransferResult:
-        """A link to nothing is skipped, but not when the destination has what it once led to."""
+        """Returns the failure for a link without a target whose former content the destination still has."""
         name = entry.key[len(self._source.key) :]
         source, destination = place_below(self._source, name), place_below(self._destination, name)
         error = NotFoundError(
@@ -136,12 +136,12 @@ class Deleting:
         return TransferResult(source.shown, destination.shown, error=error)
 
     def _doubtful(self, name: str) -> bool:
-        """Whether only a look at the source tells that it has no such thing.
+        """Returns whether only a look at the source tells that it does not have a name.
 
-        It may have a directory with something in it, which is not listed; and a listing that was out of order once
-        may have said anything.
+        The source may have a directory that is not empty, which listings leave out. And nothing that a listing out of
+        order says is certain.
         """
-        return self._pairing.disordered or (self._real and name.endswith("/"))
+        return self._joined.disordered or (self._real and name.endswith("/"))
 
     async def _at_source(self, names: Sequence[str]) -> set[str]:
         there: set[str] = set()
@@ -156,10 +156,7 @@ class Deleting:
         return there
 
     async def _remove_directories(self, names: Sequence[str], top: str) -> list[TransferResult]:
-        """Removes the named directories, and those above what was deleted, where nothing is in them any more.
-
-        Those above `top` stay.
-        """
+        """Removes the named directories and those above what was deleted, up to `top`, that are empty now."""
         named = {name for name in names if name.endswith("/")}
         above = {parent_of(f"/{name}")[1:] for name in names}
         removed = set()

@@ -1,10 +1,11 @@
-"""Finding what differs between two directories, page by page.
+"""Finds the differences between two directories, page by page.
 
     list source ───────┐
-                       ├── pair and compare (in a thread) ──┬──────────────► what there is to do
+                       ├── pair and compare (in a thread) ──┬──────────────► differences
     list destination ──┘                                    └── look up ──┘
 
-What the listings do not tell (S3's do not tell when a source was changed) is looked up, many at a time.
+What listings do not tell is looked up, with many requests at a time: S3's listings, for example, do not tell when a
+source was changed. All queues are bounded, so memory does not grow with the directories.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple
 
-from anyio import create_task_group
-
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import for_each, open_task_group
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place
@@ -35,16 +34,15 @@ __all__ = ["Difference", "Differences"]
 _PAGES_AHEAD = 2
 _GROUPS_AHEAD = 64
 _FOUND_AHEAD = 4
-"""Groups of differences, of up to a thousand, that wait to be planned: they are what a sync holds most of."""
+"""Groups of up to a thousand differences that may wait to be planned. They are most of a sync's memory."""
 _STATS_TOGETHER = 8
 
 
 class Difference(NamedTuple):
-    """What is to be done about one name.
+    """What has to be done about one name.
 
-    `"copy"` it, `"skip"` it because of what it is, report that it could not be read at the source (`"unread"`), or
-    that looking it up failed (`"fail"`). An
-    `obstacle` at the destination has to go before it is copied.
+    `kind` is `"copy"`, `"skip"` (because of what the source is), `"unread"` (the source could not be read) or `"fail"`
+    (looking it up failed). An `obstacle` at the destination has to be removed before the copy.
     """
 
     kind: Literal["copy", "skip", "unread", "fail"]
@@ -56,7 +54,7 @@ class Difference(NamedTuple):
 
 
 class _Sorted(NamedTuple):
-    """Pairs that were compared: what differs, what has to be looked up, and how many are the same."""
+    """Compared pairs: the differences, the pairs to look up, how many are unchanged, and how many of these by age."""
 
     found: list[Difference]
     unclear: list[Pair]
@@ -65,19 +63,19 @@ class _Sorted(NamedTuple):
 
 
 class Differences:
-    """The differences of two directories.
+    """The differences between two directories.
 
     Args:
         resources: the session's.
         source, destination: directories; their keys end in a slash or are empty.
-        comparison: what counts as the same.
-        pairing: takes the listings; what only the destination has is left in it.
-        replaces: whether what is in the way at the destination may go.
+        comparison: how two entries are compared.
+        joined: pairs the listings, and keeps what only the destination has.
+        replaces: obstacles at the destination may be removed.
 
     Attributes:
         unchanged: how many items are the same on both sides.
-        by_age: of these, how many are so by their size and age, because the destination has no time kept with them.
-        kept: directories with nothing in them at the source, that have something in them at the destination.
+        by_age: how many of these are the same by size and age, because no time is kept with the destination.
+        kept: directories that are empty at the source and have content at the destination.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Differences:
         source: Place,
         destination: Place,
         comparison: Comparison,
-        pairing: MergeJoin,
+        joined: MergeJoin,
         *,
         replaces: bool,
     ) -> None:
@@ -96,7 +94,7 @@ class Differences:
         self._resources = resources
         self._places = source, destination
         self._comparison = comparison
-        self._pairing = pairing
+        self._joined = joined
         self._replaces = replaces
         self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
@@ -107,26 +105,23 @@ class Differences:
         self._error: StorageError | None = None
 
     async def find(self) -> None:
-        """Finds them, to be run beside `__aiter__`; whatever fails is raised there."""
+        """Finds the differences. It runs beside `__aiter__`, which raises whatever fails here."""
         try:
-            async with create_task_group() as group:
+            async with open_task_group() as group:
                 group.start_soon(self._list, SOURCE)
                 group.start_soon(self._list, DESTINATION)
-                for _ in range(self._resources.settings.max_concurrency):
-                    group.start_soon(self._look_up_all)
+                workers = self._resources.settings.max_concurrency
+                group.start_soon(for_each, self._unclear_groups(), self._look_up_group, workers)
                 await self._compare_all()
-        except BaseExceptionGroup as failures:
-            error = first_of(failures)
-            if not isinstance(error, StorageError):
-                raise error from None
+        except StorageError as error:
             self._error = error
         await self._found.put(None)
 
     async def __aiter__(self) -> AsyncIterator[Difference]:
-        """The differences, as they are found.
+        """Yields the differences as they are found.
 
         Raises:
-            NotFoundError: there is no such source.
+            NotFoundError: the source does not exist.
             StorageError: a listing failed.
         """
         while (group := await self._found.get()) is not None:
@@ -139,7 +134,7 @@ class Differences:
 
     async def _list(self, side: int) -> None:
         provider, key, shown = self._places[side]
-        # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
+        # A bucket or a real directory may be empty. A prefix without entries does not exist.
         found = provider.real_directories or key.count("/") <= 1
         limits, policy = self._resources.limits, self._resources.policy
         try:
@@ -147,12 +142,12 @@ class Differences:
                 found = True
                 await self._pages[side].put(page)
         except NotFoundError:
-            # A real directory that is not there yet is made by what is put into it.
+            # A real directory that does not exist is created with the first file in it.
             if side == SOURCE or not provider.features.directories:
                 raise
         if side == SOURCE and not found:
             raise NotFoundError(
-                f"{provider.name} sync of {shown} failed: there is nothing in it; check the path",
+                f"{provider.name} sync of {shown} failed: it does not exist, or is empty; check the path",
                 provider=provider.name,
                 operation="sync",
                 path=shown,
@@ -163,23 +158,23 @@ class Differences:
 
     async def _compare_all(self) -> None:
         run = self._resources.threads.run
-        while (side := self._pairing.wants()) is not None:
+        while (side := self._joined.wants()) is not None:
             page = await self._pages[side].get()
             await self._sort_out(await run(self._paired, side, page))
-        left = self._pairing.left(SOURCE)
+        left = self._joined.left(SOURCE)
         while (pairs := await run(next, left, None)) is not None:
             await self._sort_out(await run(self._compared, pairs))
-        blocked = self._pairing.blocked()
+        blocked = self._joined.blocked()
         while (pairs := await run(next, blocked, None)) is not None:
             await self._sort_out(await run(self._compared, pairs))
         await self._unclear.put(None)
 
     def _paired(self, side: int, page: Sequence[Entry] | None) -> _Sorted:
-        pairs = self._pairing.end(side) if page is None else self._pairing.feed(side, page)
+        pairs = self._joined.end(side) if page is None else self._joined.feed(side, page)
         return self._compared(pairs)
 
     def _compared(self, pairs: Sequence[Pair]) -> _Sorted:
-        """What differs for sure, and what has to be looked up. Runs in a thread."""
+        """Sorts pairs by what is to be done. Runs in a thread."""
         found: list[Difference] = []
         unclear: list[Pair] = []
         by_age = 0
@@ -194,7 +189,7 @@ class Differences:
         return _Sorted(found, unclear, len(pairs) - len(found) - len(unclear), by_age)
 
     def _verdict(self, pair: Pair) -> Difference | Literal["by age", False] | None:
-        """What is to be done; False for nothing, `"by age"` for nothing by that rule, None when it is not known yet."""
+        """Returns the difference; False for none, `"by age"` for none by that rule, None if it is not known yet."""
         name, source, destination, obstacle = pair
         assert source is not None
         if source.unreadable is not None:
@@ -248,27 +243,29 @@ class Differences:
         self.by_age += pairs.by_age
         if pairs.found:
             await self._found.put(pairs.found)
-        # Reading for a checksum takes as long as the bytes are many: each is work for a worker of its own.
+        # Reading for a checksum takes time in proportion to the size, so each pair is work of its own.
         size = 1 if self._comparison.by == "checksum" else _STATS_TOGETHER
         for start in range(0, len(pairs.unclear), size):
             await self._unclear.put(pairs.unclear[start : start + size])
 
     # Looking up
 
-    async def _look_up_all(self) -> None:
+    async def _unclear_groups(self) -> AsyncIterator[Sequence[Pair]]:
         while (pairs := await self._unclear.get()) is not None:
-            for pair in pairs:
-                try:
-                    difference = await self._look_up(pair)
-                except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
-                    assert pair.source is not None
-                    failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
-                    difference = Difference("fail", pair.name, pair.source, str(failure), failure)
-                if difference is None:
-                    self.unchanged += 1
-                else:
-                    await self._found.put((difference,))
-        await self._unclear.put(None)  # for the next worker
+            yield pairs
+
+    async def _look_up_group(self, pairs: Sequence[Pair]) -> None:
+        for pair in pairs:
+            try:
+                difference = await self._look_up(pair)
+            except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
+                assert pair.source is not None
+                failure = failure_of(error, (self._places[SOURCE].shown + pair.name, ""), "sync")
+                difference = Difference("fail", pair.name, pair.source, str(failure), failure)
+            if difference is None:
+                self.unchanged += 1
+            else:
+                await self._found.put((difference,))
 
     async def _look_up(self, pair: Pair) -> Difference | None:
         assert pair.source is not None
@@ -291,7 +288,7 @@ class Differences:
         return Difference("copy", pair.name, pair.source, reason) if reason else None
 
     async def _look_for_directory(self, name: str, source: Entry) -> Difference | None:
-        """A directory that is empty at the source is only listed at the destination when it is empty there, too."""
+        """Compares an empty directory, which the destination lists only if it is empty there too."""
         try:
             await self._stat(DESTINATION, self._places[DESTINATION].key + name)
         except NotFoundError:
@@ -307,7 +304,7 @@ class Differences:
             seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
 
     async def _learn_checksum(self, side: int, seen: Seen) -> None:
-        """Finds out the checksum of one side: the one that is stored, else that of its bytes."""
+        """Finds the checksum of one side: the stored one, or else that of its bytes."""
         if seen.features.checksum and seen.stat is None and seen.crc32c is None:
             seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
         if seen.crc32c is None:

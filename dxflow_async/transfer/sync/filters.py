@@ -1,14 +1,15 @@
-"""Which names a sync is about: glob patterns, compiled once. Pure; no disk is looked at.
+"""Which names a sync touches: glob patterns, and names that are protected. Pure.
 
 A pattern is matched against the path below the synced directory:
 
-- `*` and `?` stand for any characters, or one, but no slash; `[a-z]` and `[!a-z]` for one of, or none of, a set;
-- `**` stands for any number of directories: `**/x`, `a/**/x`, `a/**`;
-- without a slash (`*.csv`) it is matched against the last component, in every directory; with one (`raw/*.csv`,
-  `/README`) against the whole path;
-- what it matches includes all that is below: `build` leaves out the directory `build` with its content;
-- with a slash at its end (`build/`) it matches directories only;
-- a backslash takes a character literally. Upper and lower case differ.
+- `*` matches any characters and `?` matches one, but never a slash; `[a-z]` matches one character of a set, and
+  `[!a-z]` one character outside it;
+- `**` matches any number of directories: `**/x`, `a/**/x`, `a/**`;
+- a pattern without a slash (`*.csv`) is matched against the last component, in every directory; a pattern with a slash
+  (`raw/*.csv`, `/README`) is matched against the whole path;
+- a match includes everything below it: `build` excludes the directory `build` with its content;
+- a pattern with a slash at its end (`build/`) matches directories only;
+- a backslash takes the next character literally. Upper and lower case differ.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _TOKEN = re.compile(r"\\(.)|(\*\*)|(\*)|(\?)|\[([!^]?)(\]?[^\]/]*)\]|(.)", re.DO
 
 
 class NameFilter:
-    """What is included, and not excluded.
+    """Names that are included and not excluded.
 
     Args:
-        include: patterns; when there are any, all else is left out.
-        exclude: patterns of what is left out, also of what is included.
+        include: patterns. If there are any, all other names are left out.
+        exclude: patterns of names to leave out, even if they are included.
 
     Raises:
-        ConfigurationError: a pattern that cannot be.
+        ConfigurationError: a pattern is invalid.
 
     Example:
         >>> admits = NameFilter(include=["*.csv"], exclude=["old/"]).admits
@@ -46,13 +47,13 @@ class NameFilter:
         self._exclude = _compile("exclude", exclude)
 
     def admits(self, name: str) -> bool:
-        """Whether a path (a directory's ends in a slash) is one the sync is about."""
+        """Returns whether the sync touches a path. A directory's path ends in a slash."""
         if self._include is not None and not self._include.fullmatch(name):
             return False
         return not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
-        """Whether a path is left out with all below it; what is merely not included may be above what is."""
+        """Returns whether a path is excluded with everything below it, and not only not included."""
         return self._exclude is not None and self._exclude.fullmatch(name) is not None
 
 
@@ -61,18 +62,18 @@ def _compile(option: str, patterns: str | Iterable[str]) -> re.Pattern[str] | No
     try:
         return re.compile("|".join(texts), re.DOTALL) if texts else None
     except re.error as error:
-        raise ConfigurationError(f"{option} = {patterns!r} is not allowed; a set is wrong ({error})") from error
+        raise ConfigurationError(f"{option} = {patterns!r} is not allowed; a set is invalid ({error})") from error
 
 
 def _translate(option: str, pattern: str) -> str:
     if not isinstance(pattern, str) or not pattern.strip("/") or pattern.startswith("!"):
         raise ConfigurationError(
             f"{option} = {pattern!r} is not allowed; it must be a pattern such as *.csv or raw/**, and not empty; "
-            "what is not to be matched goes into the other option"
+            "names that must not match go into the other option"
         )
     segments = re.sub(r"(?:\*\*/)+", "**/", pattern.strip("/")).split("/")
     if not {"", ".", ".."}.isdisjoint(segments):
-        raise ConfigurationError(f"{option} = {pattern!r} is not allowed; leave out '//', '.' and '..'")
+        raise ConfigurationError(f"{option} = {pattern!r} is not allowed; remove '//', '.' and '..'")
     anywhere = len(segments) == 1 and not pattern.startswith("/") and segments != ["**"]
     text = "(?:.*/)?" if anywhere else ""
     for number, segment in enumerate(segments, 1):
@@ -100,11 +101,12 @@ def _escape_set(members: str) -> str:
 
 
 class Protected:
-    """Unreadable entries of the source, by their names.
+    """Unreadable entries of the source, by name. A sync leaves these names alone at the destination.
 
-    What lies behind such a name is not known: it may be a directory that the destination has a copy of. So a name is
-    covered with all below it, and however it is spelled: upper and lower case, and the ways to write one letter, are
-    not told apart, because some destinations do not.
+    An unreadable name may be a directory that the destination has a copy of. So a name is covered with everything below
+    it,
+    and in every spelling: upper and lower case, and composed and decomposed letters, count as the same, because some
+    destinations do not tell them apart.
     """
 
     def __init__(self) -> None:
@@ -118,7 +120,7 @@ class Protected:
         self._entries[fold_name(name.removesuffix("/"))] = entry
 
     def covers(self, name: str) -> Entry | None:
-        """The entry that a name belongs to, or lies below; None for a name that is not covered."""
+        """Returns the entry whose name is `name` or lies above it; None for a name that is not covered."""
         if not self._entries:
             return None
         name = fold_name(name.removesuffix("/"))

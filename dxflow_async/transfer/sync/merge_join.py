@@ -1,9 +1,15 @@
-"""Two listings made into pairs of what has one name: a merge, which also comes out right where no order was kept.
+"""Pairs the entries of two listings by name, without holding either listing in memory.
 
-Listings come in the order of their keys' bytes, so a merge finds each entry's counterpart at once, or knows that
-there is none. Not every service keeps that order: SeaweedFS lists `a/b` before `a-b`, directory buckets of S3 list
-in none. So what the merge found no counterpart for waits on disk until the other listing has ended, and what comes
-too late for the merge is looked up there. A listing whose order is kept for sure need not be waited for.
+How it works: listings come in the order of their keys' bytes, so a merge finds each entry's counterpart at once, or
+knows that there is none. Not every service keeps that order: SeaweedFS lists `a/b` before `a-b`, and directory buckets
+of S3 list in no order at all. So an entry without a counterpart waits on disk (`Spill`) until the other listing has
+ended, and an entry that comes too late for the merge is looked up there. Where a provider guarantees the order, nothing
+waits.
+
+Where directories are real, a destination cannot hold both `x` and `x/y`. In byte order everything below `x` follows
+it, with nothing in between but names such as `x-1` and `x.y`, which sort after `x` and before `x/`. So the merge
+remembers the files that only one side has while something below them may follow (`_Obstacles`); each of these lies
+within the range of the one before, so they are few.
 
 Pure but for the disk of what waits: no loop, no network.
 """
@@ -24,13 +30,13 @@ __all__ = ["DESTINATION", "SOURCE", "MergeJoin", "Pair", "order"]
 SOURCE, DESTINATION = 0, 1
 
 _BLOCKED = 2
-"""The side, among what waits, of source files in whose place the destination has a directory."""
+"""The side, in the spill, of source files in whose place the destination has a directory."""
 
 _PAGE_SIZE = 1000
 
 
 class _Row(NamedTuple):
-    """An entry of a listing: what it is ordered by, its name, and itself."""
+    """An entry of a listing with its name, and the bytes that names are ordered by."""
 
     order: bytes
     name: str
@@ -38,7 +44,7 @@ class _Row(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A name below the two directories, and what has it on either side; not None on both.
+    """A name and its entry on either side; at least one side has one.
 
     `obstacle` is what the destination has in its place: a file above it, or a directory of that name.
     """
@@ -50,7 +56,7 @@ class Pair(NamedTuple):
 
 
 def order(name: str) -> bytes:
-    """What names are ordered by: their bytes, also those of local names that are no Unicode.
+    """Returns the bytes that names are ordered by, also for local names that are not UTF-8.
 
     Example:
         >>> sorted(["a/b", "a-b", "a"], key=order)
@@ -63,20 +69,20 @@ def order(name: str) -> bytes:
 
 
 class MergeJoin:
-    """Takes the pages of two listings as they come, and says what belongs together; its calls block.
+    """Pairs two listings page by page. Its methods block.
 
     Args:
-        prefixes: of the keys of either side; names are what follows.
-        admits: which names there are to be.
-        excludes: which names are left out with all below them.
-        ordered: of which sides the order is kept for sure.
-        keeps: whether what only the destination has is asked for at the end.
-        real: whether the destination's directories are real, so that a file can be in the way of one, and the reverse;
-            asked at each page until they are.
+        prefixes: the prefixes of both sides' keys. A name is the rest of a key.
+        admits: returns whether a name takes part.
+        ordered: which sides guarantee the order of their keys.
+        excludes: returns whether a name is left out with everything below it.
+        keeps: keep what only the destination has, for `left`.
+        real: returns whether the destination's directories are real, so that a file can be in the way of a directory
+            and the reverse. It is called at each page until it returns True.
 
     Attributes:
-        disordered: whether a listing was out of order, or named something twice.
-        protected: names of the source of which nothing is known but that they are there.
+        disordered: a listing was out of order, or listed a name twice.
+        protected: names of the source that could not be read.
     """
 
     def __init__(
@@ -102,17 +108,17 @@ class MergeJoin:
         self._fed = [b"", b""]
         self._last = [b"", b""]
         self._ended = [False, False]
-        self._spool = Spill()
+        self._spill = Spill()
         self.disordered = False
         self.protected = Protected()
 
     def wants(self) -> int | None:
-        """The side whose next page is needed; None when both listings have ended."""
+        """Returns the side whose next page is needed; None if both listings have ended."""
         waiting = [side for side in (SOURCE, DESTINATION) if not self._ended[side]]
         return min(waiting, key=lambda side: len(self._rows[side]), default=None)
 
     def feed(self, side: int, page: Sequence[Entry]) -> list[Pair]:
-        """The next page of a side's listing; what is certain now."""
+        """Takes the next page of a side, and returns the pairs that are certain now."""
         if self._obstacles is None and self._real():
             self._obstacles = _Obstacles()
         length, rows = self._lengths[side], self._rows[side]
@@ -130,38 +136,41 @@ class MergeJoin:
     def _is_wanted(self, side: int, name: str, entry: Entry) -> bool:
         if side == SOURCE and entry.unreadable is not None:
             self.protected.add(name, entry)
-            if is_failure(entry) and name.endswith("/"):  # what is wanted may be in it
+            if is_failure(entry) and name.endswith("/"):  # something that takes part may be in it
                 return not self._excludes(name)
         return self._admits(name)
 
     def end(self, side: int) -> list[Pair]:
-        """A side's listing has ended; what is certain now."""
+        """Notes that a side's listing has ended, and returns the pairs that are certain now."""
         self._ended[side] = True
         return list(self._step())
 
     def left(self, side: int, *, reverse: bool = False, below: str = "") -> Iterator[list[Pair]]:
-        """After both listings: what a side has alone, page by page, in the order of names or the reverse.
+        """Yields what only one side has, page by page, once both listings have ended.
 
-        With `below`, a name that ends in a slash, only what lies below it.
+        Args:
+            side: `SOURCE` or `DESTINATION`.
+            reverse: the last name comes first.
+            below: a name that ends in a slash; only entries below it are yielded.
         """
-        for page in self._spool.pages(side, _PAGE_SIZE, reverse=reverse, below=order(below)):
+        for page in self._spill.pages(side, _PAGE_SIZE, reverse=reverse, below=order(below)):
             pairs = [_alone(side, entry.key[self._lengths[side] :], entry) for entry in page]
             if side == SOURCE and self._obstacles is not None:
                 pairs = [self._late(pair) for pair in pairs]
             yield pairs
 
     def blocked(self) -> Iterator[list[Pair]]:
-        """After both listings: files of the source in whose place the destination has a directory."""
-        for page in self._spool.pages(_BLOCKED, _PAGE_SIZE):
+        """Yields the source's files in whose place the destination has a directory, once both listings have ended."""
+        for page in self._spill.pages(_BLOCKED, _PAGE_SIZE):
             yield [self._behind_directory(entry.key[self._lengths[SOURCE] :], entry) for entry in page]
 
     def forget(self, below: str) -> None:
-        """What only the destination has below a name is gone."""
-        self._spool.drop(DESTINATION, order(below))
+        """Drops what only the destination has below a name: it was deleted."""
+        self._spill.drop(DESTINATION, order(below))
 
     def close(self) -> None:
-        """Removes what waits."""
-        self._spool.close()
+        """Removes the file of waiting entries."""
+        self._spill.close()
 
     def _step(self) -> Iterator[Pair]:
         ours, theirs = self._rows
@@ -179,10 +188,10 @@ class MergeJoin:
             yield from self._advance(None)
 
     def _single(self, side: int, row: _Row) -> Iterator[Pair]:
-        """An entry that the merge finds no counterpart for, where it stands."""
+        """Handles an entry that the merge finds no counterpart for where it stands."""
         other = 1 - side
         if not self._passed(side, row.order):
-            counterpart = self._spool.take(other, row.order)
+            counterpart = self._spill.take(other, row.order)
             if counterpart is not None:
                 yield _pair(side, row, counterpart)
                 return
@@ -193,9 +202,9 @@ class MergeJoin:
         if side == SOURCE and certain:
             yield from self._new(row)
         elif side == SOURCE or self._keeps or not certain:
-            self._spool.put(side, row.order, row.entry)
+            self._spill.put(side, row.order, row.entry)
 
-    # What is in the way
+    # Obstacles
 
     def _advance(self, order: bytes | None) -> Iterator[Pair]:
         if self._obstacles is not None:
@@ -204,10 +213,10 @@ class MergeJoin:
                     yield Pair(row.name, row.entry, None)
 
     def _new(self, row: _Row) -> Iterator[Pair]:
-        """What only the source has; a file waits until nothing can be in its place."""
+        """Handles an entry that only the source has. A file waits until nothing can be in its place."""
         file = None if self._obstacles is None else self._obstacles.above(DESTINATION, row.order)
         if file is not None and self.protected.covers(file.name) is None:
-            self._spool.take(DESTINATION, file.order)
+            self._spill.take(DESTINATION, file.order)
             yield Pair(row.name, row.entry, None, file.entry)
         elif self._obstacles is None or row.name.endswith("/") or row.entry.unreadable is not None:
             yield Pair(row.name, row.entry, None)
@@ -215,38 +224,38 @@ class MergeJoin:
             self._obstacles.add(SOURCE, row)
 
     def _found_in_place(self, row: _Row) -> Iterator[Pair]:
-        """Something of the destination's may be below a file of the source, or a file above what it has."""
+        """Checks whether an entry of the destination lies below a file of the source, or may be an obstacle itself."""
         if self._obstacles is None:
             return
         file = self._obstacles.above(SOURCE, row.order)
         if file is not None:
             self._obstacles.take(file)
             if self._keeps:
-                self._spool.put(_BLOCKED, file.order, file.entry)
+                self._spill.put(_BLOCKED, file.order, file.entry)
             else:
                 yield self._behind_directory(file.name, file.entry)
         elif not row.name.endswith("/"):
             self._obstacles.add(DESTINATION, row)
 
     def _late(self, pair: Pair) -> Pair:
-        """What waited for both listings to end, with what is in its way."""
+        """Adds the obstacle to a pair that waited until both listings had ended."""
         name, entry = pair.name, pair.source
         assert entry is not None
         if entry.unreadable is not None:
             return pair
-        if not name.endswith("/") and self._spool.has(DESTINATION, order(f"{name}/")):
+        if not name.endswith("/") and self._spill.has(DESTINATION, order(f"{name}/")):
             return self._behind_directory(name, entry)
         file = self._late_file(name)
         return pair if file is None else Pair(name, entry, None, file.entry)
 
     def _late_file(self, name: str) -> _Row | None:
-        """The file above a name that only the destination has, which is taken from what is superfluous."""
+        """Returns the file above a name that only the destination has, and takes it from what is left to delete."""
         if self._last_file is not None and name.startswith(f"{self._last_file.name}/"):
             return self._last_file
         end = name.find("/")
         while end > 0:
             above = name[:end]
-            if self.protected.covers(above) is None and (entry := self._spool.take(DESTINATION, order(above))):
+            if self.protected.covers(above) is None and (entry := self._spill.take(DESTINATION, order(above))):
                 self._last_file = _Row(order(above), above, entry)
                 return self._last_file
             end = name.find("/", end + 1)
@@ -256,7 +265,7 @@ class MergeJoin:
         return Pair(name, entry, None, Entry(f"{self._prefix}{name}/", directory=True))
 
     def _passed(self, side: int, name: bytes) -> bool:
-        """Goes beyond a name; whether it came in order."""
+        """Moves past a name, and returns whether the name came in order."""
         if name > self._last[side]:
             self._last[side] = name
             return True
@@ -265,31 +274,31 @@ class MergeJoin:
 
 
 class _Obstacles:
-    """The files of either side that what follows may lie below."""
+    """The files that only one side has, while entries below them may follow."""
 
     def __init__(self) -> None:
         self._files: list[tuple[int, _Row]] = []
 
     def add(self, side: int, row: _Row) -> None:
-        """A file that only this side has."""
+        """Adds a file that only this side has."""
         self._files.append((side, row))
 
     def advance(self, order: bytes | None) -> list[tuple[int, _Row]]:
-        """Goes on to a name, or to the end with None: returns the files that nothing can lie below any more."""
+        """Moves on to a name, or to the end with None, and returns the files that nothing can lie below any more."""
         files, passed = self._files, []
         while files and (order is None or not files[-1][1].order <= order < files[-1][1].order + b"0"):
             passed.append(files.pop())
         return passed
 
     def above(self, side: int, order: bytes) -> _Row | None:
-        """The file of a side that a name lies below."""
+        """Returns the file of a side that a name lies below."""
         for each, row in self._files:
             if each == side and order.startswith(row.order + b"/"):
                 return row
         return None
 
     def take(self, row: _Row) -> None:
-        """A file that was found to be in the way, or behind something, is remembered no longer."""
+        """Drops a file that was found to be an obstacle, or to have one."""
         self._files = [file for file in self._files if file[1] is not row]
 
 

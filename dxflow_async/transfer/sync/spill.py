@@ -1,4 +1,4 @@
-"""Entries that wait for their counterpart, on disk: memory is that of a few pages, however many there are."""
+"""Keeps entries that wait for their counterpart on disk: memory stays that of a few pages, however many wait."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TABLE = """
 
 
 class Spill:
-    """Entries by side (0, 1) and name, in a temporary database that goes when it is closed; its calls block.
+    """Entries by side and name, in a temporary database that is removed when it is closed. Its methods block.
 
-    Names are bytes, so that their order is that of keys. Up to `MAX_BUFFERED` entries are in memory.
+    Names are bytes, so that they sort as keys do. Up to `MAX_BUFFERED` entries are in memory.
     """
 
     MAX_BUFFERED = 5000
@@ -34,14 +34,14 @@ class Spill:
         self._lock = threading.RLock()
 
     def put(self, side: int, name: bytes, entry: Entry) -> None:
-        """An entry has no counterpart so far."""
+        """Adds an entry."""
         with self._lock:
             self._buffer[side, name] = entry
             if len(self._buffer) >= self.MAX_BUFFERED:
                 self._flush()
 
     def take(self, side: int, name: bytes) -> Entry | None:
-        """The entry of that name, which waits no longer; None when there is none."""
+        """Removes and returns the entry of a name; None if there is none."""
         sql = "DELETE FROM waiting WHERE side = ? AND name = ? RETURNING entry"
         with self._lock:
             entry = self._buffer.pop((side, name), None)
@@ -51,13 +51,13 @@ class Spill:
         return _entry(rows[0][0]) if rows else None
 
     def pages(self, side: int, size: int, *, reverse: bool = False, below: bytes = b"") -> Iterator[list[Entry]]:
-        """All entries of a side in the order of their names, or the reverse.
+        """Yields all entries of a side in the order of their names.
 
         Args:
-            side: of which none may be put or taken meanwhile.
-            size: entries in a page.
-            reverse: the last name first.
-            below: what their names start with.
+            side: the side. No entry of it may be added or taken meanwhile.
+            size: entries per page.
+            reverse: the last name comes first.
+            below: only names that start with it.
         """
         order, sign = ("DESC", "<") if reverse else ("ASC", ">")
         among, bounds = _among(side, below)
@@ -72,21 +72,21 @@ class Spill:
                 rows = self._database.execute(after, (*bounds, rows[-1][0], size)).fetchall()
 
     def has(self, side: int, below: bytes) -> bool:
-        """Whether an entry of a side waits whose name starts like that."""
+        """Returns whether a side has an entry whose name starts with `below`."""
         with self._lock:
             self._flush()
             among, bounds = _among(side, below)
             return bool(self._database.execute(f"SELECT 1 FROM waiting WHERE {among} LIMIT 1", bounds).fetchall())  # noqa: S608
 
     def drop(self, side: int, below: bytes) -> None:
-        """The entries of a side whose names start like that wait no longer."""
+        """Removes the entries of a side whose names start with `below`."""
         with self._lock:
             self._flush()
             among, bounds = _among(side, below)
             self._database.execute(f"DELETE FROM waiting WHERE {among}", bounds)  # noqa: S608
 
     def close(self) -> None:
-        """Removes all."""
+        """Removes all entries."""
         self._buffer.clear()
         self._database.close()
 
@@ -103,14 +103,14 @@ class Spill:
 
 
 def _among(side: int, below: bytes) -> tuple[str, tuple[int | bytes, ...]]:
-    """A condition for the entries of a side, or those whose names start with `below` (its last byte is no 255)."""
+    """Returns an SQL condition for the names of a side that start with `below`, whose last byte is not 255."""
     if not below:
         return "side = ?", (side,)
     return "side = ? AND name >= ? AND name < ?", (side, below, below[:-1] + bytes([below[-1] + 1]))
 
 
 def _text(entry: Entry) -> str:
-    """What a listing says of an entry; its metadata is of no use here."""
+    """Returns an entry as text, without its metadata, which a sync does not use."""
     values = (entry.key, entry.size, entry.modified, entry.directory, entry.etag, entry.crc32c, entry.content_type)
     return json.dumps((*values, None, entry.unreadable, entry.mtime, entry.read_error, entry.mode))
 

@@ -1,8 +1,8 @@
-"""Making one directory like another one: what differs is copied, and what is superfluous is deleted where wanted.
+"""Syncs a directory: copies what is new or changed, and deletes what is superfluous, if requested.
 
-Finding differences and copying go on at once, so that memory does not grow with the directories. Deleting comes last,
-and only when both listings came to their end and every copy worked. What could not be read at the source keeps nothing
-else: it fails by itself, and its name is protected at the destination.
+Differences are found while others are copied, so memory does not grow with the directories. Deletion comes last, and
+only if both listings were complete and every copy worked. A source entry that cannot be read fails by itself; it stops
+no deletion, but its name is protected at the destination.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypedDict, TypeVar
 
-from anyio import create_task_group
-
-from dxflow_async.concurrency.pool import first_of
+from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.contract import ObjectOptions
@@ -70,12 +68,12 @@ class Rules:
     """What a sync does.
 
     Attributes:
-        compare: what counts as the same.
-        include, exclude: which names it is about; the others are neither copied nor deleted.
-        delete: whether what only the destination has goes.
+        compare: how two entries are compared.
+        include, exclude: the names that the sync touches. Other names are neither copied nor deleted.
+        delete: delete what only the destination has.
 
     Raises:
-        ConfigurationError: a comparison or a pattern that cannot be.
+        ConfigurationError: the comparison or a pattern is invalid.
     """
 
     compare: Compare
@@ -94,7 +92,7 @@ class Rules:
 
     @property
     def names(self) -> NameFilter:
-        """The names it is about."""
+        """The names that the sync touches."""
         return NameFilter(self.include, self.exclude)
 
 
@@ -105,8 +103,8 @@ class Sync:
         resources: the session's.
         source: a directory: its key ends in a slash, or is empty.
         end: the destination, which may refuse names.
-        options: what is stored with what is copied.
-        rules: what to do.
+        options: what is stored with the copies.
+        rules: what the sync does.
     """
 
     def __init__(
@@ -126,28 +124,28 @@ class Sync:
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
-        """What would be done.
+        """Returns what the sync would do.
 
         Raises:
-            NotFoundError: there is no such source.
+            NotFoundError: the source does not exist.
             UnsafePathError: one of the two directories lies in the other one.
             StorageError: a listing failed.
         """
         await self._check()
-        return await self._with_pairing(self._plan)
+        return await self._with_join(self._plan)
 
     async def run(self, call: TransferCall) -> TransferReport:
-        """Does it, as one call.
+        """Runs the sync as one call.
 
         Raises:
-            TransferError: something could not be copied, and nothing was deleted; or it could not be read at the
-                source, and what the destination has of it was kept; or it could not be deleted.
+            TransferError: something could not be copied, and nothing was deleted; or a source entry could not be read,
+                and what the destination has of it was kept; or something could not be deleted.
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
         await self._modes.make_above("")
         await make_directory(self._resources.context(None), self._target)
-        return await self._with_pairing(lambda pairing: self._run(pairing, call))
+        return await self._with_join(lambda joined: self._run(joined, call))
 
     async def _check(self) -> None:
         source, target = self._source, self._target
@@ -161,9 +159,9 @@ class Sync:
                 path=source.shown,
             )
 
-    async def _with_pairing(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
+    async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
         source, target, names = self._source, self._target, self._rules.names
-        pairing = MergeJoin(
+        joined = MergeJoin(
             (source.key, target.key),
             names.admits,
             (source.provider.features.ordered, target.provider.features.ordered),
@@ -172,13 +170,13 @@ class Sync:
             real=lambda: target.provider.real_directories,
         )
         try:
-            return await work(pairing)
+            return await work(joined)
         finally:
-            pairing.close()
+            joined.close()
 
-    async def _plan(self, pairing: MergeJoin) -> SyncPlan:
-        plan, differences = SyncPlan(), self._differences(pairing)
-        deleting = self._deleting(pairing, differences)
+    async def _plan(self, joined: MergeJoin) -> SyncPlan:
+        plan, differences = SyncPlan(), self._differences(joined)
+        deleting = self._deleting(joined, differences)
 
         async def collect() -> None:
             async for each in differences:
@@ -195,14 +193,14 @@ class Sync:
         plan.compared_by_age = differences.by_age
         return plan
 
-    async def _run(self, pairing: MergeJoin, call: TransferCall) -> TransferReport:
-        started, differences = monotonic(), self._differences(pairing)
-        deleting = self._deleting(pairing, differences)
+    async def _run(self, joined: MergeJoin, call: TransferCall) -> TransferReport:
+        started, differences = monotonic(), self._differences(joined)
+        deleting = self._deleting(joined, differences)
         aside: list[TransferResult] = []
         try:
             report = await _beside(
                 differences.find,
-                lambda: call.run(self._jobs(call.context, differences, deleting, aside)),
+                lambda: call.run(self._items(call.context, differences, deleting, aside)),
             )
         except TransferError as error:
             report = error.report
@@ -217,22 +215,22 @@ class Sync:
         return raise_failures(report)
 
     def _is_unread(self, error: StorageError | None) -> bool:
-        """Whether a file of this machine could not be read: that is no reason to doubt the listings."""
+        """Returns whether a local file could not be read. That is no reason to doubt the listings."""
         provider = self._source.provider
         refused = isinstance(error, AccessDeniedError) and (error.provider, error.operation) == (provider.name, "read")
         return refused and provider.local_disk is not None
 
-    def _differences(self, pairing: MergeJoin) -> Differences:
+    def _differences(self, joined: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
-        return Differences(self._resources, source, target, rules.comparison, pairing, replaces=rules.delete)
+        return Differences(self._resources, source, target, rules.comparison, joined, replaces=rules.delete)
 
-    def _deleting(self, pairing: MergeJoin, differences: Differences) -> Deleting:
-        return Deleting(self._resources, self._source, self._target, pairing, differences.kept)
+    def _deleting(self, joined: MergeJoin, differences: Differences) -> Deleting:
+        return Deleting(self._resources, self._source, self._target, joined, differences.kept)
 
-    async def _jobs(
+    async def _items(
         self, context: TransferContext, differences: Differences, deleting: Deleting, aside: list[TransferResult]
     ) -> AsyncIterator[TransferItem]:
-        """What is to be copied; what cannot be read, and what was in the way and is gone, is put `aside`."""
+        """Yields what has to be copied. Unreadable entries and removed obstacles are reported in `aside`."""
         await self._end.prepare(context)
         async for each in differences:
             source, target = below(self._source, each.name), below(self._target, each.name)
@@ -255,12 +253,9 @@ def _planned(difference: Difference) -> SyncAction:
 
 
 async def _beside(find: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Awaitable[T]]) -> T:
-    """What `work()` returns, while `find()` is run beside it, for as long."""
-    try:
-        async with create_task_group() as group:
-            group.start_soon(find)
-            result = await work()
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        raise first_of(failures) from None
+    """Returns the result of `work()`. `find()` runs beside it, and is cancelled when `work()` ends."""
+    async with open_task_group() as group:
+        group.start_soon(find)
+        result = await work()
+        group.cancel_scope.cancel()
     return result

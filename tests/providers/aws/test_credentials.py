@@ -301,3 +301,42 @@ async def test_identity_of_a_sign_in(
     assert "Credential=AKIDSSO/" in sent["authorization"]
     assert sent["x-amz-security-token"] == "role"
     assert portal.requests[0].headers["x-amz-sso_bearer_token"] == "sign-in"
+
+
+@pytest.mark.parametrize(
+    ("variables", "config", "base"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, "", "http://127.0.0.1:9000/bucket/"),
+        ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000"}, "", "http://127.0.0.1:9000/bucket/"),
+        ({}, "endpoint_url = https://minio.example.org\n", "https://minio.example.org/bucket/"),
+        ({}, "", "https://bucket.s3.eu-west-1.amazonaws.com/"),
+        ({}, "s3 =\n  addressing_style = path\n", "https://s3.eu-west-1.amazonaws.com/bucket/"),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"},
+            "s3 =\n  addressing_style = virtual\n",
+            "http://bucket.127.0.0.1:9000/",
+        ),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "", "https://bucket.s3-fips.eu-west-1.amazonaws.com/"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "", "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/"),
+    ],
+)
+async def test_addressing_follows_the_sdks_endpoint(
+    http: HTTP,
+    threads: Threads,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    config: str,
+    base: str,
+) -> None:
+    """A bucket is in the host's name at Amazon's endpoints only, unless the SDK's configuration or the user say."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config").write_text(f"[default]\n{config}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    aws = AWSProvider(AWSSettings(), http, threads)
+    assert (await aws._base("bucket", "eu-west-1"))[1] == base
+    own = AWSProvider(AWSSettings(addressing="virtual"), http, threads)
+    assert (await own._base("bucket", "eu-west-1"))[1].partition("://")[2].startswith("bucket.")

@@ -175,19 +175,20 @@ async def test_hostile_paths_reach_nothing(unit: RunningUnit, resolver: str) -> 
     (outside / "unlisted").touch()
     before, beside = state_of(outside), sorted(os.listdir(unit.root.parent))
     statuses = set()
-    for path in HOSTILE:
+    for number, path in enumerate(HOSTILE):
+        lay_out(unit.root)
         for method, route in routes(path):
-            lay_out(unit.root)
             answer = await unit.request(method, route)
             assert answer.status < 500, (method, route, answer)
             assert answer.content != b"outside", (method, route)
             assert b"unlisted" not in answer.content, (method, route)
             assert state_of(outside) == before, (method, route)
             statuses.add(answer.status)
-        for name in (b"new.txt", b"..", b"a/../../b"):
-            lay_out(unit.root)
-            assert all(status < 500 for status in await upload_to(unit, path, name))
-            assert state_of(outside) == before, path
+            if method != "GET":
+                lay_out(unit.root)
+        name = (b"new.txt", b"..", b"a/../../b")[number % 3]
+        assert all(status < 500 for status in await upload_to(unit, path, name))
+        assert state_of(outside) == before, path
     assert sorted(os.listdir(unit.root.parent)) == beside
     assert {200, 400, 403, 404} <= statuses
 

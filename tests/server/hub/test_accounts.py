@@ -196,6 +196,7 @@ async def test_secrets_are_long_and_show_nowhere(accounts: Accounts) -> None:
     assert ME.password not in repr(ME)
 
 
+@pytest.mark.usefixtures("real_costs")
 async def test_time_tells_nothing(tmp_path: Path) -> None:
     """A wrong password of a known e-mail takes about as long as the right one, and as an unknown e-mail."""
     store = await Store.open(tmp_path)
@@ -218,6 +219,7 @@ async def test_time_tells_nothing(tmp_path: Path) -> None:
     assert max(medians) / min(medians) < 3
 
 
+@pytest.mark.usefixtures("real_costs")
 async def test_loop_is_not_blocked(accounts: Accounts) -> None:
     """While a password is hashed the loop goes round."""
     rounds = 0
@@ -365,6 +367,7 @@ async def test_accounts_are_made_by_hand_only(tmp_path: Path) -> None:
         await store.aclose()
 
 
+@pytest.mark.usefixtures("real_costs")
 async def test_unknown_e_mails_take_as_long(tmp_path: Path) -> None:
     """Where signing up is off, time does not tell whether an e-mail has an account."""
     store = await Store.open(tmp_path)

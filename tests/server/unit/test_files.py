@@ -197,11 +197,11 @@ async def test_delete(unit: RunningUnit) -> None:
 
 async def test_very_deep_trees(unit: RunningUnit) -> None:
     """A tree deeper than any path is long is listed as far as paths go, and removed whole."""
-    top = "/deep" + "/d" * 2000
+    top = "/deep" + "/dd" * 1200
     assert (await unit.request("PUT", f"/storage/directory/?path={top}")).status == 200
     (unit.root / "deep").rename(unit.root / "lower")
-    assert (await unit.request("PUT", "/storage/directory/?path=/upper" + "/u" * 1000)).status == 200
-    lowest = os.open(unit.root / ("upper" + "/u" * 1000), os.O_PATH)
+    assert (await unit.request("PUT", "/storage/directory/?path=/upper" + "/uu" * 200)).status == 200
+    lowest = os.open(unit.root / ("upper" + "/uu" * 200), os.O_PATH)
     os.rename(unit.root / "lower", "lower", dst_dir_fd=lowest)
     os.close(lowest)
     listed = (await unit.request("GET", "/storage/items/?path=/&recursive=true")).tree

@@ -129,6 +129,7 @@ async def tus_js(unit: RunningUnit, source: Path, **options: Any) -> str:
     return output.decode().strip()
 
 
+@pytest.mark.server
 @pytest.mark.parametrize(
     "options",
     [{}, {"uploadDataDuringCreation": True}, {"overridePatchMethod": True}, {"parallelUploads": 4, "chunkSize": None}],
@@ -140,6 +141,7 @@ async def test_tus_js_client(unit: RunningUnit, source: Path, options: dict[str,
     assert (unit.root / "deep/er/日本").read_bytes() == CONTENT
 
 
+@pytest.mark.server
 async def test_tus_js_client_goes_on(unit: RunningUnit, source: Path) -> None:
     """tus-js-client breaks off, and another process of it goes on."""
     url = await tus_js(unit, source, metadata={"name": "a"}, stopAt=2_000_000)

@@ -1,0 +1,1 @@
+"""Files at an SSH server as a provider, over SFTP."""

@@ -1,0 +1,123 @@
+"""Names on the server: paths as bytes, and what the attributes of a file say of it."""
+
+from __future__ import annotations
+
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.modes import PERMISSIONS
+from dxflow_async.providers.contract import Entry
+
+if TYPE_CHECKING:
+    import asyncssh
+
+__all__ = ["Base", "described", "entry_of", "etag_of", "failed_entry", "is_temporary", "kind_of", "name_of"]
+
+MAX_NAME_SIZE = 255
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_TYPES = {1: stat.S_IFREG, 2: stat.S_IFDIR, 3: stat.S_IFLNK, 4: 0, 6: stat.S_IFSOCK, 7: stat.S_IFCHR}
+_TYPES |= {8: stat.S_IFBLK, 9: stat.S_IFIFO}
+
+
+class Base:
+    """The directory that keys are below.
+
+    Args:
+        path: as the settings have it; `~` is the directory that the server starts in.
+    """
+
+    def __init__(self, path: str) -> None:
+        home = path == "~" or path.startswith("~/")
+        text = path[1:].lstrip("/") if home else path
+        self._prefix = text.rstrip("/").encode("utf-8", "surrogateescape")
+        if self._prefix or path.startswith("/"):
+            self._prefix += b"/"
+
+    def path(self, key: str) -> bytes:
+        """Returns the path of a key.
+
+        Raises:
+            UnsafePathError: the key is no name below the directory.
+        """
+        name = key.removesuffix("/")
+        if not name:
+            return self._prefix.rstrip(b"/") or (b"/" if self._prefix else b".")
+        segments = name.split("/")
+        if "\0" in name or not {"", ".", ".."}.isdisjoint(segments):
+            raise UnsafePathError(f"{key!r} is not a name on the server; remove '//', '.' and '..'", path=key)
+        try:
+            encoded = name.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
+        if len(encoded) > MAX_NAME_SIZE and max(map(len, encoded.split(b"/"))) > MAX_NAME_SIZE:
+            raise UnsafePathError(f"{key!r} has a part of over {MAX_NAME_SIZE} bytes; choose a shorter name", path=key)
+        return self._prefix + encoded
+
+    def changeable(self, key: str) -> bytes:
+        """Returns the path of what is to be changed, which is never the directory itself. Raises as `path`."""
+        if not key.strip("/"):
+            raise UnsafePathError("the directory that the remote starts at stays; name what is in it", path=key)
+        return self.path(key)
+
+
+def name_of(path: bytes) -> str:
+    """Returns a name as a part of a key: bytes that are not UTF-8 are kept."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def is_temporary(name: str) -> bool:
+    """Returns whether a name is that of a file which an upload is being written to.
+
+    Listings leave such files out, whoever writes them: a sync must not delete what another machine is uploading.
+    """
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def kind_of(attributes: asyncssh.SFTPAttrs) -> int:
+    """Returns the file type, as `stat.S_IFMT` does; 0 where the server does not tell it."""
+    mode = attributes.permissions or 0
+    return stat.S_IFMT(mode) or _TYPES.get(attributes.type, 0)
+
+
+def described(kind: int) -> str:
+    """Returns what a file of that type is called."""
+    return _KINDS.get(kind, "a special file")
+
+
+def etag_of(attributes: asyncssh.SFTPAttrs) -> str:
+    """Returns what names a version of a file: its size and its time, which SFTP tells in whole seconds."""
+    return f"{attributes.size or 0:x}-{attributes.mtime or 0:x}-{attributes.mtime_ns or 0:x}"
+
+
+def entry_of(key: str, attributes: asyncssh.SFTPAttrs) -> Entry:
+    """Returns what the attributes of a file or a directory say of it."""
+    kind = kind_of(attributes)
+    mode = None if attributes.permissions is None else attributes.permissions & PERMISSIONS
+    modified = float(attributes.mtime or 0) + (attributes.mtime_ns or 0) / 1e9
+    if kind == stat.S_IFDIR:
+        return Entry(key.removesuffix("/") + "/", modified=modified, directory=True, mode=mode)
+    unreadable = None
+    if kind == stat.S_IFLNK:
+        unreadable = "a symbolic link, which is not followed"
+    elif kind not in (0, stat.S_IFREG):
+        unreadable = "not a regular file"
+    mtime = None if attributes.mtime is None else modified
+    return Entry(
+        key, attributes.size or 0, modified, etag=etag_of(attributes), unreadable=unreadable, mtime=mtime, mode=mode
+    )
+
+
+def failed_entry(key: str, reason: str, code: str) -> Entry:
+    """Returns an entry for what could not be looked at."""
+    return Entry(key, directory=key.endswith("/"), unreadable=reason, read_error=code)

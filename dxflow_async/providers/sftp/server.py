@@ -1,0 +1,235 @@
+"""One SSH server as the files of this folder use it: its connections, its directory, and what it was seen to refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError, UnsupportedError
+from dxflow_async.modes import PERMISSIONS
+from dxflow_async.providers.http import Call, Throttle
+from dxflow_async.providers.sftp.connections import Channel, Connections
+from dxflow_async.providers.sftp.errors import FULL, is_failure
+from dxflow_async.providers.sftp.names import Base, described, kind_of
+
+if TYPE_CHECKING:
+    import asyncssh
+
+__all__ = ["Server"]
+
+_log = logging.getLogger("dxflow_async.providers.sftp")
+
+T = TypeVar("T")
+
+_USUAL_MODE = 0o644
+_RESERVE = 1 << 20
+"""Bytes: with less free space than that, a failed write means a full disk."""
+
+
+class Server:
+    """One server.
+
+    Args:
+        name: of the remote, as errors show it.
+        base: the directory that keys are below.
+        connections: to the server.
+        owner_id: eight hexadecimal digits that the names of temporary files begin with.
+        durable: have written files brought to disk, where the server can.
+        throttle: a cap on bytes a second, or None.
+
+    Attributes:
+        new_mode: the permission bits of new files there; None: not known yet.
+        keeps_attributes: it lets us set times and permission bits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: Base,
+        connections: Connections,
+        owner_id: str,
+        *,
+        durable: bool,
+        throttle: Throttle | None,
+    ) -> None:
+        self.name = name
+        self.base = base
+        self.connections = connections
+        self.owner_id = owner_id
+        self.throttle = throttle
+        self.new_mode: int | None = None
+        self.keeps_attributes = True
+        self._durable = durable
+        self._renames = True
+        self._leftovers: set[bytes] = set()
+
+    def call(self, operation: str, key: str) -> Call:
+        """Returns what errors about a key say."""
+        return Call(self.name, operation, f"/{key}")
+
+    async def request(self, call: Call, make: Callable[[asyncssh.SFTPClient], Awaitable[T]]) -> T:
+        """Sends one request on any channel, and returns the answer."""
+        async with self.connections.channel(call) as channel:
+            return await channel.run(call, make, channel.sftp)
+
+    # What has a name
+
+    async def lstat(self, call: Call, path: bytes, channel: Channel | None = None) -> asyncssh.SFTPAttrs | None:
+        """Returns the attributes of what has a path, a link not followed; None where nothing has."""
+        try:
+            if channel is not None:
+                return await channel.run(call, channel.sftp.lstat, path)
+            return await self.request(call, lambda sftp: sftp.lstat(path))
+        except NotFoundError:
+            return None
+
+    async def replaceable(self, call: Call, path: bytes, channel: Channel | None = None) -> int | None:
+        """Returns the permission bits of the file that a new one would replace; None where there is none.
+
+        Raises:
+            UnsafePathError: a link, a pipe, a socket or a device has the name.
+            AlreadyExistsError: a directory has it.
+        """
+        attributes = await self.lstat(call, path, channel)
+        if attributes is None:
+            return None
+        kind = kind_of(attributes)
+        if kind == stat.S_IFDIR:
+            raise call.error(AlreadyExistsError, "a directory has that name; choose another name")
+        if kind not in (0, stat.S_IFREG):
+            what = described(kind)
+            text = f"{what} has that name, and is not replaced; remove it, or choose another name"
+            raise call.error(UnsafePathError, text)
+        return None if attributes.permissions is None else attributes.permissions & PERMISSIONS
+
+    async def make_directories(self, call: Call, path: bytes, mode: int | None = None) -> None:
+        """Makes a directory, parents included; `mode` has the permission bits of a new one.
+
+        Raises:
+            AlreadyExistsError: a file has the name of one of them.
+        """
+        import asyncssh
+
+        attributes = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
+        try:
+            await self.request(call, lambda sftp: sftp.mkdir(path, attributes))
+        except NotFoundError:
+            above = path.rpartition(b"/")[0]
+            if not above or path.strip(b"/.") == b"":
+                raise
+            await self.make_directories(call, above)
+            await self.make_directories(call, path, mode)
+            return
+        except StorageError as error:
+            # Servers answer `FAILURE`, or refuse by the rights of the directory above, where it is there already.
+            found = None
+            with suppress(StorageError):
+                found = await self.request(call, lambda sftp: sftp.stat(path))
+            if found is None:
+                raise
+            if kind_of(found) not in (0, stat.S_IFDIR):
+                text = "a file has the name of a directory on the way; choose another name"
+                raise call.error(AlreadyExistsError, text) from error
+            return
+        if mode is not None:  # the mask of new files may have taken bits
+            with suppress(StorageError):
+                await self.request(call, lambda sftp: sftp.chmod(path, mode))
+
+    # Changing names
+
+    async def replace(self, call: Call, source: bytes, target: bytes) -> None:
+        """Renames a file or a directory; a file that has the new name is replaced at once, where the server can."""
+        if self._renames:
+            try:
+                await self.request(call, lambda sftp: sftp.posix_rename(source, target))
+            except UnsupportedError:
+                self._renames = False
+                _log.warning(
+                    "%s cannot rename over an existing file: replaced files are missing for a moment", self.name
+                )
+            else:
+                return
+        aside: bytes | None = None
+        try:
+            await self.request(call, lambda sftp: sftp.rename(source, target))
+        except StorageError:
+            if await self.replaceable(call, target) is None and await self.lstat(call, target) is None:
+                raise
+            aside = target.rpartition(b"/")[0] + b"/" if b"/" in target else b""
+            aside += self.temporary_name().encode()
+        if aside is None:
+            return
+        old = aside
+        await self.request(call, lambda sftp: sftp.rename(target, old))
+        try:
+            await self.request(call, lambda sftp: sftp.rename(source, target))
+        except BaseException:
+            await asyncio.shield(self.request(call, lambda sftp: sftp.rename(old, target)))
+            raise
+        await self.remove(call, old)
+
+    def temporary_name(self) -> str:
+        """Returns a new name for a file that is being written."""
+        return f".{self.owner_id}{secrets.token_hex(4)}.dxpart"
+
+    async def remove(self, call: Call, path: bytes) -> None:
+        """Removes a file that may be gone already; a temporary one that cannot be removed now is removed later."""
+        self._leftovers.add(path)
+        with suppress(NotFoundError):
+            await self.request(call, lambda sftp: sftp.remove(path))
+        self._leftovers.discard(path)
+
+    async def sweep(self) -> None:
+        """Removes the temporary files whose removal failed, as far as that works now."""
+        for path in list(self._leftovers):
+            with suppress(StorageError):
+                await self.remove(self.call("delete", "temporary file"), path)
+
+    # A written file
+
+    async def free_space(self, call: Call, path: bytes) -> int | None:
+        """Returns the bytes that are free where a path is; None where the server does not tell."""
+        with suppress(StorageError):
+            status = await self.request(call, lambda sftp: sftp.statvfs(path))
+            return int(status.bavail * status.frsize)
+        return None
+
+    async def explained(self, call: Call, error: StorageError, path: bytes) -> StorageError:
+        """Returns what a write failed of, where the server gives no reason: usually a full disk."""
+        if is_failure(error):
+            free = await self.free_space(call, path)
+            if free is not None and free < _RESERVE:
+                return call.error(StorageError, FULL, code=error.code)
+        return error
+
+    async def describe(
+        self, call: Call, channel: Channel, file: asyncssh.SFTPClientFile, mode: int | None, modified: int | None
+    ) -> None:
+        """Gives an open file its permission bits and its time; a server that refuses that is not asked again."""
+        import asyncssh
+
+        if not self.keeps_attributes:
+            return
+        wanted: dict[str, int] = {"permissions": _USUAL_MODE if mode is None else mode}
+        if modified is not None:
+            wanted |= {"atime": modified, "mtime": modified}
+        try:
+            await channel.run(call, file.setstat, asyncssh.SFTPAttrs(**wanted))
+        except StorageError as error:
+            if not channel.usable:
+                raise
+            self.keeps_attributes = False
+            _log.warning("%s keeps neither the time nor the mode of files: %s", self.name, error)
+
+    async def sync(self, call: Call, channel: Channel, file: asyncssh.SFTPClientFile) -> None:
+        """Has an open file brought to disk, where the server can."""
+        if self._durable:
+            try:
+                await channel.run(call, file.fsync)
+            except UnsupportedError:
+                self._durable = False
