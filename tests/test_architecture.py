@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from functools import cache
@@ -18,6 +19,8 @@ from tests.call_path import CallPath
 
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
+TEST_ROOT = Path(__file__).parent
+TESTS = sorted(TEST_ROOT.rglob("*.py"))
 
 FOUNDATION = {
     "exceptions",
@@ -44,7 +47,7 @@ LAYERS = [
     {"storage"},
     {"compute"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow"},
+    {"blocking", "cli", "distributed", "dxflow", "testing"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},
@@ -52,6 +55,7 @@ ROOMS = {
     "concurrency": {"durability", "exceptions"},
     "config": {"security", "exceptions"},
     "server": FOUNDATION - {"net", "control"},
+    "testing": {"providers", "concurrency", "checksum", "exceptions"},
     "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
     | {"exceptions", "models", "config"},
 }
@@ -167,6 +171,13 @@ def test_files_stay_small(path: Path) -> None:
 def test_the_worked_examples_are_short(folder: str) -> None:
     """The providers that newcomers follow, of a disk and of HTTP, are under 200 lines each."""
     assert len((ROOT / f"providers/{folder}/provider.py").read_text("utf-8").splitlines()) < 200
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(TEST_ROOT)))
+def test_tests_share_helpers_only(path: Path) -> None:
+    """No file below `tests` imports from a test file or from a conftest: what tests share is in a helper module."""
+    modules = {name for name in imported_by(path) if name.startswith("tests.")}
+    assert not {name for name in modules if re.search(r"\.(test_\w+|conftest)(\.|$)", name)}
 
 
 def test_public_names_are_what_is_there() -> None:

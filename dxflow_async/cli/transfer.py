@@ -161,7 +161,8 @@ def _summary(report: TransferReport) -> str:
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}"
+    notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
+    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}{notices}"
 
 
 def _by_age(count: int) -> str:

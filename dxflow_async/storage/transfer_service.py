@@ -145,7 +145,7 @@ class TransferService:
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
         run = self.resources.threads.run
-        spec = await run(lambda: file.asked)
+        spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
@@ -172,11 +172,11 @@ class TransferService:
         call = self.resources.begin(spec, on_progress, journal)
         if spec.operation == "sync":
             sync = await self._sync(source, destination, Rules(**spec.arguments))
-            return await self._finish(call, spec, destination, sync.run(call))
+            return await self._finish(call, spec, source, destination, sync.run(call))
         items = await self._plan(call.context, spec, source, destination, pairs)
         if spec.operation == "move":
             return await self._move(call, spec, source, destination, items)
-        return await self._finish(call, spec, destination, call.run(items))
+        return await self._finish(call, spec, source, destination, call.run(items))
 
     async def _plan(
         self,
@@ -218,7 +218,7 @@ class TransferService:
         """Moves, and removes the directories that the move has emptied."""
         tops = await self._tops(source)
         try:
-            report = await self._finish(call, spec, destination, call.run(items))
+            report = await self._finish(call, spec, source, destination, call.run(items))
         except BaseException:
             if source.area is not None:
                 self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
@@ -230,7 +230,12 @@ class TransferService:
         return report
 
     async def _finish(
-        self, call: TransferCall, spec: JobSpec, destination: ResolvedLocation, transfer: Awaitable[TransferReport]
+        self,
+        call: TransferCall,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        transfer: Awaitable[TransferReport],
     ) -> TransferReport:
         """Awaits a transfer, tells the listing cache what was stored, and lets a report retry what failed."""
         area, failure = destination.area, None
@@ -244,6 +249,8 @@ class TransferService:
             raise
         if area is not None:
             self.cache.note_stored(area, report)
+        notices = [each.area.notice for each in (source, destination) if each.area is not None and each.area.notice]
+        report.notices = tuple(dict.fromkeys(notices))
         if spec.operation == "sync" or (failure is not None and call.recorded):
             report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs))
         if failure is not None:
