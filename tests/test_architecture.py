@@ -240,3 +240,14 @@ def test_importing_loads_no_sdk() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "transfer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_transfers_use_the_one_pool(path: Path) -> None:
+    """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
+    tree = ast.parse(path.read_text("utf-8"))
+    used = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
+    assert not used & {"create_task_group", "gather", "CapacityLimiter", "Semaphore"}
+    assert not {name for name in imported_by(path) if name == "asyncio.TaskGroup"}
