@@ -133,6 +133,22 @@ class LocationResolver:
             return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
 
+    async def resolve_remote(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area and the path of a remote location. Raises as `resolve`, and for a local path.
+
+        Raises:
+            ConfigurationError: it is a local path.
+        """
+        location = await self.resolve(written, storage_type)
+        if location.area is None:
+            raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
+        return location.area, location.path
+
+    async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
+        """Returns the area of a remote location. Raises as `resolve_remote`."""
+        area, _ = await self.resolve_remote(written, storage_type)
+        return area
+
     async def parse(self, written: Written, *, new: bool = False) -> Location:
         """Parses a location. A text with an unknown scheme is a local path where a file of that name exists.
 
