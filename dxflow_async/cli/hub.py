@@ -14,11 +14,10 @@ from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
 from dxflow_async.security.redaction import printable
 from dxflow_async.server.common.server import Listening, Server
-from dxflow_async.server.hub.accounts import Accounts
+from dxflow_async.server.hub.accounts import Accounts, Credentials
 from dxflow_async.server.hub.app import create_app
-from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.sign_ins import SignInLimits
-from dxflow_async.server.hub.store import Store
 
 __all__ = ["hub"]
 

@@ -52,8 +52,10 @@ CONTRACT_VERSION = 1
 _OURS = {
     "azure": "dxflow_async.providers.azure.kind:KIND",
     "gcs": "dxflow_async.providers.gcp.kind:KIND",
+    "https": "dxflow_async.providers.http_source.kind:KIND",
     "local": "dxflow_async.providers.local.kind:KIND",
     "s3": "dxflow_async.providers.aws.kind:KIND",
+    "sftp": "dxflow_async.providers.sftp.kind:KIND",
     "unit": "dxflow_async.providers.unit.kind:KIND",
 }
 """As in `pyproject.toml`."""

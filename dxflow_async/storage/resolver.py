@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from anyio import Lock
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
@@ -25,6 +27,7 @@ from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
 from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import retry
 
 __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 
@@ -71,6 +74,15 @@ class ResolvedLocation:
         return self.path.endswith("/" if self.area is not None else _SEPARATORS)
 
 
+@dataclass(slots=True)
+class _Connection:
+    """Whether a provider was connected."""
+
+    provider: Provider
+    lock: Lock = field(default_factory=Lock)
+    made: bool = False
+
+
 class LocationResolver:
     """Finds the areas of locations, and owns the providers in them.
 
@@ -85,6 +97,7 @@ class LocationResolver:
         self._remotes = Remotes(resources, account)
         self._providers: dict[tuple[str, str], Provider] = {}
         self._by_url: list[tuple[URLRemote, Provider]] = []
+        self._connections: dict[int, _Connection] = {}
         self._volumes = UnitVolumes(resources)
 
     @property
@@ -119,6 +132,22 @@ class LocationResolver:
         if location.provider == URL:
             return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
+
+    async def resolve_remote(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area and the path of a remote location. Raises as `resolve`, and for a local path.
+
+        Raises:
+            ConfigurationError: it is a local path.
+        """
+        location = await self.resolve(written, storage_type)
+        if location.area is None:
+            raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
+        return location.area, location.path
+
+    async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
+        """Returns the area of a remote location. Raises as `resolve_remote`."""
+        area, _ = await self.resolve_remote(written, storage_type)
+        return area
 
     async def parse(self, written: Written, *, new: bool = False) -> Location:
         """Parses a location. A text with an unknown scheme is a local path where a file of that name exists.
@@ -164,7 +193,7 @@ class LocationResolver:
             ConfigurationError: there is no such remote or storage type, or its settings are wrong.
             SessionClosedError: the session was closed.
         """
-        return self._area(await self._remotes.find(self.check_area(provider, storage_type)), storage_type)
+        return await self._area(await self._remotes.find(self.check_area(provider, storage_type)), storage_type)
 
     async def unit_area(self, name: str) -> Area:
         """Returns the volume of the account's compute unit of that name.
@@ -211,7 +240,7 @@ class LocationResolver:
         found = await self._remotes.of_url(url)
         if not isinstance(found, URLRemote):
             remote, path = found
-            return ResolvedLocation(path, self._area(remote, storage_type))
+            return ResolvedLocation(path, await self._area(remote, storage_type))
         opened = (
             each for known, each in self._by_url if (known.origin, known.settings) == (found.origin, found.settings)
         )
@@ -220,6 +249,7 @@ class LocationResolver:
             provider = registry.create_provider(found.kind, found.settings, self._resources.of_provider(found.name))
             self._by_url.append((found, provider))
             self._drop_oldest()
+        await self._connect(provider)
         return ResolvedLocation(found.path, URLArea(found.name, provider, location=found.origin, url=found.shown))
 
     def _drop_oldest(self) -> None:
@@ -227,12 +257,23 @@ class LocationResolver:
         if len(self._by_url) > _MAX_URL_PROVIDERS:
             closed_by_nobody = (n for n, (_, each) in enumerate(self._by_url) if type(each).aclose is Provider.aclose)
             if (oldest := next(closed_by_nobody, None)) is not None:
-                del self._by_url[oldest]
+                self._connections.pop(id(self._by_url.pop(oldest)[1]), None)
 
-    def _area(self, remote: Remote, storage_type: str) -> Area:
+    async def _connect(self, provider: Provider) -> None:
+        """Has a provider ask its service what it can do, at its first use and until that worked once."""
+        if type(provider).connect is Provider.connect:
+            return  # there is nothing to ask
+        connection = self._connections.setdefault(id(provider), _Connection(provider))
+        async with connection.lock:
+            if not connection.made:
+                await retry(provider.connect, self._resources.policy)
+                connection.made = True
+
+    async def _area(self, remote: Remote, storage_type: str) -> Area:
         if remote.settings is None:
             return Area(remote.name, self._stand_in(remote.name, storage_type), storage_type=storage_type)
         prefix, provider = getattr(remote.settings, storage_type, None), self._provider(remote)
+        await self._connect(provider)
         return Area(
             remote.name,
             provider,

@@ -29,7 +29,7 @@ from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.planning.destination import (
     Destination,
     LocalDestination,
-    LocalFiles,
+    LocalPlaces,
     RemoteDestination,
     directory,
 )
@@ -144,7 +144,7 @@ class TransferService:
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
         run = self.resources.threads.run
-        spec = await run(lambda: file.asked)
+        spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
@@ -193,7 +193,7 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(context, LocalFiles(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+            return upload_each(context, LocalPlaces(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
@@ -203,7 +203,7 @@ class TransferService:
             return download(context, threads, source.area.place(source.path), destination.path)
         end, move = await self._destination(destination), operation == "move"
         if source.area is None:
-            return upload(context, LocalFiles(threads), source.path, end, options, operation=operation, move=move)
+            return upload(context, LocalPlaces(threads), source.path, end, options, operation=operation, move=move)
         return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
 
     async def _move(
@@ -275,13 +275,13 @@ class TransferService:
         threads = self.resources.threads
         if source.area is not None:
             return [directory(source.area.place(source.path))]
-        files = LocalFiles(threads)
+        files = LocalPlaces(threads)
         paths = await expand(threads, source.path)
         return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
 
     async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
         place = source.area.place(source.path) if source.area is not None else None
-        place = place or LocalFiles(self.resources.threads).place(source.path)
+        place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
 

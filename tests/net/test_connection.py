@@ -19,7 +19,7 @@ from dxflow_async.net.fast.connection import ENCRYPTED_SIZE, MAX_HEAD_SIZE, READ
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, HTTPReader, read_error_body
 from tests.providers.http_requests import CALL, ask, rest
-from tests.providers.in_memory_bodies import Broken, body
+from tests.providers.in_memory_bodies import BrokenBody, body
 from tests.scripted_server import Answer, ScriptedServer, answer, hang_up
 
 pytestmark = pytest.mark.every_loop
@@ -224,7 +224,7 @@ async def test_stall_while_sending(http: HTTP) -> None:
 async def test_slow_is_not_stalled(http: HTTP) -> None:
     """A body that takes many stall timeouts, but always moves, arrives; so does one that we send or read slowly."""
 
-    class Slow(Broken):
+    class Slow(BrokenBody):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             for _ in range(3):
                 await asyncio.sleep(0.45)
@@ -273,7 +273,7 @@ async def test_closed_while_idle_is_noticed(http: HTTP) -> None:
 
 async def test_post_is_not_sent_twice(http: HTTP) -> None:
     """A POST on a connection that broke is for the caller to decide, and so is a body that is gone."""
-    once = Broken([b"data"], 4)
+    once = BrokenBody([b"data"], 4)
     once.readinto = None  # type: ignore[attr-defined]
     for method, data in (("POST", b"x"), ("PUT", once)):
         async with ScriptedServer(answer(), hang_up, answer()) as server:
@@ -405,7 +405,7 @@ async def test_answer_before_its_request(http: HTTP) -> None:
     """What comes while a body is still being gathered is no answer: the request goes over another connection."""
     early = asyncio.Event()
 
-    class Slow(Broken):
+    class Slow(BrokenBody):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             early.set()
             await asyncio.sleep(0.1)
@@ -518,7 +518,7 @@ async def test_errors_of_a_body_pass_as_they_are(http: HTTP) -> None:
         for size in (100, 4 * MiB):
             error = NotFoundError("the source is gone")
             with pytest.raises(NotFoundError) as raised:
-                await ask(http, server.url, "PUT", Broken([b"x" * 50], size, error))
+                await ask(http, server.url, "PUT", BrokenBody([b"x" * 50], size, error))
             assert raised.value is error
         await server.closed()
         await asyncio.sleep(0)

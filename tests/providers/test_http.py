@@ -12,7 +12,6 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
 from dxflow_async.providers.http import HTTP, _proxy_of
 from tests.faults.proxy import ForwardProxy
-from tests.net.test_connection import stall
 from tests.providers.http_requests import ask
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer
@@ -64,10 +63,15 @@ async def test_ca_bundle_that_is_none(threads: Threads, tmp_path: Path) -> None:
     await http.aclose()
 
 
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Say nothing more until the other side has gone."""
+    await reader.readexactly(1)
+
+
 async def test_no_answer_to_a_handshake(threads: Threads) -> None:
     """Connecting, the handshake included, takes no longer than the connect timeout."""
     http = HTTP(threads, connect_timeout=0.2)
-    async with ScriptedServer(stall) as server:
+    async with ScriptedServer(hang) as server:
         with pytest.raises(StallTimeoutError, match=r"no connection within 0.2 s"):
             await ask(http, f"https://127.0.0.1:{server.port}")
         await server.closed()

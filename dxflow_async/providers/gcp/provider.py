@@ -82,6 +82,7 @@ def _features(identity: CloudCredentials) -> Features:
         resumable=True,
         presign=not identity.anonymous,
         public=True,
+        metadata=True,
         mtime=True,
         mtime_listed=True,
         max_part_size=5 * TiB,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ConfigurationError, NetworkError, StorageError
-from dxflow_async.providers.http import Call
+from dxflow_async.providers import Call, ConfigurationError, NetworkError, StorageError, Threads
 from dxflow_async.providers.sftp.errors import error_of
 from dxflow_async.providers.sftp.host_keys import KnownHosts
 from dxflow_async.providers.sftp.settings import SFTPSettings

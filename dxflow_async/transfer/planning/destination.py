@@ -28,7 +28,7 @@ from dxflow_async.transfer.planning.one_service import is_one_service
 __all__ = [
     "Destination",
     "LocalDestination",
-    "LocalFiles",
+    "LocalPlaces",
     "RemoteDestination",
     "below",
     "contains",
@@ -253,7 +253,7 @@ def _is_descriptor(path: str) -> bool:
 _MAX_LINKS = 40  # as many as Linux follows
 
 
-class LocalFiles:
+class LocalPlaces:
     """The user's own files, by the paths users write; links are followed."""
 
     def __init__(self, threads: Threads) -> None:

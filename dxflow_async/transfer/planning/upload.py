@@ -14,7 +14,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.planning.destination import Destination, LocalFiles, RemoteDestination
+from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination
 from dxflow_async.transfer.planning.tree import relocate
 
 __all__ = ["expand", "upload", "upload_each"]
@@ -39,7 +39,7 @@ async def expand(threads: Threads, pattern: str) -> list[str]:
 
 async def upload(
     context: TransferContext,
-    files: LocalFiles,
+    files: LocalPlaces,
     source: str,
     end: Destination,
     options: ObjectOptions,
@@ -74,7 +74,7 @@ async def upload(
 
 
 async def upload_each(
-    context: TransferContext, files: LocalFiles, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
+    context: TransferContext, files: LocalPlaces, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
 ) -> AsyncIterator[TransferItem]:
     """Plans the upload of local files to exactly those places."""
     async for path, target in pairs:
