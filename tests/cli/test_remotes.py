@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import S3Settings, Settings
-from tests.cli.conftest import Command, s3_variables
+from tests.cli.called_command import Command, s3_variables
 from tests.python_processes import RunningScript, clean_environment
 from tests.servers.weed import SeaweedFS
 
