@@ -70,7 +70,7 @@ class Jobs:
 
     async def _clean_file(self, file: JobFile, *, dry_run: bool) -> list[Leftover]:
         run = self._resources.threads.run
-        spec = await run(lambda: file.asked)
+        spec = await run(lambda: file.spec)
         areas = await self._resolver.areas_of(spec)
         area, (_, destination) = areas[1], resolved_ends(spec, areas)
         uploads = await left_uploads(self._resources, file, area)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings
-from dxflow_async.config.loader import parse_size
+from dxflow_async.config.loader import fields_of, parse_size
 from tests.docs.code_blocks import code_blocks
 from tests.python_processes import clean_environment, run_script
 from tests.servers import SeaweedFS
@@ -184,7 +184,7 @@ def every_setting() -> dict[str, object]:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
-            found |= {f"{field.name}.{each.name}": getattr(value, each.name) for each in dataclasses.fields(value)}
+            found |= {f"{field.name}.{each.name}": getattr(value, each.name) for each in fields_of(type(value))}
         else:
             found[field.name] = value
     return found

@@ -79,7 +79,7 @@ class Journal:
     Args:
         home: the home directory.
         threads: where files are written.
-        asked: the call.
+        spec: the call.
         file: the file of an earlier process whose job is resumed.
         discard: removes the uploads of earlier processes that no item resumes, and returns whether all of them are
             gone.
@@ -89,11 +89,11 @@ class Journal:
         self,
         home: Path,
         threads: Threads,
-        asked: JobSpec,
+        spec: JobSpec,
         file: JobFile | None = None,
         discard: Callable[[JobFile], Awaitable[bool]] | None = None,
     ) -> None:
-        self.asked = asked
+        self.spec = spec
         self._home = home
         self._threads = threads
         self._file = file
@@ -133,12 +133,12 @@ class Journal:
     def planned(self, item: Item) -> None:
         """Notes that an item is planned. Only items that cannot be planned again are written."""
         self._items += 1
-        if self.asked.source is None:
+        if self.spec.source is None:
             self._note(PLANNED, self._id_of(item))
 
     def plan_ended(self) -> None:
         """Notes that all items are planned."""
-        if self.asked.source is None:
+        if self.spec.source is None:
             self._note(PLAN_ENDED, ())
 
     async def ended(self, result: TransferResult, version: str | None) -> None:
@@ -228,7 +228,7 @@ class Journal:
 
     def remaining(self, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         """Leaves out planned items that are done and whose source is unchanged. A sync compares by itself."""
-        return self._remaining(items) if self._earlier and self.asked.operation != "sync" else items
+        return self._remaining(items) if self._earlier and self.spec.operation != "sync" else items
 
     async def begun_upload(self, item: Item) -> BegunUpload | None:
         """Returns the upload that an earlier process began for an item."""
@@ -255,12 +255,12 @@ class Journal:
             self._swept.clear()
         self._swept.add(directory)
         nothing: tuple[set[str], set[str]] = set(), set()
-        marks, kept = await self._read(
-            lambda file: (file.marks, {begun.id for _, begun in file.uploads()}), default=nothing
+        owners, kept = await self._read(
+            lambda file: (file.earlier_owners, {begun.id for _, begun in file.uploads()}), default=nothing
         )
-        if marks:
+        if owners:
             try:
-                await disk.sweep(key, marks, kept)
+                await disk.sweep(key, owners, kept)
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
                 _log.info(
                     "temporary files of an earlier process beside %s could not be removed: %s", printable(key), error
@@ -334,7 +334,7 @@ class Journal:
     def _write(self, rows: list[Row]) -> None:
         if self._file is None:
             self._file = JobFile.create(
-                self._home, self.asked, self._threads.owner_id, self._began, durable=self._threads.commits is not None
+                self._home, self.spec, self._threads.owner_id, self._began, durable=self._threads.commits is not None
             )
         self._file.write(rows)
 
@@ -370,11 +370,11 @@ class Journal:
         return self._absolute(*item.ends)
 
     def _absolute(self, source: str, destination: str) -> ItemId:
-        start, end = self.asked.places
+        start, end = self.spec.places
         return ItemId(
             self._below(source) if start is None else source, self._below(destination) if end is None else destination
         )
 
     def _below(self, path: str) -> str:
         # Most paths are absolute, and `join` is slow to see it.
-        return path if os.sep == "/" == path[:1] else os.path.join(self.asked.directory, path)
+        return path if os.sep == "/" == path[:1] else os.path.join(self.spec.directory, path)

@@ -1,8 +1,9 @@
-"""What the servers' answers have in common: errors as JSON, request ids, one line in the log for each request.
+"""What all answers have in common: errors as JSON, request ids, one line in the log per request.
 
-Every failure answers `{"error": {"code": ..., "message": ...}}`. No body, no header and no secret reaches a log or an
-answer. Every answer has an `X-Request-ID`: the request's own, where that is a plain word, else a new one. It repeats
-the request's `Dx-Request`, so that whoever asked can tell it from another server's, and from another request's.
+Every failure answers `{"error": {"code": ..., "message": ...}}`. No body, header or secret reaches a log or an answer.
+Every answer has an `X-Request-ID`: the request's own if that is a plain word, or else a new one. It also repeats the
+request's `Dx-Request`, so that a client can tell it from another server's answer, and from the answer to another
+request.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
-# Our error: status and code, where the error itself says nothing else.
+# Status and code for our errors, where the error itself has none.
 _STORAGE_ERRORS: dict[type[StorageError], tuple[int, str]] = {
     NotFoundError: (404, "not_found"),
     AlreadyExistsError: (409, "already_exists"),
@@ -54,22 +55,22 @@ _STORAGE_ERRORS: dict[type[StorageError], tuple[int, str]] = {
     UnsupportedError: (501, "unsupported"),
 }
 
-# errno: status, code, and what it means here. Source: https://man7.org/linux/man-pages/man3/errno.3.html
+# Status, code and message for each errno. Source: https://man7.org/linux/man-pages/man3/errno.3.html
 _OS_ERRORS: dict[int, tuple[int, str, str]] = {
     errno.ENOENT: (404, "not_found", "there is nothing of that name"),
-    errno.ENOTDIR: (404, "not_found", "it, or a part of the path, is no directory"),
+    errno.ENOTDIR: (404, "not_found", "the path, or a part of it, is not a directory"),
     errno.EISDIR: (409, "is_directory", "it is a directory"),
-    errno.EEXIST: (409, "already_exists", "something of that name is there"),
-    errno.ENOTEMPTY: (409, "already_exists", "a directory of that name is there, and not empty"),
+    errno.EEXIST: (409, "already_exists", "the name exists already"),
+    errno.ENOTEMPTY: (409, "already_exists", "a directory of that name exists and is not empty"),
     errno.EXDEV: (403, "outside", "the path leads out of the volume"),
-    errno.ELOOP: (403, "outside", "the path has a symbolic link that is not followed"),
-    errno.EACCES: (403, "access_denied", "the server may not do that here"),
-    errno.EPERM: (403, "access_denied", "the server may not do that here"),
+    errno.ELOOP: (403, "outside", "the path contains a symbolic link, which is not followed"),
+    errno.EACCES: (403, "access_denied", "the server has no permission for that here"),
+    errno.EPERM: (403, "access_denied", "the server has no permission for that here"),
     errno.EROFS: (403, "access_denied", "the volume is read-only"),
     errno.ENXIO: (403, "special_file", "it is not a regular file"),
     errno.ENAMETOOLONG: (400, "unsafe_path", "the name is too long"),
-    errno.EINVAL: (400, "unsafe_path", "the file system does not take that name"),
-    errno.EFBIG: (413, "too_long", "the file system does not take files of that size"),
+    errno.EINVAL: (400, "unsafe_path", "the file system does not accept that name"),
+    errno.EFBIG: (413, "too_long", "the file system does not accept files of that size"),
     errno.ENOSPC: (507, "disk_full", "the volume is full"),
     errno.EDQUOT: (507, "disk_full", "the volume's quota is used up"),
     errno.EMFILE: (503, "busy", "the server is busy; try again"),
@@ -79,7 +80,7 @@ _OS_ERRORS: dict[int, tuple[int, str, str]] = {
 
 
 class Activity:
-    """How many requests are under way, for a server that ends when none is."""
+    """Counts the requests in progress, for a server that stops when there are none."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -97,7 +98,7 @@ class Activity:
             self._idle.set()
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - what is left is told, not raised
-        """Let what is under way end; whether it did within `timeout` seconds. Connections are not kept any more."""
+        """Waits for requests in progress, and returns whether they ended in time. No connection is kept alive."""
         self.ending = True
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
@@ -111,7 +112,7 @@ ACTIVITY = web.AppKey("activity", Activity)
 
 @web.middleware
 async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Counts, names and logs a request, and turns what goes wrong into an answer."""
+    """Counts and logs a request, gives it an id, and turns exceptions into answers."""
     given = request.headers.get("X-Request-ID", "")
     request[_REQUEST_ID] = given if _PLAIN.fullmatch(given) else secrets.token_hex(8)
     started, status = time.perf_counter(), 0
@@ -129,7 +130,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def mark_answer(request: web.Request, response: web.StreamResponse) -> None:
-    """A signal's receiver: what every answer's header has."""
+    """Adds the headers that every answer has. Receives aiohttp's signal."""
     request[_STARTED] = response
     if _REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[_REQUEST_ID]
@@ -144,20 +145,20 @@ async def mark_answer(request: web.Request, response: web.StreamResponse) -> Non
 def refusal(
     cls: type[web.HTTPError], code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.HTTPError:
-    """An error to be raised by a handler."""
+    """Returns an error for a handler to raise."""
     return cls(text=_body(code, message), content_type="application/json", headers=headers)
 
 
 def error_response(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None, reason: str | None = None
 ) -> web.Response:
-    """An error as an answer."""
+    """Returns an error as an answer."""
     text = _body(code, message)
     return web.Response(status=status, reason=reason, text=text, content_type="application/json", headers=headers)
 
 
 def peer_of(request: web.Request) -> str:
-    """The address that a request is from, whatever trusted proxies are in between."""
+    """Returns the address that a request comes from, behind trusted proxies too."""
     addresses = request.app.get(ADDRESSES)
     return (request.remote or "") if addresses is None else addresses.peer(request)
 
@@ -186,11 +187,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _break_off(request: web.Request, error: Exception) -> web.StreamResponse:
-    """Ends a connection in mid-answer, so that what was sent is not taken for all."""
+    """Ends a connection in the middle of an answer, so that the part that was sent is not taken for all of it."""
     if request.transport is not None:
         request.transport.abort()
     level = logging.DEBUG if isinstance(error, ConnectionError | TimeoutError) else logging.ERROR
-    _log.log(level, "%s %s broke off", request.method, request.rel_url.raw_path, exc_info=error)
+    _log.log(level, "%s %s ended early", request.method, request.rel_url.raw_path, exc_info=error)
     return request[_STARTED]
 
 
@@ -200,9 +201,9 @@ def _failure(request: web.Request, error: Exception) -> web.Response:  # noqa: P
         case StorageError():
             return _storage_error(error)
         case TimeoutError():
-            return error_response(408, "stalled", "no byte came for too long; go on with the next request")
+            return error_response(408, "stalled", "no bytes arrived for too long; continue with another request")
         case ConnectionError():
-            return error_response(400, "broken_off", "the request broke off")  # nobody is there to read it
+            return error_response(400, "broken_off", "the request ended early")  # nobody reads this
         case OSError() if error.errno in _OS_ERRORS:
             status, code, text = _OS_ERRORS[error.errno]
             return error_response(status, code, text, {"Retry-After": "1"} if status == 503 else None)
@@ -212,7 +213,7 @@ def _failure(request: web.Request, error: Exception) -> web.Response:  # noqa: P
             _log.error("%s %s: the database did not answer", *where, exc_info=error)
             text = "the hub's database did not answer; try again"
             return error_response(503, "database_unavailable", text, {"Retry-After": "1"})
-    # The last resort: logged with its traceback, answered as JSON.
+    # The last resort: the exception is logged with its traceback and answered as JSON.
     _log.error("%s %s failed", *where, exc_info=error)
     return error_response(500, "internal", "the server failed; its log says why")
 

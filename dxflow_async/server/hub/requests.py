@@ -1,4 +1,4 @@
-"""What the hub's handlers take from a request: its JSON object, and whose it is."""
+"""What the hub's handlers read from a request: its JSON object, and the user who sent it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.hub.accounts import Accounts, User
 
 __all__ = ["ACCOUNTS", "BODY_SECONDS", "json_object", "signed_in"]
@@ -16,16 +16,16 @@ __all__ = ["ACCOUNTS", "BODY_SECONDS", "json_object", "signed_in"]
 ACCOUNTS = web.AppKey("accounts", Accounts)
 
 BODY_SECONDS = 30.0
-"""That a body may take to arrive."""
+"""Seconds in which a body must arrive."""
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """The body.
+    """Returns the JSON object in the body.
 
     Raises:
-        HTTPBadRequest, HTTPUnsupportedMediaType: it is no JSON object, or does not say so.
+        HTTPBadRequest, HTTPUnsupportedMediaType: the body is not a JSON object, or its Content-Type is not JSON.
     """
-    # Not text/plain: a web page may post that to a loopback port without asking, but not JSON.
+    # text/plain is refused: a web page may post that to a loopback port without asking, but not JSON.
     if request.content_type != "application/json":
         raise refusal(web.HTTPUnsupportedMediaType, "not_json", "send Content-Type: application/json")
     async with asyncio.timeout(BODY_SECONDS):
@@ -40,13 +40,15 @@ async def json_object(request: web.Request) -> dict[str, Any]:
 
 
 async def signed_in(request: web.Request) -> User:
-    """The user that the path names, who sent a valid secret of theirs.
+    """Returns the user whom the path names and whose valid secret the request has.
 
     Raises:
-        HTTPUnauthorized: the secret is another one.
+        HTTPUnauthorized: the secret is not valid.
     """
     secret = request.headers.get("X-SECRET-KEY", "")
     user = await request.app[ACCOUNTS].user(request.match_info["pointer"], secret)
     if user is None:
-        raise refusal(web.HTTPUnauthorized, "wrong_secret", "this secret is not, or no longer, valid for this user")
+        raise refusal(
+            web.HTTPUnauthorized, "wrong_secret", "this secret is not valid for this user, or is no longer valid"
+        )
     return user

@@ -1,4 +1,4 @@
-"""What a unit's handlers work with: its volume, its uploads, its secrets, and the threads in which all of it blocks."""
+"""What a unit's handlers share: its volume, its uploads, its secrets, and the threads in which all of these block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query, volume_path
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit.summing import Sums
@@ -25,23 +25,23 @@ __all__ = ["STALL_SECONDS", "UNIT", "Unit", "path_parameter"]
 T = TypeVar("T")
 
 STALL_SECONDS = 60.0
-"""Seconds without a byte, either way, after which a connection is given up."""
+"""Seconds without a byte, in either direction, after which a connection is closed."""
 
-# More would only wait for the interpreter.
+# More threads would only wait for the interpreter.
 _THREADS = 4
 _LONG_THREADS = 2
 
 
 class Unit:
-    """One served directory.
+    """A directory that is served.
 
     Args:
         root: the directory.
-        secrets: what opens it.
-        durable: an answer that something was stored is given when that is on disk.
+        secrets: the secrets that requests must have.
+        durable: an answer that something was stored is sent once it is on disk.
 
     Attributes:
-        stopped: it answers no request for its storage.
+        stopped: requests for its storage are refused.
         receiving: uploads whose bytes are arriving.
         sums: checksums that were computed.
 
@@ -62,15 +62,15 @@ class Unit:
         self._long_threads = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="dxflow-unit-copy")
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
-        """What a short call returns, from a thread."""
+        """Runs a short call in a thread and returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     async def run_long(self, call: Callable[..., T], *arguments: object) -> T:
-        """The same for what may take minutes, so that it holds up nothing else."""
+        """Runs a call that may take minutes in a thread of its own kind, so that it delays no short call."""
         return await asyncio.get_running_loop().run_in_executor(self._long_threads, call, *arguments)
 
     async def examine(self) -> dict[str, Any]:
-        """Whether the volume can be written to and read, and what room it has, in bytes."""
+        """Returns whether the volume can be written and read, and its free space in bytes."""
         return await self.run(self._examine)
 
     def _examine(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Unit:
             return {"volume": error.strerror or str(error), "free_bytes": 0}
 
     async def aclose(self) -> None:
-        """Ends copies under way, waits for the threads, and gives the directory back."""
+        """Stops copies, waits for the threads, and closes the directory."""
         self._ending.set()
         for threads in (self._threads, self._long_threads):
             await asyncio.to_thread(threads.shutdown)
@@ -94,11 +94,11 @@ UNIT = web.AppKey("unit", Unit)
 
 
 def path_parameter(request: web.Request, name: str = "path", default: str | None = None) -> str:
-    """A path of the query, relative to the volume's top.
+    """Returns a path of the query, relative to the volume's top.
 
     Raises:
-        HTTPBadRequest: there is none.
-        UnsafePathError: it is refused.
+        HTTPBadRequest: the query has no such parameter.
+        UnsafePathError: the path is refused.
     """
     text = parse_query(request.rel_url.raw_query_string).get(name, default)
     if text is None:
