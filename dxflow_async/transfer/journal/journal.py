@@ -342,7 +342,7 @@ class Journal:
         """Logs an error of the journal; only the first one is a warning."""
         level = logging.DEBUG if self._stumbled else logging.WARNING
         self._stumbled = True
-        text = "the journal cannot be written or read, and the transfer continues without it: %s: %s"
+        text = "the transfer continues without a journal, which cannot be used: %s: %s"
         _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
