@@ -26,12 +26,14 @@ __all__ = [
     "check_key",
     "fold_name",
     "is_local_path",
+    "is_url",
     "key_of",
     "local_name",
     "parent_of",
     "parse_location",
     "provider_name",
     "unit_path",
+    "unknown_location",
     "unknown_scheme",
     "utf8_shown",
 ]
@@ -135,8 +137,15 @@ def parse_location(text: str, remotes: Collection[str] = (), schemes: Collection
     if colon and rest.startswith("//") and (name in schemes or (name == "https" and is_azure_url(text))):
         return Location(URL, Secret(text))
     if unknown_scheme(text, remotes, schemes) is not None:
-        raise _not_known(scheme, rest, remotes, schemes)
+        raise unknown_location(text, remotes, schemes)
     return Location("LOCAL", text)
+
+
+def is_url(text: str) -> bool:
+    """Whether a location is written like a URL with a scheme that `parse_location` does not know by itself."""
+    scheme, separator, _ = text.partition("://")
+    known = (*_CLOUD_SCHEMES, *_BUILT_IN, "file", "unit", "local")
+    return bool(separator) and _SCHEME.fullmatch(scheme) is not None and scheme.lower() not in known
 
 
 def unknown_scheme(
@@ -203,10 +212,15 @@ def _file_path(rest: str) -> str:
     return decoded
 
 
-def _not_known(scheme: str, rest: str, remotes: Collection[str], schemes: Collection[str]) -> ConfigurationError:
-    """The error for a location with an unknown scheme; it repeats no secret."""
+def unknown_location(text: str, remotes: Collection[str] = (), schemes: Collection[str] = ()) -> ConfigurationError:
+    """Makes the error for a location with an unknown scheme. It names the known ones and repeats no secret.
+
+    Args:
+        text, remotes, schemes: as for `parse_location`.
+    """
     import difflib
 
+    scheme, _, rest = text.partition(":")
     names = (*_BUILT_IN, *sorted(remotes), "unit", "local")
     shown = without_secrets(f"{scheme}:{rest}")
     known = ", ".join(f"{each}:" for each in names)

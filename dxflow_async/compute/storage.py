@@ -10,7 +10,7 @@ from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.tree import make_directory
+from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 

@@ -8,7 +8,8 @@ not in `__all__` may change in any release.
 - registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, and the checks of answers
-- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, finish_or_undo, XMLParser
+- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
+  XMLParser
 - errors: those of `dxflow_async` that a provider raises
 
 Nothing is imported before it is used.
@@ -60,6 +61,7 @@ __all__ = [
     "StorageError",
     "StreamedBody",
     "Threads",
+    "Throttle",
     "ThrottledError",
     "UnsafePathError",
     "UnsupportedError",
@@ -80,6 +82,7 @@ __all__ = [
     "extent",
     "extent_of",
     "finish_or_undo",
+    "for_each",
     "format_mtime",
     "has_body",
     "is_streamed",
@@ -97,6 +100,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from dxflow_async.checksum import crc32c
+    from dxflow_async.concurrency.pool import for_each
     from dxflow_async.concurrency.shielded import finish_or_undo
     from dxflow_async.concurrency.threads import Threads
     from dxflow_async.digests import ExpectedDigest, RunningDigest
@@ -156,7 +160,7 @@ if TYPE_CHECKING:
         is_streamed,
         page_size,
     )
-    from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
+    from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, Throttle, read_error_body
     from dxflow_async.providers.registry import (
         CONTRACT_VERSION,
         ProviderKind,
@@ -168,6 +172,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dxflow_async.checksum": ("crc32c",),
+    "dxflow_async.concurrency.pool": ("for_each",),
     "dxflow_async.concurrency.shielded": ("finish_or_undo",),
     "dxflow_async.concurrency.threads": ("Threads",),
     "dxflow_async.digests": ("ExpectedDigest", "RunningDigest"),
@@ -225,7 +230,7 @@ _HOMES = {
         "is_streamed",
         "page_size",
     ),
-    "dxflow_async.providers.http": ("HTTP", "Call", "HTTPReader", "Response", "read_error_body"),
+    "dxflow_async.providers.http": ("HTTP", "Call", "HTTPReader", "Response", "Throttle", "read_error_body"),
     "dxflow_async.providers.registry": (
         "CONTRACT_VERSION",
         "ProviderKind",

@@ -38,6 +38,7 @@ __all__ = [
     "kind_of_settings",
     "local_provider",
     "provider_kinds",
+    "url_schemes",
 ]
 
 _log = logging.getLogger("dxflow_async.session")
@@ -51,8 +52,10 @@ CONTRACT_VERSION = 1
 _OURS = {
     "azure": "dxflow_async.providers.azure.kind:KIND",
     "gcs": "dxflow_async.providers.gcp.kind:KIND",
+    "https": "dxflow_async.providers.http_source.kind:KIND",
     "local": "dxflow_async.providers.local.kind:KIND",
     "s3": "dxflow_async.providers.aws.kind:KIND",
+    "sftp": "dxflow_async.providers.sftp.kind:KIND",
     "unit": "dxflow_async.providers.unit.kind:KIND",
 }
 """As in `pyproject.toml`."""
@@ -195,6 +198,11 @@ def kind_of_settings(settings: Any) -> ProviderKind:
 def kind_of_scheme(scheme: str) -> ProviderKind | None:
     """The kind whose URLs have a scheme, such as `"s3"`; None if no kind has it. Ours come first."""
     return next((kind for kind in _kinds().usable() if scheme in kind.schemes), None)
+
+
+def url_schemes() -> list[str]:
+    """The schemes of the URLs of all kinds that can be used, sorted. Imports the packages that add kinds."""
+    return sorted({scheme for kind in _kinds().usable() for scheme in kind.schemes})
 
 
 @cache

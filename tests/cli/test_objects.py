@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.called_command import Command
 from tests.servers.weed import SeaweedFS
 
 _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"

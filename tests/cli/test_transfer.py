@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.called_command import Command
 from tests.servers.weed import SeaweedFS
 
 

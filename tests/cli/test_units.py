@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.called_command import Command
 from tests.server.running_hub import SECRETS, UnitProcess
 
 

@@ -131,7 +131,8 @@ def test_kind_of_another_package(install: Install) -> None:
 
 def test_unknown_kind_names_the_known_ones(http: HTTP, threads: Threads) -> None:
     """A kind that is not there is an error that lists those that are."""
-    with pytest.raises(ConfigurationError, match=r"type = 'b2' is not allowed.*azure, gcs, local, s3, unit"):
+    known = "azure, gcs, https, local, s3, sftp, unit"
+    with pytest.raises(ConfigurationError, match=rf"type = 'b2' is not allowed.*{known}"):
         create_provider("b2", None, ProviderResources("B2", http, threads))
     assert "b2" not in kinds()
 

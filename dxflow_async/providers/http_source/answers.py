@@ -12,19 +12,19 @@ import mimetypes
 import re
 from collections.abc import Mapping
 
-from dxflow_async.digests import ExpectedDigest, md5_expected, s3_expected
-from dxflow_async.exceptions import (
+from dxflow_async.providers import (
     AccessDeniedError,
+    Call,
+    Entry,
+    ExpectedDigest,
     NotFoundError,
     PreconditionFailedError,
     ServiceError,
     StorageError,
     ThrottledError,
     UnsupportedError,
+    timestamp_of,
 )
-from dxflow_async.providers.common.fields import timestamp_of
-from dxflow_async.providers.contract import Entry
-from dxflow_async.providers.http import Call
 
 __all__ = ["conditions", "encoding_of", "entry_of", "error_of", "is_page", "is_version", "same_version", "total_of"]
 
@@ -48,7 +48,7 @@ _STATUSES: dict[int, tuple[type[StorageError], str]] = {
 
 _RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
-_DIGESTS = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5", 16)}
+_SIZES = {"sha256": 32, "sha1": 20, "md5": 16, "crc64nvme": 8, "crc32": 4}
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 _MODIFIED = "modified "
 
@@ -65,7 +65,7 @@ def error_of(call: Call, status: int, headers: Mapping[str, str]) -> StorageErro
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     """Returns the facts that an answer tells about a file of `size` bytes."""
     hashes = _google_hashes(headers) if encoding_of(headers) == "identity" else {}
-    crc = _crc32c_of(hashes.get("crc32c") or _whole_s3(headers))
+    crc = _crc32c_of(hashes.get("crc32c") or _whole_s3(headers, "crc32c"))
     digest = None if crc is not None or encoding_of(headers) != "identity" else _digest_of(headers, hashes)
     return Entry(
         key,
@@ -141,9 +141,10 @@ def _google_hashes(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.strip(): value for name, _, value in pairs}
 
 
-def _whole_s3(headers: Mapping[str, str]) -> str | None:
+def _whole_s3(headers: Mapping[str, str], algorithm: str) -> str | None:
+    """S3's checksum of the whole file; a composite one is of the checksums of its parts."""
     composite = headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE"
-    return None if composite else headers.get("x-amz-checksum-crc32c")
+    return None if composite else headers.get(f"x-amz-checksum-{algorithm}")
 
 
 def _crc32c_of(text: str | None) -> int | None:
@@ -158,11 +159,19 @@ def _digest_of(headers: Mapping[str, str], hashes: Mapping[str, str]) -> Expecte
     named = {
         name.strip().lower(): value.strip().strip(":") for name, _, value in (x.partition("=") for x in told.split(","))
     }
-    for name, (algorithm, size) in _DIGESTS.items():
-        value = _decoded(named.get(name), size)
-        if value is not None:
-            return ExpectedDigest(algorithm, value)
-    return s3_expected(headers) or md5_expected(hashes.get("md5") or (headers.get("content-md5") if whole else None))
+    told_by = {
+        "sha256": (named.get("sha-256"), _whole_s3(headers, "sha256")),
+        "sha1": (named.get("sha"), _whole_s3(headers, "sha1")),
+        "md5": (named.get("md5"), hashes.get("md5"), headers.get("content-md5") if whole else None),
+        "crc64nvme": (_whole_s3(headers, "crc64nvme"),),
+        "crc32": (_whole_s3(headers, "crc32"),),
+    }
+    for algorithm, texts in told_by.items():
+        for text in texts:
+            value = _decoded(text, _SIZES[algorithm])
+            if value is not None:
+                return ExpectedDigest(algorithm, value)
+    return None
 
 
 def _decoded(text: str | None, size: int) -> bytes | None:

@@ -38,7 +38,8 @@ _FIRST_BYTE = {"range": "bytes=0-0"}
 
 # Features
 
-_FEATURES = Features(checksum=True, ranges=False)  # ranges: once an answer has shown them
+# Ranges are a feature once an answer has shown them.
+_FEATURES = Features(checksum=True, ranges=False, read_only=True, unlisted=True)
 
 # The provider
 

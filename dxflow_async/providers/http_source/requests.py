@@ -6,12 +6,19 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, urljoin
 
-from dxflow_async.exceptions import ConfigurationError, UnsupportedError
-from dxflow_async.providers.common.confirm import check_status, not_the_service
-from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
+from dxflow_async.providers import (
+    HTTP,
+    Call,
+    ConfigurationError,
+    Response,
+    Secret,
+    UnsupportedError,
+    check_status,
+    not_the_service,
+    read_error_body,
+)
 from dxflow_async.providers.http_source.answers import error_of, is_page
-from dxflow_async.providers.http_source.settings import HTTPSourceSettings, is_loopback, origin_of
-from dxflow_async.security.redaction import Secret
+from dxflow_async.providers.http_source.settings import HTTPSourceSettings, URLSettings, is_loopback, origin_of
 
 __all__ = ["MAX_REDIRECTS", "Requests"]
 
@@ -62,7 +69,7 @@ class Requests:
         raise not_the_service(call, f"more than {MAX_REDIRECTS} redirects")
 
     def _url(self, key: str) -> str:
-        target = self._settings.target or ""
+        target = self._settings.target if isinstance(self._settings, URLSettings) else ""
         if target and unquote(target.partition("?")[0], errors="surrogateescape").lstrip("/") == key:
             return self._endpoint + target
         return f"{self._endpoint}/{quote(key, safe=_SAFE, errors='surrogateescape')}"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import Secret
+from dxflow_async.providers import ConfigurationError, Secret
 
-__all__ = ["HTTPSourceSettings", "from_url", "is_loopback", "origin_of"]
+__all__ = ["HTTPSourceSettings", "URLSettings", "from_url", "is_loopback", "origin_of"]
 
 _PATH_SAFE = "%/:@!$&'()*+,;=~-._"
 _QUERY_SAFE = _PATH_SAFE + "?"
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
 _HIDDEN = "***"
-_SECRETS = ("password", "token", "header", "target")
+_SECRETS = ("password", "token", "header")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,6 @@ class HTTPSourceSettings:
         header: one more header for every request, such as `"X-Api-Key: abc"`.
         allow_http: allow an `http://` endpoint on another machine; it sends everything, credentials included, in clear.
         allow_html: accept an HTML page as the content of a file whose name does not end in `.html` or the like.
-        target: the path and the query of the one file that a URL names, escaped; set by `from_url` only.
     """
 
     endpoint: str | None = None
@@ -40,7 +38,6 @@ class HTTPSourceSettings:
     header: str | None = field(default=None, repr=False)
     allow_http: bool = False
     allow_html: bool = False
-    target: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -61,7 +58,18 @@ class HTTPSourceSettings:
             raise ConfigurationError("token is not allowed; it must be ASCII, without spaces")
 
 
-def from_url(url: str, settings: HTTPSourceSettings | None) -> tuple[HTTPSourceSettings, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class URLSettings(HTTPSourceSettings):
+    """The settings that a URL stands for.
+
+    Attributes:
+        target: the path and the query of the URL, escaped as they are to be sent.
+    """
+
+    target: str = field(default="", repr=False)
+
+
+def from_url(url: str, settings: HTTPSourceSettings | None) -> tuple[URLSettings, str]:
     """Returns the settings for a URL, and the path of the file that it names.
 
     The query and the user of the URL are secrets: they stay in the settings and are not part of the path.
@@ -89,12 +97,12 @@ def from_url(url: str, settings: HTTPSourceSettings | None) -> tuple[HTTPSourceS
         raise ConfigurationError(f"location {shown} names no file; add its path")
     if settings is None or settings.endpoint is None or origin_of(settings.endpoint) != origin_of(url):
         settings = HTTPSourceSettings()
+    given = {each.name: getattr(settings, each.name) for each in fields(HTTPSourceSettings)}
     if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        settings = replace(settings, username=user, password=password, token=None)
+        given |= {"username": unquote(parts.username), "password": unquote(parts.password or ""), "token": None}
     target = quote(parts.path, safe=_PATH_SAFE) + (f"?{quote(parts.query, safe=_QUERY_SAFE)}" if parts.query else "")
-    endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return replace(settings, endpoint=endpoint, target=target), path
+    given["endpoint"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return URLSettings(**given, target=Secret(target)), path
 
 
 def origin_of(url: str) -> tuple[str, str, int]:

@@ -12,10 +12,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
 
-from dxflow_async.exceptions import PreconditionFailedError
-from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.contract import Buffer, Reader
-from dxflow_async.providers.http import Call
+from dxflow_async.providers import Buffer, Call, PreconditionFailedError, Reader, contradiction
 from dxflow_async.providers.http_source.answers import same_version
 
 __all__ = ["WholeFiles"]

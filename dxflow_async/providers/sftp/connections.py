@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from anyio import CancelScope, move_on_after
 
-from dxflow_async.concurrency.shielded import finish_or_undo
-from dxflow_async.exceptions import SessionClosedError, StallTimeoutError, StorageError
-from dxflow_async.providers.http import Call
+from dxflow_async.exceptions import SessionClosedError
+from dxflow_async.providers import Call, StallTimeoutError, StorageError, finish_or_undo
 from dxflow_async.providers.sftp.connector import Connector
 from dxflow_async.providers.sftp.errors import error_of, status_of
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import stat
 from contextlib import suppress
 
-from dxflow_async.concurrency.pool import for_each
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
-from dxflow_async.providers.http import Call
+from dxflow_async.providers import AlreadyExistsError, Call, NotFoundError, StorageError, for_each
 from dxflow_async.providers.sftp.errors import is_failure
 from dxflow_async.providers.sftp.listing import names_in
 from dxflow_async.providers.sftp.names import kind_of

@@ -10,9 +10,10 @@ https://asyncssh.readthedocs.io/en/latest/api.html#exceptions
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import (
+from dxflow_async.providers import (
     AccessDeniedError,
     AlreadyExistsError,
+    Call,
     NetworkError,
     NotFoundError,
     ServiceError,
@@ -21,7 +22,6 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.http import Call
 
 __all__ = ["FULL", "error_of", "is_failure", "status_of"]
 

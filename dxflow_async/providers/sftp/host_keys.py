@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncssh

@@ -12,9 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dxflow_async.exceptions import AccessDeniedError, DxflowError, NotFoundError, StorageError, UnsafePathError
-from dxflow_async.providers.contract import Entry
-from dxflow_async.providers.http import Call
+from dxflow_async.exceptions import DxflowError
+from dxflow_async.providers import AccessDeniedError, Call, Entry, NotFoundError, StorageError, UnsafePathError
 from dxflow_async.providers.sftp.connections import Channel
 from dxflow_async.providers.sftp.names import entry_of, failed_entry, is_temporary, kind_of, name_of
 from dxflow_async.providers.sftp.server import Server

@@ -6,16 +6,31 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from dxflow_async.exceptions import UnsafePathError
-from dxflow_async.modes import PERMISSIONS
-from dxflow_async.providers.contract import Entry
+from dxflow_async.providers import Entry, UnsafePathError
 
 if TYPE_CHECKING:
     import asyncssh
 
-__all__ = ["Base", "described", "entry_of", "etag_of", "failed_entry", "is_temporary", "kind_of", "name_of"]
+__all__ = [
+    "PERMISSIONS",
+    "PRIVATE",
+    "Base",
+    "described",
+    "entry_of",
+    "etag_of",
+    "failed_entry",
+    "is_temporary",
+    "kind_of",
+    "name_of",
+]
 
-MAX_NAME_SIZE = 255
+PERMISSIONS = 0o777
+"""The bits of a mode that are kept."""
+
+PRIVATE = 0o600
+"""The mode of a file that is not complete: nobody else reads it."""
+
+_MAX_NAME_SIZE = 255
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
 
@@ -60,8 +75,8 @@ class Base:
             encoded = name.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
-        if len(encoded) > MAX_NAME_SIZE and max(map(len, encoded.split(b"/"))) > MAX_NAME_SIZE:
-            raise UnsafePathError(f"{key!r} has a part of over {MAX_NAME_SIZE} bytes; choose a shorter name", path=key)
+        if len(encoded) > _MAX_NAME_SIZE and max(map(len, encoded.split(b"/"))) > _MAX_NAME_SIZE:
+            raise UnsafePathError(f"{key!r} has a part of over {_MAX_NAME_SIZE} bytes; choose a shorter name", path=key)
         return self._prefix + encoded
 
     def changeable(self, key: str) -> bytes:

@@ -12,36 +12,34 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import (
+from dxflow_async.providers import (
+    HTTP,
     AlreadyExistsError,
-    NotFoundError,
-    PreconditionFailedError,
-    StorageError,
-    UnsafePathError,
-    UnsupportedError,
-)
-from dxflow_async.modes import PERMISSIONS
-from dxflow_async.providers.common.deletion import delete_each
-from dxflow_async.providers.contract import (
     Body,
+    Call,
     Entry,
     Features,
+    NotFoundError,
     ObjectOptions,
     Page,
     PartReceipt,
+    PreconditionFailedError,
     Provider,
     Reader,
+    StorageError,
+    Threads,
+    UnsafePathError,
+    UnsupportedError,
     Upload,
+    delete_each,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.sftp.connections import Connections
 from dxflow_async.providers.sftp.connector import Connector
 from dxflow_async.providers.sftp.deletion import delete
 from dxflow_async.providers.sftp.errors import is_failure
 from dxflow_async.providers.sftp.listing import Listing, names_in
-from dxflow_async.providers.sftp.names import Base, entry_of, kind_of
+from dxflow_async.providers.sftp.names import PERMISSIONS, Base, entry_of, kind_of
 from dxflow_async.providers.sftp.reader import SFTPReader
 from dxflow_async.providers.sftp.server import Server
 from dxflow_async.providers.sftp.settings import SFTPSettings
@@ -64,6 +62,7 @@ _FEATURES = Features(
     resumable=True,
     mtime=True,
     mtime_listed=True,
+    mtime_resolution=1.0,
     ordered=True,
     max_part_size=1 << 62,
     max_size=1 << 62,

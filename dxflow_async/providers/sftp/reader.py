@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
-from dxflow_async.exceptions import SourceChangedError, StorageError
-from dxflow_async.providers.contract import Buffer, Entry, Reader
-from dxflow_async.providers.http import Call, Throttle
+from dxflow_async.providers import Buffer, Call, Entry, Reader, SourceChangedError, StorageError, Throttle
 from dxflow_async.providers.sftp.connections import Channel, Connections
 from dxflow_async.providers.sftp.names import etag_of
 

@@ -10,12 +10,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError, UnsafePathError, UnsupportedError
-from dxflow_async.modes import PERMISSIONS
-from dxflow_async.providers.http import Call, Throttle
+from dxflow_async.providers import (
+    AlreadyExistsError,
+    Call,
+    NotFoundError,
+    StorageError,
+    Throttle,
+    UnsafePathError,
+    UnsupportedError,
+)
 from dxflow_async.providers.sftp.connections import Channel, Connections
 from dxflow_async.providers.sftp.errors import FULL, is_failure
-from dxflow_async.providers.sftp.names import Base, described, kind_of
+from dxflow_async.providers.sftp.names import PERMISSIONS, Base, described, kind_of
 
 if TYPE_CHECKING:
     import asyncssh

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import Secret, holds_key
+from dxflow_async.providers import ConfigurationError, Secret
 
 __all__ = ["SFTPSettings", "from_url"]
 
@@ -24,8 +23,8 @@ _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("host", lambda host: _HOST.fullmatch(host) is not None, "a server's name or address"),
     ("port", lambda port: 0 < port < 65536, "between 1 and 65535"),
     ("username", lambda name: bool(name) and name.isprintable(), "a name"),
-    ("key_files", lambda paths: not holds_key(paths), "paths of files, not a key"),
-    ("known_hosts", lambda path: not holds_key(str(path)), "the path of a file"),
+    ("key_files", lambda paths: not _is_key(paths), "paths of files, not a key"),
+    ("known_hosts", lambda path: not _is_key(str(path)), "the path of a file"),
     ("jump_host", lambda host: _JUMP_HOST.fullmatch(host) is not None, "[user@]host[:port]"),
     ("path", lambda path: bool(path) and "\0" not in path and ".." not in path.split("/"), "a directory without '..'"),
     ("max_connections", lambda count: 0 < count <= 64, "between 1 and 64"),
@@ -78,7 +77,7 @@ class SFTPSettings:
         for name, allowed, text in _RULES:
             value = getattr(self, name)
             if value is not None and not allowed(value):
-                shown = "" if holds_key(str(value)) else f" = {str(value)!r}"
+                shown = "" if _is_key(str(value)) else f" = {str(value)!r}"
                 raise ConfigurationError(f"{name}{shown} is not allowed; it must be {text}")
 
     @property
@@ -124,6 +123,11 @@ def from_url(url: str, settings: SFTPSettings | None) -> tuple[SFTPSettings, str
         settings = SFTPSettings(host=host, port=port, username=user)
     settings = replace(settings, path=base, username=user or settings.username)
     return (settings if parts.password is None else replace(settings, password=unquote(parts.password))), path
+
+
+def _is_key(text: str) -> bool:
+    """Whether a text that should be a path is the content of a key file instead, a common slip."""
+    return "\n" in text or "PRIVATE KEY" in text
 
 
 def _is_same_place(settings: SFTPSettings, host: str, port: int | None, user: str | None) -> bool:

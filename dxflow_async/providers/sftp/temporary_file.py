@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope, move_on_after
 
-from dxflow_async import checksum
-from dxflow_async.exceptions import AlreadyExistsError, ChecksumMismatchError, NotFoundError, StorageError
-from dxflow_async.modes import PERMISSIONS, PRIVATE
-from dxflow_async.providers.contract import Body, ObjectOptions
+from dxflow_async.providers import (
+    AlreadyExistsError,
+    Body,
+    ChecksumMismatchError,
+    NotFoundError,
+    ObjectOptions,
+    StorageError,
+    crc32c,
+)
 from dxflow_async.providers.sftp.connections import Channel
 from dxflow_async.providers.sftp.errors import FULL
-from dxflow_async.providers.sftp.names import is_temporary
+from dxflow_async.providers.sftp.names import PERMISSIONS, PRIVATE, is_temporary
 from dxflow_async.providers.sftp.server import Server
 
 if TYPE_CHECKING:
@@ -133,7 +138,7 @@ class TemporaryFile:
         position, crc = offset, 0
         try:
             async for chunk in body:
-                crc = checksum.crc32c(chunk, crc)
+                crc = crc32c(chunk, crc)
                 view = memoryview(chunk).cast("B")
                 if self._server.throttle is not None and view:
                     await self._server.throttle.take(len(view))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dxflow_async import checksum
-from dxflow_async.concurrency.pool import for_each
-from dxflow_async.exceptions import NotFoundError, SourceChangedError
-from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.providers import (
+    Body,
+    Entry,
+    NotFoundError,
+    ObjectOptions,
+    Part,
+    PartReceipt,
+    SourceChangedError,
+    Upload,
+    crc32c,
+    for_each,
+)
 from dxflow_async.providers.sftp.names import entry_of
 from dxflow_async.providers.sftp.reader import SFTPReader
 from dxflow_async.providers.sftp.server import Server
@@ -113,7 +121,7 @@ class SFTPUpload(Upload):
             crc = 0
             try:
                 async for chunk in reading:
-                    crc = checksum.crc32c(chunk, crc)
+                    crc = crc32c(chunk, crc)
             except SourceChangedError:
                 return None
         return crc
