@@ -161,6 +161,8 @@ class AccountConnection:
             raise ConfigurationError(
                 f"this machine has no settings of {provider} to keep; set {provider.lower()}.endpoint or more"
             )
+        if own.credentials is not None:
+            raise ConfigurationError(f"{provider}.credentials is a function of this program, which a hub cannot keep")
         values = {each.name: getattr(own, each.name) for each in fields_of(type(own))}
         tree = {
             name: value if isinstance(value, bool) else str(value)
@@ -209,6 +211,7 @@ class AccountConnection:
             self._provider_settings = await provider_settings(http, hub, self._secrets)
         if self._embedded is not None:
             await self._embedded.serve_demo(self._secrets.user_pointer)
+            self._reach_embedded_directly(self._embedded)
 
     async def _signed_in_at(self, purpose: str) -> tuple[Secrets, str]:
         """Signs in, and returns the secrets and the hub's URL; `purpose` as for `require`."""
@@ -231,7 +234,13 @@ class AccountConnection:
                 raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
             self._embedded = self._embedded or EmbeddedHub(settings.home, durable=settings.durable)
             self._hub = await self._embedded.start()
+            self._reach_embedded_directly(self._embedded)
         return self._hub
+
+    def _reach_embedded_directly(self, embedded: EmbeddedHub) -> None:
+        """No proxy can reach the servers inside this process."""
+        for host, port in embedded.addresses:
+            self._resources.proxies.exempt(host, port)
 
     async def _connect(self) -> aiohttp.ClientSession:
         self._resources.check_open()
@@ -240,9 +249,11 @@ class AccountConnection:
     async def _open_connection(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        from dxflow_async.control.connector import HubConnector
+
         tls = await self._resources.http.tls_context()
         headers = None if self._embedded is None else self._embedded.headers
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), headers=headers)
+        return aiohttp.ClientSession(connector=HubConnector(tls, self._resources.proxies), headers=headers)
 
 
 def _parse_secrets(secrets: Mapping[str, Any]) -> Secrets:

@@ -11,6 +11,7 @@ from anyio import CancelScope
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.storage.area import UnitArea
@@ -276,6 +277,7 @@ class AsyncSession:
 
         Running calls fail. A second call does nothing.
         """
+        check_asyncio()
         if self._resources.closed:
             return
         self._resources.closed = True

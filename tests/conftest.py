@@ -95,7 +95,7 @@ async def http(threads: Threads) -> AsyncIterator[HTTP]:
     http = HTTP(threads, connect_timeout=5, stall_timeout=0.3)
     yield http
     await http.aclose()
-    assert not http._all
+    assert not http.client.open_connections
 
 
 @pytest.fixture

@@ -155,6 +155,25 @@ def test_nothing_above_names_a_provider(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_knows_the_lane(path: Path) -> None:
+    """Nothing outside `net` names a lane: what is wanted of the data plane comes through its door."""
+    if part_of(path) == "net":
+        return
+    lanes = ("dxflow_async.net.fast", "dxflow_async.net.aiohttp_lane")
+    assert not {name for name in imported_by(path) if name.startswith(lanes)}
+
+
+def test_lanes_do_not_know_each_other() -> None:
+    """Neither lane imports the other, nor does importing the door load one."""
+    for lane, other in (("fast", "aiohttp_lane"), ("aiohttp_lane", "fast")):
+        for path in (ROOT / "net" / lane).glob("*.py"):
+            assert not {name for name in imported_by(path) if name.startswith(f"dxflow_async.net.{other}")}
+    code = "import sys, dxflow_async.net; print([name for name in sys.modules if name in {'aiohttp', 'httptools'}])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_sdks_stay_in_their_provider(path: Path) -> None:
     """An SDK's name appears in its provider's files only, and is not imported with them."""
     found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
@@ -310,3 +329,14 @@ def test_commands_use_public_calls_only(path: Path) -> None:
     private = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
     own = {ast.unparse(node) for node in private if not isinstance(node.value, ast.Name) or node.value.id != "self"}
     assert not {name for name in own if not name.endswith("__")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "transfer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_transfers_use_the_one_pool(path: Path) -> None:
+    """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
+    tree = ast.parse(path.read_text("utf-8"))
+    used = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
+    assert not used & {"create_task_group", "gather", "CapacityLimiter", "Semaphore"}
+    assert not {name for name in imported_by(path) if name == "asyncio.TaskGroup"}

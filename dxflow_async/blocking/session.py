@@ -1,4 +1,4 @@
-"""The blocking twin of `dxflow_async.session`."""
+"""The blocking session: one delegate for each method of `AsyncSession`."""
 
 from __future__ import annotations
 

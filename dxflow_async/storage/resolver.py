@@ -180,7 +180,7 @@ class LocationResolver:
             ConfigurationError: there is no such remote or storage type.
             SessionClosedError: the session was closed.
         """
-        self._resources.check_open()
+        self._resources.check_not_closed()
         name = self.remote_name(provider)
         if storage_type not in ("private", "public"):
             raise ConfigurationError(f"storage type = {storage_type!r} is not allowed; it must be private or public")

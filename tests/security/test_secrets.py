@@ -183,9 +183,8 @@ async def test_a_proxy_that_asks_who_we_are(tmp_path: Path, monkeypatch: pytest.
             async with AsyncSession(settings=Settings(home=tmp_path / "home", max_attempts=1, **given)) as session:
                 with pytest.raises(DxflowError) as raised:
                     await session.get_storage_manager().list(provider, "/bucket/")
-                assert_clean(
-                    dumped(raised.value), held(session._resources.http, *session._resources.http._origins.values())
-                )
+                client = session._resources.http.client
+                assert_clean(dumped(raised.value), held(session._resources.http, client, *client._origins.values()))
         sent = {request.headers["proxy-authorization"] for request in server.requests}
         assert sent == {f"Basic {base64.b64encode(f'me:{PROXY_PASSWORD}'.encode()).decode()}"}
     assert_clean(*logged)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError
-from dxflow_async.net.fast.response import ConnectionBrokenError
+from dxflow_async.net import ConnectionBrokenError
 from dxflow_async.providers.contract import Body, Buffer
 from dxflow_async.providers.http import Call
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dxflow_async.digests import ExpectedDigest, RunningDigest
 from dxflow_async.exceptions import ChecksumMismatchError
-from dxflow_async.net.fast.response import Response
+from dxflow_async.net import Response
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.contract import Buffer, Entry, Reader, Run, Write
 from dxflow_async.providers.http import HTTP, Call, HTTPReader
