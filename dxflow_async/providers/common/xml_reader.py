@@ -155,7 +155,7 @@ class WholeParser(Parser):
 
 
 class Document(Parser):
-    """The texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`."""
+    """Texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`."""
 
     def __init__(self) -> None:
         super().__init__()
