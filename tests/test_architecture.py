@@ -313,3 +313,14 @@ def test_commands_use_public_calls_only(path: Path) -> None:
     private = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
     own = {ast.unparse(node) for node in private if not isinstance(node.value, ast.Name) or node.value.id != "self"}
     assert not {name for name in own if not name.endswith("__")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "transfer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_transfers_use_the_one_pool(path: Path) -> None:
+    """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
+    tree = ast.parse(path.read_text("utf-8"))
+    used = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
+    assert not used & {"create_task_group", "gather", "CapacityLimiter", "Semaphore"}
+    assert not {name for name in imported_by(path) if name == "asyncio.TaskGroup"}

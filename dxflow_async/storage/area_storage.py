@@ -16,7 +16,6 @@ from dxflow_async.storage.deletion import Deletion, keys_to_delete
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
-from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
@@ -257,7 +256,7 @@ class AsyncAreaStorage:
         """
         area = await self._find()
         place = area.place(path)
-        check_target(place, "write")
+        place.check_target("write")
         options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
         report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)

@@ -129,7 +129,7 @@ async def sftp_provider(server: SSHServer) -> AsyncIterator[ProviderUnderTest]:
     root = server.root / f"root-{uuid4().hex[:8]}"
     root.mkdir()
     provider = SFTPProvider(server.settings(path=str(root)), http, threads)
-    yield ProviderUnderTest(provider, "area/", lambda: part_files(root), mtime_precision=1.0)
+    yield ProviderUnderTest(provider, "area/", lambda: part_files(root))
     await provider.aclose()
     await http.aclose()
     threads.close()

@@ -30,8 +30,8 @@ from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
-from tests.providers.aws.test_credentials import TokenGate
-from tests.providers.azure.test_credentials import jwt
+from tests.providers.aws.token_gate import TokenGate
+from tests.providers.azure.bearer_tokens import jwt
 from tests.providers.in_memory_bodies import body, read
 from tests.servers import Azurite, SeaweedFS
 from tests.servers.resumable import ResumableServer

@@ -21,7 +21,7 @@ from dxflow_async.modes import kind_of_file
 from dxflow_async.paths import check_key, local_name
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import local_provider
-from dxflow_async.transfer.context import Place, TransferContext, check_target
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.one_service import is_one_service
 
@@ -161,7 +161,7 @@ class RemoteDestination(Destination):
         if marker and place.key.count("/") == 1:  # a bucket, as the top of what is copied
             check_key(place.key, provider=place.provider.name, operation=operation)
         else:
-            check_target(place, operation, directory=marker)
+            place.check_target(operation, directory=marker)
 
 
 class LocalDestination(Destination):
