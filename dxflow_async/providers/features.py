@@ -46,6 +46,7 @@ class Features:
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
+        mtime_resolution: kept times are cut to a multiple of so many seconds; 0.0: they are exact to the microsecond.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
@@ -82,6 +83,7 @@ class Features:
     metadata: bool = False
     mtime: bool = False
     mtime_listed: bool = False
+    mtime_resolution: float = 0.0
     ordered: bool = False
     buckets: bool = False
     versions: bool = False

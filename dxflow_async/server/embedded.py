@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -47,7 +48,13 @@ class EmbeddedHub:
         self._key = Secret(secrets.token_urlsafe(32))
         self._app: web.Application | None = None
         self._demos: set[str] = set()
+        self._addresses: list[tuple[str, int]] = []
         self.headers: Mapping[str, str] = {KEY_HEADER: self._key}
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports on which it listens."""
+        return list(self._addresses)
 
     async def start(self) -> str:
         """Starts to listen, and returns the base URL.
@@ -90,6 +97,8 @@ class EmbeddedHub:
     async def _start(self, server: Server) -> str:
         url = await server.start()
         self._servers.append(server)
+        parts = urlsplit(url)
+        self._addresses.append((parts.hostname or "", parts.port or 80))
         return url
 
 

@@ -33,8 +33,9 @@ from dxflow_async.transfer.planning.destination import (
     RemoteDestination,
     directory,
 )
+from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.tree import relocate, remove_emptied
+from dxflow_async.transfer.planning.relocate import relocate
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall

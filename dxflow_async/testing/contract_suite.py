@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from dxflow_async.testing.capabilities import CapabilityTests
@@ -22,7 +24,9 @@ class ProviderContract(ReadingTests, ListingTests, WritingTests, UploadTests, Ca
     have is tested as well: what it must not do, and that `Features` says so.
     """
 
-    @pytest.fixture
-    def subject(self) -> ProviderUnderTest:
-        """The provider to test, with an empty prefix for one test."""
-        raise NotImplementedError("override the fixture `subject`: see docs/providers.md")
+    if not TYPE_CHECKING:  # a fixture that overrides it may be asynchronous, which no type checker allows
+
+        @pytest.fixture
+        def subject(self) -> ProviderUnderTest:
+            """The provider to test, with an empty prefix for one test."""
+            raise NotImplementedError("override the fixture `subject`: see docs/providers.md")

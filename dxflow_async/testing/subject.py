@@ -32,7 +32,6 @@ class ProviderUnderTest:
         keeps_aborted: the service drops aborted uploads some time later, so they are leftovers too.
         refused: names among those of the tests that the provider refuses with `UnsafePathError`, because its service
             would take them for others.
-        mtime_precision: how exactly the time of a source is kept, in seconds.
         store: for a read-only provider: stores an object on its server by other means, given the key and the bytes.
     """
 
@@ -41,7 +40,6 @@ class ProviderUnderTest:
     leftovers: Callable[[], Sequence[str]] | None = None
     keeps_aborted: bool = False
     refused: frozenset[str] = frozenset()
-    mtime_precision: float = 1e-6
     store: Callable[[str, bytes], Awaitable[None]] | None = None
 
     def __truediv__(self, name: str) -> str:

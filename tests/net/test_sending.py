@@ -10,9 +10,9 @@ import pytest
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.net import SEND_SIZE, Client, ConnectionBrokenError, InvalidRequestError
 from dxflow_async.streams import Body, Buffered
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, OnceBody, body_of, fetch
-from tests.providers.in_memory_bodies import Broken, body
+from tests.net.made_clients import MakeClient
+from tests.providers.in_memory_bodies import BrokenBody, body
 from tests.scripted_server import ScriptedServer, answer
 
 pytestmark = pytest.mark.every_loop
@@ -236,7 +236,7 @@ async def test_errors_of_a_body_pass_as_they_are(client: Client, size: int) -> N
     async with ScriptedServer(answer()) as server:
         for error in (NotFoundError("the source is gone"), OSError("the disk is gone"), KeyError("bug")):
             with pytest.raises(type(error)) as raised:
-                await fetch(client, server.url, "PUT", Broken([b"x" * 50], size, error))
+                await fetch(client, server.url, "PUT", BrokenBody([b"x" * 50], size, error))
             assert raised.value is error
         await server.closed()
         await asyncio.sleep(0)
@@ -249,7 +249,7 @@ async def test_body_of_another_length(client: Client, size: int, more: int) -> N
     """A body with fewer or more bytes than it announced is never taken for whole."""
     async with ScriptedServer(answer()) as server:
         with pytest.raises(ConnectionBrokenError, match="announced"):
-            await fetch(client, server.url, "PUT", Broken([b"x" * (size + more)], size))
+            await fetch(client, server.url, "PUT", BrokenBody([b"x" * (size + more)], size))
         assert not server.requests
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from dxflow_async import (
     Session,
     Settings,
     TransferError,
+    UnsafePathError,
 )
 from dxflow_async.providers.local.kind import LocalSettings
 from tests.servers import Azurite, SeaweedFS
@@ -46,6 +49,27 @@ def s3_settings(server: SeaweedFS, private: str | None = None) -> S3Settings:
         secret_key=server.secret_key,
         private=private,
     )
+
+
+@contextlib.asynccontextmanager
+async def other_address(endpoint: str) -> AsyncIterator[str]:
+    """Another port that leads to a service."""
+    host, _, port = endpoint.partition("://")[2].partition(":")
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(_pass_on(reader, requests), _pass_on(answers, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 def names(server: SeaweedFS, bucket: str) -> list[str]:
@@ -199,6 +223,47 @@ async def test_remotes_beside_an_account(other_weed: SeaweedFS, tmp_path: Path) 
         await session.copy(tmp_path / "file", "aws:/bucket/x")
         await session.copy("aws:/bucket/x", f"minio:/{bucket}/y")
     assert names(other_weed, bucket) == ["y"]
+
+
+@pytest.mark.parametrize("alias", ["same", "localhost", "proxied"])
+async def test_one_service_under_two_names(stores: Stores, tree: Path, alias: str) -> None:
+    """What is moved or synced onto itself by another remote's name is refused before anything is lost."""
+    port = stores.minio.endpoint.rpartition(":")[2]
+    async with contextlib.AsyncExitStack() as stack:
+        endpoint = stores.minio.endpoint
+        if alias == "localhost":
+            endpoint = f"http://localhost:{port}"
+        elif alias == "proxied":  # another port leads to the same service
+            endpoint = await stack.enter_async_context(other_address(stores.minio.endpoint))
+        twin = replace(s3_settings(stores.minio), endpoint=endpoint)
+        session = await stack.enter_async_context(
+            AsyncSession(settings=stores.session.settings, remotes={"twin": twin})
+        )
+        top = f"/{stores.minio_bucket}/dir"
+        await session.copy(f"{tree}/", f"minio:{top}/")
+        for source, destination in ((f"{top}/a.txt", f"{top}/a.txt"), (f"{top}/", f"{top}/")):
+            for call in (session.move, session.copy):
+                with pytest.raises(UnsafePathError, match="the destination is the source"):
+                    await call(f"minio:{source}", f"twin:{destination}")
+        with pytest.raises(UnsafePathError, match="one of them is the other"):
+            await session.sync(f"minio:{top}", f"twin:{top}", delete=True)
+        await session.move(f"minio:{top}/a.txt", f"twin:{top}/b.txt")
+    assert names(stores.minio, stores.minio_bucket) == ["dir/b.txt", "dir/large", "dir/sub/ü %20?.txt"]
+
+
+async def test_equal_names_at_two_services(weed: SeaweedFS, other_weed: SeaweedFS, tmp_path: Path) -> None:
+    """Buckets and keys of the same name at two services are two objects: a move goes through, also a second one."""
+    bucket = f"bucket-{uuid4().hex[:12]}"
+    for server in (weed, other_weed):
+        server.create_bucket(bucket)
+    (tmp_path / "file").write_bytes(b"x")
+    settings = settings_for(weed, tmp_path / "home")
+    async with AsyncSession(settings=settings, remotes={"minio": s3_settings(other_weed)}) as session:
+        for _ in range(2):
+            await session.copy(tmp_path / "file", f"aws:/{bucket}/dir/file")
+            await session.move(f"aws:/{bucket}/dir/", f"minio:/{bucket}/dir/")
+            await asyncio.sleep(1.1)  # S3 tells whole seconds, and equal bytes of one second might be one object
+    assert (names(weed, bucket), names(other_weed, bucket)) == ([], ["dir/file"])
 
 
 # Jobs

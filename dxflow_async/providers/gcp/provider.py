@@ -115,7 +115,7 @@ class GCPProvider(Provider):
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity)
-        self._store = Store(self._requests)
+        self._store = Store(self._requests, name)
         self._buckets: set[str] = set()
         self.features = _features(self._identity)
 

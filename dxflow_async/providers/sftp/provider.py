@@ -62,6 +62,7 @@ _FEATURES = Features(
     resumable=True,
     mtime=True,
     mtime_listed=True,
+    mtime_resolution=1.0,
     ordered=True,
     max_part_size=1 << 62,
     max_size=1 << 62,

@@ -72,11 +72,11 @@ def _account_paths() -> dict[str, Any]:
 
 
 def _unit_paths() -> dict[str, Any]:
-    asked = [{"name": name, "in": "query", "schema": _TEXT} for name in ("status", "name")]
+    query = [{"name": name, "in": "query", "schema": _TEXT} for name in ("status", "name")]
     unit = "/compute/units/{pointer}/"
     return {
         "/users/{pointer}/compute/units/": {
-            "get": _owned("listUnits", "Units", errors=(400,)) | {"parameters": [*_pointer(), *asked]},
+            "get": _owned("listUnits", "Units", errors=(400,)) | {"parameters": [*_pointer(), *query]},
             "post": _owned("registerUnit", "Unit", status=201, errors=(400, 409, 413, 415), body=_new_unit()),
         },
         unit: {

@@ -73,9 +73,9 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 async def list_units(request: web.Request) -> web.Response:
     """`GET /users/{pointer}/compute/units/?status=&name=`: lists the user's units with their secrets."""
-    user, asked = await signed_in(request), parse_query(request.rel_url.raw_query_string)
+    user, query = await signed_in(request), parse_query(request.rel_url.raw_query_string)
     # No name holds bytes that are not text.
-    wanted = {name: shown(asked[name]) for name in ("status", "name") if asked.get(name)}
+    wanted = {name: shown(query[name]) for name in ("status", "name") if query.get(name)}
     found = await request.app[UNITS].find(user.pointer, **wanted)
     listed = [known.to_dict() for each in found if (known := request.app[SERVED].known(each)) is not None]
     return web.json_response({"total": len(listed), "list": listed}, headers=_PRIVATE)

@@ -80,7 +80,7 @@ class _Opened:
             os.close(descriptor)
 
 
-def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
+def _open(unit: Unit, path: str, conditions: Mapping[str, str]) -> _Opened:
     descriptor = unit.volume.open_file(path)
     try:
         status = os.fstat(descriptor)
@@ -94,7 +94,7 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
             "Accept-Ranges": "bytes",
         }
         opened = _Opened(descriptor, status.st_size, headers, end=status.st_size)
-        _choose(opened, etag, asked)
+        _choose(opened, etag, conditions)
         if opened.status < 300 and opened.end - opened.start <= _SMALL:
             opened.content = os.pread(descriptor, opened.end - opened.start, opened.start)
             if crc is None and len(opened.content) == status.st_size:
@@ -105,14 +105,14 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
     return opened
 
 
-def _choose(opened: _Opened, etag: str, asked: Mapping[str, str]) -> None:
-    """Returns the answer that the conditions and the range ask for."""
-    if "If-Match" in asked and not _matches(asked["If-Match"], etag):
+def _choose(opened: _Opened, etag: str, conditions: Mapping[str, str]) -> None:
+    """Sets the answer that the conditions and the range ask for."""
+    if "If-Match" in conditions and not _matches(conditions["If-Match"], etag):
         opened.status = 412
-    elif "If-None-Match" in asked and _matches(asked["If-None-Match"], etag):
+    elif "If-None-Match" in conditions and _matches(conditions["If-None-Match"], etag):
         opened.status = 304
-    elif "Range" in asked and asked.get("If-Range", f'"{etag}"') == f'"{etag}"':
-        _choose_range(opened, asked["Range"])
+    elif "Range" in conditions and conditions.get("If-Range", f'"{etag}"') == f'"{etag}"':
+        _choose_range(opened, conditions["Range"])
 
 
 def _choose_range(opened: _Opened, text: str) -> None:

@@ -228,7 +228,7 @@ class Volume:
                 os.close(made)
 
     def rename(self, path: str, destination: str) -> None:
-        """Moves a file or directory atomically. Creates directories above; replaces a file or an empty directory."""
+        """Moves a file or directory atomically and creates directories above. A file or empty directory is replaced."""
         if destination == path:
             self.stat(path)
             return

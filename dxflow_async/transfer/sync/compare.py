@@ -132,7 +132,10 @@ class Comparison:
 
 def _time_difference(source: Seen, destination: Seen) -> str | None:
     if source.time is not None and destination.kept is not None:
-        return None if abs(source.time - destination.kept) <= TOLERANCE else "time differs"
+        step = destination.features.mtime_resolution
+        time = source.time if not step else source.time // step * step
+        is_same = abs(source.time - destination.kept) <= TOLERANCE or abs(time - destination.kept) <= TOLERANCE
+        return None if is_same else "time differs"
     if source.time is None or not destination.stored:
         return "time not known"
     return None if source.time <= destination.stored else "the source is newer"

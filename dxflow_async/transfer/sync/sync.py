@@ -22,8 +22,8 @@ from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, below, contains
-from dxflow_async.transfer.planning.directory_modes import DirectoryModes
-from dxflow_async.transfer.planning.tree import look_up, make_directory
+from dxflow_async.transfer.planning.directories import DirectoryModes, make_directory
+from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
 from dxflow_async.transfer.sync.compare import Compare, Comparison
