@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from anyio import Lock
@@ -221,9 +222,10 @@ class LocationResolver:
 
     async def aclose(self) -> None:
         """Closes all providers."""
-        for provider in (*self._providers.values(), *(provider for _, provider in self._by_url)):
-            await provider.aclose()
-        await self._volumes.aclose()
+        async with AsyncExitStack() as stack:  # one that fails keeps no other one open
+            stack.push_async_callback(self._volumes.aclose)
+            for provider in (*self._providers.values(), *(provider for _, provider in self._by_url)):
+                stack.push_async_callback(provider.aclose)
 
     async def _area_of(self, area_id: AreaId | None) -> Area | None:
         if area_id is None:
