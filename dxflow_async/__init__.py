@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from dxflow_async.models import (
+        DeleteResult,
         Item,
         JobInfo,
         Leftover,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         Unit,
     )
     from dxflow_async.session import AsyncSession
+    from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "AccessDeniedError",
     "AccessKeys",
     "AlreadyExistsError",
+    "AsyncAreaStorage",
     "AsyncComputeManager",
     "AsyncComputeUnit",
     "AsyncSession",
@@ -71,6 +74,7 @@ __all__ = [
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
+    "DeleteResult",
     "DxflowError",
     "GCPSettings",
     "GCSSettings",
@@ -113,12 +117,14 @@ _HOMES = {
     "GCSSettings": "config.settings",
     "S3Settings": "config.settings",
     "Settings": "config.settings",
+    "AsyncAreaStorage": "storage.area_storage",
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
     "Session": "blocking.session",
+    "DeleteResult": "models",
     "Item": "models",
     "JobInfo": "models",
     "Leftover": "models",

@@ -14,6 +14,7 @@ from anyio import Lock
 from dxflow_async.config.account_settings import with_account
 from dxflow_async.config.loader import fields_of
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.paths import provider_name
 from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.transfer.resources import Resources
 
@@ -156,11 +157,14 @@ class AccountConnection:
         """Stores this machine's settings of a provider at the hub; see `AsyncSession.keep_provider_settings`."""
         from dxflow_async.control.account import keep_provider
 
+        provider = provider_name(provider)
         own = getattr(self._resources.settings, provider.lower())
         if not own.configured:
             raise ConfigurationError(
                 f"this machine has no settings of {provider} to keep; set {provider.lower()}.endpoint or more"
             )
+        if own.credentials is not None:
+            raise ConfigurationError(f"{provider}.credentials is a function of this program, which a hub cannot keep")
         values = {each.name: getattr(own, each.name) for each in fields_of(type(own))}
         tree = {
             name: value if isinstance(value, bool) else str(value)
@@ -176,9 +180,10 @@ class AccountConnection:
         """Deletes the settings of a provider at the hub; see `AsyncSession.forget_provider_settings`."""
         from dxflow_async.control.account import forget_provider
 
+        name = provider_name(provider)
         secrets, hub = await self._signed_in_at(_HUB_SETTINGS)
         async with await self._connect() as http:
-            return await forget_provider(http, hub, secrets, provider)
+            return await forget_provider(http, hub, secrets, name)
 
     async def sign_out(self) -> None:
         """Ends the session's own sign-in, unless its secrets were shared; an unreachable hub is no error."""
@@ -209,6 +214,7 @@ class AccountConnection:
             self._provider_settings = await provider_settings(http, hub, self._secrets)
         if self._embedded is not None:
             await self._embedded.serve_demo(self._secrets.user_pointer)
+            self._reach_embedded_directly(self._embedded)
 
     async def _signed_in_at(self, purpose: str) -> tuple[Secrets, str]:
         """Signs in, and returns the secrets and the hub's URL; `purpose` as for `require`."""
@@ -231,7 +237,13 @@ class AccountConnection:
                 raise ConfigurationError("no hub to sign in to: set hub (DXFLOW_HUB), or embedded to true")
             self._embedded = self._embedded or EmbeddedHub(settings.home, durable=settings.durable)
             self._hub = await self._embedded.start()
+            self._reach_embedded_directly(self._embedded)
         return self._hub
+
+    def _reach_embedded_directly(self, embedded: EmbeddedHub) -> None:
+        """No proxy can reach the servers inside this process."""
+        for host, port in embedded.addresses:
+            self._resources.proxies.exempt(host, port)
 
     async def _connect(self) -> aiohttp.ClientSession:
         self._resources.check_open()
@@ -240,9 +252,11 @@ class AccountConnection:
     async def _open_connection(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        from dxflow_async.control.connector import HubConnector
+
         tls = await self._resources.http.tls_context()
         headers = None if self._embedded is None else self._embedded.headers
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), headers=headers)
+        return aiohttp.ClientSession(connector=HubConnector(tls, self._resources.proxies), headers=headers)
 
 
 def _parse_secrets(secrets: Mapping[str, Any]) -> Secrets:

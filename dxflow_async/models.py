@@ -97,6 +97,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
         compared_by_age: how many items a sync considered unchanged by their size, and because the destination is not
             older than the source: the destination stores no modification time to compare.
+        notices: say which service a remote was, if only the configuration of a cloud's SDK did, such as `AWS_PROFILE`.
 
     Example:
         >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
@@ -104,7 +105,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         (3, 6.0, True)
     """
 
-    __slots__ = ("_again", "_failed", "bytes", "compared_by_age", "job_id", "retries", "seconds", "verified")
+    __slots__ = ("_again", "_failed", "bytes", "compared_by_age", "job_id", "notices", "retries", "seconds", "verified")
 
     def __init__(self, results: Iterable[TransferResult] = (), seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -113,6 +114,7 @@ class TransferReport(CompressedSequence[TransferResult]):
         self.verified = 0
         self.job_id: str | None = None
         self.compared_by_age = 0
+        self.notices: tuple[str, ...] = ()
         self._failed: list[TransferResult] = []
         self._again: Callable[[], Any] | None = None
         super().__init__(results)
@@ -179,6 +181,7 @@ class TransferReport(CompressedSequence[TransferResult]):
             "goodput": self.goodput,
             "retries": self.retries,
             "compared_by_age": self.compared_by_age,
+            "notices": list(self.notices),
             "items": [result.to_dict() for result in self],
         }
 

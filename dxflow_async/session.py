@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, Self, Unpack, overload
 
 from anyio import CancelScope
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.manager import AsyncComputeManager
+from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
-from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
-from dxflow_async.paths import unit_path
+from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -125,9 +127,6 @@ class AsyncSession:
             storage_type: the area of remotes, `"private"` or `"public"`.
             on_progress: called with a `Progress` at most ten times a second.
 
-        Returns:
-            The result of each item.
-
         Raises:
             ConfigurationError: `src` or `dst` is not a location.
             NotFoundError: there is no such source.
@@ -192,10 +191,10 @@ class AsyncSession:
             ConfigurationError: a pattern or a comparison is invalid.
             NotFoundError: there is no such source; nothing is deleted.
             UnsafePathError: one of the directories lies in the other one.
-            TransferError: an item could not be copied, and nothing was deleted; or, after everything else was done, it
-                could not be read at `src`, or could not be deleted.
+            TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
+                or deleted at `dst`, and everything else was done.
         """
-        rules = Rules(compare, _patterns(include), _patterns(exclude), delete)
+        rules = Rules.of(compare, include, exclude, delete=delete)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress)
@@ -213,47 +212,30 @@ class AsyncSession:
             ...         storage, path = await session.storage_at("gcp:/bucket/results/")
             ...         print([item.name for item in await storage.list(path)])
         """
-        found = await self._resolver.parse(location)
-        if found.provider == "LOCAL":
-            raise ConfigurationError(f"{location} is a local path; write a remote location as aws:/bucket/key")
-        if found.provider == "UNIT":
-            name, path = unit_path(found.path)
-            return (await self.get_compute_manager().get_unit(name)).storage, path
-        return self._storage.at(found.provider, storage_type=storage_type), found.path
+        area, path = await self._resolver.resolve_remote(location, storage_type)
+        storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
+        return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
 
-    async def jobs(self) -> list[JobInfo]:
-        """Lists running, interrupted and partly failed jobs of all processes, oldest first.
-
-        A job is one call that transfers. It is kept in `DXFLOW_HOME/jobs` until it has succeeded.
-        """
-        return await self._jobs.unfinished()
+    async def jobs(self, *job_ids: str) -> list[JobInfo]:
+        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
+        return await self._jobs.unfinished(job_ids)
 
     async def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 
-        Sources that have changed since are transferred again, and logged. A sync compares again.
-
-        Args:
-            job_id: the id that `jobs` or `TransferReport.job_id` shows.
-            on_progress: called with a `Progress` at most ten times a second.
-
-        Returns:
-            The result of each item that was not done.
+        Sources that have changed since are transferred again. The report has the items that were not done.
 
         Raises:
-            ConfigurationError: there is no such job, a newer version wrote it, or it was begun with another account or
-                other settings.
+            ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
         """
         return await self._transfers.resume(job_id, on_progress)
 
     async def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
-        """Lists, or removes, what idle jobs have left: unfinished uploads, temporary files, and the jobs themselves.
+        """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.
 
-        Args:
-            job_ids: the jobs; by default all of them.
-            dry_run: whether only to list it. Otherwise it is removed, and these jobs cannot be resumed.
+        With `dry_run=False` it is removed, too, and the jobs cannot be resumed. Running jobs are left alone.
 
         Raises:
             ConfigurationError: as for `resume`.
@@ -266,21 +248,18 @@ class AsyncSession:
         return {name: sorted(kept) for name, kept in (await self._account.provider_settings()).items()}
 
     async def keep_provider_settings(self, provider: str) -> list[str]:
-        """Stores this machine's settings of a provider, credentials included, with the account at its hub.
+        """Stores this machine's settings of a provider, credentials included, at the hub; returns their names.
 
         The account's sessions use them on every machine that has no settings of that provider.
-
-        Returns:
-            The names of the settings that were stored.
 
         Raises:
             ConfigurationError: this machine has no settings of that provider, or the hub does not allow them.
         """
-        return await self._account.keep_provider_settings(self._resolver.remote_name(provider))
+        return await self._account.keep_provider_settings(provider)
 
     async def forget_provider_settings(self, provider: str) -> bool:
         """Deletes the settings of a provider at the account's hub; returns whether there were any."""
-        return await self._account.forget_provider_settings(self._resolver.remote_name(provider))
+        return await self._account.forget_provider_settings(provider)
 
     async def sign_in(self) -> None:
         """Signs in now instead of on first use. Does nothing without an account, or when that is done.
@@ -292,10 +271,11 @@ class AsyncSession:
         await self._account.sign_in()
 
     async def aclose(self) -> None:
-        """Closes connections, threads and the embedded hub. Running calls fail; a second call does nothing.
+        """Closes connections, threads and the embedded hub, and ends a sign-in whose `secrets` were not read.
 
-        It ends the session's own sign-in, unless `secrets` was read.
+        Running calls fail. A second call does nothing.
         """
+        check_asyncio()
         if self._resources.closed:
             return
         self._resources.closed = True
@@ -317,7 +297,3 @@ class AsyncSession:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)

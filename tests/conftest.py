@@ -15,6 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from tests.event_loops import LOOPS, LoopFactory
 from tests.lanes import needs_external_server, on_demand, running_test
+from tests.python_processes import without_accounts
 from tests.real_costs import full_costs, low_costs
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
@@ -56,7 +57,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare what this process hands down to the processes that it starts."""
+    """Prepare what this process hands down to the processes that it starts; no test uses an account of the user's."""
+    without_accounts(os.environ)
     # A shell that runs the tests in the background ignores Ctrl-C, and so would the scripts that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -93,7 +95,7 @@ async def http(threads: Threads) -> AsyncIterator[HTTP]:
     http = HTTP(threads, connect_timeout=5, stall_timeout=0.3)
     yield http
     await http.aclose()
-    assert not http._all
+    assert not http.client.open_connections
 
 
 @pytest.fixture
@@ -109,6 +111,13 @@ def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A server over plain HTTP, signatures enforced."""
     with SeaweedFS.start(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def other_weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A second server with keys of its own."""
+    with SeaweedFS.start(tmp_path_factory.mktemp("other-weed")) as server:
         yield server
 
 

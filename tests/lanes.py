@@ -30,7 +30,9 @@ import pytest
 
 __all__ = ["SERVERS", "UnmarkedTestError", "check_marker", "needs_external_server", "on_demand", "running_test"]
 
-SERVERS = frozenset({"SeaweedFS", "Azurite", "GCSServer", "MotoServer", "ProxyServer", "ForeignUnit", "npm_install"})
+SERVERS = frozenset(
+    {"SeaweedFS", "Azurite", "GCSServer", "MotoServer", "ProxyServer", "ForeignUnit", "npm_install", "openssh_program"}
+)
 """The names that start an external server, as tests and fixtures call them."""
 
 _running: list[pytest.Item] = []

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Outcome", "RunningScript", "clean_environment", "run_script"]
+__all__ = ["Outcome", "RunningScript", "clean_environment", "run_script", "without_accounts"]
 
 _LIMIT = 120.0
+_SDK_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST")
+_SDK_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_CONFIG")
 # Forking with threads is what some scripts are about.
 _OPTIONS = ("-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning")
 
@@ -30,9 +32,20 @@ class Outcome:
 
 
 def clean_environment(home: Path, **variables: str) -> dict[str, str]:
-    """This process's environment without settings of ours, with `DXFLOW_HOME` and these variables."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DXFLOW_", "AWS_"))}
+    """This process's environment without settings of ours and of SDKs, with `DXFLOW_HOME` and these variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DXFLOW_")}
+    without_accounts(kept)
     return {**kept, "DXFLOW_HOME": str(home), "PYTHONIOENCODING": "utf-8", **variables}
+
+
+def without_accounts(environ: MutableMapping[str, str]) -> None:
+    """Removes from an environment what the clouds' SDKs find accounts by, and points them to files that are not there.
+
+    Their files in the user's home directory would be found as well.
+    """
+    for name in [each for each in environ if each.startswith(_SDK_VARIABLES)]:
+        del environ[name]
+    environ.update(dict.fromkeys(_SDK_FILES, os.path.join(os.path.dirname(__file__), "no-such-directory", "file")))
 
 
 def run_script(code: str, environment: Mapping[str, str], *, directory: Path | None = None) -> Outcome:

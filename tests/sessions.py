@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dxflow_async import AWSSettings, Settings
+from dxflow_async import AsyncSession, AWSSettings, Settings
 from tests.servers import S3Server
 
-__all__ = ["MiB", "open_files", "part_files", "settings_for", "tasks", "unfinished_uploads"]
+__all__ = ["MiB", "open_files", "part_files", "retry_soon", "settings_for", "tasks", "unfinished_uploads"]
 
 MiB = 1 << 20
 
@@ -24,6 +25,14 @@ def settings_for(server: S3Server, home: Path, *, endpoint: str | None = None, *
         secret_key=server.secret_key,
     )
     return Settings(home=home, aws=aws, **options)
+
+
+def retry_soon(session: AsyncSession) -> None:
+    """Make the waits between attempts a twentieth of what they are in use; what Retry-After asks for stays."""
+    policy = session._resources.policy
+    session._resources.policy = replace(
+        policy, first_wait=policy.first_wait / 20, longest_wait=policy.longest_wait / 20
+    )
 
 
 def unfinished_uploads(server: S3Server, bucket: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from functools import cache
@@ -13,10 +14,13 @@ from pathlib import Path
 import pytest
 
 import dxflow_async
-from dxflow_async import providers
+from dxflow_async import AsyncSession, Settings, providers
+from tests.call_path import CallPath
 
 ROOT = Path(dxflow_async.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
+TEST_ROOT = Path(__file__).parent
+TESTS = sorted(TEST_ROOT.rglob("*.py"))
 
 FOUNDATION = {
     "exceptions",
@@ -43,7 +47,7 @@ LAYERS = [
     {"storage"},
     {"compute"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow"},
+    {"blocking", "cli", "distributed", "dxflow", "testing"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},
@@ -51,6 +55,7 @@ ROOMS = {
     "concurrency": {"durability", "exceptions"},
     "config": {"security", "exceptions"},
     "server": FOUNDATION - {"net", "control"},
+    "testing": {"providers", "concurrency", "checksum", "exceptions"},
     "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
     | {"exceptions", "models", "config"},
 }
@@ -112,12 +117,28 @@ def test_layers_import_downward_only(path: Path) -> None:
     "path", sorted((ROOT / "providers").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_providers_do_not_know_each_other(path: Path) -> None:
-    """A provider's folder imports no other provider's."""
+    """A provider's folder imports the door, the contract, the call context and what providers share, no other's."""
     folder = path.relative_to(ROOT).parts[1]
     if folder not in PROVIDER_FOLDERS:
         return
     used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
-    assert not used & (PROVIDER_FOLDERS - {folder})
+    assert used <= {folder, "common", "contract", "http", "registry", *providers.__all__}
+
+
+@pytest.mark.parametrize("folder", ["http_source", "sftp"])
+def test_providers_that_need_only_the_door(folder: str) -> None:
+    """The latest providers import nothing of ours that `dxflow_async.providers` does not offer to everybody."""
+    offered = {providers._OTHER_NAMES.get(name, name) for names in providers._HOMES.values() for name in names}
+    for path in (ROOT / "providers" / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and _is_ours(node.module, folder):
+                assert {each.name for each in node.names} <= offered, path
+
+
+def _is_ours(module: str | None, folder: str) -> bool:
+    """Whether a module is ours, and not one of a provider's own."""
+    name = module or ""
+    return name.startswith("dxflow_async") and not name.startswith(f"dxflow_async.providers.{folder}")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -131,6 +152,25 @@ def test_nothing_above_names_a_provider(path: Path) -> None:
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     named |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not named & PROVIDER_CLASSES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_knows_the_lane(path: Path) -> None:
+    """Nothing outside `net` names a lane: what is wanted of the data plane comes through its door."""
+    if part_of(path) == "net":
+        return
+    lanes = ("dxflow_async.net.fast", "dxflow_async.net.aiohttp_lane")
+    assert not {name for name in imported_by(path) if name.startswith(lanes)}
+
+
+def test_lanes_do_not_know_each_other() -> None:
+    """Neither lane imports the other, nor does importing the door load one."""
+    for lane, other in (("fast", "aiohttp_lane"), ("aiohttp_lane", "fast")):
+        for path in (ROOT / "net" / lane).glob("*.py"):
+            assert not {name for name in imported_by(path) if name.startswith(f"dxflow_async.net.{other}")}
+    code = "import sys, dxflow_async.net; print([name for name in sys.modules if name in {'aiohttp', 'httptools'}])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -166,6 +206,13 @@ def test_files_stay_small(path: Path) -> None:
 def test_the_worked_examples_are_short(folder: str) -> None:
     """The providers that newcomers follow, of a disk and of HTTP, are under 200 lines each."""
     assert len((ROOT / f"providers/{folder}/provider.py").read_text("utf-8").splitlines()) < 200
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(TEST_ROOT)))
+def test_tests_share_helpers_only(path: Path) -> None:
+    """No file below `tests` imports from a test file or from a conftest: what tests share is in a helper module."""
+    modules = {name for name in imported_by(path) if name.startswith("tests.")}
+    assert not {name for name in modules if re.search(r"\.(test_\w+|conftest)(\.|$)", name)}
 
 
 def test_public_names_are_what_is_there() -> None:
@@ -240,3 +287,56 @@ def test_importing_loads_no_sdk() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert found.stdout.strip() == "[]"
+
+
+WRITTEN = {"local": "{directory}/", "aws": "aws:/bucket/{mark}/", "unit": "unit:/Demo/{mark}/"}
+
+
+@pytest.mark.parametrize("source", WRITTEN)
+@pytest.mark.parametrize("call", ["AsyncSession.copy", "AsyncSession.move", "AsyncSession.sync"])
+async def test_a_call_goes_down_to_the_engine(tmp_path: Path, call: str, source: str) -> None:
+    """A copy's source passes at most eight modules on its way to the engine; no call comes back from below."""
+    mark = "followed-source"
+    path, directory = CallPath(call, mark), tmp_path / mark
+    directory.mkdir()
+    (directory / "x").write_bytes(b"x")
+    src = WRITTEN[source].format(directory=directory, mark=mark)
+    async with AsyncSession("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
+        if source != "local":
+            await session.copy(f"{directory}/", src)
+        with path.watched():
+            await getattr(session, call.partition(".")[2])(src, "gcp:/bucket/there/")
+    assert (path.modules[0], path.modules[-1]) == ("session", "transfer.engine")
+    # A move and a sync look at the source before the engine runs, through all that looking needs.
+    stacks = path.stacks if call == "AsyncSession.copy" else {path.engine_stack}
+    if call == "AsyncSession.copy":
+        assert len(path.modules) <= 8, path.modules
+    for stack in stacks:
+        assert len(set(stack)) == len(stack) <= 5, stack
+        levels = [level(module.partition(".")[0]) for module in stack]
+        assert levels == sorted(levels, reverse=True), stack
+
+
+def test_the_session_is_composed() -> None:
+    """The session's module is under 300 lines: what it does stands in the parts it is made of."""
+    assert len((ROOT / "session.py").read_text("utf-8").splitlines()) < 300
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_commands_use_public_calls_only(path: Path) -> None:
+    """No command touches an attribute of another object that begins with an underscore."""
+    tree = ast.parse(path.read_text("utf-8"))
+    private = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
+    own = {ast.unparse(node) for node in private if not isinstance(node.value, ast.Name) or node.value.id != "self"}
+    assert not {name for name in own if not name.endswith("__")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "transfer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_transfers_use_the_one_pool(path: Path) -> None:
+    """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
+    tree = ast.parse(path.read_text("utf-8"))
+    used = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
+    assert not used & {"create_task_group", "gather", "CapacityLimiter", "Semaphore"}
+    assert not {name for name in imported_by(path) if name == "asyncio.TaskGroup"}

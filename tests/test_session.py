@@ -136,7 +136,7 @@ async def test_a_hub_that_is_gone_holds_up_no_close(settings: Settings, tmp_path
     await hub.aclose()
     async with asyncio.timeout(5):
         await session.aclose()
-    assert session._resources.http._closed
+    assert session._resources.http.client.closed
 
 
 async def test_another_account_of_the_home_has_its_own_demo(settings: Settings) -> None:

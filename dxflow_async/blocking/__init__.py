@@ -1,1 +1,1 @@
-"""The facade: the same calls, for threads that have no event loop."""
+"""The blocking API: the same calls, for threads that have no event loop."""

@@ -1,4 +1,4 @@
-"""What the calling thread hands to the loop, in pieces that are worth the way."""
+"""Batches of pairs and bytes that the calling thread hands to the event loop."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from typing import BinaryIO
 __all__ = ["BATCH_BYTES", "buffers", "groups"]
 
 BATCH_BYTES = 1 << 20
-"""Of one piece."""
+"""The size of a batch of bytes."""
 
 _BATCH_SECONDS = 0.05
 _BATCH_PAIRS = 256
 
 
 def groups(pairs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Pairs, several at a time."""
+    """Yields the pairs in batches of 256."""
     remaining = iter(pairs)
     while group := list(itertools.islice(remaining, _BATCH_PAIRS)):
         yield group
 
 
 def buffers(data: bytes | BinaryIO | Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The data in groups of about a mebibyte, sooner where they come slowly."""
+    """Yields the data in batches of about one mebibyte, or after 50 ms what has arrived by then.
+
+    Raises:
+        TypeError: the data is not bytes.
+    """
     group: list[bytes] = []
     size, deadline = 0, time.monotonic() + _BATCH_SECONDS
     for chunk in _chunks(data):

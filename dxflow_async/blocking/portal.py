@@ -1,7 +1,7 @@
-"""The thread that runs the loop of a blocking session.
+"""The thread that runs the event loop of a blocking session.
 
-It is a daemon, so a session that is never closed does not hold the interpreter up; what is open then is closed
-by an exit handler that waits for a bounded time.
+It is a daemon thread: a session that is never closed does not keep the interpreter from ending. An exit handler closes
+it then, and waits for a bounded time.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 GRACE = 5.0
-"""How long work that is cancelled may take to clean up, in seconds."""
+"""The seconds that a cancelled call has for cleaning up."""
 
 _BATCH_SECONDS = 0.05
-# Ctrl-C is seen between two waits: on Windows, and wherever another thread than the waiting one gets the signal.
+# Threads wait in steps of so many seconds: Ctrl-C is noticed between two steps when another thread gets the signal.
 _POLL = 0.2
 
 _log = logging.getLogger("dxflow_async.blocking")
 
 
 class Portal:
-    """Runs coroutines for threads that wait for them, in a loop and a thread of its own.
+    """Runs coroutines in a thread with an event loop of its own, for threads that wait for them.
 
-    Any number of threads may call at once, also threads that run a loop themselves. A call costs some 0.15 ms.
+    Any number of threads may call at once, also threads that run an event loop. A call costs some 0.15 ms.
 
     Raises (every method but `close` and `stop`):
-        SessionClosedError: the portal is closed, was closed meanwhile, or belongs to the process forked from.
-        RuntimeError: called from the portal's own thread, which would wait for itself.
+        SessionClosedError: the portal is closed, or was closed during the call, or belongs to the parent process.
+        RuntimeError: the call was made in the portal's own thread, which would wait for itself.
 
     Example:
         >>> portal = Portal()
@@ -72,16 +72,16 @@ class Portal:
         return self._closing
 
     def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `await function(*args, **kwargs)` returns or raises.
+        """Returns or raises the outcome of `await function(*args, **kwargs)`.
 
-        An exception that arrives while waiting, as KeyboardInterrupt on Ctrl-C, cancels the work, waits for its
-        clean-up for at most `GRACE` seconds, and goes on.
+        An exception in the waiting thread, such as KeyboardInterrupt on Ctrl-C, cancels the call, waits at most `GRACE`
+        seconds for its clean-up, and is raised.
         """
         job = _Job(functools.partial(function, *args, **kwargs))
         return self._follow(job, functools.partial(_result, job.future))
 
     def call_soon(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the plain function returns or raises when it is called in the loop."""
+        """Returns or raises the outcome of a plain function that is called in the event loop."""
 
         async def call() -> T:
             return function(*args, **kwargs)
@@ -89,7 +89,7 @@ class Portal:
         return self.call(call)
 
     def enter(self, make: Callable[[], contextlib.AbstractAsyncContextManager[T]]) -> T:
-        """Makes a context manager and enters it, in the loop; it is left when the portal closes."""
+        """Makes a context manager and enters it, in the event loop. It is left when the portal closes."""
 
         async def enter() -> T:
             return await self._stack.enter_async_context(make())
@@ -103,12 +103,12 @@ class Portal:
         limit: int = 1000,
         weigh: Callable[[T], int] = lambda _: 1,
     ) -> Iterator[T]:
-        """The items of an asynchronous iterator, fetched in batches.
+        """Yields the items of an asynchronous iterator, fetched in batches.
 
         Args:
-            make: makes the iterator, in the loop; an `aclose` it has is called at the end.
-            limit: the weight of a batch; one ends sooner when it has taken 50 ms.
-            weigh: an item's weight.
+            make: makes the iterator, in the event loop. Its `aclose` is called at the end, if it has one.
+            limit: the weight of a batch. A batch ends sooner when it has taken 50 ms.
+            weigh: returns an item's weight.
         """
         iterator = self.call_soon(make)
         try:
@@ -122,9 +122,10 @@ class Portal:
             self._discard(iterator)
 
     def feed(self, function: Callable[[AsyncIterator[T]], Awaitable[R]], items: Iterable[Sequence[T]]) -> R:
-        """What `await function(stream)` returns; `stream` yields what is in `items`, which this thread iterates.
+        """Returns or raises the outcome of `await function(stream)`; `stream` yields the elements of `items`.
 
-        So a generator runs in the thread of its owner, and only when more is wanted.
+        `items` is iterated in the calling thread, and only when the stream is read: a generator runs in the thread of
+        its owner.
         """
         requests: queue.SimpleQueue[asyncio.Future[Sequence[T] | None] | None] = queue.SimpleQueue()
         job = _Job(lambda: function(_stream(requests)))
@@ -139,13 +140,13 @@ class Portal:
         return self._follow(job, serve)
 
     def close(self) -> None:
-        """Cancels what is running, leaves what was entered, and ends the thread; may be called again."""
+        """Cancels running calls, leaves the entered context managers, and ends the thread. It may be called again."""
         self.stop()
         if self._pid == os.getpid() and not self._inside():
             self._thread.join(2 * GRACE)
 
     def stop(self) -> None:
-        """As `close`, without waiting; safe wherever garbage is collected."""
+        """Closes without waiting. It is safe to call during garbage collection."""
         if self._closing or self._pid != os.getpid():
             return
         self._closing = True
@@ -159,7 +160,7 @@ class Portal:
     def _check(self) -> None:
         if self._pid != os.getpid():
             raise SessionClosedError(
-                f"this session belongs to process {self._pid} and cannot be used in one forked from it; "
+                f"this session belongs to process {self._pid} and cannot be used in a process forked from it; "
                 "make a Session after the fork",
             )
         if self._inside():
@@ -177,7 +178,7 @@ class Portal:
             raise SessionClosedError("the session is closed; make a new one") from None
 
     def _follow(self, job: _Job[Any], wait: Callable[[], R]) -> R:
-        """Starts a job and waits for it, and never leaves before it has ended or had its time to."""
+        """Starts a job and waits for it. It returns only after the job has ended, or had its time to clean up."""
         self._check()
         self._jobs.add(job)
         try:
@@ -204,17 +205,17 @@ class Portal:
                 continue
 
     def _discard(self, iterator: AsyncIterator[Any]) -> None:
-        """Closes an iterator, without waiting: this may run in any thread, wherever garbage is collected."""
+        """Closes an iterator without waiting: this may run in any thread, during garbage collection."""
         aclose = getattr(iterator, "aclose", None)
         if aclose is not None and not self._closing and self._pid == os.getpid():
             with contextlib.suppress(SessionClosedError):
                 self._submit(_Job(aclose).start)
 
     def _run(self) -> None:
-        # Not asyncio.Runner: it ends by starting a thread, which no interpreter that is ending allows.
+        # Not asyncio.Runner: it starts a thread at its end, which an ending interpreter does not allow.
         loop, executor = self._loop, _Executor(thread_name_prefix="dxflow-portal")
         loop.set_default_executor(executor)
-        loop.slow_callback_duration = math.inf  # in debug mode told to who runs the program, who cannot help it
+        loop.slow_callback_duration = math.inf  # users of debug mode cannot change our callbacks
         try:
             loop.run_until_complete(self._serve())
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -226,18 +227,18 @@ class Portal:
 
     async def _serve(self) -> None:
         await self._stopped.wait()
-        # What they have started ends with them, in their own order.
+        # Calls end first: they end what they have started, in their own order.
         await _end_tasks({job.task for job in list(self._jobs) if job.task is not None})
         try:
             async with asyncio.timeout(GRACE):
                 await self._stack.aclose()
-        except Exception:  # noqa: BLE001 - whatever it is, the thread is to end
+        except Exception:  # noqa: BLE001 - the thread ends whatever happens
             _log.exception("closing the session failed")
         await _end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 class _Job(Generic[T]):
-    """A call on its way: made in the caller's thread, everything else happens in the loop."""
+    """A running call. It is made in the caller's thread; everything else happens in the event loop."""
 
     def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
         self.future: Future[T] = Future()
@@ -273,7 +274,7 @@ class _Job(Generic[T]):
 
 
 class _Executor(ThreadPoolExecutor):
-    """Threads that take work also while the interpreter ends, when there are no new ones: then it is done at once."""
+    """Threads that also take work while the interpreter ends: without new threads it is done at once."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         try:
@@ -282,13 +283,13 @@ class _Executor(ThreadPoolExecutor):
             future: Future[T] = Future()
             try:
                 future.set_result(function(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 - handed to who waits
+            except Exception as error:  # noqa: BLE001 - handed to the waiting thread
                 future.set_exception(error)
             return future
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes a loop: uvloop where it is installed, else asyncio's own."""
+    """Returns the function that makes an event loop: uvloop's if it is installed, else asyncio's own."""
     try:
         import uvloop
     except ImportError:
@@ -326,7 +327,7 @@ async def _next_batch(
     limit: int,
     weigh: Callable[[T], int],
 ) -> tuple[list[T], bool, Exception | None]:
-    """Items, whether there may be more, and the error that came after them."""
+    """Returns items, whether there may be more, and the error that followed them."""
     items: list[T] = []
     weight, deadline = 0, time.monotonic() + _BATCH_SECONDS
     try:
@@ -335,7 +336,7 @@ async def _next_batch(
             weight += weigh(item)
             if weight >= limit or time.monotonic() >= deadline:
                 return items, True, None
-    except Exception as error:  # noqa: BLE001 - raised once what came before it is delivered
+    except Exception as error:  # noqa: BLE001 - raised after the items before it are delivered
         return items, False, error
     return items, False, None
 

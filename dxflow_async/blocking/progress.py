@@ -1,4 +1,4 @@
-"""The progress bar, on a terminal only."""
+"""The progress bar, which is shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["progress_bar", "progress_line", "shown"]
 
-_screen = threading.Lock()  # one bar at a time: those of other threads would overwrite each other
+_screen = threading.Lock()  # one bar at a time: the bars of several threads would overwrite each other
 
 
 @contextmanager
 def progress_bar(label: str, *, enabled: bool = True) -> Iterator[Callable[[Progress], None] | None]:
-    """Shows a bar on standard error while the block runs; yields what takes the events.
+    """Shows a bar on standard error while the block runs; yields the `on_progress` callback that updates it.
 
-    Yields None where there is nothing to show: not enabled, not a terminal, or another thread's bar is there.
+    Yields None when no bar is shown: it is not enabled, there is no terminal, or another thread shows one.
     """
     if not (enabled and sys.stderr is not None and sys.stderr.isatty() and _screen.acquire(blocking=False)):
         yield None
@@ -40,13 +40,13 @@ def progress_bar(label: str, *, enabled: bool = True) -> Iterator[Callable[[Prog
 def shown(
     label: str, on_progress: Callable[[Progress], None] | None, *, enabled: bool
 ) -> Iterator[Callable[[Progress], None] | None]:
-    """What takes the events of a call: the caller's own, or else a bar."""
+    """Yields the caller's own callback, or else the callback of a bar."""
     with progress_bar(label, enabled=enabled and on_progress is None) as show:
         yield on_progress or show
 
 
 def progress_line(progress: Progress) -> str:
-    """A snapshot as text.
+    """Formats a snapshot as text.
 
     Example:
         >>> progress_line(Progress(3, 10, 2048, None, 1, 0, 2.0))
@@ -80,7 +80,7 @@ def _rich_bar(label: str, console: Console) -> Iterator[Callable[[Progress], Non
         task = bar.add_task(label, total=None, line="")
 
         def show(event: Progress) -> None:
-            # A tree of empty files has no bytes to measure it by.
+            # Empty files have no bytes: their number measures the progress.
             total = event.bytes_total or event.files_total
             done = event.bytes_done if event.bytes_total else event.files_done
             bar.update(task, completed=done, total=total, line=progress_line(event))

@@ -1,4 +1,4 @@
-"""What the facade prints: listings and units, in the documented forms."""
+"""The output of the blocking calls: listings and units, in the documented forms."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["format_item", "print_items", "print_units", "write_line"]
 
 _UNIT_COLUMNS = ("Name", "Status", "IP", "Cluster Type", "CPU", "Memory(GB)", "Disk")
 _NUMBERS = 3
-"""The last columns, which are aligned to the right."""
+"""The number of columns, at the right, that are right-aligned."""
 
 _UNKNOWN_TIME = " " * 19
 
 
 def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
-    """Prints one line an item, in the order given; with `below`, their paths below that directory as names."""
+    """Prints one line for each item, in order; with `below` its path below that directory instead of its name."""
     for item in items:
         write_line(format_item(item, below=below))
 
 
 def format_item(item: Item, *, below: str | None = None) -> str:
-    """An item's line: type, size in bytes, local time (blank where it is unknown), name.
+    """Formats an item: type, size in bytes, local time (blank if unknown), name.
 
     Example:
         >>> format_item(Item("preview.png", "/data/preview.png", size=137484), below="/")
@@ -38,7 +38,7 @@ def format_item(item: Item, *, below: str | None = None) -> str:
 
 
 def print_units(units: Iterable[Unit]) -> None:
-    """Prints a table of units, in the order given."""
+    """Prints a table of units, in order."""
     rows = [_UNIT_COLUMNS, *(_unit_row(unit) for unit in units)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -46,7 +46,12 @@ def print_units(units: Iterable[Unit]) -> None:
 
 
 def write_line(line: str, stream: TextIO | None = None) -> None:
-    """Prints a line, to standard output by default, with escapes for what the stream's encoding lacks."""
+    """Prints a line. Characters that the stream's encoding lacks are printed as escapes.
+
+    Args:
+        line: the line.
+        stream: by default standard output.
+    """
     stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)

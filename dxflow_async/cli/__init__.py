@@ -14,10 +14,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        arguments: without the program's name; those of the process by default.
+        arguments: the arguments without the program's name; by default those of the process.
 
     Returns:
-        The exit status: 0 it worked, 1 something failed, 2 the arguments or the settings are wrong, 130 Ctrl-C.
+        The exit status: 0 success, 1 failure, 2 wrong arguments or settings, 3 not found, 130 Ctrl-C, 143 SIGTERM.
     """
     try:
         from dxflow_async.cli.app import run_app

@@ -1,4 +1,4 @@
-"""`login` and `logout`."""
+"""The commands `login` and `logout`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["login", "logout"]
 
 
 def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> int:
-    """Sign in to a hub, and keep the secrets it gives for all commands and sessions to come.
+    """Sign in to a hub, and store the login for later commands and sessions.
 
     Args:
-        email: The account. Its password is asked for, or is the first line of standard input.
+        email: The account. Its password is read from the terminal, or from the first line of standard input.
         hub: The hub's URL; by default the setting (DXFLOW_HUB).
         namespace: The namespace to work in.
     """
     settings = Settings.load()
     url = hub or settings.hub
     if url is None:
-        raise ConfigurationError("no hub to sign in to: name one with --hub, or set hub (DXFLOW_HUB)")
+        raise ConfigurationError("no hub to sign in to: give one with --hub, or set hub (DXFLOW_HUB)")
     password = read_password(f"Password of {email}: ")
     session = AsyncSession(email, password, namespace=namespace, hub=url, settings=settings)
     secrets = Secrets.from_dict(run_loop(partial(_secrets, session)))
@@ -39,7 +39,7 @@ def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> i
 
 
 def logout() -> int:
-    """Forget the stored login."""
+    """Delete the stored login."""
     StoredLogin.forget(Settings.load().home)
     write_line("signed out: there is no stored login")
     return 0

@@ -1,4 +1,4 @@
-"""The commands by name; each is imported only when it is called."""
+"""The commands by name. Each command is imported only when it is called."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from dxflow_async.cli.status import STATUSES, USAGE, reported
 __all__ = ["run_app"]
 
 _COMMANDS = {
-    "cp": ("transfer:cp", "Copy files and directories, from anywhere to anywhere."),
-    "mv": ("transfer:mv", "Move files and directories, from anywhere to anywhere."),
-    "sync": ("transfer:sync", "Make a directory like another one."),
-    "ls": ("objects:ls", "List what is at a place."),
+    "cp": ("transfer:cp", "Copy files and directories between any two locations."),
+    "mv": ("transfer:mv", "Move files and directories between any two locations."),
+    "sync": ("transfer:sync", "Sync a directory: copy what is new or changed."),
+    "ls": ("objects:ls", "List a directory or an object."),
     "cat": ("objects:cat", "Write an object's bytes to standard output."),
-    "rm": ("objects:rm", "Delete objects; one that is not there is an error, and the others are deleted all the same."),
-    "presign": ("objects:presign", "Print a URL that works without an account, for a while."),
-    "jobs": ("jobs:jobs", "List transfers that have not come to their end, go on with one, remove what they left."),
-    "login": ("account:login", "Sign in to a hub, for all commands to come."),
-    "logout": ("account:logout", "Forget the stored login."),
-    "units": ("units:units", "The compute units of the account."),
-    "providers": ("providers:providers", "What the account has at its hub for each provider."),
+    "rm": (
+        "objects:rm",
+        "Delete objects. An object that does not exist is an error; the others are deleted all the same.",
+    ),
+    "presign": ("objects:presign", "Print a URL that downloads an object without an account, for a limited time."),
+    "jobs": ("jobs:jobs", "List and resume running, interrupted and partly failed transfers, and clean up after them."),
+    "login": ("account:login", "Sign in to a hub, and store the login."),
+    "logout": ("account:logout", "Delete the stored login."),
+    "units": ("units:units", "List, start, stop and register the account's compute units."),
+    "providers": ("providers:providers", "The settings of providers that the account's hub keeps."),
     "remotes": ("remotes:remotes", "Named places to keep bytes: list, add, test and remove them."),
-    "hub": ("hub:hub", "Run a hub of your own, and its accounts."),
+    "hub": ("hub:hub", "Run a hub of your own, and manage its accounts."),
     "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
-    "demo": ("demo:demo", "Upload, list, download and compare a tree of odd files."),
+    "demo": ("demo:demo", "Upload, list, download and compare a tree of unusual files."),
 }
 
 
 def run_app(arguments: Sequence[str]) -> int:
-    """Parses the arguments and runs the command they name; returns its exit status."""
+    """Parses the arguments and runs their command; returns its exit status."""
     app = App(
         name="dxflow-async",
-        help="Move files between this machine and cloud storage. Places are written aws:/bucket/key or ./path.\n\n"
+        help="Move files between this machine and cloud storage. Locations are written aws:/bucket/key or ./path.\n\n"
         f"{STATUSES}",
         version=lambda: version("dxflow-async"),
         result_action="return_value",
@@ -51,5 +54,5 @@ def run_app(arguments: Sequence[str]) -> int:
 
     try:
         return reported(call)
-    except CycloptsError:  # printed already
+    except CycloptsError:  # cyclopts has printed it
         return USAGE

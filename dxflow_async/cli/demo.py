@@ -1,4 +1,4 @@
-"""`demo`: a tree of odd files goes up, is listed, comes down, and is compared."""
+"""The command `demo`: uploads a tree of unusual files, lists it, downloads it, and compares it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _LINE_SECONDS = 2.0
 
 
 def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None) -> int:
-    """Upload, list, download and compare a tree of odd files, with an account of its own, and leave nothing behind.
+    """Upload, list, download and compare a tree of unusual files, with an account of its own. Nothing is left behind.
 
     Args:
-        files: How many small files, beside the large and the odd ones.
+        files: The number of small files, besides the large and the unusual ones.
         seed: The same seed makes the same tree.
-        bucket: A bucket of the configured S3 service to use (it is cleaned); by default a temporary directory
-            stands in for it.
+        bucket: A bucket of the configured S3 service; it is cleaned up. By default a temporary directory stands in
+            for a bucket.
     """
     if files < 3:
         raise ConfigurationError(f"files = {files} is not allowed; it must be at least 3")
@@ -75,7 +75,7 @@ async def _deleted_at_end(storage: AsyncStorageManager, top: str) -> AsyncIterat
     try:
         yield
     except BaseException:
-        with contextlib.suppress(StorageError):  # what failed first says more
+        with contextlib.suppress(StorageError):  # the first error says more
             await storage.delete(top)
         raise
     await storage.delete(top)
@@ -123,7 +123,7 @@ def _conclude(made: Comparison, compared: Comparison, seconds: float, up: Transf
 
 @contextlib.contextmanager
 def _progress(label: str) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, else a plain line now and then."""
+    """Shows a bar on a terminal, else a plain line every two seconds."""
     with progress_bar(label) as show:
         yield show or _lines(label)
 
@@ -142,7 +142,7 @@ def _lines(label: str) -> Callable[[Progress], None]:
 
 @contextlib.contextmanager
 def _temporary_directory() -> Iterator[Path]:
-    """Removed at the end, whatever happens; a second Ctrl-C does not interrupt that."""
+    """Makes a directory that is removed at the end, whatever happens. A second Ctrl-C does not interrupt that."""
     directory = tempfile.TemporaryDirectory(prefix="dxflow-demo-")
     try:
         yield Path(directory.name)

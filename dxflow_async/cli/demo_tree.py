@@ -1,4 +1,4 @@
-"""The tree of files that the demo moves, and comparing two trees."""
+"""The tree of files that the demo transfers, and comparing two trees."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _EMPTY_DIRECTORIES = ("empty", "nested/empty/directory")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What two trees have in common, and the relative names of what they have not."""
+    """The number of files and bytes that two trees have in common, and the relative names that differ."""
 
     files: int
     bytes: int
@@ -52,10 +52,15 @@ class Comparison:
 
 
 def make_tree(root: Path, files: int, seed: int) -> Comparison:
-    """Makes a tree of `files` small files (0 B to 64 KiB), a few large ones and odd names; always the same for a seed.
+    """Makes a tree of small files (0 B to 64 KiB), a few large ones and unusual names.
+
+    Args:
+        root: the directory to make it in.
+        files: the number of small files.
+        seed: the same seed makes the same tree.
 
     Returns:
-        How many files and bytes it has.
+        The number of files and bytes.
     """
     source = random.Random(seed)
     count = total = 0
@@ -70,7 +75,7 @@ def make_tree(root: Path, files: int, seed: int) -> Comparison:
 
 
 def compare_trees(left: Path, right: Path) -> Comparison:
-    """Compares the names (of directories too) and every byte."""
+    """Compares the names of files and directories, and every byte."""
     names, others = _names(left), _names(right)
     different = sorted(names ^ others)
     files = total = 0

@@ -1,4 +1,4 @@
-"""`hub serve` and `hub user ...`."""
+"""The commands `hub serve` and `hub user ...`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
 from dxflow_async.security.redaction import printable
 from dxflow_async.server.common.server import Listening, Server
-from dxflow_async.server.hub.accounts import Accounts
+from dxflow_async.server.hub.accounts import Accounts, Credentials
 from dxflow_async.server.hub.app import create_app
-from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.sign_ins import SignInLimits
-from dxflow_async.server.hub.store import Store
 
 __all__ = ["hub"]
 
 T = TypeVar("T")
 
-hub = App(name="hub", help="Run a hub of your own, and its accounts.", result_action="return_value")
-user = App(name="user", help="The accounts of a hub.", result_action="return_value")
+hub = App(name="hub", help="Run a hub of your own, and manage its accounts.", result_action="return_value")
+user = App(name="user", help="Manage the accounts of a hub.", result_action="return_value")
 hub.command(user)
 
 
@@ -44,22 +43,22 @@ def serve(
     sign_in_idle_days: float = 30,
     sign_in_max_days: float = 365,
 ) -> int:
-    """Run a hub until SIGTERM or Ctrl-C; requests under way then have 30 s to end.
+    """Run a hub until SIGTERM or Ctrl-C. Running requests then have 30 s to end.
 
     Args:
-        host: The address to listen on; others than this machine's own need TLS, or --insecure-http.
+        host: The address to listen on. An address that other machines reach needs TLS, or --insecure-http.
         port: The port; 0 takes a free one.
         data: The directory of the database; by default hub in DXFLOW_HOME.
         tls_cert: A PEM file with the certificate.
         tls_key: A PEM file with its key.
-        insecure_http: Allow an address that others reach, without TLS.
-        sign_up: Let the first sign-in of an e-mail make its account.
-        allow_host: A name by which the hub is asked, besides its own address; may be given again. Behind a proxy on
-            this machine: the name that the proxy passes on.
-        trusted_proxy: The address or the network of a proxy in front of the hub, whose X-Forwarded-For says who asks;
-            may be given again. Without it all that comes through a proxy is counted as one peer.
-        sign_in_idle_days: Days after which a sign-in ends that is not used.
-        sign_in_max_days: Days after which a sign-in ends.
+        insecure_http: Allow an address that other machines reach without TLS.
+        sign_up: Create an account at the first sign-in of an e-mail.
+        allow_host: A host name that requests may use, besides the hub's own address; may be given several times.
+            Behind a proxy on this machine: the name that the proxy passes on.
+        trusted_proxy: The address or the network of a proxy in front of the hub, whose X-Forwarded-For names the
+            client; may be given several times. Without it all requests through a proxy count as one client's.
+        sign_in_idle_days: Days after which an unused sign-in ends.
+        sign_in_max_days: Days after which every sign-in ends.
     """
     listening = Listening(
         host=host,
@@ -78,10 +77,10 @@ def serve(
 
 @user.command
 def add(email: str, *, data: Path | None = None) -> int:
-    """Make an account.
+    """Create an account.
 
     Args:
-        email: The account. Its password is asked for, or is the first line of standard input.
+        email: The account. Its password is read from the terminal, or from the first line of standard input.
         data: The hub's directory.
     """
     given = Credentials(email, read_password(f"Password of {email}: "), "diphyx")
@@ -92,10 +91,10 @@ def add(email: str, *, data: Path | None = None) -> int:
 
 @user.command
 def password(email: str, *, data: Path | None = None) -> int:
-    """Give an account another password; whoever is signed in to it must sign in again.
+    """Change the password of an account. Everyone who is signed in to it must sign in again.
 
     Args:
-        email: The account. Its new password is asked for, or is the first line of standard input.
+        email: The account. Its new password is read from the terminal, or from the first line of standard input.
         data: The hub's directory.
     """
     given = Credentials(email, read_password(f"New password of {email}: "), "diphyx")
@@ -106,7 +105,7 @@ def password(email: str, *, data: Path | None = None) -> int:
 
 @user.command
 def disable(email: str, *, data: Path | None = None) -> int:
-    """Let nobody sign in to an account any more, and end its sign-ins.
+    """Disable an account: end its sign-ins, and refuse new ones.
 
     Args:
         email: The account.
@@ -119,7 +118,7 @@ def disable(email: str, *, data: Path | None = None) -> int:
 
 @user.command
 def enable(email: str, *, data: Path | None = None) -> int:
-    """Undo `disable`.
+    """Enable a disabled account again.
 
     Args:
         email: The account.

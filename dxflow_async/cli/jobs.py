@@ -1,4 +1,4 @@
-"""`jobs list`, `jobs show`, `jobs resume` and `jobs clean`."""
+"""The commands `jobs list`, `jobs show`, `jobs resume` and `jobs clean`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from cyclopts import App
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
-from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.journal.jobfile import JobFile
 
 __all__ = ["jobs"]
 
@@ -22,17 +20,17 @@ _DIRECT, _PLAIN = Account(), Output()
 
 jobs = App(
     name="jobs",
-    help="List transfers that have not come to their end, go on with one, remove what they left.",
+    help="List and resume running, interrupted and partly failed transfers, and clean up after them.",
     result_action="return_value",
 )
 
 
 @jobs.command(name="list")
 def list_jobs(*, json: Flag = False) -> int:
-    """List the transfers that are under way, were broken off, or had items that failed.
+    """List the running, interrupted and partly failed transfers.
 
     Args:
-        json: Print them as JSON, one a line.
+        json: Print them as JSON, one on each line.
     """
     for job in with_session(_DIRECT, lambda session: session.jobs()):
         write_line(_as_json(job) if json else _line(job))
@@ -41,13 +39,13 @@ def list_jobs(*, json: Flag = False) -> int:
 
 @jobs.command
 def show(job_id: str, *, json: Flag = False) -> int:
-    """Print all that is known of a job.
+    """Print the details of a job.
 
     Args:
-        job_id: As jobs list prints it.
+        job_id: The id that jobs list prints.
         json: Print it as JSON.
     """
-    job = JobFile.info(Settings.load().home, job_id)
+    (job,) = with_session(_DIRECT, lambda session: session.jobs(job_id))
     if json:
         write_line(_as_json(job))
         return 0
@@ -61,22 +59,22 @@ def show(job_id: str, *, json: Flag = False) -> int:
 
 @jobs.command
 def resume(job_id: str, *, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
-    """Go on with a job: what is done is left alone, large files go on where they were.
+    """Resume a job: transfer the items that are not done, and large files from where they were interrupted.
 
     Args:
-        job_id: As jobs list prints it.
+        job_id: The id that jobs list prints.
     """
     return run_transfer(lambda session, show: session.resume(job_id, on_progress=show), output, account)
 
 
 @jobs.command
 def clean(*job_ids: str, dry_run: Flag = False, yes: Flag = False, account: Account = _DIRECT) -> int:
-    """Print what jobs have left that nobody works on: uploads in parts, temporary files, the jobs themselves.
+    """List what idle jobs have left: unfinished uploads, temporary files, the jobs themselves.
 
     Args:
-        job_ids: The jobs; without any all.
-        dry_run: Only print it, as without --yes.
-        yes: Remove it. These jobs cannot be resumed then.
+        job_ids: The jobs; by default all of them.
+        dry_run: Only list it, as without --yes.
+        yes: Remove it. These jobs cannot be resumed afterwards.
     """
     if dry_run and yes:
         raise ConfigurationError("--dry-run and --yes exclude each other: give one of them")

@@ -1,4 +1,4 @@
-"""Running a command: its loop, its session, its errors and exit status."""
+"""Running a command: its event loop, its session, its password."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Flag = Annotated[bool, Parameter(negative=())]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose storage is meant: an e-mail's, the stored login's, or else the clouds directly.
+    """The account of a command: that of an e-mail, else the stored login's, else none.
 
     Attributes:
-        email: Sign in with this e-mail; the password is asked for, or is the first line of standard input.
+        email: Sign in with this e-mail. The password is read from the terminal, or from standard input.
         hub: The hub to sign in to.
     """
 
@@ -42,18 +42,18 @@ class Account:
 
 
 def run_loop(work: Callable[[], Awaitable[T]]) -> T:
-    """What `await work()` returns, in a loop of its own.
+    """Returns the result of `await work()` in an event loop of its own.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came, and `work` has cleaned up.
-        CancelledError: SIGTERM came, and `work` has cleaned up.
+        KeyboardInterrupt: Ctrl-C was pressed, and `work` has cleaned up.
+        CancelledError: SIGTERM was received, and `work` has cleaned up.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_until_terminated(work))
 
 
 def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    """What `call` returns when it is given a session of the account."""
+    """Returns the result of `call` with a session of the account."""
     session = _new_session(account, Settings.load())
 
     async def work() -> T:
@@ -64,7 +64,7 @@ def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]])
 
 
 def read_password(prompt: str) -> str:
-    """A password typed at the terminal, or the first line of standard input where that is none.
+    """Reads a password from the terminal, or from the next line of standard input if that is not a terminal.
 
     Raises:
         ConfigurationError: there is no such line.
@@ -73,11 +73,11 @@ def read_password(prompt: str) -> str:
 
 
 def read_secret(prompt: str, name: str) -> str:
-    """A secret typed at the terminal without echo, or the next line of standard input if that is no terminal.
+    """Reads a secret from the terminal without echo, or from the next line of standard input if that is not a terminal.
 
     Args:
-        prompt: what to print at a terminal.
-        name: what it is called in the error.
+        prompt: the text to print at a terminal.
+        name: the name of the secret, for the error.
 
     Raises:
         ConfigurationError: there is no such line.
@@ -97,7 +97,7 @@ def _new_session(account: Account, settings: Settings) -> AsyncSession:
     login = StoredLogin.load(settings.home)
     if login is None:
         return AsyncSession(settings=settings)
-    # The secrets are that hub's, whatever else is set.
+    # The secrets belong to that hub, whatever the settings say.
     return AsyncSession(secrets=login.secrets.to_dict(), hub=login.hub, settings=settings)
 
 

@@ -1,4 +1,4 @@
-"""Running a server in a process of its own, until it is told to end."""
+"""Running a server in this process until it is told to end."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dxflow_async.server.common.server import Server
 
 __all__ = ["serve_until_told"]
 
-# Threads that come back from the disk wait that long for the interpreter: with Python's own 5 ms, call after call, a
-# busy server's slowest answers took seconds.
+# A thread that returns from the disk waits this long for the interpreter. With Python's default of 5 ms the slowest
+# answers of a busy server took seconds.
 _SWITCH_SECONDS = 0.001
 
 
 def serve_until_told(server: Server, what: str) -> int:
-    """Serves until SIGTERM or Ctrl-C, then lets requests under way end.
+    """Serves until SIGTERM or Ctrl-C, then lets running requests end.
 
     Args:
-        server: not started yet.
-        what: said on standard output when it listens, with `{url}` in it.
+        server: the server, which is not started yet.
+        what: the text to print when the server listens; `{url}` in it is replaced.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came, and the server has ended.
+        KeyboardInterrupt: Ctrl-C was pressed, and the server has ended.
     """
     log_to_stderr()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # Not on uvloop: under load it takes new connections one a round, and the last of 500 waited for seconds.
+    # Not on uvloop: under load it accepts one connection in each iteration, and the last of 500 waited for seconds.
     asyncio.run(_serve(server, what))
     return 0
 

@@ -1,4 +1,4 @@
-"""Exit statuses, and what a command says on standard error."""
+"""Exit statuses, and messages on standard error."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = [
 FAILED, USAGE, NOT_FOUND, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 STATUSES = (
-    "Exit status: 0 all was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
-    "3 what was named is not there; 130 Ctrl-C; 143 terminated."
+    "Exit status: 0 everything was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
+    "3 there is no such file, object or unit; 130 Ctrl-C; 143 terminated."
 )
-"""For the help."""
+"""The exit statuses, for the help."""
 
 _MAX_ITEMS_SHOWN = 20
 
 
 def reported(call: Callable[[], int]) -> int:
-    """What `call` returns; its errors become messages on standard error and an exit status."""
+    """Returns the exit status of `call`. Its errors become messages on standard error and an exit status."""
     logging.basicConfig(format="dxflow-async: %(message)s")
     try:
         status = call()
@@ -48,7 +48,7 @@ def reported(call: Callable[[], int]) -> int:
         complain("terminated")
         return TERMINATED
     except BrokenPipeError:
-        # Whoever read our output has ended; the interpreter would complain at its own last flush.
+        # The reader of our output has ended. The interpreter's own last flush would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ConfigurationError as error:
@@ -61,7 +61,12 @@ def reported(call: Callable[[], int]) -> int:
 
 
 def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:
-    """An error on standard error, with `most` of the items that failed where it has some; None for all."""
+    """Prints an error on standard error, with the items that failed.
+
+    Args:
+        error: the error.
+        most: the number of failed items to print; None for all of them.
+    """
     complain(error)
     if not isinstance(error, TransferError):
         return
@@ -73,12 +78,12 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
 
 
 def status_of(error: Exception) -> int:
-    """The exit status of a failure; that there is no place to write to is one as others are."""
+    """Returns the exit status of a failure. A missing destination is an ordinary failure, not "not found"."""
     if isinstance(error, NotFoundError):
         return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
     return NOT_FOUND if isinstance(error, UnitNotFoundError) else FAILED
 
 
 def complain(message: object) -> None:
-    """A line on standard error."""
+    """Prints a line on standard error."""
     write_line(f"dxflow-async: {printable(str(message))}", sys.stderr)

@@ -1,4 +1,4 @@
-"""`cp`, `mv` and `sync`."""
+"""The commands `cp`, `mv` and `sync`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a transfer prints.
+    """The output of a transfer.
 
     Attributes:
         json: Print the whole report as JSON.
@@ -43,14 +43,14 @@ Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative
 
 
 def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
-    """Copy files and directories, from anywhere to anywhere.
+    """Copy files and directories between any two locations.
 
     Args:
         src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
-            is meant.
-        dst: Where to. With a slash at its end a directory to put things into, else the name to give; a local
-            directory that is there counts as written with the slash.
-        public: Remote places are in the account's public storage.
+            is transferred.
+        dst: The destination. With a slash at its end the directory to copy into, else the new name. An existing
+            local directory counts as written with the slash.
+        public: Remote locations are in the account's public storage.
     """
     area = _area(public)
     return run_transfer(
@@ -59,13 +59,13 @@ def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
 
 
 def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
-    """Move files and directories, from anywhere to anywhere; what is moved is deleted once its copy is stored.
+    """Move files and directories between any two locations. A source is deleted once its copy is stored.
 
     Args:
         src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
-            is meant.
-        dst: Where to, as for cp.
-        public: Remote places are in the account's public storage.
+            is transferred.
+        dst: The destination, as for cp.
+        public: Remote locations are in the account's public storage.
     """
     area = _area(public)
     return run_transfer(
@@ -86,18 +86,18 @@ def sync(
     output: Output = _PLAIN,
     account: Account = _DIRECT,
 ) -> int:
-    """Make a directory like another one: copy what is new or differs.
+    """Sync a directory: copy what is new or changed.
 
     Args:
-        src: The directory to go by: a local path, or aws:/bucket/prefix.
-        dst: The directory to change; it is made when it is not there.
-        delete: Delete what only the destination has, at the end, when all copies worked; what is in the way of a copy
-            goes before it. What cannot be read at the source is kept, and is a failure.
-        compare: What is taken for the same: equal size and time, checksum, or size.
-        include: Only names that match this pattern, such as *.csv or raw/**; may be given several times.
-        exclude: Leave alone names that match this pattern, on both sides; may be given several times.
-        dry_run: Only print what would be done.
-        public: Remote places are in the account's public storage.
+        src: The directory to read: a local path, or aws:/bucket/prefix.
+        dst: The directory to change. It is made if it does not exist.
+        delete: Delete what only the destination has, at the end, if all copies succeeded. What is in the way of a copy
+            is deleted before it. What cannot be read at the source is kept, and is a failure.
+        compare: When files count as the same: equal size and time, checksum, or size.
+        include: Sync only names that match this pattern, such as *.csv or raw/**; may be given several times.
+        exclude: Skip names that match this pattern, on both sides; may be given several times.
+        dry_run: Only print the plan.
+        public: Remote locations are in the account's public storage.
     """
     area = _area(public)
     if dry_run:
@@ -137,7 +137,7 @@ def _area(public: bool) -> str:
 
 
 def run_transfer(transfer: Transfer, output: Output, account: Account) -> int:
-    """Makes a call with a progress bar, and prints what became of it."""
+    """Makes a call with a progress bar, and prints its report."""
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
             report = with_session(account, lambda session: transfer(session, show))
@@ -161,7 +161,8 @@ def _summary(report: TransferReport) -> str:
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}"
+    notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
+    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}{notices}"
 
 
 def _by_age(count: int) -> str:

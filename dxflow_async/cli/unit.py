@@ -1,4 +1,4 @@
-"""`unit serve`."""
+"""The command `unit serve`."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def serve(
     trusted_proxy: list[str] | None = None,
     not_durable: Flag = False,
 ) -> int:
-    """Serve a directory until SIGTERM or Ctrl-C; uploads under way then have 30 s to end.
+    """Serve a directory until SIGTERM or Ctrl-C. Running uploads then have 30 s to end.
 
     Args:
         root: The directory.
-        host: The address to listen on; others than this machine's own need TLS, or --insecure-http.
+        host: The address to listen on. An address that other machines reach needs TLS, or --insecure-http.
         port: The port; 0 takes a free one.
-        secrets: The file with the secrets RW and RO, made when it is missing; by default unit-secrets.json in
+        secrets: The file with the secrets RW and RO, which is made if it is missing; by default unit-secrets.json in
             DXFLOW_HOME.
         tls_cert: A PEM file with the certificate.
         tls_key: A PEM file with its key.
-        insecure_http: Allow an address that others reach, without TLS.
-        allow_host: A name by which the unit is asked, besides its own address; may be given again. Behind a proxy on
-            this machine: the name that the proxy passes on.
-        trusted_proxy: The address or the network of a proxy in front of the unit, whose X-Forwarded-For says who asks;
-            may be given again.
-        not_durable: Answer before uploads are on disk: faster, but a loss of power may take them. The setting
+        insecure_http: Allow an address that other machines reach without TLS.
+        allow_host: A host name that requests may use, besides the unit's own address; may be given several times.
+            Behind a proxy on this machine: the name that the proxy passes on.
+        trusted_proxy: The address or the network of a proxy in front of the unit, whose X-Forwarded-For names the
+            client; may be given several times.
+        not_durable: Answer before uploads are on disk: faster, but a power failure may lose them. The setting
             durable = false does the same.
     """
     settings = Settings.load()
@@ -64,7 +64,9 @@ def serve(
     )
     file = secrets or settings.home / "unit-secrets.json"
     if file.resolve().is_relative_to(root.resolve()):
-        raise ConfigurationError(f"secrets = {str(file)!r} is inside the root, where it could be read; name another")
+        raise ConfigurationError(
+            f"secrets = {str(file)!r} is inside the root, where clients could read it; give another path"
+        )
     unit_secrets = UnitSecrets.load_or_create(file)
     app = create_unit_app(root, unit_secrets, durable=settings.durable and not not_durable)
     server = Server(app, listening, CONNECTION_OPTIONS)

@@ -1,4 +1,4 @@
-"""`units ...`: the compute units of the account."""
+"""The commands `units ...`: the account's compute units."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ T = TypeVar("T")
 
 _DIRECT = Account()
 
-units = App(name="units", help="The compute units of the account.", result_action="return_value")
+units = App(
+    name="units", help="List, start, stop and register the account's compute units.", result_action="return_value"
+)
 
 
 @units.command(name="list")
@@ -37,8 +39,8 @@ def status(name: str | None = None, *, ip: str | None = None, account: Account =
     """Print the state of a unit: READY, STOPPED, TERMINATED.
 
     Args:
-        name: The unit; may be left out where there is only one.
-        ip: Its address, where several have that name.
+        name: The unit; may be left out if there is only one.
+        ip: Its address, if several units have that name.
     """
     write_line(printable(_with_unit(account, name, ip, lambda unit: unit.get_status())))
     return 0
@@ -49,8 +51,8 @@ def start(name: str | None = None, *, ip: str | None = None, account: Account = 
     """Start a unit.
 
     Args:
-        name: The unit; may be left out where there is only one.
-        ip: Its address, where several have that name.
+        name: The unit; may be left out if there is only one.
+        ip: Its address, if several units have that name.
     """
     return _changed(account, name, ip, lambda unit: unit.start())
 
@@ -60,19 +62,19 @@ def stop(name: str | None = None, *, ip: str | None = None, account: Account = _
     """Stop a unit: its storage does not answer until it is started again.
 
     Args:
-        name: The unit; may be left out where there is only one.
-        ip: Its address, where several have that name.
+        name: The unit; may be left out if there is only one.
+        ip: Its address, if several units have that name.
     """
     return _changed(account, name, ip, lambda unit: unit.stop())
 
 
 @units.command
 def troubleshoot(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
-    """Print, as JSON, what the hub finds right or wrong with a unit.
+    """Print the hub's diagnosis of a unit as JSON.
 
     Args:
-        name: The unit; may be left out where there is only one.
-        ip: Its address, where several have that name.
+        name: The unit; may be left out if there is only one.
+        ip: Its address, if several units have that name.
     """
     write_line(json.dumps(_with_unit(account, name, ip, lambda unit: unit.troubleshoot())))
     return 0
@@ -80,11 +82,11 @@ def troubleshoot(name: str | None = None, *, ip: str | None = None, account: Acc
 
 @units.command
 def terminate(name: str, *, ip: str | None = None, account: Account = _DIRECT) -> int:
-    """End a unit, for good.
+    """Terminate a unit, for good.
 
     Args:
         name: The unit.
-        ip: Its address, where several have that name.
+        ip: Its address, if several units have that name.
     """
     return _changed(account, name, ip, lambda unit: unit.terminate())
 
@@ -101,16 +103,16 @@ def register(
     disk: float = 1,
     account: Account = _DIRECT,
 ) -> int:
-    """Make a unit known that you serve with `unit serve`.
+    """Register a unit that you serve with `unit serve`.
 
     Args:
-        name: Its name, of your choice.
-        url: Where it is served, such as https://host:8790.
-        secrets: The file with its secrets, which `unit serve` names.
-        cluster_type: What it runs on, written provider:name.
-        cpu: How many processors.
-        memory: GB.
-        disk: GB.
+        name: A name of your choice.
+        url: The address of its server, such as https://host:8790.
+        secrets: The file with its secrets; `unit serve` prints its path.
+        cluster_type: The kind of machine, written provider:name.
+        cpu: The number of processors.
+        memory: Its memory in GB.
+        disk: Its disk in GB.
     """
     given = UnitSecrets.load(secrets)
 

@@ -1,1 +1,1 @@
-"""Compute units."""
+"""Compute units and their storage."""

@@ -9,9 +9,8 @@ from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
-from dxflow_async.transfer.context import check_target
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.tree import make_directory
+from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
@@ -98,7 +97,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         place = directory(area.place(path))
         if not place.key:
             return
-        check_target(place, "mkdir", directory=True)
+        place.check_target("mkdir", directory=True)
         await make_directory(self._resources.context(None), place)
 
     async def delete(self, path: str | Iterable[str]) -> int:

@@ -1,8 +1,8 @@
-"""Finished files get their names, and are on disk, before whoever wrote them is told.
+"""Brings finished files to disk and gives them their names, before their writers are told that they are done.
 
-Items that arrive while others are being synced wait for them and are then synced together, so a batch is as large as
-the disk is slow. In a batch the bytes of all files go to disk first, then the files get their names, then the
-directories go to disk. One thread does this, beside those that write.
+Items that arrive while others are being synced wait, and are then synced together. So a batch grows with the slowness
+of the disk. Within a batch, the bytes of all files go to disk first, then the files get their names, then the
+directories go to disk. One thread does this, beside the threads that write.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["Commits", "Item"]
 
 
 class Item(Protocol):
-    """What is brought to disk; it is closed then, and otherwise left to whoever wrote it.
+    """Something that is brought to disk. It is closed afterwards; if that fails, its writer keeps it.
 
     Attributes:
-        descriptor: of the file; -1 where only names were changed.
-        directories: the paths of those in which a name is new.
+        descriptor: of the file; -1 if only names were changed.
+        directories: the paths of the directories with a new name.
     """
 
     @property
@@ -42,12 +42,12 @@ class Item(Protocol):
 
 
 class Commits:
-    """Those of one session; used by one event loop."""
+    """The commits of one session. It is used by one event loop."""
 
     def __init__(self) -> None:
         self.synced = SyncedDirectories()
         self._sync = BatchSync()
-        # A pool of concurrent.futures takes nothing once the main thread has ended; other threads may go on.
+        # An executor of concurrent.futures refuses work once the main thread has ended; other threads may still run.
         self._batches: SimpleQueue[tuple[asyncio.AbstractEventLoop, list[_Waiting]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._waiting: list[_Waiting] = []
@@ -57,11 +57,11 @@ class Commits:
     async def commit(self, item: Item) -> None:
         """Waits until an item has its name and is on disk.
 
-        When it is cancelled the item either stays as it was, or is committed when this ends.
+        A cancelled call either leaves the item as it was, or commits it before it returns.
 
         Raises:
-            OSError: the bytes are not on disk, and the file did not get its name; or the name is not on disk.
-            SessionClosedError: `close` was called before its turn came.
+            OSError: the bytes are not on disk and the file has no name; or the name is not on disk.
+            SessionClosedError: `close` was called before the item's turn.
         """
         if self._closed:
             raise _closed()
@@ -80,15 +80,15 @@ class Commits:
                 while not waiting.future.done():
                     with contextlib.suppress(asyncio.CancelledError):
                         await asyncio.wait([waiting.future])
-            waiting.future.exception()  # nobody is left to be told
+            waiting.future.exception()  # nobody is left to see it
             raise
 
     async def sync_names(self, *directories: str) -> None:
-        """Waits until the names in directories, and those of the directories themselves, are on disk."""
+        """Waits until the names in directories, and the names of the directories themselves, are on disk."""
         await self.commit(_Names(directories))
 
     def close(self) -> None:
-        """Lets the thread end; what it has begun comes to its end."""
+        """Ends the thread once it has finished what it has begun."""
         self._closed = True
         if self._thread is not None:
             self._batches.put(None)
@@ -109,7 +109,7 @@ class Commits:
                 errors = [*self._commit([each.item for each in batch])]
             except BaseException as error:  # noqa: BLE001 - handed to those who wait, whatever it is
                 errors = [error] * len(batch)
-            with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
                 loop.call_soon_threadsafe(self._ended, loop, batch, errors)
 
     def _ended(
@@ -156,7 +156,7 @@ class _Waiting(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """Names that were changed."""
+    """Directories in which names were changed."""
 
     directories: Sequence[str]
     descriptor: int = -1
@@ -169,7 +169,7 @@ class _Names(NamedTuple):
 
 
 def _closed() -> SessionClosedError:
-    return SessionClosedError("the session was closed; make a new one")
+    return SessionClosedError("the session is closed; create a new one")
 
 
 def _error_of(item: Item) -> OSError | None:
@@ -181,7 +181,7 @@ def _error_of(item: Item) -> OSError | None:
 
 
 def _first_of(item: Item, lost: dict[str, OSError]) -> OSError | None:
-    # A directory above may hold the new name of one of these: its loss is an error of all below it.
+    # A directory above may hold the new name of one of these, so its loss is an error of everything below it.
     return next((error for path, error in lost.items() for own in item.directories if _is_below(own, path)), None)
 
 

@@ -78,7 +78,7 @@ async def results_of(operations: Sequence[Callable[[], Awaitable[T]]], workers: 
 
 @asynccontextmanager
 async def open_task_group() -> AsyncIterator[TaskGroup]:
-    """Opens a task group as anyio does, except that it raises the first exception itself, not a group of exceptions."""
+    """Opens a task group as anyio does, but raises the first exception itself instead of a group."""
     try:
         async with create_task_group() as group:
             yield group

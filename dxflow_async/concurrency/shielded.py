@@ -1,4 +1,4 @@
-"""Requests whose answer has to be known, also by who is cancelled meanwhile: it tells what there is to remove."""
+"""Requests whose answer must be known even when their caller is cancelled, because it tells what has to be removed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ async def finish_or_undo(
     late: Callable[[T], Awaitable[None]],
     matters: Callable[[], bool] = lambda: True,
 ) -> T:
-    """What `operation` returns. When it is cancelled, `late` is given what comes, within ten seconds.
+    """Awaits `operation` and returns its result. If it is cancelled, its result is handed to `late` within ten seconds.
 
     Args:
-        operation: what is asked for.
-        late: undoes it, or notes what is to be undone.
-        matters: whether it may have done anything by now; else it is cancelled, too.
+        operation: the request.
+        late: undoes the operation, or notes what has to be undone.
+        matters: returns whether the operation may have had an effect by now. If not, it is cancelled too.
     """
     running = asyncio.ensure_future(operation)
     try:

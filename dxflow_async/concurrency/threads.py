@@ -1,9 +1,9 @@
 """Threads for blocking work, made for many short calls.
 
-`loop.run_in_executor` wakes the loop once a call: some 60 µs of CPU, more than the work on a small file. Here
-finished calls are handed back together: while the loop is busy, any number of them cost one wake-up. And no more
-threads work than there are processors, which would only take the interpreter from each other, until calls have to
-wait: then the disk is slow, or a call hangs, and more of them are made at a time.
+`loop.run_in_executor` wakes the loop once per call, which takes some 60 µs of CPU: more than the work on a small file.
+Here, finished calls are handed back together: while the loop is busy, any number of them cost one wake-up. No more
+threads run than there are processors, because more of them would only compete for the interpreter. When calls have to
+wait, the disk is slow or a call hangs; then more threads are started.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,33 +21,32 @@ from typing import Any, TypeVar, TypeVarTuple
 from anyio import CancelScope
 
 from dxflow_async.concurrency.commits import Commits
-from dxflow_async.concurrency.owners import forget_owner_id, new_owner_id
 from dxflow_async.exceptions import SessionClosedError
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "is_live_owner"]
 
 _PATIENCE = 0.03
-"""Seconds that a call waits before another thread is called for; the longest calls at a quick disk take a third."""
+"""Seconds that a call waits before another thread is started. On a fast disk the longest calls take a third of it."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
 class Threads:
-    """A few daemon threads that run calls for one event loop; started by the first call, ended by `close`.
+    """Daemon threads that run calls for one event loop. The first call starts them, and `close` ends them.
 
     Args:
-        count: how many threads, at the most.
-        name: their name's beginning.
-        durable: whether what they write is to be on disk before it counts as written.
+        count: the most threads.
+        name: the beginning of the threads' names.
+        durable: files must be on disk before they count as written.
 
     Attributes:
-        owner_id: eight digits that name them, for what they leave on a disk while they work.
-        commits: bring to disk what they write; None where that is left to the system.
+        owner_id: eight digits in the names of the temporary files that these threads write.
+        commits: brings written files to disk; None if that is left to the operating system.
     """
 
     def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
-        self.owner_id = new_owner_id()
+        self.owner_id = _new_owner_id()
         self.commits = Commits() if durable else None
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -63,12 +63,12 @@ class Threads:
         self._closed = False
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """What `function(*args)` returns, run in a thread.
+        """Runs `function(*args)` in a thread and returns its result.
 
-        When cancelled, waits for the call to end (its result is lost): what the caller cleans up next is at rest.
+        A cancelled call waits for the function to end and drops its result, so that the caller can clean up safely.
         """
         if self._closed:
-            raise SessionClosedError("the session was closed; make a new one")
+            raise SessionClosedError("the session is closed; create a new one")
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -91,15 +91,15 @@ class Threads:
                     with contextlib.suppress(asyncio.CancelledError):
                         await asyncio.wait([call.future])
             if call.future.done() and not call.future.cancelled():
-                call.future.exception()  # nobody is left to be told
+                call.future.exception()  # nobody is left to see it
             raise
         finally:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Lets the threads end once they have done what was asked of them."""
+        """Ends the threads once they have finished their calls."""
         self._closed = True
-        forget_owner_id(self.owner_id)
+        _forget_owner_id(self.owner_id)
         if self.commits is not None:
             self.commits.close()
         if self._timer is not None:
@@ -112,7 +112,7 @@ class Threads:
         threading.Thread(target=work, args=args, name=f"{self._name}-{number}", daemon=True).start()
 
     def _look(self, call: _Call) -> None:
-        """Whether a call has waited since (those before it have begun earlier), and whether others do."""
+        """Starts another thread if a call waited since the timer was set; sets the timer for the latest call."""
         self._timer = None
         if not call.begun and self._spare:
             number = self._spare.popleft()
@@ -128,21 +128,21 @@ class Threads:
             pass
 
     def _help(self, number: int) -> None:
-        """Works until nothing waits."""
+        """Works until no call waits."""
         with contextlib.suppress(Empty):
             while self._do(self._calls.get_nowait()):
                 pass
-            self._calls.put(None)  # by which another thread is to end
+            self._calls.put(None)  # that one was meant to end another thread
         self._spare.append(number)
 
     def _do(self, call: _Call | None) -> bool:
-        """Makes a call; whether there is any use in another one."""
+        """Makes a call, and returns whether to go on with another one."""
         if call is None:
             return False
         call.begun = True
         try:
             call.result = call.function(*call.args)
-        except StopIteration as error:  # which no future can hold
+        except StopIteration as error:  # no future can hold this exception
             call.error = RuntimeError(f"{call.function!r} raised StopIteration")
             call.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
@@ -153,7 +153,7 @@ class Threads:
             try:
                 assert self._loop is not None
                 self._loop.call_soon_threadsafe(self._hand_back)
-            except RuntimeError:  # the loop was closed under us: nobody waits any more
+            except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 return False
         return True
 
@@ -181,3 +181,25 @@ class _Call:
         self.error: BaseException | None = None
         self.begun = False
         self.handed_back = False
+
+
+# The owners of the temporary files of this process
+
+_live: set[str] = set()
+
+
+def _new_owner_id() -> str:
+    """Returns eight hexadecimal digits that name a session until `Threads.close` is called."""
+    owner_id = secrets.token_hex(4)
+    _live.add(owner_id)
+    return owner_id
+
+
+def _forget_owner_id(owner_id: str) -> None:
+    """Marks the session as ended: files that it left behind are treated like any other file."""
+    _live.discard(owner_id)
+
+
+def is_live_owner(owner_id: str) -> bool:
+    """Returns whether a session of this process has that identifier and has not ended."""
+    return owner_id in _live

@@ -1,4 +1,4 @@
-"""The client's side of an account: signing in to a hub, the secrets that gives, and where they are kept."""
+"""The client's side of an account: signing in to a hub, the secrets it returns, and where they are kept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 _MAX_SETTINGS_SIZE = 1 << 20
 _SIGN_OUT_SECONDS = 5.0
 
-# What servers and the gateways in front of them say of a route they do not have.
+# How servers and gateways answer requests for a route they do not have.
 _NO_SUCH_ROUTE = (400, 403, 404, 405, 501)
 
 _log = logging.getLogger("dxflow_async.account")
@@ -46,10 +46,10 @@ _log = logging.getLogger("dxflow_async.account")
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a sign-in gives: pointers say who, secrets prove it and show in no repr.
+    """The secrets of a sign-in. Pointers name the user and the namespace; secrets prove them and appear in no repr.
 
     Raises:
-        ConfigurationError: naming a field that is not a text of 1 to 1024 visible ASCII characters.
+        ConfigurationError: a field is not a text of 1 to 1024 visible ASCII characters.
     """
 
     user_pointer: str
@@ -71,10 +71,10 @@ class Secrets:
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
-        """Secrets from `{"user": {"pointer", "secret"}, "namespace": {"pointer", "secret"}}`; other keys are ignored.
+        """Reads secrets from `{"user": {"pointer", "secret"}, "namespace": {"pointer", "secret"}}`.
 
         Raises:
-            ConfigurationError: naming what is missing or wrong.
+            ConfigurationError: a field is missing or wrong.
         """
         if not isinstance(tree, Mapping):
             raise ConfigurationError(f"secrets must be an object, not {type(tree).__name__}")
@@ -86,7 +86,7 @@ class Secrets:
         return cls(*parts)
 
     def to_dict(self) -> dict[str, dict[str, str]]:
-        """The same object again, secrets in clear."""
+        """Returns the same object again, with the secrets in clear text."""
         return {
             "user": {"pointer": self.user_pointer, "secret": self.user_secret},
             "namespace": {"pointer": self.namespace_pointer, "secret": self.namespace_secret},
@@ -95,10 +95,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class StoredLogin:
-    """The login that later sessions use: `login.json` in the home directory. Its calls wait for the disk, shortly.
+    """The login that later sessions use: `login.json` in the home directory. Its methods block shortly.
 
     Attributes:
-        hub: the URL of the hub that gave the secrets.
+        hub: the URL of the hub that issued the secrets.
         secrets: the secrets.
     """
 
@@ -107,10 +107,10 @@ class StoredLogin:
 
     @classmethod
     def load(cls, home: Path) -> Self | None:
-        """The stored login, or None when there is none. Warns in the log when others may read it.
+        """Returns the stored login; None if there is none. Logs a warning if other users may read the file.
 
         Raises:
-            ConfigurationError: the file cannot be read or is not a login.
+            ConfigurationError: the file cannot be read, or is not a login.
         """
         path = _path(home)
         try:
@@ -130,14 +130,14 @@ class StoredLogin:
             raise ConfigurationError(f"{path} is not a login: {error}; delete it and sign in again") from error
 
     def save(self, home: Path) -> None:
-        """Write the file anew, readable by its owner only; it is either the old or the new one.
+        """Writes the file so that only its owner can read it. A crash leaves either the old or the new file.
 
         Raises:
-            ConfigurationError: it cannot be written.
+            ConfigurationError: the file cannot be written.
         """
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # mkstemp makes it with mode 0600.
+            # mkstemp creates it with mode 0600.
             descriptor, name = tempfile.mkstemp(prefix=".login-", dir=home)
         except OSError as error:
             raise ConfigurationError(f"{_path(home)} cannot be written: {error}; set home elsewhere") from error
@@ -156,23 +156,23 @@ class StoredLogin:
 
     @staticmethod
     def forget(home: Path) -> None:
-        """Delete the stored login, if there is one. The hub still accepts its secrets."""
+        """Deletes the stored login, if there is one. The hub still accepts its secrets."""
         _path(home).unlink(missing_ok=True)
 
 
 async def sign_in(
     http: aiohttp.ClientSession, hub_url: str, email: str, password: str, namespace: str
 ) -> tuple[Secrets, bool]:
-    """Sign in to a hub.
+    """Signs in to a hub.
 
     Returns:
         The secrets, and whether the hub created the account just now.
 
     Raises:
-        AuthenticationError: wrong e-mail or password, or too many failed tries (saying how long to wait).
+        AuthenticationError: wrong e-mail or password, or too many failed attempts (the message says how long to wait).
         ConfigurationError: the hub's URL is not valid.
         NetworkError: the hub was not reached, or did not answer within 30 s.
-        ServiceError: it failed, or answered what no hub answers.
+        ServiceError: the hub failed, or the answer is not a hub's.
     """
     body = {"email": email, "password": password, "namespace": namespace}
     answer = await request(http, "POST", hub_url, "auth/login/", json=body)
@@ -185,7 +185,7 @@ async def sign_in(
 
 
 async def sign_out(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
-    """Ends the sign-in that these secrets are from; does nothing where they have ended already.
+    """Ends the sign-in of these secrets. Does nothing if it has ended already.
 
     Raises:
         ConfigurationError, NetworkError, ServiceError: as for `sign_in`.
@@ -195,9 +195,9 @@ async def sign_out(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) 
 
 
 async def end_sign_in(connect: Callable[[], Awaitable[aiohttp.ClientSession]], hub_url: str, secrets: Secrets) -> None:
-    """As `sign_out`, within five seconds and whatever goes wrong: nobody is to wait for it, or to fail by it."""
+    """As `sign_out`, but within five seconds and without raising: nobody should wait for it or fail because of it."""
     if not threading.main_thread().is_alive():
-        return  # the interpreter ends: it starts no threads any more, which connections and the embedded hub need
+        return  # the interpreter is ending and starts no more threads, which connections and the embedded hub need
     try:
         with move_on_after(_SIGN_OUT_SECONDS):
             async with await connect() as http:
@@ -207,7 +207,7 @@ async def end_sign_in(connect: Callable[[], Awaitable[aiohttp.ClientSession]], h
 
 
 async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> None:
-    """Return when the hub still accepts the user's secret.
+    """Returns if the hub still accepts the user's secret.
 
     Raises:
         AuthenticationError: it does not.
@@ -223,7 +223,7 @@ async def verify(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) ->
 
 
 async def provider_settings(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets) -> dict[str, dict[str, Any]]:
-    """What the account has at its hub for each provider, by name; nothing at a hub that keeps no such settings.
+    """Returns the account's settings for each provider, by name; empty if the hub keeps no such settings.
 
     Raises:
         AuthenticationError, NetworkError, ServiceError: as for `verify`.
@@ -238,7 +238,7 @@ async def provider_settings(http: aiohttp.ClientSession, hub_url: str, secrets: 
 async def keep_provider(
     http: aiohttp.ClientSession, hub_url: str, secrets: Secrets, provider: str, settings: Mapping[str, Any]
 ) -> None:
-    """Has the hub keep the settings of a provider with the account, in the place of what there was.
+    """Stores the settings of a provider with the account, and replaces earlier ones.
 
     Raises:
         ConfigurationError: the hub does not allow them.
@@ -251,7 +251,7 @@ async def keep_provider(
 
 
 async def forget_provider(http: aiohttp.ClientSession, hub_url: str, secrets: Secrets, provider: str) -> bool:
-    """Has the hub forget the settings of a provider; whether there were any. Raises as `verify`."""
+    """Deletes the settings of a provider from the account, and returns whether there were any. Raises as `verify`."""
     answer = await _ask_providers(http, "DELETE", hub_url, secrets, f"{provider}/")
     if answer.status == 404:
         return False

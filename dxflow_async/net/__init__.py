@@ -1,1 +1,48 @@
-"""The data plane: HTTP requests and responses over pooled connections."""
+"""The data plane: HTTP requests and responses over pooled connections.
+
+`Client` is the door. Behind it are two lanes that behave the same: `fast`, our own HTTP/1.1 over sockets, and
+`aiohttp_lane`, which also serves proxies and client certificates. Nothing outside this package knows which one is at
+work: import from here only.
+"""
+
+from dxflow_async.net.client import TRANSPORTS, Client
+from dxflow_async.net.errors import (
+    CertificateError,
+    ConnectError,
+    ConnectionBrokenError,
+    ConnectionRefusedByHostError,
+    ConnectTimeoutError,
+    InvalidRequestError,
+    NetError,
+    ProxyError,
+    StalledError,
+    TLSError,
+)
+from dxflow_async.net.proxy import Proxy, ProxyRules
+from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts
+from dxflow_async.net.response import Headers, Response
+from dxflow_async.net.tls import TLSOptions, make_context
+
+__all__ = [
+    "SEND_SIZE",
+    "TRANSPORTS",
+    "CertificateError",
+    "Client",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionBrokenError",
+    "ConnectionRefusedByHostError",
+    "Headers",
+    "InvalidRequestError",
+    "NetError",
+    "Proxy",
+    "ProxyError",
+    "ProxyRules",
+    "Response",
+    "StalledError",
+    "TLSError",
+    "TLSOptions",
+    "Throttle",
+    "Timeouts",
+    "make_context",
+]

@@ -109,6 +109,7 @@ class ProxyRules:
     _named: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     _exceptions: tuple[_Exception, ...] = ()
     _excludes_simple_names: bool = False
+    _exempt: set[tuple[str, int]] = field(default_factory=set)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -151,6 +152,15 @@ class ProxyRules:
         exceptions = _parse_exceptions(" ".join(each for each in settings.get("exceptions", ()) if each))
         return cls(named, exceptions, bool(settings.get("exclude_simple")))
 
+    def exempt(self, host: str, port: int) -> None:
+        """Lets a server inside this process be reached directly, whatever the variables say.
+
+        Args:
+            host: its address.
+            port: its port.
+        """
+        self._exempt.add((host, port))
+
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Returns the proxy that a request to a host goes through, or None where it goes directly.
 
@@ -164,7 +174,7 @@ class ProxyRules:
                 the message names the variable.
         """
         variable, value = self._named.get(scheme) or self._named.get("all") or ("", "")
-        if not value or self._is_direct(host, port):
+        if not value or (host, port) in self._exempt or self._is_direct(host, port):
             return None
         return _parse_proxy(variable, value)
 

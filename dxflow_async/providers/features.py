@@ -43,6 +43,7 @@ class Features:
         max_parts: the most parts of an upload.
         max_size: the largest object.
         max_copy_size: the largest object that `copy` copies.
+        metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
         mtime_resolution: kept times are cut to a multiple of so many seconds; 0.0: they are exact to the microsecond.
@@ -50,6 +51,8 @@ class Features:
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
+        read_only: objects can only be read: all methods that change something raise `UnsupportedError`.
+        unlisted: there are no listings: `list_page` raises `UnsupportedError`.
         endpoint: names the service whose rate limits the provider shares, such as `"s3.amazonaws.com"`: all providers
             with the same endpoint share one limit of concurrent requests. None: no network is involved, and nothing
             limits requests.
@@ -77,6 +80,7 @@ class Features:
     max_parts: int = 10_000
     max_size: int = 5 << 40
     max_copy_size: int = 5 << 30
+    metadata: bool = False
     mtime: bool = False
     mtime_listed: bool = False
     mtime_resolution: float = 0.0
@@ -84,4 +88,6 @@ class Features:
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False
+    read_only: bool = False
+    unlisted: bool = False
     endpoint: str | None = None

@@ -38,6 +38,7 @@ __all__ = [
     "kind_of_settings",
     "local_provider",
     "provider_kinds",
+    "url_schemes",
 ]
 
 _log = logging.getLogger("dxflow_async.session")
@@ -197,6 +198,11 @@ def kind_of_settings(settings: Any) -> ProviderKind:
 def kind_of_scheme(scheme: str) -> ProviderKind | None:
     """The kind whose URLs have a scheme, such as `"s3"`; None if no kind has it. Ours come first."""
     return next((kind for kind in _kinds().usable() if scheme in kind.schemes), None)
+
+
+def url_schemes() -> list[str]:
+    """The schemes of the URLs of all kinds that can be used, sorted. Imports the packages that add kinds."""
+    return sorted({scheme for kind in _kinds().usable() for scheme in kind.schemes})
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What may be shown, wherever that is: nothing in it commands a terminal, and nothing in it is a secret."""
+"""Makes text safe to show: it cannot control a terminal, and holds no secret."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _UNSAFE_FORMATS = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A,
 _URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20})://([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(\?[^\s#'\"<>]+)?")
 
 _MAX_PATH_SIZE = 4096
-"""Of any system's paths, in characters."""
+"""The longest path of any system, in characters."""
 _KEY_TEXT = re.compile(r"\s*[{\[]|.*(-----BEGIN|private_key)|\s*(eyJ|ewo|ew0|LS0tL)[A-Za-z0-9+/=_\s-]{100}", re.DOTALL)
 """JSON, PEM, or either of them in base64."""
 
 
 class Secret(str):
-    """A text that no repr shows: neither its own, nor that of what holds it, so that no dump of local variables does.
+    """A text that no repr shows, neither its own nor that of its container. So dumps of local variables do not show it.
 
     Example:
         >>> {"authorization": Secret("Bearer abc")}
@@ -32,14 +32,14 @@ class Secret(str):
 
 
 def printable(text: str) -> str:
-    """Text that cannot command a terminal: control characters and reversals of direction are shown as escapes."""
+    """Returns the text with control characters and changes of direction as escapes: no terminal obeys it."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(character) if _is_unsafe(character) else character for character in text)
 
 
 def redacted(text: str) -> str:
-    """A text whose URLs show neither who asks nor what they ask with: a query may be a signature.
+    """Returns the text with the credentials and queries of its URLs replaced: a query may hold a signature.
 
     Example:
         >>> redacted("moved to https://me:pw@host/a/b?sig=abc")
@@ -49,7 +49,7 @@ def redacted(text: str) -> str:
 
 
 def holds_key(text: str) -> bool:
-    """Whether a text that should be a file's path is the content of a key file instead, a common slip.
+    """Returns whether a text that should be the path of a key file is the file's content instead, a common mistake.
 
     Example:
         >>> holds_key('{"type": "service_account"}'), holds_key("/home/me/key.json")

@@ -1,8 +1,8 @@
-"""Opening a path below a directory such that nothing outside it can be reached, also while names are being changed.
+"""Opens a path below a directory so that nothing outside it can be reached, even while names are being changed.
 
-Where the kernel has `openat2` (Linux 5.6) it resolves the whole path itself: links that stay inside are followed, and
-whatever leads out, absolute links among it, is refused with `EXDEV`. Elsewhere the path is walked name by name
-from one directory's descriptor to the next, and no link is followed at all (`ELOOP`).
+Where the kernel has `openat2` (Linux 5.6), it resolves the whole path. Links that stay inside are followed; everything
+that leads out, including absolute links, is refused with `EXDEV`. On other systems the path is walked name by name,
+from one directory's descriptor to the next, and no link is followed (`ELOOP`).
 
 Source: https://man7.org/linux/man-pages/man2/openat2.2.html
 """
@@ -20,13 +20,13 @@ import sys
 __all__ = ["O_PATH", "has_openat2", "make_beneath", "open_beneath", "walk_beneath"]
 
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
-"""Opens a name without touching what it names, where the system can."""
+"""Opens a name without touching the file, where the system can."""
 
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
-# The kernel asks to try again when something was renamed meanwhile; an attacker may rename for ever.
+# The kernel asks for another attempt when something was renamed meanwhile. An attacker may rename for ever.
 _MAX_TRIES = 64
-# What the kernel takes at a time; a walk could go on for ever, and make directories that no program removes again.
+# The kernel takes no longer paths. A walk could go on for ever, and create directories that no program can remove.
 _PATH_MAX = 4096
 
 
@@ -35,23 +35,23 @@ class _OpenHow(ctypes.Structure):
 
 
 def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
-    """A descriptor for `path` below the directory `root`. Blocks.
+    """Opens `path` below the directory `root` and returns its descriptor. Blocks.
 
     Args:
         root: a directory's descriptor.
-        path: relative; `""` is the directory itself.
-        flags: as for `os.open`; the descriptor is not inherited.
-        mode: permissions, where the flags create.
+        path: a relative path; `""` is the directory itself.
+        flags: as for `os.open`. The descriptor is not inherited.
+        mode: permissions of a file that is created.
 
     Raises:
-        OSError: as `os.open`; `EXDEV` or `ELOOP` when the path leads out.
+        OSError: as `os.open`; `EXDEV` or `ELOOP` if the path leads out.
     """
     opened = _openat2 if has_openat2() else walk_beneath
     return opened(root, path, flags | os.O_CLOEXEC, mode)
 
 
 def make_beneath(root: int, path: str) -> int:
-    """A descriptor for the directory `path` below `root`, made with those above it where they are missing. Blocks.
+    """Opens the directory `path` below `root` and returns its descriptor. Missing directories are created. Blocks.
 
     Raises:
         OSError: as `open_beneath`.
@@ -66,14 +66,14 @@ def make_beneath(root: int, path: str) -> int:
                 os.mkdir(name, dir_fd=current)
         finally:
             os.close(current)
-        # From the top each time: a link on the way may lead up, as long as it stays inside.
+        # Each directory is opened from the top: a link on the way may lead up, as long as it stays inside.
         current = open_beneath(root, "/".join(names[:number]), O_PATH | os.O_DIRECTORY)
     return current
 
 
 @functools.cache
 def has_openat2() -> bool:
-    """Whether the kernel has `openat2`, and lets us call it."""
+    """Returns whether the kernel has `openat2` and lets this process call it."""
     if sys.platform != "linux":
         return False
     root = os.open("/", O_PATH | os.O_CLOEXEC)
@@ -108,7 +108,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def walk_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
-    """The same without `openat2`: links are refused wherever they lead."""
+    """As `open_beneath`, without `openat2`: links are refused wherever they lead."""
     if len(os.fsencode(path)) >= _PATH_MAX:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
     names = path.split("/") if path else ["."]
@@ -129,7 +129,7 @@ def walk_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
 
 
 def _link_or(error: OSError, directory: int, name: str) -> OSError:
-    """A link is not a directory either: which of both it was."""
+    """Returns the error for a link where ENOTDIR was raised: a link is not a directory either."""
     try:
         is_link = stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""A hub inside this process, for whoever has none: on a free loopback port, in the running loop, with one unit."""
+"""A hub inside this process, for users without a hub: on a free loopback port, in the running loop, with one unit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import KEY_HEADER, create_app
 from dxflow_async.server.hub.unit_routes import SERVED, UNITS
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
-from dxflow_async.server.unit.serving import UNIT
+from dxflow_async.server.unit.unit import UNIT
 
 __all__ = ["EmbeddedHub"]
 
@@ -23,15 +24,15 @@ _DRAIN_SECONDS = 2.0
 
 
 class EmbeddedHub:
-    """A hub on `127.0.0.1` that answers this process only; its accounts are kept in `home`.
+    """A hub on `127.0.0.1` that answers this process only. Its accounts are kept in `home`.
 
-    Whoever else is on this machine can connect to it, too: it takes no request without a key that is made anew for each
-    hub and stays in this process's memory. Each account has a unit of its own, `Demo`: that of the home's first account
-    has the volume `home/units/Demo`. Several processes may each run a hub on the same home: they share the accounts
-    and the volumes.
+    Other users of this machine can connect to it too, so it refuses every request without a key. The key is new for
+    each hub and never leaves this process's memory. Each account has a unit of its own, `Demo`; the unit of the home's
+    first account has the volume `home/units/Demo`. Several processes may each run a hub on the same home: they share
+    the accounts and the volumes.
 
     Attributes:
-        headers: what requests to it must carry.
+        headers: the headers that requests to the hub must have.
 
     Example:
         hub = EmbeddedHub(settings.home)
@@ -47,10 +48,16 @@ class EmbeddedHub:
         self._key = Secret(secrets.token_urlsafe(32))
         self._app: web.Application | None = None
         self._demos: set[str] = set()
+        self._addresses: list[tuple[str, int]] = []
         self.headers: Mapping[str, str] = {KEY_HEADER: self._key}
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports on which it listens."""
+        return list(self._addresses)
+
     async def start(self) -> str:
-        """Listen, and return the base URL.
+        """Starts to listen, and returns the base URL.
 
         Raises:
             ConfigurationError: the database in `home` cannot be used.
@@ -61,10 +68,10 @@ class EmbeddedHub:
         return url
 
     async def serve_demo(self, account: str) -> None:
-        """Serve an account its unit, if that is not done yet.
+        """Serves an account's unit, if it is not served yet.
 
         Args:
-            account: its pointer.
+            account: the account's pointer.
 
         Raises:
             ConfigurationError: the unit's directory in `home` cannot be used.
@@ -81,7 +88,7 @@ class EmbeddedHub:
         self._demos.add(account)
 
     async def aclose(self) -> None:
-        """Stop listening, give running requests two seconds, and close the database. May be called twice."""
+        """Stops listening, gives requests in progress two seconds, and closes the database. May be called twice."""
         servers, self._servers = self._servers, []
         self._demos.clear()
         for server in reversed(servers):
@@ -90,6 +97,8 @@ class EmbeddedHub:
     async def _start(self, server: Server) -> str:
         url = await server.start()
         self._servers.append(server)
+        parts = urlsplit(url)
+        self._addresses.append((parts.hostname or "", parts.port or 80))
         return url
 
 
@@ -97,5 +106,5 @@ def _made(directory: Path) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"the Demo unit's volume {directory} cannot be made: {error}") from error
+        raise ConfigurationError(f"the Demo unit's volume {directory} cannot be created: {error}") from error
     return directory

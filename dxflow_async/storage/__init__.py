@@ -1,1 +1,1 @@
-"""The account's storage."""
+"""Storage areas, and the calls in and between them."""

@@ -1,4 +1,4 @@
-"""Storage areas: a remote with a prefix of its keys."""
+"""Storage areas: a remote with a prefix, or the volume of a compute unit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import AreaId
 
-__all__ = ["Area"]
+__all__ = ["Area", "URLArea", "UnitArea"]
+
+_VOLUME = "volume"
+"""The directory in which a unit mounts its volume; paths may start with it or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Area:
         public: whether new objects are publicly readable.
         location: the beginning of all locations in the area; by default `aws:/` for the name `AWS`.
         storage_type: `"private"` or `"public"`.
+        notice: says which service it is, if only the configuration of a cloud's SDK does.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Area:
     public: bool = False
     location: str = ""
     storage_type: str = "private"
+    notice: str | None = None
 
     @property
     def id(self) -> AreaId:
@@ -85,3 +90,43 @@ class Area:
             entry.content_type,
             entry.metadata,
         )
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class URLArea(Area):
+    """A place that is known by its URL only.
+
+    Attributes:
+        url: a URL there, with `***` for its secrets; from it a later process finds the place again.
+    """
+
+    url: str = ""
+
+    @property
+    def id(self) -> AreaId:
+        """The identity of the area, for job files."""
+        return AreaId(self.url, self.storage_type, self.where)
+
+    @property
+    def cache_key(self) -> tuple[str, str]:
+        """The beginning of all locations in the area, and the storage type."""
+        return self.location, self.storage_type
+
+
+@dataclass(frozen=True, slots=True)
+class UnitArea(Area):
+    """The volume of a compute unit.
+
+    `/volume/results/x` and `/results/x` are the same file. A directory that is really called `volume` is
+    `/volume/volume/`.
+    """
+
+    def key(self, path: str) -> str:
+        """Returns the provider's key of a path on the unit."""
+        key = key_of(path)
+        first, _, rest = key.partition("/")
+        return key_of(rest) if first == _VOLUME else key
+
+    def path(self, key: str) -> str:
+        """Returns the path on the unit of a provider's key."""
+        return f"/{_VOLUME}/{key}" if key.partition("/")[0] == _VOLUME else f"/{key}"

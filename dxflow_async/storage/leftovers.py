@@ -97,7 +97,7 @@ def left_files(resources: Resources, file: JobFile, destination: str, area: Area
     disk = (local_provider(os.sep, resources.threads) if area is None else area.provider).local_disk
     if disk is None:
         return []
-    marks = file.marks
+    marks = file.earlier_owners
     found: list[str] = []
     for directory in _directories(file, destination, area):
         with suppress(OSError):
@@ -129,7 +129,7 @@ async def _request(resources: Resources, provider: Provider, operation: Callable
 
 def _directories(file: JobFile, destination: str, area: Area | None) -> Iterator[str]:
     """The directories in which a job may have been writing; each once."""
-    whole_tree = file.asked.source is not None
+    whole_tree = file.spec.source is not None
     for top in dict.fromkeys(_tops(file, destination, area, whole_tree=whole_tree)):
         yield from (path for path, _, _ in os.walk(top)) if whole_tree else (top,)
 

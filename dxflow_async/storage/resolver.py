@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.paths import Location, is_local_path, parse_location, provider_name, unit_path, unknown_scheme
+from dxflow_async.paths import (
+    URL,
+    Location,
+    is_local_path,
+    is_url,
+    parse_location,
+    provider_name,
+    unit_path,
+    unknown_scheme,
+)
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.connections import Connections
+from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
+from dxflow_async.storage.url_areas import URLAreas
 from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 
+_log = logging.getLogger("dxflow_async.session")
+
 Written = str | os.PathLike[str]
-"""A location as users write it: `aws:/bucket/key`, `unit:/Demo/name`, or a local path. A path object is local."""
+"""A location as users write it: `aws:/bucket/key`, a URL, or a local path. A path object is a local path."""
 
 Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""
@@ -68,7 +83,10 @@ class LocationResolver:
     def __init__(self, resources: Resources, account: AccountConnection) -> None:
         self._resources = resources
         self._account = account
+        self._remotes = Remotes(resources, account)
         self._providers: dict[tuple[str, str], Provider] = {}
+        self._connections = Connections(resources)
+        self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
 
     @property
@@ -100,7 +118,25 @@ class LocationResolver:
         if location.provider == "UNIT":
             name, path = unit_path(location.path)
             return ResolvedLocation(path, await self.unit_area(name))
+        if location.provider == URL:
+            return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
+
+    async def resolve_remote(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area and the path of a remote location. Raises as `resolve`, and for a local path.
+
+        Raises:
+            ConfigurationError: it is a local path.
+        """
+        location = await self.resolve(written, storage_type)
+        if location.area is None:
+            raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
+        return location.area, location.path
+
+    async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
+        """Returns the area of a remote location. Raises as `resolve_remote`."""
+        area, _ = await self.resolve_remote(written, storage_type)
+        return area
 
     async def parse(self, written: Written, *, new: bool = False) -> Location:
         """Parses a location. A text with an unknown scheme is a local path where a file of that name exists.
@@ -108,11 +144,15 @@ class LocationResolver:
         Raises:
             ConfigurationError: the text is not a location.
         """
-        text = os.fspath(written)
-        local = isinstance(written, os.PathLike)
-        if not local and unknown_scheme(text) is not None:
-            local = await self._resources.threads.run(lambda: is_local_path(text, new=new))
-        return Location("LOCAL", text) if local else parse_location(text)
+        text, remotes = os.fspath(written), self._resources.settings.remotes
+        if isinstance(written, os.PathLike):
+            return Location("LOCAL", text)
+        run = self._resources.threads.run
+        # The URL of an Azure account may be of any host.
+        schemes = ("http", "https", *await run(registry.url_schemes)) if is_url(text) else ()
+        if unknown_scheme(text, remotes, schemes) is not None and await run(lambda: is_local_path(text, new=new)):
+            return Location("LOCAL", text)
+        return parse_location(text, remotes, schemes)
 
     def remote_name(self, provider: str) -> str:
         """Returns a remote's name in capitals, without any I/O.
@@ -120,7 +160,7 @@ class LocationResolver:
         Raises:
             ConfigurationError: there is no remote of that name.
         """
-        return provider_name(provider)
+        return provider_name(provider, self._resources.settings.remotes)
 
     def check_area(self, provider: str, storage_type: str) -> str:
         """Checks the name of a remote and a storage type, without any I/O; returns the remote's name in capitals.
@@ -129,7 +169,7 @@ class LocationResolver:
             ConfigurationError: there is no such remote or storage type.
             SessionClosedError: the session was closed.
         """
-        self._resources.check_open()
+        self._resources.check_not_closed()
         name = self.remote_name(provider)
         if storage_type not in ("private", "public"):
             raise ConfigurationError(f"storage type = {storage_type!r} is not allowed; it must be private or public")
@@ -142,20 +182,7 @@ class LocationResolver:
             ConfigurationError: there is no such remote or storage type, or its settings are wrong.
             SessionClosedError: the session was closed.
         """
-        name = self.check_area(provider, storage_type)
-        await self._account.sign_in()
-        settings = self._account.apply_provider_settings(self._resources.settings, name)
-        own = getattr(settings, name.lower(), None)
-        if self._account.embedded and not (own is not None and own.configured):
-            return Area(name, self._stand_in(name, storage_type), storage_type=storage_type)
-        prefix = getattr(own, storage_type, None)
-        return Area(
-            name,
-            self._provider(name, own),
-            f"{prefix.rstrip('/')}/" if prefix else "",
-            public=storage_type == "public",
-            storage_type=storage_type,
-        )
+        return await self._area(await self._remotes.find(self.check_area(provider, storage_type)), storage_type)
 
     async def unit_area(self, name: str) -> Area:
         """Returns the volume of the account's compute unit of that name.
@@ -183,9 +210,11 @@ class LocationResolver:
 
     async def aclose(self) -> None:
         """Closes all providers."""
-        for provider in self._providers.values():
-            await provider.aclose()
-        await self._volumes.aclose()
+        async with AsyncExitStack() as stack:  # one that fails keeps no other one open
+            stack.push_async_callback(self._volumes.aclose)
+            stack.push_async_callback(self._url_areas.aclose)
+            for provider in self._providers.values():
+                stack.push_async_callback(provider.aclose)
 
     async def _area_of(self, area_id: AreaId | None) -> Area | None:
         if area_id is None:
@@ -198,11 +227,34 @@ class LocationResolver:
             )
         return area
 
-    def _provider(self, name: str, own: Any) -> Provider:
-        key = (name, "")
+    async def _resolve_url(self, url: str, storage_type: str) -> ResolvedLocation:
+        found = await self._remotes.of_url(url)
+        if not isinstance(found, URLRemote):
+            remote, path = found
+            return ResolvedLocation(path, await self._area(remote, storage_type))
+        return ResolvedLocation(found.path, await self._url_areas.open(found))
+
+    async def _area(self, remote: Remote, storage_type: str) -> Area:
+        if remote.settings is None:
+            return Area(remote.name, self._stand_in(remote.name, storage_type), storage_type=storage_type)
+        prefix, provider = getattr(remote.settings, storage_type, None), self._provider(remote)
+        await self._connections.connect(provider)
+        return Area(
+            remote.name,
+            provider,
+            f"{prefix.rstrip('/')}/" if prefix else "",
+            public=storage_type == "public",
+            storage_type=storage_type,
+            notice=remote.notice(provider),
+        )
+
+    def _provider(self, remote: Remote) -> Provider:
+        key = (remote.name, "")
         if key not in self._providers:
-            kind, resources = registry.kind_of_settings(own).kind, self._resources.of_provider(name)
-            self._providers[key] = registry.create_provider(kind, own, resources)
+            kind, resources = registry.kind_of_settings(remote.settings).kind, self._resources.of_provider(remote.name)
+            self._providers[key] = provider = registry.create_provider(kind, remote.settings, resources)
+            if (notice := remote.notice(provider)) is not None:
+                _log.info("%s", notice)
         return self._providers[key]
 
     def _stand_in(self, name: str, storage_type: str) -> Provider:

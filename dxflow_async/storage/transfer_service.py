@@ -29,12 +29,13 @@ from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.planning.destination import (
     Destination,
     LocalDestination,
-    LocalFiles,
+    LocalPlaces,
     RemoteDestination,
     directory,
 )
+from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.tree import relocate, remove_emptied
+from dxflow_async.transfer.planning.relocate import relocate
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
@@ -144,7 +145,7 @@ class TransferService:
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
         run = self.resources.threads.run
-        spec = await run(lambda: file.asked)
+        spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
@@ -171,11 +172,11 @@ class TransferService:
         call = self.resources.begin(spec, on_progress, journal)
         if spec.operation == "sync":
             sync = await self._sync(source, destination, Rules(**spec.arguments))
-            return await self._finish(call, spec, destination, sync.run(call))
+            return await self._finish(call, spec, source, destination, sync.run(call))
         items = await self._plan(call.context, spec, source, destination, pairs)
         if spec.operation == "move":
             return await self._move(call, spec, source, destination, items)
-        return await self._finish(call, spec, destination, call.run(items))
+        return await self._finish(call, spec, source, destination, call.run(items))
 
     async def _plan(
         self,
@@ -193,7 +194,7 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(context, LocalFiles(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+            return upload_each(context, LocalPlaces(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
@@ -203,7 +204,7 @@ class TransferService:
             return download(context, threads, source.area.place(source.path), destination.path)
         end, move = await self._destination(destination), operation == "move"
         if source.area is None:
-            return upload(context, LocalFiles(threads), source.path, end, options, operation=operation, move=move)
+            return upload(context, LocalPlaces(threads), source.path, end, options, operation=operation, move=move)
         return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
 
     async def _move(
@@ -217,7 +218,7 @@ class TransferService:
         """Moves, and removes the directories that the move has emptied."""
         tops = await self._tops(source)
         try:
-            report = await self._finish(call, spec, destination, call.run(items))
+            report = await self._finish(call, spec, source, destination, call.run(items))
         except BaseException:
             if source.area is not None:
                 self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
@@ -229,7 +230,12 @@ class TransferService:
         return report
 
     async def _finish(
-        self, call: TransferCall, spec: JobSpec, destination: ResolvedLocation, transfer: Awaitable[TransferReport]
+        self,
+        call: TransferCall,
+        spec: JobSpec,
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        transfer: Awaitable[TransferReport],
     ) -> TransferReport:
         """Awaits a transfer, tells the listing cache what was stored, and lets a report retry what failed."""
         area, failure = destination.area, None
@@ -243,6 +249,8 @@ class TransferService:
             raise
         if area is not None:
             self.cache.note_stored(area, report)
+        notices = [each.area.notice for each in (source, destination) if each.area is not None and each.area.notice]
+        report.notices = tuple(dict.fromkeys(notices))
         if spec.operation == "sync" or (failure is not None and call.recorded):
             report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs))
         if failure is not None:
@@ -268,13 +276,13 @@ class TransferService:
         threads = self.resources.threads
         if source.area is not None:
             return [directory(source.area.place(source.path))]
-        files = LocalFiles(threads)
+        files = LocalPlaces(threads)
         paths = await expand(threads, source.path)
         return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
 
     async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
         place = source.area.place(source.path) if source.area is not None else None
-        place = place or LocalFiles(self.resources.threads).place(source.path)
+        place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
 

@@ -1,46 +1,23 @@
-"""Compute units' volumes as storage areas: one provider for each unit, for as long as the session lives."""
+"""Opening compute units' volumes: one provider for each unit, for as long as the session lives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 
 from anyio import Lock
 
 from dxflow_async.exceptions import ComputeUnitError
 from dxflow_async.models import Unit
-from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import provider_kinds
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import UnitArea
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
 
-__all__ = ["UnitArea", "UnitVolumes"]
-
-_VOLUME = "volume"
-"""The directory in which a unit mounts its volume; paths may start with it or not."""
+__all__ = ["UnitVolumes"]
 
 _Address = tuple[str, str, str]
 """A unit's name, URL and secret: a unit that was restarted may have another URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnitArea(Area):
-    """The volume of a compute unit.
-
-    `/volume/results/x` and `/results/x` are the same file. A directory that is really called `volume` is
-    `/volume/volume/`.
-    """
-
-    def key(self, path: str) -> str:
-        """Returns the provider's key of a path on the unit."""
-        key = key_of(path)
-        first, _, rest = key.partition("/")
-        return key_of(rest) if first == _VOLUME else key
-
-    def path(self, key: str) -> str:
-        """Returns the path on the unit of a provider's key."""
-        return f"/{_VOLUME}/{key}" if key.partition("/")[0] == _VOLUME else f"/{key}"
 
 
 class UnitVolumes:
@@ -86,5 +63,6 @@ class UnitVolumes:
 
     async def aclose(self) -> None:
         """Closes all connections to units."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        async with AsyncExitStack() as stack:
+            for provider in self._providers.values():
+                stack.push_async_callback(provider.aclose)

@@ -14,7 +14,7 @@ from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["Place", "TransferContext", "check_target"]
+__all__ = ["Place", "TransferContext"]
 
 
 class Place(NamedTuple):
@@ -24,32 +24,30 @@ class Place(NamedTuple):
     key: str
     shown: str
 
+    def check_target(self, operation: str, *, directory: bool = False) -> None:
+        """Refuses a name that must not be created, before anything is sent.
 
-def check_target(place: Place, operation: str, *, directory: bool = False) -> None:
-    """Refuses a name that must not be created, before anything is sent.
+        Args:
+            operation: what is being done, for the error.
+            directory: a directory is to be created, so the name may end in a slash.
 
-    Args:
-        place: where something is to be stored.
-        operation: what is being done, for the error.
-        directory: a directory is to be created, so the name may end in a slash.
-
-    Raises:
-        UnsafePathError: the key is unsafe (see `check_key`), names a bucket, or ends in a slash and names no directory.
-    """
-    provider, key = place.provider, place.key
-    check_key(key, provider=provider.name, operation=operation)
-    reason = None
-    if provider.features.buckets and not key.partition("/")[2]:
-        reason = "it names a bucket; write /bucket/name"
-    elif key.endswith("/") and not directory:
-        reason = "the name of something with content must not end in a slash; give the whole name"
-    if reason is not None:
-        raise UnsafePathError(
-            f"{provider.name} {operation} of {place.shown} refused: {reason}",
-            provider=provider.name,
-            operation=operation,
-            path=place.shown,
-        )
+        Raises:
+            UnsafePathError: the key is unsafe (see `check_key`), names a bucket, or ends in a slash for no directory.
+        """
+        provider, key = self.provider, self.key
+        check_key(key, provider=provider.name, operation=operation)
+        reason = None
+        if provider.features.buckets and not key.partition("/")[2]:
+            reason = "it names a bucket; write /bucket/name"
+        elif key.endswith("/") and not directory:
+            reason = "the name of something with content must not end in a slash; give the whole name"
+        if reason is not None:
+            raise UnsafePathError(
+                f"{provider.name} {operation} of {self.shown} refused: {reason}",
+                provider=provider.name,
+                operation=operation,
+                path=self.shown,
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
+from dxflow_async.net import ProxyRules, TLSOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.transfer.context import TransferContext
@@ -29,6 +32,7 @@ class Resources:
     Attributes:
         settings: the session's settings.
         http: the data plane.
+        proxies: the proxy rules of the data plane and of the hub's client.
         threads: the worker threads, for disks.
         limits: the limits of concurrency, memory and bandwidth.
         policy: how often, and after which waits, requests are retried.
@@ -38,29 +42,49 @@ class Resources:
 
     settings: Settings
     http: HTTP = field(init=False)
+    proxies: ProxyRules = field(init=False)
     threads: Threads = field(init=False)
     limits: Limits = field(init=False)
     policy: RetryPolicy = field(init=False)
     closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        check_asyncio()
         settings = self.settings
+        self.proxies = ProxyRules.from_system(os.environ)
         self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
         self.threads = Threads(settings.disk_threads, durable=settings.durable)
         self.http = HTTP(
             self.threads,
             connect_timeout=settings.connect_timeout,
             stall_timeout=settings.stall_timeout,
-            ca_bundle=settings.ca_bundle,
             throttle=self.limits.bandwidth,
+            tls=TLSOptions(
+                ca_bundle=settings.ca_bundle,
+                client_certificate=settings.client_certificate,
+                client_key=settings.client_key,
+                minimum_version=settings.tls_minimum_version,
+            ),
+            proxies=self.proxies,
+            transport=settings.transport,
         )
         self.policy = RetryPolicy(settings.max_attempts)
 
     def check_open(self) -> None:
-        """Checks that the session is open.
+        """Checks that the session is open, and used under asyncio.
 
         Raises:
-            SessionClosedError: it was closed.
+            ConfigurationError: the caller is a task of trio.
+            SessionClosedError: the session was closed.
+        """
+        check_asyncio()
+        self.check_not_closed()
+
+    def check_not_closed(self) -> None:
+        """Checks that the session is open, for what a blocking session calls in its caller's thread.
+
+        Raises:
+            SessionClosedError: the session was closed.
         """
         if self.closed:
             raise SessionClosedError("this session was closed; make a new one")
@@ -133,13 +157,13 @@ class TransferCall:
         return raise_failures(report)
 
     async def _recorded(self, journal: Journal, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
-        well = False
+        succeeded = False
         try:
             report = await engine.run(journal.remaining(items))
-            well = report.ok
+            succeeded = report.ok
         finally:
-            await journal.close(well=well)
-        if not well:
+            await journal.close(succeeded=succeeded)
+        if not succeeded:
             report.job_id = journal.job_id
         return report
 

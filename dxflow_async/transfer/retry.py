@@ -44,9 +44,9 @@ class RetryPolicy:
     def wait(self, failures: int, retry_after: float | None) -> float:
         """Returns the seconds to wait before the next attempt, after `failures` failures in a row."""
         bound: float = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
-        asked = min(max(retry_after or 0.0, 0.0), self.longest_retry_after)
+        requested = min(max(retry_after or 0.0, 0.0), self.longest_retry_after)
         # The random part keeps clients that were told the same time from coming back together.
-        return asked + random.uniform(0, bound)
+        return requested + random.uniform(0, bound)
 
 
 @dataclass(slots=True)

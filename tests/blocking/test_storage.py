@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dxflow_async.blocking.compute import UnitStorage
+from dxflow_async.blocking.session import Session
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.exceptions import NotFoundError, StorageError, TransferError, UnsupportedError
 from dxflow_async.models import Progress
@@ -214,3 +216,33 @@ def test_on_progress_is_told(storage: StorageManager, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     storage.upload(tmp_path / "file", "/bucket/", on_progress=events.append)
     assert (events[-1].files_done, events[-1].bytes_done) == (1, 5)
+
+
+def test_at_one_area(storage: StorageManager, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The storage of one area prints, returns, iterates and retries as the documented calls do."""
+    area = storage.at("gcp")
+    area.write("/bucket/x", b"123")
+    area.list("/bucket/")
+    assert capsys.readouterr().out.endswith(" x\n")
+    assert [item.size for item in storage.list("GCP", "/bucket/", return_info=True)] == [3]
+    assert b"".join(area.read("/bucket/x")) == b"123"
+    pairs = [(str(tmp_path / name), f"/bucket/{name}") for name in ("one", "two")]
+    with pytest.raises(TransferError) as failed:
+        area.upload_many(pairs)
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"1")
+    assert failed.value.report.retry_failed().ok
+    result = area.try_delete("/bucket/")
+    assert (result.asked, result.deleted, result.error) == (1, 1, None)
+    assert not area.exists("/bucket/one")
+
+
+def test_the_storage_of_a_location(session: Session) -> None:
+    """`storage_at` gives the blocking storage of a remote or of a unit, and the path there."""
+    storage, path = session.storage_at("aws:/bucket/x")
+    storage.write(path, b"1")
+    assert session.get_storage_manager().exists("/bucket/x")
+    unit, path = session.storage_at("unit:/Demo/results/")
+    assert isinstance(unit, UnitStorage)
+    unit.mkdir(path)
+    assert unit.stat("/results").directory

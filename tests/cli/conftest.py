@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dxflow_async.cli import main
+from tests.cli.called_command import Command, s3_variables
 from tests.python_processes import Outcome
 from tests.servers.weed import SeaweedFS
-
-Command = Callable[..., Outcome]
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`DXFLOW_HOME`; no other setting of ours is in the environment, and `tmp_path` is the working directory."""
     for name in list(os.environ):
-        if name.startswith(("DXFLOW_", "AWS_")):
+        if name.startswith("DXFLOW_"):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("DXFLOW_HOME", str(home))
@@ -66,13 +65,3 @@ def configured(home: Path, server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -
     for name, value in s3_variables(server).items():
         monkeypatch.setenv(name, value)
     return server
-
-
-def s3_variables(server: SeaweedFS) -> dict[str, str]:
-    """The settings that reach a server."""
-    return {
-        "DXFLOW_AWS_ENDPOINT": server.endpoint,
-        "DXFLOW_AWS_REGION": server.region,
-        "DXFLOW_AWS_ACCESS_KEY": server.access_key,
-        "DXFLOW_AWS_SECRET_KEY": server.secret_key,
-    }

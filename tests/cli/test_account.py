@@ -12,7 +12,7 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.control.account import StoredLogin
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
-from tests.cli.conftest import Command
+from tests.cli.called_command import Command
 from tests.servers.weed import SeaweedFS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.called_command import Command
 from tests.python_processes import clean_environment, run_script
 
 BAD = os.fsdecode(b"caf\xe9")

@@ -11,7 +11,7 @@ import pytest
 
 from dxflow_async.cli import demo as demo_module
 from dxflow_async.cli.demo_tree import compare_trees, make_tree
-from tests.cli.conftest import Command, s3_variables
+from tests.cli.called_command import Command, s3_variables
 from tests.python_processes import RunningScript, clean_environment
 from tests.servers.weed import SeaweedFS
 

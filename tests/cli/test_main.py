@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.cli import main
-from tests.cli.conftest import Command, s3_variables
+from tests.cli.called_command import Command, s3_variables
 from tests.python_processes import RunningScript, clean_environment, run_script
 from tests.servers.weed import SeaweedFS
 

@@ -9,7 +9,7 @@ import pytest
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.control.account import keep_provider
 from dxflow_async.exceptions import ConfigurationError
-from tests.cli.conftest import Command, s3_variables
+from tests.cli.called_command import Command, s3_variables
 from tests.servers.weed import SeaweedFS
 
 

@@ -13,12 +13,10 @@ from dxflow_async import AsyncSession, Settings
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.server.common.server import Listening, Server
-from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
+from tests.compute.registered_units import ACCOUNT
 from tests.server.running_hub import SECRETS, RunningUnit
 from tests.sessions import MiB
-
-PAIR = ("you@example.com", "password")
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def session(settings: Settings) -> AsyncIterator[AsyncSession]:
     """Signed in to the embedded hub."""
-    async with AsyncSession(*PAIR, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, settings=settings) as session:
         yield session
 
 
@@ -63,10 +61,3 @@ async def served(tmp_path: Path) -> AsyncIterator[RunningUnit]:
         stack.push_async_callback(server.aclose, 1.0)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield RunningUnit(await server.start(), root, http, app)
-
-
-async def register(
-    compute: AsyncComputeManager, name: str, url: str, secrets: UnitSecrets = SECRETS
-) -> AsyncComputeUnit:
-    """A unit of that name, known to the hub."""
-    return await compute.register(name, url, rw_secret=secrets.rw, ro_secret=secrets.ro)

@@ -24,7 +24,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.hub.app import create_app
-from tests.compute.conftest import PAIR, register
+from tests.compute.registered_units import ACCOUNT, register
 
 ELSEWHERE = "https://10.0.0.1:8790"
 
@@ -68,7 +68,7 @@ async def test_no_unit_at_all(settings: Settings) -> None:
     """The error says so, and what to do."""
     server = Server(create_app(settings.home / "plain"), Listening())
     hub = await server.start()
-    async with AsyncSession(*PAIR, hub=hub, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, hub=hub, settings=settings) as session:
         with pytest.raises(UnitNotFoundError, match="has none: register one"):
             await session.get_compute_manager().get_unit()
     await server.aclose(1.0)
@@ -163,7 +163,7 @@ async def test_units_belong_to_an_account(settings: Settings) -> None:
 
 async def test_after_the_end(settings: Settings) -> None:
     """What a closed session gave is of no use any more, and says so."""
-    async with AsyncSession(*PAIR, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, settings=settings) as session:
         compute = session.get_compute_manager()
         demo = await compute.get_unit()
         assert session.get_compute_manager() is compute
@@ -176,9 +176,9 @@ async def test_after_the_end(settings: Settings) -> None:
 
 async def test_signing_in_happens_on_first_use(settings: Settings) -> None:
     """The manager is had before; a wrong password is told by the first call."""
-    async with AsyncSession(*PAIR, settings=settings):
+    async with AsyncSession(*ACCOUNT, settings=settings):
         pass
-    session = AsyncSession(PAIR[0], "wrong password", settings=settings)
+    session = AsyncSession(ACCOUNT[0], "wrong password", settings=settings)
     compute = session.get_compute_manager()
     with pytest.raises(AuthenticationError):
         await compute.list()
@@ -189,7 +189,7 @@ async def test_a_hub_that_is_down(settings: Settings) -> None:
     """A hub that went away is a NetworkError that names it, for the listing and for a unit."""
     server = Server(create_app(settings.home / "plain"), Listening())
     hub = await server.start()
-    async with AsyncSession(*PAIR, hub=hub, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, hub=hub, settings=settings) as session:
         compute = session.get_compute_manager()
         mine = await register(compute, "mine", ELSEWHERE)
         await server.aclose(1.0)
@@ -202,11 +202,11 @@ async def test_a_secret_that_the_hub_does_not_accept(settings: Settings) -> None
     """Signing out ends what the session may: the next call says to sign in again."""
     server = Server(create_app(settings.home / "plain"), Listening())
     hub = await server.start()
-    async with AsyncSession(*PAIR, hub=hub, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, hub=hub, settings=settings) as session:
         await session.sign_in()
         other = AsyncSession(secrets=session.secrets, hub=hub, settings=settings)
         await other.sign_in()
-        from dxflow_async.server.hub.bodies import ACCOUNTS
+        from dxflow_async.server.hub.requests import ACCOUNTS
 
         assert session.secrets is not None
         user = session.secrets["user"]

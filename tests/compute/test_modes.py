@@ -13,7 +13,7 @@ import pytest
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.exceptions import StorageError
-from tests.compute.conftest import PAIR, register
+from tests.compute.registered_units import ACCOUNT, register
 from tests.faults.proxy import FaultProxy, Request
 from tests.server.running_hub import RunningUnit
 
@@ -120,7 +120,7 @@ async def test_a_private_directory_that_is_not_made(
         return "mode=0700" in request.target
 
     proxy = FaultProxy(served.url, ["slow_down"], rate=1.0, applies=applies, limit=failures, dialect="UNIT")
-    async with proxy.running(), AsyncSession(*PAIR, settings=replace(settings, max_attempts=2)) as session:
+    async with proxy.running(), AsyncSession(*ACCOUNT, settings=replace(settings, max_attempts=2)) as session:
         await register(session.get_compute_manager(), "other", proxy.endpoint)
         if failures == 1:
             await session.copy(f"{tmp_path}/disk/", "unit:/other/a/")

@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
 )
 from dxflow_async.server.common.unit_secrets import UnitSecrets
-from tests.compute.conftest import PAIR, register
+from tests.compute.registered_units import ACCOUNT, register
 from tests.server.running_hub import SECRETS, RunningUnit
 from tests.servers import free_port
 from tests.sessions import MiB, part_files, tasks
@@ -307,7 +307,7 @@ async def test_a_secret_that_only_reads(compute: AsyncComputeManager, served: Ru
 
 async def test_a_unit_that_is_down(settings: Settings, tmp_path: Path) -> None:
     """Connection refused is a NetworkError that names the address, after as many tries as are allowed."""
-    async with AsyncSession(*PAIR, settings=replace(settings, max_attempts=2)) as session:
+    async with AsyncSession(*ACCOUNT, settings=replace(settings, max_attempts=2)) as session:
         compute = session.get_compute_manager()
         mine = await register(compute, "mine", f"http://127.0.0.1:{free_port()}")
         for call in (mine.storage.ls(), session.copy("unit:/mine/a", tmp_path / "a")):
@@ -332,7 +332,7 @@ async def test_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
     """After the session no task is left, and on the unit there is the file and no part of it."""
     before = tasks()
     (tmp_path / "large").write_bytes(bytes(11 * MiB))
-    async with AsyncSession(*PAIR, settings=settings) as session:
+    async with AsyncSession(*ACCOUNT, settings=settings) as session:
         await session.copy(tmp_path / "large", "unit:/Demo/large")
     assert tasks() == before
     volume = settings.home / "units" / "Demo"

@@ -13,7 +13,7 @@ from dxflow_async.exceptions import NetworkError
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
-from tests.compute.conftest import PAIR, register
+from tests.compute.registered_units import ACCOUNT, register
 from tests.server.running_hub import SECRETS
 from tests.servers.certificate import make_certificate
 
@@ -29,14 +29,14 @@ async def test_hub_and_unit_over_tls(settings: Settings, tmp_path: Path) -> None
     ]
     hub, unit = [await server.start() for server in servers]
     try:
-        async with AsyncSession(*PAIR, hub=hub, settings=replace(settings, ca_bundle=authority)) as session:
+        async with AsyncSession(*ACCOUNT, hub=hub, settings=replace(settings, ca_bundle=authority)) as session:
             mine = await register(session.get_compute_manager(), "mine", unit)
             assert mine.detail.url == unit
             (tmp_path / "file").write_bytes(b"bytes")
             await session.copy(tmp_path / "file", "unit:/mine/file")
             assert (tmp_path / "served" / "file").read_bytes() == b"bytes"
         with pytest.raises(NetworkError, match="certificate"):
-            async with AsyncSession(*PAIR, hub=hub, settings=settings):
+            async with AsyncSession(*ACCOUNT, hub=hub, settings=settings):
                 pass
     finally:
         for server in servers:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,49 +14,32 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
-from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.http_source.provider import HTTPSourceProvider
+from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.sftp.provider import SFTPProvider
+from dxflow_async.testing import ProviderUnderTest
 from tests.providers.connected_providers import connect_unit
+from tests.providers.http_source.file_server import FileServer
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.ssh import SSHServer, openssh_program
 from tests.sessions import part_files, unfinished_uploads
 
 
-@dataclass(frozen=True)
-class Place:
-    """A provider, and a prefix there that is the test's own.
-
-    Attributes:
-        leftovers: names the uploads that were begun and neither finished nor aborted.
-        keeps_aborted: what was aborted is a leftover too, until the service drops it.
-        refused: names that are refused, because the service would take them for others.
-    """
-
-    provider: Provider
-    prefix: str
-    leftovers: Callable[[], list[str]]
-    keeps_aborted: bool = False
-    refused: frozenset[str] = frozenset()
-
-    def __truediv__(self, name: str) -> str:
-        return self.prefix + name
-
-
 @pytest.fixture
-async def local(tmp_path: Path) -> AsyncIterator[Place]:
+async def local(tmp_path: Path) -> AsyncIterator[ProviderUnderTest]:
     """A local directory."""
     threads = Threads(4)
     root = tmp_path / "root"
-    yield Place(LocalProvider(root, threads), "area/", lambda: part_files(root))
+    yield ProviderUnderTest(LocalProvider(root, threads), "area/", lambda: part_files(root))
     threads.close()
 
 
 @pytest.fixture
-async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]:
+async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[ProviderUnderTest]:
     """S3 at SeaweedFS, with signatures."""
     threads = Threads(4)
     http = HTTP(threads)
@@ -65,7 +47,7 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]
         endpoint=weed.endpoint, region=weed.region, access_key=weed.access_key, secret_key=weed.secret_key
     )
     name = prefix.partition("/")[2]
-    yield Place(
+    yield ProviderUnderTest(
         AWSProvider(settings, http, threads),
         prefix,
         lambda: [key for key in unfinished_uploads(weed, bucket) if key.startswith(name)],
@@ -75,14 +57,14 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Place]
 
 
 @pytest.fixture
-async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
+async def azure(azurite: Azurite, container: str) -> AsyncIterator[ProviderUnderTest]:
     """Azure Blob Storage at Azurite, with signatures, in a container of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     settings = AzureSettings(
         endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key, checksum="crc64"
     )
-    yield Place(
+    yield ProviderUnderTest(
         AzureProvider(settings, http, threads),
         f"{container}/area/",
         lambda: azurite.uncommitted(container),
@@ -94,12 +76,12 @@ async def azure(azurite: Azurite, container: str) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[Place]:
+async def gcp(gcs: GCSServer, gcs_bucket: str) -> AsyncIterator[ProviderUnderTest]:
     """Google Cloud Storage at fake-gcs-server, in a bucket of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     provider = GCPProvider(GCPSettings(endpoint=gcs.endpoint), http, threads)
-    yield Place(provider, f"{gcs_bucket}/area/", lambda: gcs.names(gcs_bucket, ".dxflow-parts/"))
+    yield ProviderUnderTest(provider, f"{gcs_bucket}/area/", lambda: gcs.names(gcs_bucket, ".dxflow-parts/"))
     await http.aclose()
     threads.close()
 
@@ -114,14 +96,14 @@ def unit_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnitProce
 
 
 @pytest.fixture
-async def unit(unit_process: UnitProcess) -> AsyncIterator[Place]:
+async def unit(unit_process: UnitProcess) -> AsyncIterator[ProviderUnderTest]:
     """A compute unit at our own server, in a directory of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     area = f"area-{uuid4().hex[:8]}/"
     (unit_process.root / area).mkdir()
     provider = await connect_unit("Demo", unit_process.url, SECRETS.rw, http, threads)
-    yield Place(provider, area, lambda: unit_leftovers(unit_process.root))
+    yield ProviderUnderTest(provider, area, lambda: unit_leftovers(unit_process.root))
     await http.aclose()
     threads.close()
 
@@ -143,31 +125,44 @@ def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServ
 
 
 @asynccontextmanager
-async def sftp_place(server: SSHServer) -> AsyncIterator[Place]:
+async def sftp_provider(server: SSHServer) -> AsyncIterator[ProviderUnderTest]:
     """The provider at an SSH server, below a directory of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     root = server.root / f"root-{uuid4().hex[:8]}"
     root.mkdir()
     provider = SFTPProvider(server.settings(path=str(root)), http, threads)
-    yield Place(provider, "area/", lambda: part_files(root))
+    yield ProviderUnderTest(provider, "area/", lambda: part_files(root))
     await provider.aclose()
     await http.aclose()
     threads.close()
 
 
 @pytest.fixture
-async def sftp(asyncssh_server: SSHServer) -> AsyncIterator[Place]:
+async def sftp(asyncssh_server: SSHServer) -> AsyncIterator[ProviderUnderTest]:
     """SFTP at asyncssh's server."""
-    async with sftp_place(asyncssh_server) as place:
-        yield place
+    async with sftp_provider(asyncssh_server) as found:
+        yield found
 
 
 @pytest.fixture
-async def openssh(openssh_server: SSHServer) -> AsyncIterator[Place]:
+async def openssh(openssh_server: SSHServer) -> AsyncIterator[ProviderUnderTest]:
     """SFTP at OpenSSH's server."""
-    async with sftp_place(openssh_server) as place:
-        yield place
+    async with sftp_provider(openssh_server) as found:
+        yield found
+
+
+@pytest.fixture
+async def https(http: HTTP) -> AsyncIterator[ProviderUnderTest]:
+    """Files of a web server, which are put there by other means."""
+
+    async def store(key: str, data: bytes) -> None:
+        server.put(f"/{key}", data)
+
+    async with FileServer() as server:
+        provider = HTTPSourceProvider(HTTPSourceSettings(endpoint=server.url), http)
+        yield ProviderUnderTest(provider, "area/", store=store)
+        await provider.aclose()
 
 
 def unit_leftovers(root: Path) -> list[str]:
@@ -178,10 +173,3 @@ def unit_leftovers(root: Path) -> list[str]:
             return []
         time.sleep(0.02)
     return names
-
-
-@pytest.fixture(params=["local", "aws", "azure", "gcp", "unit", "sftp", "openssh"])
-def place(request: pytest.FixtureRequest) -> Place:
-    """Each provider: a new one adds its fixture above and its name here."""
-    found: Place = request.getfixturevalue(request.param)
-    return found

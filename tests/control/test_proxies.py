@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dxflow_async import AsyncSession, Settings
 from dxflow_async.control.account import sign_in, verify
 from dxflow_async.control.connector import HubConnector
 from dxflow_async.exceptions import ConfigurationError, NetworkError
@@ -140,6 +141,29 @@ async def test_who_is_not_trusted_is_named(world: World, hub_scheme: str) -> Non
     async with world.connect(environ, other) as http:
         with pytest.raises(NetworkError, match=message):
             await sign_in(http, world.hub, *ME)
+
+
+async def test_a_session_uses_the_environment(
+    world: World, hub_scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's sign-in, units and sign-out go through the proxy that the environment names."""
+    monkeypatch.setenv(f"{hub_scheme}_proxy", world.proxy.url_with(USER))
+    settings = Settings(home=tmp_path / "session", ca_bundle=world.bundle)
+    async with AsyncSession(*ME[:2], hub=world.hub, settings=settings) as session:
+        assert await session.get_compute_manager().list() == []
+    assert await world.proxied("CONNECT" if hub_scheme == "https" else "DELETE")
+    monkeypatch.setenv(f"{hub_scheme}_proxy", "http://127.0.0.1:1")
+    with pytest.raises(NetworkError, match=rf"the proxy http://127\.0\.0\.1:1 \({hub_scheme}_proxy\)"):
+        async with AsyncSession(*ME[:2], hub=world.hub, settings=settings):
+            pass
+
+
+async def test_the_embedded_hub_is_reached_directly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy comes between a session and the hub inside its own process, nor its Demo unit."""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    (tmp_path / "file").write_bytes(b"bytes")
+    async with AsyncSession(*ME[:2], settings=Settings(home=tmp_path / "home")) as session:
+        assert [unit.name for unit in await session.get_compute_manager().list()] == ["Demo"]
 
 
 async def test_a_proxy_that_cannot_be_used_is_refused(world: World) -> None:

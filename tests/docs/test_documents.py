@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async import Settings
-from dxflow_async.config.loader import parse_size
+from dxflow_async.config.loader import fields_of, parse_size
 from tests.docs.code_blocks import code_blocks
 from tests.python_processes import clean_environment, run_script
 from tests.servers import SeaweedFS
@@ -33,7 +33,7 @@ DOCUMENTS = sorted(
     ]
 )
 PACKAGES_OF_THEIR_OWN = {"dxflow_async/docs/providers.md"}
-"""Documents whose Python blocks are the modules of one package; a test of that package runs them."""
+"""Documents whose blocks are the files of one package; `tests/providers/test_outside_package.py` runs them."""
 
 
 def blocks_of(language: str) -> list[object]:
@@ -41,7 +41,7 @@ def blocks_of(language: str) -> list[object]:
     return [
         pytest.param(block, id=f"{document}-{number}")
         for document in DOCUMENTS
-        if not (language == "python" and document in PACKAGES_OF_THEIR_OWN)
+        if document not in PACKAGES_OF_THEIR_OWN
         for number, block in enumerate(code_blocks(ROOT / document, language), 1)
     ]
 
@@ -184,7 +184,7 @@ def every_setting() -> dict[str, object]:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
-            found |= {f"{field.name}.{each.name}": getattr(value, each.name) for each in dataclasses.fields(value)}
+            found |= {f"{field.name}.{each.name}": getattr(value, each.name) for each in fields_of(type(value))}
         else:
             found[field.name] = value
     return found

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from tests.server.conftest import http, unit
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-__all__ = ["http", "unit"]
+import aiohttp
+import pytest
+
+from tests.server.running_hub import RunningUnit, running_unit
+
+
+@pytest.fixture
+async def unit(tmp_path: Path) -> AsyncIterator[RunningUnit]:
+    """A unit whose volume is `tmp_path / "volume"`."""
+    async with aiohttp.ClientSession() as http, running_unit(tmp_path, http) as unit:
+        yield unit

@@ -19,11 +19,11 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.settings import GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.contract.conftest import unit_leftovers
+from tests.contract.tested_places import unit_leftovers
 from tests.faults.proxy import Dialect, FaultProxy
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
-from tests.sessions import MiB, part_files
+from tests.sessions import MiB, part_files, retry_soon
 
 __all__ = ["Site", "Storage", "aws_site", "azure_site", "gcp_site", "hashes", "make_tree", "unit_site"]
 
@@ -73,6 +73,7 @@ class Site:
     async def session(self, home: Path, endpoint: str | None = None, **options: Any) -> AsyncIterator[AsyncSession]:
         """A session with the server itself, or through `endpoint`; all it had is given back in the end."""
         async with AsyncSession(settings=self.settings(home, endpoint, **options)) as session:
+            retry_soon(session)
             yield session
             self.check_given_back(session)
 
@@ -114,6 +115,7 @@ class UnitSite(Site):
     async def session(self, home: Path, endpoint: str | None = None, **options: Any) -> AsyncIterator[AsyncSession]:
         settings = self.settings(home, endpoint, **options)
         async with AsyncSession("you@example.com", "password", settings=settings) as session:
+            retry_soon(session)
             name = f"unit-{uuid4().hex[:8]}"
             url, compute = endpoint or self.origin, session.get_compute_manager()
             _UNITS[session] = await compute.register(name, url, rw_secret=SECRETS.rw, ro_secret=SECRETS.ro)

@@ -23,8 +23,8 @@ from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
 from tests.faults.proxied_providers import hashes, make_tree
-from tests.providers.aws.test_credentials import TokenGate
-from tests.providers.azure.test_credentials import Token, jwt
+from tests.providers.aws.token_gate import TokenGate
+from tests.providers.azure.bearer_tokens import Token, jwt
 from tests.providers.in_memory_bodies import body, read
 from tests.servers import Azurite, SeaweedFS
 from tests.servers.resumable import ResumableServer
@@ -32,11 +32,11 @@ from tests.sessions import MiB
 
 _log = logging.getLogger("tests.faults")
 
-LIFE, SECONDS = 3, 8.0
+LIFE, SECONDS = 2, 5.0
 
 
 class ShortLived:
-    """A credential whose tokens end after three seconds."""
+    """A credential whose tokens end after two seconds."""
 
     given = 0
 
@@ -71,7 +71,7 @@ async def work(provider: Provider, top: str) -> int:
 
 
 class Container:
-    """Where a container gets its credentials: a token is good for three seconds, and told until it has one left."""
+    """Where a container gets its credentials: a token is good for two seconds, and told until it has one left."""
 
     def __init__(self) -> None:
         self.given = self.asked = 0
@@ -109,7 +109,7 @@ async def test_aws(weed: SeaweedFS, bucket: str, tmp_path: Path, monkeypatch: py
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
-    make_tree(tmp_path / "tree", 40, 40 * MiB)
+    make_tree(tmp_path / "tree", 40, 24 * MiB)
     place = f"/{bucket}/{uuid4().hex[:8]}/"
     async with Container() as container, TokenGate(weed, container.is_good) as gate:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url)

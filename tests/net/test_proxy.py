@@ -225,6 +225,15 @@ def test_lower_case_wins_in_no_proxy_too() -> None:
     assert proxy_for(environ) == "http://proxy:1"
 
 
+def test_servers_of_this_process_are_exempt() -> None:
+    """A server inside this process is reached directly, and only on its own port."""
+    rules = ProxyRules.from_environment({"ALL_PROXY": "socks5://proxy:1"})
+    rules.exempt("127.0.0.1", 8780)
+    assert rules.proxy_for("http", "127.0.0.1", 8780) is None
+    with pytest.raises(ConfigurationError, match="SOCKS"):
+        rules.proxy_for("http", "127.0.0.1", 8781)
+
+
 def test_macos_settings_count_where_the_environment_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """On macOS the system's proxies and exceptions are used; a variable takes their place."""
     found = {"https": "http://system:8080", "socks": "http://system:1080"}

@@ -1,39 +1,82 @@
-"""How connections are made: TLS, proxies."""
+"""Errors of the data plane as errors of a storage call, and proxies of the environment."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 from pathlib import Path
 
 import pytest
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ConfigurationError, NetworkError, SessionClosedError, StallTimeoutError
-from dxflow_async.providers.http import HTTP, _proxy_of
+from dxflow_async.exceptions import (
+    ConfigurationError,
+    NetworkError,
+    SessionClosedError,
+    StallTimeoutError,
+    StorageError,
+)
+from dxflow_async.net import NetError, errors
+from dxflow_async.providers.http import ERROR_BODY_SIZE, HTTP, _translated, read_error_body
 from tests.faults.proxy import ForwardProxy
-from tests.net.test_connection import stall
-from tests.providers.http_requests import ask
+from tests.providers.http_requests import CALL, ask
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer
 
-pytestmark = pytest.mark.every_loop
-
 MiB = 1 << 20
 
-# TLS
+
+FAILURES = [
+    each
+    for each in vars(errors).values()
+    if inspect.isclass(each) and each.__module__ == errors.__name__ and each is not NetError
+]
 
 
-async def test_tls(threads: Threads, certified: tuple[ssl.SSLContext, Path]) -> None:
-    """A server of a trusted authority is talked to, both ways, on one connection."""
-    context, authority = certified
-    http = HTTP(threads, ca_bundle=authority)
-    async with ScriptedServer(answer(body=b"y" * 3 * MiB), tls=context) as server:
-        for _ in range(2):
-            assert (await ask(http, server.url, "PUT", body(b"x" * 2 * MiB)))[1] == b"y" * 3 * MiB
-        assert server.requests[1].body == b"x" * 2 * MiB
-        assert server.connections == 1
-        await http.aclose()
+@pytest.mark.parametrize("cls", FAILURES)
+async def test_every_error_has_a_row(http: HTTP, cls: type[NetError]) -> None:
+    """Every error of the data plane becomes one of ours, which names the call and says whether it may be retried."""
+    foreign = cls("the reason")
+    error = _translated(CALL, foreign, http)
+    assert isinstance(error, (NetworkError, StallTimeoutError))
+    assert (error.provider, error.operation, error.path) == ("AWS", "read", "/bucket/key")
+    assert isinstance(error, StallTimeoutError) == isinstance(foreign, TimeoutError)
+    assert error.retryable == foreign.retryable
+
+
+async def test_an_error_names_the_call(http: HTTP) -> None:
+    """Every error says provider, operation and path, and what to do."""
+    with pytest.raises(StorageError, match="AWS read of /bucket/key failed: the connection was refused") as raised:
+        await ask(http, "http://127.0.0.1:9")
+    assert raised.value.retryable
+    with pytest.raises(NetworkError, match="could not connect"):
+        await ask(http, "http://no-such-host.invalid")
+    with pytest.raises(NetworkError, match="the request is not valid"):
+        await ask(http, "http://127.0.0.1:9/é")
+
+
+async def test_a_body_that_breaks_off(http: HTTP) -> None:
+    """A body that breaks off is an error of the call, and may be retried."""
+
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body=b"x" * 10)[:-1])
+        writer.close()
+
+    async with ScriptedServer(send) as server:
+        with pytest.raises(NetworkError, match="AWS read of /bucket/key failed: the connection was closed") as raised:
+            await ask(http, server.url)
+    assert raised.value.retryable
+
+
+async def test_error_body_is_bounded(http: HTTP) -> None:
+    """Of an error's body no more than 64 KiB are read; a short one is whole, and its connection kept."""
+    async with ScriptedServer(answer("500 Error", b"short"), answer("500 Error", b"x" * 50 * MiB)) as server:
+        for expected in (5, ERROR_BODY_SIZE):
+            response = await http.send(CALL, "GET", server.url + "/", {"host": "h"})
+            assert len(await read_error_body(response)) == expected
+        await server.closed()
+    assert server.connections == 1
 
 
 async def test_closed_plane_refuses_work(threads: Threads) -> None:
@@ -64,13 +107,18 @@ async def test_ca_bundle_that_is_none(threads: Threads, tmp_path: Path) -> None:
     await http.aclose()
 
 
-async def test_no_answer_to_a_handshake(threads: Threads) -> None:
-    """Connecting, the handshake included, takes no longer than the connect timeout."""
-    http = HTTP(threads, connect_timeout=0.2)
+async def test_timeouts(threads: Threads) -> None:
+    """A connection that is not made in time, and a stall, say how long was waited."""
+
+    async def stall(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+
+    http = HTTP(threads, connect_timeout=0.2, stall_timeout=0.3)
     async with ScriptedServer(stall) as server:
         with pytest.raises(StallTimeoutError, match=r"no connection within 0.2 s"):
             await ask(http, f"https://127.0.0.1:{server.port}")
-        await server.closed()
+        with pytest.raises(StallTimeoutError, match=r"no byte moved for 0.3 s"):
+            await ask(http, server.url)
     await http.aclose()
 
 
@@ -127,7 +175,7 @@ async def test_tunnel_refused(
     ):
         no_proxies.setenv("HTTPS_PROXY", f"http://{proxy.address}")
         http = HTTP(threads, ca_bundle=authority)
-        with pytest.raises(NetworkError, match=r"proxy 127.0.0.1 refused a tunnel \(407\)"):
+        with pytest.raises(NetworkError, match=r"proxy http://127.0.0.1:\d+ \(HTTPS_PROXY\) refused a tunnel \(407\)"):
             await ask(http, server.url)
         await http.aclose()
         no_proxies.setenv("HTTPS_PROXY", f"http://me:secret@{proxy.address}")
@@ -136,45 +184,6 @@ async def test_tunnel_refused(
             await ask(http, server.url)
         await http.aclose()
     assert server.requests == []
-
-
-@pytest.mark.parametrize("scheme", ["https", "HTTPS", "socks5", "socks5h", "ftp"])
-@pytest.mark.parametrize("target", ["http", "https"])
-async def test_a_proxy_of_another_kind_gets_nothing(
-    no_proxies: pytest.MonkeyPatch, threads: Threads, scheme: str, target: str
-) -> None:
-    """A proxy that is not to be spoken to in plain HTTP is refused before anything is sent, its password unseen."""
-    async with ScriptedServer(answer(body=b"ok")) as proxy:
-        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-            no_proxies.setenv(name, f"{scheme}://me:hunter2@127.0.0.1:{proxy.port}")
-        http = HTTP(threads)
-        with pytest.raises(ConfigurationError, match=rf"^{target.upper()}_PROXY .* http://host:port") as raised:
-            await ask(http, f"{target}://storage.example/x")
-        assert "hunter2" not in str(raised.value)
-        no_proxies.setenv("NO_PROXY", "storage.example")
-        assert http._origin("http", "storage.example").proxy == ""
-        await http.aclose()
-        assert proxy.connections == 0
-
-
-@pytest.mark.parametrize("proxy", ["http://", "http://me:hunter2@", "http://me:hunter2@host:99999", "http://[::1"])
-async def test_a_proxy_that_is_none(no_proxies: pytest.MonkeyPatch, threads: Threads, proxy: str) -> None:
-    """A proxy's URL that is none is a wrong setting, and is not shown."""
-    no_proxies.setenv("HTTPS_PROXY", proxy)
-    http = HTTP(threads)
-    with pytest.raises(ConfigurationError, match="HTTPS_PROXY is not allowed") as raised:
-        await ask(http, "https://storage.example/x")
-    assert "hunter2" not in str(raised.value)
-    await http.aclose()
-
-
-def test_the_port_of_a_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:
-    """A proxy without a port is at HTTP's own."""
-    no_proxies.setenv("HTTP_PROXY", "http://proxy.example")
-    no_proxies.setenv("HTTPS_PROXY", "proxy.example:3128")
-    http = HTTP(threads)
-    assert _proxy_of(http._origin("http", "x.example"))[:2] == ("proxy.example", 80)
-    assert _proxy_of(http._origin("https", "x.example"))[:2] == ("proxy.example", 3128)
 
 
 async def test_no_proxy(no_proxies: pytest.MonkeyPatch, threads: Threads) -> None:

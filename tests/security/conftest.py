@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +11,7 @@ import pytest
 
 from dxflow_async import AsyncSession
 from dxflow_async.concurrency.threads import Threads
+from tests.security.visible_text import Everything
 from tests.servers import MotoServer
 from tests.sessions import settings_for
 
@@ -50,3 +52,15 @@ def destination(tmp_path: Path) -> Path:
     path = tmp_path / "destination"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is logged, by whomever, at debug level."""
+    handler, root = Everything(), logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield handler.lines
+    root.removeHandler(handler)
+    root.setLevel(before)

@@ -23,7 +23,7 @@ from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.providers.unit.provider import UnitProvider
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import Answer, ScriptedServer, answer
-from tests.security.test_secrets import (
+from tests.security.visible_text import (
     BEARER,
     MARK,
     PASSWORD,
@@ -33,12 +33,9 @@ from tests.security.test_secrets import (
     about_this_process,
     assert_clean,
     dumped,
-    logged,
     written_below,
 )
 from tests.servers import free_port
-
-__all__ = ["logged"]
 
 
 async def test_a_hub_whose_answers_break_off(tmp_path: Path, logged: list[str]) -> None:

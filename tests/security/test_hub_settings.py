@@ -14,7 +14,7 @@ from dxflow_async.config.settings import AWSSettings, AzureSettings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.server.hub.provider_settings import check_settings
 from tests.scripted_server import ScriptedServer, answer
-from tests.security.test_secrets import MARK, service_file
+from tests.security.visible_text import MARK, service_file
 
 KEY = "bWFjaGluZQ=="
 LOGIN = {"user": {"pointer": "u", "secret": "s" * 16}, "namespace": {"pointer": "n", "secret": "t" * 16}}

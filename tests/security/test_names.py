@@ -26,7 +26,7 @@ from dxflow_async.transfer.engine import Engine
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.destination import LocalDestination
 from dxflow_async.transfer.planning.name_claims import NameClaims
-from dxflow_async.transfer.planning.tree import relocate
+from dxflow_async.transfer.planning.relocate import relocate
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.in_memory_bodies import body

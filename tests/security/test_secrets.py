@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import base64
-import faulthandler
-import gc
 import json
-import logging
 import os
-import tempfile
-import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -33,16 +23,27 @@ from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.security.redaction import Secret, printable, redacted
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import Answer, ScriptedServer, answer, hang_up
+from tests.security.visible_text import (
+    BEARER,
+    KEY,
+    MARK,
+    PASSWORD,
+    PLACES,
+    TOKEN,
+    UNIT_SECRET,
+    SettingsFor,
+    about_this_process,
+    assert_clean,
+    aws,
+    azure_key,
+    azure_sas,
+    dumped,
+    gcp,
+    held,
+    written_below,
+)
 from tests.servers import MotoServer
 
-MARK = "M4rk3r"
-KEY = f"{MARK}secretkey"
-TOKEN = f"{MARK}sessiontoken"
-ACCOUNT_KEY = base64.b64encode(f"{MARK}-account-key-of-azure".encode()).decode()
-SAS = f"sv=2023-11-03&sp=rwdl&sig={MARK}%2Fsignature%3D"
-UNIT_SECRET = f"{MARK}unitsecret"
-PASSWORD = f"{MARK} password 1"
-BEARER = f"{MARK}bearer"
 PROXY_PASSWORD = f"{MARK}proxy"
 
 ANSWERS: dict[str, Answer] = {
@@ -52,129 +53,6 @@ ANSWERS: dict[str, Answer] = {
     "cut off": hang_up,
     "redirected": answer("307 Temporary Redirect", Location=f"http://127.0.0.1:1/?X-Amz-Signature={MARK}"),
 }
-
-
-class Everything(logging.Handler):
-    """All that any logger says, with all that its records carry."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines += [record.getMessage(), repr(record.__dict__)]
-        if record.exc_info is not None:
-            self.lines.append("".join(traceback.format_exception(*record.exc_info)))
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    """What is logged, by whomever, at debug level."""
-    handler, root = Everything(), logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield handler.lines
-    root.removeHandler(handler)
-    root.setLevel(before)
-
-
-def dumped(error: BaseException) -> str:
-    """What a crash reporter sends: local variables of each frame but the tests', of every error in the chain."""
-    lines, seen = [str(error), repr(error)], set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        each = pending.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        lines += [str(each), repr(each), repr(getattr(each, "__dict__", {}))]
-        frames = traceback.TracebackException.from_exception(each, capture_locals=True, compact=False).stack
-        lines += [
-            f"{frame.filename}:{frame.lineno} {frame.locals}" for frame in frames if "/tests/" not in frame.filename
-        ]
-        pending += [each.__cause__, each.__context__]
-        pending += [result.error for result in getattr(each, "report", ())]
-    return "\n".join(lines)
-
-
-def held(*things: object) -> str:
-    """What a debugger shows of objects and of what they hold."""
-    lines = []
-    for thing in things:
-        lines += [repr(thing), str(thing)]
-        for inner in gc.get_referents(thing):
-            lines.append(repr(inner))
-    return "\n".join(lines)
-
-
-def about_this_process() -> str:
-    with tempfile.TemporaryFile() as file:
-        faulthandler.dump_traceback(file, all_threads=True)
-        file.seek(0)
-        dump = file.read().decode(errors="replace")
-    return dump + Path("/proc/self/cmdline").read_text() + Path("/proc/self/comm").read_text()
-
-
-def written_below(home: Path) -> str:
-    """All files but those that are there to keep secrets."""
-    kept = {"login.json", "config.toml"}
-    lines = []
-    for top, _, names in os.walk(home):
-        lines += [(Path(top) / name).read_bytes().decode("latin-1") for name in names if name not in kept]
-    return "\n".join(lines)
-
-
-def assert_clean(*texts: str) -> None:
-    for text in texts:
-        for secret in (MARK, quote(PASSWORD), base64.b64encode(MARK.encode()).decode()[:7], ACCOUNT_KEY[:16]):
-            found = text.find(secret)
-            assert found < 0, text[max(0, found - 300) : found + 100]
-
-
-def service_file(path: Path, token_uri: str) -> Path:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    account = {
-        "type": "service_account",
-        "project_id": "project",
-        "private_key_id": "1",
-        "private_key": pem,
-        "client_email": "someone@project.example",
-        "client_id": "1",
-        "token_uri": token_uri,
-    }
-    path.write_text(json.dumps(account))
-    path.chmod(0o600)
-    return path
-
-
-SettingsFor = Callable[[str, Path], tuple[str, dict[str, Any]]]
-
-
-def aws(url: str, _: Path) -> tuple[str, dict[str, Any]]:
-    return "AWS", {"aws": AWSSettings(endpoint=url, access_key="ID", secret_key=KEY, session_token=TOKEN)}
-
-
-def azure_key(url: str, _: Path) -> tuple[str, dict[str, Any]]:
-    return "AZURE", {"azure": AzureSettings(endpoint=url, account="account", account_key=ACCOUNT_KEY)}
-
-
-def azure_sas(url: str, _: Path) -> tuple[str, dict[str, Any]]:
-    return "AZURE", {"azure": AzureSettings(endpoint=url, sas_token=f"?{SAS}")}
-
-
-def azure_string(url: str, _: Path) -> tuple[str, dict[str, Any]]:
-    text = f"AccountName=account;AccountKey={ACCOUNT_KEY};BlobEndpoint={url}/account"
-    return "AZURE", {"azure": AzureSettings(connection_string=text)}
-
-
-def gcp(url: str, tmp_path: Path) -> tuple[str, dict[str, Any]]:
-    file = service_file(tmp_path / "service.json", f"{url}/token")
-    return "GCP", {"gcp": GCPSettings(endpoint=url, service_file=file)}
-
-
-PLACES = [aws, azure_key, azure_sas, azure_string, gcp]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -305,9 +183,8 @@ async def test_a_proxy_that_asks_who_we_are(tmp_path: Path, monkeypatch: pytest.
             async with AsyncSession(settings=Settings(home=tmp_path / "home", max_attempts=1, **given)) as session:
                 with pytest.raises(DxflowError) as raised:
                     await session.get_storage_manager().list(provider, "/bucket/")
-                assert_clean(
-                    dumped(raised.value), held(session._resources.http, *session._resources.http._origins.values())
-                )
+                client = session._resources.http.client
+                assert_clean(dumped(raised.value), held(session._resources.http, client, *client._origins.values()))
         sent = {request.headers["proxy-authorization"] for request in server.requests}
         assert sent == {f"Basic {base64.b64encode(f'me:{PROXY_PASSWORD}'.encode()).decode()}"}
     assert_clean(*logged)

@@ -10,8 +10,7 @@ import pytest
 
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
-from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
-from tests.server.running_hub import SECRETS, RunningUnit
+from tests.server.running_hub import RunningUnit, running_unit
 
 
 @pytest.fixture
@@ -31,12 +30,6 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def unit(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[RunningUnit]:
-    """A unit whose volume is `tmp_path / "volume"`; beside it lies a file that is none of its business."""
-    root = tmp_path / "volume"
-    root.mkdir()
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside/secret.txt").write_text("outside")
-    app = create_unit_app(root, SECRETS)
-    server = Server(app, Listening(), CONNECTION_OPTIONS)
-    yield RunningUnit(await server.start(), root, http, app)
-    await server.aclose(1.0)
+    """A unit whose volume is `tmp_path / "volume"`."""
+    async with running_unit(tmp_path, http) as unit:
+        yield unit

@@ -8,7 +8,8 @@ import io
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.common.unit_secrets import UnitSecrets
+from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.servers.process import Process, free_port
 
-__all__ = ["BYTES", "SECRETS", "TUS", "Answer", "RunningUnit", "UnitProcess", "metadata"]
+__all__ = ["BYTES", "SECRETS", "TUS", "Answer", "RunningUnit", "UnitProcess", "metadata", "running_unit"]
 
 SECRETS = UnitSecrets("rw" * 16, "ro" * 16)
 
@@ -115,6 +118,19 @@ class RunningUnit:
         """What is kept of uploads."""
         directory = self.root / ".dx-uploads"
         return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+
+
+@asynccontextmanager
+async def running_unit(directory: Path, http: aiohttp.ClientSession) -> AsyncIterator[RunningUnit]:
+    """A unit whose volume is `directory / "volume"`; `directory / "outside"` holds a file that it must not serve."""
+    root = directory / "volume"
+    root.mkdir()
+    (directory / "outside").mkdir()
+    (directory / "outside/secret.txt").write_text("outside")
+    app = create_unit_app(root, SECRETS)
+    server = Server(app, Listening(), CONNECTION_OPTIONS)
+    yield RunningUnit(await server.start(), root, http, app)
+    await server.aclose(1.0)
 
 
 class UnitProcess:

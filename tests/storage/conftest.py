@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,22 +13,10 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.config.settings import AzureSettings, GCPSettings
-from dxflow_async.storage.manager import AsyncStorageManager
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.sessions import MiB, settings_for
 from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot, UnitSpot
-
-
-@dataclass(frozen=True)
-class Account:
-    """A storage, and a bucket in it that is the test's own."""
-
-    storage: AsyncStorageManager
-    bucket: str
-    is_cloud: bool
-
-    def __truediv__(self, name: str) -> str:
-        return f"/{self.bucket}/{name}"
+from tests.storage.tested_accounts import Account, Spots
 
 
 @pytest.fixture
@@ -73,9 +61,6 @@ async def everywhere(
     account = ("you@example.com", "password") if "UNIT" in parameters.values() else ()
     async with AsyncSession(*account, settings=settings) as session:
         yield session
-
-
-Spots = Callable[[str, str], Spot]
 
 
 @pytest.fixture

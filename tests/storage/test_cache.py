@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dxflow_async.models import Item
 from dxflow_async.paths import parent_of
 from dxflow_async.storage.listing import ListingCache
-from tests.storage.conftest import Account
+from tests.storage.tested_accounts import Account
 
 AREA = ("AWS", "private")
 

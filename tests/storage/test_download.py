@@ -14,7 +14,7 @@ from dxflow_async.exceptions import (
 )
 from tests.servers import SeaweedFS
 from tests.sessions import part_files
-from tests.storage.conftest import Account
+from tests.storage.tested_accounts import Account
 
 
 def files(top: Path) -> dict[str, bytes]:

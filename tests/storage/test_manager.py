@@ -15,7 +15,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from tests.storage.conftest import Account
+from tests.storage.tested_accounts import Account
 
 
 async def put(account: Account, *names: str) -> None:

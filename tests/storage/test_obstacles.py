@@ -6,8 +6,8 @@ import pytest
 
 from dxflow_async import AsyncSession
 from dxflow_async.exceptions import AlreadyExistsError, TransferError
-from tests.storage.conftest import Spots
 from tests.storage.scratch_directories import LocalSpot
+from tests.storage.tested_accounts import Spots
 
 BECAME_A_FILE = ({"x": b"file"}, {"x/old": b"1", "x/deep/old": b"2", "x/empty/": b""})
 BECAME_A_DIRECTORY = ({"x/a": b"1", "x/b/c": b"2"}, {"x": b"file"})

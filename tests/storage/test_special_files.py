@@ -14,7 +14,7 @@ from dxflow_async.exceptions import NotFoundError, StorageError, TransferError, 
 from dxflow_async.models import TransferReport
 from tests.servers import SeaweedFS
 from tests.sessions import part_files, settings_for
-from tests.storage.conftest import Account
+from tests.storage.tested_accounts import Account
 
 SPECIAL = ["pipe", "socket", "link to a pipe", "link to a device"]
 

@@ -21,8 +21,8 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.contract import Page
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
-from tests.storage.conftest import Spots
 from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot
+from tests.storage.tested_accounts import Spots
 
 PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
 PAIRS = list(product(PROVIDERS, PROVIDERS))

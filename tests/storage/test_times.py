@@ -12,8 +12,8 @@ from dxflow_async import AsyncSession
 from dxflow_async.providers.http import HTTP, Call, Response
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
-from tests.storage.conftest import Account, Spots
 from tests.storage.scratch_directories import CloudSpot, LocalSpot
+from tests.storage.tested_accounts import Account, Spots
 
 TIME = 1234567890.123457
 

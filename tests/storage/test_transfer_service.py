@@ -22,8 +22,8 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.http import HTTP, Call, Response
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files
-from tests.storage.conftest import Spots
 from tests.storage.scratch_directories import CloudSpot, LocalSpot
+from tests.storage.tested_accounts import Spots
 
 PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
 PAIRS = list(product(PROVIDERS, PROVIDERS))

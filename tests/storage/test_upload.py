@@ -19,7 +19,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Progress
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, tasks, unfinished_uploads
-from tests.storage.conftest import Account
+from tests.storage.tested_accounts import Account
 
 
 async def names(account: Account) -> list[str]:

@@ -12,7 +12,7 @@ from dxflow_async.exceptions import TransferError
 from dxflow_async.storage.manager import AsyncStorageManager
 from tests.faults.proxy import FaultProxy, Request
 from tests.servers import SeaweedFS
-from tests.sessions import MiB, settings_for, unfinished_uploads
+from tests.sessions import MiB, retry_soon, settings_for, unfinished_uploads
 
 
 @asynccontextmanager
@@ -23,6 +23,7 @@ async def storage_through(
         weed, home, endpoint=proxy.endpoint, part_size=5 * MiB, stall_timeout=stall_timeout, max_attempts=8
     )
     async with AsyncSession(settings=options) as session:
+        retry_soon(session)
         yield session.get_storage_manager()
 
 

@@ -1,8 +1,14 @@
-"""One HTTP/1.1 connection, made for moving bodies: nothing is copied that need not be.
+"""One HTTP/1.1 connection, made for moving bodies with as few copies as possible.
 
-Why our own: on small objects a general client costs three times the CPU of this one, and that is the larger part of
-a transfer of many files. Heads and chunked bodies are parsed by llhttp (through httptools); bodies of known length,
-which is nearly all there is in storage, pass the parser by: the system writes them into the buffers that are handed on.
+How it works. llhttp (through httptools) parses heads and chunked bodies. A body of known length, which is nearly every
+body in storage, bypasses the parser: `get_buffer` hands the reader's own buffer to the socket, so that the system
+writes the bytes where they are wanted. While nobody reads, bytes go to `_chunks`, up to `READ_BUFFER_SIZE`; then the
+socket is not read any further and the peer has to wait. A large body that is written to a file is received by the
+worker thread that writes it (`stream_body_to`); the loop does not touch the socket meanwhile.
+
+`_reset` begins a request, `release` ends it. One timer a connection watches for stalls; it is set once a stall
+timeout, not once a byte.
+
 Source: https://www.rfc-editor.org/rfc/rfc9112
 """
 
@@ -12,60 +18,54 @@ import asyncio
 import select
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import httptools
 
-from dxflow_async.net.fast.response import ConnectionBrokenError, Headers, Response, StalledError
+from dxflow_async.net.errors import ConnectionBrokenError, NetError, StalledError
+from dxflow_async.net.fast.response import FastResponse
 from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
+from dxflow_async.net.request import SEND_SIZE, Request, Throttle, check_body_size
+from dxflow_async.net.response import Headers
 from dxflow_async.streams import Body, Buffer, Buffered, Run, Write
 
-__all__ = ["INBOX_SIZE", "Connection"]
-
-SEND_SIZE = 256 << 10
-"""Bytes handed to the socket at a time: small enough that a stall shows."""
+__all__ = ["INBOX_SIZE", "MAX_HEAD_SIZE", "READ_BUFFER_SIZE", "Connection"]
 
 READ_BUFFER_SIZE = 128 << 10
-"""Bytes that arrived and wait to be read; beyond, the peer has to wait."""
-
-ENCRYPTED_SIZE = 64 << 10
-"""Bytes beyond which nothing more is received ahead of a reader: a connection keeps for good what room they took."""
+"""Bytes of a body that are kept for a reader before the peer has to wait."""
 
 CHUNK_SIZE = 128 << 10
-"""Bytes of a body that `Response.read` returns at most: what malloc need not ask the system for."""
+"""The most bytes that `Response.read` returns: malloc serves blocks of this size without asking the system."""
 
 _PLENTY = 64 << 10
-"""Bytes of a body that have come, after which a thread takes over."""
+"""Bytes of a body that have arrived when a worker thread takes over."""
 
 INBOX_SIZE = 32 << 10
-"""Bytes that are received at a time while it is not known what they are."""
+"""Bytes that are received at a time while it is not known whether they belong to a head or a body."""
 
 MAX_HEAD_SIZE = 64 << 10
-"""Of a response's head, no more is taken."""
+"""The most bytes of a response's head, its interim responses included, and of trailers and chunk extensions."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Requests one after the other, over a `SocketTransport` or one of the loop's.
+    """Sends requests one after the other over a `SocketTransport`.
 
     Args:
-        inbox: where what is not known yet is received; it may be that of all connections, since it is emptied at once.
+        inbox: scratch space for received bytes. All connections may share one, since it is emptied at once.
         stall_timeout: seconds without a byte moving, either way, after which a request fails.
-        on_free: called when the connection may be used again, or is of no more use (see `usable`).
+        on_free: called when the connection can serve another request, or no more (see `usable`).
     """
 
-    def __init__(self, inbox: memoryview, stall_timeout: float, on_free: Any) -> None:
+    def __init__(self, inbox: memoryview, stall_timeout: float, on_free: Callable[[Connection], None]) -> None:
         self._inbox = inbox
         self._stall_timeout = stall_timeout
         self._on_free = on_free
         self._loop = asyncio.get_running_loop()
-        self._transport: Any = None
-        self._pours: SocketTransport | None = None
-        self._waits = True
-        self._poll: Any = None
-        self._undecrypted: Callable[[], int] = int  # bytes: none
-        self._error: Exception | None = None
+        self._transport: SocketTransport  # set by `connection_made`
+        self._poll: select.poll
+        self._thread_waits = True  # whether a worker thread may wait for bytes that are about to arrive
+        self._error: NetError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._unsent = 0
@@ -77,13 +77,14 @@ class Connection(asyncio.BufferedProtocol):
         self._parser: Any = None
         self._headers = Headers()
         self._head_size = 0
+        self._framing_size = 0  # bytes of a chunked body since the last that belonged to its content
         self._status = 0
         self._remaining: int | None = None
         self._chunked = False
         self._keep_alive = False
         self._complete = method == ""
         self._chunks: deque[Buffer] = deque()
-        # Where the reader wants the next bytes, how many are there, of how many it wants to hear; None: nobody waits.
+        # Where the reader wants the next bytes, how many are there, and at how many it is woken; None: nobody reads.
         self._target: memoryview | None = None
         self._filled = self._wanted = 0
         self._direct = False
@@ -101,36 +102,37 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def complete(self) -> bool:
-        """Whether all of the answer is there, or none was asked for."""
+        """Whether the whole response has arrived, or no request is under way."""
         return self._complete
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing lies unread: an answer that nobody asked for, or the connection's end."""
-        return not (self._undecrypted() or (self._poll is not None and self._poll.poll(0)))
+        """Whether no bytes lie unread: neither a response that nobody asked for nor the connection's end."""
+        return not (self._transport.get_read_buffer_size() or self._poll.poll(0))
 
     # A request
 
-    async def request(self, method: str, head: bytes, body: Body | bytes | None, throttle: Any = None) -> Response:
-        """Sends a request and returns once the response's head is there.
+    async def request(self, request: Request) -> FastResponse:
+        """Sends a request and returns once the response's head has arrived.
 
-        A success that is told before all of the request was sent is none: the rest would be missing.
+        A success that is reported before all of the request was sent is an error: the server cannot have the rest.
 
         Raises:
-            ConnectionBrokenError: the connection ended before that, or a success came too early.
+            ConnectionBrokenError: the connection ended before that, or success was reported too early.
             StalledError: no byte moved for the stall timeout.
         """
-        self._reset(method)
+        self._reset(request.method)
         if self._error is not None:
             raise ConnectionBrokenError("the connection was closed while idle", unanswered=True)
         self._watch()
+        head, body = request.head, request.body
         try:
             if body is None or isinstance(body, bytes):
                 self._transport.write(head + body if body else head)
                 self._sent = True
             else:
                 self._unwritten = body.size
-                self._sent = await self._send(head, body, throttle)
+                self._sent = await self._send(head, body, request.throttle)
             while not self._status:
                 await self._wait()
             if self._early and self._status < 300:
@@ -138,18 +140,19 @@ class Connection(asyncio.BufferedProtocol):
         except BaseException:
             self._method = ""
             self.abort()
+            self._on_free(self)
             raise
-        return Response(self._status, self._headers, self)
+        return FastResponse(self._status, self._headers, self)
 
-    async def _send(self, head: bytes, body: Body, throttle: Any) -> bool:
-        """Whether all of it was sent: not when the answer came before that."""
+    async def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> bool:
+        """Sends head and body; returns whether all of it was sent: a refusal that arrives earlier ends it."""
         write = self._transport.write
         if body.size <= SEND_SIZE and throttle is None:
             buffers: list[Buffer] = [head]
             buffers += body.chunks if isinstance(body, Buffered) else [chunk async for chunk in body]
-            _check_size(body, sum(map(len, buffers)) - len(head), ended=True)
+            check_body_size(body, sum(map(len, buffers)) - len(head), ended=True)
             if self._head_size:
-                self._fail(ConnectionBrokenError("an answer came before its request", unanswered=True))
+                self._fail(ConnectionBrokenError("a response arrived before its request", unanswered=True))
             self._raise_if_broken()
             self._unwritten = 0
             self._transport.writelines(buffers)
@@ -158,13 +161,13 @@ class Connection(asyncio.BufferedProtocol):
         sent = 0
         async for chunk in body:
             view = memoryview(chunk)
-            _check_size(body, sent + len(view), ended=False)
+            check_body_size(body, sent + len(view), ended=False)
             for start in range(0, len(view), SEND_SIZE):
                 piece = view[start : start + SEND_SIZE]
                 if throttle is not None:
                     await throttle.take(len(piece))
                 if self._status:
-                    return False  # refused already: the rest would be for nothing
+                    return False  # refused already: the server has no use for the rest
                 self._raise_if_broken()
                 write(piece)
                 self._moved_at = monotonic()
@@ -172,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._unwritten -= len(piece)
                 if self._writable is not None:
                     await self._writable
-        _check_size(body, sent, ended=True)
+        check_body_size(body, sent, ended=True)
         return True
 
     async def read_body(self) -> Buffer:
@@ -201,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         return filled
 
     def _unchunk(self, buffer: memoryview, filled: int) -> int:
-        """Puts what came ahead of its reader into `buffer[filled:]`, and returns how much of it is filled then."""
+        """Moves bytes that arrived ahead of their reader into `buffer[filled:]`; returns how far it is filled."""
         while self._chunks and filled < len(buffer):
             chunk = self._chunks.popleft()
             size = min(len(chunk), len(buffer) - filled)
@@ -212,11 +215,11 @@ class Connection(asyncio.BufferedProtocol):
             self._taken(size)
         return filled
 
-    async def pour_body(self, buffer: memoryview, write: Write, run: Run) -> int:
-        """See `Reader.stream_to`. The loop waits for bytes; a worker thread receives them once many have arrived."""
-        transport, wanted = self._pours, _PLENTY if self._waits else len(buffer)
+    async def stream_body_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        """See `Response.stream_to`. The loop waits for bytes; once many have arrived, a worker thread receives them."""
+        transport, wanted = self._transport, _PLENTY if self._thread_waits else len(buffer)
         filled = self._unchunk(buffer, 0)
-        while transport is not None and self._sent and self._remaining and not self._chunks:
+        while self._sent and self._remaining and not self._chunks:
             window = buffer[: filled + wanted]
             filled = await self._receive(window, filled, at_least=len(window))
             if not self._remaining or self._error is not None:
@@ -224,22 +227,22 @@ class Connection(asyncio.BufferedProtocol):
             self._pause()
             transport.lend_socket()
             try:
-                poured: StreamOutcome = await run(
-                    transport.stream_to, buffer, filled, self._remaining, write, self._waits
+                outcome: StreamOutcome = await run(
+                    transport.stream_to, buffer, filled, self._remaining, write, self._thread_waits
                 )
             finally:
                 transport.reclaim_socket()
-            filled = poured.filled
-            self._remaining -= poured.received
+            filled = outcome.filled
+            self._remaining -= outcome.received
             self._complete = not self._remaining
-            self._waits = not poured.dry or poured.received >= len(buffer)
-            if poured.error is not None:
-                self._fail(ConnectionBrokenError(f"the connection was closed ({poured.error})"))
+            self._thread_waits = not outcome.dry or outcome.received >= len(buffer)
+            if outcome.error is not None:
+                self._fail(ConnectionBrokenError(f"the connection was closed ({outcome.error})"))
                 self._transport.abort()
             if self._complete:
                 self._resume()
-            if poured.written:
-                return poured.written
+            if outcome.written:
+                return outcome.written
             wanted = len(buffer)
         if not filled:
             filled = await self.read_body_into(buffer)
@@ -248,7 +251,7 @@ class Connection(asyncio.BufferedProtocol):
         return filled
 
     async def _receive(self, buffer: memoryview, filled: int, *, at_least: int) -> int:
-        """Has the system write what arrives into `buffer[filled:]`, and returns how much of it is filled then."""
+        """Receives into `buffer[filled:]` until `at_least` bytes are there; returns how far it is filled."""
         self._target, self._filled, self._wanted = buffer, filled, at_least
         self._resume()
         try:
@@ -277,7 +280,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """The response is not read any further."""
+        """Ends the request: its response is not read any further."""
         if self._paused or not (self._complete and self._sent):
             self._keep_alive = False
         self._method = ""
@@ -293,16 +296,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._transport is not None:
-            self._transport.abort()
-
-    def detach(self) -> Any:
-        """The transport, which is another's from now on."""
-        self._method = ""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        return self._transport
+        self._transport.abort()
 
     async def _wait(self) -> None:
         self._raise_if_broken()
@@ -327,7 +321,7 @@ class Connection(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(self._stall_timeout, self._check)
 
     def _check(self) -> None:
-        """The timer is set once a stall timeout, not once a byte or a request."""
+        """Fails the request if nothing moved since the timer was set, else sets it again."""
         self._timer = None
         if self._method == "":
             return
@@ -343,18 +337,14 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._timer = self._loop.call_later(self._stall_timeout - idle, self._check)
 
-    # What the transport says
+    # Called by the transport
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, SocketTransport)
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
-        self._pours = transport if isinstance(transport, SocketTransport) else None
-        if hasattr(transport, "set_read_buffer_limits"):  # the loop's, of TLS
-            transport.set_read_buffer_limits(high=ENCRYPTED_SIZE)
-        self._undecrypted = getattr(transport, "get_read_buffer_size", int)
-        if hasattr(select, "poll"):  # not on Windows
-            self._poll = select.poll()
-            self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -387,7 +377,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._filled >= self._wanted or self._complete:
                 self._wake()
         elif self._complete:
-            self._keep_alive = False  # nothing was asked for
+            self._keep_alive = False  # these bytes answer no request
         elif self._status and not self._chunked:
             self.on_body(bytes(self._inbox[:size]))
         else:
@@ -399,7 +389,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         unmeasured = self._status and self._remaining is None and not self._chunked
         if unmeasured and error is None and self._error is None:
-            self._complete = True  # a body without a length ends with the connection
+            self._complete = True  # a body of unknown length ends with the connection
         self._keep_alive = False
         self._fail(
             ConnectionBrokenError(
@@ -409,20 +399,22 @@ class Connection(asyncio.BufferedProtocol):
         if self._method == "":
             self._on_free(self)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: NetError) -> None:
         self._error = self._error or error
         self._wake()
         self.resume_writing()
 
-    # What the parser says
+    # Called by the parser
 
     def _parse(self, data: memoryview) -> None:
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        if not self._status:
+        if self._status:
+            self._framing_size += len(data)
+        else:
             self._head_size += len(data)
         try:
-            if self._head_size > MAX_HEAD_SIZE + INBOX_SIZE:
+            if max(self._head_size, self._framing_size) > MAX_HEAD_SIZE + INBOX_SIZE:
                 raise httptools.HttpParserError(f"a head of over {MAX_HEAD_SIZE} bytes")
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -434,17 +426,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         if self._status:
-            raise ValueError("two answers to one request")
+            raise ValueError("two responses to one request")
         self._headers = Headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        headers, key, text = self._headers, _lower(name), value.decode("utf-8", "replace")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if not self._status:  # else it is a trailer, which may be anything but a header of the response
+            self._headers.add(name, value)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
-            return  # an interim answer: the real one follows
+            return  # an interim response: the final one follows
         headers = self._headers
         self._keep_alive = self._parser.should_keep_alive()
         self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
@@ -460,6 +452,7 @@ class Connection(asyncio.BufferedProtocol):
         self.resume_writing()  # a peer that refuses need not take the rest
 
     def on_body(self, data: bytes) -> None:
+        self._framing_size = 0
         if self._remaining is not None:
             if len(data) > self._remaining:
                 data = data[: self._remaining]
@@ -480,14 +473,3 @@ class Connection(asyncio.BufferedProtocol):
             if self._buffered > READ_BUFFER_SIZE:
                 self._pause()
         self._wake()
-
-
-@lru_cache(maxsize=256)
-def _lower(name: bytes) -> str:
-    """A header's name; a server's are the same with each answer."""
-    return name.decode("latin-1").lower()
-
-
-def _check_size(body: Body, size: int, *, ended: bool) -> None:
-    if size > body.size or (ended and size != body.size):
-        raise ConnectionBrokenError(f"the body had {size} bytes or more where {body.size} were announced")

@@ -1,15 +1,16 @@
-"""A connected TCP socket, with TLS or without, as a transport that reads and writes where the socket itself can.
+"""A connected TCP socket, with TLS or without, as a transport that uses the socket itself.
 
-Why our own: a large body can be received by the thread that writes it (`stream_to`), so that its bytes stay in one
-processor's cache; what is written goes out at once, not when the loop comes round; and TLS works on the socket, where
-the loop's copies each byte twice more, through buffers that every connection keeps. Loops that cannot watch a
-descriptor (Windows') use their own.
+How it works. Three things make it faster than the loop's own transports. The worker thread that writes a large body
+to a file also receives it (`stream_to`), so that the bytes stay in one processor's cache; the loop lends it the socket
+meanwhile. Bytes are sent by the call that writes them, not in the loop's next turn. And TLS works on the socket
+directly, where the loop's TLS copies each byte twice more through buffers that every connection keeps.
+
+It needs a loop that can watch a descriptor (`add_reader`): any loop on a POSIX system.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import socket
 import ssl
@@ -21,32 +22,29 @@ import aiohappyeyeballs
 
 from dxflow_async.streams import Buffer, Write
 
-__all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect", "encrypt"]
-
-_WATCHES = os.name != "nt"
-"""Whether event loops can watch a descriptor."""
+__all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect"]
 
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _CORK: int | None = getattr(socket, "TCP_CORK", None)
 
 _RECORD_SIZE = 16 << 10
-"""Bytes that are encrypted together, at the most. Source: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
+"""The most bytes that TLS encrypts together. Source: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
 
 _PIECE_SIZE = 64 << 10
-"""Bytes that are encrypted at a time: a piece counts as unsent until all of it is."""
+"""Bytes that are given to TLS at a time: a piece counts as unsent until all of it is sent."""
 
-_POUR_SIZE = 256 << 10
-"""Bytes that `stream_to` receives before they are written: they stay in the processor's cache."""
+_BLOCK_SIZE = 256 << 10
+"""Bytes that `stream_to` receives before it writes them: they stay in the processor's cache."""
 
-_POUR_BYTES = 8 << 20
-"""Bytes that `stream_to` moves at a time, at the most: a cancelled transfer waits for that."""
+_MAX_STREAMED_BYTES = 8 << 20
+"""The most bytes that one call of `stream_to` moves: a cancelled transfer waits for that long."""
 
-_POUR_MILLISECONDS = 2
-"""How long `stream_to` waits for more."""
+_WAIT_MILLISECONDS = 2
+"""How long `stream_to` waits for more bytes."""
 
 _LOW_WATER = 128 << 10
-"""Bytes that it waits for: to be woken for less would cost more than it moves."""
+"""Bytes that it waits for: waking up for fewer costs more than it moves."""
 
 _HEAD_START = 0.25
 """Seconds before the next address is tried. Source: https://www.rfc-editor.org/rfc/rfc8305#section-8"""
@@ -55,7 +53,7 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BufferedProtocol)
 
 
 class TLSSocket(ssl.SSLSocket):
-    """For a context's `sslsocket_class`: without what takes time in Python with every record."""
+    """A context's `sslsocket_class` that skips the checks that `ssl.SSLSocket` makes with every record."""
 
     _sslobj: Any
 
@@ -69,13 +67,13 @@ class TLSSocket(ssl.SSLSocket):
 
 
 class StreamOutcome(NamedTuple):
-    """What became of a `stream_to`.
+    """The result of `SocketTransport.stream_to`.
 
     Attributes:
-        received, written: bytes.
-        filled: how many of the buffer are yet to be written.
-        dry: there was no more to receive, or no more came in time.
-        error: why the rest will not come.
+        received, written: how many bytes were.
+        filled: how many bytes in the buffer are still to be written.
+        dry: no more bytes arrived in time, or none are left.
+        error: why no more bytes will arrive.
     """
 
     received: int
@@ -88,41 +86,24 @@ class StreamOutcome(NamedTuple):
 async def connect(
     host: str, port: int, protocol: Callable[[], ProtocolT], tls: ssl.SSLContext | None = None
 ) -> ProtocolT:
-    """A protocol whose transport leads to a host.
+    """Connects to a host, over the first of its addresses that answers.
+
+    Args:
+        host: a name or an address.
+        port: its port.
+        protocol: makes the protocol that is told what arrives.
+        tls: the context to encrypt the connection with; None: it is not encrypted.
+
+    Returns:
+        The protocol, connected.
 
     Raises:
-        OSError: it is not reached, or TLS fails.
+        OSError: the host is not reached, or TLS fails.
     """
     loop = asyncio.get_running_loop()
-    if not _WATCHES:
-        _, made = await loop.create_connection(protocol, host, port, ssl=tls, server_hostname=host if tls else None)
-        return made
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HEAD_START)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return await _start(connected, host, protocol, tls)
-
-
-async def encrypt(
-    transport: asyncio.Transport, host: str, protocol: Callable[[], ProtocolT], tls: ssl.SSLContext
-) -> ProtocolT:
-    """A protocol that goes on with TLS where another one has ended.
-
-    Raises:
-        OSError: TLS fails.
-    """
-    if isinstance(transport, SocketTransport):
-        return await _start(transport.detach(), host, protocol, tls)
-    made = protocol()
-    encrypted = await asyncio.get_running_loop().start_tls(transport, made, tls, server_hostname=host)
-    assert encrypted is not None
-    made.connection_made(encrypted)
-    return made
-
-
-async def _start(
-    connected: socket.socket, host: str, protocol: Callable[[], ProtocolT], tls: ssl.SSLContext | None
-) -> ProtocolT:
     try:
         if tls is not None:
             connected = tls.wrap_socket(
@@ -162,10 +143,10 @@ def _settle(ready: asyncio.Future[None]) -> None:
 
 
 class SocketTransport(asyncio.Transport):
-    """See above; made by `connect`.
+    """A transport over a socket; `connect` makes it.
 
     Args:
-        connected: does not block; closed with the transport.
+        connected: a socket that does not block; it is closed with the transport.
         protocol: is told what arrives. It pauses reading before `stream_to`, and resumes it afterwards.
     """
 
@@ -194,7 +175,7 @@ class SocketTransport(asyncio.Transport):
     # Reading
 
     def get_read_buffer_size(self) -> int:
-        """Bytes that were received and decrypted, but not read."""
+        """Returns how many bytes were received and decrypted, but not read."""
         return 0 if self._tls is None else self._tls.pending()
 
     def pause_reading(self) -> None:
@@ -206,11 +187,11 @@ class SocketTransport(asyncio.Transport):
         if not self._reading and not self._closing:
             self._reading = True
             self._loop.add_reader(self._descriptor, self._readable)
-            if self.get_read_buffer_size():  # which the descriptor does not tell of
+            if self.get_read_buffer_size():  # the descriptor does not signal these bytes
                 self._loop.call_soon(self._readable)
 
     def _readable(self) -> None:
-        # To the end of what there is: of a connection that was reset uvloop tells once.
+        # Reads until nothing is left, since uvloop signals a reset connection only once.
         while self._reading:
             buffer = self._protocol.get_buffer(-1)
             try:
@@ -230,30 +211,30 @@ class SocketTransport(asyncio.Transport):
             self._flush()
 
     def lend_socket(self) -> None:
-        """From now until `reclaim_socket` the socket is another thread's: it is not closed meanwhile."""
+        """Lets another thread use the socket until `reclaim_socket`: it is not closed meanwhile."""
         self._lent = True
 
     def reclaim_socket(self) -> None:
-        """See `lend_socket`."""
+        """Takes the socket back from the other thread."""
         self._lent = False
         if self._closing:
             self._socket.close()
 
     def stream_to(self, buffer: memoryview, filled: int, remaining: int, write: Write, wait: bool) -> StreamOutcome:
-        """In a thread: receives what is there, and what comes within moments, and has it written.
+        """Receives bytes and writes them, block by block; called in a worker thread.
 
         Args:
-            buffer: where it is received, piece by piece; its first `filled` bytes are yet to be written.
-            filled: see above.
-            remaining: bytes there are to receive.
-            write: blocks; what it raises is raised here.
-            wait: for what is yet to come.
+            buffer: scratch space; its first `filled` bytes are still to be written.
+            filled: how many bytes that are.
+            remaining: bytes that are still to be received.
+            write: takes the bytes; it blocks. What it raises comes through.
+            wait: whether to wait some milliseconds for bytes that are about to arrive.
         """
-        buffer = buffer[: max(_POUR_SIZE, filled)]
+        buffer = buffer[: max(_BLOCK_SIZE, filled)]
         received = written = 0
         error: Exception | None = None
         more = True
-        while more and remaining and written < _POUR_BYTES:
+        while more and remaining and written < _MAX_STREAMED_BYTES:
             window = buffer[: filled + remaining]
             end, error = self._fill(window, filled, wait)
             more = end == len(window)
@@ -265,13 +246,13 @@ class SocketTransport(asyncio.Transport):
         return StreamOutcome(received, written, filled, not more, error)
 
     def _fill(self, window: memoryview, filled: int, wait: bool) -> tuple[int, Exception | None]:
-        """Receives until it is full or no more comes in time; how far it is filled, and why the rest will not come."""
+        """Fills the window while bytes arrive in time; returns how far, and why the rest will not arrive."""
         receive, size = self._socket.recv_into, len(window)
         while filled < size:
             try:
                 received = receive(window[filled:])
             except _AGAIN:
-                if not (wait and self._comes(min(_LOW_WATER, size - filled))):
+                if not (wait and self._arrives(min(_LOW_WATER, size - filled))):
                     break
             except OSError as error:
                 return filled, error
@@ -281,15 +262,15 @@ class SocketTransport(asyncio.Transport):
                 filled += received
         return filled, None
 
-    def _comes(self, size: int) -> bool:
-        """Whether so many bytes come within moments."""
+    def _arrives(self, size: int) -> bool:
+        """Waits some milliseconds for so many bytes; returns whether they arrived."""
         self._set_low_water(size)
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
-        return bool(poll.poll(_POUR_MILLISECONDS))
+        return bool(poll.poll(_WAIT_MILLISECONDS))
 
     def _set_low_water(self, size: int) -> None:
-        """Of fewer bytes the system does not tell."""
+        """Has the system signal the socket only when so many bytes are there."""
         if size != self._low_water:
             self._low_water = size
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
@@ -318,7 +299,7 @@ class SocketTransport(asyncio.Transport):
         if self._unsent or len(view) > _PIECE_SIZE:
             self._queue(view)
             if self._writer:
-                self._tell()
+                self._signal_flow()
             else:
                 self._flush()
             return
@@ -358,10 +339,10 @@ class SocketTransport(asyncio.Transport):
                 self._loop.add_writer(self._descriptor, self._flush)
             else:
                 self._loop.remove_writer(self._descriptor)
-        self._tell()
+        self._signal_flow()
 
     def _send(self, view: memoryview) -> int:
-        """How much of it went; of what TLS could not send, all has to be given again."""
+        """Sends bytes and returns how many went. If TLS blocks, the same bytes have to be given again."""
         if self._tls is None or len(view) <= _RECORD_SIZE or _CORK is None:
             return self._socket.send(view)
         self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 1)  # several records, sent as one
@@ -370,8 +351,8 @@ class SocketTransport(asyncio.Transport):
         finally:
             self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
 
-    def _tell(self) -> None:
-        """Has the protocol pause, or go on, where it is time to."""
+    def _signal_flow(self) -> None:
+        """Has the protocol pause or resume writing, depending on how much is unsent."""
         if self._full != (self._unsent_size > (self._low if self._full else self._high)):
             self._full = not self._full
             if self._full:
@@ -390,14 +371,8 @@ class SocketTransport(asyncio.Transport):
     def abort(self) -> None:
         self._end(None)
 
-    def detach(self) -> socket.socket:
-        """The socket, which is another's from now on; the protocol hears no more."""
-        self.pause_reading()
-        self._closing = True
-        return self._socket
-
     def _refuse(self, error: OSError) -> None:
-        """The peer takes no more. What it has said before that is heard."""
+        """Ends the connection after a failed write; what the peer sent before that is received first."""
         self._unsent.clear()
         self._readable()
         self._end(error)

@@ -14,6 +14,7 @@ from dxflow_async.config.settings import AWSSettings
 from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
+from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.security.redaction import holds_key
@@ -36,6 +37,7 @@ class CloudCredentials:
     """
 
     def __init__(self, settings: AWSSettings, threads: Threads, *, name: str = "AWS") -> None:
+        self._name = name
         self._settings = settings
         self._threads = threads
         self._sdk: Any = None
@@ -76,9 +78,10 @@ class CloudCredentials:
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
+            advice = for_remote("sign in to AWS again, or set AWS.profile", self._name, "AWS")
             raise AccessDeniedError(
-                f"AWS credentials could not be had: {error}; sign in to AWS again, or set AWS.profile",
-                provider="AWS",
+                f"{self._name} credentials could not be had: {error}; {advice}",
+                provider=self._name,
                 operation="sign in",
             ) from error
         self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
@@ -160,9 +163,12 @@ class CloudCredentials:
         async with self._loading:
             self._chain = self._chain or await sdk.get_credentials()
         if self._chain is None:
+            advice = (
+                "set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS.profile"
+            )
             raise ConfigurationError(
-                "no AWS credentials were found: set AWS.access_key and AWS.secret_key, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or AWS.profile, or run where the machine has a role"
+                f"no {self._name} credentials were found: {for_remote(advice, self._name, 'AWS')}, or run where the "
+                "machine has a role"
             )
         return self._chain
 
@@ -174,9 +180,10 @@ class CloudCredentials:
             return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
+            setting = for_remote("AWS.profile", self._name, "AWS")
             if profile is not None and holds_key(profile):
-                raise ConfigurationError(not_allowed("AWS.profile", profile, "the name of a profile")) from None
-            raise ConfigurationError(f"AWS.profile = {profile!r}: {error}") from error
+                raise ConfigurationError(not_allowed(setting, profile, "the name of a profile")) from None
+            raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
 
 
 def _addressing_style(sdk: Any) -> str:

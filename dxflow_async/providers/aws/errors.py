@@ -20,6 +20,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.http import Call
 
 __all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_key_refusal", "is_token_refusal", "parse_error", "region_named"]
@@ -79,6 +80,7 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     """Returns the error for a response with that status, code and message."""
     cls, advice = _CODES.get(code) or _STATUSES.get(status) or _other(status)
     subject = f'bucket "{call.path.split("/")[1]}" does not exist' if code == "NoSuchBucket" else message
+    advice = for_remote(advice, call.provider, "AWS")
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
     seconds = headers.get("retry-after", "")
     retry_after = float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None

@@ -96,6 +96,7 @@ def _features(endpoint: str | None) -> Features:
         unfinished_uploads=True,
         presign=True,
         public=True,
+        metadata=True,
         mtime=True,
         min_part_size=5 * MiB,
         max_part_size=5 * GiB,
@@ -172,6 +173,7 @@ class AWSProvider(Provider):
         if not name:
             return Entry(f"{bucket}/", directory=True)
         entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
     async def read(

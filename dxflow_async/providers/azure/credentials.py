@@ -21,6 +21,7 @@ from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.azure.shared_key import SharedKey
+from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.security.redaction import Secret, printable
 
@@ -46,7 +47,8 @@ class TokenCredential(Protocol):
 class Tokens:
     """Caches the bearer token of a credential; one caller fetches a new one for all."""
 
-    def __init__(self, credential: TokenCredential) -> None:
+    def __init__(self, credential: TokenCredential, name: str = "AZURE") -> None:
+        self._name = name
         self._credential = credential
         self._fetching = asyncio.Lock()
         self._token = ""
@@ -79,7 +81,7 @@ class Tokens:
             fetched = await self._credential.get_token(_SCOPE)
         except _sdk_errors() as error:
             if time() >= self._ends_at:
-                raise _token_error(error) from error
+                raise _token_error(error, self._name) from error
             self._renew_at = min(self._ends_at, time() + _PAUSE_SECONDS)
             _log.warning("the Azure token could not be renewed yet: %s", printable(_first_line(error)))
             return
@@ -251,47 +253,44 @@ class CloudCredentials:
         if settings.connection_string is not None:
             values: dict[str, Any] = {**parse_connection_string(settings.connection_string)}
             settings = AzureSettings(**values)
-        account = _place(settings)
+        account = self._place(settings)
         if settings.account_key is not None:
             assert settings.account is not None
             self._key = settings.account, settings.account_key
-            return replace(account, key=_shared_key(*self._key))
+            return replace(account, key=self._shared_key(*self._key))
         if settings.sas_token is not None:
             return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
         if settings.credentials is not None:
             return replace(account, granted=RenewedCredentials(self._name, settings.credentials, BearerToken, SASToken))
         if account.origin.startswith("http://"):
-            raise ConfigurationError(_IN_CLEAR.format(endpoint=settings.endpoint))
+            raise ConfigurationError(for_remote(_IN_CLEAR.format(endpoint=settings.endpoint), self._name, "AZURE"))
         if self._credential is None:
-            self._credential = self._chain = await self._threads.run(_default_chain)
-        return replace(account, tokens=Tokens(self._credential))
+            self._credential = self._chain = await self._threads.run(_default_chain, self._name)
+        return replace(account, tokens=Tokens(self._credential, self._name))
+
+    def _place(self, settings: AzureSettings) -> Account:
+        if settings.endpoint is None and settings.account is None:
+            advice = "set AZURE.account or AZURE.connection_string, or AZURE_STORAGE_ACCOUNT"
+            raise ConfigurationError(f"no Azure account is named: {for_remote(advice, self._name, 'AZURE')}")
+        parts = urlsplit(settings.endpoint or f"https://{settings.account}.blob.core.windows.net")
+        return Account(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), settings.account or "")
+
+    def _shared_key(self, account: str, key: str) -> SharedKey:
+        try:
+            return SharedKey(account, key)
+        except ValueError as error:
+            setting = for_remote("AZURE.account_key", self._name, "AZURE")
+            raise ConfigurationError(f"{setting} is not allowed: it must be base64, as the portal shows it") from error
 
 
-def _place(settings: AzureSettings) -> Account:
-    if settings.endpoint is None and settings.account is None:
-        raise ConfigurationError(
-            "no Azure account is named: set AZURE.account or AZURE.connection_string, or AZURE_STORAGE_ACCOUNT"
-        )
-    parts = urlsplit(settings.endpoint or f"https://{settings.account}.blob.core.windows.net")
-    return Account(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), settings.account or "")
-
-
-def _shared_key(account: str, key: str) -> SharedKey:
-    try:
-        return SharedKey(account, key)
-    except ValueError as error:
-        raise ConfigurationError(
-            "AZURE.account_key is not allowed: it must be base64, as the portal shows it"
-        ) from error
-
-
-def _default_chain() -> Any:
+def _default_chain(name: str) -> Any:
     try:
         from azure.identity.aio import DefaultAzureCredential
     except ImportError as error:
+        advice = for_remote("set AZURE.connection_string, AZURE.account_key or AZURE.sas_token", name, "AZURE")
         raise ConfigurationError(
-            "no Azure credentials are set: set AZURE.connection_string, AZURE.account_key or AZURE.sas_token, or "
-            "install dxflow-async[azure-identity] to sign in as this machine or user"
+            f"no {name} credentials are set: {advice}, or install dxflow-async[azure-identity] to sign in as this "
+            "machine or user"
         ) from error
     return DefaultAzureCredential()
 
@@ -302,14 +301,14 @@ def _sdk_errors() -> type[Exception]:
     return AzureError
 
 
-def _token_error(error: Exception) -> AccessDeniedError | NetworkError:
+def _token_error(error: Exception, name: str) -> AccessDeniedError | NetworkError:
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-    text = f"AZURE sign in failed: {_first_line(error)}"
+    text = f"{name} sign in failed: {_first_line(error)}"
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return NetworkError(f"{text}; check the network", provider="AZURE", operation="sign in")
-    advice = "sign in again, or set AZURE.account_key or AZURE.sas_token"
-    return AccessDeniedError(f"{text}; {advice}", provider="AZURE", operation="sign in")
+        return NetworkError(f"{text}; check the network", provider=name, operation="sign in")
+    advice = for_remote("sign in again, or set AZURE.account_key or AZURE.sas_token", name, "AZURE")
+    return AccessDeniedError(f"{text}; {advice}", provider=name, operation="sign in")
 
 
 def _first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.common import xml_reader as xmlreader
+from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.http import Call
 
 __all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error"]
@@ -118,6 +119,7 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     subject = message.partition("\n")[0].strip()  # the request id and the time follow
     if code == "ContainerNotFound":
         subject = f'container "{call.path.split("/")[1]}" does not exist'
+    advice = for_remote(advice, call.provider, "AZURE")
     said = f"{subject or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
     seconds = headers.get("retry-after", "")
     retry_after = float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None

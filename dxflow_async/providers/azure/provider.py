@@ -72,6 +72,7 @@ def _features(identity: CloudCredentials) -> Features:
         resumable=True,
         presign=identity.has_key,
         public=True,
+        metadata=True,
         mtime=True,
         mtime_listed=True,
         min_part_size=1,

@@ -82,7 +82,7 @@ class ComposeUpload(Upload):
 
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         name = self._name_of(part)
-        call = Call("GCP", "write", f"/{self._key} (part {part.number})")
+        call = Call(self._store.remote, "write", f"/{self._key} (part {part.number})")
         resource = resource_of(name, _PLAIN, body.crc32c)
         self._temporary.setdefault(name, None)
         stored, crc32c = await self._send(call, resource, body)
@@ -122,7 +122,7 @@ class ComposeUpload(Upload):
             await self._remove_temporary()
 
     async def _put_together(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
-        call = Call("GCP", "write", f"/{self._key}")
+        call = Call(self._store.remote, "write", f"/{self._key}")
         pieces = [
             _Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts
         ]
@@ -167,7 +167,7 @@ class ComposeUpload(Upload):
             _log.warning(text, self._key, self._bucket, self._directory, error)
 
     async def _remove_temporary(self) -> None:
-        call = Call("GCP", "delete", f"/{self._bucket}/{self._directory}")
+        call = Call(self._store.remote, "delete", f"/{self._bucket}/{self._directory}")
         versions = [Version(name, generation) for name, generation in self._temporary.items()]
         failed = await self._store.remove(call, self._bucket, versions)
         self._temporary = {name: self._temporary[name] for name in failed}

@@ -23,6 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.common import xml_reader as xmlreader
+from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.http import Call
 
 __all__ = ["error_of", "parse_error"]
@@ -103,6 +104,7 @@ def error_of(
     cls, advice = _row(status, reason, message)
     if cls is NotFoundError and (missing_bucket or advice is _NO_BUCKET):
         message, advice = f'bucket "{missing_bucket or call.path.split("/")[1]}" does not exist', _NO_BUCKET
+    advice = for_remote(advice, call.provider, "GCP")
     said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), reason]))}); {advice}"
     seconds = headers.get("retry-after", "")
     return call.error(

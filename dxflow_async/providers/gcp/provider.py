@@ -82,6 +82,7 @@ def _features(identity: CloudCredentials) -> Features:
         resumable=True,
         presign=not identity.anonymous,
         public=True,
+        metadata=True,
         mtime=True,
         mtime_listed=True,
         max_part_size=5 * TiB,
@@ -114,7 +115,7 @@ class GCPProvider(Provider):
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity)
-        self._store = Store(self._requests)
+        self._store = Store(self._requests, name)
         self._buckets: set[str] = set()
         self.features = _features(self._identity)
 

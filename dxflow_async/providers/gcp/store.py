@@ -50,8 +50,9 @@ class Sent(NamedTuple):
 class Store:
     """The objects of an account."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, remote: str = "GCP") -> None:
         self.requests = requests
+        self.remote = remote
 
     async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
         """Stores an object in one request.

@@ -3,6 +3,7 @@
 Nothing but GET and HEAD is needed of the server. It promises nothing in advance, so each answer is examined:
 whether it is the range that was asked for, of which version, how large, and with which checksum (`answers.py`).
 Redirects and credentials are the business of `requests.py`; servers without ranges that of `whole.py`.
+Sections, in the order every provider keeps: features, the provider, what it cannot do.
 """
 
 from __future__ import annotations
@@ -11,27 +12,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dxflow_async.providers import (
-    HTTP,
-    Body,
-    Call,
-    Entry,
-    Features,
-    HTTPReader,
-    ObjectOptions,
-    Page,
-    PreconditionFailedError,
-    Provider,
-    Reader,
-    Response,
-    StorageError,
-    UnsupportedError,
-    Upload,
-    VerifiedReader,
-    extent_of,
-    not_the_service,
+from dxflow_async.exceptions import PreconditionFailedError, StorageError, UnsupportedError
+from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.fields import extent_of
+from dxflow_async.providers.common.verified_reader import VerifiedReader
+from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
+from dxflow_async.providers.http_source.answers import (
+    conditions,
+    encoding_of,
+    entry_of,
+    is_version,
+    total_of,
 )
-from dxflow_async.providers.http_source.answers import conditions, encoding_of, entry_of, is_version, total_of
 from dxflow_async.providers.http_source.requests import Requests
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.http_source.whole import WholeFiles
@@ -43,8 +36,12 @@ _PROBED_SIZE = 8 << 20
 
 _FIRST_BYTE = {"range": "bytes=0-0"}
 
-_FEATURES = Features(checksum=True, ranges=False)
-"""Ranges are known once an answer has shown them."""
+# Features
+
+# Ranges are a feature once an answer has shown them.
+_FEATURES = Features(checksum=True, ranges=False, read_only=True, unlisted=True)
+
+# The provider
 
 
 class HTTPSourceProvider(Provider):
@@ -121,10 +118,12 @@ class HTTPSourceProvider(Provider):
         return reading if entry.digest is None or length != size else VerifiedReader(reading, entry.digest, call)
 
     async def _whole_reader(self, call: Call, key: str, response: Response) -> Reader:
-        if response.status != 200:
+        size = total_of(response.headers, response.status)
+        if response.status != 200 or size is None:
             response.close()
-            raise not_the_service(call, "a range that was not asked for", response.status)
-        size = self._size_of(call, response)
+            if response.status != 200:
+                raise not_the_service(call, "a range that was not asked for", response.status)
+            raise self._sizeless(call)
         try:
             if self._ranges is None and size >= _PROBED_SIZE:
                 await self._probe(key)
@@ -150,7 +149,10 @@ class HTTPSourceProvider(Provider):
                 raise
             response = await self._get(call, key, {}, None)  # an empty file has no first byte
         response.close()
-        return entry_of(key, response.headers, self._size_of(call, response))
+        size = total_of(response.headers, response.status)
+        if size is None:
+            raise self._sizeless(call)
+        return entry_of(key, response.headers, size)
 
     def _learn(self, response: Response, *, asked: bool = False) -> None:
         """Remembers whether the server sends ranges.
@@ -170,13 +172,9 @@ class HTTPSourceProvider(Provider):
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{key}")
 
-    def _size_of(self, call: Call, response: Response) -> int:
-        size = total_of(response.headers, response.status)
-        if size is None:
-            response.close()
-            text = "the server does not tell the size of the file; download it with another program first"
-            raise call.error(UnsupportedError, text)
-        return size
+    def _sizeless(self, call: Call) -> StorageError:
+        text = "the server does not tell the size of the file; download it with another program first"
+        return call.error(UnsupportedError, text)
 
     # What it cannot do
 

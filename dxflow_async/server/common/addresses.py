@@ -1,8 +1,8 @@
-"""What a server makes of a request's addresses: the host it was sent to, and the peer that it is from.
+"""The addresses of a request: the host it was sent to, and the peer that sent it.
 
-A web page can have a browser send requests to a loopback address under a name of the page's own (DNS rebinding); the
-header `Host` tells. Behind a proxy every request comes from the proxy's address; `X-Forwarded-For` has the peer's, and
-is believed from the proxies that are trusted only.
+A web page can make a browser send requests to a loopback address under a name of the page's own (DNS rebinding); the
+`Host` header shows it. Behind a proxy, every request comes from the proxy's address. `X-Forwarded-For` holds the peer's
+address, and is believed only from trusted proxies.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Network = IPv4Network | IPv6Network
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^\[\]:/@\s]{1,253})(:[0-9]{0,5})?")
 _MAX_HOPS = 32
 _PEERS_OF_ONE = 64
-"""Bits of an IPv6 address that whoever has one can choose freely."""
+"""Bits of an IPv6 address that its owner can choose freely."""
 
 
 class Addresses:
-    """Whom a server answers as, and whom it believes.
+    """The hosts that a server answers for, and the proxies that it trusts.
 
     Args:
-        hosts: the names that it answers for, besides those of a loopback address; None stands for any.
-        proxies: whose `X-Forwarded-For` counts.
+        hosts: names that it answers for besides those of a loopback address; None for any name.
+        proxies: networks whose `X-Forwarded-For` is believed.
     """
 
     def __init__(self, hosts: Iterable[str] | None, proxies: Iterable[Network] = ()) -> None:
@@ -39,7 +39,7 @@ class Addresses:
         self._proxies = tuple(proxies)
 
     def foreign_host(self, request: web.BaseRequest) -> str | None:
-        """The host that the request names, if the server does not answer for it."""
+        """Returns the host that a request names, if the server does not answer for it."""
         if self._hosts is None:
             return None
         for given in request.headers.getall("Host", []):
@@ -49,7 +49,7 @@ class Addresses:
         return None
 
     def peer(self, request: web.BaseRequest) -> str:
-        """The address that the request is from: the nearest one that is no trusted proxy's."""
+        """Returns the address that a request comes from: the nearest one that is not a trusted proxy."""
         peer = request.remote or ""
         lines = request.headers.getall("X-Forwarded-For", []) if self._trusts(peer) else []
         hops = [hop for line in lines for hop in line.split(",")]
@@ -71,16 +71,16 @@ ADDRESSES = web.AppKey("addresses", Addresses)
 
 
 def parse_host(text: str) -> str | None:
-    """The host of `host` or `host:port`, in small letters, without brackets and a final dot; None where it is none."""
+    """Returns the host of `host` or `host:port` in lower case, without brackets and final dot; None if invalid."""
     match = _HOST.fullmatch(text)
     return match[1].strip("[]").lower().removesuffix(".") if match else None
 
 
 def parse_network(text: str) -> Network:
-    """An address, or a network such as `10.0.0.0/8`.
+    """Parses an address or a network such as `10.0.0.0/8`.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the text is neither.
     """
     try:
         return ip_network(text, strict=False)
@@ -91,13 +91,13 @@ def parse_network(text: str) -> Network:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is reached from this machine only."""
+    """Returns whether a host can be reached from this machine only."""
     address = _address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def address_group(peer: str) -> str:
-    """The addresses that one peer can choose among, to count its requests by: an IPv6 network of 64 bits."""
+    """Returns the addresses that one peer can choose among, to count its requests: for IPv6 a network of 64 bits."""
     address = _address(peer)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address) >> _PEERS_OF_ONE << _PEERS_OF_ONE, 128 - _PEERS_OF_ONE)))
@@ -105,7 +105,7 @@ def address_group(peer: str) -> str:
 
 
 def _address(text: str) -> Address | None:
-    """An address as proxies write it, with or without a port."""
+    """Parses an address as proxies write it, with or without a port."""
     text = text.strip()
     match = re.fullmatch(r"\[([^\]]*)\](:\d+)?|(\d+\.\d+\.\d+\.\d+)(:\d+)?", text)
     try:

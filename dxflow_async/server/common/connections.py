@@ -1,6 +1,6 @@
-"""Connections of the servers: heads arrive in time, and one that is refused shows in no log.
+"""Connections of the servers: request heads must arrive in time, and refused ones appear in no log.
 
-aiohttp has no limit for the time that a head takes, and logs heads that it refuses, secrets and all.
+aiohttp has no time limit for a request's head, and logs heads that it refuses with the secrets in them.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from dxflow_async.server.common.handle_errors import error_response
+from dxflow_async.server.common.middleware import error_response
 
 __all__ = ["HEAD_SECONDS", "IDLE_SECONDS", "Runner"]
 
 HEAD_SECONDS = 30.0
-"""That a request's head may take to arrive, from its first byte, or from the start of the connection."""
+"""Seconds in which a request's head must arrive, from its first byte or from the start of the connection."""
 
 IDLE_SECONDS = 75.0
-"""That a connection is kept without a request: longer than the proxies keep theirs to a server."""
+"""Seconds that a connection is kept without a request: longer than proxies keep theirs to a server."""
 
 _log = logging.getLogger("dxflow_async.hub")
 
 
 class Runner(web.AppRunner):
-    """Runs an application with the connections below; its arguments are `web.AppRunner`'s."""
+    """Runs an application with these connections. The arguments are those of `web.AppRunner`."""
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -68,11 +68,11 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to a request that did not reach the application; the request itself stays out of the log."""
-        # The application answers its own failures; aiohttp's, before it, are about a header that it cannot read.
+        """Answers a request that did not reach the application, and keeps the request itself out of the log."""
+        # The application answers its own failures. What aiohttp raises before is about a header that it cannot read.
         if status != 400 and not isinstance(exc, ValueError):
             return super().handle_error(request, status, exc, message)
-        _log.info("a request from %s was no HTTP: %s", request.remote, type(exc).__name__)
+        _log.info("a request from %s is not valid HTTP: %s", request.remote, type(exc).__name__)
         response = error_response(400, "malformed_request", "the request's head is not valid HTTP")
         response.force_close()
         return response

@@ -1,4 +1,4 @@
-"""The servers' log: one JSON object a line, on standard error."""
+"""The servers' log: one JSON object per line, on standard error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["JSONFormatter", "log_to_stderr"]
 
 
 class JSONFormatter(logging.Formatter):
-    """A record as JSON: time (UTC), level, logger, message, the record's fields, and a traceback where there is one."""
+    """Formats a record as JSON: time (UTC), level, logger, message, the record's fields, and any traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Returns the line for a record."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         tree = {
             "time": f"{moment}.{record.msecs:03.0f}Z",
@@ -28,7 +28,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Log requests and failures from now on, for the process of a server."""
+    """Starts to log requests and failures of a server's process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JSONFormatter())
     top = logging.getLogger()

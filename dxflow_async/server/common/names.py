@@ -1,9 +1,9 @@
 """The names of a volume on the wire: paths in queries, names in JSON, and which of them are refused.
 
-A path is written `/dir/name`, percent-encoded in a query; `/volume/dir/name` is the same. Its names may be any bytes
-but NUL and `/`: a byte that is no UTF-8 is percent-encoded as it is (`%FF`), and in Python stands as a surrogate
-(PEP 383). In JSON such a name is given twice: `"name"` with U+FFFD where it cannot be shown, and `"raw"`,
-percent-encoded, which in a query is the name again, byte for byte.
+A path is written `/dir/name`, percent-encoded in a query; `/volume/dir/name` is the same. Its names may hold any bytes
+but NUL and `/`. A byte that is not UTF-8 is percent-encoded as it is (`%FF`), and becomes a surrogate in Python
+(PEP 383). In JSON such a name is given twice: as `"name"`, with U+FFFD for bytes that cannot be shown, and as `"raw"`,
+percent-encoded, which in a query gives the name again, byte for byte.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dxflow_async.exceptions import UnsafePathError
 __all__ = ["UPLOADS_DIRECTORY", "decoded", "parse_query", "shown", "volume_path"]
 
 UPLOADS_DIRECTORY = ".dx-uploads"
-"""At the volume's top: uploads that are not finished. No path leads there, and no listing shows it."""
+"""The directory of unfinished uploads, at the volume's top. No path leads there, and no listing shows it."""
 
 _VOLUME = "volume"
 _MAX_PARAMETERS = 16
@@ -26,10 +26,10 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def parse_query(text: str) -> dict[str, str]:
-    """The parameters of a raw query string.
+    """Returns the parameters of a raw query string.
 
     Raises:
-        UnsafePathError: a parameter that is given twice, or too many.
+        UnsafePathError: a parameter is given twice, or there are too many.
     """
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MAX_PARAMETERS)
@@ -42,10 +42,10 @@ def parse_query(text: str) -> dict[str, str]:
 
 
 def volume_path(text: str) -> str:
-    """A path of the wire as one relative to the volume's top, which itself is `""`.
+    """Returns a path as one relative to the volume's top. The top itself is `""`.
 
     Raises:
-        UnsafePathError: it climbs, has a NUL, is no Unicode, or is the server's own.
+        UnsafePathError: the path leads upward, has a NUL, is not valid Unicode, or is the server's own.
 
     Example:
         >>> volume_path("/volume/results//a.dat"), volume_path("/")
@@ -71,18 +71,18 @@ def _fault(names: list[str]) -> str | None:
         return "it is not valid Unicode"
     if size > _MAX_SIZE:
         return f"it has more than {_MAX_SIZE} bytes"
-    # Whatever a file system does with capitals.
+    # File systems may ignore the case of a name.
     if names and names[0].casefold() == UPLOADS_DIRECTORY:
         return "the server keeps unfinished uploads there"
     return None
 
 
 def shown(name: str) -> str:
-    """A name fit for JSON and for messages: U+FFFD stands for bytes that are no UTF-8."""
+    """Returns a name for JSON and messages, with U+FFFD for bytes that are not UTF-8."""
     return _SURROGATES.sub("\ufffd", name)
 
 
 def decoded(name: str) -> dict[str, str]:
-    """The name's part of a JSON object: `"name"`, and `"raw"` where that alone would lose bytes."""
+    """Returns the name's part of a JSON object: `"name"`, and `"raw"` if `"name"` alone would lose bytes."""
     text = shown(name)
     return {"name": text} if text == name else {"name": text, "raw": quote(os.fsencode(name))}

@@ -1,4 +1,4 @@
-"""Listening: on a loopback address unless it is encrypted, and ending without breaking off what is under way."""
+"""Listening: only on a loopback address unless it is encrypted, and stopping without interrupting requests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
 from dxflow_async.server.common.addresses import ADDRESSES, Addresses, is_loopback, parse_host, parse_network
 from dxflow_async.server.common.connections import IDLE_SECONDS, Runner
-from dxflow_async.server.common.handle_errors import ACTIVITY
+from dxflow_async.server.common.middleware import ACTIVITY
 
 __all__ = ["DRAIN_SECONDS", "Listening", "Server"]
 
 DRAIN_SECONDS = 30.0
-"""That requests under way are given at the end."""
+"""Seconds that requests in progress are given when the server stops."""
 
-# Connections that come faster than they are taken: one too many would be tried again after a second, then three.
+# Connections may come faster than they are accepted. A client whose connection is dropped waits one second, then three.
 _BACKLOG = 1024
 
 
@@ -33,15 +33,15 @@ class Listening:
 
     Attributes:
         host: an address or a name of this machine.
-        port: 0 takes a free one.
-        tls_cert, tls_key: PEM files, of the certificate with its chain and of its key; both or neither.
-        insecure_http: allow addresses that others reach without TLS: secrets and bytes pass in clear.
-        allow_hosts: names to answer for. On a loopback address requests for others than these, and than its own, are
-            refused; on any other address, where there are such names.
-        trusted_proxies: addresses and networks whose `X-Forwarded-For` says who asks.
+        port: 0 for any free port.
+        tls_cert, tls_key: PEM files of the certificate with its chain, and of its key; both or neither.
+        insecure_http: allow addresses that other machines reach without TLS. Secrets and bytes pass in clear text.
+        allow_hosts: names to answer for. On a loopback address, requests for other names than these and the address's
+            own are refused; on any other address, they are refused only if such names are given.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
 
     Raises:
-        ConfigurationError: naming what is wrong.
+        ConfigurationError: a value is invalid; the message names it.
     """
 
     host: str = "127.0.0.1"
@@ -65,25 +65,25 @@ class Listening:
             raise ConfigurationError("tls_cert and tls_key go together: give both or neither")
         if not (self.tls_cert or self.insecure_http or is_loopback(self.host)):
             raise ConfigurationError(
-                f"host = {self.host!r} is reached by others, and without TLS secrets pass in clear: "
-                "give tls_cert and tls_key, or --insecure-http behind something that encrypts"
+                f"host = {self.host!r} can be reached from other machines, and without TLS secrets pass in clear text: "
+                "give tls_cert and tls_key, or --insecure-http behind a proxy that encrypts"
             )
 
     def addresses(self) -> Addresses:
-        """Whom the server answers as, and whom it believes.
+        """Returns the hosts to answer for and the trusted proxies.
 
         Raises:
-            ConfigurationError: a trusted proxy is no address.
+            ConfigurationError: a trusted proxy is not an address.
         """
         hosts = {host for text in (*self.allow_hosts, self.host) if (host := parse_host(text)) is not None}
         checked = is_loopback(self.host) or self.allow_hosts
         return Addresses(hosts if checked else None, [parse_network(text) for text in self.trusted_proxies])
 
     def tls(self) -> ssl.SSLContext | None:
-        """The context of TLS, or None without it. Blocks.
+        """Returns the TLS context; None without TLS. Blocks.
 
         Raises:
-            ConfigurationError: the files are not what they should be.
+            ConfigurationError: the files are not a certificate and its key.
         """
         if self.tls_cert is None:
             return None
@@ -99,9 +99,9 @@ class Server:
     """An application that listens.
 
     Args:
-        app: the application; it counts its requests under `ACTIVITY`.
-        listening: where.
-        options: of its connections, as `web.AppRunner` takes them.
+        app: the application. It counts its requests under `ACTIVITY`.
+        listening: where it listens.
+        options: options of its connections, as `web.AppRunner` takes them.
     """
 
     def __init__(self, app: web.Application, listening: Listening, options: Mapping[str, Any] | None = None) -> None:
@@ -113,10 +113,10 @@ class Server:
         self._scheme = "http"
 
     async def start(self) -> str:
-        """Listen, and return the base URL.
+        """Starts to listen, and returns the base URL.
 
         Raises:
-            ConfigurationError: the address cannot be had, or the application cannot start.
+            ConfigurationError: the address is not available, or the application cannot start.
         """
         try:
             await self._runner.setup()
@@ -128,12 +128,12 @@ class Server:
 
     @property
     def address(self) -> str:
-        """`host:port`, as part of a URL."""
+        """`host:port`, as in a URL."""
         host, port = self._runner.addresses[0][:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def aclose(self, drain_seconds: float = DRAIN_SECONDS) -> None:
-        """Stop listening, let requests under way end for so long, then break off the rest."""
+        """Stops listening, gives requests in progress `drain_seconds` to end, and then closes all connections."""
         for site in list(self._runner.sites):
             await site.stop()
         await self._app[ACTIVITY].drain(drain_seconds)

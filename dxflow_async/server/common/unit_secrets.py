@@ -1,4 +1,4 @@
-"""The two secrets of a unit: one does everything, one may only list and download."""
+"""The two secrets of a unit: RW allows everything, RO allows listing and downloading."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["UnitSecrets"]
 
 @dataclass(frozen=True, slots=True)
 class UnitSecrets:
-    """A unit's secrets: 256 random bits each, where we make them.
+    """A unit's secrets. Generated ones have 256 random bits each.
 
     Args:
-        rw: does everything.
-        ro: may list and download.
+        rw: allows everything.
+        ro: allows listing and downloading.
 
     Raises:
-        ConfigurationError: they are the same, or no 16 to 1024 visible ASCII characters.
+        ConfigurationError: they are the same, or not 16 to 1024 visible ASCII characters.
     """
 
     rw: str = field(repr=False)
@@ -43,15 +43,15 @@ class UnitSecrets:
 
     @classmethod
     def generate(cls) -> Self:
-        """New ones."""
+        """Returns new secrets."""
         return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
 
     @classmethod
     def load_or_create(cls, path: Path) -> Self:
-        """Those of a file, `{"RW": ..., "RO": ...}`, which is made, for its owner only, when it is missing. Blocks.
+        """Reads the secrets from a file, `{"RW": ..., "RO": ...}`. A missing file is created, for its owner. Blocks.
 
         Raises:
-            ConfigurationError: it cannot be read or written, or is of another form.
+            ConfigurationError: the file cannot be read or written, or has another form.
         """
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,28 +70,28 @@ class UnitSecrets:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Those of a file. Blocks.
+        """Reads the secrets from a file. Blocks.
 
         Raises:
-            ConfigurationError: it cannot be read, or is of another form.
+            ConfigurationError: the file cannot be read, or has another form.
         """
         try:
             tree = json.loads(path.read_bytes())
             warn_when_readable(path)
             return cls(tree["RW"], tree["RO"])
         except FileNotFoundError as error:
-            raise ConfigurationError(f"there is no {path}; name the file that `unit serve` has said") from error
+            raise ConfigurationError(f"{path} does not exist; name the file that `unit serve` printed") from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             if isinstance(error, ConfigurationError):
                 raise ConfigurationError(f"{path}: {error}") from error
             raise ConfigurationError(f'{path} is not {{"RW": ..., "RO": ...}}; remove it for a new one') from error
 
     def to_dict(self) -> dict[str, str]:
-        """As a unit's description has them, in clear."""
+        """Returns the secrets in clear text, as a unit's description holds them."""
         return {"RW": self.rw, "RO": self.ro}
 
     def access(self, secret: str) -> str | None:
-        """`"RW"`, `"RO"`, or None for any other secret; takes the same time for all."""
+        """Returns `"RW"`, `"RO"`, or None for any other secret, in constant time."""
         given = _digest(secret)
         matches = [hmac.compare_digest(given, _digest(each)) for each in (self.rw, self.ro)]
         return "RW" if matches[0] else "RO" if matches[1] else None

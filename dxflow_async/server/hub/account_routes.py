@@ -1,4 +1,4 @@
-"""The routes of one account: who it is, its namespaces, its providers' settings, and ending a sign-in.
+"""The routes of one account: the user, its namespaces, its providers' settings, and ending a sign-in.
 
 All of them are below `/users/{pointer}/` and take a secret of that user in the header `X-SECRET-KEY`.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.server.common.handle_errors import refusal
-from dxflow_async.server.hub.bodies import ACCOUNTS, json_object, signed_in
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.hub.provider_settings import ProviderSettings
+from dxflow_async.server.hub.requests import ACCOUNTS, json_object, signed_in
 
 __all__ = ["PROVIDERS", "add_routes"]
 
@@ -20,7 +20,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """The routes above."""
+    """Adds these routes."""
     router.add_get("/users/{pointer}/", show_user)
     router.add_get("/users/{pointer}/namespaces/", list_namespaces)
     router.add_delete("/users/{pointer}/sign-in/", sign_out)
@@ -30,13 +30,13 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 
 async def show_user(request: web.Request) -> web.Response:
-    """`GET /users/{pointer}/`: the user, to whoever holds a valid secret of theirs."""
+    """`GET /users/{pointer}/`: returns the user."""
     user = await signed_in(request)
     return web.json_response({"user": {"pointer": user.pointer, "email": user.email}})
 
 
 async def list_namespaces(request: web.Request) -> web.Response:
-    """`GET .../namespaces/`: those that were signed in to."""
+    """`GET .../namespaces/`: lists the namespaces that were signed in to."""
     user = await signed_in(request)
     found = await request.app[ACCOUNTS].namespaces(user.pointer)
     listed = [{"pointer": each.pointer, "name": each.name} for each in found]
@@ -44,20 +44,20 @@ async def list_namespaces(request: web.Request) -> web.Response:
 
 
 async def sign_out(request: web.Request) -> web.Response:
-    """`DELETE .../sign-in/`: this secret, and the namespace's given with it, count no more."""
+    """`DELETE .../sign-in/`: revokes this secret and the namespace's secret that was issued with it."""
     user = await signed_in(request)
     await request.app[ACCOUNTS].revoke(user.pointer, request.headers["X-SECRET-KEY"])
     return web.json_response({})
 
 
 async def list_providers(request: web.Request) -> web.Response:
-    """`GET .../providers/`: the settings of each provider, credentials in clear."""
+    """`GET .../providers/`: returns the settings of each provider, with credentials in clear text."""
     user = await signed_in(request)
     return web.json_response(await request.app[PROVIDERS].all_of(user.pointer), headers=_PRIVATE)
 
 
 async def set_provider(request: web.Request) -> web.Response:
-    """`PUT .../providers/{provider}/`: its settings, named as in `config.toml`."""
+    """`PUT .../providers/{provider}/`: stores settings, named as in `config.toml`."""
     user, tree = await signed_in(request), await json_object(request)
     try:
         await request.app[PROVIDERS].set(user.pointer, request.match_info["provider"], tree)
@@ -67,7 +67,7 @@ async def set_provider(request: web.Request) -> web.Response:
 
 
 async def forget_provider(request: web.Request) -> web.Response:
-    """`DELETE .../providers/{provider}/`."""
+    """`DELETE .../providers/{provider}/`: deletes settings."""
     user = await signed_in(request)
     if not await request.app[PROVIDERS].forget(user.pointer, request.match_info["provider"]):
         raise refusal(web.HTTPNotFound, "not_found", "there are no settings of that provider")

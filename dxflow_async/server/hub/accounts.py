@@ -1,39 +1,39 @@
-"""Accounts of a hub: who may sign in, and with which secrets.
+"""The accounts of a hub: who may sign in, and with which secrets.
 
-Kept in SQLite, which several processes may have open at once. Passwords are hashed with argon2id. All of it runs in
-the store's threads, never on the loop.
+Accounts are kept in SQLite, which several processes may open at once. Passwords are hashed with argon2id. All of it
+runs in the store's threads, never on the loop.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
-from dxflow_async.server.hub.credentials import Credentials
-from dxflow_async.server.hub.failures import Failures, TooManyTriesError
+from dxflow_async.server.hub.attempts import Failures, QueueFullError, TooManyTriesError, Turns
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.sign_ins import SignIn, SignInLimits, SignIns
-from dxflow_async.server.hub.store import Store
-from dxflow_async.server.hub.turns import QueueFullError, Turns
 
-__all__ = ["Account", "Accounts", "Namespace", "SignIn", "TooManyTriesError", "User"]
+__all__ = ["Account", "Accounts", "Credentials", "Namespace", "SignIn", "TooManyTriesError", "User"]
 
 _LIMITS = SignInLimits()
 
-# OWASP's first choice for argon2id; 19 MiB keep a sign-in within a small process's memory.
+# OWASP's first choice for argon2id. 19 MiB keep a sign-in within the memory of a small process.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who an account belongs to."""
+    """The owner of an account."""
 
     pointer: str
     email: str
@@ -41,7 +41,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as its administrator sees it; `created` in seconds since the epoch."""
+    """An account as an administrator sees it. `created` is in seconds since the epoch."""
 
     email: str
     disabled: bool
@@ -50,7 +50,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """One of an account's namespaces."""
+    """A namespace of an account."""
 
     pointer: str
     name: str
@@ -61,8 +61,8 @@ class Accounts:
 
     Args:
         store: the hub's database.
-        clock: seconds since the epoch.
-        sign_up: whether the first sign-in of an e-mail makes its account.
+        clock: returns seconds since the epoch.
+        sign_up: the first sign-in with an e-mail creates its account.
         limits: how long the secrets of a sign-in are valid.
 
     Example:
@@ -83,22 +83,23 @@ class Accounts:
         self._sign_up = sign_up
         self._failures = Failures(clock)
         self._sign_ins = SignIns(clock, limits)
-        # Passwords of one peer are hashed one after the other: it takes no more of the processor by asking more.
+        # Passwords of one peer are hashed one after another, so more requests give it no more of the processor.
         self._turns = Turns()
 
     # Signing in
 
     async def sign_in(self, given: Credentials, peer: str) -> SignIn:
-        """Sign in, creating the namespace, and where that is allowed the account, when it is the first time.
+        """Signs in. The first sign-in creates the namespace and, if that is allowed, the account.
 
         Args:
             given: e-mail, password and namespace.
-            peer: the address it comes from; failures are counted for each account and peer.
+            peer: the address of the client. Failures count for each account and peer.
 
         Raises:
-            AuthenticationError: wrong password, no such account, or it is disabled.
-            TooManyTriesError: after five wrong ones within a minute, whatever the password; after far more of many
-                peers, where the account has not signed in from this one; or this peer has too many tries waiting.
+            AuthenticationError: the password is wrong, or the account does not exist or is disabled.
+            TooManyTriesError: there were five wrong passwords within a minute, whatever the password is now; or far
+                more of them from many peers, for an account that never signed in from this peer; or too many attempts
+                of this peer are waiting.
         """
         try:
             async with self._turns.turn(peer):
@@ -107,55 +108,55 @@ class Accounts:
             raise TooManyTriesError(1.0) from None
 
     async def user(self, pointer: str, secret: str) -> User | None:
-        """The user of that pointer, if the secret is a valid one of theirs."""
+        """Returns the user of a pointer, if the secret is a valid one of that user."""
         return await self._store.run(self._user, pointer, secret)
 
     async def revoke(self, pointer: str, secret: str) -> bool:
-        """End the sign-in that a user secret came from; False when it is not valid (any more)."""
+        """Ends the sign-in that issued a user secret. Returns False if the secret is not valid."""
         return await self._store.run(self._revoke, pointer, secret)
 
     async def namespaces(self, pointer: str) -> list[Namespace]:
-        """The namespaces of an account, in the order of their names."""
+        """Returns the namespaces of an account, ordered by name."""
         return await self._store.run(self._namespaces, pointer)
 
     # Administration
 
     async def create(self, given: Credentials) -> None:
-        """Make an account.
+        """Creates an account.
 
         Raises:
-            ConfigurationError: there is one of that e-mail.
+            ConfigurationError: the e-mail has an account already.
         """
         if await self._store.run(self._create, given) is None:
             raise ConfigurationError(f"{given.email} has an account already")
 
     async def change_password(self, given: Credentials) -> None:
-        """Give an account another password; all its sign-ins end.
+        """Changes the password of an account, and ends all its sign-ins.
 
         Raises:
-            ConfigurationError: there is no account of that e-mail.
+            ConfigurationError: the e-mail has no account.
         """
         hashed = await self._store.run(_HASHER.hash, given.password)
         await self._store.run(self._change, given.email, "password", hashed)
 
     async def disable(self, email: str) -> None:
-        """Let nobody sign in to an account any more; all its sign-ins end.
+        """Disables an account: nobody can sign in, and all its sign-ins end.
 
         Raises:
-            ConfigurationError: there is no account of that e-mail.
+            ConfigurationError: the e-mail has no account.
         """
         await self._store.run(self._change, email, "disabled", 1)
 
     async def enable(self, email: str) -> None:
-        """Undo `disable`; its old sign-ins stay ended.
+        """Enables a disabled account. Its old sign-ins stay ended.
 
         Raises:
-            ConfigurationError: there is no account of that e-mail.
+            ConfigurationError: the e-mail has no account.
         """
         await self._store.run(self._change, email, "disabled", 0)
 
     async def accounts(self) -> list[Account]:
-        """All accounts, in the order of their e-mails."""
+        """Returns all accounts, ordered by e-mail."""
         return await self._store.run(self._list)
 
     def _sign_in(self, given: Credentials, peer: str) -> SignIn:
@@ -164,14 +165,14 @@ class Accounts:
             found = database.execute(
                 "SELECT pointer, password FROM accounts WHERE email = ?", (given.email.lower(),)
             ).fetchone()
-            # Who has no account is counted by e-mail, and answered just as slowly.
+            # Failures for an e-mail without an account are counted by e-mail, and are answered just as slowly.
             account, hashed = found or nobody
             self._failures.check(database, account, peer)
         if found is None and self._sign_up:
             return self._create(given, peer) or self._sign_in(given, peer)
         right = _matches(hashed, given.password) and found is not None
         with self._store.transaction() as database:
-            # Once more: tries that were checked beside this one count too, or many at once would pass.
+            # Checked again: attempts that were checked at the same time count too, or many at once would pass.
             self._failures.check(database, account, peer)
             if right:
                 self._refuse_disabled(database, account)
@@ -186,7 +187,7 @@ class Accounts:
             raise AuthenticationError("this account is disabled; ask the hub's administrator")
 
     def _create(self, given: Credentials, peer: str | None = None) -> SignIn | None:
-        """Create an account, signed in to it; None when somebody else created it meanwhile."""
+        """Creates an account and signs in to it; returns None if somebody else created it meanwhile."""
         hashed = _HASHER.hash(given.password)
         account = secrets.token_hex(16)
         with self._store.transaction() as database:
@@ -225,7 +226,7 @@ class Accounts:
         with self._store.transaction() as database:
             found = database.execute("SELECT pointer FROM accounts WHERE email = ?", (email.lower(),)).fetchone()
             if found is None:
-                raise ConfigurationError(f"there is no account {email}; make it with `hub user add`")
+                raise ConfigurationError(f"there is no account {email}; create it with `hub user add`")
             database.execute(f"UPDATE accounts SET {column} = ? WHERE pointer = ?", (value, found[0]))  # noqa: S608 - ours
             database.execute("DELETE FROM sign_ins WHERE account = ?", found)
 
@@ -237,7 +238,7 @@ class Accounts:
 
 @functools.cache
 def _hash_of_nobody() -> str:
-    """What the password of an unknown e-mail is compared with."""
+    """Returns the hash that the password for an unknown e-mail is compared with."""
     return _HASHER.hash(secrets.token_hex(32))
 
 
@@ -246,3 +247,45 @@ def _matches(hashed: str, password: str) -> bool:
         return _HASHER.verify(hashed, password)
     except VerifyMismatchError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user signs in with.
+
+    Args:
+        email: at most 254 bytes; its case does not matter.
+        password: 1 to 1024 bytes.
+        namespace: 1 to 128 bytes.
+
+    Raises:
+        ConfigurationError: a field is invalid; the message has its value (never the password's) and what is allowed.
+    """
+
+    email: str
+    password: str = field(repr=False)
+    namespace: str
+
+    def __post_init__(self) -> None:
+        _check("email", self.email, 254, r"[^@\s]{1,64}@[^@\s]+", "an address such as me@example.org, up to 254 bytes")
+        _check("namespace", self.namespace, 128, r"\S(.*\S)?", "a name of 1 to 128 bytes")
+        if not 0 < _size(self.password) <= 1024:
+            raise ConfigurationError("password is not allowed; it must be text of 1 to 1024 bytes")
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Self:
+        """Reads credentials from a request's JSON object. Unknown keys are ignored."""
+        return cls(tree.get("email"), tree.get("password"), tree.get("namespace"))  # type: ignore[arg-type]
+
+
+def _check(name: str, value: object, high: int, pattern: str, allowed: str) -> None:
+    if not (0 < _size(value) <= high and str(value).isprintable() and re.fullmatch(pattern, str(value))):
+        raise ConfigurationError(f"{name} = {value!r:.100} is not allowed; it must be {allowed}")
+
+
+def _size(value: object) -> int:
+    """Returns the size of a text in UTF-8; 0 if the value is not a text or not valid Unicode."""
+    try:
+        return len(value.encode()) if isinstance(value, str) else 0
+    except UnicodeEncodeError:
+        return 0

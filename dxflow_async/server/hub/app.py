@@ -1,6 +1,6 @@
-"""The hub's HTTP side: signing in, and the routes of `account_routes.py` and `unit_routes.py`.
+"""The hub as an HTTP application: signing in, and the routes of `account_routes.py` and `unit_routes.py`.
 
-`GET /openapi.json` describes them all.
+`GET /openapi.json` describes all of them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from aiohttp.typedefs import Handler, Middleware
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
 from dxflow_async.server.common.addresses import address_group
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
+from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
 from dxflow_async.server.hub import account_routes, unit_routes
 from dxflow_async.server.hub.account_routes import PROVIDERS
-from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
-from dxflow_async.server.hub.bodies import ACCOUNTS, json_object
-from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.accounts import Accounts, Credentials, TooManyTriesError
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.openapi import description
 from dxflow_async.server.hub.provider_settings import ProviderSettings
+from dxflow_async.server.hub.requests import ACCOUNTS, json_object
 from dxflow_async.server.hub.sign_ins import SignInLimits
-from dxflow_async.server.hub.store import Store
 from dxflow_async.server.hub.unit_routes import SERVED, UNITS, ServedUnits
 from dxflow_async.server.hub.units import Units
 from dxflow_async.server.hub.vault import Vault
@@ -33,10 +32,10 @@ from dxflow_async.server.hub.vault import Vault
 __all__ = ["KEY_HEADER", "MAX_BODY_SIZE", "create_app"]
 
 KEY_HEADER = "X-Hub-Key"
-"""Has the key of a hub that answers one process only."""
+"""The header with the key of a hub that answers one process only."""
 
 MAX_BODY_SIZE = 64 << 10
-"""Bytes of a request's body."""
+"""The largest body of a request, in bytes."""
 
 
 _LIMITS = SignInLimits()
@@ -50,17 +49,17 @@ def create_app(
     limits: SignInLimits = _LIMITS,
     key: str | None = None,
 ) -> web.Application:
-    """The hub as an aiohttp application; its database lies in `home` and is opened when the application starts.
+    """Creates the hub as an aiohttp application. Its database in `home` is opened when the application starts.
 
     Args:
-        home: the directory of the database and of its key, made when missing.
-        clock: seconds since the epoch, for what expires.
-        sign_up: whether the first sign-in of an e-mail makes its account.
+        home: the directory of the database and its key; created if it is missing.
+        clock: returns seconds since the epoch.
+        sign_up: the first sign-in with an e-mail creates its account.
         limits: how long the secrets of a sign-in are valid.
-        key: what every request must have in the header `KEY_HEADER`; None: nothing.
+        key: the value that every request must have in the header `KEY_HEADER`; None for no such key.
 
     Raises:
-        ConfigurationError: at the start, when the database or its key cannot be used.
+        ConfigurationError: raised at the start if the database or its key cannot be used.
     """
 
     async def stored(app: web.Application) -> AsyncIterator[None]:
@@ -89,21 +88,21 @@ def create_app(
 
 
 def _keyed(key: str) -> Middleware:
-    """Refuses requests without the key."""
+    """Returns a middleware that refuses requests without the key."""
     wanted = key.encode()
 
     @web.middleware
     async def keyed(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get(KEY_HEADER, "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, wanted):
-            raise refusal(web.HTTPUnauthorized, "wrong_key", "this hub answers the process that it is part of only")
+            raise refusal(web.HTTPUnauthorized, "wrong_key", "this hub only answers the process that it is part of")
         return await handler(request)
 
     return keyed
 
 
 async def sign_in(request: web.Request) -> web.Response:
-    """`POST /auth/login/`: e-mail, password and namespace for a user's and a namespace's secret."""
+    """`POST /auth/login/`: exchanges e-mail, password and namespace for a user's and a namespace's secret."""
     tree = await json_object(request)
     try:
         credentials = Credentials.from_dict(tree)
@@ -125,10 +124,10 @@ async def sign_in(request: web.Request) -> web.Response:
 
 
 async def show_health(_request: web.Request) -> web.Response:
-    """`GET /healthz`: the hub answers."""
+    """`GET /healthz`: says that the hub answers."""
     return web.json_response({"status": "ok"})
 
 
 async def show_description(_request: web.Request) -> web.Response:
-    """`GET /openapi.json`: all of this, for programs."""
+    """`GET /openapi.json`: describes the routes."""
     return web.json_response(description())

@@ -1,22 +1,31 @@
-"""The hub's SQLite file: made for its owner only, shared by several processes, its schema checked and brought up."""
+"""The hub's SQLite database: created for its owner only, shared by several processes, checked and migrated.
+
+One connection serves all requests, with one writer at a time, in threads and never on the loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self, TypeVar
 
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["DATABASE_NAME", "SCHEMA_VERSION", "open_database"]
+__all__ = ["DATABASE_NAME", "SCHEMA_VERSION", "Store", "open_database"]
 
 DATABASE_NAME = "hub.sqlite3"
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process that writes."""
 
-# What brings a database from each version to the next; an empty file has version 0.
+# Each step brings a database to the next version. An empty file has version 0.
 _STEPS = (
     """
 CREATE TABLE accounts (pointer TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
@@ -30,7 +39,7 @@ CREATE INDEX sign_ins_by_account ON sign_ins (account);
 CREATE TABLE failures (account TEXT NOT NULL REFERENCES accounts, peer TEXT NOT NULL, at REAL NOT NULL);
 CREATE INDEX failures_by_account ON failures (account, peer, at)
 """,
-    # Failures count for unknown e-mails too: what stands for an account there need not be one.
+    # Failures count for unknown e-mails too, so the account column need not name an account.
     """
 ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
 DROP TABLE failures;
@@ -43,7 +52,7 @@ CREATE INDEX units_by_account ON units (account, name);
 CREATE TABLE providers (account TEXT NOT NULL REFERENCES accounts, provider TEXT NOT NULL, settings BLOB NOT NULL,
     PRIMARY KEY (account, provider))
 """,
-    # Secrets end. A unit that the hub serves itself belongs to an account; the one that was everybody's is made anew.
+    # Secrets expire. A unit that the hub serves itself belongs to an account; the shared one is removed.
     """
 ALTER TABLE sign_ins ADD COLUMN used REAL NOT NULL DEFAULT 0;
 UPDATE sign_ins SET used = CAST(strftime('%s', 'now') AS REAL);
@@ -55,13 +64,13 @@ DELETE FROM units WHERE account IS NULL
 )
 
 SCHEMA_VERSION = len(_STEPS)
-"""Kept in the file's `user_version`."""
+"""The version that is kept in the file's `user_version`."""
 
 
 def open_database(home: Path) -> sqlite3.Connection:
-    """A connection, for any thread that holds the owner's lock; directory and file are created when missing.
+    """Opens the database for any thread that holds the owner's lock. Missing directories and files are created.
 
-    Transactions are begun by hand. Waits for the disk: not for the loop's thread.
+    Transactions are begun by hand. Blocks.
 
     Raises:
         ConfigurationError: the file cannot be used, or a newer version of this program wrote it.
@@ -117,3 +126,55 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
             for statement in step.split(";"):
                 database.execute(statement)
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+T = TypeVar("T")
+
+
+class Store:
+    """An open database. Use `open` to create one.
+
+    Example:
+        store = await Store.open(settings.home)
+        accounts = Accounts(store)
+        await store.aclose()
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="dxflow-hub")
+
+    @classmethod
+    async def open(cls, home: Path) -> Self:
+        """Opens the database in `home`. Both are created, for their owner only, if they are missing.
+
+        Raises:
+            ConfigurationError: the database cannot be used, or a newer version of this program wrote it.
+        """
+        return cls(await asyncio.to_thread(open_database, home))
+
+    async def aclose(self) -> None:
+        """Waits for running calls and closes the database."""
+        await asyncio.to_thread(self._close)
+
+    async def run(self, call: Callable[..., T], *arguments: object) -> T:
+        """Runs a call that uses `reading` or `transaction` in a thread, and returns its result."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Gives the connection for queries. Blocks."""
+        with self._lock:
+            yield self._database
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Gives the connection for changes, in a transaction. Blocks."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield self._database
+
+    def _close(self) -> None:
+        self._threads.shutdown()
+        self._database.close()

@@ -1,4 +1,4 @@
-"""The hub's routes as OpenAPI 3.1, for programs; the tests hold it against what the hub does.
+"""The hub's routes as OpenAPI 3.1, for programs. The tests compare it with what the hub does.
 
 Source: https://spec.openapis.org/oas/v3.1.0
 """
@@ -20,20 +20,20 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
 _SECRET = {"type": "string", "minLength": 16, "maxLength": 1024, "pattern": "^[!-~]+$"}
 
 _ERRORS = {
-    400: "the request is not as it should be",
-    401: "the secret, or the password, is not valid",
-    404: "there is no such thing",
-    409: "it does not go with what is there",
-    413: "the body is too large",
-    415: "the body is no JSON",
-    429: "too many failed tries; Retry-After says how many seconds to wait",
-    503: "the hub is busy; try again",
+    400: "The request is invalid.",
+    401: "The secret or the password is not valid.",
+    404: "The object does not exist.",
+    409: "The request conflicts with the state of the object.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "There were too many failed attempts. Retry-After holds the seconds to wait.",
+    503: "The hub is busy. Try again.",
 }
 
 
 @functools.cache
 def description() -> dict[str, Any]:
-    """The whole description."""
+    """Returns the description."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "dxflow hub", "version": version("dxflow-async")},
@@ -72,11 +72,11 @@ def _account_paths() -> dict[str, Any]:
 
 
 def _unit_paths() -> dict[str, Any]:
-    asked = [{"name": name, "in": "query", "schema": _TEXT} for name in ("status", "name")]
+    query = [{"name": name, "in": "query", "schema": _TEXT} for name in ("status", "name")]
     unit = "/compute/units/{pointer}/"
     return {
         "/users/{pointer}/compute/units/": {
-            "get": _owned("listUnits", "Units", errors=(400,)) | {"parameters": [*_pointer(), *asked]},
+            "get": _owned("listUnits", "Units", errors=(400,)) | {"parameters": [*_pointer(), *query]},
             "post": _owned("registerUnit", "Unit", status=201, errors=(400, 409, 413, 415), body=_new_unit()),
         },
         unit: {
@@ -92,7 +92,7 @@ def _unit_paths() -> dict[str, Any]:
 def _owned(
     name: str, answer: str, *, status: int = 200, errors: tuple[int, ...] = (), body: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """An operation on what the path's pointer names, by whoever has its secret."""
+    """Describes an operation on the object that the path's pointer names. It takes that object's secret."""
     operation = _operation(name, answer, status=status, errors=(401, *errors), body=body)
     return {**operation, "security": [{"secret": []}], "parameters": _pointer()}
 
@@ -100,7 +100,7 @@ def _owned(
 def _operation(
     name: str, answer: str, *, status: int = 200, errors: tuple[int, ...], body: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    responses = {str(status): _response("it worked", answer)}
+    responses = {str(status): _response("The operation succeeded.", answer)}
     responses |= {str(error): _response(_ERRORS[error], "Error") for error in sorted({*errors, 503})}
     operation: dict[str, Any] = {"operationId": name, "responses": responses}
     if body is not None:
@@ -120,7 +120,7 @@ def _pointer() -> list[dict[str, Any]]:
 def _object(
     properties: Mapping[str, Any], *, required: tuple[str, ...] | None = None, closed: bool = False
 ) -> dict[str, Any]:
-    """An object with these, all of them required unless it is said which."""
+    """Describes an object. All its properties are required, unless `required` lists them."""
     tree = {
         "type": "object",
         "properties": dict(properties),

@@ -1,4 +1,4 @@
-"""An account's settings of its providers, credentials among them: kept sealed, given to their owner only."""
+"""An account's settings for its providers, with credentials: encrypted at rest, and returned to their owner only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
 from dxflow_async.config.validation import key_for_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import holds_key
-from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.vault import Vault
 
 __all__ = ["ProviderSettings", "check_settings", "settings_schema"]
@@ -21,17 +21,17 @@ _CLASSES: dict[str, type[AWSSettings | AzureSettings | GCPSettings]] = {
     "AZURE": AzureSettings,
     "GCP": GCPSettings,
 }
-# A file of the client's machine, which is not for the hub to look at.
+# A path on the client's machine, which the hub does not look at.
 _NOT_LOOKED_AT = {"service_file"}
 _MAX_TEXT = 8192
 
 
 class ProviderSettings:
-    """The settings of all accounts.
+    """The provider settings of all accounts.
 
     Args:
         store: the hub's database.
-        vault: seals them.
+        vault: encrypts the settings.
     """
 
     def __init__(self, store: Store, vault: Vault) -> None:
@@ -39,20 +39,20 @@ class ProviderSettings:
         self._vault = vault
 
     async def all_of(self, account: str) -> dict[str, dict[str, Any]]:
-        """An account's settings by provider, credentials in clear."""
+        """Returns an account's settings by provider, with credentials in clear text."""
         return await self._store.run(self._all_of, account)
 
     async def set(self, account: str, provider: str, settings: Mapping[str, Any]) -> None:
-        """Keep the settings of one provider, in the place of what there was.
+        """Stores the settings of one provider, and replaces earlier ones.
 
         Raises:
-            ConfigurationError: naming what is not allowed, never its value.
+            ConfigurationError: a setting is not allowed; the message never has its value.
         """
         check_settings(provider, settings)
         await self._store.run(self._set, account, provider, dict(settings))
 
     async def forget(self, account: str, provider: str) -> bool:
-        """Forget one provider's; whether there were any."""
+        """Deletes the settings of one provider, and returns whether there were any."""
         return await self._store.run(self._forget, account, provider)
 
     def _all_of(self, account: str) -> dict[str, dict[str, Any]]:
@@ -78,10 +78,10 @@ class ProviderSettings:
 
 
 def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
-    """Refuses what could not be the settings of a provider.
+    """Refuses invalid settings of a provider.
 
     Raises:
-        ConfigurationError: naming it, never its value.
+        ConfigurationError: a setting is not allowed; the message never has its value.
     """
     cls = _CLASSES.get(provider)
     if cls is None:
@@ -98,7 +98,7 @@ def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
     try:
         from_account(provider, {name: value for name, value in settings.items() if name not in _NOT_LOOKED_AT})
     except ConfigurationError as error:
-        # Its message may have the value.
+        # Its message may contain the value.
         name = str(error).partition(" ")[0]
         name = name if name.startswith(f"{provider}.") else f"{provider}.endpoint without credentials"
         reason = f"{name} is not allowed, or does not go with the others"
@@ -108,7 +108,7 @@ def check_settings(provider: str, settings: Mapping[str, Any]) -> None:
 
 
 def settings_schema(provider: str) -> dict[str, Any]:
-    """What `check_settings` takes, as a JSON schema says it."""
+    """Returns what `check_settings` accepts, as a JSON schema."""
     kinds = {each.name: each.kind for each in fields_of(_CLASSES[provider])}
     text = {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT}
     properties = {name: {"type": "boolean"} if kind == "bool" else text for name, kind in kinds.items()}

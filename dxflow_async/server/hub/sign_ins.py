@@ -1,7 +1,8 @@
-"""Sign-ins: the secrets they give, and when these end.
+"""Sign-ins: the secrets that they issue, and when these expire.
 
-Of a secret only its SHA-256 is kept, which is enough for 256 random bits. It ends when it was not used for some time,
-some time after it was given, or when an account has too many: the one that was not used for longest goes.
+Only the SHA-256 of a secret is kept, which is enough for 256 random bits. A secret expires when it was not used for
+some
+time, some time after it was issued, or when an account has too many: the one that was not used for longest expires.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from dxflow_async.security.redaction import Secret
 __all__ = ["SignIn", "SignInLimits", "SignIns"]
 
 MAX_SIGN_INS = 100
-"""Of one account."""
+"""Sign-ins of one account."""
 WRITE_SECONDS = 60.0
-"""Between two times that uses are written to the database."""
+"""Seconds between two writes of last uses to the database."""
 _MAX_UNWRITTEN = 10_000
 
 _DAY = 86_400.0
@@ -32,11 +33,11 @@ class SignInLimits:
     """How long the secrets of a sign-in are valid, in seconds.
 
     Attributes:
-        idle: since they were used last.
-        age: since they were given.
+        idle: since they were last used.
+        age: since they were issued.
 
     Raises:
-        ConfigurationError: a time that is not positive.
+        ConfigurationError: a time is not positive.
     """
 
     idle: float = 30 * _DAY
@@ -50,7 +51,7 @@ class SignInLimits:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A sign-in that worked. The secrets are told here and never again."""
+    """A successful sign-in. Its secrets are returned here and never again."""
 
     user_pointer: str
     user_secret: str = field(repr=False)
@@ -60,12 +61,12 @@ class SignIn:
 
 
 class SignIns:
-    """The sign-ins in a hub's database. Each call runs while its caller holds the database.
+    """The sign-ins in a hub's database. Each method runs while its caller holds the database.
 
-    When a secret was used is kept in memory, and written once a minute.
+    The last use of each secret is kept in memory and written once a minute.
 
     Args:
-        clock: seconds since the epoch.
+        clock: returns seconds since the epoch.
         limits: how long secrets are valid.
     """
 
@@ -77,7 +78,7 @@ class SignIns:
         self._written = clock()
 
     def issue(self, database: sqlite3.Connection, account: str, name: str, *, created: bool) -> SignIn:
-        """New secrets for a namespace of an account, within a transaction."""
+        """Issues new secrets for a namespace of an account, within a transaction."""
         execute = database.execute
         execute("INSERT OR IGNORE INTO namespaces VALUES (?, ?, ?)", (secrets.token_hex(16), account, name))
         (namespace,) = execute(
@@ -99,7 +100,7 @@ class SignIns:
         return SignIn(account, user_secret, namespace, namespace_secret, created)
 
     def find(self, database: sqlite3.Connection, account: str, secret: str) -> int | None:
-        """The number of the sign-in that gave a secret, while it is valid; this is a use of it."""
+        """Returns the number of the sign-in that issued a valid secret, and counts this as a use."""
         digest, ends = _digest(secret), self._ends()
         rows = database.execute(
             "SELECT id, user_digest, created, used FROM sign_ins WHERE account = ?", (account,)
@@ -112,23 +113,23 @@ class SignIns:
 
     @property
     def uses_are_due(self) -> bool:
-        """Whether uses are to be written."""
+        """Whether last uses should be written."""
         return len(self._uses) > _MAX_UNWRITTEN or abs(self._clock() - self._written) >= WRITE_SECONDS
 
     def write_uses(self, database: sqlite3.Connection) -> None:
-        """Writes when secrets were used, within a transaction."""
+        """Writes last uses, within a transaction."""
         rows = [(used, number) for number, used in self._uses.items()]
         database.executemany("UPDATE sign_ins SET used = max(used, ?) WHERE id = ?", rows)
         self._uses.clear()
         self._written = self._clock()
 
     def _ends(self) -> dict[str, float]:
-        """Whatever was given, or used last, then or before is not valid any more."""
+        """Returns the times at or before which a secret that was issued or last used has expired."""
         now = self._clock()
         return {"oldest": now - self._limits.age, "idle": now - self._limits.idle}
 
     def _next_use(self) -> float:
-        """The time, later than that of the use before, so that their order is known."""
+        """Returns the time of a use. Each is later than the one before, so that their order is known."""
         now = self._clock()
         # A clock that was set back by more than a second is believed.
         self._last_use = self._last_use + 1e-6 if now <= self._last_use < now + 1.0 else now

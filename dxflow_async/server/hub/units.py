@@ -1,9 +1,9 @@
-"""Units of a hub: which there are, whose they are, and what state they are in.
+"""The units of a hub: which exist, who owns them, and their state.
 
-A hub has no machines of its own: a registered unit's server is run by whoever registered it, and what is started and
-stopped here is what the hub says of it. The one unit that a hub may serve itself (`LOCAL`) obeys.
+A hub has no machines of its own. Whoever registers a unit runs its server, and starting or stopping it here changes
+only what the hub reports. The one unit that a hub may serve itself (`LOCAL`) starts and stops in fact.
 
-A unit's secrets are given to its owner again and again, so they are kept sealed (`vault.py`), not as digests.
+A unit's secrets are returned to its owner again and again, so they are kept encrypted (`vault.py`), not as digests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
 from dxflow_async.server.common.unit_secrets import UnitSecrets
-from dxflow_async.server.hub.store import Store
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.vault import Vault
 
 __all__ = ["DEMO", "READY", "STOPPED", "TERMINATED", "NewUnit", "RegisteredUnit", "UnitType", "Units"]
@@ -30,17 +30,17 @@ DEMO = "Demo"
 """The unit that an embedded hub serves itself."""
 
 MAX_UNITS = 1000
-"""Of one account, those that were terminated not counted."""
+"""Units of one account, without terminated ones."""
 
 _NONE: Mapping[str, str] = {}
-"""Stands for secrets that were not given; not for null."""
+"""Stands for secrets that were not given, which null does not."""
 
 _COLUMNS = "pointer, account, name, status, ip, protocol, secrets, type, directory"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitType:
-    """What a unit is: a provider's machine. Memory and disk are GB."""
+    """The kind of machine that a unit is. Memory and disk are in GB."""
 
     provider: str = "local"
     name: str = "process"
@@ -57,7 +57,7 @@ class UnitType:
                 raise ConfigurationError(f"type.{name} is not allowed; it must be a number from 0 to 1e9")
 
     def to_dict(self) -> dict[str, Any]:
-        """As the wire has it."""
+        """Returns the object that is sent."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -66,14 +66,14 @@ class NewUnit:
     """A unit to be registered.
 
     Args:
-        name: 1 to 128 bytes without a slash; of an account's units that are not terminated each has its own.
-        ip: host, or host:port, as a URL has it.
+        name: 1 to 128 bytes without a slash, unique among the account's units that are not terminated.
+        ip: `host` or `host:port`, as in a URL.
         protocol: `"HTTP"` or `"HTTPS"`.
-        secrets: what its server takes.
-        type: what it is.
+        secrets: the secrets that its server accepts.
+        type: the kind of machine.
 
     Raises:
-        ConfigurationError: naming the field and what is allowed, never a secret.
+        ConfigurationError: a field is not allowed; the message never has a secret.
     """
 
     name: str
@@ -85,7 +85,9 @@ class NewUnit:
     def __post_init__(self) -> None:
         _check_text("name", self.name)
         if "/" in self.name:
-            raise ConfigurationError("name is not allowed; locations are written unit:/NAME/path, so it has no slash")
+            raise ConfigurationError(
+                "name is not allowed; locations are written unit:/NAME/path, so a name has no slash"
+            )
         host = r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?"
         if not (isinstance(self.ip, str) and re.fullmatch(host, self.ip)):
             raise ConfigurationError("ip is not allowed; it must be host or host:port")
@@ -94,7 +96,7 @@ class NewUnit:
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
-        """A unit from a request's JSON object; without secrets it gets new ones."""
+        """Reads a unit from a request's JSON object. A unit without secrets gets new ones."""
         given, kind = tree.get("secrets", _NONE), tree.get("type", {})
         if given is not _NONE and not (isinstance(given, dict) and given.keys() == {"RW", "RO"}):
             raise ConfigurationError('secrets is not allowed; it must be {"RW": ..., "RO": ...}')
@@ -107,7 +109,7 @@ class NewUnit:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredUnit:
-    """A unit the hub knows. `directory` is the name of its volume where the hub serves it itself, else None."""
+    """A unit that the hub knows. `directory` names its volume if the hub serves it itself."""
 
     pointer: str
     account: str
@@ -120,7 +122,7 @@ class RegisteredUnit:
     directory: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As the wire has it, secrets in clear."""
+        """Returns the object that is sent, with secrets in clear text."""
         return {
             "pointer": self.pointer,
             "name": self.name,
@@ -137,8 +139,8 @@ class Units:
 
     Args:
         store: the hub's database.
-        vault: seals their secrets.
-        clock: seconds since the epoch.
+        vault: encrypts their secrets.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(self, store: Store, vault: Vault, *, clock: Callable[[], float] = time.time) -> None:
@@ -147,31 +149,31 @@ class Units:
         self._clock = clock
 
     async def register(self, account: str, unit: NewUnit) -> RegisteredUnit:
-        """Make a unit known; it is READY.
+        """Registers a unit. It is READY.
 
         Raises:
-            ComputeUnitError: the account has one of that name, or too many.
+            ComputeUnitError: the account has a unit of that name, or too many units.
         """
         return await self._store.run(self._register, account, unit)
 
     async def find(self, account: str, *, status: str | None = None, name: str | None = None) -> list[RegisteredUnit]:
-        """The units that an account sees, in the order they were registered."""
+        """Returns the units of an account, in the order in which they were registered."""
         return await self._store.run(self._find, account, status, name)
 
     async def get(self, pointer: str, secret: str) -> RegisteredUnit | None:
-        """The unit of that pointer, if the secret is its RW."""
+        """Returns the unit of a pointer, if the secret is its RW secret."""
         return await self._store.run(self._get, pointer, secret)
 
     async def set_status(self, pointer: str, status: str) -> None:
-        """Note what state a unit is in.
+        """Sets the state of a unit.
 
         Raises:
-            ComputeUnitError: it was terminated, which is final.
+            ComputeUnitError: the unit was terminated, which is final.
         """
         await self._store.run(self._set_status, pointer, status)
 
     async def ensure_demo(self, account: str) -> RegisteredUnit:
-        """The unit that the hub serves an account, READY again whatever became of it. Each account has its own."""
+        """Returns the account's unit that the hub serves itself, and makes it READY. Each account has its own."""
         return await self._store.run(self._ensure_demo, account)
 
     def _register(self, account: str, unit: NewUnit) -> RegisteredUnit:

@@ -1,6 +1,6 @@
-"""What the hub must be able to read again, encrypted at rest: AES-256-GCM with a key in a file beside the database.
+"""Encrypts what the hub must be able to read again: AES-256-GCM with a key in a file beside the database.
 
-Every value is sealed for its place: moved to another account or provider it opens no more.
+Every value is sealed for its place. Moved to another account or provider, it cannot be opened.
 
 Source: https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
 """
@@ -32,10 +32,10 @@ class Vault:
     """Seals and opens values.
 
     Args:
-        home: the directory of the key, which is made, for its owner only, when it is missing. Blocks.
+        home: the directory of the key. A missing key is created for its owner only. Blocks.
 
     Raises:
-        ConfigurationError: the key cannot be read or made.
+        ConfigurationError: the key cannot be read or created.
     """
 
     def __init__(self, home: Path) -> None:
@@ -43,20 +43,20 @@ class Vault:
         self._cipher = AESGCM(_key(self._path))
 
     def seal(self, place: str, value: Any) -> bytes:
-        """A value of JSON's types, encrypted.
+        """Returns a JSON value in encrypted form.
 
         Args:
-            place: what it is and whose; the same is needed to open it.
-            value: what is sealed.
+            place: what the value is and whose. The same place is needed to open it.
+            value: the value.
         """
         nonce = secrets.token_bytes(_NONCE_SIZE)
         return nonce + self._cipher.encrypt(nonce, json.dumps(value).encode(), place.encode())
 
     def open(self, place: str, sealed: bytes) -> Any:
-        """What was sealed for that place.
+        """Returns the value that was sealed for a place.
 
         Raises:
-            ConfigurationError: with another key, or for another place.
+            ConfigurationError: the value was sealed with another key, or for another place.
         """
         try:
             text = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place.encode())
@@ -67,7 +67,7 @@ class Vault:
 
 
 def _key(path: Path) -> bytes:
-    # Beside its name first: another process sees a whole key or none.
+    # Written beside its name first, so that another process sees the whole key or none.
     temporary = path.with_name(f".{KEY_NAME}-{secrets.token_hex(8)}")
     try:
         if not path.exists():

@@ -1,7 +1,7 @@
 """A unit's server: the storage routes on one directory.
 
-`files.py` and `download.py` answer for what is in the volume, `tus.py` for uploads. Every request carries the header
-`X-SECRET-KEY`; only asking what uploads can do, and whether the unit answers, takes none.
+`files.py` and `download.py` serve the volume, and `tus.py` the uploads. Every request has the header `X-SECRET-KEY`.
+Only asking what uploads can do, and whether the unit answers, takes no secret.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from dxflow_async.server.common.handle_errors import ACTIVITY, Activity, handle_errors, mark_answer, refusal
+from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, refusal
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit import download, files, tus
-from dxflow_async.server.unit.serving import UNIT, Unit
+from dxflow_async.server.unit.unit import UNIT, Unit
 
 __all__ = ["CONNECTION_OPTIONS", "create_unit_app"]
 
 SWEEP_SECONDS = 300.0
-"""Between two looks for uploads that expired."""
+"""Seconds between two searches for expired uploads."""
 
 CONNECTION_OPTIONS = {"max_field_size": 128 << 10, "read_bufsize": 256 << 10, "auto_decompress": False}
-"""For the runner: a final upload's header names its parts, and bytes come in large pieces, as they are."""
+"""For the runner: a final upload's header lists its parts, and bodies come in large pieces, without decoding."""
 
 _log = logging.getLogger("dxflow_async.hub.unit")
 
 
 def create_unit_app(root: Path, secrets: UnitSecrets, *, durable: bool = True) -> web.Application:
-    """The unit as an aiohttp application; to be run with `CONNECTION_OPTIONS`.
+    """Creates the unit as an aiohttp application. Run it with `CONNECTION_OPTIONS`.
 
     Args:
         root: the directory that is served.
-        secrets: what requests must carry.
-        durable: as `Unit` has it.
+        secrets: the secrets that requests must have.
+        durable: see `Unit`.
 
     Raises:
         ConfigurationError: the directory cannot be served.
@@ -68,7 +68,7 @@ async def _sweep(unit: Unit) -> None:
         try:
             await unit.run(unit.uploads.sweep)
         except OSError:
-            _log.exception("the uploads of %s that expired could not be removed", unit.volume.path)
+            _log.exception("expired uploads of %s could not be removed", unit.volume.path)
         await asyncio.sleep(SWEEP_SECONDS)
 
 

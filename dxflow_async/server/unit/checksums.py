@@ -1,7 +1,7 @@
-"""Checksums of what is received: CRC32C of everything, and whatever else a sender asks to be compared.
+"""Checksums of received bytes: CRC32C of everything, and any other checksum that a sender asks to be compared.
 
-The CRC32C of a file is kept beside it, in an extended attribute, with the size and time it is of: when somebody else
-changes the file, it counts no more. Where the file system keeps no attributes nothing is said of a checksum.
+The CRC32C of a file is kept in an extended attribute, with the size and time of the file that it belongs to. When
+somebody else changes the file, it no longer counts. File systems without attributes keep no checksums.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["ALGORITHMS", "Expected", "crc32c", "keep", "parse_expected", "stored
 Buffer = bytes | bytearray | memoryview
 
 ALGORITHMS = ("crc32c", "sha256", "sha1", "md5")
-"""What can be compared; the tus protocol demands sha1."""
+"""Algorithms that can be compared. The tus protocol requires sha1."""
 
 _SIZES = {"crc32c": 4, "sha256": 32, "sha1": 20, "md5": 16}
 _ATTRIBUTE = "user.dxflow.crc32c"
 
 
 def crc32c(chunks: Sequence[Buffer], value: int = 0) -> int:
-    """The checksum of what came before (`value`) and the chunks."""
+    """Returns the checksum of the bytes before (`value`) and the chunks."""
     for chunk in chunks:
         value = checksum.crc32c(chunk, value)
     return value
@@ -36,18 +36,18 @@ def crc32c(chunks: Sequence[Buffer], value: int = 0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A checksum that somebody sent: one of `ALGORITHMS`, and its bytes."""
+    """A checksum that a client sent: one of `ALGORITHMS`, and its bytes."""
 
     algorithm: str
     digest: bytes
 
     def matches(self, digest: bytes) -> bool:
-        """Whether it is that one."""
+        """Returns whether `value` is that checksum."""
         return hmac.compare_digest(self.digest, digest)
 
 
 class Hashing:
-    """What an `Expected` is compared with, fed piece by piece; CRC32C is computed elsewhere anyway."""
+    """Computes the digest to compare an `Expected` with, piece by piece. CRC32C is computed elsewhere anyway."""
 
     def __init__(self, expected: Expected | None) -> None:
         self._expected = expected
@@ -55,20 +55,20 @@ class Hashing:
         self._hash = None if name in ("", "crc32c") else hashlib.new(name, usedforsecurity=False)
 
     def update(self, chunks: Sequence[Buffer]) -> None:
-        """Takes the next bytes."""
+        """Adds the next bytes."""
         if self._hash is not None:
             for chunk in chunks:
                 self._hash.update(chunk)
 
     def agrees(self, crc: int) -> bool:
-        """Whether all bytes, whose CRC32C is `crc`, are the expected ones; True when none were."""
+        """Returns whether the bytes, whose CRC32C is `crc`, are the expected ones; True if nothing is expected."""
         if self._expected is None:
             return True
         return self._expected.matches(crc.to_bytes(4, "big") if self._hash is None else self._hash.digest())
 
 
 def parse_expected(text: str) -> Expected | None:
-    """What `sha1 <base64>` means; None when it is not of that form or the algorithm is not known."""
+    """Parses `sha1 <base64>`. Returns None if the form is another one, or the algorithm is not known."""
     algorithm, _, encoded = text.strip().partition(" ")
     try:
         digest = base64.b64decode(encoded, validate=True)
@@ -78,14 +78,14 @@ def parse_expected(text: str) -> Expected | None:
 
 
 def keep(descriptor: int, crc: int, size: int, modified_ns: int) -> None:
-    """Notes the checksum of a file, where the file system can. Blocks."""
+    """Stores the checksum of a file, if the file system can. Blocks."""
     if hasattr(os, "setxattr"):
         with contextlib.suppress(OSError):
             os.setxattr(descriptor, _ATTRIBUTE, f"{crc:08x} {size} {modified_ns}".encode())
 
 
 def stored(file: int | str, status: os.stat_result) -> int | None:
-    """The noted checksum of a file (a descriptor or a path), if it is of these bytes still. Blocks."""
+    """Returns the stored checksum of a file (a descriptor or a path), if it still belongs to its bytes. Blocks."""
     if not hasattr(os, "getxattr"):
         return None
     try:

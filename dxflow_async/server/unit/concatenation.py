@@ -1,7 +1,7 @@
-"""Partial uploads put together to one file. All of it blocks.
+"""Puts partial uploads together to one file. All of it blocks.
 
-Parts of one group are in one file already, which then gets its name. Others are copied by the kernel. What is asked
-for twice, since an answer was lost or the server was killed, is done once.
+The parts of a group are in one file already, which then gets its name. Other parts are copied by the kernel. A request
+that is repeated, because its answer was lost or the server was killed, has no second effect.
 
 Source: https://tus.io/protocols/resumable-upload (1.0.0, "Concatenation")
 """
@@ -27,19 +27,20 @@ __all__ = ["concatenate"]
 
 
 def concatenate(uploads: Uploads, final: Upload, parts: Sequence[str]) -> Status:
-    """Makes one file of finished partial uploads, which are gone then.
+    """Makes one file of finished partial uploads, which are removed.
 
     Args:
-        uploads: where they are.
-        final: what it is to become; its length is not known yet, and its id stands for these parts in this order.
-        parts: the partial uploads' ids.
+        uploads: the uploads of the volume.
+        final: the upload of the whole file. Its length is not known yet, and its id stands for these parts in this
+            order.
+        parts: the ids of the partial uploads.
 
     Raises:
-        NotFoundError: there is no such partial upload.
+        NotFoundError: a partial upload does not exist.
         AlreadyExistsError: no file can have that path.
-        ChecksumMismatchError: the whole is not what was expected; the parts stay.
-        StorageError: 409, one of them is no partial upload, is not complete, or a group is not as it should be; 423,
-            somebody writes to one.
+        ChecksumMismatchError: the whole is not what was expected. The parts stay.
+        StorageError: 409, one of them is not a partial upload or not complete, or the group is invalid; 423, somebody
+            writes to one of them.
     """
     workspace = uploads.workspace
     with workspace.directory() as directory, contextlib.ExitStack() as stack:
@@ -65,7 +66,7 @@ def concatenate(uploads: Uploads, final: Upload, parts: Sequence[str]) -> Status
 
 def _check(status: Status) -> None:
     if not status.upload.partial:
-        raise StorageError("only partial uploads are put together", status=409, code="not_partial")
+        raise StorageError("only partial uploads can be put together", status=409, code="not_partial")
     if not status.complete:
         text = f"a partial upload is at {status.offset} of {status.upload.length}; finish it first"
         raise StorageError(text, status=409, code="not_complete")
@@ -82,7 +83,7 @@ def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[U
     group = parts[0].group
     if group:
         _check_group(uploads, directory, parts)
-        # A crash may have come between this step and the next.
+        # The server may have crashed between this step and the next.
         if exists(directory, parts[0].data_name) or not exists(directory, final.data_name):
             data = open_data(directory, parts[0].data_name, fcntl.LOCK_EX)
             try:
@@ -103,16 +104,16 @@ def _assemble(uploads: Uploads, directory: int, final: Upload, parts: Sequence[U
             finally:
                 os.close(data)
             offset += part.length
-        if uploads.workspace.volume.durable:  # before its state says that it is complete
+        if uploads.workspace.volume.durable:  # before the upload's state says that it is complete
             sync_file(whole)
     finally:
         os.close(whole)
 
 
 def _check_group(uploads: Uploads, directory: int, parts: Sequence[Upload]) -> None:
-    """The parts must be all that write into the group's file, one after the other.
+    """Checks that the parts are all that write into the group's file, one after the other.
 
-    A part may be there twice, where the answer to its creation was lost; the one that is not named is dropped.
+    A part may be there twice if the answer to its creation was lost. The one that is not named is dropped.
     """
     group, offset = parts[0].group, 0
     for part in parts:
@@ -130,7 +131,7 @@ def _check_group(uploads: Uploads, directory: int, parts: Sequence[Upload]) -> N
 
 
 def _bad_group() -> StorageError:
-    text = "the parts of a group must be put together all of them, each where the one before ends"
+    text = "all parts of a group must be put together, each of them starting where the one before ends"
     return StorageError(text, status=409, code="bad_group")
 
 

@@ -1,4 +1,4 @@
-"""Copies of files and directories within a volume. All of it blocks."""
+"""Copies files and directories within a volume. All of it blocks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["copy"]
 
 
 def copy(workspace: Workspace, path: str, destination: str, etag: str | None = None) -> Found:
-    """Copies a file, or a directory with what is in it; files that are there are replaced, each at once.
+    """Copies a file, or a directory with its content. Existing files are replaced, each of them atomically.
 
     Args:
-        workspace: of the volume.
-        path: what is copied; its time and checksum are the copy's too.
-        destination: the copy's path; directories above it are made.
-        etag: only this version of a file.
+        workspace: the workspace of the volume.
+        path: what is copied, with its time and checksum.
+        destination: the path of the copy. Missing directories above it are created.
+        etag: the version of a file to copy.
 
     Raises:
-        AlreadyExistsError: a directory stands where a file is to be, a file where a directory is, or the copy would
-            lie within its source.
-        PreconditionFailedError: the source is not that version, or was changed meanwhile.
+        AlreadyExistsError: a directory is in the place of a file or a file in the place of a directory, or the copy
+            would lie within its source.
+        PreconditionFailedError: the source has another version, or was changed meanwhile.
     """
     volume = workspace.volume
     if not volume.stat(path).directory:
@@ -51,7 +51,7 @@ def copy(workspace: Workspace, path: str, destination: str, etag: str | None = N
 
 
 class _Directories:
-    """The directories of a copy: made with the modes of their sources, synced when the copy goes on in another one."""
+    """Creates a copy's directories with the modes of their sources, and syncs one when the copy leaves it."""
 
     def __init__(self, volume: Volume, path: str, destination: str) -> None:
         self._volume = volume
@@ -60,7 +60,7 @@ class _Directories:
         self._current = ""
 
     def make(self, name: str) -> None:
-        """Makes a directory of the copy, and those above it."""
+        """Creates a directory of the copy, and those above it."""
         if name == self._current:
             return
         self.sync()
@@ -71,7 +71,7 @@ class _Directories:
         self._current = name
 
     def sync(self) -> None:
-        """Brings the names in the current one to disk."""
+        """Brings the names in the current directory to disk."""
         self._volume.sync_names(f"{self._destination}/{self._current}/".rstrip("/") + "/any name")
 
 
@@ -80,7 +80,7 @@ def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | No
     try:
         before = os.fstat(source)
         if etag not in (None, etag_of(before)):
-            raise PreconditionFailedError(f"/{shown(path)} is not that version any more; look again", path=path)
+            raise PreconditionFailedError(f"/{shown(path)} no longer has that version; look again", path=path)
         workspace.check_target(destination)
         with workspace.directory() as directory, workspace.temporary_file(directory) as (target, name):
             copy_file(source, target, before, workspace.stopping)

@@ -1,10 +1,10 @@
-"""A file's bytes: `GET` and `HEAD /storage/download/?path=`.
+"""The bytes of a file: `GET` and `HEAD /storage/download/?path=`.
 
-An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, `Dx-Modified` (the same time as listings
-have it, in decimal seconds), `Dx-Mode` (its permission bits in octal), and, where the file's CRC32C is known or the
-file is small, `Repr-Digest: crc32c=:<base64>:`, which is of the whole file also when a range is sent. `Range` takes one
-range of bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`), `If-Match` pins the version, `If-None-Match` and `If-Range`
-are answered as usual. The file is held open while it is sent: what takes its name meanwhile does not mix in.
+An answer has `ETag`, `Content-Length`, `Last-Modified`, `Accept-Ranges`, `Dx-Modified` (the time in listings, in
+decimal seconds) and `Dx-Mode` (the permission bits in octal). If the file's CRC32C is known, or the file is small, it
+also has `Repr-Digest: crc32c=:<base64>:`, which belongs to the whole file even if a range is sent. `Range` takes one
+range of bytes (`bytes=0-99`, `bytes=100-`, `bytes=-100`). `If-Match` pins the version; `If-None-Match` and `If-Range`
+work as usual. The file is held open while it is sent, so a file that replaces it does not mix in.
 
 Source: https://www.rfc-editor.org/rfc/rfc9110 (13, 14), https://www.rfc-editor.org/rfc/rfc9530
 """
@@ -22,23 +22,23 @@ from aiohttp import web
 
 from dxflow_async import checksum
 from dxflow_async.modes import format_mode
-from dxflow_async.server.common.handle_errors import error_response
+from dxflow_async.server.common.middleware import error_response
 from dxflow_async.server.unit import checksums
-from dxflow_async.server.unit.serving import STALL_SECONDS, UNIT, Unit, path_parameter
+from dxflow_async.server.unit.unit import STALL_SECONDS, UNIT, Unit, path_parameter
 from dxflow_async.server.unit.volume import etag_of
 
 __all__ = ["add_routes", "digest"]
 
 _SMALL = 128 << 10
-"""Bytes that are read together with opening the file."""
+"""Bytes that are read while the file is opened."""
 _PIECE = 1 << 20
-"""Bytes read at a time where the kernel cannot send the file itself."""
+"""Bytes read at a time where the kernel cannot send the file."""
 _TURN = 16 << 20
-"""Bytes that one connection may send before others have the thread."""
+"""Bytes that one connection may send before another one gets the thread."""
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """The route above."""
+    """Adds the route."""
     router.add_get("/storage/download/", download)
 
 
@@ -58,13 +58,13 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 def digest(crc: int) -> str:
-    """A CRC32C as a value of `Repr-Digest`."""
+    """Returns a CRC32C as a value of `Repr-Digest`."""
     return f"crc32c=:{checksum.encode(crc)}:"
 
 
 @dataclass(slots=True)
 class _Opened:
-    """An open file, and the bytes `[start, end)` of it that are wanted; `status` is the answer's."""
+    """An open file, and the requested bytes `[start, end)` of it. `status` is the status of the answer."""
 
     descriptor: int
     size: int
@@ -80,7 +80,7 @@ class _Opened:
             os.close(descriptor)
 
 
-def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
+def _open(unit: Unit, path: str, conditions: Mapping[str, str]) -> _Opened:
     descriptor = unit.volume.open_file(path)
     try:
         status = os.fstat(descriptor)
@@ -94,7 +94,7 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
             "Accept-Ranges": "bytes",
         }
         opened = _Opened(descriptor, status.st_size, headers, end=status.st_size)
-        _choose(opened, etag, asked)
+        _choose(opened, etag, conditions)
         if opened.status < 300 and opened.end - opened.start <= _SMALL:
             opened.content = os.pread(descriptor, opened.end - opened.start, opened.start)
             if crc is None and len(opened.content) == status.st_size:
@@ -105,20 +105,20 @@ def _open(unit: Unit, path: str, asked: Mapping[str, str]) -> _Opened:
     return opened
 
 
-def _choose(opened: _Opened, etag: str, asked: Mapping[str, str]) -> None:
-    """Which answer the conditions and the range ask for."""
-    if "If-Match" in asked and not _matches(asked["If-Match"], etag):
+def _choose(opened: _Opened, etag: str, conditions: Mapping[str, str]) -> None:
+    """Sets the answer that the conditions and the range ask for."""
+    if "If-Match" in conditions and not _matches(conditions["If-Match"], etag):
         opened.status = 412
-    elif "If-None-Match" in asked and _matches(asked["If-None-Match"], etag):
+    elif "If-None-Match" in conditions and _matches(conditions["If-None-Match"], etag):
         opened.status = 304
-    elif "Range" in asked and asked.get("If-Range", f'"{etag}"') == f'"{etag}"':
-        _choose_range(opened, asked["Range"])
+    elif "Range" in conditions and conditions.get("If-Range", f'"{etag}"') == f'"{etag}"':
+        _choose_range(opened, conditions["Range"])
 
 
 def _choose_range(opened: _Opened, text: str) -> None:
     wanted = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", text.strip())
     if wanted is None or wanted[0] == "bytes=-":
-        return  # what is not understood, several ranges among it, is answered with the whole
+        return  # anything else, such as several ranges, is answered with the whole file
     first, last = wanted.groups()
     start = int(first) if first else max(opened.size - int(last), 0)
     end = min(int(last) + 1, opened.size) if first and last else opened.size
@@ -139,7 +139,7 @@ def _matches(header: str, etag: str) -> bool:
 
 async def _answer(request: web.Request, unit: Unit, opened: _Opened) -> web.StreamResponse:
     if opened.status == 412:
-        text = "the file is not that version any more; look again"
+        text = "the file no longer has that version; look again"
         return error_response(412, "precondition_failed", text, opened.headers)
     if opened.status == 416:
         return error_response(416, "no_such_range", f"the file has {opened.size} bytes", opened.headers)
@@ -170,16 +170,16 @@ async def _send(request: web.Request, response: web.StreamResponse, unit: Unit, 
         return
     async with asyncio.timeout(STALL_SECONDS):
         pause = 0.0
-        while transport.get_write_buffer_size():  # the header goes first
+        while transport.get_write_buffer_size():  # the header is sent first
             await asyncio.sleep(pause)
             pause = 0.001
     await _send_file(os.dup(socket.fileno()), unit, opened)
 
 
 async def _send_file(connection: int, unit: Unit, opened: _Opened) -> None:
-    """Has the kernel send the file: in a thread, which may wait for the disk, but never for the other side.
+    """Lets the kernel send the file, in a thread that may wait for the disk but never for the client.
 
-    The connection's descriptor is one of our own, which the loop's transport knows nothing of.
+    The connection's descriptor is duplicated, so the loop's transport does not know it.
     """
     position = opened.start
     try:
@@ -199,7 +199,7 @@ async def _send_file(connection: int, unit: Unit, opened: _Opened) -> None:
 
 
 def _send_some(connection: int, file: int, start: int, size: int) -> tuple[int, bool]:
-    """How many bytes the connection took, and whether it takes no more for now."""
+    """Returns how many bytes the connection took, and whether it takes no more for now."""
     sent = 0
     while sent < size:
         try:

@@ -1,24 +1,26 @@
-"""What is in a unit's volume: the routes that list, look, remove, copy, move and make directories.
+"""The content of a unit's volume: routes that list, look up, remove, copy, move, and create directories.
 
-Paths are as `names.py` says; an item is `{"name", "directory", "size", "modification"}`, a file's or directory's with
-`"mode"`, its permission bits in octal (`"0640"`), a file's with `"etag"`, and with `"checksum"` (`crc32c:<base64>`)
-where `stat` knows one. `"unreadable"` says why something can be neither downloaded nor listed.
+Paths follow `names.py`. An item is `{"name", "directory", "size", "modification"}`. A file or a directory also has
+`"mode"`, its permission bits in octal (`"0640"`). A file also has `"etag"`, and `"checksum"` (`crc32c:<base64>`) where
+`stat` knows it. `"unreadable"` says why something can be neither downloaded nor listed.
 
-- `GET /storage/items/?path=/&recursive=false`: a JSON list of items, sent while it is read; directories first. With
-  `order=key`, and always with `recursive=true`, it is in the order of the names' bytes, a directory's ending in a
-  slash, and recursive names are relative to `path`.
-- `DELETE /storage/items/?path=`: 200; a directory goes with what is in it, with `recursive=false` only an empty one.
+- `GET /storage/items/?path=/&recursive=false`: a JSON list of items, sent while it is read, directories first. With
+  `order=key`, and always with `recursive=true`, it is ordered by the names' bytes, where a directory's name ends in a
+  slash. Recursive names are relative to `path`.
+- `DELETE /storage/items/?path=`: 200. A directory is removed with its content; with `recursive=false`, only if it is
+  empty.
 - `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file.
 
-Beside the published ones, for whoever finds them announced (`Dx-Extension`, in what `OPTIONS /storage/upload/` says):
+These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTIONS /storage/upload/`):
 
-- `GET /storage/stat/?path=`: one item. With `checksum=true` a file's has its checksum also where none is kept: it is
-  computed, and white space comes before the item as long as that takes (`sum`).
-- `PUT /storage/rename/?path=&destination=`: moves at once; a file in the place is replaced.
-- `PUT /storage/directory/?path=`: makes a directory, and those above it. With `mode` (in octal) a new one gets these
-  permission bits; its owner may always read and write it.
+- `GET /storage/stat/?path=`: one item. With `checksum=true`, a checksum that is not stored is computed, and white space
+  is sent before the item meanwhile (`sum`).
+- `PUT /storage/rename/?path=&destination=`: moves atomically, and replaces a file at the destination.
+- `PUT /storage/directory/?path=`: creates a directory, and those above it. `mode` (in octal) sets the permission bits
+of
+  a new directory; its owner may always read and write it.
 
-These answer with the item that is there now.
+They answer with the item that is there now.
 """
 
 from __future__ import annotations
@@ -32,32 +34,33 @@ from itertools import islice
 from aiohttp import web
 
 from dxflow_async.modes import parse_mode
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query
 from dxflow_async.server.unit.copying import copy
 from dxflow_async.server.unit.listing import list_directory, list_tree
 from dxflow_async.server.unit.removing import remove
-from dxflow_async.server.unit.serving import UNIT, Unit, path_parameter
 from dxflow_async.server.unit.summing import sum_file
+from dxflow_async.server.unit.unit import UNIT, Unit, path_parameter
 from dxflow_async.server.unit.volume import Found
 
 __all__ = ["EXTENSIONS", "add_routes"]
 
 EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range", "sum")
-"""What is announced: the routes, `order`, deleting with `recursive` (`prune`), downloads by `Range` (`range`), and
-checksums that are computed (`sum`)."""
+"""What is announced: these routes, `order`, deletion with `recursive` (`prune`), downloads by `Range` (`range`), and
+computed checksums (`sum`).
+"""
 
 _PAGE = 1000
 """Items in one piece of a listing."""
 
 _KEEP_ALIVE_SECONDS = 5.0
-"""Between two signs of life while a checksum is computed."""
+"""Seconds between two signs of life while a checksum is computed."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """The routes above."""
+    """Adds these routes."""
     router.add_get("/storage/items/", list_items)
     router.add_delete("/storage/items/", delete_item)
     router.add_get("/storage/stat/", show_item)
@@ -108,7 +111,7 @@ async def show_item(request: web.Request) -> web.StreamResponse:
 async def _show_with_checksum(request: web.Request, unit: Unit, path: str) -> web.StreamResponse:
     stopped = threading.Event()
     computing = asyncio.ensure_future(unit.run_long(sum_file, unit.workspace, unit.sums, path, stopped))
-    computing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may be left to ask
+    computing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # the client may be gone
     try:
         await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
         if computing.done():
@@ -153,7 +156,7 @@ async def make_directory(request: web.Request) -> web.Response:
 
 
 def _next_piece(found: Iterator[Found], start: bytes) -> tuple[bytes, bool]:
-    """The next items as JSON, after `start`, and whether there may be more."""
+    """Returns the next items as JSON, after `start`, and whether there may be more."""
     items = [each.to_dict() for each in islice(found, _PAGE)]
     return start + json.dumps(items)[1:-1].encode(), len(items) == _PAGE
 

@@ -1,4 +1,4 @@
-"""Listings of a volume, read piece by piece so that a directory of any size is sent while it is read. All blocks."""
+"""Listings of a volume, read piece by piece: a directory of any size is sent while it is read. All of it blocks."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dxflow_async.server.unit.volume import Found, Volume
 __all__ = ["list_directory", "list_tree"]
 
 _BATCH = 512
-"""Names that are looked at with a directory held open; between two batches it is not."""
+"""Names that are looked at while a directory is held open. Between two batches it is closed."""
 
 
 def list_directory(volume: Volume, path: str, *, by_key: bool = False) -> Iterator[Found]:
-    """What is in a directory.
+    """Lists a directory.
 
     Args:
-        volume: where.
+        volume: the volume.
         path: the directory.
-        by_key: in the order of the keys' bytes, where a directory's key ends in a slash; else directories come first.
+        by_key: order by the keys' bytes, where a directory's key ends in a slash; otherwise directories come first.
 
     Raises:
-        OSError: at the first step, when it is no directory or cannot be read.
+        OSError: raised by the first step if the path is not a directory or cannot be read.
     """
     names = _names(volume, path)
     if not by_key:
@@ -34,10 +34,10 @@ def list_directory(volume: Volume, path: str, *, by_key: bool = False) -> Iterat
 
 
 def list_tree(volume: Volume, path: str) -> Iterator[Found]:
-    """Everything below a directory, named relative to it, in the order of the keys' bytes.
+    """Lists everything below a directory, with relative names, in the order of the keys' bytes.
 
-    A directory comes before what is in it. One that cannot be read is said to be unreadable; links to directories are
-    not followed, and are said so.
+    A directory comes before its content. A directory that cannot be read is listed as unreadable. Links to directories
+    are not followed, and are listed as such.
     """
     levels = [("", _looked_at(volume, path, _names(volume, path)))]
     while levels:
@@ -55,7 +55,7 @@ def list_tree(volume: Volume, path: str) -> Iterator[Found]:
             except FileNotFoundError:
                 continue  # it was removed meanwhile
             except OSError as error:
-                # A link to a directory is not followed here, which is no error.
+                # A link to a directory is not followed here. That is no error.
                 unreadable = error.strerror or str(error)
                 code = None if error.errno in (errno.ELOOP, errno.ENOTDIR) else errno.errorcode.get(error.errno or 0)
         etag, mode = found.etag, found.mode
@@ -65,7 +65,7 @@ def list_tree(volume: Volume, path: str) -> Iterator[Found]:
 
 
 def _names(volume: Volume, path: str, *, follow: bool = True) -> list[str]:
-    """The names in a directory, those of directories with a slash, in the order of their bytes."""
+    """Returns the names in a directory in the order of their bytes, those of directories with a slash."""
     directory = volume.open_directory(path) if follow else volume.open_real_directory(path)
     try:
         with os.scandir(directory) as entries:
@@ -79,7 +79,7 @@ def _names(volume: Volume, path: str, *, follow: bool = True) -> list[str]:
 
 
 def _is_directory(volume: Volume, path: str, entry: os.DirEntry[str]) -> bool:
-    """Whether a listing will say so: also of a link to a directory inside."""
+    """Returns whether a listing shows a directory: also for a link to a directory inside the volume."""
     if not entry.is_symlink():
         return entry.is_dir(follow_symlinks=False)
     try:

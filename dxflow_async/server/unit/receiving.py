@@ -1,4 +1,4 @@
-"""A request's bytes on their way to an upload: gathered into large pieces, written in threads while the next arrive."""
+"""Receives a request's body: gathers it into large pieces, and writes each in a thread while the next one arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import StreamReader
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.server.unit.checksums import Expected
-from dxflow_async.server.unit.serving import STALL_SECONDS, Unit
+from dxflow_async.server.unit.unit import STALL_SECONDS, Unit
 from dxflow_async.server.unit.upload_state import Status
 from dxflow_async.server.unit.upload_writer import Writer
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 _MAX_PIECE = 1 << 20
 _MIN_PIECE = 128 << 10
 _MIN_PROGRESS = 4096
-"""Bytes that have to arrive within `STALL_SECONDS`, unless the body ends: who sends less only holds a connection."""
+"""Bytes that must arrive within `STALL_SECONDS` unless the body ends. A slower client only holds a connection."""
 _MEMORY = 96 << 20
 """Bytes that all uploads of a unit together may gather, roughly."""
 
@@ -29,16 +29,16 @@ OpenWriter = Callable[[str, int, Expected | None], Writer]
 
 
 def piece_size(unit: Unit) -> int:
-    """Bytes that one upload gathers before they are written: the fewer, the more uploads there are."""
+    """Returns how many bytes one upload gathers before it writes them. More uploads gather less each."""
     return max(_MIN_PIECE, min(_MAX_PIECE, _MEMORY // 2 // max(1, unit.receiving)))
 
 
 class Receiver:
-    """Takes one request's body.
+    """Receives the body of one request.
 
     Args:
         content: the body.
-        unit: whose threads write.
+        unit: its threads write.
     """
 
     def __init__(self, content: StreamReader, unit: Unit) -> None:
@@ -53,11 +53,11 @@ class Receiver:
 
         Args:
             open_writer: opens the upload.
-            upload_id, offset, expected: what is opened, as `Uploads.writer` has them.
-            size: of the body in bytes, where it is known.
+            upload_id, offset, expected: the arguments of `Uploads.writer`.
+            size: the size of the body in bytes, if it is known.
 
         Raises:
-            ConnectionError, TimeoutError: the body broke off; what came counts, unless it was to be compared.
+            ConnectionError, TimeoutError: the body ended early. What arrived counts, unless it was to be compared.
             StorageError: as `Uploads.writer`, `Writer.write` and `Writer.complete`.
         """
         self._unit.receiving += 1
@@ -74,10 +74,10 @@ class Receiver:
                 await _unbroken(self._unit.run(writing.result().close))
 
     async def read(self) -> list[bytes]:
-        """All of a body that is known to be small.
+        """Returns the whole of a body that is known to be small.
 
         Raises:
-            ConnectionError, TimeoutError: it broke off.
+            ConnectionError, TimeoutError: it ended early.
         """
         self._unit.receiving += 1
         try:
@@ -86,11 +86,11 @@ class Receiver:
             self._unit.receiving -= 1
 
     async def _gather(self, most: int) -> list[bytes]:
-        """The next piece of the body; nothing at its end."""
+        """Returns the next piece of the body; nothing at its end."""
         chunks, size, in_time = self._chunks, 0, 0
         async with asyncio.timeout(STALL_SECONDS) as stall:
             while size < most:
-                # Unlike `readany` it does not join what has come. Empty also at the end of an HTTP chunk.
+                # Unlike `readany`, it does not join what has arrived. It is also empty at the end of an HTTP chunk.
                 chunk, ended_chunk = await self._content.readchunk()
                 if not chunk and (not ended_chunk or self._content.at_eof()):
                     break
@@ -112,12 +112,12 @@ class Receiver:
         finally:
             if writing is not None:
                 await _unbroken(writing)
-            if self._chunks:  # it broke off: what came still counts
+            if self._chunks:  # the body ended early: what arrived still counts
                 await _unbroken(self._unit.run(writer.write, self._chunks))
 
 
 async def _unbroken(work: Awaitable[T]) -> T:
-    """What a thread returns, waited for also when we are cancelled meanwhile: it uses what we would take away."""
+    """Awaits the result of a thread even if the caller is cancelled, because the thread uses what would be closed."""
     running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)

@@ -1,4 +1,4 @@
-"""Copies of bytes from file to file, made by the kernel: shared where the file system can. All of it blocks.
+"""Copies bytes from file to file in the kernel, sharing them if the file system can. All of it blocks.
 
 Source: https://man7.org/linux/man-pages/man2/ioctl_ficlone.2.html
 Source: https://man7.org/linux/man-pages/man2/copy_file_range.2.html
@@ -19,19 +19,19 @@ __all__ = ["copy_bytes", "copy_file"]
 
 _FICLONERANGE = 0x4020940D
 _STEP = 64 << 20
-"""Bytes copied between two looks at whether to stop."""
+"""Bytes that are copied between two checks of `stopping`."""
 _PIECE = 1 << 20
-"""Bytes in memory, where the kernel does not copy."""
+"""Bytes in memory, where the kernel cannot copy."""
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
 
 
 def copy_file(source: int, target: int, before: os.stat_result, stopping: threading.Event) -> None:
-    """Copies a file into an empty one, with its time and what is known of its checksum.
+    """Copies a file into an empty one, with its time and its stored checksum.
 
     Args:
         source, target: descriptors.
         before: the source's status.
-        stopping: when it is set, the copy fails.
+        stopping: makes the copy fail when it is set.
     """
     copy_bytes(source, target, before.st_size, 0, stopping)
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -46,7 +46,7 @@ def copy_bytes(source: int, target: int, size: int, offset: int, stopping: threa
     Args:
         source, target: descriptors.
         size, offset: in bytes.
-        stopping: when it is set, the copy fails.
+        stopping: makes the copy fail when it is set.
 
     Raises:
         StorageError: the source has fewer bytes, or `stopping` was set.
@@ -56,7 +56,7 @@ def copy_bytes(source: int, target: int, size: int, offset: int, stopping: threa
     done, in_kernel = 0, hasattr(os, "copy_file_range")
     while done < size:
         if stopping.is_set():
-            raise StorageError("the server is ending; try again", status=503, code="shutting_down")
+            raise StorageError("the server is shutting down; try again", status=503, code="shutting_down")
         step = min(_STEP, size - done)
         try:
             count = _copy(source, target, step, done, offset + done) if in_kernel else 0
@@ -72,11 +72,11 @@ def copy_bytes(source: int, target: int, size: int, offset: int, stopping: threa
 
 
 def _share(source: int, target: int, size: int, offset: int) -> bool:
-    """Whether the target shares the source's bytes now, where the file system can and the offset fits its blocks."""
+    """Shares the source's bytes with the target if the file system and the offset allow it. Returns whether it did."""
     if not size or os.fstat(source).st_size != size:
         return False
     try:
-        # struct file_clone_range; a length of 0 is all there is.
+        # struct file_clone_range; a length of 0 means the whole file.
         fcntl.ioctl(target, _FICLONERANGE, struct.pack("qQQQ", source, 0, 0, offset))
     except OSError:
         return False

@@ -1,7 +1,8 @@
-"""Removal from a volume, of trees of any depth. All of it blocks.
+"""Removes trees of any depth from a volume. All of it blocks.
 
-A directory leaves its name at once: it is moved into the workspace and taken apart there, level by level, each inner
-directory moved out first. So no path becomes too long, no recursion too deep, and what a killed server left is swept.
+A directory loses its name at once: it is moved into the workspace and taken apart there, level by level, each inner
+directory being moved out first. So no path becomes too long and no recursion too deep, and what a killed server left is
+removed later.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from dxflow_async.server.unit.workspace import Workspace
 __all__ = ["TRASH", "empty_trash", "remove"]
 
 TRASH = "trash"
-"""The kind of name that is being taken apart."""
+"""The kind of name in the workspace that is being taken apart."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # noqa: FBT002 - given by position
-    """Removes a file, a link (never what it leads to), or a directory with all that is in it.
+    """Removes a file, a link (never its target), or a directory with its content.
 
     Args:
-        workspace: of the volume.
+        workspace: the workspace of the volume.
         path: what is removed.
-        recursive: also a directory that is not empty.
+        recursive: also remove a directory that is not empty.
 
     Raises:
-        OSError: there is nothing of that name, or it may not be removed.
+        OSError: the name does not exist, or may not be removed.
     """
     with workspace.volume.parent(path) as (above, name):
         if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
@@ -50,7 +51,7 @@ def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # 
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                shutil.rmtree(name, dir_fd=above)  # of another file system, mounted in the volume
+                shutil.rmtree(name, dir_fd=above)  # it belongs to another file system that is mounted in the volume
             else:
                 empty_trash(directory, moved)
 
@@ -72,7 +73,7 @@ def empty_trash(directory: int, name: str) -> None:
 
 
 def _take_apart(directory: int, name: str) -> list[str]:
-    """Removes the files in a directory, and moves the directories out of it; the names these have now."""
+    """Removes the files in a directory, moves its directories out of it, and returns their new names."""
     opened, moved = os.open(name, _DIRECTORY, dir_fd=directory), []
     try:
         with os.scandir(opened) as entries:

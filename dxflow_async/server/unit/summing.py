@@ -1,7 +1,7 @@
-"""Checksums of files that none is kept of, computed when somebody asks. All of it blocks.
+"""Computes checksums that are not stored, when a client asks for them. All of it blocks.
 
-They are remembered in memory, by version. They are not kept beside the file: to write that there would change its
-status, and with it the version by which others are reading it.
+They are remembered in memory, by version. They are not stored with the file: that would change its status, and with it
+the version that other clients are reading.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _PIECE = 1 << 20
 
 
 class Sums:
-    """The checksums that were computed last; may be used from any thread."""
+    """The checksums that were computed last. Any thread may use it."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, str], int] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, status: os.stat_result) -> int | None:
-        """That of a file in this version; None: not known."""
+        """Returns the checksum of a file in this version; None if it is not known."""
         with self._lock:
             return self._known.get((status.st_dev, etag_of(status)))
 
     def add(self, status: os.stat_result, crc: int) -> None:
-        """Remembers one; the oldest is forgotten."""
+        """Remembers a checksum, and forgets the oldest one."""
         with self._lock:
             self._known[status.st_dev, etag_of(status)] = crc
             if len(self._known) > _REMEMBERED:
@@ -43,17 +43,17 @@ class Sums:
 
 
 def sum_file(workspace: Workspace, sums: Sums, path: str, stopped: threading.Event) -> Found:
-    """A file with its checksum, which is computed unless it is known.
+    """Returns a file with its checksum, which is computed if it is not known.
 
     Args:
-        workspace: of the volume.
-        sums: what is known.
-        path: the file's.
-        stopped: set when nobody waits for it any more.
+        workspace: the workspace of the volume.
+        sums: the remembered checksums.
+        path: the file.
+        stopped: set when nobody waits for the checksum any more.
 
     Raises:
-        StorageError: 409, the file was changed meanwhile; 503, `stopped` was set, or the server ends.
-        OSError: it cannot be read.
+        StorageError: 409, the file was changed meanwhile; 503, `stopped` was set, or the server stops.
+        OSError: the file cannot be read.
     """
     descriptor = workspace.volume.open_file(path)
     try:
@@ -75,7 +75,7 @@ def _computed(workspace: Workspace, descriptor: int, stopped: threading.Event) -
     buffer, crc, position = memoryview(bytearray(_PIECE)), 0, 0
     while count := os.preadv(descriptor, [buffer], position):
         if stopped.is_set() or workspace.stopping.is_set():
-            raise StorageError("the server is ending; try again", status=503, code="shutting_down")
+            raise StorageError("the server is shutting down; try again", status=503, code="shutting_down")
         crc = checksum.crc32c(buffer[:count], crc)
         position += count
     return crc

@@ -1,16 +1,19 @@
 """Uploads over HTTP: tus 1.0.0 with creation, creation-with-upload, concatenation, checksum, termination, expiration.
 
-`Upload-Metadata` names the file: `path`, its directory, and `name` (or `filename`, as other clients have it). Ours
-may say more, all of it in text: `mtime`, the source's time in decimal seconds since the epoch, which becomes the
-file's; `mode`, its permission bits in octal (`0640`), which a new file gets before its name; `checksum`
-(`crc32c <base64>`), of the whole file, compared before it gets its name; and for partial uploads `group`, 16 to 64
-letters or digits, the same for all parts of a file and of no other, with `start`, where the part begins in bytes: such
-parts are put together without copying. Answers that tell an offset have the `Repr-Digest` (`crc32c=:<base64>:`) of the
-bytes before it (`digest`), and finishing ones the file's `ETag`, as a download has. What is announced of these stands
-in `Dx-Extension` (where `mode` is of listings, downloads and directories, too), with `echo`: every answer repeats its
-request's `Dx-Request`.
+`Upload-Metadata` names the file: `path` is its directory, and `name` (or `filename`, as other clients call it) its
+name. Our client may add more, all of it text:
 
-An absent `Tus-Resumable` is taken for 1.0.0. Nobody else's bytes are taken while somebody writes (423).
+- `mtime`: the source's time in decimal seconds since the epoch, which becomes the file's time;
+- `mode`: permission bits in octal (`0640`), which a new file gets before its name;
+- `checksum` (`crc32c <base64>`): of the whole file, compared before it gets its name;
+- `group`, for partial uploads: 16 to 64 letters or digits, the same for all parts of a file and of no other file, with
+  `start`, where the part begins in bytes. Such parts are put together without copying.
+
+Answers that have an offset also have the `Repr-Digest` (`crc32c=:<base64>:`) of the bytes before it (`digest`), and
+those that finish a file have its `ETag`, as a download has. `Dx-Extension` announces these (`mode` also applies to
+listings, downloads and directories), and `echo`: every answer repeats its request's `Dx-Request`.
+
+A missing `Tus-Resumable` means 1.0.0. While one client writes to an upload, others get 423.
 
 Source: https://tus.io/protocols/resumable-upload
 """
@@ -30,13 +33,13 @@ from aiohttp import web
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.modes import format_mode, umask
-from dxflow_async.server.common.handle_errors import refusal
+from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.unit import files
 from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expected
 from dxflow_async.server.unit.concatenation import concatenate
 from dxflow_async.server.unit.download import digest
 from dxflow_async.server.unit.receiving import Receiver, piece_size
-from dxflow_async.server.unit.serving import UNIT, Unit
+from dxflow_async.server.unit.unit import UNIT, Unit
 from dxflow_async.server.unit.upload_metadata import UploadMetadata
 from dxflow_async.server.unit.upload_state import Status, Upload
 
@@ -57,7 +60,7 @@ _ID = r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?"
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
-    """The routes of the protocol."""
+    """Adds the routes of the protocol."""
     one = PATH + "{id:" + _ID + "}"
     router.add_route("OPTIONS", PATH, show_protocol)
     router.add_route("OPTIONS", one, show_protocol)
@@ -69,13 +72,13 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 
 async def show_protocol(request: web.Request) -> web.Response:
-    """`OPTIONS`: what this server can do, and which mode directories have that are made without one."""
+    """`OPTIONS`: says what this server can do, and which mode new directories have by default."""
     mask = await request.app[UNIT].run(umask)
     return web.Response(status=204, headers={**_PROTOCOL, "Dx-Directory-Mode": format_mode(0o777 & ~mask)})
 
 
 async def create(request: web.Request) -> web.Response:
-    """`POST /storage/upload/`: a new upload, with its first bytes, or made of others."""
+    """`POST /storage/upload/`: creates an upload, with its first bytes, or from other uploads."""
     _check_version(request)
     unit, concat = request.app[UNIT], request.headers.get("Upload-Concat", "").strip()
     metadata = UploadMetadata.parse(request.headers.get("Upload-Metadata", ""))
@@ -92,7 +95,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def show_offset(request: web.Request) -> web.Response:
-    """`HEAD`: how far an upload is."""
+    """`HEAD`: returns an upload's offset."""
     _check_version(request)
     unit = request.app[UNIT]
     status = await unit.run(unit.uploads.status, request.match_info["id"])
@@ -105,7 +108,7 @@ async def show_offset(request: web.Request) -> web.Response:
 
 
 async def receive(request: web.Request) -> web.Response:
-    """`PATCH`: the next bytes of an upload."""
+    """`PATCH`: takes the next bytes of an upload."""
     _check_version(request)
     _check_type(request)
     unit, offset, expected = request.app[UNIT], _number(request, "Upload-Offset"), _expected(request)
@@ -115,7 +118,7 @@ async def receive(request: web.Request) -> web.Response:
 
 
 async def terminate(request: web.Request) -> web.Response:
-    """`DELETE`: forgets an upload."""
+    """`DELETE`: removes an upload."""
     _check_version(request)
     unit = request.app[UNIT]
     await unit.run(unit.uploads.terminate, request.match_info["id"])
@@ -130,7 +133,7 @@ _OVERRIDES: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
 
 
 async def overridden(request: web.Request) -> web.Response:
-    """`POST` in the place of another method, for whoever cannot send that: `X-HTTP-Method-Override` names it."""
+    """`POST` instead of another method, for clients that cannot send it. `X-HTTP-Method-Override` names the method."""
     handler = _OVERRIDES.get(request.headers.get("X-HTTP-Method-Override", "").upper())
     if handler is None:
         raise web.HTTPMethodNotAllowed("POST", ["HEAD", "PATCH", "DELETE", "OPTIONS"])
@@ -149,7 +152,7 @@ async def _create_with_bytes(request: web.Request, unit: Unit, upload: Upload) -
     try:
         return await receiver.run(unit.uploads.writer, upload.id, 0, expected, length)
     except BaseException:
-        with contextlib.suppress(StorageError):  # nobody was told where it is
+        with contextlib.suppress(StorageError):  # no client knows its address
             await asyncio.shield(unit.run(unit.uploads.terminate, upload.id))
         raise
 
@@ -159,7 +162,7 @@ async def _concatenate(request: web.Request, unit: Unit, concat: str, metadata: 
     if not 0 < len(parts) <= _MAX_PARTS or "Upload-Length" in request.headers:
         text = f"a final upload names 1 to {_MAX_PARTS} partial ones, and has no Upload-Length"
         raise refusal(web.HTTPBadRequest, "invalid_header", text)
-    # The same parts in the same order are the same upload, also when it is asked for again.
+    # The same parts in the same order are the same upload, even if it is requested again.
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     upload = metadata.upload(f"final-{digest[:48]}", 0, concat)
     return _created(request, await unit.run_long(concatenate, unit.uploads, upload, parts))
@@ -179,7 +182,7 @@ def _progress(status: Status) -> dict[str, str]:
 
 
 def _url(request: web.Request, upload_id: str) -> str:
-    """Absolute, since not every client takes a relative one."""
+    """Returns an absolute URL, since not every client accepts a relative one."""
     scheme = "https" if request.headers.get("X-Forwarded-Proto") == "https" else request.scheme
     return f"{scheme}://{request.host}{PATH}{upload_id}"
 
@@ -191,7 +194,7 @@ def _id_of(url: str) -> str:
         path = ""
     match = re.fullmatch(rf".*{PATH}({_ID})", path)
     if match is None:
-        raise refusal(web.HTTPBadRequest, "invalid_header", f"{url:.100} is no upload of this unit")
+        raise refusal(web.HTTPBadRequest, "invalid_header", f"{url:.100} is not an upload of this unit")
     return match[1]
 
 

@@ -1,4 +1,4 @@
-"""What `Upload-Metadata` says of a file to be."""
+"""What `Upload-Metadata` says of a file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MAX_SECONDS = 1 << 33
 
 @dataclass(frozen=True, slots=True)
 class UploadMetadata:
-    """The pairs of the header, each key with its bytes decoded; `text` is the header as it was sent.
+    """The pairs of the header, with each key's bytes decoded. `text` is the header as it was sent.
 
-    Names of files are bytes on the wire, and may be no UTF-8.
+    Names of files are bytes on the wire, and need not be UTF-8.
     """
 
     pairs: dict[str, str]
@@ -31,10 +31,10 @@ class UploadMetadata:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The header `key base64,key base64,...`.
+        """Parses the header `key base64,key base64,...`.
 
         Raises:
-            StorageError: 400, it is of another form.
+            StorageError: 400, the header has another form.
         """
         pairs: dict[str, str] = {}
         for pair in filter(None, (each.strip() for each in text.split(","))):
@@ -50,17 +50,17 @@ class UploadMetadata:
 
     @property
     def group(self) -> str:
-        """The group of a partial upload, else `""`."""
+        """The group of a partial upload, or `""`."""
         group = self.pairs.get("group", "")
         if group and not re.fullmatch(r"[A-Za-z0-9]{16,64}", group):
             raise _invalid("a group is 16 to 64 letters or digits")
         return group
 
     def upload(self, upload_id: str, length: int, concat: str) -> Upload:
-        """The upload these describe.
+        """Returns the upload that the metadata describe.
 
         Raises:
-            StorageError: 400, something is missing or wrong.
+            StorageError: 400, something is missing or invalid.
             UnsafePathError: the file's path is refused.
         """
         partial = concat == "partial"

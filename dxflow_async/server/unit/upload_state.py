@@ -1,14 +1,14 @@
-"""Uploads under way, as files that outlive the server: how far each is, and its bytes. All of it blocks.
+"""Unfinished uploads, kept in files that outlive the server: how far each of them is, and its bytes. All of it blocks.
 
-Two files in the volume's workspace stand for an upload: `ID.info` and `ID.data`. The first line of `ID.info`, of a
-fixed size, has the offset and the CRC32C of the bytes before it; it is written after the bytes are, and after they
-were compared where there is something to compare with. So a killed server goes on at an offset that holds. The line
-also has the offset and the CRC32C up to which the bytes are known to be on disk; whatever is between the two offsets
-is read and compared before anybody goes on, since a loss of power may have taken it. What follows that line is JSON:
-what was asked for when the upload was created.
+Two files in the volume's workspace stand for an upload: `ID.info` and `ID.data`. The first line of `ID.info` has a
+fixed size and holds the offset and the CRC32C of the bytes before it. It is written after the bytes, and after they
+were compared if there is something to compare with. So a killed server continues at an offset that is true. The line
+also holds the offset and CRC32C up to which the bytes are known to be on disk. Bytes between the two offsets are read
+and compared before the upload continues, since a loss of power may have taken them. The rest of `ID.info` is JSON: what
+was requested when the upload was created.
 
-Partial uploads of one *group* write into one file, `GROUP.data`, each from its own start: to put them together then
-takes no copying. Whoever writes to an upload holds a lock on `ID.info`, which ends with its process.
+Partial uploads of one *group* write into one file, `GROUP.data`, each from its own start. So they are put together
+without copying. Whoever writes to an upload holds a lock on `ID.info`, which ends with the process.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ __all__ = [
 ]
 
 FINISHED_SECONDS = 900.0
-"""Seconds that a finished upload still tells its offset, to whoever did not get the answer."""
+"""Seconds that a finished upload still reports its offset, for clients that did not get the answer."""
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-# Earlier versions wrote the first two numbers only.
+# Earlier versions wrote only the first two numbers.
 _PROGRESS = re.compile(rb"(\d{20}) ([0-9a-f]{8})(?: (\d{20}) ([0-9a-f]{8}))?\n")
 _MAX_INFO_SIZE = 1 << 20
 _PIECE = 1 << 20
@@ -59,19 +59,19 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """What was asked for at an upload's creation.
+    """What was requested when an upload was created.
 
     Attributes:
-        id: names it; a partial one's of a group starts with `GROUP.`.
+        id: the upload's id. The id of a group's part starts with `GROUP.`.
         length: bytes.
-        path: the file's, in the volume; `""` for a partial upload.
-        metadata: as it was sent.
+        path: the file's path in the volume; `""` for a partial upload.
+        metadata: the header as it was sent.
         concat: `""`, `"partial"`, or `"final;..."` as it was sent.
-        group: whose file the bytes are in; `""`: its own.
-        start: where in that file they start.
-        modified_ns: nanoseconds since the epoch: the file's time.
+        group: the group whose file holds the bytes; `""` for a file of its own.
+        start: where in that file the bytes start.
+        modified_ns: the file's time in nanoseconds since the epoch.
         checksum: of the whole file, as `parse_expected` takes it.
-        mode: the permission bits of a new file; None: those of any.
+        mode: the permission bits of a new file; None for the default.
     """
 
     id: str
@@ -87,17 +87,17 @@ class Upload:
 
     @property
     def partial(self) -> bool:
-        """Whether it only becomes a file together with others."""
+        """Whether it becomes a file only together with others."""
         return self.concat == "partial"
 
     @property
     def info_name(self) -> str:
-        """Of the file with its state."""
+        """The name of the file with its state."""
         return f"{self.id}.info"
 
     @property
     def data_name(self) -> str:
-        """Of the file with its bytes."""
+        """The name of the file with its bytes."""
         return f"{self.group or self.id}.data"
 
 
@@ -106,12 +106,12 @@ class Status:
     """How far an upload is.
 
     Attributes:
-        upload: which.
-        offset: bytes that are there, and were compared.
-        crc32c: of these.
+        upload: the upload.
+        offset: bytes that arrived and were compared.
+        crc32c: of these bytes.
         expires: seconds since the epoch.
-        found: the file, when this call finished it.
-        synced: an offset up to which the bytes are on disk, and their CRC32C; None: that is not kept.
+        found: the file, if this call finished it.
+        synced: an offset up to which the bytes are on disk, and their CRC32C; None if that is not kept.
     """
 
     upload: Upload
@@ -123,23 +123,23 @@ class Status:
 
     @property
     def complete(self) -> bool:
-        """Whether all bytes are there."""
+        """Whether all bytes arrived."""
         return self.offset == self.upload.length
 
 
 @contextlib.contextmanager
 def locked(directory: int, upload_id: str) -> Iterator[int]:
-    """The descriptor of an upload's state, held by nobody else meanwhile.
+    """Gives the descriptor of an upload's state, locked.
 
     Raises:
-        NotFoundError: no such upload.
-        StorageError: 423, somebody holds it.
+        NotFoundError: the upload does not exist.
+        StorageError: 423, somebody else has locked it.
     """
     with opened(directory, upload_id) as info:
         try:
             fcntl.flock(info, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            text = "somebody else writes to this upload; try again when they are done"
+            text = "another client is writing to this upload; try again later"
             raise StorageError(text, status=423, code="locked", retryable=True, retry_after=1.0) from error
         if not os.fstat(info).st_nlink:
             raise _unknown(upload_id)
@@ -147,13 +147,13 @@ def locked(directory: int, upload_id: str) -> Iterator[int]:
 
 
 def create_files(directory: int, upload: Upload, *, durable: bool) -> None:
-    """Makes the files that stand for a new upload; a group's bytes may be there already."""
+    """Creates the files of a new upload. The file with a group's bytes may exist already."""
     os.close(os.open(upload.data_name, _OPEN | os.O_CREAT, PRIVATE, dir_fd=directory))
     write_info(directory, upload, durable=durable)
 
 
 def write_info(directory: int, upload: Upload, offset: int = 0, crc: int = 0, *, durable: bool) -> None:
-    """Keeps what an upload is; `durable`: on disk, as are the names in the directory."""
+    """Writes what an upload is. With `durable` it is on disk afterwards, with the names in the directory."""
     info = os.open(upload.info_name, _CREATE, 0o600, dir_fd=directory)
     try:
         os.write(info, _progress(offset, crc, (offset, crc)) + json.dumps(asdict(upload)).encode())
@@ -166,16 +166,16 @@ def write_info(directory: int, upload: Upload, offset: int = 0, crc: int = 0, *,
 
 
 def read_status(info: int, upload_id: str, lifetime: float, now: float) -> Status:
-    """What an upload's state says.
+    """Reads the state of an upload.
 
     Args:
-        info: its descriptor.
-        upload_id: which.
-        lifetime: seconds after the last byte that an upload may go on.
+        info: the descriptor of its state.
+        upload_id: the upload.
+        lifetime: seconds after the last byte for which an upload may continue.
         now: seconds since the epoch.
 
     Raises:
-        NotFoundError: nothing, as when the server was killed while it was written; 410 when it expired.
+        NotFoundError: there is no state, because the server was killed while it was written; 410 if the upload expired.
     """
     content = os.pread(info, _MAX_INFO_SIZE, 0)
     progress = _PROGRESS.match(content)
@@ -195,12 +195,12 @@ def read_status(info: int, upload_id: str, lifetime: float, now: float) -> Statu
 
 
 def write_progress(info: int, offset: int, crc: int, synced: tuple[int, int] | None) -> None:
-    """Keeps how far an upload is, as `Status` has it: one small write, which a killed process has done or not."""
+    """Writes how far an upload is, as `Status` has it, in one small write that a killed process has made or not."""
     os.pwrite(info, _progress(offset, crc, synced), 0)
 
 
 def check_unsynced(directory: int, status: Status) -> Status:
-    """An upload without the bytes after the last sync, unless all of them are there."""
+    """Takes back the bytes after the last sync, unless all of them are there."""
     if status.synced is None or status.offset <= status.synced[0]:
         return status
     offset, crc = status.synced
@@ -224,8 +224,8 @@ def check_unsynced(directory: int, status: Status) -> Status:
 def _open_for_writing(directory: int, name: str) -> int:
     with contextlib.suppress(PermissionError):
         return os.open(name, _OPEN, dir_fd=directory)
-    # A server that was killed had given the file its mode already, but not its name. Nobody is doing that now: whoever
-    # opens an upload's bytes holds the lock on its state.
+    # A killed server may have set the file's mode without giving it its name. Nobody else does that now: whoever opens
+    # an upload's bytes holds the lock on its state.
     seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.chmod(f"/proc/self/fd/{seen}", PRIVATE)
@@ -235,7 +235,7 @@ def _open_for_writing(directory: int, name: str) -> int:
 
 
 def mismatch(path: str) -> ChecksumMismatchError:
-    """Other bytes arrived than were sent."""
+    """Returns the error for bytes whose checksum differs from the one that was sent."""
     where = f"/{shown(path)}" if path else "the upload"
     text = f"the bytes that arrived for {where} do not have the checksum that was sent with them; send them again"
     return ChecksumMismatchError(text, status=460, code="checksum_mismatch", path=path)
@@ -243,10 +243,10 @@ def mismatch(path: str) -> ChecksumMismatchError:
 
 @contextlib.contextmanager
 def opened(directory: int, upload_id: str) -> Iterator[int]:
-    """The descriptor of an upload's state, while others may write to it.
+    """Opens an upload's state while others may write to it, and returns the descriptor.
 
     Raises:
-        NotFoundError: no such upload.
+        NotFoundError: the upload does not exist.
     """
     try:
         info = os.open(f"{upload_id}.info", _OPEN, dir_fd=directory)
@@ -259,11 +259,11 @@ def opened(directory: int, upload_id: str) -> Iterator[int]:
 
 
 def open_data(directory: int, name: str, lock: int) -> int:
-    """The descriptor of an upload's bytes: with `LOCK_SH` nobody moves them meanwhile, with `LOCK_EX` nobody has them.
+    """Opens an upload's bytes. `LOCK_SH` keeps others from moving them, `LOCK_EX` from using them.
 
     Raises:
-        FileNotFoundError: they have their name already.
-        StorageError: 423, they are being written, or moved.
+        FileNotFoundError: they have their final name already.
+        StorageError: 423, they are being written or moved.
     """
     while True:
         data = _open_for_writing(directory, name)
@@ -282,7 +282,7 @@ def open_data(directory: int, name: str, lock: int) -> int:
 
 
 def exists(directory: int, name: str) -> bool:
-    """Whether a directory has a name."""
+    """Returns whether a name exists in a directory."""
     try:
         os.stat(name, dir_fd=directory)
     except FileNotFoundError:
@@ -291,7 +291,7 @@ def exists(directory: int, name: str) -> bool:
 
 
 def infos(directory: int) -> list[str]:
-    """The names of all uploads' states."""
+    """Returns the names of all uploads' states."""
     return [name for name in os.listdir(directory) if name.endswith(".info")]
 
 

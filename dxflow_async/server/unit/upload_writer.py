@@ -1,4 +1,4 @@
-"""Writing to one upload: what it takes counts when it is written and compared, not before. All of it blocks."""
+"""Writes to one upload: bytes count once they are written and compared. All of it blocks."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from dxflow_async.server.unit.volume import Found
 __all__ = ["Writer", "write_at"]
 
 _SYNC_SECONDS = 1.0
-"""Between two syncs of a body that is still arriving: of so much the bytes are read again after a crash."""
+"""Seconds between two syncs of a body that is arriving. After a crash, bytes since the last one are read again."""
 
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
 
 class Writer:
-    """Takes the next bytes of one upload; made by `Uploads.writer`, and closed whatever happens.
+    """Takes the next bytes of one upload. `Uploads.writer` creates it; it must be closed.
 
     Args:
-        status: how far it is.
-        info, data: the descriptors of its state and of its bytes.
+        status: how far the upload is.
+        info, data: the descriptors of its state and its bytes.
         expected: what all bytes of this writer are compared with.
-        finish: gives the file its name, when it is told the checksum of the whole.
-        stack: what is closed in the end.
+        finish: gives the file its name, given the checksum of the whole.
+        stack: what is closed at the end.
         durable: bytes are on disk before they count.
     """
 
@@ -67,10 +67,10 @@ class Writer:
         return self.upload.length - self.offset - self._received
 
     def write(self, chunks: Sequence[Buffer]) -> None:
-        """Writes the next bytes; without anything to compare them with they count at once.
+        """Writes the next bytes. Without anything to compare them with, they count at once.
 
         Raises:
-            StorageError: 413, they are more than the upload's length; none of them is written.
+            StorageError: 413, they exceed the upload's length; none of them is written.
         """
         size = sum(map(len, chunks))
         if size > self.room:
@@ -83,10 +83,10 @@ class Writer:
             self._advance(sync=time.monotonic() >= self._next_sync)
 
     def complete(self) -> Status:
-        """Compares, counts, and at the upload's end gives the file its name.
+        """Compares the bytes, counts them, and at the end of the upload gives the file its name.
 
         Raises:
-            ChecksumMismatchError: 460, other bytes arrived; they are dropped.
+            ChecksumMismatchError: 460, other bytes arrived. They are dropped.
         """
         if not self._hashing.agrees(self._crc):
             if not self.upload.group:
@@ -99,7 +99,7 @@ class Writer:
         return replace(self._status, offset=self.offset, crc32c=self._crc_before, found=found)
 
     def close(self) -> None:
-        """Lets others write; a second call does nothing."""
+        """Lets others write. A second call does nothing."""
         self._stack.close()
 
     def _advance(self, *, sync: bool) -> None:
@@ -115,7 +115,7 @@ class Writer:
 
 
 def write_at(descriptor: int, chunks: Sequence[Buffer], offset: int) -> None:
-    """Writes all of the chunks, wherever the system stops in between."""
+    """Writes all of the chunks, even if the system stops in between."""
     views = [memoryview(chunk) for chunk in chunks]
     while views:
         written = os.pwritev(descriptor, views[:_MAX_BUFFERS], offset)

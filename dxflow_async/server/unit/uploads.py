@@ -1,4 +1,4 @@
-"""The uploads of one volume, from their creation to the file's name. All of it blocks."""
+"""The uploads of one volume, from their creation to the finished file. All of it blocks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from dxflow_async.server.unit.workspace import Workspace
 __all__ = ["LIFETIME", "Uploads"]
 
 LIFETIME = 24 * 3600.0
-"""Seconds after its last byte that an upload may still go on."""
+"""Seconds after its last byte for which an upload may continue."""
 
 
 class Uploads:
@@ -42,8 +42,8 @@ class Uploads:
 
     Args:
         workspace: where they are kept.
-        lifetime: seconds after the last byte.
-        clock: seconds since the epoch.
+        lifetime: seconds after the last byte for which an upload may continue.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Uploads:
         self._clock = clock
 
     def create(self, upload: Upload) -> Status:
-        """Starts an upload; one of no bytes is finished at once.
+        """Creates an upload. An upload of no bytes is finished at once.
 
         Raises:
             AlreadyExistsError: no file can have that path.
-            StorageError: 507, the volume has no room for it.
+            StorageError: 507, the volume has no space for it.
         """
         if not upload.partial:
             self.workspace.check_target(upload.path)
@@ -68,7 +68,7 @@ class Uploads:
         return self.status(upload.id)
 
     def store(self, upload: Upload, chunks: Sequence[Buffer], expected: Expected | None) -> Status:
-        """A whole file in one go: nothing is kept of it when that fails."""
+        """Stores a whole file at once. If that fails, nothing of it is kept."""
         crc, hashing = checksums.crc32c(chunks), Hashing(expected)
         hashing.update(chunks)
         if not hashing.agrees(crc):
@@ -80,10 +80,10 @@ class Uploads:
         return Status(upload, upload.length, crc, found=found)
 
     def status(self, upload_id: str) -> Status:
-        """How far an upload is. One whose bytes are all there, but which a crash kept from its name, gets it.
+        """Returns how far an upload is. A complete upload that a crash kept from its name gets it now.
 
         Raises:
-            NotFoundError: no such upload; 410 when it expired.
+            NotFoundError: the upload does not exist; 410 if it expired.
         """
         with self.workspace.directory() as directory:
             with opened(directory, upload_id) as info:
@@ -99,17 +99,17 @@ class Uploads:
         return status
 
     def writer(self, upload_id: str, offset: int, expected: Expected | None) -> Writer:
-        """Opens an upload for its next bytes; nobody else can until it is closed.
+        """Opens an upload for its next bytes. Nobody else can write until it is closed.
 
         Args:
-            upload_id: which.
-            offset: where the bytes start: where the upload is.
-            expected: what the bytes of this writer are compared with, before any of them counts.
+            upload_id: the upload.
+            offset: where the bytes start. It must be the upload's offset.
+            expected: what the bytes of this writer are compared with before any of them counts.
 
         Raises:
-            NotFoundError: no such upload, or it expired.
-            PreconditionFailedError: 409, the offset is another one.
-            StorageError: 423, somebody else writes.
+            NotFoundError: the upload does not exist, or has expired.
+            PreconditionFailedError: 409, the upload has another offset.
+            StorageError: 423, somebody else writes to it.
         """
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(self.workspace.directory())
@@ -117,7 +117,9 @@ class Uploads:
             status = self.read(directory, info, upload_id)
             if offset != status.offset:
                 raise PreconditionFailedError(
-                    f"the upload is at {status.offset}, not at {offset}; go on there", status=409, code="wrong_offset"
+                    f"the upload is at {status.offset}, not at {offset}; continue there",
+                    status=409,
+                    code="wrong_offset",
                 )
             if status.upload.concat.startswith("final"):
                 raise StorageError("a final upload takes no bytes of its own", status=403, code="final_upload")
@@ -132,10 +134,10 @@ class Uploads:
             return Writer(status, info, data, expected, finish, stack.pop_all(), durable=durable)
 
     def terminate(self, upload_id: str) -> None:
-        """Forgets an upload and its bytes.
+        """Removes an upload and its bytes.
 
         Raises:
-            NotFoundError: no such upload.
+            NotFoundError: the upload does not exist.
             StorageError: 423, somebody writes to it.
         """
         with self.workspace.directory() as directory, locked(directory, upload_id) as info:
@@ -145,7 +147,7 @@ class Uploads:
         """Gives an upload's bytes their name in the volume.
 
         Raises:
-            ChecksumMismatchError: they are not what was expected; the upload is gone.
+            ChecksumMismatchError: they are not what was expected. The upload is removed.
         """
         expected = parse_expected(upload.checksum) if upload.checksum else None
         if expected is not None and not expected.matches(crc.to_bytes(4, "big")):
@@ -159,7 +161,7 @@ class Uploads:
         return found_of(upload.path.rpartition("/")[2], status, crc32c=crc)
 
     def forget(self, directory: int, upload: Upload) -> None:
-        """Removes what is kept of an upload; a group's bytes go with the last of it."""
+        """Removes the files of an upload. A group's bytes are removed with its last upload."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(upload.info_name, dir_fd=directory)
         if upload.group and any(name.startswith(f"{upload.group}.") for name in infos(directory)):
@@ -168,7 +170,7 @@ class Uploads:
             os.unlink(upload.data_name, dir_fd=directory)
 
     def sweep(self) -> int:
-        """Removes what expired or was left by a killed server; returns how many files."""
+        """Removes what has expired or was left by a killed server, and returns the number of removed files."""
         if not self.workspace.exists():
             return 0
         with self.workspace.directory() as directory:
@@ -176,7 +178,7 @@ class Uploads:
             return sum(self._sweep(directory, name) for name in names)
 
     def read(self, directory: int, info: int, upload_id: str) -> Status:
-        """What the state of an upload says, as `read_status`; bytes that a loss of power took do not count."""
+        """Reads the state of an upload, as `read_status`. Bytes that a loss of power took do not count."""
         return check_unsynced(directory, read_status(info, upload_id, self._lifetime, self._clock()))
 
     def _sweep(self, directory: int, name: str) -> bool:
@@ -197,11 +199,11 @@ class Uploads:
 
     def _sweep_info(self, directory: int, upload_id: str) -> bool:
         try:
-            self.status(upload_id)  # which finishes it, if a crash kept it from that
+            self.status(upload_id)  # which finishes it, if a crash kept it from its name
         except NotFoundError:
             with locked(directory, upload_id) as info:
                 age = self._clock() - os.fstat(info).st_mtime
-                if age < FINISHED_SECONDS:  # being created
+                if age < FINISHED_SECONDS:  # it is being created
                     return False
                 os.unlink(f"{upload_id}.info", dir_fd=directory)
             return True
@@ -225,4 +227,4 @@ class Uploads:
 
     def _check_room(self, length: int) -> None:
         if length > self.workspace.volume.free_bytes():
-            raise StorageError("the volume has no room for that; make some", status=507, code="disk_full")
+            raise StorageError("the volume has no space for the upload; free some", status=507, code="disk_full")

@@ -1,7 +1,7 @@
-"""A unit's volume: one directory, and what is done in it by names that cannot lead out of it. All of it blocks.
+"""A unit's volume: one directory, and operations on names that cannot lead out of it. All of it blocks.
 
-Every path is resolved by `beneath.py`, and what is then done goes through the descriptor that gave, so that nothing
-can be exchanged between the check and the use. Paths are relative, as `names.volume_path` gives them.
+`safe_open` resolves every path, and each operation uses the descriptor that this gave, so nothing can be exchanged
+between the check and the use. Paths are relative, as `names.volume_path` returns them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["Found", "Volume", "etag_of", "found_of"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What has a name.
+    """A name and what it stands for.
 
     Attributes:
-        name: within the directory that was listed.
-        size: bytes; 0 for what is no file.
+        name: the name in the directory that was listed.
+        size: bytes; 0 if it is not a file.
         modification: seconds since the epoch.
-        etag: names this version of a file.
+        etag: the version of a file.
         unreadable: why it is neither a file nor a directory that can be read, else None.
-        crc32c: of a file, where it is kept beside it.
-        error: the code of the error (`"EACCES"`) where looking at it failed.
+        crc32c: the stored checksum of a file.
+        error: the code of the error (`"EACCES"`) if looking at it failed.
         mode: the permission bits of a file or a directory.
     """
 
@@ -52,7 +52,7 @@ class Found:
     mode: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As the wire has it."""
+        """Returns the object that is sent."""
         tree: dict[str, Any] = {
             **decoded(self.name),
             "directory": self.directory,
@@ -73,27 +73,27 @@ class Found:
 
 
 class Volume:
-    """A directory that is served; it is held open until `close`.
+    """A directory that is served. It is held open until `close`.
 
     Args:
         root: the directory.
-        durable: whether what is written is on disk before the call that writes it returns.
+        durable: what a call writes is on disk when it returns.
 
     Raises:
-        ConfigurationError: it is none, or cannot be read.
+        ConfigurationError: the path is not a directory, or cannot be read.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ConfigurationError(f"root = {str(root)!r} cannot be served: {error.strerror}; make it") from error
+            raise ConfigurationError(f"root = {str(root)!r} cannot be served: {error.strerror}; create it") from error
         self.path = root
         self.durable = durable
         self._synced = SyncedDirectories()
 
     def close(self) -> None:
-        """Gives the directory back; a second call does nothing."""
+        """Closes the directory. A second call does nothing."""
         root, self._root = self._root, -1
         if root >= 0:
             os.close(root)
@@ -101,11 +101,11 @@ class Volume:
     # Opening
 
     def open_file(self, path: str) -> int:
-        """A descriptor of a regular file, to be read.
+        """Opens a regular file for reading and returns its descriptor.
 
         Raises:
-            IsADirectoryError: it is a directory.
-            OSError: `ENXIO` for what is neither; it was not touched.
+            IsADirectoryError: the name is a directory.
+            OSError: `ENXIO`, the name is neither; it was not touched.
         """
         seen = self._open(path, O_PATH)
         try:
@@ -114,17 +114,17 @@ class Volume:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             if not stat.S_ISREG(mode):
                 raise OSError(errno.ENXIO, "it is not a regular file", path)
-            # Through the descriptor, and no more by name: it might be a pipe by now.
+            # Opened again by the descriptor, not by name: the name may stand for a pipe by now.
             return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(seen)
 
     def open_directory(self, path: str) -> int:
-        """A descriptor of a directory."""
+        """Opens a directory and returns its descriptor."""
         return self._open(path, os.O_RDONLY | os.O_DIRECTORY)
 
     def open_real_directory(self, path: str) -> int:
-        """The same, but a link of that name is refused (`ELOOP`), wherever it leads."""
+        """As `open_directory`, but a link of that name is refused (`ELOOP`), wherever it leads."""
         try:
             return self._open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except NotADirectoryError as error:
@@ -132,19 +132,19 @@ class Volume:
 
     @contextlib.contextmanager
     def parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """The descriptor of the directory a name is in, and the name.
+        """Opens the directory that a name lies in, and returns its descriptor and the name.
 
         Args:
             path: what is to be written, moved or removed.
-            make: make the directories above it that are missing.
+            make: create missing directories above it.
 
         Raises:
             AlreadyExistsError: one of the names above is a file.
-            UnsafePathError: the volume's top, which stays as it is.
+            UnsafePathError: the path is the volume's top, which stays as it is.
         """
         above, _, name = path.rpartition("/")
         if not name:
-            raise UnsafePathError("the volume's top is neither written, moved nor removed; name what is in it")
+            raise UnsafePathError("the volume's top cannot be written, moved or removed; name something in it")
         try:
             directory = make_beneath(self._root, above) if make else self._open(above, O_PATH | os.O_DIRECTORY)
         except NotADirectoryError as error:
@@ -159,10 +159,10 @@ class Volume:
     def _open(self, path: str, flags: int) -> int:
         return open_beneath(self._root, path, flags)
 
-    # What is there
+    # Looking
 
     def stat(self, path: str) -> Found:
-        """What has a name, following links that stay inside."""
+        """Returns what a name stands for, following links that stay inside."""
         descriptor = self._open(path, O_PATH)
         try:
             status = os.fstat(descriptor)
@@ -173,7 +173,7 @@ class Volume:
             os.close(descriptor)
 
     def look(self, directory: int, name: str, path: str) -> Found | None:
-        """What a listing says of a name in an open directory; None when it is gone."""
+        """Returns what a listing says of a name in an open directory; None if it is gone."""
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if not stat.S_ISLNK(status.st_mode):
@@ -190,17 +190,17 @@ class Volume:
         finally:
             os.close(descriptor)
 
-    # Changes
+    # Changing
 
     def make_directory(self, path: str, mode: int | None = None) -> None:
-        """Makes a directory, and those above it; one that is there is fine.
+        """Creates a directory, and those above it. An existing directory is fine.
 
         Args:
             path: the directory.
-            mode: the permission bits of a new one.
+            mode: the permission bits of a new directory.
 
         Raises:
-            AlreadyExistsError: a file has the name, or one above.
+            AlreadyExistsError: a file has the name, or one above it.
         """
         try:
             if mode is not None and path:
@@ -211,7 +211,7 @@ class Volume:
         self.sync_names(path)
 
     def mode_of(self, path: str) -> int:
-        """The permission bits of what has a name."""
+        """Returns the permission bits of a name."""
         descriptor = self._open(path, O_PATH)
         try:
             return os.fstat(descriptor).st_mode & PERMISSIONS
@@ -223,28 +223,28 @@ class Volume:
             os.mkdir(name, mode, dir_fd=above)
             made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
             try:
-                os.fchmod(made, mode)  # the mask of new files may have taken bits
+                os.fchmod(made, mode)  # the umask may have removed bits
             finally:
                 os.close(made)
 
     def rename(self, path: str, destination: str) -> None:
-        """Moves a file or a directory at once, making the directories above; a file or empty directory is replaced."""
+        """Moves a file or directory atomically and creates directories above. A file or empty directory is replaced."""
         if destination == path:
             self.stat(path)
             return
         if destination.startswith(f"{path}/"):
             raise AlreadyExistsError(f"/{shown(path)} cannot be moved into itself", path=path)
         with self.parent(path) as (source, name):
-            os.stat(name, dir_fd=source, follow_symlinks=False)  # before directories are made for nothing
+            os.stat(name, dir_fd=source, follow_symlinks=False)  # before directories are created in vain
             with self.parent(destination, make=True) as (target, new_name):
                 _rename((source, name), (target, new_name), destination)
         self.forget_names()
         self.sync_names(path, destination)
 
-    # Bringing to disk
+    # Syncing
 
     def sync_names(self, *paths: str) -> None:
-        """Brings names to disk, and those of the directories above them that may be new, where that is asked for."""
+        """If the volume is durable, brings names to disk, and those of the directories above them that may be new."""
         if not self.durable:
             return
         moment, above = self._synced.moment, dict.fromkeys(os.path.dirname(path) for path in paths)
@@ -252,7 +252,7 @@ class Volume:
         for directory in wanted:
             try:
                 opened = self._open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            except (FileNotFoundError, PermissionError):  # removed since, or not ours to read
+            except (FileNotFoundError, PermissionError):  # it was removed meanwhile, or may not be read
                 continue
             try:
                 sync_file(opened)
@@ -261,19 +261,19 @@ class Volume:
         self._synced.add(wanted, moment)
 
     def forget_names(self) -> None:
-        """Directories were removed or renamed: what gets their names is new."""
+        """Forgets directories that were removed or renamed: whatever gets their names is new."""
         self._synced.forget()
 
     def free_bytes(self) -> int:
-        """What may still be written."""
+        """Returns how many bytes can still be written."""
         status = os.fstatvfs(self._root)
         return status.f_bavail * status.f_frsize
 
 
 def etag_of(status: os.stat_result) -> str:
-    """Names a version of a file: other bytes have another size, time or inode.
+    """Returns the etag of a file: other bytes have another size, time or inode.
 
-    The time of the last change of status is in it because the other one may be set by whoever writes.
+    It includes the time of the last change of status, because anybody who writes can set the other time.
     """
     return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{status.st_ino:x}"
 
@@ -282,16 +282,16 @@ def _rename(source: tuple[int, str], target: tuple[int, str], path: str) -> None
     try:
         os.rename(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
     except NotADirectoryError as error:
-        raise AlreadyExistsError(f"/{shown(path)} is a file, which no directory replaces", path=path) from error
+        raise AlreadyExistsError(f"/{shown(path)} is a file, and no directory replaces a file", path=path) from error
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        text = f"/{shown(path)} is on another file system, where nothing is moved to at once; copy, then delete"
+        text = f"/{shown(path)} is on another file system and cannot be moved; copy it, then delete it"
         raise UnsupportedError(text, path=path) from error
 
 
 def found_of(name: str, status: os.stat_result, *, crc32c: int | None = None) -> Found:
-    """What a status says of a name; links were followed before."""
+    """Returns what a status says of a name. Links were followed before."""
     size, modified, mode = status.st_size, status.st_mtime, status.st_mode & PERMISSIONS
     if stat.S_ISDIR(status.st_mode):
         return Found(name, directory=True, size=size, modification=modified, mode=mode)

@@ -1,7 +1,7 @@
-"""Where a volume keeps what is not finished: a directory at its top that no path leads to. All of it blocks.
+"""The directory for unfinished files at a volume's top, which no path leads to. All of it blocks.
 
-A finished file goes from there to its name in one step; a directory of another file system below the volume gets a
-copy, under a temporary name beside the last one, which then takes that step.
+A finished file moves from there to its name in one step. Where another file system is mounted below the volume, it is
+first copied to a temporary name beside its final one, and then renamed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Workspace:
-    """The directory `.dx-uploads` of a volume, made when it is first needed.
+    """The directory `.dx-uploads` of a volume, created when it is first needed.
 
     Args:
-        volume: where.
-        stopping: set when the server ends; copies under way fail then.
+        volume: the volume.
+        stopping: set when the server stops; copies in progress fail then.
     """
 
     def __init__(self, volume: Volume, stopping: threading.Event) -> None:
@@ -40,13 +40,13 @@ class Workspace:
         self.stopping = stopping
 
     def exists(self) -> bool:
-        """Whether there is anything in it."""
+        """Returns whether it holds anything."""
         with self.volume.parent(UPLOADS_DIRECTORY) as (top, name):
             return os.access(name, os.F_OK, dir_fd=top)
 
     @contextlib.contextmanager
     def directory(self) -> Iterator[int]:
-        """Its descriptor; somebody may have removed it since the last time."""
+        """Returns its descriptor. Somebody may have removed it since the last time."""
         with self.volume.parent(UPLOADS_DIRECTORY) as (top, name):
             try:
                 directory = os.open(name, _DIRECTORY, dir_fd=top)
@@ -64,7 +64,7 @@ class Workspace:
         """Refuses early what `place` would refuse late.
 
         Raises:
-            AlreadyExistsError: it is a directory, or a part above is a file.
+            AlreadyExistsError: the path is a directory, or a part above it is a file.
         """
         try:
             found = self.volume.stat(path)
@@ -77,7 +77,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def temporary_file(self, directory: int) -> Iterator[tuple[int, str]]:
-        """A new file's descriptor and name; removed in the end, if it is there still. It is locked meanwhile."""
+        """Gives the descriptor and name of a new file, which is locked, and removed at the end if it is still there."""
         name = f"{secrets.token_hex(12)}.tmp"
         descriptor = os.open(name, _CREATE, PRIVATE, dir_fd=directory)
         try:
@@ -91,23 +91,23 @@ class Workspace:
     def place(
         self, directory: int, name: str, descriptor: int, path: str, mode: int | None = None, *, sync_name: bool = True
     ) -> os.stat_result:
-        """Gives a finished file its name in the volume, replacing what has it, with the mode that `mode_for` says.
+        """Gives a finished file its name in the volume, replacing what has it, with the mode of `mode_for`.
 
-        Its bytes are on disk before, and its name when this returns, where the volume is durable.
+        If the volume is durable, its bytes are on disk before, and its name when this returns.
 
         Args:
             directory: this directory's descriptor.
             name: the file's name here.
-            descriptor: the file itself.
-            path: its name to be.
+            descriptor: the file.
+            path: its new name.
             mode: the permission bits of its source.
-            sync_name: otherwise its name is left to be brought to disk later.
+            sync_name: False leaves its name to be brought to disk later.
 
         Returns:
-            What it is there.
+            The file under its new name.
 
         Raises:
-            AlreadyExistsError: a directory has that name, or a part above is a file.
+            AlreadyExistsError: a directory has that name, or a part above it is a file.
         """
         with self.volume.parent(path, make=True) as (target, last):
             self._complete(descriptor, mode_for(target, last, mode))

@@ -79,7 +79,7 @@ class Journal:
     Args:
         home: the home directory.
         threads: where files are written.
-        asked: the call.
+        spec: the call.
         file: the file of an earlier process whose job is resumed.
         discard: removes the uploads of earlier processes that no item resumes, and returns whether all of them are
             gone.
@@ -89,11 +89,11 @@ class Journal:
         self,
         home: Path,
         threads: Threads,
-        asked: JobSpec,
+        spec: JobSpec,
         file: JobFile | None = None,
         discard: Callable[[JobFile], Awaitable[bool]] | None = None,
     ) -> None:
-        self.asked = asked
+        self.spec = spec
         self._home = home
         self._threads = threads
         self._file = file
@@ -105,7 +105,7 @@ class Journal:
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._broken = self._unreadable = self._stumbled = False
+        self._broken = self._unreadable = self._reported = False
         self._swept: set[str] = set()
         # Keys and ids of uploads that may still exist, and keys of uploads whose creation may have happened.
         self._open: set[tuple[str, str]] = set()
@@ -119,7 +119,7 @@ class Journal:
         return None if self._file is None else self._file.id
 
     @property
-    def goes_on(self) -> bool:
+    def resuming(self) -> bool:
         """Whether the call resumes an earlier one."""
         return self._earlier
 
@@ -133,12 +133,12 @@ class Journal:
     def planned(self, item: Item) -> None:
         """Notes that an item is planned. Only items that cannot be planned again are written."""
         self._items += 1
-        if self.asked.source is None:
+        if self.spec.source is None:
             self._note(PLANNED, self._id_of(item))
 
     def plan_ended(self) -> None:
         """Notes that all items are planned."""
-        if self.asked.source is None:
+        if self.spec.source is None:
             self._note(PLAN_ENDED, ())
 
     async def ended(self, result: TransferResult, version: str | None) -> None:
@@ -199,14 +199,14 @@ class Journal:
         try:
             return await self._threads.run(lambda: known_uploads(self._home, but_of=job_id))
         except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-            self._stumble(error)
+            self._report(error)
             return None
 
-    async def close(self, *, well: bool) -> None:
+    async def close(self, *, succeeded: bool) -> None:
         """Ends the journal with its call.
 
         Args:
-            well: everything worked, so nothing is kept. Otherwise the file keeps what is needed to resume the call.
+            succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -214,21 +214,21 @@ class Journal:
             if self._task is not None:
                 await asyncio.wait([self._task])
             left = bool(self._open or self._unsure)
-            if not (well or left or self._earlier or self._has_begun or self._items > 1):
-                well = True  # nothing of the single item was sent, so there is nothing to resume
-            if left or self._earlier or (not well and (self._file is not None or self._items > 1)):
+            if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
+                succeeded = True  # nothing of the single item was sent, so there is nothing to resume
+            if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
                 await self._flush()
             if self._file is not None:
                 try:
-                    await self._close(self._file, well=well, left=left)
+                    await self._close(self._file, succeeded=succeeded, left=left)
                 except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-                    self._stumble(error)
+                    self._report(error)
 
     # What an earlier process did
 
     def remaining(self, items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         """Leaves out planned items that are done and whose source is unchanged. A sync compares by itself."""
-        return self._remaining(items) if self._earlier and self.asked.operation != "sync" else items
+        return self._remaining(items) if self._earlier and self.spec.operation != "sync" else items
 
     async def begun_upload(self, item: Item) -> BegunUpload | None:
         """Returns the upload that an earlier process began for an item."""
@@ -255,12 +255,12 @@ class Journal:
             self._swept.clear()
         self._swept.add(directory)
         nothing: tuple[set[str], set[str]] = set(), set()
-        marks, kept = await self._read(
-            lambda file: (file.marks, {begun.id for _, begun in file.uploads()}), default=nothing
+        owners, kept = await self._read(
+            lambda file: (file.earlier_owners, {begun.id for _, begun in file.uploads()}), default=nothing
         )
-        if marks:
+        if owners:
             try:
-                await disk.sweep(key, marks, kept)
+                await disk.sweep(key, owners, kept)
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
                 _log.info(
                     "temporary files of an earlier process beside %s could not be removed: %s", printable(key), error
@@ -300,7 +300,7 @@ class Journal:
                 return await self._threads.run(look, self._file)
         except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
             self._unreadable = True
-            self._stumble(error)
+            self._report(error)
             return default
 
     # Writing
@@ -329,25 +329,25 @@ class Journal:
                 await self._threads.run(self._write, rows)
             except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
                 self._broken = True
-                self._stumble(error)
+                self._report(error)
 
     def _write(self, rows: list[Row]) -> None:
         if self._file is None:
             self._file = JobFile.create(
-                self._home, self.asked, self._threads.owner_id, self._began, durable=self._threads.commits is not None
+                self._home, self.spec, self._threads.owner_id, self._began, durable=self._threads.commits is not None
             )
         self._file.write(rows)
 
-    def _stumble(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """Logs an error of the journal; only the first one is a warning."""
-        level = logging.DEBUG if self._stumbled else logging.WARNING
-        self._stumbled = True
-        text = "the journal cannot be written or read, and the transfer continues without it: %s: %s"
+        level = logging.DEBUG if self._reported else logging.WARNING
+        self._reported = True
+        text = "the transfer continues without a journal, which cannot be used: %s: %s"
         _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
-    async def _close(self, file: JobFile, *, well: bool, left: bool) -> None:
-        if not well:
+    async def _close(self, file: JobFile, *, succeeded: bool, left: bool) -> None:
+        if not succeeded:
             await self._threads.run(file.close)
             _log.warning("job %s is not finished: dxflow-async jobs resume %s continues it", file.id, file.id)
             return
@@ -370,11 +370,11 @@ class Journal:
         return self._absolute(*item.ends)
 
     def _absolute(self, source: str, destination: str) -> ItemId:
-        start, end = self.asked.places
+        start, end = self.spec.places
         return ItemId(
             self._below(source) if start is None else source, self._below(destination) if end is None else destination
         )
 
     def _below(self, path: str) -> str:
         # Most paths are absolute, and `join` is slow to see it.
-        return path if os.sep == "/" == path[:1] else os.path.join(self.asked.directory, path)
+        return path if os.sep == "/" == path[:1] else os.path.join(self.spec.directory, path)

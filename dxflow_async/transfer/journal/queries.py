@@ -77,13 +77,13 @@ class JobQueries:
     _database: sqlite3.Connection
 
     @property
-    def asked(self) -> JobSpec:
+    def spec(self) -> JobSpec:
         """What the job is to do."""
         with self.reading():
             return JobSpec.from_json(_text(self._database.execute("SELECT asked FROM job").fetchone()[0]))
 
     @property
-    def marks(self) -> set[str]:
+    def earlier_owners(self) -> set[str]:
         """The owner ids of other sessions that worked on the job, which name the temporary files they left.
 
         A session that resumes a job of its own writes under the same id, so it has left nothing.

@@ -1,1 +1,1 @@
-"""What a call means: which items it transfers, and where each of them goes."""
+"""Planning a call: the items that it transfers, and the place that each of them goes to."""

@@ -1,11 +1,11 @@
-"""The two ends of a copy: how places are written, which names they give, and which they refuse.
+"""The destination of a call: it gives each item its place, and refuses names.
 
-The rules are the same everywhere, for copy, move, upload and the command `cp`:
+The rules of names are the same for copy, move, upload and the command `cp`:
 
-- a destination that ends in a slash is a directory to put the source into; else it is the name to give it. An
-  existing local directory, and the whole of a provider, count as written with the slash;
-- of a source that ends in a slash only the content is meant, which goes into the directory that the destination
-  names, with or without its slash.
+- A destination with a trailing slash is the directory that the source goes into. Any other destination is the source's
+  new name. An existing local directory, and a whole remote, count as written with the slash.
+- Of a source with a trailing slash only the content is copied. It goes into the directory that the destination names,
+  with or without a slash.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from dxflow_async.modes import kind_of_file
 from dxflow_async.paths import check_key, local_name
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import local_provider
-from dxflow_async.transfer.context import Place, TransferContext, check_target
+from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.planning.name_claims import NameClaims
+from dxflow_async.transfer.planning.one_service import is_one_service
 
 __all__ = [
     "Destination",
     "LocalDestination",
-    "LocalFiles",
+    "LocalPlaces",
     "RemoteDestination",
     "below",
     "contains",
@@ -37,26 +38,26 @@ __all__ = [
 
 
 def below(place: Place, name: str) -> Place:
-    """A name in a directory."""
+    """Returns the place of a name in a directory."""
     return Place(place.provider, place.key + name, place.shown + name)
 
 
 def directory(place: Place) -> Place:
-    """A place as a directory."""
+    """Returns a place as a directory: its key ends in a slash, or is empty."""
     slash = "" if not place.key or place.key.endswith("/") else "/"
     return Place(place.provider, place.key + slash, place.shown.removesuffix("/") + "/")
 
 
 async def contains(outer: Place, inner: Place) -> bool:
-    """Whether a place is the other one, or lies in it where that is a directory (its key ends in a slash).
+    """Returns whether two places are the same, or `outer` is a directory (its key ends in a slash) with `inner` in it.
 
-    On this machine's disks links are followed for that.
+    On this machine's disks symbolic links are followed. Two remotes may be the same service: see `is_one_service`.
     """
     outer_disk, inner_disk = outer.provider.local_disk, inner.provider.local_disk
     if outer_disk is not None and inner_disk is not None:
         one, other = await outer_disk.real_path(outer.key), await inner_disk.real_path(inner.key)
         return os.path.join(other, "").startswith(os.path.join(one, ""))
-    if outer.provider is not inner.provider:
+    if outer.provider is not inner.provider and not await is_one_service(outer, inner):
         return False
     if outer.key and not outer.key.endswith("/"):
         return inner.key == outer.key
@@ -64,12 +65,12 @@ async def contains(outer: Place, inner: Place) -> bool:
 
 
 class Destination(ABC):
-    """A destination.
+    """The destination of a call.
 
     Attributes:
-        shown: as users write it.
-        into: whether it is a directory to put things into.
-        claims: of what goes there, where two things might get one name; else None.
+        shown: the destination as the user wrote it.
+        into: whether sources go into it, as a directory; otherwise it is the source's new name.
+        claims: the names that the call has given away; None where no two items can get one name.
     """
 
     shown: str
@@ -78,50 +79,60 @@ class Destination(ABC):
 
     @abstractmethod
     def named(self, name: str) -> Place:
-        """Where an object of that name goes."""
+        """Returns the place of an object of that name."""
 
     @abstractmethod
     def directory(self, name: str = "") -> Place:
-        """The directory that the content of a directory of that name goes into; of none, of itself."""
+        """Returns the new directory for the content of a directory of that name; without a name, the destination."""
 
     @abstractmethod
     def check(self, place: Place, operation: str, *, marker: bool) -> None:
-        """Refuses a place that must not be created, before anything is; `marker`: it is a directory.
+        """Checks that a place may be created.
+
+        Args:
+            place: the place.
+            operation: the operation, for errors.
+            marker: whether it is a directory.
 
         Raises:
-            UnsafePathError: with the reason.
+            UnsafePathError: it may not; the message has the reason.
         """
 
     async def resolve(self, target: Place, operation: str) -> Place:
-        """Where that goes which the user gave the name of `target` himself.
+        """Returns the place to write for a new name that the user chose, following a symbolic link there.
 
         Raises:
-            UnsafePathError: what has the name is neither a file nor a directory.
+            UnsafePathError: the name is taken by something that is neither a file nor a directory.
         """
         return target
 
     def claim(self, source: Place, target: Place, operation: str) -> None:
-        """Gives a name to a source.
+        """Claims a name for a source.
 
         Raises:
-            UnsafePathError: in this call another one has it, or one that is the same here.
+            UnsafePathError: another source of the call has that name, or one that is the same at the destination.
         """
         if self.claims is not None and not self.claims.take(target.shown, source.shown):
             raise taken(source, target, operation)
 
     async def prepare(self, context: TransferContext, *, several: bool = False) -> None:
-        """Before a directory is filled, from `several` sources or one: whether names may clash, there or anyway."""
+        """Prepares the destination before the first item: finds out whether names can collide.
+
+        Args:
+            context: the call's context.
+            several: whether the call has several sources, whose names can always collide.
+        """
         if self.claims is None:
             folds = await self.folds_names()
             self.claims = NameClaims(folds=folds) if folds or several else None
 
     async def folds_names(self) -> bool:
-        """Whether names that differ in case, or in how a letter is written, are one there."""
+        """Returns whether the destination treats names as equal that differ in case or in Unicode form."""
         return False
 
 
 def taken(source: Place, target: Place, operation: str) -> UnsafePathError:
-    """Why an item is left alone whose name another one of the call has."""
+    """Returns the error of an item whose name another item of the call has."""
     return UnsafePathError(
         f"{operation} of {source.shown} to {target.shown} refused: another item of this call has that name there, or "
         "one that the file system takes for the same; give one of them another name",
@@ -132,7 +143,7 @@ def taken(source: Place, target: Place, operation: str) -> UnsafePathError:
 
 
 class RemoteDestination(Destination):
-    """A place in the account's storage."""
+    """A destination in a storage area."""
 
     def __init__(self, place: Place) -> None:
         self.shown = place.shown
@@ -150,16 +161,16 @@ class RemoteDestination(Destination):
         if marker and place.key.count("/") == 1:  # a bucket, as the top of what is copied
             check_key(place.key, provider=place.provider.name, operation=operation)
         else:
-            check_target(place, operation, directory=marker)
+            place.check_target(operation, directory=marker)
 
 
 class LocalDestination(Destination):
-    """A place on this machine; what is created never leaves it through a link.
+    """A destination on this machine. Nothing is created outside of it, also not through a symbolic link in it.
 
     Args:
-        path: as users write it; it need not exist.
-        threads: for its provider.
-        into: whether it is a directory to put things into.
+        path: the path as the user wrote it; it need not exist.
+        threads: the session's worker threads.
+        into: as for `Destination`.
     """
 
     def __init__(self, path: str, threads: Threads, *, into: bool) -> None:
@@ -177,7 +188,7 @@ class LocalDestination(Destination):
         return Place(local_provider(path, self._threads), "", os.path.join(path, ""))
 
     async def resolve(self, target: Place, operation: str) -> Place:
-        if self.into:  # the name is the source's
+        if self.into:  # the user did not choose the name
             return target
         path = await self._threads.run(_real_file, self.shown, operation)
         if path is None:
@@ -198,7 +209,7 @@ class LocalDestination(Destination):
         local_name(place.key)
         if place.key.endswith("/") and not marker:
             raise UnsafePathError(
-                f"{operation} to {place.shown} refused: the name ends in a slash, which no file's can; "
+                f"{operation} to {place.shown} refused: the name ends in a slash, which no file name may; "
                 "copy it under another name",
                 operation=operation,
                 path=place.shown,
@@ -206,31 +217,31 @@ class LocalDestination(Destination):
 
 
 def _real_file(path: str, operation: str) -> str | None:
-    """The file that is to be replaced where a link was named, so that the link stays; None where none was. Blocks.
+    """Returns the file that a symbolic link leads to, which is replaced while the link stays; None without a link.
+
+    Blocks.
 
     Raises:
-        UnsafePathError: the name is that of a pipe, a socket, a device, or a link to one of them or to nothing.
+        UnsafePathError: the path is a pipe, a socket, a device, or a link to one of them or to nothing.
     """
     path = os.path.abspath(path)
     try:
         mode = os.lstat(path).st_mode
     except OSError:
-        return None  # it is not there, or whoever writes it says why it cannot be
+        return None  # it does not exist, or writing it fails with the reason
     is_link = stat.S_ISLNK(mode)
     reason = None
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        reason = "it is a symbolic link to nothing; remove it, or name what it is to lead to"
+        reason = "it is a broken symbolic link; remove it, or name the file that it is to lead to"
     except OSError as error:
         reason = f"the symbolic link cannot be followed ({error.strerror}); remove it"
     else:
         if is_link and _is_descriptor(path):
             reason = "it is an open file of a process; name the file, or redirect dxflow-async cat"
         elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            reason = (
-                f"it is {kind_of_file(mode)}, which has no place for a file; name one, or redirect dxflow-async cat"
-            )
+            reason = f"it is {kind_of_file(mode)}, which cannot hold a file; name a file, or redirect dxflow-async cat"
     if reason is not None:
         text = f"{operation} to {path} refused: {reason}"
         raise UnsafePathError(text, provider="LOCAL", operation=operation, path=path)
@@ -238,7 +249,7 @@ def _real_file(path: str, operation: str) -> str | None:
 
 
 def _is_descriptor(path: str) -> bool:
-    """Whether a link leads to an entry of /proc/PID/fd, such as /dev/stdout does."""
+    """Returns whether a link leads to an entry of /proc/PID/fd, as /dev/stdout does."""
     for _ in range(_MAX_LINKS):
         if os.path.realpath(os.path.dirname(path)).startswith("/proc/"):
             return True
@@ -248,18 +259,25 @@ def _is_descriptor(path: str) -> bool:
     return False
 
 
-_MAX_LINKS = 40  # as many as Linux follows
+_MAX_LINKS = 40  # the limit of Linux
 
 
-class LocalFiles:
-    """The user's own files, by the paths users write; links are followed."""
+class LocalPlaces:
+    """The places of the user's own files. Symbolic links are followed.
+
+    Args:
+        threads: the session's worker threads.
+
+    Attributes:
+        threads: as given.
+    """
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self._providers: dict[str, Provider] = {}
 
     def place(self, path: str) -> Place:
-        """A file, or (with a slash at its end) a directory, as one end of a transfer."""
+        """Returns the place of a local path; with a trailing slash that of a directory."""
         anchor = Path(path).absolute().anchor
         provider = self._providers.get(anchor)
         if provider is None:

@@ -1,4 +1,4 @@
-"""Which objects a download moves, and the local files they become. Names from outside never leave the destination."""
+"""The items of a download: objects, and the local files they become. No remote name leaves the destination."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import LocalDestination, taken
 from dxflow_async.transfer.planning.name_claims import NameClaims
-from dxflow_async.transfer.planning.tree import look_up, relocate_found
+from dxflow_async.transfer.planning.relocate import look_up, relocate_found
 
 __all__ = ["download", "download_each"]
 
@@ -24,26 +24,26 @@ _OPTIONS = ObjectOptions()
 async def download(
     context: TransferContext, threads: Threads, source: Place, destination: str
 ) -> AsyncIterator[TransferItem]:
-    """The jobs that download an object, or a directory with all that is in it, into a local directory.
+    """Yields the items that download an object, or a directory with everything in it, into a local directory.
 
-    Of a source written with a trailing slash only the content is meant. A destination whose last component is the
-    source's name, and which is no directory yet, is the file itself.
+    Of a source with a trailing slash only the content is downloaded. A destination whose last component is the source's
+    name, and which is not a directory, is the new file itself.
 
     Raises:
-        NotFoundError: no such source.
+        NotFoundError: there is no such source.
     """
     found = await look_up(context, source, "download")
     same_name = not found.directory and os.path.basename(destination) == source.key.rpartition("/")[2]
     into = not same_name or await threads.run(os.path.isdir, destination)
     end = LocalDestination(destination, threads, into=into)
-    async for job in relocate_found(context, source, found, end, _OPTIONS, operation="download"):
-        yield job
+    async for item in relocate_found(context, source, found, end, _OPTIONS, operation="download"):
+        yield item
 
 
 async def download_each(
     context: TransferContext, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]
 ) -> AsyncIterator[TransferItem]:
-    """The jobs that download objects to exactly those files; of two that would be one file the second is refused."""
+    """Yields the items that download objects to exactly those files. The second of two equal files is refused."""
     exact, alike = NameClaims(), NameClaims(folds=True)
     confusing: dict[str, bool] = {}
     async for source, path in pairs:

@@ -1,4 +1,4 @@
-"""Listings, page by page, each page tried as often as the policy allows."""
+"""Listings page by page, with retries, and looking up one key."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ __all__ = ["pages", "pages_to_delete", "stat"]
 async def pages(
     provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
 ) -> AsyncIterator[Sequence[Entry]]:
-    """The entries whose keys start with `prefix`, in the order of their keys; memory is that of two pages.
+    """Yields the entries whose keys start with `prefix`, in the order of their keys. It holds two pages in memory.
 
-    From the second page on the next one is asked for while one is looked at.
+    From the second page on, the next page is requested while the caller works on one.
+
+    Args:
+        provider: the provider to list.
+        prefix: the beginning of the keys; it ends in a slash, or is empty.
+        recursive: whether to list everything below the prefix.
+        limits: the session's limits.
+        policy: the session's retry policy.
 
     Raises:
-        StorageError: a page could not be had; what was yielded before is right.
+        StorageError: a page could not be fetched. The entries before it are right.
     """
     async with aclosing(_listing(provider, prefix, recursive=recursive, limits=limits, policy=policy)) as listing:
         async for page in listing:
@@ -39,7 +46,10 @@ async def pages(
 async def pages_to_delete(
     provider: Provider, prefix: str, *, limits: Limits, policy: RetryPolicy
 ) -> AsyncIterator[Sequence[Entry]]:
-    """All that is to be deleted with a directory, each real directory after what is in it. Raises as `pages`."""
+    """Yields everything that is deleted with a directory; real directories come after their content.
+
+    Raises as `pages`.
+    """
     found = False
     async with aclosing(_listing(provider, prefix, recursive=True, limits=limits, policy=policy)) as listing:
         async for page in listing:
@@ -67,9 +77,9 @@ async def _listing(
         page = await provider.list_page(prefix, recursive=recursive, cursor=cursor)
         call = Call(provider.name, "list", f"/{prefix}")
         check_names(call, prefix, page.entries)
-        # Other cursors are listings under way, which stay the same.
+        # A cursor that is not a text is a running listing, and stays the same object.
         if isinstance(cursor, str) and page.cursor == cursor:
-            raise contradiction(call, "a page says that it is followed by itself")
+            raise contradiction(call, "a page names itself as the next page")
         return page
 
     async def get(cursor: Any) -> Page:
@@ -84,17 +94,17 @@ async def _listing(
 
 
 class _Cursors:
-    """Those of one listing: one that goes in a circle, however long, is noticed in memory for one (Brent's algorithm).
+    """Finds a listing that goes in a circle, of any length, in the memory of one cursor (Brent's algorithm).
 
-    Cursors that are no text are listings under way, which stay the same.
+    Cursors that are not texts are ignored: they are running listings.
     """
 
     def __init__(self) -> None:
         self._number = 0
-        self._earlier: str | None = None  # the last one whose number was a power of two
+        self._earlier: str | None = None  # the last cursor whose number was a power of two
 
     def repeat(self, cursor: Any) -> bool:
-        """Takes the next one; whether it was there before."""
+        """Takes the next cursor; returns whether it was there before."""
         if not isinstance(cursor, str):
             return False
         if cursor == self._earlier:
@@ -106,7 +116,7 @@ class _Cursors:
 
 
 async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncGenerator[Page, None]:
-    """Pages by their cursors; who looks at the first one only has asked for no other."""
+    """Yields pages by their cursors, fetching one page ahead. After the first page nothing is fetched ahead."""
     page, ahead = await get(None), None
     try:
         while True:
@@ -117,13 +127,13 @@ async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncG
             ahead = None if page.cursor is None else asyncio.create_task(get(page.cursor))
     finally:
         if ahead is not None:
-            ahead.cancel()  # of one that has failed already, the error is nobody's any more
+            ahead.cancel()  # the error of a page that nobody wants is dropped
             with CancelScope(shield=True):
                 await asyncio.wait([ahead])
 
 
 async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPolicy) -> Entry | None:
-    """What is stored under a key: an object, or a directory when there is something below it; None for neither."""
+    """Returns the object of a key, or the directory when something is below it; None when there is neither."""
 
     async def look(name: str) -> Entry | None:
         with suppress(NotFoundError):
@@ -140,7 +150,7 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
                 return Entry(prefix, directory=True)
     except NotFoundError:
         return None
-    # A bucket or a real directory may be empty; a prefix that nothing starts with is not there.
+    # A bucket or a real directory may be empty. A prefix without keys does not exist.
     if provider.features.directories or prefix.count("/") <= 1:
         return Entry(prefix, directory=True)
     found = await look(prefix) if provider.features.directories_vary and not named else None

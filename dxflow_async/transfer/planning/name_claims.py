@@ -1,4 +1,4 @@
-"""Which names the items of one call have taken, so that no two of them become one file, the last one winning."""
+"""The names that the items of one call have claimed: no two items may overwrite each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["NameClaims"]
 
 
 class NameClaims:
-    """The destinations that were given away, each to one source; some 120 bytes of memory a name.
+    """Destinations, each claimed by one source. A name takes some 120 bytes of memory.
 
     Args:
-        folds: names that differ in case only, or in how a letter is written, count as one.
+        folds: whether names count as equal that differ only in case or in Unicode form.
     """
 
     def __init__(self, *, folds: bool = False) -> None:
@@ -19,14 +19,14 @@ class NameClaims:
         self._taken: dict[int, int] = {}
 
     def has(self, destination: str) -> bool:
-        """Whether something of the call has that name."""
+        """Returns whether a source has claimed that destination."""
         return self._name(destination) in self._taken
 
     def take(self, destination: str, source: str) -> bool:
-        """Whether the source may have the name; what is listed twice keeps what it has.
+        """Claims a destination for a source; returns whether the source has it. Claiming twice is allowed.
 
         Example:
-            >>> claims = Claims(folds=True)
+            >>> claims = NameClaims(folds=True)
             >>> claims.take("/out/README", "/bucket/README"), claims.take("/out/readme", "/bucket/readme")
             (True, False)
         """

@@ -1,4 +1,4 @@
-"""Which local files an upload moves, and the names they get."""
+"""The items of an upload: local files, and the names they get."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.planning.destination import Destination, LocalFiles, RemoteDestination
-from dxflow_async.transfer.planning.tree import relocate
+from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination
+from dxflow_async.transfer.planning.relocate import relocate
 
 __all__ = ["expand", "upload", "upload_each"]
 
 
 async def expand(threads: Threads, pattern: str) -> list[str]:
-    """The path itself when there is such a file; else what the glob pattern matches, sorted.
+    """Returns the path itself if it exists; else the sorted paths that match it as a glob pattern.
 
     Raises:
-        NotFoundError: nothing does.
+        NotFoundError: there is no such file, and nothing matches.
     """
     paths = await threads.run(_expand, pattern)
     if not paths:
@@ -39,47 +39,48 @@ async def expand(threads: Threads, pattern: str) -> list[str]:
 
 async def upload(
     context: TransferContext,
-    files: LocalFiles,
+    files: LocalPlaces,
     source: str,
-    end: Destination,
+    destination: Destination,
     options: ObjectOptions,
     *,
     operation: str = "upload",
     move: bool = False,
 ) -> AsyncIterator[TransferItem]:
-    """The jobs that move a local file, a directory with all that is in it, or what a glob pattern matches.
+    """Yields the items that transfer a local file, a directory with everything in it, or the matches of a pattern.
 
-    The rules of names are those of `ends.py`.
+    `destination.py` has the rules of names.
 
     Raises:
-        NotFoundError: no such source.
-        ConfigurationError: several sources for one name.
+        NotFoundError: there is no such source.
+        ConfigurationError: several sources have one destination.
     """
     paths = await expand(files.threads, source)
-    if len(paths) > 1 and not end.into:
+    if len(paths) > 1 and not destination.into:
         raise ConfigurationError(
-            f"{source} matches {len(paths)} files, and {end.shown} is one name; end it in a slash for a directory"
+            f"{source} matches {len(paths)} files, and {destination.shown} is one name; "
+            "end it in a slash for a directory"
         )
     if len(paths) > 1:
-        await end.prepare(context, several=True)
+        await destination.prepare(context, several=True)
     for path in paths:
         place = files.place(path)
         try:
-            async for job in relocate(context, place, end, options, operation=operation, move=move):
-                yield job
+            async for item in relocate(context, place, destination, options, operation=operation, move=move):
+                yield item
         except StorageError as error:
             if len(paths) == 1:
                 raise
-            yield SettledItem(TransferResult(path, end.shown, error=error))
+            yield SettledItem(TransferResult(path, destination.shown, error=error))
 
 
 async def upload_each(
-    context: TransferContext, files: LocalFiles, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
+    context: TransferContext, files: LocalPlaces, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
 ) -> AsyncIterator[TransferItem]:
     """Plans the upload of local files to exactly those places."""
     async for path, target in pairs:
-        end = RemoteDestination(target)
-        yield item_for(context, files.place(path), end, target, None, options, operation="upload")
+        destination = RemoteDestination(target)
+        yield item_for(context, files.place(path), destination, target, None, options, operation="upload")
 
 
 def _expand(pattern: str) -> list[str]:

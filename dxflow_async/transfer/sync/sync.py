@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
@@ -22,8 +22,8 @@ from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, below, contains
-from dxflow_async.transfer.planning.directory_modes import DirectoryModes
-from dxflow_async.transfer.planning.tree import look_up, make_directory
+from dxflow_async.transfer.planning.directories import DirectoryModes, make_directory
+from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
 from dxflow_async.transfer.sync.compare import Compare, Comparison
@@ -80,6 +80,13 @@ class Rules:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     delete: bool = False
+
+    @classmethod
+    def of(
+        cls, compare: Compare, include: str | Iterable[str], exclude: str | Iterable[str], *, delete: bool = False
+    ) -> Self:
+        """Makes rules from the arguments of a call, in which one pattern may stand alone."""
+        return cls(compare, _patterns(include), _patterns(exclude), delete)
 
     def __post_init__(self) -> None:
         assert self.comparison
@@ -245,6 +252,10 @@ class Sync:
                 end, entry, options = self._end, each.entry, self._options
                 await self._modes.make_above(each.name)
                 yield item_for(context, source, end, target, entry, options, operation="sync", keep_time=True)
+
+
+def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _planned(difference: Difference) -> SyncAction:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 import sys
@@ -11,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
@@ -25,6 +24,7 @@ from dxflow_async.providers.azure.credentials import CloudCredentials, Tokens
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
+from tests.providers.azure.bearer_tokens import Token, jwt
 from tests.providers.connected_providers import ConnectAzure
 from tests.providers.in_memory_bodies import body, first_failure, read
 from tests.scripted_server import ScriptedServer, answer
@@ -180,29 +180,6 @@ async def test_secrets_are_not_shown(threads: Threads) -> None:
 
 
 # Bearer tokens
-
-
-def jwt(seconds: float) -> str:
-    """A token that Azurite takes for so long."""
-    now = int(time())
-    claims = {
-        "aud": "https://storage.azure.com",
-        "iss": "https://sts.windows.net/tenant/",
-        "iat": now - 60,
-        "nbf": now - 60,
-        "exp": now + seconds,
-    }
-    parts = ({"alg": "none", "typ": "JWT"}, claims)
-    return ".".join(
-        [*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts), "c2ln"]
-    )
-
-
-class Token(NamedTuple):
-    """As azure-identity gives it."""
-
-    token: str
-    expires_on: float
 
 
 @dataclass

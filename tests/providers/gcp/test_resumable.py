@@ -22,7 +22,7 @@ from dxflow_async.providers.contract import Buffered, ObjectOptions, Part
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.transfer.retry import RetryPolicy, retry
 from tests.providers.connected_providers import ConnectGCP
-from tests.providers.in_memory_bodies import Broken, body
+from tests.providers.in_memory_bodies import BrokenBody, body
 from tests.servers.resumable import Fault, ResumableServer, Stored
 
 MiB = 1 << 20
@@ -160,7 +160,7 @@ async def test_body_that_fails_is_not_asked_about(google: ResumableServer, provi
     """What the body itself fails with is the caller's, whatever it is; the session is given up."""
     error = NetworkError("the source broke off")
     with pytest.raises(NetworkError) as raised:
-        await provider.write("bucket/name", Broken([DATA[:MiB]] * 5, len(DATA), error), OPTIONS)
+        await provider.write("bucket/name", BrokenBody([DATA[:MiB]] * 5, len(DATA), error), OPTIONS)
     assert raised.value is error
     assert google.requests["status"] == 0
     assert google.sessions == {}
@@ -171,14 +171,14 @@ async def test_body_of_another_size(google: ResumableServer, provider: GCPProvid
     """A body that is shorter or longer than it says is never stored, though its first bytes could be an object."""
     chunks = [DATA, b"x"] if sent > len(DATA) else [DATA[:sent]]
     with pytest.raises(NetworkError):
-        await provider.write("bucket/name", Broken(chunks, len(DATA)), OPTIONS)
+        await provider.write("bucket/name", BrokenBody(chunks, len(DATA)), OPTIONS)
     assert google.objects == {}
     assert google.sessions == {}
 
 
 async def test_body_that_changed(google: ResumableServer, provider: GCPProvider) -> None:
     """Bytes that are not those of the checksum are not sent to their end."""
-    wrong = Broken([DATA[:MiB]] * 12, len(DATA), crc32c=crc32c(DATA) ^ 1)
+    wrong = BrokenBody([DATA[:MiB]] * 12, len(DATA), crc32c=crc32c(DATA) ^ 1)
     with pytest.raises(ChecksumMismatchError, match="before they were sent"):
         await provider.write("bucket/name", wrong, OPTIONS)
     assert google.objects == {}
@@ -189,7 +189,7 @@ async def test_cancelled_upload_gives_its_session_up(google: ResumableServer, pr
     """A write that is cancelled in its midst leaves neither object nor session."""
     started = asyncio.Event()
 
-    class Endless(Broken):
+    class Endless(BrokenBody):
         async def __aiter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204
             yield b"x" * MiB
             yield b"x" * MiB
@@ -263,7 +263,7 @@ async def test_token_that_ends_in_mid_transfer(google: ResumableServer, provider
 async def test_session_outlives_its_token(google: ResumableServer, provider: GCPProvider) -> None:
     """A resumable upload goes on after a break though the token it was begun with has ended."""
 
-    class Ending(Broken):
+    class Ending(BrokenBody):
         async def __aiter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204
             google.tokens.clear()
             for start in range(0, len(DATA), MiB):

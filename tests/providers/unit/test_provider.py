@@ -290,9 +290,7 @@ async def test_a_listing_goes_on_after_a_break(unit: UnitProvider, http: HTTP, r
     found = [entry.key for entry in page.entries]
     while page.cursor is not None:
         await asyncio.sleep(0)
-        for connection in list(http._all):
-            connection.abort()
-        await asyncio.sleep(0)
+        await http.client.drop_connections()
         while True:
             try:
                 page = await unit.list_page("", recursive=True, cursor=page.cursor)
@@ -309,11 +307,11 @@ async def test_a_listing_that_is_dropped_gives_its_connection_back(unit: UnitPro
         (root / f"{number:05}-{'x' * 100}").touch()
     page = await unit.list_page("", recursive=False)
     assert page.cursor is not None
-    assert len(http._all) > sum(map(len, http._idle.values()))
+    assert http.client.open_connections > http.client.idle_connections
     del page
     for _ in range(100):
         await asyncio.sleep(0.01)
-        if len(http._all) == sum(map(len, http._idle.values())):
+        if http.client.open_connections == http.client.idle_connections:
             return
     raise AssertionError("a connection is still in use")
 

@@ -22,8 +22,8 @@ from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.rename import RenameItem
 from dxflow_async.transfer.journal.records import JobSpec
-from dxflow_async.transfer.planning.tree import RenameItem
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.connected_providers import connect_unit

@@ -15,11 +15,10 @@ import pytest
 from argon2 import PasswordHasher
 
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError
-from dxflow_async.server.hub.accounts import Accounts, TooManyTriesError
-from dxflow_async.server.hub.credentials import Credentials
+from dxflow_async.server.hub.accounts import Accounts, Credentials, TooManyTriesError
+from dxflow_async.server.hub.attempts import Turns
+from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.sign_ins import SignInLimits
-from dxflow_async.server.hub.store import Store
-from dxflow_async.server.hub.turns import Turns
 
 ME = Credentials("me@example.org", "correct horse", "diphyx")
 WRONG = Credentials("me@example.org", "battery staple", "diphyx")
@@ -405,8 +404,8 @@ async def test_many_peers_cannot_try_one_account(
     accounts: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Failures of many peers bound each other, one peer's alone do not, and one that signed in before is let in."""
-    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_ACCOUNT_FAILURES", 12)
-    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_OF_ONE_PEER", 6)
+    monkeypatch.setattr("dxflow_async.server.hub.attempts.MAX_ACCOUNT_FAILURES", 12)
+    monkeypatch.setattr("dxflow_async.server.hub.attempts.MAX_OF_ONE_PEER", 6)
     await accounts.sign_in(ME, "home")
     for _ in range(3):
         await fail(accounts, 5, "stranger")
@@ -448,7 +447,7 @@ async def test_an_email_without_account_is_refused_alike(tmp_path: Path, clock: 
 
 async def test_failures_are_bounded(accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of e-mails that are made up only the newest failures are kept; an account's own are not pushed out by them."""
-    monkeypatch.setattr("dxflow_async.server.hub.failures.MAX_UNKNOWN", 3)
+    monkeypatch.setattr("dxflow_async.server.hub.attempts.MAX_UNKNOWN", 3)
     await accounts.sign_in(ME, "peer")
     accounts._sign_up = False
     await fail(accounts, 5)

@@ -15,7 +15,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
 from dxflow_async.server.hub.vault import Vault
-from tests.server.hub.test_units import ME, YOU, Hub, signed_in
+from tests.server.hub.signed_in_clients import ME, YOU, Hub, signed_in
 
 AWS = {"region": "eu-central-1", "access_key": "AKIDEXAMPLE", "secret_key": "hidden-key", "sign_payload": True}
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.server.unit.serving import UNIT
+from dxflow_async.server.unit.unit import UNIT
 from tests.ordinary_rights import ordinary_rights
 from tests.server.running_hub import TUS, RunningUnit, metadata
 

@@ -16,7 +16,7 @@ import pytest
 from dxflow_async.checksum import encode
 from dxflow_async.modes import umask
 from dxflow_async.server.unit.checksums import crc32c
-from dxflow_async.server.unit.serving import UNIT
+from dxflow_async.server.unit.unit import UNIT
 from tests.server.running_hub import BYTES, TUS, Answer, RunningUnit, metadata
 
 CONTENT = random.Random(3).randbytes(3_000_001)

@@ -44,8 +44,8 @@ def path_of(home: Path, job_id: str) -> Path:
 
 def read_all(job: JobFile) -> None:
     """Whatever there is to be read."""
-    assert job.asked
-    assert job.marks is not None
+    assert job.spec
+    assert job.earlier_owners is not None
     assert job.complete in (True, False)
     assert job.ended_any() in (True, False)
     ends = job.items(None)
@@ -85,7 +85,7 @@ def test_any_name_comes_back(tmp_path: Path) -> None:
     job.write([Row(PART, (*ends, 1, 0, 10, f"etag {ends.source}", 1, 1)) for ends in pairs])
     job.close()
     job = JobFile.open(tmp_path, job.id, "4567abcd")
-    assert job.asked == ASKED
+    assert job.spec == ASKED
     assert set(job.items(None)) == set(pairs)
     for ends in pairs:
         assert job.state_of(ends) == ("done", f"v{ends.source}")

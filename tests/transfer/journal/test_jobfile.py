@@ -46,8 +46,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     )
     job.close()
     job = JobFile.open(tmp_path, job.id, "4567abcd")
-    assert job.asked == ASKED
-    assert job.marks == {"0123abcd"}
+    assert job.spec == ASKED
+    assert job.earlier_owners == {"0123abcd"}
     assert job.state_of(ENDS) == ("done", "v1")
     begun = job.upload_of(ENDS)
     assert begun is not None
@@ -68,7 +68,7 @@ def test_a_session_does_not_take_its_own_files_for_left_ones(tmp_path: Path) -> 
     created.close()
     JobFile.open(tmp_path, created.id, "4567abcd").close()
     job = JobFile.open(tmp_path, created.id, "0123abcd")
-    assert job.marks == {"4567abcd"}
+    assert job.earlier_owners == {"4567abcd"}
     job.close()
 
 

@@ -1,0 +1,1 @@
+"""The aiohttp lane: aiohttp's client behind the data plane's door."""

@@ -1,0 +1,131 @@
+"""aiohttp's connection pool, with what the data plane has to know about each connection.
+
+aiohttp hands an idle connection to the next request without looking at its socket, and takes any end of a connection
+for the proper end of a body of unknown length. Both would let wrong bytes pass for right ones. So this connector
+looks at a connection before it is used again, and notes how each one ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.tracing import Trace
+
+__all__ = ["ConnectionState", "Connector", "Exchange", "exchange"]
+
+
+class ConnectionState:
+    """A connection, over all its requests.
+
+    Attributes:
+        protocol: aiohttp's.
+        transport: the loop's.
+        error: why the connection was lost; None: it is open, or was closed in good order.
+        used: whether it has served a request.
+    """
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        assert protocol.transport is not None
+        self.protocol = protocol
+        self.transport: Any = protocol.transport
+        self.error: BaseException | None = None
+        self.used = False
+        self._tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        connected = self.transport.get_extra_info("socket")
+        if self._poll is not None and connected is not None:
+            self._poll.register(connected.fileno(), select.POLLIN)
+        closed = protocol.closed
+        if closed is not None:
+            closed.add_done_callback(self._note_end)
+
+    def _note_end(self, closed: asyncio.Future[None]) -> None:
+        self.error = None if closed.cancelled() else closed.exception()
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection is open."""
+        return self.protocol.is_connected()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no bytes lie unread: neither a response that nobody asked for nor the connection's end."""
+        if self.protocol.should_close or not self.open:
+            return False
+        return self._poll is None or not self._poll.poll(0)
+
+    @property
+    def ended_properly(self) -> bool:
+        """Whether the peer ended the connection on purpose: no reset, and with TLS's own farewell."""
+        if self.error is not None:
+            return False
+        if self._tls is None:
+            return True
+        try:
+            return not self._tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except (OSError, ValueError):
+            return False
+
+
+class Exchange:
+    """One request and its response.
+
+    Args:
+        fresh: use a new connection.
+
+    Attributes:
+        connection: the one that is used, once there is one.
+        reused: whether it has served a request before.
+    """
+
+    def __init__(self, *, fresh: bool) -> None:
+        self.fresh = fresh
+        self.connection: ConnectionState | None = None
+        self.reused = False
+
+
+exchange: ContextVar[Exchange] = ContextVar("exchange")
+"""The exchange that a connection is wanted for."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """A pool that tells the current `exchange` which connection it gets, and never gives it one that is not quiet."""
+
+    states: WeakKeyDictionary[ResponseHandler, ConnectionState]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.states = WeakKeyDictionary()
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        current = exchange.get()
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None
+            state = self.states.get(protocol)
+            if state is None:
+                state = self.states[protocol] = ConnectionState(protocol)
+            elif current.fresh or not state.quiet:
+                connection.close()
+                continue
+            current.connection, current.reused, state.used = state, state.used, True
+            return connection

@@ -1,0 +1,269 @@
+"""The aiohttp lane: requests over one `aiohttp.ClientSession`.
+
+aiohttp is told to do nothing on its own: no redirects, cookies, decompression, retries or added headers. A small body
+is sent as bytes, together with the head; a large one piece by piece (`SentBody`). aiohttp times out what it waits to
+read; what it waits to write is watched here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, Awaitable, Callable
+from time import monotonic
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.payload import AsyncIterablePayload, BytesPayload
+from yarl import URL
+
+from dxflow_async.net.aiohttp_lane.body import SentBody
+from dxflow_async.net.aiohttp_lane.connector import Connector, Exchange, exchange
+from dxflow_async.net.aiohttp_lane.failures import FOREIGN, net_error
+from dxflow_async.net.aiohttp_lane.response import AiohttpResponse
+from dxflow_async.net.errors import ConnectionBrokenError, NetError, StalledError
+from dxflow_async.net.proxy import Proxy
+from dxflow_async.net.request import SEND_SIZE, Request, Throttle, Timeouts, check_body_size
+from dxflow_async.net.response import Response
+from dxflow_async.streams import Body, Buffered
+
+__all__ = ["AiohttpLane"]
+
+READ_BUFFER_SIZE = 128 << 10
+"""aiohttp keeps up to twice as many bytes of a body for a reader before the peer has to wait."""
+
+MAX_HEADERS = 256
+MAX_HEADER_SIZE = 32 << 10
+"""Limits of a response's head: how many headers, and how many bytes each name and value may have."""
+
+_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class AiohttpLane:
+    """Sends requests through aiohttp.
+
+    Args:
+        timeouts: shared with the client.
+        tls_context: returns the TLS context.
+    """
+
+    def __init__(self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+        self._timeouts = timeouts
+        self._tls_context = tls_context
+        self._session: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None
+        self._proxies: dict[Proxy, dict[str, Any]] = {}
+
+    async def send(self, request: Request, *, fresh: bool = False) -> Response:
+        current = Exchange(fresh=fresh)
+        sending: _Sending | None = None
+        options = await self._options(request)
+        if request.body is not None and not isinstance(request.body, bytes):
+            if request.body.size <= SEND_SIZE and request.throttle is None:
+                options["data"] = BytesPayload(await _joined(request))
+            else:
+                sending = _Sending(request.body, request.throttle, current, self._timeouts.stall)
+                options["data"] = AsyncIterablePayload(cast("AsyncIterable[bytes]", sending.body))
+                options["timeout"] = self._timeout(sock_read=None)  # until all of it is sent
+        elif request.body:
+            options["data"] = BytesPayload(request.body)
+        failure: BaseException
+        token = exchange.set(current)
+        try:
+            response = await self._opened().request(request.method, URL(request.url, encoded=True), **options)
+        except FOREIGN as error:
+            failure = net_error(error, self._timeouts.stall, request.origin.proxy)
+        except BaseException:
+            if sending is not None:
+                await sending.end()
+            raise
+        else:
+            return await self._started(request, response, current, sending)
+        finally:
+            exchange.reset(token)
+        if sending is not None:
+            await sending.end()
+            failure = sending.failure or failure
+        if isinstance(failure, ConnectionBrokenError):
+            failure.stale = failure.unanswered and current.reused
+        raise failure
+
+    async def drop_connections(self) -> None:
+        session, self._session, self._connector = self._session, None, None
+        if session is not None:
+            await session.close()
+            await asyncio.sleep(0)  # the sockets' protocols hear of it in the loop's next turn
+
+    @property
+    def open_connections(self) -> int:
+        return 0 if self._connector is None else sum(state.open for state in self._connector.states.values())
+
+    @property
+    def idle_connections(self) -> int:
+        if self._connector is None:
+            return 0
+        return sum(proto.is_connected() for idle in self._connector._conns.values() for proto, _ in idle)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._connector = Connector(
+                limit=0,  # the caller's limits decide how many requests are in flight
+                keepalive_timeout=self._timeouts.idle,
+                resolver=aiohttp.ThreadedResolver(),
+            )
+            self._session = aiohttp.ClientSession(
+                connector=self._connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=_AUTOMATIC_HEADERS,
+                read_bufsize=READ_BUFFER_SIZE,
+                max_line_size=MAX_HEADER_SIZE,
+                max_field_size=MAX_HEADER_SIZE,
+                max_headers=MAX_HEADERS,
+            )
+            # aiohttp would send any idempotent request again, also one that its caller calls not repeatable.
+            self._session._retry_connection = False
+        return self._session
+
+    async def _options(self, request: Request) -> dict[str, Any]:
+        headers: dict[str, str] = dict(request.headers)
+        if request.size is not None:
+            headers["content-length"] = str(request.size)
+        options: dict[str, Any] = {
+            "headers": headers,
+            "allow_redirects": False,
+            "timeout": self._timeout(self._timeouts.stall),
+        }
+        proxy = request.origin.proxy
+        if proxy is not None:
+            options |= self._proxy_options(proxy)
+        if request.origin.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
+            options["ssl"] = await self._tls_context()
+        return options
+
+    def _timeout(self, sock_read: float | None) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect, sock_read=sock_read)
+
+    def _proxy_options(self, proxy: Proxy) -> dict[str, Any]:
+        found = self._proxies.get(proxy)
+        if found is None:
+            found = {"proxy": URL(proxy.url)}
+            if proxy.authorization is not None:
+                # aiohttp makes it Proxy-Authorization, of the request itself or of the one for a tunnel.
+                found["proxy_headers"] = {"authorization": proxy.authorization}
+            self._proxies[proxy] = found
+        return found
+
+    async def _started(
+        self, request: Request, response: aiohttp.ClientResponse, current: Exchange, sending: _Sending | None
+    ) -> Response:
+        """The response, unless it reports success too early; a body that is refused is not sent any further."""
+        connection = current.connection
+        assert connection is not None
+        early = sending is not None and not sending.sent
+        failure: NetError | None = None
+        if early and response.status < 300:
+            failure = ConnectionBrokenError("the server reported success before it had all of the request")
+        elif response.status == 101:
+            failure = ConnectionBrokenError("the answer is not HTTP (it switches protocols)")
+        if failure is not None:
+            response.close()
+        try:
+            if sending is not None:
+                await sending.end()
+        except BaseException:
+            response.close()
+            raise
+        if failure is not None:
+            raise failure
+        if early:
+            connection.protocol.force_close()
+            connection.protocol.read_timeout = self._timeouts.stall
+            connection.protocol.start_timeout()
+        unmeasured = (
+            "content-length" not in response.headers
+            and "chunked" not in response.headers.get("transfer-encoding", "").lower()
+            and request.method != "HEAD"
+            and response.status not in (204, 304)
+        )
+        return AiohttpResponse(response, connection, self._timeouts.stall, unmeasured=unmeasured)
+
+
+async def _joined(request: Request) -> bytes:
+    """A small body in one piece: it is sent together with the head."""
+    body = request.body
+    assert body is not None
+    assert not isinstance(body, bytes)
+    chunks = body.chunks if isinstance(body, Buffered) else [chunk async for chunk in body]
+    data = b"".join(chunks)
+    check_body_size(body, len(data), ended=True)
+    return data
+
+
+class _Sending:
+    """A large body on its way: it notices when the server takes no more bytes.
+
+    Args:
+        body: what is sent.
+        throttle: a cap on the bytes a second, or None.
+        current: tells the connection, once there is one.
+        stall_timeout: seconds without a byte moving after which the connection is ended.
+    """
+
+    def __init__(self, body: Body, throttle: Throttle | None, current: Exchange, stall_timeout: float) -> None:
+        self.body = SentBody(body, throttle, self._await_response)
+        self._current = current
+        self._stall_timeout = stall_timeout
+        self._stalled = False
+        self._unsent = 0
+        self._moved_at = monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(stall_timeout, self._check)
+
+    @property
+    def sent(self) -> bool:
+        """Whether the system has taken all of the body."""
+        return self.body.complete and not self._buffered()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the request failed, if the reason lies here."""
+        if self._stalled:
+            return StalledError(f"no byte moved for {self._stall_timeout} s")
+        return None if isinstance(self.body.error, asyncio.CancelledError) else self.body.error
+
+    async def end(self) -> None:
+        """Stops sending; returns once the body is not read any more."""
+        self._timer.cancel()
+        if not self.body.complete:
+            await self.body.settle()
+
+    def _await_response(self) -> None:
+        """From now on aiohttp waits for the response, and times that out."""
+        self._timer.cancel()
+        connection = self._current.connection
+        assert connection is not None
+        connection.protocol.read_timeout = self._stall_timeout
+
+    def _buffered(self) -> int:
+        connection = self._current.connection
+        if connection is None or not connection.open:
+            return 0
+        size: int = connection.transport.get_write_buffer_size()
+        return size
+
+    def _check(self) -> None:
+        """Ends the connection if nothing moved since the timer was set, else sets the timer again."""
+        unsent = self._buffered()
+        connection = self._current.connection
+        waiting = connection is None or (self.body.inside and not unsent)  # for us, not for the server
+        if unsent < self._unsent or waiting:
+            self._moved_at = monotonic()
+        self._unsent = unsent
+        idle = monotonic() - max(self._moved_at, self.body.moved_at)
+        if idle >= self._stall_timeout:
+            self._stalled = True
+            assert connection is not None
+            connection.protocol.abort()
+        else:
+            self._timer = self._loop.call_later(self._stall_timeout - idle, self._check)

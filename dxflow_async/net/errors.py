@@ -1,0 +1,121 @@
+"""Errors of the data plane, in one tree.
+
+    NetError(OSError)
+    ├─ InvalidRequestError(ValueError)   the request cannot be sent as HTTP
+    ├─ ConnectError                      the host was not reached
+    │  ├─ ConnectionRefusedByHostError   nothing listens there
+    │  └─ ConnectTimeoutError(TimeoutError)
+    ├─ TLSError                          the encrypted connection failed
+    │  └─ CertificateError               the server's certificate is not trusted
+    ├─ ProxyError                        the proxy was not reached, or refused
+    ├─ ConnectionBrokenError(ConnectionError)  the connection ended, or the answer is not HTTP
+    └─ StalledError(TimeoutError)        no byte moved for the stall timeout
+
+Both lanes raise these and nothing else for what happens on the network. Errors that a request's body or a writer
+raises, and configuration errors, pass through as they are.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+__all__ = [
+    "CertificateError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionBrokenError",
+    "ConnectionRefusedByHostError",
+    "InvalidRequestError",
+    "NetError",
+    "ProxyError",
+    "StalledError",
+    "TLSError",
+    "connect_error",
+]
+
+
+class NetError(OSError):
+    """A request failed on the network.
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+    """
+
+    retryable = True
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidRequestError(NetError, ValueError):
+    """The request cannot be sent: its URL or a header is not valid in HTTP."""
+
+    retryable = False
+
+
+class ConnectError(NetError):
+    """The host was not reached."""
+
+
+class ConnectionRefusedByHostError(ConnectError):
+    """The host refused the connection: nothing listens at that port."""
+
+
+class ConnectTimeoutError(ConnectError, TimeoutError):
+    """There was no connection within the connect timeout, TLS included."""
+
+
+class TLSError(NetError):
+    """The encrypted connection failed."""
+
+
+class CertificateError(TLSError):
+    """The server's certificate is not trusted."""
+
+    retryable = False
+
+
+class ProxyError(NetError):
+    """The proxy was not reached, or refused the request. The message names the proxy."""
+
+    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
+
+
+class ConnectionBrokenError(NetError, ConnectionError):
+    """The connection ended early, or the bytes that arrived are not HTTP.
+
+    Attributes:
+        unanswered: no byte of the response had arrived.
+        stale: the connection had served another request before and broke unanswered: the server most likely closed it
+            while it was idle, and the request may be sent again over a new connection.
+    """
+
+    def __init__(self, reason: str, *, unanswered: bool = False, stale: bool = False) -> None:
+        super().__init__(reason)
+        self.unanswered = unanswered
+        self.stale = stale
+
+
+class StalledError(NetError, TimeoutError):
+    """No byte moved, either way, for the stall timeout."""
+
+
+def connect_error(error: OSError) -> NetError:
+    """Returns the error of ours for one that was raised while connecting.
+
+    Args:
+        error: raised by the resolver, the socket or TLS.
+    """
+    if isinstance(error, NetError):
+        return error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CertificateError(str(error))
+    if isinstance(error, ssl.SSLError):
+        return TLSError(str(error))
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return ConnectTimeoutError("no connection within the connect timeout")
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectionRefusedByHostError(str(error))
+    return ConnectError(str(error))

@@ -1,0 +1,95 @@
+"""The fast lane: a pool of our own HTTP/1.1 connections, for origins that are reached directly on POSIX systems."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+from dxflow_async.net.errors import ConnectionBrokenError, connect_error
+from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
+from dxflow_async.net.fast.transport import TLSSocket, connect
+from dxflow_async.net.request import Origin, Request, Timeouts
+from dxflow_async.net.response import Response
+
+__all__ = ["FastLane"]
+
+
+class FastLane:
+    """Sends requests over connections of its own; the one that was used last is used first.
+
+    Args:
+        timeouts: shared with the client.
+        tls_context: returns the TLS context.
+    """
+
+    def __init__(self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+        self._timeouts = timeouts
+        self._tls_context = tls_context
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._all: set[Connection] = set()
+        self._inbox = memoryview(bytearray(INBOX_SIZE))
+
+    async def send(self, request: Request, *, fresh: bool = False) -> Response:
+        connection = None if fresh else self._take(request.origin)
+        reused = connection is not None
+        if connection is None:
+            connection = await self._connect(request.origin)
+        try:
+            return await connection.request(request)
+        except ConnectionBrokenError as error:
+            error.stale = reused and error.unanswered
+            raise
+
+    async def drop_connections(self) -> None:
+        for connection in list(self._all):
+            connection.abort()
+        self._all.clear()
+        self._idle.clear()
+        await asyncio.sleep(0)  # the sockets' protocols hear of it in the loop's next turn
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._all)
+
+    @property
+    def idle_connections(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    def _take(self, origin: Origin) -> Connection | None:
+        """An idle connection that can be used."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            recent = monotonic() - connection.idle_since < self._timeouts.idle
+            if connection.usable and recent and connection.quiet:
+                return connection
+            connection.abort()
+            self._all.discard(connection)
+        return None
+
+    async def _connect(self, origin: Origin) -> Connection:
+        idle = self._idle.setdefault(origin, deque())
+
+        def on_free(connection: Connection) -> None:
+            if connection.usable and connection in self._all:
+                idle.append(connection)
+            else:
+                self._all.discard(connection)
+
+        def make() -> Connection:
+            return Connection(self._inbox, self._timeouts.stall, on_free)
+
+        tls: ssl.SSLContext | None = None
+        if origin.scheme == "https":
+            tls = await self._tls_context()
+            tls.sslsocket_class = TLSSocket
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                connection = await connect(origin.host, origin.port, make, tls)
+        except OSError as error:
+            raise connect_error(error) from error
+        self._all.add(connection)
+        return connection

@@ -1,0 +1,147 @@
+"""The provider that is tested, and what each test does with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.providers.contract import Entry, Features, ObjectOptions, Part, PartReceipt, Provider, Upload
+from dxflow_async.testing.bodies import body
+
+__all__ = ["OPTIONS", "ContractTests", "ProviderUnderTest"]
+
+OPTIONS = ObjectOptions()
+
+
+@dataclass(frozen=True)
+class ProviderUnderTest:
+    """A provider, and a prefix of its keys that belongs to one test alone and is empty.
+
+    `subject / "name"` is a key below the prefix.
+
+    Attributes:
+        provider: connected.
+        prefix: ends in a slash; `"bucket/area/"` where the first segment of a key is a bucket.
+        leftovers: returns what identifies uploads that are neither finished nor aborted, and temporary files. By
+            default it finds none, and tests of what is left behind prove less.
+        keeps_aborted: the service drops aborted uploads some time later, so they are leftovers too.
+        refused: names among those of the tests that the provider refuses with `UnsafePathError`, because its service
+            would take them for others.
+        store: for a read-only provider: stores an object on its server by other means, given the key and the bytes.
+    """
+
+    provider: Provider
+    prefix: str
+    leftovers: Callable[[], Sequence[str]] | None = None
+    keeps_aborted: bool = False
+    refused: frozenset[str] = frozenset()
+    store: Callable[[str, bytes], Awaitable[None]] | None = None
+
+    def __truediv__(self, name: str) -> str:
+        return self.prefix + name
+
+    @property
+    def features(self) -> Features:
+        """The provider's."""
+        return self.provider.features
+
+    def needs(self, **features: object) -> None:
+        """Skips a test unless features have these values."""
+        for name, value in features.items():
+            if getattr(self.features, name) != value:
+                pytest.skip(f"Features.{name} is not {value}")
+
+    def check_nothing_left(self, *, aborted: bool = False) -> None:
+        """Asserts that no upload and no temporary file is left."""
+        if self.leftovers is not None and not (aborted and self.keeps_aborted):
+            assert list(self.leftovers()) == []
+
+    async def put(self, name: str, data: bytes = b"content") -> Entry:
+        """Stores an object; for a read-only provider by other means."""
+        if not self.features.read_only:
+            return await self.provider.write(self / name, body(data), OPTIONS)
+        if self.store is None:
+            pytest.skip("the provider is read-only, and `ProviderUnderTest.store` is not given")
+        await self.store(self / name, data)
+        return await self.provider.stat(self / name)
+
+    async def put_all(self, names: Sequence[str]) -> None:
+        """Stores objects, some at a time."""
+        slots = asyncio.Semaphore(32)
+
+        async def put(name: str) -> None:
+            async with slots:
+                await self.put(name, b"")
+
+        await asyncio.gather(*(put(name) for name in names))
+
+    async def read(self, name: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> bytes:
+        """Returns the bytes of an object."""
+        async with await self.provider.read(self / name, start, end, etag=etag) as reader:
+            data = b"".join([bytes(chunk) async for chunk in reader])
+            assert len(data) == reader.size
+            return data
+
+    async def entries(self, prefix: str = "", *, recursive: bool = True) -> list[Entry]:
+        """Returns all pages of a listing."""
+        self.needs(unlisted=False)
+        page = await self.provider.list_page(self / prefix, recursive=recursive)
+        found = list(page.entries)
+        while page.cursor is not None:
+            page = await self.provider.list_page(self / prefix, recursive=recursive, cursor=page.cursor)
+            found += page.entries
+        return found
+
+    async def names(self, prefix: str = "", *, recursive: bool = True) -> list[str]:
+        """Returns the keys of a listing, without the test's prefix."""
+        return [entry.key.removeprefix(self.prefix) for entry in await self.entries(prefix, recursive=recursive)]
+
+    # Parts
+
+    @property
+    def part_size(self) -> int:
+        """Bytes of a part: few, but as many as the provider wants."""
+        return max(self.features.min_part_size, 1024)
+
+    def sample(self) -> bytes:
+        """Returns bytes for two and a half parts."""
+        if self.features.max_parts < 3:
+            pytest.skip("Features.max_parts is below 3")
+        return bytes(range(251)) * (self.part_size * 5 // 2 // 251)
+
+    def pieces(self, data: bytes) -> list[bytes]:
+        """Cuts bytes into parts."""
+        return [data[start : start + self.part_size] for start in range(0, len(data), self.part_size)]
+
+    async def write_parts(self, upload: Upload, data: bytes, order: Sequence[int]) -> list[PartReceipt]:
+        """Writes data in parts, in an order of their numbers, and returns their receipts in the order of the parts."""
+        pieces, receipts = self.pieces(data), dict[int, PartReceipt]()
+        for number in order:
+            piece = pieces[number - 1]
+            part = Part(number, (number - 1) * self.part_size, len(piece))
+            receipts[number] = await upload.write_part(part, body(piece))
+        return [receipts[number] for number in sorted(receipts)]
+
+
+class ContractTests:
+    """The base of the tests: asserts what all errors have in common."""
+
+    @staticmethod
+    @contextmanager
+    def refused(feature: str) -> Iterator[None]:
+        """Asserts that a call is refused, because a feature is not set, or needs other settings."""
+        with pytest.raises((TypeError, UnsupportedError)) as raised:
+            yield
+        assert isinstance(raised.value, UnsupportedError) or f"{feature} is not set" in str(raised.value)
+
+    @staticmethod
+    def check_error(subject: ProviderUnderTest, error: StorageError, name: str) -> None:
+        """Asserts that an error says whose it is, and where."""
+        assert error.provider == subject.provider.name
+        assert error.operation
+        assert name in str(error)

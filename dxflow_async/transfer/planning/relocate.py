@@ -1,0 +1,116 @@
+"""The items that copy or move a source: an object, or a directory with everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from dxflow_async.exceptions import NotFoundError, UnsafePathError
+from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.rename import RenameItem
+from dxflow_async.transfer.planning.destination import Destination, LocalDestination, contains, directory
+from dxflow_async.transfer.planning.directories import is_users
+from dxflow_async.transfer.planning.listing import stat
+from dxflow_async.transfer.planning.local_moves import check_readable, move_locally
+from dxflow_async.transfer.planning.tree import copy_tree
+
+__all__ = ["look_up", "relocate", "relocate_found"]
+
+
+async def relocate(
+    context: TransferContext,
+    source: Place,
+    destination: Destination,
+    options: ObjectOptions,
+    *,
+    operation: str,
+    move: bool = False,
+) -> AsyncIterator[TransferItem]:
+    """Yields the items that copy or move an object, or a directory with everything in it.
+
+    `destination.py` has the rules of names. Within a provider the provider copies, if it can.
+
+    Args:
+        context: the call's context.
+        source: the object or directory.
+        destination: the destination of the call.
+        options: the options of new objects.
+        operation: the operation, for errors.
+        move: whether the source is deleted.
+
+    Raises:
+        NotFoundError: there is no such source.
+        UnsafePathError: the destination is the source, or lies in it, or is neither a file nor a directory.
+        UnsupportedError: the source is neither a file nor a directory, and cannot be renamed.
+    """
+    found = await look_up(context, source, operation)
+    async for item in relocate_found(context, source, found, destination, options, operation=operation, move=move):
+        yield item
+
+
+async def look_up(context: TransferContext, source: Place, operation: str) -> Entry:
+    """Returns the entry of a source.
+
+    Raises:
+        NotFoundError: there is no such source.
+    """
+    found = await stat(source.provider, source.key, limits=context.limits, policy=context.policy)
+    if found is None:
+        raise NotFoundError(
+            f"{source.provider.name} {operation} of {source.shown} failed: there is no such object or directory; "
+            "check the path",
+            provider=source.provider.name,
+            operation=operation,
+            path=source.shown,
+        )
+    return found
+
+
+async def relocate_found(
+    context: TransferContext,
+    source: Place,
+    found: Entry,
+    destination: Destination,
+    options: ObjectOptions,
+    *,
+    operation: str,
+    move: bool = False,
+) -> AsyncIterator[TransferItem]:
+    """Yields the items of `relocate` for a source that was looked up. Raises as `relocate`."""
+    name = source.key.rpartition("/")[2]
+    if found.directory:
+        content_only = not name
+        source, target = directory(source), destination.directory(name)
+    else:
+        content_only, target = False, destination.named(name)
+    if await contains(source, target):
+        raise _onto_itself(source, target, operation)
+    resolved = await destination.resolve(target, operation)
+    if not found.directory:
+        target = resolved
+        destination.claim(source, target, operation)
+    if move and source.provider is target.provider and source.provider.features.rename:
+        destination.check(target, operation, marker=found.directory)
+        yield RenameItem(context, source, target, found)
+    elif move and is_users(source) and isinstance(destination, LocalDestination):
+        whole = not content_only
+        async for item in move_locally(context, source, destination, target, found, whole=whole, named=True):
+            yield item
+    elif not found.directory:
+        check_readable(source, found, operation)
+        yield item_for(context, source, destination, target, found, options, operation=operation, move=move)
+    else:
+        async for item in copy_tree(context, source, destination, target, options, operation=operation, move=move):
+            yield item
+
+
+def _onto_itself(source: Place, target: Place, operation: str) -> UnsafePathError:
+    return UnsafePathError(
+        f"{source.provider.name} {operation} of {source.shown} to {target.shown} refused: the destination is the "
+        "source, or lies in it; choose another one",
+        provider=source.provider.name,
+        operation=operation,
+        path=source.shown,
+    )

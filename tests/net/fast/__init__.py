@@ -1,0 +1,1 @@
+"""Tests of `dxflow_async/net/fast`."""

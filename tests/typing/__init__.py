@@ -1,0 +1,1 @@
+"""Types of the public API: mypy checks these modules, and nothing runs them."""
