@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,10 +21,9 @@ from typing import Any, TypeVar, TypeVarTuple
 from anyio import CancelScope
 
 from dxflow_async.concurrency.commits import Commits
-from dxflow_async.concurrency.owners import forget_owner_id, new_owner_id
 from dxflow_async.exceptions import SessionClosedError
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "is_live_owner"]
 
 _PATIENCE = 0.03
 """Seconds that a call waits before another thread is started. On a fast disk the longest calls take a third of it."""
@@ -46,7 +46,7 @@ class Threads:
     """
 
     def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
-        self.owner_id = new_owner_id()
+        self.owner_id = _new_owner_id()
         self.commits = Commits() if durable else None
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -99,7 +99,7 @@ class Threads:
     def close(self) -> None:
         """Ends the threads once they have finished their calls."""
         self._closed = True
-        forget_owner_id(self.owner_id)
+        _forget_owner_id(self.owner_id)
         if self.commits is not None:
             self.commits.close()
         if self._timer is not None:
@@ -181,3 +181,25 @@ class _Call:
         self.error: BaseException | None = None
         self.begun = False
         self.handed_back = False
+
+
+# The owners of the temporary files of this process
+
+_live: set[str] = set()
+
+
+def _new_owner_id() -> str:
+    """Returns eight hexadecimal digits that name a session until `Threads.close` is called."""
+    owner_id = secrets.token_hex(4)
+    _live.add(owner_id)
+    return owner_id
+
+
+def _forget_owner_id(owner_id: str) -> None:
+    """Marks the session as ended: files that it left behind are treated like any other file."""
+    _live.discard(owner_id)
+
+
+def is_live_owner(owner_id: str) -> bool:
+    """Returns whether a session of this process has that identifier and has not ended."""
+    return owner_id in _live

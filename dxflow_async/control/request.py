@@ -13,7 +13,7 @@ from yarl import URL
 
 from dxflow_async.control.connector import proxy_of, proxy_options
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
-from dxflow_async.net.proxy import Proxy
+from dxflow_async.net import Proxy
 from dxflow_async.security.redaction import redacted
 
 __all__ = ["Answer", "fail", "invalid", "request"]

@@ -17,6 +17,7 @@ from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.failures import translated
+from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
@@ -293,8 +294,8 @@ class AsyncAreaStorage:
         finally:
             await reader.aclose()
         if comparable and reader.crc32c is None:
-            reader.crc32c = await request(
-                lambda: area.provider.tell_checksum(reader.entry), area.provider, limits=limits, policy=policy
+            reader.crc32c = await stored_checksum(
+                area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
             )
         if reader.crc32c not in (None, crc):
             raise ChecksumMismatchError(
@@ -362,9 +363,10 @@ class AsyncAreaStorage:
         """
         area = await self._find()
         if not area.provider.features.presign:
+            stands_in = area.provider.name != area.name
+            advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
             raise UnsupportedError(
-                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; "
-                "configure the real provider",
+                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; {advice}",
                 provider=area.name,
                 operation="presign",
                 path=path,

@@ -157,13 +157,13 @@ class TransferCall:
         return raise_failures(report)
 
     async def _recorded(self, journal: Journal, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
-        well = False
+        succeeded = False
         try:
             report = await engine.run(journal.remaining(items))
-            well = report.ok
+            succeeded = report.ok
         finally:
-            await journal.close(well=well)
-        if not well:
+            await journal.close(succeeded=succeeded)
+        if not succeeded:
             report.job_id = journal.job_id
         return report
 

@@ -116,7 +116,7 @@ async def test_a_move(tmp_path: Path, resources: Resources, content: bytes) -> N
     with recorded(tmp_path) as recorder:
         journal.recorder = recorder
         report = await Engine(resources.limits.workers, route.meter, journal).run(plan())
-    await journal.close(well=True)
+    await journal.close(succeeded=True)
     assert report.ok
     assert recorder.order("sync b/*", "rename b/x", "sync b", "remove a/x", "done"), recorder.events
 

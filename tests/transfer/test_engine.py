@@ -27,7 +27,7 @@ pytestmark = pytest.mark.every_loop
 
 
 class Pool:
-    """What the jobs of a test see of each other."""
+    """What the items of a test see of each other."""
 
     def __init__(self) -> None:
         self.at_work = self.most_at_work = 0
@@ -36,8 +36,8 @@ class Pool:
         self.calls: Counter[tuple[str, str]] = Counter()
 
 
-class FakeJob(TransferItem):
-    """A job in memory: parts take some turns of the loop, and fail as told."""
+class FakeItem(TransferItem):
+    """A item in memory: parts take some turns of the loop, and fail as told."""
 
     def __init__(
         self,
@@ -102,23 +102,23 @@ def pool() -> Pool:
     return Pool()
 
 
-async def plan_of(*jobs: TransferItem) -> AsyncIterator[TransferItem]:
-    for job in jobs:
-        yield job
+async def plan_of(*items: TransferItem) -> AsyncIterator[TransferItem]:
+    for item in items:
+        yield item
 
 
-async def run(jobs: AsyncIterator[TransferItem], workers: int = 8) -> TransferReport:
+async def run(items: AsyncIterator[TransferItem], workers: int = 8) -> TransferReport:
     before = tasks()
     try:
         async with asyncio.timeout(60):
-            return await Engine(lambda: workers, Meter()).run(jobs)
+            return await Engine(lambda: workers, Meter()).run(items)
     finally:
         assert tasks() == before
 
 
 async def test_one_huge_job_uses_every_worker(pool: Pool) -> None:
-    """The parts of one job are worked on at once, by as many workers as there may be."""
-    report = await run(plan_of(FakeJob(pool, "huge", parts=500, turns=5)))
+    """The parts of one item are worked on at once, by as many workers as there may be."""
+    report = await run(plan_of(FakeItem(pool, "huge", parts=500, turns=5)))
     assert report.ok
     assert pool.most_at_work == 8
     assert pool.calls["huge", "move"] == 500
@@ -133,7 +133,7 @@ async def test_many_tiny_jobs_with_the_plan_a_little_ahead(pool: Pool) -> None:
         nonlocal most_ahead
         for number in range(20_000):
             most_ahead = max(most_ahead, number - pool.calls.total() // 3)
-            yield FakeJob(pool, str(number % 50), turns=0)
+            yield FakeItem(pool, str(number % 50), turns=0)
 
     report = await run(plan())
     done = len(report)
@@ -147,7 +147,7 @@ async def test_plan_failing_midway_keeps_what_was_planned(pool: Pool) -> None:
 
     async def plan() -> AsyncIterator[TransferItem]:
         for number in range(20):
-            yield FakeJob(pool, str(number))
+            yield FakeItem(pool, str(number))
         raise ServiceError("the listing failed", path="/bucket/")
 
     report = await run(plan())
@@ -160,7 +160,7 @@ async def test_plan_failing_at_once_is_raised(pool: Pool) -> None:
 
     async def plan() -> AsyncIterator[TransferItem]:
         raise NotFoundError("no such directory")
-        yield FakeJob(pool, "never")
+        yield FakeItem(pool, "never")
 
     with pytest.raises(NotFoundError, match="no such directory"):
         await run(plan())
@@ -168,8 +168,8 @@ async def test_plan_failing_at_once_is_raised(pool: Pool) -> None:
 
 async def test_failing_part_aborts_its_job_only(pool: Pool) -> None:
     """One failure ends one item: it is aborted once, never finished, and the others are done."""
-    bad = FakeJob(pool, "bad", parts=100, fail=lambda part: ServiceError("no") if part.number == 5 else None)
-    report = await run(plan_of(*(FakeJob(pool, str(number), parts=3) for number in range(30)), bad))
+    bad = FakeItem(pool, "bad", parts=100, fail=lambda part: ServiceError("no") if part.number == 5 else None)
+    report = await run(plan_of(*(FakeItem(pool, str(number), parts=3) for number in range(30)), bad))
     assert [result.source for result in report.failed] == ["bad"]
     assert len(report) == 31
     assert pool.calls["bad", "abort"] == 1
@@ -179,10 +179,10 @@ async def test_failing_part_aborts_its_job_only(pool: Pool) -> None:
 
 
 async def test_wrong_whole_is_done_again(pool: Pool) -> None:
-    """A mismatch of the whole's checksum restarts the job; twice, then it is an error."""
+    """A mismatch of the whole's checksum restarts the item; twice, then it is an error."""
     verdicts = [ChecksumMismatchError("flipped"), None]
-    once = FakeJob(pool, "once", parts=4, finish=lambda: verdicts.pop(0))
-    always = FakeJob(pool, "always", parts=4, finish=lambda: ChecksumMismatchError("flipped"))
+    once = FakeItem(pool, "once", parts=4, finish=lambda: verdicts.pop(0))
+    always = FakeItem(pool, "always", parts=4, finish=lambda: ChecksumMismatchError("flipped"))
     report = await run(plan_of(once, always))
     by_name = {result.source: result for result in report}
     assert by_name["once"].error is None
@@ -203,25 +203,25 @@ async def test_restarted_last_job_is_not_lost_when_fewer_workers_are_allowed(poo
             return ChecksumMismatchError("flipped")
         return None
 
-    jobs = [FakeJob(pool, str(number), parts=40, turns=3, finish=fewer) for number in range(5)]
+    items = [FakeItem(pool, str(number), parts=40, turns=3, finish=fewer) for number in range(5)]
     async with asyncio.timeout(30):
-        report = await Engine(lambda: allowed, Meter()).run(plan_of(*jobs))
+        report = await Engine(lambda: allowed, Meter()).run(plan_of(*items))
     assert report.ok
     assert len(report) == 5
 
 
 async def test_jobs_that_end_the_plan_are_done_by_fewer_workers(pool: Pool) -> None:
-    """Idle workers that the plan's end wakes up do not leave while jobs wait, even when they are too many by then."""
+    """Idle workers that the plan's end wakes up do not leave while items wait, even when they are too many by then."""
     allowed = 20
 
     async def plan() -> AsyncIterator[TransferItem]:
         nonlocal allowed
-        yield FakeJob(pool, "many", parts=100, turns=2)
+        yield FakeItem(pool, "many", parts=100, turns=2)
         for _ in range(200):
             await asyncio.sleep(0)
         assert pool.calls["many", "finish"] == 1
         allowed = 5
-        yield FakeJob(pool, "last")
+        yield FakeItem(pool, "last")
 
     async with asyncio.timeout(30):
         report = await Engine(lambda: allowed, Meter()).run(plan())
@@ -232,8 +232,8 @@ async def test_jobs_that_end_the_plan_are_done_by_fewer_workers(pool: Pool) -> N
 async def test_cancellation_aborts_every_open_job_once(pool: Pool, turns: int) -> None:
     """Whenever it is cancelled: what was opened and not ended is aborted, once, and no task is left."""
     before = tasks()
-    jobs = plan_of(*(FakeJob(pool, str(number), parts=5, turns=7) for number in range(50)))
-    running = asyncio.ensure_future(Engine(lambda: 8, Meter()).run(jobs))
+    items = plan_of(*(FakeItem(pool, str(number), parts=5, turns=7) for number in range(50)))
+    running = asyncio.ensure_future(Engine(lambda: 8, Meter()).run(items))
     for _ in range(turns):
         await asyncio.sleep(0)
     running.cancel()
@@ -250,7 +250,7 @@ async def test_abort_that_hangs_does_not_hold_up_a_cancellation(pool: Pool, monk
     """Cleaning up has its time, and no more."""
     monkeypatch.setattr(engine, "_ABORT_SECONDS", 0.05)
 
-    class Hanging(FakeJob):
+    class Hanging(FakeItem):
         async def abort(self) -> None:
             self._called("abort")
             await asyncio.Event().wait()
@@ -269,18 +269,18 @@ async def test_abort_that_hangs_does_not_hold_up_a_cancellation(pool: Pool, monk
 async def test_any_exception_is_the_failure_of_its_item(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
     """What is no storage error fails its item, with the original as its cause and in the log; the others are done."""
 
-    def broken(method: str) -> FakeJob:
-        job = FakeJob(pool, method)
+    def broken(method: str) -> FakeItem:
+        item = FakeItem(pool, method)
 
         async def fail() -> Any:
             raise ZeroDivisionError(f"a bug in {method}")
 
-        job.__dict__[method] = fail if method != "move" else lambda part: fail()
-        return job
+        item.__dict__[method] = fail if method != "move" else lambda part: fail()
+        return item
 
-    group = FakeJob(pool, "group", fail=lambda part: ExceptionGroup("some", [KeyError("inner")]))
-    jobs = [broken("open"), broken("move"), broken("finish"), group]
-    report = await run(plan_of(FakeJob(pool, "first"), *jobs, FakeJob(pool, "last")))
+    group = FakeItem(pool, "group", fail=lambda part: ExceptionGroup("some", [KeyError("inner")]))
+    items = [broken("open"), broken("move"), broken("finish"), group]
+    report = await run(plan_of(FakeItem(pool, "first"), *items, FakeItem(pool, "last")))
     failed = {each.source: each.error for each in report.failed if each.error is not None}
     assert sorted(failed) == ["finish", "group", "move", "open"]
     assert len(report) == 6
@@ -297,7 +297,7 @@ async def test_any_exception_is_the_failure_of_its_item(pool: Pool, caplog: pyte
 async def test_a_clean_up_that_breaks_hides_no_failure(pool: Pool) -> None:
     """What `mend` and `abort` raise is logged; the item's own failure is in the report."""
 
-    class Broken(FakeJob):
+    class Broken(FakeItem):
         async def mend(self) -> Iterator[Part] | None:
             raise LookupError("mend")
 
@@ -312,9 +312,9 @@ async def test_a_clean_up_that_breaks_hides_no_failure(pool: Pool) -> None:
 
 async def test_running_out_of_memory_is_no_items_failure(pool: Pool) -> None:
     """It comes out as it is, also where several raise it at once, and everything else is aborted."""
-    jobs = [FakeJob(pool, str(number), fail=lambda part: MemoryError("no room")) for number in range(5)]
+    items = [FakeItem(pool, str(number), fail=lambda part: MemoryError("no room")) for number in range(5)]
     with pytest.raises(MemoryError, match="no room"):
-        await run(plan_of(*jobs))
+        await run(plan_of(*items))
     assert not pool.open
 
 
@@ -328,7 +328,7 @@ async def test_what_on_progress_raises_is_raised(pool: Pool, monkeypatch: pytest
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        await Engine(lambda: 8, Meter(show)).run(plan_of(*(FakeJob(pool, str(number)) for number in range(30))))
+        await Engine(lambda: 8, Meter(show)).run(plan_of(*(FakeItem(pool, str(number)) for number in range(30))))
     assert len(states) == 1
     assert not pool.open
 
@@ -340,8 +340,8 @@ async def test_a_wrong_setting_is_raised_where_nothing_else_is_to_be_told(pool: 
         return ConfigurationError("set the key")
 
     with pytest.raises(ConfigurationError, match="set the key"):
-        await run(plan_of(*(FakeJob(pool, str(number), fail=refused) for number in range(3))))
-    report = await run(plan_of(FakeJob(pool, "odd", fail=refused), FakeJob(pool, "even")))
+        await run(plan_of(*(FakeItem(pool, str(number), fail=refused) for number in range(3))))
+    report = await run(plan_of(FakeItem(pool, "odd", fail=refused), FakeItem(pool, "even")))
     assert [(each.source, str(each.error)) for each in report.failed] == [
         ("odd", "transfer of odd to odd failed: set the key")
     ]
@@ -355,7 +355,7 @@ async def test_broken_off_plan_is_closed_at_once(pool: Pool) -> None:
         nonlocal closed
         try:
             for number in range(1_000_000):
-                yield FakeJob(pool, str(number % 8), turns=3)
+                yield FakeItem(pool, str(number % 8), turns=3)
         finally:
             await asyncio.sleep(0)
             closed = True

@@ -11,7 +11,7 @@ import time
 import unicodedata
 from collections.abc import Collection
 
-from dxflow_async.concurrency.owners import is_live_owner
+from dxflow_async.concurrency.threads import is_live_owner
 
 __all__ = [
     "ACCENTED",

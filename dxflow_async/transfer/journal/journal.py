@@ -105,7 +105,7 @@ class Journal:
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._broken = self._unreadable = self._stumbled = False
+        self._broken = self._unreadable = self._reported = False
         self._swept: set[str] = set()
         # Keys and ids of uploads that may still exist, and keys of uploads whose creation may have happened.
         self._open: set[tuple[str, str]] = set()
@@ -119,7 +119,7 @@ class Journal:
         return None if self._file is None else self._file.id
 
     @property
-    def goes_on(self) -> bool:
+    def resuming(self) -> bool:
         """Whether the call resumes an earlier one."""
         return self._earlier
 
@@ -199,14 +199,14 @@ class Journal:
         try:
             return await self._threads.run(lambda: known_uploads(self._home, but_of=job_id))
         except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-            self._stumble(error)
+            self._report(error)
             return None
 
-    async def close(self, *, well: bool) -> None:
+    async def close(self, *, succeeded: bool) -> None:
         """Ends the journal with its call.
 
         Args:
-            well: everything worked, so nothing is kept. Otherwise the file keeps what is needed to resume the call.
+            succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -214,15 +214,15 @@ class Journal:
             if self._task is not None:
                 await asyncio.wait([self._task])
             left = bool(self._open or self._unsure)
-            if not (well or left or self._earlier or self._has_begun or self._items > 1):
-                well = True  # nothing of the single item was sent, so there is nothing to resume
-            if left or self._earlier or (not well and (self._file is not None or self._items > 1)):
+            if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
+                succeeded = True  # nothing of the single item was sent, so there is nothing to resume
+            if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
                 await self._flush()
             if self._file is not None:
                 try:
-                    await self._close(self._file, well=well, left=left)
+                    await self._close(self._file, succeeded=succeeded, left=left)
                 except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-                    self._stumble(error)
+                    self._report(error)
 
     # What an earlier process did
 
@@ -300,7 +300,7 @@ class Journal:
                 return await self._threads.run(look, self._file)
         except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
             self._unreadable = True
-            self._stumble(error)
+            self._report(error)
             return default
 
     # Writing
@@ -329,7 +329,7 @@ class Journal:
                 await self._threads.run(self._write, rows)
             except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
                 self._broken = True
-                self._stumble(error)
+                self._report(error)
 
     def _write(self, rows: list[Row]) -> None:
         if self._file is None:
@@ -338,16 +338,16 @@ class Journal:
             )
         self._file.write(rows)
 
-    def _stumble(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """Logs an error of the journal; only the first one is a warning."""
-        level = logging.DEBUG if self._stumbled else logging.WARNING
-        self._stumbled = True
-        text = "the journal cannot be written or read, and the transfer continues without it: %s: %s"
+        level = logging.DEBUG if self._reported else logging.WARNING
+        self._reported = True
+        text = "the transfer continues without a journal, which cannot be used: %s: %s"
         _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
-    async def _close(self, file: JobFile, *, well: bool, left: bool) -> None:
-        if not well:
+    async def _close(self, file: JobFile, *, succeeded: bool, left: bool) -> None:
+        if not succeeded:
             await self._threads.run(file.close)
             _log.warning("job %s is not finished: dxflow-async jobs resume %s continues it", file.id, file.id)
             return

@@ -65,7 +65,7 @@ async def _was_emptied(context: TransferContext, source: Place, target: Place) -
     The journal of a killed process lacks its last moments. So the destination is listed as well.
     """
     journal = context.journal
-    if journal is None or not journal.goes_on or target.provider.features.directories:
+    if journal is None or not journal.resuming or target.provider.features.directories:
         return False
     if await journal.has_moved_from(source.shown):
         return True

@@ -115,12 +115,12 @@ class ForeignProxy(Listener):
         client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         server = await Stream.open(self._host, self._port)
         try:
-            goes_on = True
-            while goes_on and sum(seen.count for seen in self.seen.values()) < _MOST:
+            resuming = True
+            while resuming and sum(seen.count for seen in self.seen.values()) < _MOST:
                 exchange = Exchange(await client.reader.readuntil(b"\r\n\r\n"), client, server)
                 self._exchanges.add(exchange)
                 try:
-                    goes_on = await self._exchange(exchange)
+                    resuming = await self._exchange(exchange)
                 finally:
                     self._exchanges.discard(exchange)
         finally:

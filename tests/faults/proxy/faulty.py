@@ -90,10 +90,10 @@ class FaultProxy(Listener):
                 self.requests += 1
                 self.in_flight += 1
                 try:
-                    goes_on = await self._exchange(Exchange(head, client, server))
+                    resuming = await self._exchange(Exchange(head, client, server))
                 finally:
                     self.in_flight -= 1
-                if not goes_on:
+                if not resuming:
                     return
         finally:
             server.writer.transport.abort()

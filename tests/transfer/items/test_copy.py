@@ -182,9 +182,9 @@ async def test_streamed_parts_are_larger(
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(128 * resources.settings.part_size)
     context = resources.context(None)
-    job = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
-    assert len(list(await job.open())) == parts
-    await job.abort()
+    item = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await item.open())) == parts
+    await item.abort()
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ async def test_among_many_files_few_are_cut(
         context.meter.planned(1)
     for _ in range(50):
         context.meter.done(TransferResult("a", "b"))
-    job = CopyItem(context, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
-    assert len(list(await job.open())) == parts
-    await job.abort()
+    item = CopyItem(context, Place(make(Remote, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await item.open())) == parts
+    await item.abort()
 
 
 async def test_streamed_parts_are_read_once(
@@ -261,9 +261,9 @@ async def test_parts_that_cost_are_few(
     with (tmp_path / "a/x").open("wb") as file:
         file.truncate(size * resources.settings.part_size)
     context = resources.context(None)
-    job = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
-    assert len(list(await job.open())) == parts
-    await job.abort()
+    item = CopyItem(context, Place(make(source, "a"), "x", "x"), Place(make(to, "b"), "x", "x"), ObjectOptions())
+    assert len(list(await item.open())) == parts
+    await item.abort()
 
 
 async def _chunks(count: int) -> AsyncIterator[bytes]:

@@ -35,7 +35,7 @@ class Destination:
 class EarlierJournal:
     """Of a killed process, which noted nothing of the directory."""
 
-    goes_on = True
+    resuming = True
 
     async def has_moved_from(self, directory: str) -> bool:
         return False
