@@ -14,6 +14,7 @@ from anyio import Lock
 from dxflow_async.config.account_settings import with_account
 from dxflow_async.config.loader import fields_of
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.paths import provider_name
 from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.transfer.resources import Resources
 
@@ -156,6 +157,7 @@ class AccountConnection:
         """Stores this machine's settings of a provider at the hub; see `AsyncSession.keep_provider_settings`."""
         from dxflow_async.control.account import keep_provider
 
+        provider = provider_name(provider)
         own = getattr(self._resources.settings, provider.lower())
         if not own.configured:
             raise ConfigurationError(
@@ -178,9 +180,10 @@ class AccountConnection:
         """Deletes the settings of a provider at the hub; see `AsyncSession.forget_provider_settings`."""
         from dxflow_async.control.account import forget_provider
 
+        name = provider_name(provider)
         secrets, hub = await self._signed_in_at(_HUB_SETTINGS)
         async with await self._connect() as http:
-            return await forget_provider(http, hub, secrets, provider)
+            return await forget_provider(http, hub, secrets, name)
 
     async def sign_out(self) -> None:
         """Ends the session's own sign-in, unless its secrets were shared; an unreachable hub is no error."""

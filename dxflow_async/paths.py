@@ -1,7 +1,7 @@
-"""The rules of remote and local paths. Hostile names stop here.
+"""Parses locations, and checks remote and local paths. Hostile names are refused here.
 
-A remote path is written `/first/second/name`; its *key* is the same without the leading slash. For a cloud the
-first segment is the bucket or container. A trailing slash means a directory.
+A remote path is written `/first/second/name`; its *key* is the same without the leading slash. At a cloud, the first
+segment is the bucket or container. A path that ends in a slash names a directory.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 MAX_KEY_BYTES = 1024
-"""The longest object key of S3, Google Cloud Storage and Azure (there: characters), in bytes of UTF-8."""
+"""The longest key of S3, Google Cloud Storage and Azure (where it counts characters), in bytes of UTF-8."""
 
 PROVIDERS = ("AWS", "AZURE", "GCP")
 """The documented names of the account's providers: the remotes that are always there."""
 
 URL = "URL"
-"""The provider of a location whose URL names the host: whoever knows the remotes says which one it is."""
+"""The provider of a location whose URL names the host; which remote that is depends on the settings."""
 
 _BUILT_IN = tuple(name.lower() for name in PROVIDERS)
 
@@ -151,7 +151,7 @@ def is_url(text: str) -> bool:
 def unknown_scheme(
     text: str, remotes: Collection[str] = (), schemes: Collection[str] = (), *, windows: bool = os.name == "nt"
 ) -> str | None:
-    """What stands before the colon of a text that is written like a remote location, if it is not a known name.
+    """Returns the text before the colon of a location, if it is written like a remote's name and is not a known one.
 
     A text with a slash before the colon, or with a `~` at its beginning, is a local path. So is one with a drive
     letter on Windows.
@@ -177,11 +177,12 @@ def unknown_scheme(
 
 
 def is_local_path(text: str, *, new: bool) -> bool:
-    """Whether a text with an unknown scheme is a local path after all: there is something of that name. Blocks.
+    """Whether a text with an unknown scheme is a local path after all, because something of that name exists. Blocks.
 
     Args:
-        text: as users wrote it.
-        new: it may be a name to give, so that its first directory is enough; else it may be a pattern.
+        text: the location as the user wrote it.
+        new: whether it is a destination, for which an existing first directory is enough; otherwise it may be a glob
+            pattern.
     """
     if "\0" in text:
         return False
@@ -239,10 +240,10 @@ def unknown_location(text: str, remotes: Collection[str] = (), schemes: Collecti
 
 
 def unit_path(path: str) -> tuple[str, str]:
-    """Which unit the path of a `unit:` location names, and the path inside it; the unit alone is its root directory.
+    """Splits the path of a `unit:` location into the unit's name and the path on it, `/` by default.
 
     Raises:
-        ConfigurationError: it names none.
+        ConfigurationError: the path names no unit.
 
     Example:
         >>> unit_path("/Demo/results/x.dat"), unit_path("/Demo")
@@ -255,12 +256,12 @@ def unit_path(path: str) -> tuple[str, str]:
 
 
 def key_of(path: str) -> str:
-    """The key of a remote path: without leading slashes. Nothing else is changed."""
+    """Returns the key of a remote path: the path without leading slashes."""
     return os.fspath(path).lstrip("/")
 
 
 def parent_of(path: str) -> str:
-    """The directory of a path, with its trailing slash.
+    """Returns the directory of a path, with a trailing slash.
 
     Example:
         >>> parent_of("/a/b"), parent_of("/a/b/"), parent_of("/a")
@@ -270,10 +271,10 @@ def parent_of(path: str) -> str:
 
 
 def check_key(key: str, *, provider: str, operation: str) -> str:
-    """The key itself, when it may be created at every provider and written to a disk again.
+    """Returns a key if every provider can store it and a disk can hold it.
 
     Raises:
-        UnsafePathError: empty, NUL, not UTF-8, too long, or with an empty, `.` or `..` segment.
+        UnsafePathError: the key is empty, too long or not UTF-8, or has a NUL or an empty, `.` or `..` segment.
     """
     reason = _key_fault(key)
     if reason:
@@ -288,7 +289,7 @@ def check_key(key: str, *, provider: str, operation: str) -> str:
 
 
 def utf8_shown(key: str) -> str:
-    """A name with escapes for what is not UTF-8: of a local name its bytes."""
+    """Returns a name with escapes for the bytes of it that are not UTF-8."""
     try:
         return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
@@ -313,13 +314,12 @@ def _key_fault(key: str) -> str | None:
 
 
 def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
-    """A remote relative name as a local relative path that stays where it is put.
+    """Returns a relative remote name as a relative local path that stays below the directory it is joined to.
 
-    Any name that a POSIX system can hold is a plain name there, also `C:x`, `NUL` and those with a
-    backslash; Windows takes them for something else, so that they are refused there.
+    On POSIX, names such as `C:x` and `NUL` and names with a backslash are ordinary names; on Windows they are refused.
 
     Raises:
-        UnsafePathError: absolute, climbing, empty, with NUL, or special to this platform.
+        UnsafePathError: the name is absolute or empty, has a `..` segment or a NUL, or is special to this platform.
     """
     name = relative.removesuffix("/")
     for segment in name.split("/"):
@@ -334,7 +334,7 @@ def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
 
 
 def _segment_fault(segment: str, *, windows: bool) -> str | None:
-    """Why one part of a name cannot be that of a local file or directory."""
+    """The reason why a segment of a name cannot be the name of a local file or directory; None if it can."""
     if segment in ("", ".", "..") or "\0" in segment:
         return "the name would leave the destination"
     if windows and (_DEVICES.fullmatch(segment) or _NOT_ON_WINDOWS.search(segment) or segment[-1] in " ."):
@@ -347,10 +347,10 @@ def _segment_fault(segment: str, *, windows: bool) -> str | None:
 
 
 def fold_name(name: str) -> str:
-    """What names have in common that a file system without regard to case or to ways of writing letters confuses.
+    """Folds case and Unicode forms: two names that a case-insensitive file system confuses give the same text.
 
     Example:
-        >>> folded("Caf\u00e9") == folded("CAFE\u0301")
+        >>> fold_name("Caf\u00e9") == fold_name("CAFE\u0301")
         True
     """
     if name.isascii():

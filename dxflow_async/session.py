@@ -216,19 +216,17 @@ class AsyncSession:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
 
-    async def jobs(self) -> list[JobInfo]:
-        """Lists the running, interrupted and partly failed jobs in `DXFLOW_HOME`, of all processes, oldest first."""
-        return await self._jobs.unfinished()
+    async def jobs(self, *job_ids: str) -> list[JobInfo]:
+        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
+        return await self._jobs.unfinished(job_ids)
 
     async def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 
-        Sources that have changed since are transferred again, and logged. A sync compares again. The report has the
-        items that were not done.
+        Sources that have changed since are transferred again. The report has the items that were not done.
 
         Raises:
-            ConfigurationError: there is no job of that id, a newer version wrote it, or it was begun with another
-                account or other settings.
+            ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
         """
@@ -257,11 +255,11 @@ class AsyncSession:
         Raises:
             ConfigurationError: this machine has no settings of that provider, or the hub does not allow them.
         """
-        return await self._account.keep_provider_settings(self._resolver.remote_name(provider))
+        return await self._account.keep_provider_settings(provider)
 
     async def forget_provider_settings(self, provider: str) -> bool:
         """Deletes the settings of a provider at the account's hub; returns whether there were any."""
-        return await self._account.forget_provider_settings(self._resolver.remote_name(provider))
+        return await self._account.forget_provider_settings(provider)
 
     async def sign_in(self) -> None:
         """Signs in now instead of on first use. Does nothing without an account, or when that is done.

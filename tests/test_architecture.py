@@ -117,12 +117,28 @@ def test_layers_import_downward_only(path: Path) -> None:
     "path", sorted((ROOT / "providers").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_providers_do_not_know_each_other(path: Path) -> None:
-    """A provider's folder imports no other provider's."""
+    """A provider's folder imports the door, the contract, the call context and what providers share, no other's."""
     folder = path.relative_to(ROOT).parts[1]
     if folder not in PROVIDER_FOLDERS:
         return
     used = {name.split(".")[2] for name in imported_by(path) if name.startswith("dxflow_async.providers.")}
-    assert not used & (PROVIDER_FOLDERS - {folder})
+    assert used <= {folder, "common", "contract", "http", "registry", *providers.__all__}
+
+
+@pytest.mark.parametrize("folder", ["http_source", "sftp"])
+def test_providers_that_need_only_the_door(folder: str) -> None:
+    """The latest providers import nothing of ours that `dxflow_async.providers` does not offer to everybody."""
+    offered = {providers._OTHER_NAMES.get(name, name) for names in providers._HOMES.values() for name in names}
+    for path in (ROOT / "providers" / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and _is_ours(node.module, folder):
+                assert {each.name for each in node.names} <= offered, path
+
+
+def _is_ours(module: str | None, folder: str) -> bool:
+    """Whether a module is ours, and not one of a provider's own."""
+    name = module or ""
+    return name.startswith("dxflow_async") and not name.startswith(f"dxflow_async.providers.{folder}")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +24,8 @@ def _settings(job: TransferItem, home: Path) -> Settings:
         elif place.provider == "GCP":
             gcp = GCPSettings(endpoint=place.endpoint)
         ca_bundle = ca_bundle or (Path(place.ca_bundle) if place.ca_bundle else None)
-    return Settings(home=home, ca_bundle=ca_bundle, aws=aws, azure=azure, gcp=gcp)
+    transport = os.environ.get("DXFLOW_TRANSPORT", "auto")
+    return Settings(home=home, transport=transport, ca_bundle=ca_bundle, aws=aws, azure=azure, gcp=gcp)
 
 
 def _location(place: Place) -> str:

@@ -157,9 +157,9 @@ class Session:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def jobs(self) -> list[JobInfo]:
+    def jobs(self, *job_ids: str) -> list[JobInfo]:
         """Twin: `AsyncSession.jobs`."""
-        return self._portal.call(self._session.jobs)
+        return self._portal.call(self._session.jobs, *job_ids)
 
     def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
         """Twin: `AsyncSession.resume`."""

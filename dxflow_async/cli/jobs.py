@@ -10,11 +10,9 @@ from cyclopts import App
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
-from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.journal.jobfile import JobFile
 
 __all__ = ["jobs"]
 
@@ -47,7 +45,7 @@ def show(job_id: str, *, json: Flag = False) -> int:
         job_id: The id that jobs list prints.
         json: Print it as JSON.
     """
-    job = JobFile.info(Settings.load().home, job_id)
+    (job,) = with_session(_DIRECT, lambda session: session.jobs(job_id))
     if json:
         write_line(_as_json(job))
         return 0

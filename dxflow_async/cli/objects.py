@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from dxflow_async.blocking.tables import format_item, print_items, write_line
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import FAILED, NOT_FOUND, report_failure, status_of
+from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ConfigurationError,
@@ -102,6 +103,8 @@ def presign(location: str, *, expires: float = 3600.0, public: Flag = False, acc
     """
 
     async def make(storage: AsyncAreaStorage, path: str) -> None:
+        if isinstance(storage, AsyncUnitStorage):
+            raise ConfigurationError(f"{location} has no URL; only objects in clouds do, such as aws:/bucket/key")
         with suppress(AccessDeniedError):  # signing needs no permission to look
             if (await storage.stat(path)).directory:
                 raise ConfigurationError(f"{location} is a directory; only objects have URLs")

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from dxflow_async.net.proxy import Proxy, ProxyRules
+from dxflow_async.net import Proxy, ProxyRules
 
 __all__ = ["HubConnector", "proxy_of", "proxy_options"]
 

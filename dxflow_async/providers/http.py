@@ -119,6 +119,10 @@ class HTTP:
         """Seconds to connect, TLS included."""
         return self._timeouts.connect
 
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._timeouts.connect = seconds
+
     @property
     def stall_timeout(self) -> float:
         """Seconds without a byte moving, either way; a change counts for new connections."""
@@ -235,7 +239,7 @@ async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -
 
 # The first row that fits. Whether the call may be tried again, the error itself says.
 _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
-    (CertificateError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle"),
+    (CertificateError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE)"),
     (TLSError, NetworkError, "the encrypted connection failed ({error})"),
     (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s"),
     (ConnectTimeoutError, StallTimeoutError, "no connection within {connect_timeout} s"),

@@ -92,7 +92,7 @@ class Area:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class URLArea(Area):
     """A place that is known by its URL only.
 

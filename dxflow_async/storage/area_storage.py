@@ -363,9 +363,10 @@ class AsyncAreaStorage:
         """
         area = await self._find()
         if not area.provider.features.presign:
+            stands_in = area.provider.name != area.name
+            advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
             raise UnsupportedError(
-                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; "
-                "configure the real provider",
+                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; {advice}",
                 provider=area.name,
                 operation="presign",
                 path=path,

@@ -31,10 +31,14 @@ class Jobs:
         self._resources = resources
         self._resolver = resolver
 
-    async def unfinished(self) -> list[JobInfo]:
-        """See `AsyncSession.jobs`."""
+    async def unfinished(self, ids: Sequence[str] = ()) -> list[JobInfo]:
+        """See `AsyncSession.jobs`.
+
+        Raises:
+            ConfigurationError: one of the ids is not a job's, or a newer version wrote that job.
+        """
         self._resources.check_open()
-        return await self._resources.threads.run(self._infos)
+        return await self._resources.threads.run(self._infos, ids)
 
     async def clean(self, ids: Sequence[str], *, dry_run: bool) -> list[Leftover]:
         """See `AsyncSession.clean_jobs`."""
@@ -88,11 +92,14 @@ class Jobs:
     def _ids(self) -> list[str]:
         return job_ids(self._resources.settings.home)
 
-    def _infos(self) -> list[JobInfo]:
+    def _infos(self, ids: Sequence[str]) -> list[JobInfo]:
+        home = self._resources.settings.home
+        if ids:
+            return [JobFile.info(home, job_id) for job_id in ids]
         found = []
         for job_id in self._ids():
             try:
-                found.append(JobFile.info(self._resources.settings.home, job_id))
+                found.append(JobFile.info(home, job_id))
             except ConfigurationError as error:
                 self._warn_of(job_id, error)
         return found

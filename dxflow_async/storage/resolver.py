@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
-
-from anyio import Lock
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
@@ -22,12 +21,13 @@ from dxflow_async.paths import (
 )
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
-from dxflow_async.storage.area import Area, URLArea
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.connections import Connections
 from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
+from dxflow_async.storage.url_areas import URLAreas
 from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import retry
 
 __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 
@@ -40,8 +40,6 @@ Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""
 
 _SEPARATORS = ("/", os.sep)
-
-_MAX_URL_PROVIDERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +72,6 @@ class ResolvedLocation:
         return self.path.endswith("/" if self.area is not None else _SEPARATORS)
 
 
-@dataclass(slots=True)
-class _Connection:
-    """Whether a provider was connected."""
-
-    provider: Provider
-    lock: Lock = field(default_factory=Lock)
-    made: bool = False
-
-
 class LocationResolver:
     """Finds the areas of locations, and owns the providers in them.
 
@@ -96,8 +85,8 @@ class LocationResolver:
         self._account = account
         self._remotes = Remotes(resources, account)
         self._providers: dict[tuple[str, str], Provider] = {}
-        self._by_url: list[tuple[URLRemote, Provider]] = []
-        self._connections: dict[int, _Connection] = {}
+        self._connections = Connections(resources)
+        self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
 
     @property
@@ -221,9 +210,11 @@ class LocationResolver:
 
     async def aclose(self) -> None:
         """Closes all providers."""
-        for provider in (*self._providers.values(), *(provider for _, provider in self._by_url)):
-            await provider.aclose()
-        await self._volumes.aclose()
+        async with AsyncExitStack() as stack:  # one that fails keeps no other one open
+            stack.push_async_callback(self._volumes.aclose)
+            stack.push_async_callback(self._url_areas.aclose)
+            for provider in self._providers.values():
+                stack.push_async_callback(provider.aclose)
 
     async def _area_of(self, area_id: AreaId | None) -> Area | None:
         if area_id is None:
@@ -241,39 +232,13 @@ class LocationResolver:
         if not isinstance(found, URLRemote):
             remote, path = found
             return ResolvedLocation(path, await self._area(remote, storage_type))
-        opened = (
-            each for known, each in self._by_url if (known.origin, known.settings) == (found.origin, found.settings)
-        )
-        provider = next(opened, None)
-        if provider is None:
-            provider = registry.create_provider(found.kind, found.settings, self._resources.of_provider(found.name))
-            self._by_url.append((found, provider))
-            self._drop_oldest()
-        await self._connect(provider)
-        return ResolvedLocation(found.path, URLArea(found.name, provider, location=found.origin, url=found.shown))
-
-    def _drop_oldest(self) -> None:
-        """Forgets the oldest provider of a URL once there are many, if it has nothing to close."""
-        if len(self._by_url) > _MAX_URL_PROVIDERS:
-            closed_by_nobody = (n for n, (_, each) in enumerate(self._by_url) if type(each).aclose is Provider.aclose)
-            if (oldest := next(closed_by_nobody, None)) is not None:
-                self._connections.pop(id(self._by_url.pop(oldest)[1]), None)
-
-    async def _connect(self, provider: Provider) -> None:
-        """Has a provider ask its service what it can do, at its first use and until that worked once."""
-        if type(provider).connect is Provider.connect:
-            return  # there is nothing to ask
-        connection = self._connections.setdefault(id(provider), _Connection(provider))
-        async with connection.lock:
-            if not connection.made:
-                await retry(provider.connect, self._resources.policy)
-                connection.made = True
+        return ResolvedLocation(found.path, await self._url_areas.open(found))
 
     async def _area(self, remote: Remote, storage_type: str) -> Area:
         if remote.settings is None:
             return Area(remote.name, self._stand_in(remote.name, storage_type), storage_type=storage_type)
         prefix, provider = getattr(remote.settings, storage_type, None), self._provider(remote)
-        await self._connect(provider)
+        await self._connections.connect(provider)
         return Area(
             remote.name,
             provider,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from anyio import Lock
 
 from dxflow_async.exceptions import ComputeUnitError
@@ -61,5 +63,6 @@ class UnitVolumes:
 
     async def aclose(self) -> None:
         """Closes all connections to units."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        async with AsyncExitStack() as stack:
+            for provider in self._providers.values():
+                stack.push_async_callback(provider.aclose)

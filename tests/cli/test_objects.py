@@ -133,11 +133,11 @@ def test_a_failure_counts_more_than_what_is_not_there(signed_in: Command) -> Non
 def test_the_help_tells_of_the_exit_status(command: Command) -> None:
     """What a script may rely on."""
     for arguments in (("--help",), ("ls", "--help"), ("rm", "--help"), ("cp", "--help")):
-        assert "3 what was named is not there" in " ".join(command(*arguments).stdout.split())
+        assert "3 there is no such file, object or unit" in " ".join(command(*arguments).stdout.split())
 
 
 @pytest.mark.parametrize("name", ["ls", "cat", "rm", "presign"])
-@pytest.mark.parametrize("location", ["s3://bucket/a.txt", "asw:/bucket/a.txt", "report:2024.csv"])
+@pytest.mark.parametrize("location", ["b2://bucket/a.txt", "asw:/bucket/a.txt", "report:2024.csv"])
 def test_an_unknown_place_is_status_2(signed_in: Command, name: str, location: str) -> None:
     """What to write is told, and nothing is done."""
     outcome = signed_in(name, location)

@@ -196,7 +196,7 @@ def test_a_source_that_is_not_there_is_status_3(signed_in: Command, arguments: t
 
 
 @pytest.mark.parametrize("name", ["cp", "mv", "sync"])
-@pytest.mark.parametrize("goal", ["s3://bucket/x/", "asw:/bucket/x", "https://host/x?sig=SECRET", "report:2024"])
+@pytest.mark.parametrize("goal", ["b2://bucket/x/", "asw:/bucket/x", "ftp://host/x?sig=SECRET", "report:2024"])
 def test_a_place_that_is_none_is_status_2(command: Command, tmp_path: Path, name: str, goal: str) -> None:
     """As a destination and as a source; no directory is made of it, and what was to be moved stays."""
     (tmp_path / "data").mkdir()

@@ -16,10 +16,13 @@ from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.gcp.provider import GCPProvider
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.http_source.provider import HTTPSourceProvider
+from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from dxflow_async.testing import ProviderUnderTest
 from tests.providers.connected_providers import connect_unit
+from tests.providers.http_source.file_server import FileServer
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.ssh import SSHServer, openssh_program
@@ -147,6 +150,19 @@ async def openssh(openssh_server: SSHServer) -> AsyncIterator[ProviderUnderTest]
     """SFTP at OpenSSH's server."""
     async with sftp_provider(openssh_server) as found:
         yield found
+
+
+@pytest.fixture
+async def https(http: HTTP) -> AsyncIterator[ProviderUnderTest]:
+    """Files of a web server, which are put there by other means."""
+
+    async def store(key: str, data: bytes) -> None:
+        server.put(f"/{key}", data)
+
+    async with FileServer() as server:
+        provider = HTTPSourceProvider(HTTPSourceSettings(endpoint=server.url), http)
+        yield ProviderUnderTest(provider, "area/", store=store)
+        await provider.aclose()
 
 
 def unit_leftovers(root: Path) -> list[str]:

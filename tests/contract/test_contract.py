@@ -10,7 +10,7 @@ from dxflow_async.testing import ProviderContract, ProviderUnderTest
 class TestContract(ProviderContract):
     """Each provider at its real server."""
 
-    @pytest.fixture(params=["local", "aws", "azure", "gcp", "unit", "sftp", "openssh"])
+    @pytest.fixture(params=["local", "aws", "azure", "gcp", "unit", "https", "sftp", "openssh"])
     def subject(self, request: pytest.FixtureRequest) -> ProviderUnderTest:
         """A new provider adds its fixture to conftest.py and its name here."""
         found: ProviderUnderTest = request.getfixturevalue(request.param)

@@ -33,7 +33,7 @@ DOCUMENTS = sorted(
     ]
 )
 PACKAGES_OF_THEIR_OWN = {"dxflow_async/docs/providers.md"}
-"""Documents whose blocks are the files of one package; a test of that package runs them."""
+"""Documents whose blocks are the files of one package; `tests/providers/test_outside_package.py` runs them."""
 
 
 def blocks_of(language: str) -> list[object]:
@@ -41,7 +41,7 @@ def blocks_of(language: str) -> list[object]:
     return [
         pytest.param(block, id=f"{document}-{number}")
         for document in DOCUMENTS
-        if not (language in ("python", "toml") and document in PACKAGES_OF_THEIR_OWN)
+        if document not in PACKAGES_OF_THEIR_OWN
         for number, block in enumerate(code_blocks(ROOT / document, language), 1)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.net import Client, ProxyRules, Timeouts, TLSOptions
+from tests.net.made_clients import MakeClient
 from tests.servers.certificate import make_certificate
 
 
@@ -24,9 +25,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (dropped if spared else kept).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=dropped)
-
-
-MakeClient = Callable[..., Client]
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from dxflow_async.net import (
     TLSOptions,
     errors,
 )
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import fetch
+from tests.net.made_clients import MakeClient
 from tests.scripted_server import ScriptedServer, answer
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.net import Client, ConnectionBrokenError, NetError
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, body_of, fetch, in_pieces
+from tests.net.made_clients import MakeClient
 from tests.scripted_server import ScriptedServer, answer
 
 RESPONSES = {

@@ -17,8 +17,8 @@ from dxflow_async.net import (
 )
 from dxflow_async.net import client as door
 from tests.faults.proxy import ForwardProxy
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import fetch
+from tests.net.made_clients import MakeClient
 from tests.scripted_server import ScriptedServer, answer
 from tests.servers.certificate import make_certificate
 

@@ -10,8 +10,8 @@ import pytest
 
 from dxflow_async.exceptions import SessionClosedError
 from dxflow_async.net import Client, ConnectionBrokenError
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, OnceBody, body_of, fetch, in_pieces
+from tests.net.made_clients import MakeClient
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer, hang_up
 

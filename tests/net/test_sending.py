@@ -10,8 +10,8 @@ import pytest
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.net import SEND_SIZE, Client, ConnectionBrokenError, InvalidRequestError
 from dxflow_async.streams import Body, Buffered
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, OnceBody, body_of, fetch
+from tests.net.made_clients import MakeClient
 from tests.providers.in_memory_bodies import BrokenBody, body
 from tests.scripted_server import ScriptedServer, answer
 

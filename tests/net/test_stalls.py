@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from dxflow_async.net import SEND_SIZE, Client, ConnectTimeoutError, StalledError
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, OnceBody, body_of, fetch
+from tests.net.made_clients import MakeClient
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import Answer, ScriptedServer, answer
 

@@ -148,6 +148,7 @@ async def test_urls(cloud: Account, stand_in: Account) -> None:
 async def test_provider_settings_at_the_hub(tmp_path: Path) -> None:
     """A session stores its own settings of a provider at the hub, lists their names, and deletes them."""
     settings = Settings(home=tmp_path / "home")
+    settings = settings.with_remotes({"disk": LocalSettings(root=tmp_path / "disk")})
     configured = replace(
         settings, aws=replace(settings.aws, endpoint="http://127.0.0.1:1", access_key="me", secret_key="s")
     )
@@ -158,6 +159,9 @@ async def test_provider_settings_at_the_hub(tmp_path: Path) -> None:
         assert await session.provider_settings() == {"AWS": kept}
         with pytest.raises(ConfigurationError, match=r"no settings of GCP to keep; set gcp\."):
             await session.keep_provider_settings("gcp")
+        for call in (session.keep_provider_settings, session.forget_provider_settings):
+            with pytest.raises(ConfigurationError, match="'disk' is not allowed; it must be one of AWS, AZURE, GCP"):
+                await call("disk")
         assert await session.forget_provider_settings("AWS")
         assert not await session.forget_provider_settings("AWS")
     async with AsyncSession(settings=configured) as session:

@@ -1,1 +1,1 @@
-"""What two or more provider folders share."""
+"""Code that two or more providers share."""

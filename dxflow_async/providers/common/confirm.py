@@ -1,15 +1,15 @@
-"""What an answer has to say before it is believed.
+"""Checks that an answer passes before it is believed.
 
-A status of 200 alone proves nothing: a captive portal, a load balancer's maintenance page or a broken proxy answers in
-the service's place, and looks as if all had gone well. So every provider passes its answers through the checks here:
+A status of 200 alone proves nothing: a captive portal, a load balancer's maintenance page or a broken proxy may answer
+in the place of the service, and looks like success. Every provider passes its answers through these checks:
 
-- the status is one that the protocol has for that request;
-- what was written is confirmed by the protocol's own sign (an ETag, a version, an offset), or else looked up;
-- what is read has the version and the size that were looked up before;
-- a listing is of the kind that was asked for, and names nothing outside of the prefix.
+- the status is one that the protocol defines for the request;
+- a write is confirmed by the protocol's own sign (an ETag, a version, an offset), or else by a look at the object;
+- a read has the version and the size that were reported before;
+- a listing is of the kind that was requested, and has no key outside of the prefix.
 
-A header that is *missing* leaves a question, which is asked in another way. A *contradiction* is always a failure. It
-may be retried: the next answer may be the service's.
+A *missing* header leaves a question, which is answered by another request. A *contradiction* is always an error.
+It may be retried, because the next answer may come from the service.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Version = tuple[str | None, Entry | None]
 
 
 def not_the_service(call: Call, seen: str, status: int | None = None) -> StorageError:
-    """The error for an answer that the service would not give; `seen` says what is wrong with it."""
+    """Returns the error for an answer that the service would not give; `seen` says what is wrong with it."""
     text = (
         f"the answer is not one of the service ({seen}); a sign-in page, a proxy or another server may have answered "
         "in its place: check the network and the endpoint"
@@ -48,12 +48,12 @@ def not_the_service(call: Call, seen: str, status: int | None = None) -> Storage
 
 
 def contradiction(call: Call, seen: str, status: int | None = None) -> StorageError:
-    """The error for an answer that does not fit what is known; `seen` says both."""
+    """Returns the error for an answer that contradicts what is known; `seen` says both."""
     return call.error(ServiceError, f"the answer contradicts what was looked up ({seen}); try again", status=status)
 
 
 def check_status(call: Call, response: Response, *allowed: int) -> None:
-    """Closes a response and raises where its status is none that the protocol has for the request.
+    """Closes a response and raises if its status is not one that the protocol defines for the request.
 
     Raises:
         ServiceError: the status is not `allowed`.
@@ -65,7 +65,7 @@ def check_status(call: Call, response: Response, *allowed: int) -> None:
 
 
 async def has_body(response: Response) -> bool:
-    """Whether a body came where the protocol has none; reads it, and gives the connection back."""
+    """Returns whether there is a body where the protocol has none; reads it, and releases the connection."""
     if response.headers.get("content-length") == "0":
         response.close()
         return False
@@ -73,11 +73,11 @@ async def has_body(response: Response) -> bool:
 
 
 async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -> bytes:
-    """The whole body of a small answer.
+    """Reads the whole body of a small answer.
 
     Raises:
-        NetworkError, StallTimeoutError: it broke off.
-        ServiceError: it has more than `max_size` bytes.
+        NetworkError, StallTimeoutError: the connection broke.
+        ServiceError: the body has more than `max_size` bytes.
     """
     pieces, size = [], 0
     async with HTTPReader(Entry(""), -1, http, call, response) as reading:
@@ -90,7 +90,7 @@ async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -
 
 
 def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
-    """Refuses a page of a listing that names something outside of what was asked for.
+    """Refuses a page of a listing that has keys outside of the prefix.
 
     Raises:
         ServiceError: a key does not start with `prefix`.
@@ -103,19 +103,22 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
 async def extent(
     provider: Provider, call: Call, key: str, response: Response, span: tuple[int, int | None], version: _Version
 ) -> tuple[int, int]:
-    """The size of an object and that of the range of it that comes.
+    """Returns the size of an object, and the size of the range of it that the answer has.
 
-    Of a whole object whose length is not told, as through a proxy that packs bodies, it is what the listing said of
-    this version, or what a look says.
+    If the answer has a whole object and no length, as through a proxy that compresses bodies, the size is the one that
+    the listing reported for this version, or that `stat` reports.
 
     Args:
-        provider, call, key, response: what was asked, and the answer.
-        span: first byte and end of the range; no end for the rest of the object.
-        version: the answer's etag, and what a listing said of the object.
+        provider: the provider.
+        call: the read, for errors.
+        key: the object's.
+        response: the answer.
+        span: the first byte and the end of the range; the end is None for the rest of the object.
+        version: the etag of the answer, and what a listing reported about the object.
 
     Raises:
-        ValueError: another range comes than was asked for.
-        ServiceError: another version is there.
+        ValueError: the answer has another range than was requested.
+        ServiceError: the object has another version by now.
     """
     (start, end), (etag, listed) = span, version
     if response.status != 200 or start or end is not None or "content-length" in response.headers:
@@ -129,9 +132,9 @@ async def extent(
 
 
 def disagreement(looked_up: Entry, seen: Entry) -> str | None:
-    """How two answers about one object contradict each other; None where they do not.
+    """Returns how two answers about one object contradict each other; None if they do not.
 
-    Only what both tell is compared.
+    Only what both report is compared.
     """
     if looked_up.size != seen.size:
         return f"{seen.size} bytes, where {looked_up.size} were told before"

@@ -1,7 +1,7 @@
-"""Deleting several objects: what failed is known name by name.
+"""Deletion of several objects, with an error for each key that failed.
 
-Not every service deletes many in one request, and those that do bound how many. Either way one name that cannot be
-deleted must not hide what became of the others.
+Some services delete one object in a request, others up to some number. In both cases, a key that cannot be deleted does
+not hide what became of the others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ __all__ = ["delete_batches", "delete_each"]
 async def delete_each(
     keys: Sequence[str], delete: Callable[[str], Awaitable[None]], workers: int
 ) -> dict[str, StorageError]:
-    """Deletes keys with a request for each, `workers` at a time; returns the errors of those that failed.
+    """Deletes keys with one request each, `workers` at a time; returns the errors of those that failed.
 
-    When `workers` requests in a row do not reach the service, the rest is not tried: it fails with the same error.
+    If `workers` requests in a row do not reach the service, the rest is not tried and fails with the same error.
     """
     failed: dict[str, StorageError] = {}
     remaining, unreached = iter(keys), 0
@@ -50,9 +50,9 @@ async def delete_batches(
     """Deletes batches of keys, `workers` at a time; returns the errors of the keys that failed.
 
     Args:
-        batches: of keys.
-        delete: deletes one batch, and returns the errors of its keys; raises when nothing is known of any of them.
-        workers: at most.
+        batches: the keys of each request.
+        delete: deletes one batch and returns the errors of its keys; raises if nothing is known about any of them.
+        workers: the most requests at a time.
 
     Raises:
         StorageError: every batch raised.

@@ -1,4 +1,4 @@
-"""What the headers of any HTTP answer say of a body: which bytes it is, and when they were last changed.
+"""The headers of HTTP responses that describe the body: its range, its size and its time.
 
 Source: https://www.rfc-editor.org/rfc/rfc9110 (sections 5.6.7, 14.4)
 """
@@ -16,10 +16,10 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 def extent_of(status: int, headers: Mapping[str, str], start: int, end: int | None) -> tuple[int, int]:
-    """The size of an object and that of the range `[start, end)` of it, which is what was sent.
+    """Returns the size of an object, and the size of the range `[start, end)` that a response has.
 
     Raises:
-        ValueError: something else was sent.
+        ValueError: the response has another range, or reports no length.
     """
     if "content-length" not in headers:
         raise ValueError("the server does not say how many bytes it sends")
@@ -37,9 +37,9 @@ def extent_of(status: int, headers: Mapping[str, str], start: int, end: int | No
     return size, length
 
 
-@lru_cache(maxsize=1024)  # of a listing, many entries have the same
+@lru_cache(maxsize=1024)  # many entries of a listing have the same
 def timestamp_of(text: str) -> float:
-    """Seconds since the epoch of an HTTP date; 0 where it is none."""
+    """Returns an HTTP date in seconds since the epoch; 0 if it is not valid."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):

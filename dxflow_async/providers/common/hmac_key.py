@@ -1,4 +1,4 @@
-"""HMAC-SHA256 with a key that signs many requests."""
+"""HMAC-SHA256 with one key for many requests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["HMACKey"]
 
 
 class HMACKey:
-    """A key, prepared once.
+    """A key that is prepared once.
 
-    `hmac.digest` lets go of the interpreter, and other threads keep it for far longer than a signature takes.
+    `hmac.digest` releases the interpreter lock, and other threads keep it for far longer than a signature takes.
     """
 
     __slots__ = ("_keyed",)
@@ -19,7 +19,7 @@ class HMACKey:
         self._keyed = hmac.new(key, digestmod="sha256")
 
     def sign(self, text: str) -> bytes:
-        """The digest of a text in UTF-8."""
+        """Returns the digest of a text in UTF-8."""
         signing = self._keyed.copy()
         signing.update(text.encode())
         return signing.digest()

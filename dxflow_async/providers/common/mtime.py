@@ -1,4 +1,4 @@
-"""The time a file was changed, as it is kept with an object: metadata `mtime`, decimal seconds since the epoch.
+"""The modification time of a source as object metadata: the entry `mtime`, decimal seconds since the epoch.
 
 Source: https://rclone.org/s3/#modification-times-and-hashes
 """
@@ -12,15 +12,15 @@ from dxflow_async.providers.contract import Entry, Features
 __all__ = ["NAME", "changed_at", "format_mtime", "kept_with", "parse_mtime"]
 
 NAME = "mtime"
-"""The metadata entry's name."""
+"""The name of the metadata entry."""
 
-# Eleven digits reach the year 5138; what no file system can hold is no time.
+# Eleven digits reach the year 5138. Larger values are not times: no file system can hold them.
 _LARGEST = 1e11
 _SECONDS = re.compile(r"-?\d{1,11}(\.\d{1,12})?")
 
 
 def format_mtime(seconds: float) -> str:
-    """As it is kept: to the microsecond, which is what a float holds of today's times.
+    """Formats a time with microseconds, the precision that a float has for today's times.
 
     Example:
         >>> format_mtime(1700000000.123456)
@@ -30,7 +30,7 @@ def format_mtime(seconds: float) -> str:
 
 
 def parse_mtime(text: str | None) -> float | None:
-    """What `format_mtime` or rclone wrote; None for anything else.
+    """Parses what `format_mtime` or rclone wrote; None for anything else.
 
     Example:
         >>> parse_mtime("1700000000.5"), parse_mtime("yesterday"), parse_mtime("1e400")
@@ -40,12 +40,12 @@ def parse_mtime(text: str | None) -> float | None:
 
 
 def changed_at(features: Features, listed: Entry | None, seen: Entry | None) -> float | None:
-    """When an object's source was changed: the time kept with it, else when it was stored; None: not told.
+    """Returns the time kept with an object, else the time when it was stored; None if neither is reported.
 
     Args:
-        features: of its provider.
-        listed: what a listing said of it.
-        seen: what `stat` or `read` said of it.
+        features: those of its provider.
+        listed: what a listing reported.
+        seen: what `stat` or `read` reported.
     """
     kept = kept_with(features, listed, seen)
     if kept is not None:
@@ -55,7 +55,7 @@ def changed_at(features: Features, listed: Entry | None, seen: Entry | None) -> 
 
 
 def kept_with(features: Features, listed: Entry | None, seen: Entry | None) -> float | None:
-    """The time kept with an object; None: none is, or it is no time. Arguments as those of `changed_at`."""
+    """Returns the time kept with an object; None if there is no valid one. The arguments are those of `changed_at`."""
     first, second = (listed, seen) if features.mtime_listed else (seen, listed)
     kept = first.mtime if first is not None else None
     if kept is None and second is not None:

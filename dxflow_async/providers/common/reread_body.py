@@ -1,4 +1,4 @@
-"""A body that is read from its source whenever it is sent, and not kept in memory."""
+"""A body that is read from its source each time it is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RereadBody"]
 
 @dataclass(frozen=True, slots=True)
 class RereadBody:
-    """A stretch of an object in one version, read again whenever it is sent; its checksum is of an earlier reading."""
+    """A range of one version of an object, read again each time it is sent; its CRC32C comes from an earlier read."""
 
     provider: Provider
     entry: Entry

@@ -1,4 +1,4 @@
-"""A body that is compared with its own checksum on its way out."""
+"""A body that verifies its own checksum while it is sent."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["VerifiedBody"]
 
 
 class VerifiedBody:
-    """A body from an offset on. Its last buffer is held back until all of it had the size and CRC32C it says.
+    """A body from an offset on that withholds its last buffer until the whole had the announced size and CRC32C.
 
-    What is wrong on this side so never becomes an object, whatever the server compares.
+    Bytes that are wrong on this side therefore never become an object, whatever the server compares.
 
     Args:
-        call: what the body is sent for.
-        body: the whole.
-        start: bytes to leave out, which are compared all the same.
+        call: the request, for errors.
+        body: the whole body.
+        start: how many bytes are not sent; they are verified all the same.
 
     Attributes:
-        crc32c: of what was sent so far, the left-out bytes included.
-        failed: reading the body failed, not sending it.
-        sent: the offset that was reached: of what was handed over to be sent, or is left out.
+        crc32c: of the whole body; None until all of it was verified.
+        failed: whether reading the body failed, as opposed to sending it.
+        sent: the offset up to which bytes were handed over or left out.
     """
 
     __slots__ = ("_body", "_call", "_start", "crc32c", "failed", "sent")
@@ -54,7 +54,7 @@ class VerifiedBody:
             if size > self._body.size:
                 break
             if left_out > 0:
-                chunk = memoryview(chunk)[left_out:]  # noqa: PLW2901 - what is left of it
+                chunk = memoryview(chunk)[left_out:]  # noqa: PLW2901 - its rest
             if chunk:
                 if held:
                     self.failed = False

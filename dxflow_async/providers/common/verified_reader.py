@@ -1,4 +1,4 @@
-"""Readings that are compared with more than a CRC32C: other checksums, and the size where the answer tells none."""
+"""Readers that verify more than a CRC32C: other checksums, and the size where the response reports none."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["ChecksummedReader", "CountedReader", "VerifiedReader", "body_reader"
 
 
 class ChecksummedReader(Reader):
-    """Another reading whose bytes are summed as they pass; where they are written by a thread, in that thread.
+    """A reader that computes a digest of its bytes, in the thread that writes them if there is one.
 
     Args:
-        inner: what is read; it is closed with this one.
-        digest: takes the bytes in, in their order.
+        inner: the reader of the bytes; it is closed with this one.
+        digest: receives the bytes in order.
     """
 
     def __init__(self, inner: Reader, digest: RunningDigest) -> None:
@@ -53,18 +53,18 @@ class ChecksummedReader(Reader):
         await self._inner.aclose()
 
     def _passed(self, data: Buffer) -> None:
-        """Takes bytes in; none at the end."""
+        """Adds bytes to the digest; none at the end."""
         self.digest.update(data)
 
 
 class VerifiedReader(ChecksummedReader):
-    """A reading up to an object's end that has to have a digest. It is compared before the last bytes are handed on.
+    """A reader up to the end of an object that verifies a digest before it returns the last bytes.
 
     Args:
-        inner: what is read.
-        expected: what the service told of the whole object.
-        call: named in errors.
-        digest: of what was read before; None: nothing was.
+        inner: the reader of the bytes.
+        expected: the digest of the whole object that the service reported.
+        call: the read, for errors.
+        digest: the digest of the bytes before; None if there are none.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class VerifiedReader(ChecksummedReader):
         self._left = inner.size
 
     def continued(self, inner: Reader) -> Reader:
-        """Another reading of the same version, from where this one broke off, that verifies what both read."""
+        """Returns a reader of the same version from where this one broke off that verifies the bytes of both."""
         if isinstance(inner, VerifiedReader) or inner.size != self._left:
             return inner
         return VerifiedReader(inner, self.expected, self._call, self.digest)
 
     def _passed(self, data: Buffer) -> None:
-        """Takes bytes in; with the last ones the digest is compared.
+        """Adds bytes to the digest; compares it after the last ones.
 
         Raises:
-            ChecksumMismatchError: it is another one.
+            ChecksumMismatchError: the object has another digest.
         """
         if not data:
             _check_left(self._call, self.size, self._left)
@@ -102,7 +102,7 @@ class VerifiedReader(ChecksummedReader):
 
 @dataclass(slots=True)
 class CountedReader(HTTPReader):
-    """The body of a response that does not say how long it is: it has to be as long as the object."""
+    """The body of a response without a length, which must be as long as the object."""
 
     _left: int = 0
 
@@ -131,7 +131,7 @@ class CountedReader(HTTPReader):
 def body_reader(
     entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
 ) -> HTTPReader:
-    """The body of a response, which is counted where the response does not say how long it is."""
+    """Returns a reader of a response's body, which counts the bytes if the response reports no length."""
     cls = HTTPReader if "content-length" in response.headers else CountedReader
     return cls(entry, size, http, call, response, crc32c)
 

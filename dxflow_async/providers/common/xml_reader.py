@@ -24,11 +24,11 @@ MAX_DEPTH = 16
 
 
 class MalformedXMLError(ValueError):
-    """Not XML, or more of it than any honest answer has."""
+    """The document is not valid XML, or exceeds a limit."""
 
 
 PLAIN_TEXT = r"[^<&\x00-\x1f\ufffe\uffff]"
-"""A character, in a regular expression, that stands for itself in XML."""
+"""A regular expression for a character that needs no escape in XML."""
 
 _PLAIN_START = re.compile(
     rb"""<(?:\?xml version=["']1\.0["'] encoding=["'](?i:utf-8)["'](?: standalone=["']yes["'])?\?>|[A-Za-z])"""
@@ -36,10 +36,13 @@ _PLAIN_START = re.compile(
 
 
 def plain_text(data: bytes) -> str | None:
-    """A document without comments, CDATA and declarations: what looks like an element in it is one. None: not such.
+    """Decodes a document that has no comments, CDATA or declarations, so that `<name>` always is an element.
+
+    Returns:
+        The text; None if the document has any of these.
 
     Raises:
-        MalformedXMLError: it is not UTF-8.
+        MalformedXMLError: the document is not UTF-8.
     """
     document = data.removeprefix(b"\xef\xbb\xbf")
     if b"<!" in document or _PLAIN_START.match(document) is None or document.find(b"<?", 2) >= 0:
@@ -84,17 +87,17 @@ class Parser:
             self._expat.Parse(data, last)
         except MalformedXMLError:
             raise
-        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for an encoding unheard of
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for an unknown encoding
             raise MalformedXMLError(str(error)) from error
 
     def leaf(self, name: str, parent: str, text: str) -> None:
-        """An element without elements in it."""
+        """Called at the end of an element that contains no elements."""
 
     def branch(self, name: str) -> None:
-        """An element with elements in it."""
+        """Called at the end of an element that contains elements."""
 
     def attributes(self, name: str, values: dict[str, str]) -> None:
-        """What stands in an element's tag; called as it begins, and only where there is something."""
+        """Called at the start of an element that has attributes."""
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         names = self._names
@@ -127,9 +130,9 @@ class Parser:
 
 
 class WholeParser(Parser):
-    """Reads a page when it is complete: `cut` takes out of it what is written plainly, the rest is parsed.
+    """Reads a document once it is complete: `cut` extracts the elements in plain notation, the rest is parsed.
 
-    One regular expression finds an element with all its fields at a fifth of what the parser's calls cost.
+    A regular expression finds an element with all its fields at a fifth of the cost of the parser's callbacks.
     """
 
     def __init__(self) -> None:
@@ -147,12 +150,12 @@ class WholeParser(Parser):
         super().close()
 
     def cut(self, text: str) -> str:
-        """What is left to be parsed."""
+        """Returns the rest of the text, which is parsed."""
         return text
 
 
 class Document(Parser):
-    """The texts of a small answer: `values["Code"]` is the first `<Code>`, `rows["Error"]` the texts in each."""
+    """Texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,10 +173,10 @@ class Document(Parser):
 
 
 def parse(data: bytes) -> Document:
-    """A small answer, whole.
+    """Parses a small document.
 
     Raises:
-        MalformedXMLError: not XML.
+        MalformedXMLError: it is not valid XML.
     """
     document = Document()
     document.feed(data)

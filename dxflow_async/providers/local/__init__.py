@@ -1,1 +1,1 @@
-"""Local disks: the worked example of a provider."""
+"""Local directories, and the worked example of a provider."""

@@ -1,6 +1,6 @@
-"""Directories that files are written into, each opened once for all who do so at the time. All of it blocks.
+"""Open directories that concurrent writes share. All of it blocks.
 
-For a small file, opening its directory costs as much as writing it.
+Opening the directory of a small file costs as much as writing the file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ __all__ = ["Directories", "Directory"]
 
 
 class Directories:
-    """Those of one root."""
+    """The open directories below one root."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, Directory] = {}
 
     def hold(self, key: str) -> Directory:
-        """A directory for one more user, who is to `release` it; it need not exist yet."""
+        """Returns a directory for one more user, who calls `release` at the end. It need not exist yet."""
         with self._lock:
             directory = self._held.get(key)
             if directory is None:
@@ -29,17 +29,17 @@ class Directories:
         return directory
 
     def forget(self, directory: Directory) -> None:
-        """Whoever holds it next gets another one."""
+        """Makes the next `hold` of this key return a new directory."""
         if self._held.get(directory.key) is directory:
             del self._held[directory.key]
 
 
 class Directory:
-    """One directory, opened by the first who asks for its descriptor, closed by the last who releases it.
+    """One directory: opened for the first user that needs its descriptor, closed when the last user releases it.
 
     Attributes:
-        key: its name below the root.
-        users: how many hold it.
+        key: its key below the root.
+        users: how many users hold it.
         open_descriptor: -1 while it is not open.
     """
 
@@ -53,7 +53,7 @@ class Directory:
         self.open_descriptor = -1
 
     def descriptor(self, open_directory: Callable[[str], int]) -> int:
-        """Its descriptor, for as long as it is held."""
+        """Returns the descriptor, which is valid while the directory is held."""
         if self.open_descriptor < 0:
             opened = open_directory(self.key)  # without the lock: it may take long
             with self._lock:
@@ -64,14 +64,14 @@ class Directory:
         return self.open_descriptor
 
     def renewed(self) -> Directory:
-        """Released, and in its place what has its name by now."""
+        """Releases the directory, and returns the one that has its name by now."""
         with self._lock:
             self._owner.forget(self)
         self.release()
         return self._owner.hold(self.key)
 
     def release(self) -> None:
-        """One user less."""
+        """Removes one user."""
         with self._lock:
             self.users -= 1
             if self.users:

@@ -1,4 +1,4 @@
-"""Blocking work on the local disk: run in threads, its errors made ours.
+"""Runs blocking disk work in threads and translates its errors.
 
 Source: https://man7.org/linux/man-pages/man3/errno.3.html
 """
@@ -31,7 +31,7 @@ __all__ = ["Disk"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# errno: our error, and what to do about it.
+# errno: the error class, and the reason with what to do.
 _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.ENOENT: (NotFoundError, "it does not exist; check the path"),
     errno.ENOTDIR: (NotFoundError, "a part of the path is a file, not a directory; check the path"),
@@ -51,19 +51,19 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
 }
 
 _KEPT_BLOCKS = 8
-"""Blocks of `WRITE_SIZE` that are kept for the next bodies: they are in memory already, the last one in the cache."""
+"""How many buffers of `WRITE_SIZE` are reused: they are in memory already, and the last one is in the cache."""
 
 
 class Disk:
-    """Runs what blocks.
+    """Runs the blocking calls of one root.
 
     Args:
-        threads: where.
-        root: what keys are below, to be named in errors.
-        durable: whether what is written may have to be on disk; the threads say whether it has to.
+        threads: run the calls.
+        root: the directory that keys are below, for errors.
+        durable: whether written files must survive a loss of power, if `threads` are durable too.
 
     Attributes:
-        durable: whether it has to be.
+        durable: whether both are.
     """
 
     def __init__(self, threads: Threads, root: Root, *, durable: bool = True) -> None:
@@ -74,10 +74,10 @@ class Disk:
         self._spare: list[memoryview] = []
 
     async def run(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        """What `function(*arguments)` returns.
+        """Runs `function(*arguments)` in a thread and returns its result.
 
         Raises:
-            StorageError: for the `OSError` it raised.
+            StorageError: translated from the `OSError` that it raised.
         """
         try:
             return await self._threads.run(function, *arguments)
@@ -87,10 +87,10 @@ class Disk:
             raise self._translated(operation, key, error) from error
 
     async def commit(self, operation: str, file: TemporaryFile) -> None:
-        """Waits until a complete file has its name and is on disk; nothing is left to do for one that has its name.
+        """Waits until a complete file is on disk and has its name. Does nothing for a file that has its name.
 
         Raises:
-            StorageError: the file is as it was.
+            StorageError: it failed, and the target is untouched.
         """
         if self._commits is not None and file.held:
             try:
@@ -99,12 +99,12 @@ class Disk:
                 raise self._translated(operation, file.key, error) from error
 
     async def sync_names(self, operation: str, *keys: str, made: bool = False) -> None:
-        """Waits until the names of keys are on disk, those of the directories above among them.
+        """Waits until the names of keys are on disk, with the directories above them.
 
         Args:
-            operation: as errors call it.
-            keys: what was renamed, or made.
-            made: the keys are of directories that were made, or were there.
+            operation: for errors.
+            keys: renamed or created.
+            made: whether the keys are directories that exist now.
         """
         if self._commits is None:
             return
@@ -118,26 +118,26 @@ class Disk:
             raise self._translated(operation, keys[-1], error) from error
 
     def forget_names(self) -> None:
-        """Directories were removed or renamed: what gets their names is new."""
+        """Forgets which names are on disk, after directories were removed or renamed."""
         if self._commits is not None:
             self._commits.synced.forget()
 
     def _translated(self, operation: str, key: str, error: OSError) -> StorageError:
         path = str(error.filename2 or error.filename or "")
-        if not os.path.isabs(path):  # a name in a directory that was opened before
+        if not os.path.isabs(path):  # relative to an open directory
             path = os.path.join(self._root.path, key)
         cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
         return error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0))
 
     async def collect(self, body: Body) -> Sequence[Buffer]:
-        """A small body, whole."""
+        """Returns the buffers of a small body."""
         if is_streamed(body):
             buffer = memoryview(bytearray(body.size))
             return [buffer[: await _fill(body, buffer)]]
         return [chunk async for chunk in body]
 
     async def write_at(self, file: TemporaryFile, offset: int, body: Body) -> int:
-        """Writes a body at an offset and returns its checksum."""
+        """Writes a body at an offset and returns its CRC32C."""
         if is_streamed(body):
             stretch = Stretch(file, offset)
             block = self._spare.pop() if self._spare else memoryview(bytearray(WRITE_SIZE))
@@ -155,14 +155,14 @@ class Disk:
         return crc
 
     async def discard(self, file: TemporaryFile) -> None:
-        """Removes a temporary file, also while a cancellation is under way."""
+        """Removes a temporary file, also during a cancellation."""
         if file.held:
             with CancelScope(shield=True):
                 await self._threads.run(file.discard)
 
 
 async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:
-    """A body in pieces worth a call to a thread; a piece is written before the next one is asked for."""
+    """Groups the buffers of a body, so that each call to a thread has enough to do. Buffers are written in order."""
     chunks: list[Buffer] = []
     size = 0
     async for chunk in body:

@@ -1,4 +1,4 @@
-"""Local files that are read and written piece by piece, for `local.py`: all of it blocks."""
+"""Local files that are read and written in pieces. All of it blocks."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from dxflow_async.providers.local.temporary_files import hold_temporary, is_temp
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 
 READ_SIZE = 512 << 10
-"""Bytes a read asks the system for: large against the cost of a call, small against a cache."""
+"""Bytes of one read: large compared to the cost of a call, small compared to a cache."""
 
 WRITE_SIZE = 1 << 20
-"""Bytes that are gathered before they are written; a body of up to that is written in one go."""
+"""Bytes that are collected before they are written. A body of up to this size is written in one go."""
 
 SCAN_SIZE = 256 << 10
-"""Bytes of a checksum's pass over a file: they stay in the processor's cache."""
+"""Bytes of one step of a checksum: they stay in the processor's cache."""
 
 CACHED_SIZE = 64 << 10
-"""Of bytes that are in memory anyway, as many are read in the event loop: some 10 microseconds' worth."""
+"""The largest file that is read in the event loop if its bytes are in memory anyway: that takes 10 microseconds."""
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,8 +50,8 @@ class ReadableFile:
     """The bytes `[start, end)` of a file, read in pieces; all methods block.
 
     Attributes:
-        entry: what it is, once it is open.
-        crc32c: of the first piece; of all others, whoever gets them computes it.
+        entry: describes the file, once it is open.
+        crc32c: of the first piece. Callers compute that of the others.
     """
 
     entry: Entry
@@ -66,14 +66,15 @@ class ReadableFile:
 
     @property
     def path(self) -> str:
-        """Where the file is."""
+        """The path of the file."""
         return self._root.resolve(self._key)
 
     def open(self) -> Buffer:
-        """Opens the file, fills `entry`, and reads the first piece; closed again when that is all.
+        """Opens the file, sets `entry`, and returns the first piece. Closes the file if that is all.
 
         Raises:
-            UnsupportedError: it is no regular file, or one that does not tell its size.
+            UnsupportedError: the file has no known size.
+            OSError: it cannot be opened, or is not a regular file.
         """
         if not self._open().st_size and os.pread(self._descriptor, 1, 0):
             text = "its size is not known, as that of the files in /proc; copy it with cat first"
@@ -83,7 +84,7 @@ class ReadableFile:
         return first
 
     def open_cached(self) -> Buffer | None:
-        """The whole of a small file that was just listed, where that takes no waiting; else None, and it is closed."""
+        """Returns a small file that was just listed, if that needs no wait for a disk, else None; closes it."""
         buffer: bytearray | None = None
         with contextlib.suppress(OSError):
             flags = self._root.cached_reads.flags(self._open().st_dev)
@@ -121,10 +122,10 @@ class ReadableFile:
         return self._end - self._position
 
     def read(self) -> bytes:
-        """The next piece; at the last one the file is closed.
+        """Returns the next piece; closes the file after the last one.
 
         Raises:
-            SourceChangedError: the file is not what it was when it was opened.
+            SourceChangedError: the file changed since it was opened.
         """
         if not self.remaining:
             self.close()
@@ -139,7 +140,7 @@ class ReadableFile:
         return data
 
     def scan(self, crc: int) -> int:
-        """The checksum of what came before (`crc`) and of all that is left, which stays to be read."""
+        """Returns the CRC32C of the bytes before (`crc`) and all bytes that are left, without consuming them."""
         buffer = memoryview(bytearray(min(SCAN_SIZE, self.remaining)))
         position = self._position
         while position < self._end:
@@ -151,27 +152,28 @@ class ReadableFile:
         return crc
 
     def close(self) -> None:
-        """Also when it was never opened."""
+        """Closes the file, if it is open."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
 
 class TemporaryFile:
-    """Bytes written beside their target and renamed to it; all methods block.
+    """A file that is written beside its target and renamed to it; all methods block.
 
-    Nobody else reads them before they are complete. Their directory is held open, so that nothing that is put in the
-    place of that directory's name gets the bytes. To be committed or discarded, also when nothing was done with it.
+    No other user can read it before it is complete. Its directory is held open, so that another one that takes the
+    name meanwhile does not get the file. It is committed or discarded at the end, also if it was never created.
 
     Args:
-        root, key: the target.
-        mark: of the session that writes: the name begins with it.
-        durable: whether a complete file waits until it is on disk for its name, else it gets it at once.
+        root: the directory of the target's key.
+        key: the target.
+        mark: the owner id of the session, with which the file's name begins.
+        durable: whether a complete file gets its name only once it is on disk; else it gets it at once.
 
     Attributes:
         held: whether there is something to `discard`.
-        path: where the bytes are; empty when they are not, or no longer.
-        writing: lets two write at a time: one does, and the other's bytes are measured and wait in their thread.
+        path: the path of the temporary file; empty if there is none.
+        writing: lets two tasks write: while one writes, the thread of the other computes its checksum.
     """
 
     def __init__(self, root: Root, key: str, mark: str, *, durable: bool) -> None:
@@ -182,7 +184,7 @@ class TemporaryFile:
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
         self._descriptor = -1
-        self._replaced: int | None = None  # the mode of what has the name
+        self._replaced: int | None = None  # the mode of the file that has the name
         self._name = ""
         self.held = True
         self.writing = asyncio.Semaphore(2)
@@ -190,7 +192,7 @@ class TemporaryFile:
         self.path = ""
 
     def create(self, size: int | None = None) -> None:
-        """Makes the file, and its directory where it is missing; with a size, only where that fits on the disk."""
+        """Creates the file, and its directory if it is missing; checks first that `size` bytes fit on the disk."""
         path = self._root.resolve_below(self.key)
         if self.key.endswith("/"):
             raise IsADirectoryError(errno.EISDIR, "a file's name has no slash at its end", path)
@@ -202,7 +204,7 @@ class TemporaryFile:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
     def _open(self, name: str, flags: int, *, make: bool) -> int:
-        """A file beside the target.
+        """Opens a file beside the target.
 
         Raises:
             UnsafePathError: a link, a pipe, a socket or a device has the target's name.
@@ -222,10 +224,10 @@ class TemporaryFile:
             return open_in(self._directory.descriptor(open_directory))
 
     def reopen(self, path: str, receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
-        """Opens a file that another process began; of its parts' receipts, those whose bytes are there.
+        """Opens a file that another process began; returns the receipts of the parts whose bytes are there.
 
         Raises:
-            FileNotFoundError: it is not there, or is no temporary file beside the target.
+            FileNotFoundError: it does not exist, or is not a temporary file beside the target.
         """
         beside, name = os.path.split(path)
         if beside != os.path.dirname(self._root.resolve(self.key)) or not is_temporary(name):
@@ -236,7 +238,7 @@ class TemporaryFile:
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
     def _checksum(self, part: Part) -> int | None:
-        """The checksum of a part's bytes; None when they are not all there."""
+        """Returns the CRC32C of a part's bytes; None if they are not all there."""
         buffer = memoryview(bytearray(min(SCAN_SIZE, part.size)))
         position, end, crc = part.offset, part.offset + part.size, 0
         while position < end:
@@ -248,9 +250,9 @@ class TemporaryFile:
         return crc
 
     def update_digest(self, digest: RunningDigest, position: int) -> int:
-        """Adds the bytes from a position on to a digest: how many; 0 at the end.
+        """Adds the bytes from a position on to a digest; returns how many, 0 at the end.
 
-        Not all in one go: whoever is cancelled waits until it returns.
+        It adds a limited number, because a cancelled caller waits until it returns.
         """
         buffer, start = memoryview(bytearray(SCAN_SIZE)), position
         while position - start < _DIGESTED_SIZE and (size := os.preadv(self._descriptor, [buffer], position)):
@@ -259,11 +261,11 @@ class TemporaryFile:
         return position - start
 
     def write(self, chunks: Sequence[Buffer], offset: int, crc: int = 0) -> int:
-        """Writes chunks at an offset; the checksum of what came before (`crc`) and them."""
+        """Writes chunks at an offset; returns the CRC32C of the bytes before (`crc`) and them."""
         for chunk in chunks:
             crc = crc32c(chunk, crc)
         views = [memoryview(chunk) for chunk in chunks]
-        with self._lock:  # in the kernel, writers of one file wait for each other spinning
+        with self._lock:  # concurrent writers of one file spin in the kernel
             while views:
                 written = os.pwritev(self._descriptor, views[:_MAX_BUFFERS], offset)
                 offset += written
@@ -274,7 +276,7 @@ class TemporaryFile:
         return crc
 
     def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, options: ObjectOptions) -> int:
-        """A whole small file: made, written, compared and completed in one go. Returns its checksum."""
+        """Creates, writes, verifies and completes a small file in one go. Returns its CRC32C."""
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
@@ -282,10 +284,10 @@ class TemporaryFile:
         return crc
 
     def compare_and_complete(self, crc: int, size: int, expected: int | None, options: ObjectOptions) -> None:
-        """Completes the file when its size, and its checksum where one is expected, are what they should be.
+        """Completes the file if it has the expected size, and the expected CRC32C where there is one.
 
         Raises:
-            ChecksumMismatchError: they are not; whatever has the name still has it.
+            ChecksumMismatchError: it does not; the target is untouched.
         """
         self._compare(os.fstat(self._descriptor).st_size, crc, size, expected)
         self.complete(options.modified, options.mode)
@@ -296,7 +298,7 @@ class TemporaryFile:
             raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
 
     def complete(self, modified: float | None, mode: int | None) -> None:
-        """All bytes are written: gives the file its time and its mode, see `modes.mode_for`."""
+        """Sets the time and the mode of the file after all bytes were written; see `modes.mode_for`."""
         os.fchmod(self._descriptor, mode_of(self._replaced, mode))
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
@@ -306,22 +308,22 @@ class TemporaryFile:
 
     @property
     def descriptor(self) -> int:
-        """Of the file while it is open."""
+        """The descriptor of the file while it is open."""
         return self._descriptor
 
     @property
     def directories(self) -> tuple[str]:
-        """The path of the directory that it is in."""
+        """The path of its directory."""
         return (os.path.dirname(self._root.resolve(self.key)),)
 
     def take_name(self) -> None:
-        """Gives the file its name; what had it before is replaced at once."""
+        """Renames the file to its target, which is replaced atomically."""
         directory = self._directory.open_descriptor
         os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
         self._name = self.path = ""
 
     def discard(self) -> None:
-        """Removes the file, if it is still there under its temporary name."""
+        """Removes the file if it still has its temporary name."""
         name, self._name, self.path = self._name, "", ""
         if name:
             with contextlib.suppress(FileNotFoundError):
@@ -329,7 +331,7 @@ class TemporaryFile:
         self.close()
 
     def fill_from(self, descriptor: int) -> None:
-        """Takes the bytes of an open file."""
+        """Copies the bytes of an open file."""
         with (
             open(descriptor, "rb", 0, closefd=False) as source,
             open(self._descriptor, "wb", 0, closefd=False) as target,
@@ -337,7 +339,7 @@ class TemporaryFile:
             shutil.copyfileobj(source, target, _COPY_SIZE)
 
     def close(self) -> None:
-        """Lets go of the file and its directory; a temporary file stays."""
+        """Closes the file and releases its directory; a temporary file stays."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -347,7 +349,7 @@ class TemporaryFile:
 
 
 class Stretch:
-    """Bytes that are written to a file one after the other, from an offset on; `crc32c` is theirs so far."""
+    """Consecutive writes to a file from an offset on; `crc32c` is that of the bytes so far."""
 
     def __init__(self, file: TemporaryFile, offset: int) -> None:
         self._file = file
@@ -355,7 +357,7 @@ class Stretch:
         self.crc32c = 0
 
     def write(self, data: Buffer) -> None:
-        """Writes what comes next; blocks."""
+        """Writes the next bytes; blocks."""
         self.crc32c = self._file.write((data,), self._offset, self.crc32c)
         self._offset += len(data)
 
@@ -366,10 +368,10 @@ def _free_space(descriptor: int) -> int:
 
 
 def copy_file(root: Root, source: Entry, file: TemporaryFile) -> int:
-    """Copies a file, in the version that was seen: its size in bytes.
+    """Copies a file in the version that was seen; returns its size in bytes.
 
     Raises:
-        PreconditionFailedError: it is another one now.
+        PreconditionFailedError: the source has changed.
     """
     descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
     try:

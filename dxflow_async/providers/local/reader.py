@@ -1,4 +1,4 @@
-"""What is being read from a local directory, for `local.py`."""
+"""An open read of a local file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["LocalReader"]
 
 
 class LocalReader(Reader):
-    """A file, or a stretch of it.
+    """A file, or a range of it.
 
     Args:
-        provider: which reads it again where that is wanted.
-        disk: where it is.
-        file: open, or read to its end.
-        start: the offset of its first byte.
-        first: the bytes that were read as it was opened.
+        provider: reads the file again for `buffer_or_reopen`.
+        disk: runs the blocking calls.
+        file: the file, open or read to its end.
+        start: the offset of the first byte.
+        first: the bytes that were read when the file was opened.
     """
 
     def __init__(self, provider: Provider, disk: Disk, file: ReadableFile, start: int, first: Buffer) -> None:

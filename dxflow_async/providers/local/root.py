@@ -1,4 +1,4 @@
-"""A directory whose names do not lead out of it, for `local.py`: all of it blocks."""
+"""A directory whose keys cannot leave it. All of it blocks."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class CachedReads:
-    """Which devices can be asked for bytes that are in memory anyway, without ever waiting for a disk.
+    """Knows the devices from which bytes that are in memory can be read without ever waiting for a disk.
 
-    Reading such a file in the event loop takes a few microseconds; handing it to a thread takes fifty.
+    Reading such a file in the event loop takes a few microseconds; in a thread it takes fifty.
     """
 
     def __init__(self) -> None:
         self._flags: dict[int, int | None] = {}
 
     def learn(self, device: int) -> None:
-        """Looks up what kind of file system a device has. Blocks."""
+        """Looks up the kind of a device's file system. Blocks."""
         if device not in self._flags:
             self._flags[device] = _READ_FLAGS.get(_file_system(device))
 
     def flags(self, device: int) -> int | None:
-        """What to read with; None where a read might wait."""
+        """Returns the flags for a read; None if it might wait."""
         return self._flags.get(device)
 
 
-# Others, network file systems above all, may wait in `open` already.
+# Other file systems, above all those of networks, may wait in `open` already.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 _READ_FLAGS: dict[str, int | None] = {"tmpfs": 0, "ramfs": 0, "ext4": _NOWAIT, "xfs": _NOWAIT, "btrfs": _NOWAIT}
 
 
 def _file_system(device: int) -> str:
-    """The kind of a device's file system, as Linux names it.
+    """Returns the kind of a device's file system, as Linux names it.
 
     Source: https://docs.kernel.org/filesystems/proc.html (3.5, /proc/<pid>/mountinfo)
     """
@@ -77,8 +77,8 @@ class Root:
     """A directory that paths do not leave.
 
     Args:
-        path: the directory; it is made when something is first written.
-        follow_symlinks: links may lead out of it: for the user's own files, never for names from outside.
+        path: the directory. It is made when something is first written.
+        follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
     """
 
     def __init__(self, path: Path, *, follow_symlinks: bool = False) -> None:
@@ -91,7 +91,7 @@ class Root:
     # Paths
 
     def resolve(self, key: str) -> str:
-        """The path of a key, without a look at the disk.
+        """Returns the path of a key, without a look at the disk.
 
         Raises:
             UnsafePathError: it would lie outside, or is no name.
@@ -109,26 +109,26 @@ class Root:
         return self._prefix + name if name else str(self.path)
 
     def contained(self, key: str) -> str:
-        """The path of a key, whose links lead nowhere else."""
+        """Returns the path of a key, after a check that no link leads out of the directory."""
         path = self.resolve(key)
         self._check(path, key)
         return path
 
     def open_file(self, key: str, flags: int) -> int:
-        """A descriptor of a file, which lies inside also when names are exchanged meanwhile."""
+        """Opens a file, which lies inside the directory even if names are exchanged meanwhile."""
         path = self.resolve(key)
         if self.follow_symlinks:
             return os.open(path, flags)
         return self._beneath(key, lambda root, name: open_beneath(root, name, flags))
 
     def open_parent(self, key: str, *, make: bool = False) -> tuple[int, str]:
-        """A descriptor of the directory a key lies in, and the name there: for what changes something.
+        """Opens the directory of a key, and returns its descriptor and the name in it; for changes.
 
-        The directory is inside, also when names are exchanged meanwhile. A link of that name is meant itself.
+        The directory lies inside even if names are exchanged meanwhile. The name may be a link, which is not followed.
 
         Args:
-            key: a file's or a directory's.
-            make: make the directories above it that are missing.
+            key: a file or a directory.
+            make: whether to make missing directories above it.
 
         Raises:
             UnsafePathError: the directory lies outside, or the key is that of the root.
@@ -138,7 +138,7 @@ class Root:
         return self.open_directory(above, make=make), name
 
     def resolve_below(self, key: str) -> str:
-        """As `resolve`, of what is to be changed: not of the root itself.
+        """Returns the path of a key that is to be changed, which must not be the root itself.
 
         Raises:
             UnsafePathError: it would lie outside, is no name, or is that of the root.
@@ -149,7 +149,7 @@ class Root:
         return path
 
     def open_directory(self, key: str, *, make: bool = False) -> int:
-        """A descriptor of a directory below, or of the root itself; made where it is missing and `make` says so.
+        """Opens a directory below, or the root itself; makes it if it is missing and `make` is set.
 
         Raises:
             UnsafePathError: it lies outside, or the key is no name.
@@ -173,7 +173,7 @@ class Root:
             except OSError as error:
                 if error.errno not in (errno.EXDEV, errno.ELOOP):
                     raise
-            # There is a link on the way. It may lead inside all the same, over an absolute path.
+            # A link is on the way. It may lead inside all the same, by an absolute path.
             self._check(self.resolve(key), key)
             inside = os.path.relpath(os.path.realpath(self.resolve(key)), os.path.realpath(self.path))
             try:
@@ -207,7 +207,7 @@ class Root:
     # What is there
 
     def entry(self, key: str) -> Entry:
-        """What has a key."""
+        """Returns what is under a key."""
         path = self.contained(key)
         entry = _entry(key, os.stat(path))
         if key.endswith("/") and not entry.directory:
@@ -215,7 +215,7 @@ class Root:
         return entry
 
     def walk(self, prefix: str, *, recursive: bool) -> Iterator[Entry]:
-        """Entries below a prefix, in the order of their keys' bytes; a recursive walk has files and empty directories.
+        """Yields the entries below a prefix in the order of their keys' bytes; recursively without filled directories.
 
         Raises:
             FileNotFoundError: the prefix ends in a slash and is no directory.
@@ -256,10 +256,10 @@ class Root:
             yield from self._gone(path, prefix, above)
 
     def _gone(self, path: str, prefix: str, above: tuple[os.stat_result, ...]) -> Iterator[Entry]:
-        """After a directory's content: the directory, when it is not on the device any more that it was on.
+        """Yields a directory as unreadable, after its content, if it is no longer on the device that it was on.
 
-        A file system that was unmounted meanwhile leaves an empty directory, or none: what was not found in it need
-        not be missing. One that was simply removed is no error.
+        A file system that was unmounted meanwhile leaves an empty directory or none, so that files seem to be missing.
+        A directory that was simply removed is no error.
         """
         try:
             if os.stat(path).st_dev == above[-1].st_dev:
@@ -267,7 +267,7 @@ class Root:
             error = OSError(errno.ESTALE, "its file system went away while it was listed", path)
         except (FileNotFoundError, NotADirectoryError) as missing:
             if len(above) > 1:
-                return  # what is above it tells whether that went away, too
+                return  # the directory above finds out whether that went away, too
             error = missing
         except OSError as other:
             error = other
@@ -292,11 +292,11 @@ class Root:
             return False
 
     def _found(self, path: str, key: str) -> Entry | None:
-        """What a listing says of a name; None when it is gone."""
+        """Returns the entry of a name in a listing; None if it is gone."""
         try:
             status = os.stat(path, follow_symlinks=self.follow_symlinks)
         except (FileNotFoundError, NotADirectoryError):
-            return _dangling(key) if os.path.islink(path) else None  # it is gone
+            return _dangling(key) if os.path.islink(path) else None  # gone
         except OSError as error:
             return _failed(key, error)
         return _entry(key, status)
@@ -304,7 +304,7 @@ class Root:
     # Changes
 
     def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
-        """Removes what sessions of those marks were writing beside a key, but for the paths `kept`."""
+        """Removes the temporary files of these sessions beside a key, except the paths `kept`."""
         above = os.path.dirname(self.resolve(key))
         with contextlib.suppress(FileNotFoundError), self._parent(key) as (directory, _):
             for name in temporaries(above, marks):
@@ -312,7 +312,7 @@ class Root:
                     os.unlink(name, dir_fd=directory)
 
     def delete(self, key: str) -> None:
-        """Removes a file, or a directory with its content; a link is removed, not followed."""
+        """Removes a file, or a directory with its content; links are not followed."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
             if key.endswith("/") and not _is_link(directory, name):
                 _remove_tree(directory, name)
@@ -320,19 +320,19 @@ class Root:
                 os.unlink(name, dir_fd=directory)
 
     def rename(self, source: str, key: str) -> None:
-        """Moves a file or a directory; a file of that name is replaced.
+        """Renames a file or a directory; a file with the new name is replaced.
 
         Raises:
-            UnsafePathError: a link, a pipe, a socket or a device has that name.
+            UnsafePathError: a link, a pipe, a socket or a device has the new name.
         """
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
             refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
 
     def folds_names(self, key: str, mark: str) -> bool:
-        """Whether names in a directory that differ in case, or in how a letter is written, are one file's.
+        """Returns whether names in a directory that differ only in case or Unicode form are the same file's.
 
-        The directory is made where it is missing; for a moment there is a temporary file of that mark in it.
+        The directory is made if it is missing, and a temporary file of that mark is in it for a moment.
         """
         self.make_directory(key)
         name = temporary_name(mark)
@@ -340,7 +340,7 @@ class Root:
             return _is_one(directory, name, name.upper()) or _is_one(directory, name + ACCENTED, name + DECOMPOSED)
 
     def make_directory(self, key: str, mode: int | None = None) -> None:
-        """Makes a directory, parents included; `mode` has the permission bits of a new one."""
+        """Makes a directory with its parents; `mode` has the permission bits of a new one."""
         if mode is not None:
             self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
         os.close(self.open_directory(key, make=True))
@@ -359,12 +359,12 @@ class Root:
         finally:
             os.close(opened)
         try:
-            os.fchmod(made, mode)  # the mask of new files may have taken bits
+            os.fchmod(made, mode)  # the umask may have removed bits
         finally:
             os.close(made)
 
     def remove_directory(self, key: str) -> None:
-        """Removes a directory with nothing in it."""
+        """Removes an empty directory."""
         with self._parent(key) as (directory, name):
             os.rmdir(name, dir_fd=directory)
 
@@ -378,12 +378,13 @@ class Root:
 
 
 def refuse_special(operation: str, root: Root, key: str, directory: int) -> int | None:
-    """Refuses to put a file into the place of what is neither a file nor a directory; the mode of what is there.
+    """Refuses to replace anything but a file or a directory; returns the mode of what has the name, or None.
 
     Args:
         operation: for the error.
-        root, key: of the file.
-        directory: a descriptor of the directory that the file is to be in.
+        root: the root of the key.
+        key: the file to be written.
+        directory: a descriptor of its directory.
 
     Raises:
         UnsafePathError: a link, a pipe, a socket or a device has the name.
@@ -400,14 +401,14 @@ def refuse_special(operation: str, root: Root, key: str, directory: int) -> int 
 
 
 def _remove_tree(directory: int, name: str) -> None:
-    """Removes a directory with all in it that can be removed; raises the first error there was."""
+    """Removes a directory with all content that can be removed; raises the first error."""
     errors: list[BaseException] = []
     if sys.version_info >= (3, 12):
         shutil.rmtree(name, dir_fd=directory, onexc=lambda _, __, error: errors.append(error))
     else:
         shutil.rmtree(name, dir_fd=directory, onerror=lambda _, __, info: errors.append(info[1]))
     for error in errors:
-        if not isinstance(error, FileNotFoundError):  # someone else removes it, too
+        if not isinstance(error, FileNotFoundError):  # another process removes it, too
             raise error
 
 
@@ -416,7 +417,7 @@ def _dangling(key: str) -> Entry:
 
 
 def _failed(key: str, error: OSError) -> Entry:
-    """What could not be looked at. A link into a loop is what it is, and no error."""
+    """Returns the entry of a name whose status cannot be read. A link in a loop has no error code."""
     code = None if error.errno == errno.ELOOP else errno.errorcode.get(error.errno or 0, "EIO")
     return Entry(key, directory=key.endswith("/"), unreadable=error.strerror or str(error), read_error=code)
 
@@ -426,7 +427,7 @@ def _is_link(directory: int, name: str) -> bool:
 
 
 def _is_one(directory: int, name: str, other: str) -> bool:
-    """Whether a file that is made under one name is there under another one; it is removed again."""
+    """Returns whether a file that is created under one name is found under another one; removes it again."""
     made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory)
     try:
         hold_temporary(made)
@@ -450,12 +451,12 @@ def _entry(key: str, status: os.stat_result) -> Entry:
 
 
 def etag_of(status: os.stat_result) -> str:
-    """Names a version of a file: another size, time or inode is another version."""
+    """Returns what identifies a version of a file: its size, time and inode."""
     return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
 def error_of(operation: str, path: str, cls: type[StorageError], text: str, code: str | None = None) -> StorageError:
-    """An error about a local path."""
+    """Returns an error about a local path."""
     return cls(
         f"LOCAL {operation} of {path} failed: {text}", provider="LOCAL", operation=operation, path=path, code=code
     )

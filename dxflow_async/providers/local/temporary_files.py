@@ -1,4 +1,4 @@
-"""Files that are being written, beside the name they get when they are complete: what they are called, and whose."""
+"""The names of temporary files, and whether their writers are alive."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
     "temporary_name",
 ]
 
-# Their bytes are UTF-8 also where Python's file system encoding is ASCII.
+# Encoded as UTF-8 even if the file system encoding of Python is ASCII.
 ACCENTED, DECOMPOSED = (os.fsdecode(unicodedata.normalize(form, "\u00e9").encode()) for form in ("NFC", "NFD"))
-"""One letter in the two forms that file systems may keep it in, at the end of names that try them out."""
+"""One letter in both Unicode forms: suffixes of names that find out whether a file system tells them apart."""
 
 _HOLD_TRIES = 10
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{DECOMPOSED})?")
@@ -33,35 +33,34 @@ _serials = itertools.count(secrets.randbits(32))
 
 
 def temporary_name(owner_id: str) -> str:
-    """A name for a file that is being written, by the session of that owner id.
+    """Returns a name for a file that the session with this owner id writes.
 
-    No listing shows the file: in its own process by its session's owner id, in others while its writer holds it with
-    `hold_temporary`. Whatever else has such a name, the user's own file or what a killed process has left, is a file
-    like any other.
+    No listing shows the file: its own process knows the owner id, and other processes see that its writer holds it with
+    `hold_temporary`. Other files with such a name, the user's own or those that a killed process left, are ordinary.
     """
     return f".{owner_id}{next(_serials) & 0xFFFFFFFF:08x}.dxpart"
 
 
 def is_temporary(name: str, owner_ids: Collection[str] | None = None) -> bool:
-    """Whether a file is one that is being written, or was: by one of the sessions of those owner ids."""
+    """Returns whether a name is that of a temporary file, of one of these sessions if `owner_ids` is given."""
     return _TEMPORARY.fullmatch(name) is not None and (owner_ids is None or name[1:9] in owner_ids)
 
 
 def hold_temporary(descriptor: int) -> None:
-    """Says that a temporary file is being written, until it is closed."""
+    """Locks a temporary file until it is closed: it is being written."""
     for _ in range(_HOLD_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # a listing looks whether it is held, which takes it a moment
+        except BlockingIOError:  # a listing tests the lock, which takes a moment
             time.sleep(0.001)
-        except OSError:  # where there are no locks, listings show it
+        except OSError:  # without locks, listings show the file
             return
         else:
             return
 
 
 def is_being_written(directory: str, name: str) -> bool:
-    """Whether a file of that name is one of this process's, or somebody holds it."""
+    """Returns whether a file is a temporary one that this process or another one is writing."""
     if not is_temporary(name):
         return False
     if is_live_owner(name[1:9]):
@@ -82,6 +81,6 @@ def is_being_written(directory: str, name: str) -> bool:
 
 
 def temporaries(directory: str, owner_ids: Collection[str]) -> list[str]:
-    """The names in a directory of what sessions of those owner ids were writing."""
+    """Returns the names of the temporary files of these sessions in a directory."""
     with os.scandir(directory) as found:
         return [each.name for each in found if is_temporary(each.name, owner_ids)]

@@ -1,4 +1,4 @@
-"""What is being written to a local directory, for `local.py`: a whole object, and an upload in parts."""
+"""Writes to a local directory: a whole file without its name yet, and an upload in parts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["LocalStaged", "LocalUpload"]
 
 
 class LocalStaged(Staged):
-    """A whole file.
+    """A whole file that may have no name yet.
 
     Args:
-        disk: where it is.
-        file: complete; it may have its name already, where nobody waits for the disk.
-        entry: what it is.
+        disk: runs the blocking calls.
+        file: the complete file. It has its name already if nobody waits for the disk.
+        entry: describes the file.
     """
 
     def __init__(self, disk: Disk, file: TemporaryFile, entry: Entry) -> None:
@@ -38,9 +38,9 @@ class LocalUpload(Upload):
     """A file that is written in parts.
 
     Args:
-        disk: where it is.
-        file: what is written.
-        options: what is stored with it.
+        disk: runs the blocking calls.
+        file: the temporary file.
+        options: stored with the file.
     """
 
     def __init__(self, disk: Disk, file: TemporaryFile, options: ObjectOptions) -> None:

@@ -120,7 +120,7 @@ class BaseItem:
         if found.size != moved.size or not same:
             raise self._failed(ChecksumMismatchError, "something else is stored at the destination; both are kept")
         named = None not in (version, found.etag)
-        if not (told or named or by_service) and place.provider.features.endpoint is not None:
+        if not (told or named or by_service) and place.provider.local_disk is None:
             await self._compare_bytes(place, found)
 
     async def _compare_bytes(self, place: Place, entry: Entry) -> None:

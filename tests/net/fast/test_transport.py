@@ -18,8 +18,8 @@ from dxflow_async.net import Client, ConnectionBrokenError
 from dxflow_async.net.fast import transport as sockets
 from dxflow_async.net.fast.connection import Connection
 from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
-from tests.net.conftest import MakeClient
 from tests.net.exchanges import MiB, fetch, in_pieces, slowly
+from tests.net.made_clients import MakeClient
 from tests.net.sinks import Sink, stream
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer
