@@ -268,6 +268,39 @@ asyncio.run(main())
 """
 
 
+CONNECT = """
+import asyncio
+from dxflow_async import AccessDeniedError, AsyncSession
+from dxflow_memory import STORES, MemorySettings
+
+async def main():
+    remotes = {"one": MemorySettings(store="s", password="right"), "two": MemorySettings(store="s", password="hunter2")}
+    async with AsyncSession(remotes=remotes) as session:
+        await session.copy("table.csv", "one:/table.csv")
+        try:
+            await session.copy("table.csv", "two:/table.csv")
+        except AccessDeniedError as error:
+            print(error)
+        STORES["s"].password = "hunter2"
+        await asyncio.gather(*(session.copy("table.csv", f"two:/{number}.csv") for number in range(3)))
+        await session.copy("one:/2.csv", "copy.csv")
+
+asyncio.run(main())
+"""
+
+
+def test_a_remote_is_connected_at_its_first_use(package: Package, tmp_path: Path) -> None:
+    """`connect` is called before anything else, its error reaches the caller, and the next use tries it again."""
+    (tmp_path / "table.csv").write_text("column\n")
+    outcome = run_script(CONNECT, package.environment(tmp_path / "home"), directory=tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    assert (
+        outcome.stdout == "TWO connect of the store s failed: the password is wrong; check the setting password TWO\n"
+    )
+    assert "hunter2" not in outcome.stderr
+    assert (tmp_path / "copy.csv").read_text() == "column\n"
+
+
 @pytest.mark.server
 def test_config_section_variables_scheme_and_copies_to_and_from_s3(
     package: Package, weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path
