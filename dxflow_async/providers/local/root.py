@@ -81,7 +81,7 @@ class Root:
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
     """
 
-    def __init__(self, path: Path, *, follow_symlinks: bool = False) -> None:
+    def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
         self.path = Path(os.path.abspath(path))
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
