@@ -128,7 +128,10 @@ class CloudCredentials:
         async with self._loading:
             if region not in self._endpoints:
                 async with sdk.client("s3", region_name=region) as client:
-                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
+                    # With FIPS the SDK names a region that has no host, and corrects that for each request.
+                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/").replace(
+                        ".aws-global.", f".{region}."
+                    )
         return self._endpoints[region]
 
     async def addressing(self, host: str) -> str:
