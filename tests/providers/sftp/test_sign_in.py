@@ -21,7 +21,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from dxflow_async.providers.sftp.settings import SFTPSettings
 from tests.providers.in_memory_bodies import body
-from tests.providers.sftp.conftest import Connect
+from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.process import free_port
 from tests.servers.ssh import SSHServer
 
