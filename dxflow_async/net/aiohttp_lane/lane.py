@@ -180,13 +180,7 @@ class AiohttpLane:
             connection.protocol.force_close()
             connection.protocol.read_timeout = self._timeouts.stall
             connection.protocol.start_timeout()
-        unmeasured = (
-            "content-length" not in response.headers
-            and "chunked" not in response.headers.get("transfer-encoding", "").lower()
-            and request.method != "HEAD"
-            and response.status not in (204, 304)
-        )
-        return AiohttpResponse(response, connection, self._timeouts.stall, unmeasured=unmeasured)
+        return AiohttpResponse(response, connection, self._timeouts.stall)
 
 
 async def _joined(request: Request) -> bytes:

@@ -22,18 +22,15 @@ class AiohttpResponse(Response):
         response: aiohttp's.
         connection: what it comes over.
         stall_timeout: seconds, for messages.
-        unmeasured: the body has no length and ends with the connection.
     """
 
-    __slots__ = ("_connection", "_ended", "_response", "_rest", "_stall_timeout", "_unmeasured")
+    __slots__ = ("_connection", "_ended", "_response", "_rest", "_stall_timeout")
 
     def __init__(
         self,
         response: aiohttp.ClientResponse,
         connection: ConnectionState,
         stall_timeout: float,
-        *,
-        unmeasured: bool,
     ) -> None:
         headers = Headers()
         for name, value in response.raw_headers:
@@ -42,7 +39,6 @@ class AiohttpResponse(Response):
         self._response = response
         self._connection = connection
         self._stall_timeout = stall_timeout
-        self._unmeasured = unmeasured
         self._rest = memoryview(b"")
         self._ended = False
 
@@ -64,11 +60,18 @@ class AiohttpResponse(Response):
         else:
             if chunk:
                 return chunk
-            if not self._unmeasured or self._connection.ended_properly:
+            if not self._ends_with_the_connection or self._connection.ended_properly:
                 self._ended = True
                 return b""
             failure = ConnectionBrokenError("the connection was closed in the middle of the response")
         raise failure
+
+    @property
+    def _ends_with_the_connection(self) -> bool:
+        """Whether the body has no length."""
+        if "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "").lower():
+            return False
+        return self._response.method != "HEAD" and self.status not in (204, 304)
 
     async def readinto(self, buffer: memoryview) -> int:
         filled = 0

@@ -99,8 +99,6 @@ class Root:
         name = key.removesuffix("/")
         if "\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
             raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
-        if os.name == "nt" and os.path.splitdrive(name)[0]:
-            raise UnsafePathError(f"{key!r} names a drive; remove it", path=key)
         if not name.isascii():
             try:
                 os.fsencode(name)
