@@ -119,6 +119,10 @@ class HTTP:
         """Seconds to connect, TLS included."""
         return self._timeouts.connect
 
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._timeouts.connect = seconds
+
     @property
     def stall_timeout(self) -> float:
         """Seconds without a byte moving, either way; a change counts for new connections."""

@@ -160,7 +160,7 @@ def local_provider(root: str | Path, threads: Threads, *, follow_symlinks: bool 
     """
     from dxflow_async.providers.local.provider import LocalProvider
 
-    return LocalProvider(Path(root), threads, follow_symlinks=follow_symlinks)
+    return LocalProvider(root, threads, follow_symlinks=follow_symlinks)
 
 
 def create_stand_in(storage_type: str, root: Path, resources: ProviderResources) -> Provider:

@@ -212,7 +212,7 @@ async def test_nobody_listens(server: SSHServer, connect: Connect) -> None:
     assert "not known; check host" in await refusal(connect(server.settings(host="no-such.invalid")), NetworkError)
 
 
-async def test_what_is_no_ssh_server(server: SSHServer, connect: Connect, http: HTTP) -> None:
+async def test_what_is_no_ssh_server(server: SSHServer, threads: Threads) -> None:
     """Another protocol's server, and one that says nothing, are errors in the time to connect."""
 
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -225,13 +225,13 @@ async def test_what_is_no_ssh_server(server: SSHServer, connect: Connect, http: 
                 pass
         writer.close()
 
-    http.connect_timeout = 1.0
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as other:
-        with pytest.raises(NetworkError):
-            await works(connect(server.settings(port=other.sockets[0].getsockname()[1])))
-    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as other:
-        with pytest.raises(TimeoutError, match="did not answer in time"):
-            await works(connect(server.settings(port=other.sockets[0].getsockname()[1])))
+    http = HTTP(threads, connect_timeout=1.0)
+    for handler, error, text in ((talk, NetworkError, "failed"), (say_nothing, TimeoutError, "did not answer in time")):
+        async with await asyncio.start_server(handler, "127.0.0.1", 0) as other:
+            settings = server.settings(port=other.sockets[0].getsockname()[1])
+            with pytest.raises(error, match=text):
+                await works(SFTPProvider(settings, http, threads))
+    await http.aclose()
 
 
 def test_missing_extra(http: HTTP, threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
