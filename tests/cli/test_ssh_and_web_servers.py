@@ -59,7 +59,7 @@ def test_ssh_server(command: Command, ssh: SSHServer, tmp_path: Path) -> None:
     assert "lab" in listed.stdout
     assert "S3CRET" not in listed.stdout + listed.stderr
     assert command("remotes", "test", "lab").status == 0
-    copied = command("copy", "tree/", "lab:/up/")
+    copied = command("cp", "tree/", "lab:/up/")
     assert copied.status == 0, copied.stderr
     assert (ssh.root / "up/dir/file").read_bytes() == b"content"
     assert command("sync", "lab:/up/", "back/").status == 0
@@ -70,13 +70,13 @@ def test_web_server(command: Command, ssh: SSHServer, site: str, tmp_path: Path)
     """A URL is copied to a disk and to an SSH server; a directory of one is an error; no query is shown."""
     (tmp_path / "site/data.csv").write_bytes(b"1,2\n" * 1000)
     for destination in ("down.csv", "lab:/data.csv"):
-        copied = command("copy", f"{site}/data.csv?sig=S3CRET", destination)
+        copied = command("cp", f"{site}/data.csv?sig=S3CRET", destination)
         assert copied.status == 0, copied.stderr
         assert "S3CRET" not in copied.stdout + copied.stderr
     assert (tmp_path / "down.csv").read_bytes() == (ssh.root / "data.csv").read_bytes() == b"1,2\n" * 1000
-    failed = command("copy", f"{site}/dir/?sig=S3CRET", "out/")
+    failed = command("cp", f"{site}/dir/?sig=S3CRET", "out/")
     assert failed.status != 0
     assert "a web server lists no directories" in failed.stderr
-    missing = command("copy", f"{site}/none.csv?sig=S3CRET", "out.csv")
+    missing = command("cp", f"{site}/none.csv?sig=S3CRET", "out.csv")
     assert missing.status != 0
     assert "S3CRET" not in failed.stderr + missing.stderr
