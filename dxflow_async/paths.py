@@ -260,13 +260,18 @@ def parent_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[0] + "/"
 
 
-def check_key(key: str, *, provider: str, operation: str) -> str:
+def check_key(key: str, *, provider: str, operation: str, byte_names: bool = False) -> str:
     """Returns a key if every provider can store it and a disk can hold it.
+
+    Args:
+        key: the key.
+        provider, operation: what errors name.
+        byte_names: whether the provider's names need not be UTF-8.
 
     Raises:
         UnsafePathError: the key is empty, too long or not UTF-8, or has a NUL or an empty, `.` or `..` segment.
     """
-    reason = _key_fault(key)
+    reason = _key_fault(key, "surrogateescape" if byte_names else "strict")
     if reason:
         shown = utf8_shown(key)
         raise UnsafePathError(
@@ -286,9 +291,9 @@ def utf8_shown(key: str) -> str:
         return key.encode("utf-8", "backslashreplace").decode()
 
 
-def _key_fault(key: str) -> str | None:
+def _key_fault(key: str, errors: str) -> str | None:
     try:
-        size = len(key.encode())
+        size = len(key.encode(errors=errors))
     except UnicodeEncodeError:
         return "the name is not UTF-8, as the names of remote objects have to be"
     if not key:
