@@ -46,7 +46,8 @@ class Features:
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
-        mtime_resolution: kept times are cut to a multiple of so many seconds; 0.0: they are exact to the microsecond.
+        mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
+            change again within that time; 0.0: they are exact to the microsecond.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.

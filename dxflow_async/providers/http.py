@@ -116,7 +116,7 @@ class HTTP:
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds to connect, TLS included."""
+        """Seconds to connect, TLS included; a change counts for new connections."""
         return self._timeouts.connect
 
     @connect_timeout.setter

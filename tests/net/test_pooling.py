@@ -114,6 +114,22 @@ async def test_fresh_connection_that_breaks(client: Client) -> None:
     assert len(server.requests) == 1
 
 
+async def test_server_that_hangs_up_at_once(client: Client) -> None:
+    """A server that closes, or resets, each connection as soon as it is made is a broken connection."""
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    server = await asyncio.start_server(close, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for number in range(20):
+        with pytest.raises(ConnectionBrokenError):
+            await fetch(client, url, "PUT", body(b"x" * (number % 2 * MiB + 1)))
+    await asyncio.sleep(0.02)
+    assert not client.open_connections
+    server.close()
+
+
 async def test_answer_that_breaks_is_not_asked_for_again(client: Client) -> None:
     """Once some of the answer has come over a kept connection, the request was done: it is not sent again."""
 

@@ -12,7 +12,6 @@ import select
 import ssl
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -46,11 +45,9 @@ class ConnectionState:
         connected = self.transport.get_extra_info("socket")
         if self._poll is not None and connected is not None:
             self._poll.register(connected.fileno(), select.POLLIN)
-        closed = protocol.closed
-        if closed is not None:
-            closed.add_done_callback(self._note_end)
 
-    def _note_end(self, closed: asyncio.Future[None]) -> None:
+    def note_end(self, closed: asyncio.Future[None]) -> None:
+        """Notes how the connection ended, as aiohttp tells it."""
         self.error = None if closed.cancelled() else closed.exception()
 
     @property
@@ -104,11 +101,12 @@ exchange: ContextVar[Exchange] = ContextVar("exchange")
 class Connector(aiohttp.TCPConnector):
     """A pool that tells the current `exchange` which connection it gets, and never gives it one that is not quiet."""
 
-    states: WeakKeyDictionary[ResponseHandler, ConnectionState]
+    states: dict[ResponseHandler, ConnectionState]
+    """The connections that are open."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.states = WeakKeyDictionary()
+        self.states = {}
 
     async def connect(
         self,
@@ -121,11 +119,27 @@ class Connector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             assert protocol is not None
+            if protocol.transport is None:  # lost again already
+                connection.close()
+                raise aiohttp.ServerDisconnectedError
             state = self.states.get(protocol)
             if state is None:
-                state = self.states[protocol] = ConnectionState(protocol)
+                state = self._watched(protocol)
             elif current.fresh or not state.quiet:
                 connection.close()
                 continue
             current.connection, current.reused, state.used = state, state.used, True
             return connection
+
+    def _watched(self, protocol: ResponseHandler) -> ConnectionState:
+        """The state of a new connection, which is forgotten with its end."""
+        state, closed = ConnectionState(protocol), protocol.closed
+
+        def forget(closed: asyncio.Future[None]) -> None:
+            state.note_end(closed)
+            self.states.pop(protocol, None)
+
+        if closed is not None:
+            self.states[protocol] = state
+            closed.add_done_callback(forget)
+        return state

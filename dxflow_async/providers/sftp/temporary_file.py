@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ __all__ = ["TemporaryFile"]
 _MAX_OUTSTANDING_SIZE = 2 << 20
 _DISCARD_SECONDS = 10.0
 _LARGEST_TIME = 1 << 32
+_UNSETTLED_SECONDS = 2.0
 
 
 class TemporaryFile:
@@ -66,6 +68,7 @@ class TemporaryFile:
         self.path = self._directory + self.name.encode()
         self._replaced: int | None = None
         self._exists = name is not None
+        self._began = time.time()
 
     async def create(self, channel: Channel) -> asyncssh.SFTPClientFile:
         """Makes the file, and the directories above it that are missing.
@@ -174,7 +177,7 @@ class TemporaryFile:
         server = self._server
         mode = self._replaced if self._replaced is not None else options.mode
         mode = server.new_mode if mode is None else mode & PERMISSIONS
-        modified = None if options.modified is None else math.floor(options.modified)
+        modified = None if options.modified is None else self._whole_seconds(options.modified)
         if modified is not None and not 0 <= modified < _LARGEST_TIME:
             modified = None  # SFTP has no such times
         status = await channel.run(self.call, file.stat)
@@ -183,6 +186,15 @@ class TemporaryFile:
         await server.sync(self.call, channel, file)
         await server.describe(self.call, channel, file, mode, modified)
         await channel.run(self.call, file.close)
+
+    def _whole_seconds(self, modified: float) -> int:
+        """Returns a time as it is kept: cut to a second, and a second earlier where that second was not over.
+
+        A source that was changed in the second in which it was read may change again in it, which its time in whole
+        seconds would not show. The earlier time is nobody's, so that a later sync compares the bytes.
+        """
+        seconds = math.floor(modified)
+        return seconds - 1 if modified > self._began - _UNSETTLED_SECONDS else seconds
 
     def mismatch(self, arrived: int, size: int) -> StorageError:
         """Returns the error for bytes that are not those that were announced."""
