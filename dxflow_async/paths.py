@@ -55,12 +55,6 @@ _CLOUD_SCHEMES = {"s3": "AWS", "gs": "GCP", "az": "AZURE"}
 _SCHEME = re.compile(r"[A-Za-z0-9+.@_-]+")
 """A word before a colon that no slash follows, if it is written like a scheme."""
 
-# Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_DEVICES = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE | re.DOTALL
-)
-_NOT_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*\\]')
-
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -148,17 +142,13 @@ def is_url(text: str) -> bool:
     return bool(separator) and _SCHEME.fullmatch(scheme) is not None and scheme.lower() not in known
 
 
-def unknown_scheme(
-    text: str, remotes: Collection[str] = (), schemes: Collection[str] = (), *, windows: bool = os.name == "nt"
-) -> str | None:
+def unknown_scheme(text: str, remotes: Collection[str] = (), schemes: Collection[str] = ()) -> str | None:
     """Returns the text before the colon of a location, if it is written like a remote's name and is not a known one.
 
-    A text with a slash before the colon, or with a `~` at its beginning, is a local path. So is one with a drive
-    letter on Windows.
+    A text with a slash before the colon, or with a `~` at its beginning, is a local path.
 
     Args:
         text, remotes, schemes: as for `parse_location`.
-        windows: whether drive letters are known.
 
     Example:
         >>> unknown_scheme("b2://bucket/key"), unknown_scheme("report:2024.csv"), unknown_scheme("dir/report:2024.csv")
@@ -170,7 +160,7 @@ def unknown_scheme(
         return None
     if rest.startswith("//") and (name in (*_CLOUD_SCHEMES, "file", *schemes) or is_azure_url(text)):
         return None
-    if scheme.startswith("~") or (windows and len(scheme) == 1 and scheme.isalpha()):
+    if scheme.startswith("~"):
         return None
     # A first directory whose name ends in a colon is a mistake whatever its letters are.
     return scheme if rest.startswith("/") or _SCHEME.fullmatch(scheme) else None
@@ -270,13 +260,18 @@ def parent_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[0] + "/"
 
 
-def check_key(key: str, *, provider: str, operation: str) -> str:
+def check_key(key: str, *, provider: str, operation: str, byte_names: bool = False) -> str:
     """Returns a key if every provider can store it and a disk can hold it.
+
+    Args:
+        key: the key.
+        provider, operation: what errors name.
+        byte_names: whether the provider's names need not be UTF-8.
 
     Raises:
         UnsafePathError: the key is empty, too long or not UTF-8, or has a NUL or an empty, `.` or `..` segment.
     """
-    reason = _key_fault(key)
+    reason = _key_fault(key, "surrogateescape" if byte_names else "strict")
     if reason:
         shown = utf8_shown(key)
         raise UnsafePathError(
@@ -296,9 +291,9 @@ def utf8_shown(key: str) -> str:
         return key.encode("utf-8", "backslashreplace").decode()
 
 
-def _key_fault(key: str) -> str | None:
+def _key_fault(key: str, errors: str) -> str | None:
     try:
-        size = len(key.encode())
+        size = len(key.encode(errors=errors))
     except UnicodeEncodeError:
         return "the name is not UTF-8, as the names of remote objects have to be"
     if not key:
@@ -313,17 +308,17 @@ def _key_fault(key: str) -> str | None:
     return "the name has a '.' or '..' segment" if "." in segments or ".." in segments else None
 
 
-def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
+def local_name(relative: str) -> str:
     """Returns a relative remote name as a relative local path that stays below the directory it is joined to.
 
-    On POSIX, names such as `C:x` and `NUL` and names with a backslash are ordinary names; on Windows they are refused.
+    Names such as `C:x` and `NUL` and names with a backslash are ordinary names.
 
     Raises:
-        UnsafePathError: the name is absolute or empty, has a `..` segment or a NUL, or is special to this platform.
+        UnsafePathError: the name is absolute or empty, or has a `..` segment or a NUL.
     """
     name = relative.removesuffix("/")
     for segment in name.split("/"):
-        reason = _segment_fault(segment, windows=windows)
+        reason = _segment_fault(segment)
         if reason is not None:
             raise UnsafePathError(
                 f"download of {relative[:200]!r} refused: {reason}; give that item another name",
@@ -333,12 +328,10 @@ def local_name(relative: str, *, windows: bool = os.name == "nt") -> str:
     return name
 
 
-def _segment_fault(segment: str, *, windows: bool) -> str | None:
+def _segment_fault(segment: str) -> str | None:
     """The reason why a segment of a name cannot be the name of a local file or directory; None if it can."""
     if segment in ("", ".", "..") or "\0" in segment:
         return "the name would leave the destination"
-    if windows and (_DEVICES.fullmatch(segment) or _NOT_ON_WINDOWS.search(segment) or segment[-1] in " ."):
-        return "Windows takes the name for another one"
     try:
         size = len(segment) if segment.isascii() else len(os.fsencode(segment))
     except UnicodeEncodeError:

@@ -115,8 +115,8 @@ class AsyncSession:
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
-        Locations are written `aws:/bucket/key`, `azure:/container/blob`, `gcp:/bucket/object`, `unit:/Demo/dir/file`,
-        `local:/dir/file`, or as a local path. Within a provider the provider copies; between two of them the bytes
+        Locations are written `aws:/bucket/key`, with the name of any remote, `unit:/Demo/dir/file`, as a URL such as
+        `s3://bucket/key`, or as a local path. Within a provider the provider copies; between two of them the bytes
         stream through memory, large objects in parallel parts, and are compared with the checksums of both sides.
 
         Args:

@@ -248,11 +248,10 @@ def test_names_with_a_colon_need_a_dot_in_front(text: str) -> None:
     assert parse_location(f"./{text}").path == f"./{text}"
 
 
-def test_drive_letters_are_local_on_windows() -> None:
-    """There a single letter before a colon is a disk; elsewhere it is a word as others are."""
-    assert unknown_scheme("C:\\x", windows=True) is None
-    assert unknown_scheme("C:\\x", windows=False) == "C"
-    assert unknown_scheme("s3:/x", windows=True) == "s3"
+def test_drive_letters_are_words() -> None:
+    """A single letter before a colon is a word as others are: there are no drives on POSIX systems."""
+    assert unknown_scheme("C:\\x") == "C"
+    assert unknown_scheme("s3:/x") == "s3"
 
 
 def test_what_exists_is_local_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

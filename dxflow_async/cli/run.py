@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -103,6 +102,6 @@ def _new_session(account: Account, settings: Settings) -> AsyncSession:
 
 async def _until_terminated(work: Callable[[], Awaitable[T]]) -> T:
     task = asyncio.current_task()
-    if task is not None and os.name == "posix":
+    if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await work()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import os
 import re
 import stat
 import tomllib
@@ -250,7 +249,7 @@ def convert(where: str, prefix: str, field: Field, value: Any) -> Any:
 
 def warn_when_readable(path: Path) -> None:
     """Logs a warning if others may read a file of secrets."""
-    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         _log.warning("%s holds secrets and others may read it: chmod 600 %s", path, path)
 
 

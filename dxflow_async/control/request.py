@@ -127,7 +127,8 @@ def _translate(error: Exception, hub: str, proxy: Proxy | None) -> NetworkError 
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         text = f"hub {hub} cannot be reached{through}: its certificate is not trusted ({_reason(error)})"
         return NetworkError(f"{text}; set ca_bundle (DXFLOW_CA_BUNDLE) to its authority", retryable=False)
-    return NetworkError(f"hub {hub} cannot be reached{through}: {error}; check hub and the network")
+    reason = str(error) or type(error).__name__
+    return NetworkError(f"hub {hub} cannot be reached{through}: {reason}; check hub and the network")
 
 
 def _refused_by_proxy(hub: str, proxy: Proxy, answer: str) -> NetworkError:

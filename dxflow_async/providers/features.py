@@ -51,6 +51,7 @@ class Features:
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
+        byte_names: names are bytes that need not be UTF-8, as those of files are. Keys hold other bytes as surrogates.
         read_only: objects can only be read: all methods that change something raise `UnsupportedError`.
         unlisted: there are no listings: `list_page` raises `UnsupportedError`.
         endpoint: names the service whose rate limits the provider shares, such as `"s3.amazonaws.com"`: all providers
@@ -88,6 +89,7 @@ class Features:
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False
+    byte_names: bool = False
     read_only: bool = False
     unlisted: bool = False
     endpoint: str | None = None

@@ -116,8 +116,12 @@ class HTTP:
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds to connect, TLS included."""
+        """Seconds to connect, TLS included; a change counts for new connections."""
         return self._timeouts.connect
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._timeouts.connect = seconds
 
     @property
     def stall_timeout(self) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -160,7 +160,7 @@ def local_provider(root: str | Path, threads: Threads, *, follow_symlinks: bool 
     """
     from dxflow_async.providers.local.provider import LocalProvider
 
-    return LocalProvider(Path(root), threads, follow_symlinks=follow_symlinks)
+    return LocalProvider(root, threads, follow_symlinks=follow_symlinks)
 
 
 def create_stand_in(storage_type: str, root: Path, resources: ProviderResources) -> Provider:
@@ -215,18 +215,22 @@ class _Kinds(Mapping[str, ProviderKind]):
 
     def __init__(self) -> None:
         self._loaded: dict[str, ProviderKind] = {}
+        self._broken: dict[str, str] = {}
         self._ours = {name: EntryPoint(name, value, GROUP) for name, value in _OURS.items()}
         self._others: dict[str, list[EntryPoint]] | None = None
 
     def __getitem__(self, name: str) -> ProviderKind:
+        if name in self._broken:
+            raise ConfigurationError(self._broken[name])
         if name not in self._loaded:
             points = self._points(name)
             if not points:
                 raise KeyError(name)
-            if len(points) > 1:
-                origins = " and ".join(sorted(map(_origin, points)))
-                raise ConfigurationError(f"the type {name} is registered by {origins}; uninstall one of them")
-            self._loaded[name] = _load(points[0])
+            try:
+                self._loaded[name] = _load(points)
+            except ConfigurationError as error:
+                self._broken[name] = str(error)
+                raise
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
@@ -243,10 +247,12 @@ class _Kinds(Mapping[str, ProviderKind]):
         for name in self._ours:
             yield self[name]
         for name in sorted(self._found()):
+            known = name in self._broken
             try:
                 yield self[name]
             except ConfigurationError as error:
-                _log.warning("%s", error)
+                if not known:
+                    _log.warning("%s", error)
 
     def origin(self, name: str) -> str:
         """The package that a kind comes from, as errors show it."""
@@ -274,12 +280,16 @@ def _origin(point: EntryPoint) -> str:
     return f"the package {point.dist.name if point.dist is not None else point.module}"
 
 
-def _load(point: EntryPoint) -> ProviderKind:
-    """Imports a kind.
+def _load(points: Sequence[EntryPoint]) -> ProviderKind:
+    """Imports the kind of an entry point, which must be the only one of its name.
 
     Raises:
-        ConfigurationError: the package cannot be imported, or what it registers is not valid.
+        ConfigurationError: two packages register it, its package cannot be imported, or it is not valid.
     """
+    point, *others = points
+    if others:
+        origins = " and ".join(sorted(map(_origin, points)))
+        raise ConfigurationError(f"the type {point.name} is registered by {origins}; uninstall one of them")
     try:
         kind = point.load()
     except Exception as error:  # a package of somebody else's may raise anything

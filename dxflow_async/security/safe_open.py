@@ -17,10 +17,13 @@ import os
 import stat
 import sys
 
-__all__ = ["O_PATH", "has_openat2", "make_beneath", "open_beneath", "walk_beneath"]
+__all__ = ["O_PATH", "chmod_file", "has_openat2", "make_beneath", "open_beneath", "reopen_beneath", "walk_beneath"]
 
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
 """Opens a name without touching the file, where the system can."""
+
+_DESCRIPTORS = "/proc/self/fd"
+"""Has the open files of this process, on Linux."""
 
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_BENEATH = 0x02, 0x08
@@ -48,6 +51,53 @@ def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
     """
     opened = _openat2 if has_openat2() else walk_beneath
     return opened(root, path, flags | os.O_CLOEXEC, mode)
+
+
+def reopen_beneath(root: int, path: str, seen: int) -> int:
+    """Opens a regular file for reading that was opened with `O_PATH`, and returns its descriptor. Blocks.
+
+    It is opened by its descriptor, since the name may stand for a pipe by now. Where there is no `/proc`, it is opened
+    by its name, without waiting, and must be the same file.
+
+    Args:
+        root: the descriptor of the directory.
+        path: the file's path below it.
+        seen: its descriptor.
+
+    Raises:
+        OSError: as `open_beneath`; `ENXIO` if the name stands for another file by now.
+    """
+    try:
+        return os.open(f"{_DESCRIPTORS}/{seen}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        opened = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    if not os.path.sameopenfile(seen, opened):
+        os.close(opened)
+        raise OSError(errno.ENXIO, "the file was replaced meanwhile", path)
+    return opened
+
+
+def chmod_file(directory: int, name: str, mode: int) -> None:
+    """Sets the mode of a regular file that this process may not be able to open. Blocks.
+
+    Args:
+        directory: the descriptor of the directory that has the file.
+        name: the file's name in it.
+        mode: the permissions.
+
+    Raises:
+        OSError: as `os.chmod`; `ELOOP` if the name is a link.
+    """
+    if os.path.isdir(_DESCRIPTORS):
+        seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            os.chmod(f"{_DESCRIPTORS}/{seen}", mode)
+        finally:
+            os.close(seen)
+        return
+    if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    os.chmod(name, mode, dir_fd=directory, follow_symlinks=os.chmod not in os.supports_follow_symlinks)
 
 
 def make_beneath(root: int, path: str) -> int:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LeftUpload:
-    """An upload that nobody goes on with.
+    """An upload that nobody resumes.
 
     Attributes:
         location: the location that it was to become.

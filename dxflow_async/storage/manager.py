@@ -24,8 +24,8 @@ class AsyncStorageManager:
     """The session's storage at every remote.
 
     `at` returns the storage of one remote. Every other method is the method of `AsyncAreaStorage` with the same name,
-    which documents it, at the remote that its `provider` names: `"AWS"`, `"AZURE"` or `"GCP"`, in any case.
-    `storage_type` and `utype` are `"private"` or `"public"`. `AsyncSession.get_storage_manager` returns it.
+    which documents it, at the remote that its `provider` names, in any case: `"AWS"`, `"AZURE"`, `"GCP"`, or one of the
+    settings. `storage_type` and `utype` are `"private"` or `"public"`. `AsyncSession.get_storage_manager` returns it.
 
     Example:
         >>> async def main() -> None:

@@ -25,7 +25,7 @@ _log = logging.getLogger("dxflow_async.storage.jobs")
 
 @dataclass(frozen=True, slots=True)
 class ResumedJob:
-    """A job that this process goes on with.
+    """A job that this process resumes.
 
     Attributes:
         resources: the session's resources.
@@ -64,7 +64,7 @@ class ResumedJob:
             )
 
     async def _discard(self, file: JobFile) -> bool:
-        """Removes uploads that nobody goes on with; returns whether all of them are gone."""
+        """Removes uploads that nobody resumes; returns whether all of them are gone."""
         try:
             await remove_uploads(await left_uploads(self.resources, file, self.areas[1]))
         except (DxflowError, OSError) as error:

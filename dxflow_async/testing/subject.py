@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.contract import Entry, Features, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.testing.bodies import body
 
@@ -88,9 +88,14 @@ class ProviderUnderTest:
             return data
 
     async def entries(self, prefix: str = "", *, recursive: bool = True) -> list[Entry]:
-        """Returns all pages of a listing."""
+        """Returns all pages of a listing. The test's own prefix need not be a directory yet."""
         self.needs(unlisted=False)
-        page = await self.provider.list_page(self / prefix, recursive=recursive)
+        try:
+            page = await self.provider.list_page(self / prefix, recursive=recursive)
+        except NotFoundError:
+            if prefix:
+                raise
+            return []
         found = list(page.entries)
         while page.cursor is not None:
             page = await self.provider.list_page(self / prefix, recursive=recursive, cursor=page.cursor)

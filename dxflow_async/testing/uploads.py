@@ -23,7 +23,8 @@ class UploadTests(ContractTests):
         upload = await subject.provider.start_upload(subject / "parts", len(data), OPTIONS)
         receipts = await subject.write_parts(upload, data, [3, 1, 2, 1])
         assert [receipt.crc32c for receipt in receipts] == [crc32c(piece) for piece in subject.pieces(data)]
-        assert subject.leftovers is None or subject.leftovers()
+        if subject.features.resumable and subject.leftovers is not None:
+            assert subject.leftovers()
         with pytest.raises(NotFoundError):
             await subject.provider.stat(subject / "parts")
         assert await subject.names() == []

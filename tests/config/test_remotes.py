@@ -142,10 +142,7 @@ def test_the_same_name_in_another_case(home: Path) -> None:
         Settings(remotes={"minio": S3Settings(), "Minio": S3Settings()})
 
 
-@given(
-    one=st.from_regex(r"[a-z][a-z0-9-]{1,5}", fullmatch=True),
-    other=st.from_regex(r"[a-z][a-z0-9-]{1,5}", fullmatch=True),
-)
+@given(one=st.text("ab1-", min_size=2, max_size=5), other=st.text("ab1-", min_size=2, max_size=5))
 def test_no_two_names_share_variables(one: str, other: str) -> None:
     """The variables of different names start differently."""
     assert (one == other) == (variable_start(one) == variable_start(other))

@@ -177,17 +177,21 @@ async def test_bearer_tokens_are_renewed_at_google(threads: Threads) -> None:
     """Bearer tokens of a function go to Google; one that the service revokes is asked for again."""
     async with ResumableServer() as google:
         given: list[str] = []
+        life = LIFE
 
         async def bearer() -> BearerToken:
             given.append(f"token-{len(given)}")
             google.tokens.add(given[-1])
-            return BearerToken(given[-1], time() + LIFE)
+            return BearerToken(given[-1], time() + life)
 
         async with aclosing(HTTP(threads)) as http:
             provider = GCPProvider(GCSSettings(endpoint=google.url, credentials=bearer), http, threads)
             await work(provider, "bucket")
             assert 2 <= len(given) <= 12
             assert google.requests["refused"] == 0
+            life = 3600.0
+            await asyncio.sleep(LIFE)
+            await provider.stat("bucket/a")  # with a token that is good for long
             google.tokens.clear()
             with pytest.raises(AccessDeniedError) as raised:
                 await provider.stat("bucket/a")

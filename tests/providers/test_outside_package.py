@@ -237,23 +237,23 @@ import asyncio, os
 from dxflow_async import AsyncSession, ConfigurationError, NotFoundError
 
 async def main():
-    bucket = os.environ["BUCKET"]
+    area = os.environ["AREA"]
     async with AsyncSession() as session:
         scratch = session.settings.remotes["scratch"]
         assert (scratch.store, scratch.password, scratch.max_size) == ("scratch", "correct-horse", 100_000_000)
         assert "correct-horse" not in repr(session.settings)
-        report = await session.copy(f"s3://{bucket}/data/", "scratch:/data/")
+        report = await session.copy(f"s3://{area}/data/", "scratch:/data/")
         assert report.ok and len(report) == 3, report
         assert all(each.checksum for each in report), report
-        plan = await session.sync(f"aws:/{bucket}/data/", "SCRATCH:/data/", dry_run=True)
+        plan = await session.sync(f"aws:/{area}/data/", "SCRATCH:/data/", dry_run=True)
         assert list(plan) == [], plan
         storage = session.get_storage_manager()
         names = {item.path: item.size for item in await storage.list("scratch", "/data/", recursive=True)}
         assert names == {"/data/dir/small": 5, "/data/empty": 0, "/data/large": 20 << 20}, names
-        await session.copy("mem://data/large", f"aws:/{bucket}/back/large")
-        await session.move("mem://data/dir/", f"aws:/{bucket}/back/dir/")
+        await session.copy("mem://data/large", f"aws:/{area}/back/large")
+        await session.move("mem://data/dir/", f"aws:/{area}/back/dir/")
         await storage.upload("table.csv", "/up/", provider="scratch")
-        await session.sync("scratch:/", f"aws:/{bucket}/synced/", delete=True)
+        await session.sync("scratch:/", f"aws:/{area}/synced/", delete=True)
         assert await storage.delete("/data/empty", provider="Scratch") == 1
         try:
             await session.copy("mem://data/empty", "here")
@@ -268,18 +268,51 @@ asyncio.run(main())
 """
 
 
+CONNECT = """
+import asyncio
+from dxflow_async import AccessDeniedError, AsyncSession
+from dxflow_memory import STORES, MemorySettings
+
+async def main():
+    remotes = {"one": MemorySettings(store="s", password="right"), "two": MemorySettings(store="s", password="hunter2")}
+    async with AsyncSession(remotes=remotes) as session:
+        await session.copy("table.csv", "one:/table.csv")
+        try:
+            await session.copy("table.csv", "two:/table.csv")
+        except AccessDeniedError as error:
+            print(error)
+        STORES["s"].password = "hunter2"
+        await asyncio.gather(*(session.copy("table.csv", f"two:/{number}.csv") for number in range(3)))
+        await session.copy("one:/2.csv", "copy.csv")
+
+asyncio.run(main())
+"""
+
+
+def test_a_remote_is_connected_at_its_first_use(package: Package, tmp_path: Path) -> None:
+    """`connect` is called before anything else, its error reaches the caller, and the next use tries it again."""
+    (tmp_path / "table.csv").write_text("column\n")
+    outcome = run_script(CONNECT, package.environment(tmp_path / "home"), directory=tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    assert (
+        outcome.stdout == "TWO connect of the store s failed: the password is wrong; check the setting password TWO\n"
+    )
+    assert "hunter2" not in outcome.stderr
+    assert (tmp_path / "copy.csv").read_text() == "column\n"
+
+
 @pytest.mark.server
 def test_config_section_variables_scheme_and_copies_to_and_from_s3(
-    package: Package, weed: SeaweedFS, bucket: str, tmp_path: Path
+    package: Package, weed: SeaweedFS, bucket: str, prefix: str, tmp_path: Path
 ) -> None:
     """The package's remote comes from file and environment, its URLs are locations, and S3 gets the bytes back."""
-    large = os.urandom(20 * MiB)
+    large, area = os.urandom(20 * MiB), prefix.partition("/")[2]
     for name, data in {"large": large, "dir/small": b"small", "empty": b""}.items():
-        weed.client.put_object(Bucket=bucket, Key=f"data/{name}", Body=data)
+        weed.client.put_object(Bucket=bucket, Key=f"{area}data/{name}", Body=data)
     (tmp_path / "table.csv").write_text("column\n")
     environment = package.environment(
         tmp_path / "home",
-        BUCKET=bucket,
+        AREA=prefix.rstrip("/"),
         DXFLOW_AWS_ENDPOINT=weed.endpoint,
         DXFLOW_AWS_ACCESS_KEY=weed.access_key,
         DXFLOW_AWS_SECRET_KEY=weed.secret_key,
@@ -290,9 +323,9 @@ def test_config_section_variables_scheme_and_copies_to_and_from_s3(
     assert "SCRATCH copy of" in missing
     assert "mem://" in unknown
     stored = {
-        each["Key"]: weed.client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
-        for each in weed.client.list_objects_v2(Bucket=bucket)["Contents"]
-        if not each["Key"].startswith("data/")
+        each["Key"].removeprefix(area): weed.client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
+        for each in weed.client.list_objects_v2(Bucket=bucket, Prefix=area)["Contents"]
+        if not each["Key"].startswith(f"{area}data/")
     }
     assert stored == {
         "back/large": large,

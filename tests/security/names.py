@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["HARMLESS", "ONLY_ON_WINDOWS", "REFUSED"]
+__all__ = ["HARMLESS", "REFUSED", "SPECIAL_ELSEWHERE"]
 
 REFUSED = [
     "../climbs",
@@ -23,7 +23,7 @@ REFUSED = [
 ]
 """Refused wherever they are to become a local file."""
 
-ONLY_ON_WINDOWS = [
+SPECIAL_ELSEWHERE = [
     "C:drive",
     "C:/drive",
     "c:\\drive",
@@ -53,7 +53,7 @@ ONLY_ON_WINDOWS = [
     "line\nbreak",
     "\x1b[2Jclear",
 ]
-"""Plain names for a POSIX system, and something else for Windows."""
+"""Plain names for a POSIX system, and something else on others."""
 
 HARMLESS = [
     "plain.txt",

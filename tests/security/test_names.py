@@ -31,7 +31,7 @@ from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.in_memory_bodies import body
 from tests.scripted_server import ScriptedServer, answer
-from tests.security.names import HARMLESS, ONLY_ON_WINDOWS, REFUSED
+from tests.security.names import HARMLESS, REFUSED, SPECIAL_ELSEWHERE
 
 Fetch = Callable[[AsyncSession, str, Path], Awaitable[TransferReport]]
 
@@ -79,7 +79,7 @@ async def reported(transfer: Awaitable[TransferReport]) -> TransferReport:
 @pytest.mark.parametrize("fetch", [by_download, by_copy, by_sync])
 async def test_hostile_names(session: AsyncSession, odd_bucket: str, destination: Path, fetch: Fetch) -> None:
     """Each name that would lead elsewhere is an UnsafePathError in the report; all others arrive under their names."""
-    expected = [name for name in (*ONLY_ON_WINDOWS, *HARMLESS) if "\n" not in name]  # of which moto makes no object
+    expected = [name for name in (*SPECIAL_ELSEWHERE, *HARMLESS) if "\n" not in name]  # of which moto makes no object
     await store(session, odd_bucket, [*REFUSED, *expected])
     report = await reported(fetch(session, odd_bucket, destination))
     refused = {
@@ -92,19 +92,10 @@ async def test_hostile_names(session: AsyncSession, odd_bucket: str, destination
     assert set(os.listdir(destination.parent)) <= {"destination", "home", "outside"}
 
 
-@pytest.mark.parametrize("name", [*REFUSED, *ONLY_ON_WINDOWS], ids=ascii)
-def test_names_on_windows(name: str) -> None:
-    """Drive letters, device names, streams, and what Windows cuts off or forbids are refused there."""
-    with pytest.raises(UnsafePathError, match="refused"):
-        local_name(name, windows=True)
-
-
 @pytest.mark.parametrize("name", HARMLESS, ids=ascii)
 def test_harmless_names(name: str) -> None:
-    """What only looks dangerous is taken, but for what Windows would cut off."""
-    assert local_name(name, windows=False) == name
-    if name[-1] not in " .":
-        assert local_name(name, windows=True) == name
+    """A name that only looks dangerous is taken as it is."""
+    assert local_name(name) == name
 
 
 @pytest.mark.parametrize("fetch", [by_download, by_copy, by_sync])

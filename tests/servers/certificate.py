@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cryptography.x509 import CertificateBuilder
+    from cryptography.x509 import CertificateBuilder, KeyUsage
 
 __all__ = ["make_certificate"]
 
@@ -35,6 +35,8 @@ def make_certificate(directory: Path, authority: str = "Test authority") -> tupl
         _builder(authority, authority)
         .public_key(issuer_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
     certificate = (
@@ -42,6 +44,8 @@ def make_certificate(directory: Path, authority: str = "Test authority") -> tupl
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(names, critical=False)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
     paths = directory / "certificate.pem", directory / "key.pem", directory / "authority.pem"
@@ -50,6 +54,23 @@ def make_certificate(directory: Path, authority: str = "Test authority") -> tupl
     paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     paths[2].write_bytes(issuer.public_bytes(Encoding.PEM))
     return paths
+
+
+def _usage(*, signs_certificates: bool) -> KeyUsage:
+    """What a key may be used for; Python 3.13 refuses certificates that do not say it."""
+    from cryptography.x509 import KeyUsage
+
+    return KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _builder(subject: str, issuer: str) -> CertificateBuilder:

@@ -19,7 +19,7 @@ from tests.servers.process import Process, ServerStartError, free_port
 
 __all__ = ["GCSServer"]
 
-_SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "windows"}
+_SYSTEMS = {"linux": "linux", "darwin": "darwin"}
 
 
 class GCSServer:

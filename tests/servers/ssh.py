@@ -82,7 +82,7 @@ class SSHServer:
         if openssh:
             command += ["--program", str(openssh_program())]
         for name, value in options.items():
-            command += [f"--{name}", str(value)]
+            command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
         log = directory / "log"
         process = Process(command, log)
         try:

@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 import asyncssh
 
@@ -121,6 +123,7 @@ async def main() -> None:
     parser.add_argument("--fail", default="", help="what goes wrong: full, hang, slow, attributes or rename")
     parser.add_argument("--version", type=int, default=3)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ordinary", action="store_true", help="without root's way round the modes of files")
     arguments = parser.parse_args()
     os.umask(0o022)
     Users.username, Users.password, Files.fail = arguments.username, arguments.password, arguments.fail
@@ -128,6 +131,17 @@ async def main() -> None:
     if arguments.program:
         Program.path = arguments.program
         options = {}
+    with ExitStack() as stack:
+        if arguments.ordinary:
+            sys.path.insert(0, str(Path(__file__).parents[2]))
+            from tests.ordinary_rights import ordinary_rights
+
+            stack.enter_context(ordinary_rights())
+        await serve(arguments, options)
+
+
+async def serve(arguments: argparse.Namespace, options: dict[str, object]) -> None:
+    """Listens until the program is killed."""
     server = await asyncssh.listen(
         "127.0.0.1",
         arguments.port,

@@ -5,12 +5,25 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from itertools import pairwise, product
 from pathlib import Path
+
+import pytest
 
 from dxflow_async.providers.contract import Buffered, ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 
-__all__ = ["CloudSpot", "LocalSpot", "Spot", "UnitSpot"]
+__all__ = ["DAILY_PAIRS", "PROVIDERS", "CloudSpot", "LocalSpot", "Spot", "UnitSpot"]
+
+PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
+
+# Each provider on its own, each with a local directory in both directions, and each cloud with one other place.
+_DAILY = {*zip(PROVIDERS, PROVIDERS, strict=True), *pairwise([*PROVIDERS[1:], "AWS"])}
+DAILY_PAIRS = [
+    pytest.param(*pair, marks=() if pair in _DAILY or "LOCAL" in pair else pytest.mark.long)
+    for pair in product(PROVIDERS, PROVIDERS)
+]
+"""Every ordered pair of providers, as parameters of a test; eight of them run in the long lane only."""
 
 
 class Spot(ABC):

@@ -112,6 +112,9 @@ async def test_failed_items_are_tried_again(session: AsyncSession, home: Path, p
     report = failed.value.report
     (job,) = await session.jobs()
     assert (report.job_id, job.operation, job.done, job.failed, job.pid) == (job.id, "upload_many", 5, 2, None)
+    assert await session.jobs(job.id) == [job]
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        await session.jobs(job.id, "0123abcd")
     assert set(job.failures) == {str(tree / "005"), str(tree / "006")}
     (tree / "005").write_bytes(b"late")
     with pytest.raises(TransferError) as again:
@@ -123,6 +126,16 @@ async def test_failed_items_are_tried_again(session: AsyncSession, home: Path, p
     assert [(result.source, result.bytes) for result in last] == [(str(tree / "006"), 5)]
     assert sorted(await names(session, f"/{prefix}")) == [str(number) for number in range(7)]
     assert kept(home) == []
+
+
+async def test_a_sync_of_an_account_is_repeated(tmp_path: Path) -> None:
+    """A sync that needs no job is repeated with the account that it was made with."""
+    tree, settings = files(tmp_path / "tree", 2), Settings(home=tmp_path / "home")
+    async with AsyncSession("you@example.com", "password", settings=settings) as session:
+        report = await session.sync(tree, "aws:/bucket/tree/")
+        (tree / "new").write_bytes(b"new")
+        again = await report.retry_failed()
+    assert [len(each) for each in (report, again)] == [2, 1]
 
 
 async def test_one_failed_item_is_tried_again(session: AsyncSession, prefix: str, tmp_path: Path) -> None:

@@ -173,8 +173,9 @@ async def test_two_accounts_of_one_service(weed: SeaweedFS, tmp_path: Path) -> N
         settings=Settings(home=tmp_path / "home", max_attempts=1), remotes={"one": right, "two": wrong}
     ) as session:
         await session.copy(tmp_path / "file", f"one:/{bucket}/x")
-        with pytest.raises(TransferError, match="TWO"):
+        with pytest.raises(TransferError, match="TWO") as refused:
             await session.copy(f"one:/{bucket}/x", f"two:/{bucket}/y")
+        assert "check remotes.two.secret_key" in str(refused.value)
         await session.copy(f"one:/{bucket}/x", f"ONE:/{bucket}/z")
     assert names(weed, bucket) == ["x", "z"]
 

@@ -21,11 +21,9 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.contract import Page
 from tests.servers import SeaweedFS
 from tests.sessions import MiB
-from tests.storage.scratch_directories import CloudSpot, LocalSpot, Spot
+from tests.storage.scratch_directories import DAILY_PAIRS, PROVIDERS, CloudSpot, LocalSpot, Spot
 from tests.storage.tested_accounts import Spots
 
-PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
-PAIRS = list(product(PROVIDERS, PROVIDERS))
 TREE = {
     "a": b"1",
     "a-b": b"22",
@@ -54,7 +52,7 @@ def age(spot: Spot, *only: str) -> None:
         os.utime(path, (1, OLD))
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.parametrize(("one", "other"), DAILY_PAIRS)
 async def test_a_second_sync_moves_nothing(everywhere: AsyncSession, spots: Spots, one: str, other: str) -> None:
     """The first makes the two alike, and what has been kept of times tells the second that they are."""
     source, target = spots(one, "from"), spots(other, "to")

@@ -22,15 +22,13 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.http import HTTP, Call, Response
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files
-from tests.storage.scratch_directories import CloudSpot, LocalSpot
+from tests.storage.scratch_directories import DAILY_PAIRS, PROVIDERS, CloudSpot, LocalSpot
 from tests.storage.tested_accounts import Spots
 
-PROVIDERS = ["LOCAL", "AWS", "AZURE", "GCP", "UNIT"]
-PAIRS = list(product(PROVIDERS, PROVIDERS))
 TREE = {"a.txt": b"a", "deep/er/b.csv": b"bb", "a-b": b"beside", "a/b": b"below", "zero": b""}
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.parametrize(("one", "other"), DAILY_PAIRS)
 async def test_a_tree_goes_from_each_to_each(everywhere: AsyncSession, spots: Spots, one: str, other: str) -> None:
     """Names and bytes arrive, the source stays, and the report has every item."""
     source, target = spots(one, "from"), spots(other, "to")
@@ -42,7 +40,7 @@ async def test_a_tree_goes_from_each_to_each(everywhere: AsyncSession, spots: Sp
     assert report.bytes == sum(map(len, TREE.values()))
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.parametrize(("one", "other"), DAILY_PAIRS)
 async def test_a_large_object_goes_from_each_to_each(
     everywhere: AsyncSession, spots: Spots, one: str, other: str, tmp_path: Path
 ) -> None:
@@ -75,7 +73,7 @@ async def test_what_a_unit_was_sent_is_compared_on_its_way_on(
     assert (up.verified, onward.verified) == (2, 2)
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.parametrize(("one", "other"), DAILY_PAIRS)
 async def test_a_move_leaves_nothing_behind(everywhere: AsyncSession, spots: Spots, one: str, other: str) -> None:
     """The target has it, and the source is gone, its directories too."""
     source, target = spots(one, "from"), spots(other, "to")

@@ -14,9 +14,11 @@ from dxflow_async.config.settings import AWSSettings
 from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
+from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
+from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import holds_key
 
 __all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
@@ -32,11 +34,13 @@ class CloudCredentials:
 
     Args:
         settings: the user's settings.
+        http: sends the SDK's requests.
         threads: load the SDK.
         name: the remote's name, as messages show it.
     """
 
-    def __init__(self, settings: AWSSettings, threads: Threads, *, name: str = "AWS") -> None:
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
+        self._transport = SDKTransport(http, name)
         self._name = name
         self._settings = settings
         self._threads = threads
@@ -51,7 +55,7 @@ class CloudCredentials:
         self._renewed: RenewedCredentials[AccessKeys] | None = None
         self._keys: AccessKeys | None = None
         if settings.credentials is not None:
-            self._renewed = RenewedCredentials(name, settings.credentials, AccessKeys)
+            self._renewed = RenewedCredentials(name, "AWS", settings.credentials, AccessKeys)
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
         known = self._fixed is not None or self._renewed is not None
@@ -124,7 +128,10 @@ class CloudCredentials:
         async with self._loading:
             if region not in self._endpoints:
                 async with sdk.client("s3", region_name=region) as client:
-                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/")
+                    # With FIPS the SDK names a region that has no host, and corrects that for each request.
+                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/").replace(
+                        ".aws-global.", f".{region}."
+                    )
         return self._endpoints[region]
 
     async def addressing(self, host: str) -> str:
@@ -177,13 +184,16 @@ class CloudCredentials:
         from botocore.exceptions import BotoCoreError
 
         try:
-            return aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+            sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+            use_transport(sdk, self._transport)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
             setting = for_remote("AWS.profile", self._name, "AWS")
             if profile is not None and holds_key(profile):
                 raise ConfigurationError(not_allowed(setting, profile, "the name of a profile")) from None
             raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
+        else:
+            return sdk
 
 
 def _addressing_style(sdk: Any) -> str:

@@ -128,7 +128,7 @@ class AWSProvider(Provider):
         self._settings = settings
         self._http = http
         self._threads = threads
-        self._identity = CloudCredentials(settings, threads, name=name)
+        self._identity = CloudCredentials(settings, http, threads, name=name)
         self._signer = Signer()
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}

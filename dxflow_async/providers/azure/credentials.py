@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
@@ -20,9 +21,11 @@ from dxflow_async.config.credentials import BearerToken, SASToken
 from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
+from dxflow_async.providers.azure.sdk_transport import SDKTransport
 from dxflow_async.providers.azure.shared_key import SharedKey
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
+from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import Secret, printable
 
 __all__ = ["Access", "Account", "CloudCredentials", "TokenCredential", "Tokens"]
@@ -83,7 +86,7 @@ class Tokens:
             if time() >= self._ends_at:
                 raise _token_error(error, self._name) from error
             self._renew_at = min(self._ends_at, time() + _PAUSE_SECONDS)
-            _log.warning("the Azure token could not be renewed yet: %s", printable(_first_line(error)))
+            _log.warning("the Azure token could not be renewed yet: %s", printable(_reason(error)))
             return
         left = fetched.expires_on - time()
         self._token = fetched.token
@@ -177,6 +180,7 @@ class CloudCredentials:
 
     Args:
         settings: the user's settings; if they name no account, Azure's own `AZURE_STORAGE_*` variables count.
+        http: sends azure-identity's requests.
         threads: load the SDK.
         credential: one of azure-identity's asynchronous credentials, closed by its owner; None: its default chain.
         name: the remote's name, as messages show it.
@@ -185,12 +189,14 @@ class CloudCredentials:
     def __init__(
         self,
         settings: AzureSettings,
+        http: HTTP,
         threads: Threads,
         credential: TokenCredential | None = None,
         *,
         name: str = "AZURE",
     ) -> None:
         self._name = name
+        self._transport = SDKTransport(http, name)
         self._settings = azure_account(settings)
         self._threads = threads
         self._credential = credential
@@ -261,11 +267,13 @@ class CloudCredentials:
         if settings.sas_token is not None:
             return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
         if settings.credentials is not None:
-            return replace(account, granted=RenewedCredentials(self._name, settings.credentials, BearerToken, SASToken))
+            return replace(
+                account, granted=RenewedCredentials(self._name, "AZURE", settings.credentials, BearerToken, SASToken)
+            )
         if account.origin.startswith("http://"):
             raise ConfigurationError(for_remote(_IN_CLEAR.format(endpoint=settings.endpoint), self._name, "AZURE"))
         if self._credential is None:
-            self._credential = self._chain = await self._threads.run(_default_chain, self._name)
+            self._credential = self._chain = await self._threads.run(_default_chain, self._name, self._transport)
         return replace(account, tokens=Tokens(self._credential, self._name))
 
     def _place(self, settings: AzureSettings) -> Account:
@@ -283,7 +291,7 @@ class CloudCredentials:
             raise ConfigurationError(f"{setting} is not allowed: it must be base64, as the portal shows it") from error
 
 
-def _default_chain(name: str) -> Any:
+def _default_chain(name: str, transport: SDKTransport) -> Any:
     try:
         from azure.identity.aio import DefaultAzureCredential
     except ImportError as error:
@@ -292,7 +300,7 @@ def _default_chain(name: str) -> Any:
             f"no {name} credentials are set: {advice}, or install dxflow-async[azure-identity] to sign in as this "
             "machine or user"
         ) from error
-    return DefaultAzureCredential()
+    return DefaultAzureCredential(transport=transport)
 
 
 def _sdk_errors() -> type[Exception]:
@@ -304,15 +312,24 @@ def _sdk_errors() -> type[Exception]:
 def _token_error(error: Exception, name: str) -> AccessDeniedError | NetworkError:
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-    text = f"{name} sign in failed: {_first_line(error)}"
+    text = f"{name} sign in failed: {_reason(error)}"
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return NetworkError(f"{text}; check the network", provider=name, operation="sign in")
     advice = for_remote("sign in again, or set AZURE.account_key or AZURE.sas_token", name, "AZURE")
     return AccessDeniedError(f"{text}; {advice}", provider=name, operation="sign in")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].strip()
+def _reason(error: Exception) -> str:
+    """The first line of an error. For a chain of credentials also why it stopped at one that the machine has."""
+    first, *rest = str(error).strip().splitlines() or [""]
+    attempts = [line.strip() for line in rest if line.startswith("\t")]
+    if attempts and not _UNAVAILABLE.search(attempts[-1]):
+        return f"{first.strip()} {attempts[-1][:500]}"
+    return first.strip()
+
+
+_UNAVAILABLE = re.compile(r"unavailable|not (be )?(found|installed|enabled)|unsupported")
+"""How azure-identity says that a kind of credentials is not there, rather than wrong."""
 
 
 def _presign(

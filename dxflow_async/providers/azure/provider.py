@@ -115,7 +115,7 @@ class AzureProvider(Provider):
         credential: TokenCredential | None = None,
     ) -> None:
         self.name = name
-        self._identity = CloudCredentials(settings, threads, credential, name=name)
+        self._identity = CloudCredentials(settings, http, threads, credential, name=name)
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()

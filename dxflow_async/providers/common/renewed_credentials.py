@@ -18,6 +18,7 @@ from dxflow_async.exceptions import (
     StallTimeoutError,
     StorageError,
 )
+from dxflow_async.providers.common.remote_names import for_remote
 
 __all__ = ["RenewedCredentials"]
 
@@ -42,12 +43,14 @@ class RenewedCredentials(Generic[T]):
 
     Args:
         name: the remote's name, as messages show it.
+        kind: the name of the built-in remote of its kind, such as `"AWS"`.
         function: the async function of the settings.
         expected: the classes that it may return.
     """
 
-    def __init__(self, name: str, function: Callable[[], Any], *expected: type[Any]) -> None:
+    def __init__(self, name: str, kind: str, function: Callable[[], Any], *expected: type[Any]) -> None:
         self._name = name
+        self._setting = for_remote(f"{kind}.credentials", name, kind)
         self._function = function
         self._expected = expected
         self._asking = asyncio.Lock()
@@ -129,8 +132,8 @@ class RenewedCredentials(Generic[T]):
         return found, ends_at
 
     def _wrong(self, reason: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._name}.credentials is not allowed: {reason}")
+        return ConfigurationError(f"{self._setting} is not allowed: {reason}")
 
     def _failed(self, cls: type[StorageError], reason: str) -> StorageError:
-        text = f"{self._name} credentials could not be had: {self._name}.credentials is a function, and {reason}"
+        text = f"{self._name} credentials could not be had: {self._setting} is a function, and {reason}"
         return cls(text, provider=self._name, operation="sign in")

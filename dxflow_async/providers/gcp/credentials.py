@@ -102,7 +102,7 @@ class CloudCredentials:
         self._renewed: RenewedCredentials[BearerToken] | None = None
         self._token: BearerToken | None = None
         if settings.credentials is not None:
-            self._renewed = RenewedCredentials(name, settings.credentials, BearerToken)
+            self._renewed = RenewedCredentials(name, "GCP", settings.credentials, BearerToken)
         # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._renewing = asyncio.Lock()

@@ -62,7 +62,9 @@ class LocalProvider(Provider):
     name = "LOCAL"
     features = _FEATURES
 
-    def __init__(self, root: Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True) -> None:
+    def __init__(
+        self, root: str | Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True
+    ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)

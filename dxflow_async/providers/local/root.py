@@ -81,7 +81,7 @@ class Root:
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
     """
 
-    def __init__(self, path: Path, *, follow_symlinks: bool = False) -> None:
+    def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
         self.path = Path(os.path.abspath(path))
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
@@ -99,8 +99,6 @@ class Root:
         name = key.removesuffix("/")
         if "\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
             raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
-        if os.name == "nt" and os.path.splitdrive(name)[0]:
-            raise UnsafePathError(f"{key!r} names a drive; remove it", path=key)
         if not name.isascii():
             try:
                 os.fsencode(name)

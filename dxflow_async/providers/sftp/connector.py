@@ -125,8 +125,7 @@ class Connector:
         settings = self._settings
         given: dict[str, Any] = {"host": host, "port": port, "username": username}
         wanted = {name: value for name, value in given.items() if value}
-        if not settings.ssh_config:
-            wanted["config"] = None
+        wanted["config"] = () if settings.ssh_config else None  # asyncssh reads the usual file where it is `()`
         try:
             configured = asyncssh.SSHClientConnectionOptions(**wanted, client_keys=None, agent_path=None)
         except (asyncssh.Error, asyncssh.ConfigParseError, ValueError, OSError) as error:

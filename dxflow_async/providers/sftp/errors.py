@@ -108,6 +108,7 @@ _ERRORS: dict[str, tuple[type[StorageError], str, bool]] = {
     "TimeoutError": (StallTimeoutError, "the server did not answer in time", True),
     "gaierror": (NetworkError, "the host name is not known; check host", False),
     "ConnectionRefusedError": (NetworkError, "the connection was refused; check host and port", True),
+    "ConnectionError": (NetworkError, _BROKEN, True),
     "OSError": (NetworkError, "could not connect ({error})", True),
     "Error": (NetworkError, "the connection failed ({error})", True),
     "ValueError": (NetworkError, "the file was closed with its connection; try again", True),

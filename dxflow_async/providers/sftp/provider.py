@@ -64,6 +64,7 @@ _FEATURES = Features(
     mtime_listed=True,
     mtime_resolution=1.0,
     ordered=True,
+    byte_names=True,
     max_part_size=1 << 62,
     max_size=1 << 62,
 )

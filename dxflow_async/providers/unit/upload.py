@@ -153,7 +153,7 @@ class StreamedAtEnd(SpooledUpload):
         self._upload: Upload | None = None
 
     async def _stream(self, body: Body) -> Entry:
-        # When it fails, it is called again, and the same stream goes on from where it was.
+        # If it fails and is called again, the same stream continues where it was.
         if self._upload is None:
             self._upload = await self._start(body.size)
         receipt = await self._upload.write_part(Part(1, 0, body.size), body)

@@ -25,7 +25,7 @@ from dxflow_async.checksum import crc32c
 from dxflow_async.durability import sync_directory, sync_file
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.modes import PRIVATE
-from dxflow_async.security.safe_open import O_PATH
+from dxflow_async.security.safe_open import chmod_file
 from dxflow_async.server.common.names import shown
 from dxflow_async.server.unit.volume import Found
 
@@ -226,11 +226,7 @@ def _open_for_writing(directory: int, name: str) -> int:
         return os.open(name, _OPEN, dir_fd=directory)
     # A killed server may have set the file's mode without giving it its name. Nobody else does that now: whoever opens
     # an upload's bytes holds the lock on its state.
-    seen = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        os.chmod(f"/proc/self/fd/{seen}", PRIVATE)
-    finally:
-        os.close(seen)
+    chmod_file(directory, name, PRIVATE)
     return os.open(name, _OPEN, dir_fd=directory)
 
 

@@ -19,7 +19,7 @@ from dxflow_async import checksum
 from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.modes import PERMISSIONS, format_mode
-from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath
+from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath, reopen_beneath
 from dxflow_async.server.common.names import decoded, shown
 from dxflow_async.server.unit import checksums
 
@@ -114,8 +114,7 @@ class Volume:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             if not stat.S_ISREG(mode):
                 raise OSError(errno.ENXIO, "it is not a regular file", path)
-            # Opened again by the descriptor, not by name: the name may stand for a pipe by now.
-            return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC)
+            return reopen_beneath(self._root, path, seen)
         finally:
             os.close(seen)
 

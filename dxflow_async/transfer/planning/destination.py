@@ -249,9 +249,9 @@ def _real_file(path: str, operation: str) -> str | None:
 
 
 def _is_descriptor(path: str) -> bool:
-    """Returns whether a link leads to an entry of /proc/PID/fd, as /dev/stdout does."""
+    """Returns whether a link leads to an open file of a process: an entry of /proc/PID/fd or, on macOS, of /dev/fd."""
     for _ in range(_MAX_LINKS):
-        if os.path.realpath(os.path.dirname(path)).startswith("/proc/"):
+        if os.path.realpath(os.path.dirname(path)).startswith(("/proc/", "/dev/fd")):
             return True
         if not os.path.islink(path):
             return False

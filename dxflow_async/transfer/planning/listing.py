@@ -141,7 +141,8 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
         return None
 
     named = bool(key) and not key.endswith("/")
-    if named and ((found := await look(key)) is not None or provider.features.directories):
+    features = provider.features
+    if named and ((found := await look(key)) is not None or features.directories or features.unlisted):
         return found
     prefix = f"{key.removesuffix('/')}/" if key else ""
     try:

@@ -278,5 +278,6 @@ async def test_addressing_follows_the_sdks_endpoint(
         monkeypatch.setenv(name, value)
     aws = AWSProvider(AWSSettings(), http, threads)
     assert (await aws._base("bucket", "eu-west-1"))[1] == base
+    assert "aws-global" not in (await aws._base("bucket", "us-east-1"))[1]
     own = AWSProvider(AWSSettings(addressing="virtual"), http, threads)
     assert (await own._base("bucket", "eu-west-1"))[1].partition("://")[2].startswith("bucket.")

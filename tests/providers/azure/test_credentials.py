@@ -153,29 +153,33 @@ async def test_key_that_is_none(connect_azure: ConnectAzure) -> None:
     ],
 )
 async def test_variables_of_azure(
-    threads: Threads, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], place: tuple[str, bool, str]
+    http: HTTP,
+    threads: Threads,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    place: tuple[str, bool, str],
 ) -> None:
     """Where the settings name no account, Azure's own variables do; where they name one, these do not count."""
     for name, value in variables.items():
         monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
-    account = await CloudCredentials(AzureSettings(), threads).account()
+    account = await CloudCredentials(AzureSettings(), http, threads).account()
     assert (account.origin, account.key is not None, account.sas) == place
-    other = await CloudCredentials(AzureSettings(account="other1", account_key="a2V5"), threads).account()
+    other = await CloudCredentials(AzureSettings(account="other1", account_key="a2V5"), http, threads).account()
     assert other.host == "other1.blob.core.windows.net"
 
 
-async def test_no_account(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_account(http: HTTP, threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an account, and without credentials where azure-identity is missing, the error says what to set."""
     with pytest.raises(ConfigurationError, match=r"AZURE\.account"):
-        await CloudCredentials(AzureSettings(private="container"), threads).account()
+        await CloudCredentials(AzureSettings(private="container"), http, threads).account()
     monkeypatch.setitem(sys.modules, "azure.identity.aio", None)
     with pytest.raises(ConfigurationError, match=r"dxflow-async\[azure-identity\]"):
-        await CloudCredentials(AzureSettings(account="account1"), threads).account()
+        await CloudCredentials(AzureSettings(account="account1"), http, threads).account()
 
 
-async def test_secrets_are_not_shown(threads: Threads) -> None:
+async def test_secrets_are_not_shown(http: HTTP, threads: Threads) -> None:
     """A representation of an account has no secret in it."""
-    account = await CloudCredentials(AzureSettings(account="account1", sas_token="sig=hidden"), threads).account()
+    account = await CloudCredentials(AzureSettings(account="account1", sas_token="sig=hidden"), http, threads).account()
     assert "hidden" not in repr(account)
 
 
@@ -333,5 +337,6 @@ async def test_default_chain(
         await azure.stat("container/")
         await azure.aclose()
         await azure.aclose()
+        await tls_http.aclose()
         await server.closed()
     assert "storage.azure.com" in server.requests[-1].target

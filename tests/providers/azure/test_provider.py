@@ -153,7 +153,7 @@ def many(azurite: Azurite) -> Iterator[str]:
                 key = f"{name}/{number // 500:02}/{number % 500:03}"
                 await azure.write(key, body(b"x"), ObjectOptions(modified=float(number)))
 
-        await asyncio.gather(*(put(number) for number in range(10_000)))
+        await asyncio.gather(*(put(number) for number in range(2_500)))
         await http.aclose()
         threads.close()
 
@@ -163,8 +163,8 @@ def many(azurite: Azurite) -> Iterator[str]:
     azurite.client.delete_container(name)
 
 
-async def test_listing_of_ten_thousand(azure: AzureProvider, many: str) -> None:
-    """Ten thousand objects come in pages of a thousand, but for the first, once each, in order, with their details."""
+async def test_listing_of_many_pages(azure: AzureProvider, many: str) -> None:
+    """Objects come in pages of a thousand, the first page excepted, once each, in order, with their details."""
     found: list[Entry] = []
     page = await azure.list_page(f"{many}/", recursive=True)
     while page.cursor is not None:
@@ -172,11 +172,11 @@ async def test_listing_of_ten_thousand(azure: AzureProvider, many: str) -> None:
         found += page.entries
         page = await azure.list_page(f"{many}/", recursive=True, cursor=page.cursor)
     found += page.entries
-    assert [entry.key for entry in found] == [f"{many}/{n // 500:02}/{n % 500:03}" for n in range(10_000)]
-    assert [entry.mtime for entry in found] == [float(number) for number in range(10_000)]
+    assert [entry.key for entry in found] == [f"{many}/{n // 500:02}/{n % 500:03}" for n in range(2_500)]
+    assert [entry.mtime for entry in found] == [float(number) for number in range(2_500)]
     assert {(entry.size, entry.crc32c) for entry in found} == {(1, crc32c(b"x"))}
     tops = await azure.list_page(f"{many}/", recursive=False)
-    assert [entry.key for entry in tops.entries] == [f"{many}/{number:02}/" for number in range(20)]
+    assert [entry.key for entry in tops.entries] == [f"{many}/{number:02}/" for number in range(5)]
 
 
 # What is stored

@@ -47,7 +47,7 @@ def token(name: str, seconds: float | None = None) -> BearerToken:
 
 def renewed(source: Any) -> RenewedCredentials[BearerToken]:
     """Credentials of a remote."""
-    return RenewedCredentials("MINIO", source, BearerToken)
+    return RenewedCredentials("MINIO", "AWS", source, BearerToken)
 
 
 async def test_one_task_asks_for_all() -> None:
@@ -108,9 +108,13 @@ async def test_a_failed_renewal_is_no_failure_while_the_old_ones_are_good(caplog
         (TimeoutError(), StallTimeoutError, r"it did not return within 120 s"),
         (ThrottledError("slower"), ThrottledError, r"^slower$"),
         (ExceptionGroup("several", [ValueError("one")]), AccessDeniedError, r"it raised ExceptionGroup: several"),
-        ("hush-hush", ConfigurationError, r"^MINIO\.credentials .* must return BearerToken, and returned str$"),
+        (
+            "hush-hush",
+            ConfigurationError,
+            r"^remotes\.minio\.credentials .* must return BearerToken, and returned str$",
+        ),
         (None, ConfigurationError, r"must return BearerToken, and returned NoneType$"),
-        (BearerToken("t", datetime.now(UTC) - timedelta(seconds=90)), AccessDeniedError, r"that ended 9\d s ago"),
+        (BearerToken("t", datetime.now(UTC) - timedelta(seconds=90)), AccessDeniedError, r"that ended \d+ s ago"),
     ],
 )
 async def test_failures_are_ours(answer: Any, cls: type[DxflowError], message: str) -> None:
@@ -119,7 +123,9 @@ async def test_failures_are_ours(answer: Any, cls: type[DxflowError], message: s
         await renewed(Source(answer)).get()
     assert "hush" not in str(raised.value)
     if message.startswith("it "):
-        assert str(raised.value).startswith("MINIO credentials could not be had: MINIO.credentials is a function, and")
+        assert str(raised.value).startswith(
+            "MINIO credentials could not be had: remotes.minio.credentials is a function, and"
+        )
 
 
 async def test_a_plain_function_is_refused() -> None:
