@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,9 +12,8 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from dxflow_async.providers.sftp.settings import SFTPSettings
+from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.ssh import SSHServer, openssh_program
-
-Connect = Callable[[SFTPSettings], SFTPProvider]
 
 
 @pytest.fixture(scope="session", params=["asyncssh", "openssh"])

@@ -18,7 +18,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
 from tests.providers.in_memory_bodies import body, read
-from tests.providers.sftp.conftest import Connect
+from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.ssh import SSHServer
 from tests.servers.tcp_relay import TCPRelay
 from tests.sessions import part_files, tasks

@@ -17,7 +17,7 @@ from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.sftp.names import Base
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from tests.providers.in_memory_bodies import body, read
-from tests.providers.sftp.conftest import Connect
+from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.ssh import SSHServer
 from tests.sessions import part_files
 

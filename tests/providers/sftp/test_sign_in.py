@@ -21,7 +21,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from dxflow_async.providers.sftp.settings import SFTPSettings
 from tests.providers.in_memory_bodies import body
-from tests.providers.sftp.conftest import Connect
+from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.process import free_port
 from tests.servers.ssh import SSHServer
 
@@ -224,13 +224,17 @@ async def test_what_is_no_ssh_server(server: SSHServer, threads: Threads) -> Non
             while await reader.read(1 << 16):
                 pass
         writer.close()
+        closed.set()
 
+    closed = asyncio.Event()
     http = HTTP(threads, connect_timeout=1.0)
     for handler, error, text in ((talk, NetworkError, "failed"), (say_nothing, TimeoutError, "did not answer in time")):
         async with await asyncio.start_server(handler, "127.0.0.1", 0) as other:
             settings = server.settings(port=other.sockets[0].getsockname()[1])
             with pytest.raises(error, match=text):
                 await works(SFTPProvider(settings, http, threads))
+            if handler is say_nothing:  # what was given up is closed
+                await asyncio.wait_for(closed.wait(), 5)
     await http.aclose()
 
 
