@@ -96,14 +96,15 @@ async def test_slow_is_not_stalled(client: Client) -> None:
     assert len(server.requests) == 3
 
 
-async def test_slow_peer_is_not_stalled(client: Client) -> None:
-    """A peer that takes a large body over many stall timeouts, but always takes some, gets it."""
+async def test_slow_peer_is_not_stalled(make_client: MakeClient) -> None:
+    """A peer that takes a large body over longer than the stall timeout, but always takes some, gets it."""
     size = 24 * MiB
+    client = make_client(stall=1.0)
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(8):
             await reader.readexactly(size // 8)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
         writer.write(answer(body=b"taken"))
 
     async with ScriptedServer(take, early=True) as server:

@@ -286,7 +286,7 @@ async def test_progress_is_monotone_and_final(account: Account, tree: Path) -> N
 async def test_public_objects_say_what_became_of_them(account: Account, tree: Path) -> None:
     """Where objects cannot be made public the upload says why; a stand-in keeps them in an area of their own."""
     if account.is_cloud:
-        with pytest.raises(TransferError, match="not publicly readable"):
+        with pytest.raises(TransferError, match="does not allow public objects"):
             await account.storage.upload(tree / "a.txt", account / "public", utype="public")
     else:
         await account.storage.upload(tree / "a.txt", account / "public", utype="public")

@@ -160,7 +160,7 @@ def entry_of(
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _refused(call, f"has an item of another form ({error})") from error
     if size < 0 or not math.isfinite(modified):
-        raise _refused(call, "has an item whose size or time is none")
+        raise _refused(call, "has an item with an invalid size or time")
     mode = parse_mode(item.get("mode")) if modes else None
     if is_directory:
         name = name.removesuffix("/") + "/"
