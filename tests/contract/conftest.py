@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.sftp.provider import SFTPProvider
 from dxflow_async.testing import ProviderUnderTest
+from tests.contract.unit_leftovers import unit_leftovers
 from tests.providers.connected_providers import connect_unit
 from tests.providers.http_source.file_server import FileServer
 from tests.server.running_hub import SECRETS, UnitProcess
@@ -163,13 +163,3 @@ async def https(http: HTTP) -> AsyncIterator[ProviderUnderTest]:
         provider = HTTPSourceProvider(HTTPSourceSettings(endpoint=server.url), http)
         yield ProviderUnderTest(provider, "area/", store=store)
         await provider.aclose()
-
-
-def unit_leftovers(root: Path) -> list[str]:
-    """What a unit keeps of unfinished uploads, once it has seen which connections are gone."""
-    for _ in range(100):
-        names = [path.name for path in root.glob(".dx-uploads/*.data")]
-        if not names:
-            return []
-        time.sleep(0.02)
-    return names

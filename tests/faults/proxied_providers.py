@@ -19,7 +19,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.settings import GCPSettings
 from dxflow_async.storage.manager import AsyncStorageManager
-from tests.contract.tested_places import unit_leftovers
+from tests.contract.unit_leftovers import unit_leftovers
 from tests.faults.proxy import Dialect, FaultProxy
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
