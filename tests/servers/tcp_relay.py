@@ -67,15 +67,17 @@ class TCPRelay:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, back}
+        writers = {writer}
         try:
             with suppress(OSError, asyncio.CancelledError):
+                there, back = await asyncio.open_connection("127.0.0.1", self._target)
+                writers.add(back)
+                self._writers |= writers
                 await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
         finally:
-            self._writers -= {writer, back}
-            writer.transport.abort()
-            back.transport.abort()
+            self._writers -= writers
+            for each in writers:
+                each.transport.abort()
             self._tasks.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
