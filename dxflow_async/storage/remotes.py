@@ -12,12 +12,13 @@ from dxflow_async.account_connection import AccountConnection
 from dxflow_async.config.clouds import AzureSettings
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.sdk_configuration import configured_by, with_sdk_configuration
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.foreign_locations import is_azure_url, without_secrets
 from dxflow_async.paths import PROVIDERS, unknown_location
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
+from dxflow_async.storage.url_origins import is_at_remote, is_same_server
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Remote", "Remotes", "URLRemote"]
@@ -143,7 +144,7 @@ class Remotes:
             raise unknown_location(url, self._resources.settings.remotes, registry.url_schemes())
         names = list(self._of_kind(kind.settings))
         if kind.from_url is not None:
-            name, settings, path = self._from_url(kind, kind.from_url, url, names)
+            name, settings, path = self._from_url(kind, kind.from_url, url, parts, names)
             return URLRemote(name, kind.kind, settings, _origin(parts, path), path, _shown(parts))
         # A kind whose URLs name no host: the only remote of that kind, else one with the default settings.
         path = f"/{url.partition('://')[2]}"
@@ -156,26 +157,31 @@ class Remotes:
         return URLRemote(kind.kind.upper(), kind.kind, kind.settings(), origin, path, origin)
 
     def _from_url(
-        self, kind: registry.ProviderKind, from_url: FromURL, url: str, names: list[str]
+        self, kind: registry.ProviderKind, from_url: FromURL, url: str, parts: SplitResult, names: list[str]
     ) -> tuple[str, Any, str]:
-        """The settings of a URL, with those of the first configured remote that makes a difference to them."""
-        plain: tuple[Any, str] | None = None
-        refused: ConfigurationError | None = None
-        try:
-            plain = from_url(url, None)
-        except ConfigurationError as error:
-            refused = error
+        """The settings of a URL: with those of the first configured remote at its server, and of no other remote."""
         for name in names:
+            configured = self._resources.settings.remotes[name.lower()]
+            if not is_at_remote(parts, kind.schemes, configured):
+                continue
             try:
-                found = from_url(url, self._resources.settings.remotes[name.lower()])
+                settings, path = _called(kind, from_url, url, configured)
             except ConfigurationError:
                 continue
-            if found != plain:
-                return name, *found
-        if plain is None:
-            assert refused is not None
-            raise refused
-        return kind.kind.upper(), *plain
+            if is_same_server(settings, configured):
+                return name, settings, path
+        return kind.kind.upper(), *_called(kind, from_url, url, None)
+
+
+def _called(kind: registry.ProviderKind, from_url: FromURL, url: str, configured: Any | None) -> tuple[Any, str]:
+    """Has a kind read a URL. A package of somebody else's may raise anything; its words may hold a secret."""
+    try:
+        return from_url(url, configured)
+    except DxflowError:
+        raise
+    except Exception as error:
+        reason = f"the type {kind.kind} raised {type(error).__name__}"
+        raise ConfigurationError(f"location {without_secrets(url)} cannot be used: {reason}") from error
 
 
 def _split(url: str) -> SplitResult:
