@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from dxflow_async.providers import ConfigurationError, ProviderKind
+from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.http_source.provider import HTTPSourceProvider
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 
@@ -46,19 +47,40 @@ class VaultSettings:
         if self.key is None:
             raise ConfigurationError("key is not set: it must be the key of the vault")
 
-DAV = ProviderKind(kind="mydav", settings=DavSettings, schemes=("mydav",), factory=make, from_url=from_url)
+@dataclass(frozen=True, kw_only=True)
+class FolderSettings:
+    root: str | None = None
+
+class FolderProvider(LocalProvider):
+    local_disk = None
+
+    def __init__(self, root, threads):
+        super().__init__(root, threads)
+        self.features = replace(self.features, resumable=False, stages=False, endpoint="folder")
+
+FOLDER = ProviderKind(
+    kind="folder",
+    settings=FolderSettings,
+    factory=lambda settings, resources: FolderProvider(settings.root, resources.threads),
+)
+MYDAV = ProviderKind(kind="mydav", settings=DavSettings, schemes=("mydav",), factory=make, from_url=from_url)
 VAULT = ProviderKind(kind="vault", settings=VaultSettings, schemes=("vault",), factory=make)
 """
 
 
 @contextmanager
 def installed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Installs the kinds `mydav`, `vault`, which has a required setting, and `broken`, which cannot be imported."""
+    """Installs the package.
+
+    Its kinds are `mydav`, `vault` (it has a required setting), `folder` (a directory that is used like a service which
+    resumes no uploads) and `broken` (it cannot be imported).
+    """
     info = directory / "mydav-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mydav\nVersion: 1.0\n")
-    points = "mydav = mydav_package:DAV\nvault = mydav_package:VAULT\nbroken = mydav_missing:KIND\n"
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}")
+    points = [f"{name} = mydav_package:{name.upper()}" for name in ("mydav", "vault", "folder")]
+    text = "\n".join([f"[{registry.GROUP}]", *points, "broken = mydav_missing:KIND"])
+    (info / "entry_points.txt").write_text(text)
     (directory / "mydav_package.py").write_text(_CODE)
     monkeypatch.syspath_prepend(directory)
     sys.modules.pop("mydav_package", None)
