@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, ConfigurationError, Session, Settings
+from dxflow_async import AsyncSession, ConfigurationError, Session, Settings, UnsafePathError
 from dxflow_async.cli import main
 from dxflow_async.providers import registry
 from tests.storage.naive_package import installed
@@ -117,3 +117,21 @@ def test_list_shows_a_kind_that_has_required_settings(
     monkeypatch.setenv("DXFLOW_REMOTE_VV_KEY", "SECRET")
     assert main(["remotes", "list"]) == 0
     assert re.search(r"vv +vault +key=\*\*\*", capfd.readouterr().out)
+
+
+async def test_two_remotes_of_one_place(home: Path, tmp_path: Path) -> None:
+    """Nothing is moved onto itself by another name, also where a kind tells no absolute paths; a copy elsewhere is."""
+    cls = registry.provider_kinds()["folder"].settings
+    one, other = tmp_path / "one", tmp_path / "other"
+    (one / "dir").mkdir(parents=True)
+    (one / "dir/file").write_bytes(b"precious")
+    remotes = {"aa": cls(root=str(one)), "bb": cls(root=str(one)), "cc": cls(root=str(other))}
+    async with AsyncSession(settings=Settings(home=home, remotes=remotes)) as session:
+        for path in ("dir/file", "dir/"):
+            with pytest.raises(UnsafePathError, match="the destination is the source"):
+                await session.move(f"aa:/{path}", f"bb:/{path}")
+        assert (one / "dir/file").read_bytes() == b"precious"
+        await session.copy("aa:/dir/file", "cc:/dir/file")
+        await session.move("aa:/dir/file", "cc:/dir/file")
+    assert (other / "dir/file").read_bytes() == b"precious"
+    assert not (one / "dir/file").exists()
