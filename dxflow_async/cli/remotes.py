@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.run import Flag, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, complain
-from dxflow_async.config.kinds import kind_name, settings_class
+from dxflow_async.config.kinds import UnusableSettings, kind_name, settings_class
 from dxflow_async.config.loader import ConfigFile, Field, Found, convert, fields_of, nearest
 from dxflow_async.config.remotes import BUILT_IN, build, remote_name, variable_start
 from dxflow_async.config.sdk_configuration import configured_by
@@ -195,13 +195,15 @@ def _row(name: str, settings: Any, origin: str | None) -> dict[str, Any]:
     """A remote as `list` shows it."""
     kind = kind_name(settings)
     secrets = {each.name for each in fields_of(type(settings)) if each.secret}
-    default = type(settings)()
-    values = {}
+    row: dict[str, Any] = {"name": name, "type": kind, "settings": {}, "from": origin}
+    if isinstance(settings, UnusableSettings):
+        return {**row, "error": settings.reason}
     for each in dataclasses.fields(settings):
         value = getattr(settings, each.name)
-        if value != getattr(default, each.name) and not callable(value):
-            values[each.name] = "***" if each.name in secrets or not each.repr else _plain(value)
-    return {"name": name, "type": kind, "settings": values, "from": origin}
+        default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        if value != default and not callable(value):
+            row["settings"][each.name] = "***" if each.name in secrets or not each.repr else _plain(value)
+    return row
 
 
 def _origin(name: str, settings: Any, file: ConfigFile) -> str | None:
@@ -219,6 +221,8 @@ def _origin(name: str, settings: Any, file: ConfigFile) -> str | None:
 
 def _line(row: Mapping[str, Any]) -> str:
     values = " ".join(f"{key}={printable(str(value))}" for key, value in row["settings"].items())
+    if "error" in row:
+        values = f"cannot be used: {printable(row['error'])}"
     origin = row["from"] or "not configured"
     return f"{row['name']:12} {row['type']:6} {values}{' ' if values else ''}({printable(origin)})"
 

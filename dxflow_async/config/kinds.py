@@ -8,18 +8,40 @@ time, and only when a kind or a scheme is not one of the built-in ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["check_is_settings", "is_scheme", "kind_name", "kind_names", "settings_class"]
+__all__ = [
+    "UnusableSettings",
+    "check_is_settings",
+    "is_scheme",
+    "kind_name",
+    "kind_names",
+    "settings_class",
+    "unusable",
+]
 
 _CLOUDS: Mapping[str, type[Any]] = {"azure": AzureSettings, "gcs": GCSSettings, "s3": S3Settings}
 
 _NOT_REMOTES = {"unit"}
 """Kinds that have locations of their own, and no section."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableSettings:
+    """Stands for the settings of a remote whose provider package cannot be used; using the remote is an error.
+
+    Attributes:
+        kind: the type of the remote.
+        reason: why it cannot be used.
+    """
+
+    kind: str
+    reason: str
 
 
 def kind_names() -> list[str]:
@@ -42,6 +64,19 @@ def settings_class(kind: str) -> type[Any]:
     return cls
 
 
+def unusable(kind: str) -> UnusableSettings | None:
+    """Returns what stands for the settings of a kind whose package is installed and cannot be used, else None."""
+    if kind in _CLOUDS or kind in _NOT_REMOTES:
+        return None
+    kinds = _registry().provider_kinds()
+    if kind in kinds:
+        try:
+            kinds[kind]
+        except ConfigurationError as error:
+            return UnusableSettings(kind=kind, reason=str(error))
+    return None
+
+
 def kind_name(settings: Any) -> str:
     """The kind that settings belong to, such as `"s3"`.
 
@@ -51,6 +86,8 @@ def kind_name(settings: Any) -> str:
     for name, cls in _CLOUDS.items():
         if isinstance(settings, cls):
             return name
+    if isinstance(settings, UnusableSettings):
+        return settings.kind
     return str(_registry().kind_of_settings(settings).kind)
 
 

@@ -11,12 +11,14 @@ two remotes belongs to the one with the longer name that has such a setting.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dxflow_async.config.kinds import check_is_settings, is_scheme, settings_class
+from dxflow_async.config.kinds import UnusableSettings, check_is_settings, is_scheme, settings_class, unusable
 from dxflow_async.config.loader import ConfigFile, Field, Found, convert, fields_of
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 
@@ -29,6 +31,7 @@ __all__ = [
     "load_remotes",
     "remote_name",
     "variable_start",
+    "where_configured",
 ]
 
 BUILT_IN = ("aws", "azure", "gcp")
@@ -53,11 +56,13 @@ class LoadedRemotes:
 
     Attributes:
         settings: of each remote, by its name.
+        homes: the file and the line, or the variable, that defines each remote.
         variables: those in the environment that belong to a remote.
         known: all variables that the remotes could have.
     """
 
     settings: dict[str, Any]
+    homes: dict[str, str]
     variables: set[str]
     known: set[str]
 
@@ -116,21 +121,29 @@ def load_remotes(file: ConfigFile, environ: Mapping[str, str], given: Collection
         environ: the environment.
         given: the names of remotes that the caller has as arguments, which win.
 
+    Returns:
+        The remotes. One whose provider package cannot be used has `UnusableSettings`, so that it stops no other call.
+
     Raises:
         ConfigurationError: a name, a type or a setting is not valid, with its file and line or its variable.
     """
     tables = _tables(file)
     given = {remote_name(name) for name in given}
-    in_file = {name: fields_of(_class(file, tables, name, environ)) for name in tables.keys() - given}
+    classes = {name: _class(file, tables, name, environ) for name in tables.keys() - given}
+    in_file = {name: _fields(cls) for name, cls in classes.items()}
     for variable in environ:
         match = _VARIABLE.fullmatch(variable)
         if match is None or _owner(variable, in_file) is not None:
             continue
         name = _named_by(variable, match[1])
         if name not in in_file and name not in given:
-            in_file[name] = fields_of(_class(file, tables, name, environ))
-    loaded = LoadedRemotes({}, {each for each in environ if each.startswith(tuple(map(variable_start, given)))}, set())
-    values = {name: _from_file(file, tables, name, fields) for name, fields in in_file.items()}
+            classes[name] = _class(file, tables, name, environ)
+            in_file[name] = _fields(classes[name])
+    # Nobody knows the settings of a remote that cannot be used, so that all its variables may be some.
+    unread = {*given, *(name for name, cls in classes.items() if isinstance(cls, UnusableSettings))}
+    variables = {each for each in environ if each.startswith(tuple(map(variable_start, unread)))}
+    loaded = LoadedRemotes({}, {}, variables, set())
+    values = {name: _from_file(file, tables, name, fields) for name, fields in in_file.items() if name not in unread}
     for name, fields in in_file.items():
         loaded.known.update(f"{variable_start(name)}{each.name.upper()}" for each in [*fields, _TYPE])
     for variable, text in environ.items():
@@ -139,14 +152,32 @@ def load_remotes(file: ConfigFile, environ: Mapping[str, str], given: Collection
             continue
         name, field = owner
         loaded.variables.add(variable)
-        if field != _TYPE:
+        if field != _TYPE and name in values:
             where = f"environment: {variable}"
             values[name][field.name] = Found(convert(where, f"remotes.{name}.", field, text), where)
-    for name, found in values.items():
-        cls = _class(file, tables, name, environ)
+    for name, cls in classes.items():
         home = file.where("remotes", tables[name][0]) if name in tables else f"environment: {variable_start(name)}TYPE"
-        loaded.settings[name] = build(cls, f"remotes.{name}", found, home)
+        loaded.homes[name] = home
+        if isinstance(cls, UnusableSettings):
+            loaded.settings[name] = cls
+        else:
+            loaded.settings[name] = build(cls, f"remotes.{name}", values[name], home)
     return loaded
+
+
+def where_configured(home: Path, name: str, settings: Any) -> str | None:
+    """Returns the file and the line, or the variable, that defines a remote. Blocks.
+
+    Args:
+        home: the home directory.
+        name: the remote's name in small letters.
+        settings: its settings. Those of an argument have no such place, and the result is None.
+    """
+    try:
+        loaded = load_remotes(ConfigFile.read(home / "config.toml"), os.environ)
+    except ConfigurationError:
+        return None  # it was changed since
+    return loaded.homes[name] if name in loaded.homes and loaded.settings[name] == settings else None
 
 
 def build(cls: type[Any], section: str, found: Mapping[str, Found], home: str) -> Any:
@@ -193,7 +224,7 @@ def _tables(file: ConfigFile) -> dict[str, tuple[str, dict[str, Any]]]:
 
 def _class(
     file: ConfigFile, tables: Mapping[str, tuple[str, dict[str, Any]]], name: str, environ: Mapping[str, str]
-) -> type[Any]:
+) -> type[Any] | UnusableSettings:
     """The settings class of a remote: by its variable, else by the file."""
     variable = f"{variable_start(name)}TYPE"
     written, table = tables.get(name, (name, {}))
@@ -206,9 +237,13 @@ def _class(
     if not isinstance(kind, str):
         raise ConfigurationError(f"{where}: remotes.{name}.type = {kind!r} is not allowed; it must be text")
     try:
-        return settings_class(kind.strip().lower())
+        return unusable(kind.strip().lower()) or settings_class(kind.strip().lower())
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: remotes.{name}: {error}") from None
+
+
+def _fields(cls: type[Any] | UnusableSettings) -> list[Field]:
+    return [] if isinstance(cls, UnusableSettings) else fields_of(cls)
 
 
 def _from_file(

@@ -247,6 +247,14 @@ class Provider(ABC):
         """
         return (await self.stat(key)).mode
 
+    async def absolute_path(self, key: str) -> tuple[str, str] | None:
+        """Returns an identity of the server and the absolute path of a key there, symbolic links resolved.
+
+        Remotes with different addresses or directories may lead to one file; equal results tell that before the file
+        is moved onto itself. The identity does not depend on the address. None: the provider cannot tell.
+        """
+        return None
+
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         """Makes a directory, parents included, where `Features.directories` is set. One that exists is no error.
 

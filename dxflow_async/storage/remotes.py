@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -11,13 +12,16 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.config.clouds import AzureSettings
 from dxflow_async.config.connection_string import parse_connection_string
+from dxflow_async.config.kinds import UnusableSettings
+from dxflow_async.config.remotes import where_configured
 from dxflow_async.config.sdk_configuration import configured_by, with_sdk_configuration
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.foreign_locations import is_azure_url, without_secrets
 from dxflow_async.paths import PROVIDERS, unknown_location
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
+from dxflow_async.storage.url_origins import is_at_remote, is_same_server
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Remote", "Remotes", "URLRemote"]
@@ -90,8 +94,27 @@ class Remotes:
         """
         if name not in self._found:
             await self._account.sign_in()
-            self._found[name] = await self._resources.threads.run(self._look_up, name)
+            async with self.naming(name):
+                self._found[name] = await self._resources.threads.run(self._look_up, name)
         return self._found[name]
+
+    @asynccontextmanager
+    async def naming(self, name: str) -> AsyncIterator[None]:
+        """Has each `ConfigurationError` in its body say which remote it is about, and where that is configured.
+
+        Args:
+            name: the remote's name in capitals; of those that are always there, messages have the name anyway.
+        """
+        try:
+            yield
+        except ConfigurationError as error:
+            lower = name.lower()
+            settings = self._resources.settings.remotes.get(lower)
+            if settings is None:
+                raise
+            text = str(error) if f"remotes.{lower}" in str(error) else f"remotes.{lower}: {error}"
+            where = await self._resources.threads.run(where_configured, self._resources.settings.home, lower, settings)
+            raise ConfigurationError(text if where is None else f"{where}: {text}") from error
 
     async def of_url(self, url: str) -> tuple[Remote, str] | URLRemote:
         """Returns what a URL names: a path at a remote, or a place that is known by its URL only.
@@ -119,6 +142,8 @@ class Remotes:
     def _look_up(self, name: str) -> Remote:
         settings = self._resources.settings
         named = settings.remotes.get(name.lower())
+        if isinstance(named, UnusableSettings):
+            raise ConfigurationError(named.reason)
         if named is not None:
             return Remote(name, with_sdk_configuration(named))
         own = getattr(self._account.apply_provider_settings(settings, name), name.lower())
@@ -143,7 +168,7 @@ class Remotes:
             raise unknown_location(url, self._resources.settings.remotes, registry.url_schemes())
         names = list(self._of_kind(kind.settings))
         if kind.from_url is not None:
-            name, settings, path = self._from_url(kind, kind.from_url, url, names)
+            name, settings, path = self._from_url(kind, kind.from_url, url, parts, names)
             return URLRemote(name, kind.kind, settings, _origin(parts, path), path, _shown(parts))
         # A kind whose URLs name no host: the only remote of that kind, else one with the default settings.
         path = f"/{url.partition('://')[2]}"
@@ -153,29 +178,47 @@ class Remotes:
         if names:
             return Remote(names[0], self._resources.settings.remotes[names[0].lower()]), path
         origin = f"{parts.scheme}://"
-        return URLRemote(kind.kind.upper(), kind.kind, kind.settings(), origin, path, origin)
+        return URLRemote(kind.kind.upper(), kind.kind, _defaults(kind, url), origin, path, origin)
 
     def _from_url(
-        self, kind: registry.ProviderKind, from_url: FromURL, url: str, names: list[str]
+        self, kind: registry.ProviderKind, from_url: FromURL, url: str, parts: SplitResult, names: list[str]
     ) -> tuple[str, Any, str]:
-        """The settings of a URL, with those of the first configured remote that makes a difference to them."""
-        plain: tuple[Any, str] | None = None
-        refused: ConfigurationError | None = None
-        try:
-            plain = from_url(url, None)
-        except ConfigurationError as error:
-            refused = error
+        """The settings of a URL: with those of the first configured remote at its server, and of no other remote."""
         for name in names:
+            configured = self._resources.settings.remotes[name.lower()]
+            if not is_at_remote(parts, kind.schemes, configured):
+                continue
             try:
-                found = from_url(url, self._resources.settings.remotes[name.lower()])
+                settings, path = _called(kind, from_url, url, configured)
             except ConfigurationError:
                 continue
-            if found != plain:
-                return name, *found
-        if plain is None:
-            assert refused is not None
-            raise refused
-        return kind.kind.upper(), *plain
+            if is_same_server(settings, configured):
+                return name, settings, path
+        return kind.kind.upper(), *_called(kind, from_url, url, None)
+
+
+def _called(kind: registry.ProviderKind, from_url: FromURL, url: str, configured: Any | None) -> tuple[Any, str]:
+    """Has a kind read a URL. A package of somebody else's may raise anything; its words may hold a secret."""
+    try:
+        return from_url(url, configured)
+    except DxflowError:
+        raise
+    except Exception as error:
+        reason = f"the type {kind.kind} raised {type(error).__name__}"
+        raise ConfigurationError(f"location {without_secrets(url)} cannot be used: {reason}") from error
+
+
+def _defaults(kind: registry.ProviderKind, url: str) -> Any:
+    """The default settings of a kind, for a URL that belongs to no remote."""
+    try:
+        return kind.settings()
+    except Exception as error:
+        # A package of somebody else's may raise anything; its words may hold a secret.
+        reason = str(error) if isinstance(error, DxflowError) else f"its settings raised {type(error).__name__}"
+        raise ConfigurationError(
+            f"location {without_secrets(url)}: no remote has the type {kind.kind}, which needs settings ({reason}); "
+            f'define a remote with type = "{kind.kind}"'
+        ) from error
 
 
 def _split(url: str) -> SplitResult:

@@ -17,6 +17,7 @@ from dxflow_async.paths import (
     parse_location,
     provider_name,
     unit_path,
+    unknown_location,
     unknown_scheme,
 )
 from dxflow_async.providers import registry
@@ -150,8 +151,10 @@ class LocationResolver:
         run = self._resources.threads.run
         # The URL of an Azure account may be of any host.
         schemes = ("http", "https", *await run(registry.url_schemes)) if is_url(text) else ()
-        if unknown_scheme(text, remotes, schemes) is not None and await run(lambda: is_local_path(text, new=new)):
-            return Location("LOCAL", text)
+        if unknown_scheme(text, remotes, schemes) is not None:
+            if await run(lambda: is_local_path(text, new=new)):
+                return Location("LOCAL", text)
+            raise unknown_location(text, remotes, schemes or await run(registry.url_schemes))
         return parse_location(text, remotes, schemes)
 
     def remote_name(self, provider: str) -> str:
@@ -232,13 +235,16 @@ class LocationResolver:
         if not isinstance(found, URLRemote):
             remote, path = found
             return ResolvedLocation(path, await self._area(remote, storage_type))
-        return ResolvedLocation(found.path, await self._url_areas.open(found))
+        async with self._remotes.naming(found.name):
+            return ResolvedLocation(found.path, await self._url_areas.open(found))
 
     async def _area(self, remote: Remote, storage_type: str) -> Area:
         if remote.settings is None:
             return Area(remote.name, self._stand_in(remote.name, storage_type), storage_type=storage_type)
-        prefix, provider = getattr(remote.settings, storage_type, None), self._provider(remote)
-        await self._connections.connect(provider)
+        prefix = getattr(remote.settings, storage_type, None)
+        async with self._remotes.naming(remote.name):
+            provider = self._provider(remote)
+            await self._connections.connect(provider)
         return Area(
             remote.name,
             provider,

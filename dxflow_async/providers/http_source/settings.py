@@ -112,7 +112,11 @@ def origin_of(url: str) -> tuple[str, str, int]:
         ConfigurationError: it is not a valid `http` or `https` URL.
     """
     parts = _split(url)
-    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return (
+        parts.scheme,
+        (parts.hostname or "").removesuffix("."),
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
 
 
 def is_loopback(host: str) -> bool:

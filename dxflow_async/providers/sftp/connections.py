@@ -67,6 +67,12 @@ class Channel:
         """Whether the connection is open."""
         return not self._connection.is_closed()
 
+    @property
+    def host_key(self) -> str | None:
+        """The fingerprint of the server's key, which is the same under all addresses of the server."""
+        key = self._connection.get_server_host_key()
+        return None if key is None else key.get_fingerprint()
+
     async def run(self, call: Call, request: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
         """Sends the request `request(*arguments)` and returns the answer.
 

@@ -39,7 +39,7 @@ from dxflow_async.providers.sftp.connector import Connector
 from dxflow_async.providers.sftp.deletion import delete
 from dxflow_async.providers.sftp.errors import is_failure
 from dxflow_async.providers.sftp.listing import Listing, names_in
-from dxflow_async.providers.sftp.names import PERMISSIONS, Base, entry_of, kind_of
+from dxflow_async.providers.sftp.names import PERMISSIONS, Base, entry_of, kind_of, name_of
 from dxflow_async.providers.sftp.reader import SFTPReader
 from dxflow_async.providers.sftp.server import Server
 from dxflow_async.providers.sftp.settings import SFTPSettings
@@ -201,6 +201,12 @@ class SFTPProvider(Provider):
                 text = "a directory that is not empty has that name; choose another name"
                 raise call.error(AlreadyExistsError, text) from error
             raise
+
+    async def absolute_path(self, key: str) -> tuple[str, str] | None:
+        call = self._server.call("stat", key)
+        async with self._server.connections.channel(call) as channel:
+            path = await self._server.real_path(call, self._server.base.path(key), channel)
+            return channel.host_key or self._features.endpoint or "", name_of(path)
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         call = self._server.call("make directory", key)

@@ -113,6 +113,17 @@ class Server:
             raise call.error(UnsafePathError, text)
         return None if attributes.permissions is None else attributes.permissions & PERMISSIONS
 
+    async def real_path(self, call: Call, path: bytes, channel: Channel) -> bytes:
+        """Returns the absolute path of what need not be there, links in it resolved."""
+        try:
+            return bytes(await channel.run(call, channel.sftp.realpath, path))
+        except StorageError:
+            above, slash, name = path.rstrip(b"/").rpartition(b"/")
+            if not name:
+                raise
+            parent = above or (b"/" if slash else b".")
+            return (await self.real_path(call, parent, channel)).rstrip(b"/") + b"/" + name
+
     async def make_directories(self, call: Call, path: bytes, mode: int | None = None) -> None:
         """Makes a directory, parents included; `mode` has the permission bits of a new one.
 

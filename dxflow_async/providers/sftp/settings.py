@@ -133,4 +133,5 @@ def _is_key(text: str) -> bool:
 def _is_same_place(settings: SFTPSettings, host: str, port: int | None, user: str | None) -> bool:
     """Whether a configured remote is the server of a URL, for the same user."""
     same_port = (settings.port or 22) == (port or 22)
-    return settings.host == host and same_port and user in (None, settings.username)
+    same_host = (settings.host or "").lower().removesuffix(".") == host.removesuffix(".")
+    return same_host and same_port and user in (None, settings.username)

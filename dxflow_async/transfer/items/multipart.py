@@ -64,6 +64,8 @@ class Multipart(BaseItem):
         self._upload = upload = await self._create(key, size, options)
         if journal is not None and provider.features.resumable:
             await journal.upload_begun(self, BegunUpload(key, upload.id, source.etag, size, part_size))
+        elif journal is not None:
+            await journal.item_begun(self)
         return split(size, part_size)
 
     async def _create(self, key: str, size: int, options: ObjectOptions) -> Upload:

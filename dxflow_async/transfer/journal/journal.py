@@ -182,6 +182,12 @@ class Journal:
         self._note(BEGUN, (*self._id_of(item), *values))
         await self._flush()
 
+    async def item_begun(self, item: Item) -> None:
+        """Notes that a large item is sent whose upload cannot be resumed. It is written when this returns."""
+        self._has_begun = True
+        self._note(UPLOAD_ENDED, self._id_of(item))
+        await self._flush()
+
     async def part_done(self, item: Item, receipt: PartReceipt) -> None:
         """Notes that a part is stored. It is written when this returns."""
         part, crc32c, verified = receipt.part, receipt.crc32c, int(receipt.verified)

@@ -23,7 +23,7 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.planning.name_claims import NameClaims
-from dxflow_async.transfer.planning.one_service import is_one_service
+from dxflow_async.transfer.planning.one_service import is_below, is_inside
 
 __all__ = [
     "Destination",
@@ -51,17 +51,15 @@ def directory(place: Place) -> Place:
 async def contains(outer: Place, inner: Place) -> bool:
     """Returns whether two places are the same, or `outer` is a directory (its key ends in a slash) with `inner` in it.
 
-    On this machine's disks symbolic links are followed. Two remotes may be the same service: see `is_one_service`.
+    On this machine's disks symbolic links are followed. Two remotes may lead to one place: see `is_inside`.
     """
     outer_disk, inner_disk = outer.provider.local_disk, inner.provider.local_disk
     if outer_disk is not None and inner_disk is not None:
         one, other = await outer_disk.real_path(outer.key), await inner_disk.real_path(inner.key)
         return os.path.join(other, "").startswith(os.path.join(one, ""))
-    if outer.provider is not inner.provider and not await is_one_service(outer, inner):
-        return False
-    if outer.key and not outer.key.endswith("/"):
-        return inner.key == outer.key
-    return directory(inner).key.startswith(outer.key)
+    if outer.provider is not inner.provider:
+        return await is_inside(outer, inner)
+    return is_below(outer.key, inner.key)
 
 
 class Destination(ABC):
