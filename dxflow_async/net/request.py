@@ -74,6 +74,26 @@ class Origin(NamedTuple):
         return cls(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port)
 
 
+def check_url(url: str) -> None:
+    """Refuses a URL that cannot stand in a request, and names the part that has to be escaped.
+
+    Args:
+        url: escaped, as it is to be sent.
+
+    Raises:
+        InvalidRequestError: it has white space, a control character, or a character beyond ASCII. The message shows
+            that character only, because the URL may be signed.
+    """
+    if url.isascii() and url.isprintable() and " " not in url:
+        return
+    where = next(index for index, character in enumerate(url) if not "!" <= character <= "~")
+    before = url[:where]
+    part = "host" if before.count("/") < 3 else "query" if "?" in before else "path"
+    raise InvalidRequestError(
+        f"the {part} of the URL has {url[where]!a} in it, which is not escaped; use urllib.parse.quote"
+    )
+
+
 class Request(NamedTuple):
     """A request, checked; the repr shows no secrets, since `url` and the secret headers are `Secret`.
 
@@ -148,7 +168,7 @@ def build_head(method: str, target: str, headers: Mapping[str, str], size: int |
     head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n"
     breaks = len(headers) + (3 if length else 2)
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
-        raise ValueError("a header has a line break in it")
+        raise ValueError("a header has a line break or a NUL in it")
     return RequestHead(head.encode("ascii"))
 
 
