@@ -343,6 +343,58 @@ asyncio.run(main())
 """
 
 
+WHOLE = """
+import asyncio, os
+from dataclasses import replace
+import dxflow_memory
+from dxflow_async import AsyncSession
+from dxflow_memory import MemoryProvider, MemorySettings
+
+written, started = [], []
+
+class Whole(MemoryProvider):
+    def __init__(self, settings, name):
+        super().__init__(settings, name)
+        self.features = replace(self.features, streams_whole=True, checksum=False)
+
+    async def write(self, key, body, options):
+        written.append((key, body.size))
+        return await super().write(key, body, options)
+
+    async def start_upload(self, key, size, options):
+        started.append((key, size))
+        return await super().start_upload(key, size, options)
+
+dxflow_memory.MemoryProvider = Whole
+
+async def main():
+    async with AsyncSession(remotes={"fast": MemorySettings(store="s")}) as session:
+        report = await session.copy("tree/", "fast:/tree/")
+        assert report.ok and len(report) == 3, report
+        assert all(each.checksum for each in report), report
+        assert sorted(written) == [("tree/empty", 0), ("tree/large", 70 << 20), ("tree/small", 5)], written
+        await session.copy("fast:/tree/large", "back")
+        assert open("back", "rb").read() == open("tree/large", "rb").read()
+        assert not started
+        print("done")
+
+asyncio.run(main())
+"""
+
+
+def test_objects_of_any_size_are_written_whole(package: Package, tmp_path: Path) -> None:
+    """With `streams_whole`, the engine passes each object to `write`, whatever its size, and starts no upload."""
+    (tmp_path / "tree").mkdir()
+    for name, data in {"large": os.urandom(MiB) * 70, "small": b"small", "empty": b""}.items():
+        (tmp_path / "tree" / name).write_bytes(data)
+    environment = package.environment(tmp_path / "home")
+    (tmp_path / "home/config.toml").unlink()
+    for name in package.variables:
+        del environment[name]
+    outcome = run_script(WHOLE, environment, directory=tmp_path)
+    assert (outcome.status, outcome.stdout) == (0, "done\n"), outcome.stderr
+
+
 CONNECT = """
 import asyncio
 from dxflow_async import AccessDeniedError, AsyncSession
