@@ -11,9 +11,12 @@ from typing import Any
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from tests.servers import S3Server
 
-__all__ = ["MiB", "open_files", "part_files", "retry_soon", "settings_for", "tasks", "unfinished_uploads"]
+__all__ = ["SPEED_UP", "MiB", "open_files", "part_files", "retry_soon", "settings_for", "tasks", "unfinished_uploads"]
 
 MiB = 1 << 20
+
+SPEED_UP = 20
+"""How much shorter the waits between attempts are in tests of faults."""
 
 
 def settings_for(server: S3Server, home: Path, *, endpoint: str | None = None, **options: Any) -> Settings:
@@ -31,7 +34,7 @@ def retry_soon(session: AsyncSession) -> None:
     """Make the waits between attempts a twentieth of what they are in use; what Retry-After asks for stays."""
     policy = session._resources.policy
     session._resources.policy = replace(
-        policy, first_wait=policy.first_wait / 20, longest_wait=policy.longest_wait / 20
+        policy, first_wait=policy.first_wait / SPEED_UP, longest_wait=policy.longest_wait / SPEED_UP
     )
 
 

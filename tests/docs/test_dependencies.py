@@ -11,10 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_dependency_is_explained() -> None:
-    """The table has each run-time dependency, of extras too but those for tests, and no other."""
+    """The table has each run-time dependency, of extras too, and no other."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = {name: packages for name, packages in project["optional-dependencies"].items() if name != "testing"}
-    required = [*project["dependencies"], *chain(*extras.values())]
+    required = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     names = {re.split(r"[\[>=;~! ]", each)[0] for each in required}
     rows = re.findall(
         r"^\| ([a-z0-9-]+) ", (ROOT / "dxflow_async/docs/dependencies.md").read_text("utf-8"), re.MULTILINE

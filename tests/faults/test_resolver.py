@@ -14,6 +14,7 @@ import pytest
 
 from dxflow_async.exceptions import NetworkError
 from tests.faults.proxied_providers import Site
+from tests.sessions import SPEED_UP
 
 _log = logging.getLogger("tests.faults")
 
@@ -53,7 +54,7 @@ def test_resolver_that_fails_for_a_while(aws: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
 
     async def test(loop: Resolving) -> None:
-        loop.until = monotonic() + 5.0
+        loop.until = monotonic() + 5.0 / SPEED_UP
         async with aws.session(tmp_path / "home", through_a_name(aws)) as session:
             (result,) = await (await aws.storage(session)).upload(tmp_path / "file", aws / "file")
         _log.warning("%d attempts while %d look-ups failed", result.attempts, loop.failed)
