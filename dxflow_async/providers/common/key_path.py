@@ -30,11 +30,11 @@ def url_path(call: Call, key: str) -> str:
         'a%20b/%C3%BC'
     """
     name = key.removesuffix("/")
-    if name and not {"", ".", ".."}.isdisjoint(name.split("/")):
+    if key and not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise call.error(UnsafePathError, "servers do not keep '//', '.' and '..' in names; remove them")
     if "\0" in name:
         raise call.error(UnsafePathError, "the name has a NUL in it; rename it")
     try:
-        return quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE) if name else ""
+        return quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE)
     except UnicodeEncodeError as error:
         raise call.error(UnsafePathError, "the name is not valid Unicode; rename it") from error
