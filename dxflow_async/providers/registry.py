@@ -102,8 +102,10 @@ class ProviderKind:
             `ConfigurationError`. A field with `repr=False` is a secret: no command shows it.
         factory: makes a provider from settings and resources. It does no I/O: see `Provider.connect`.
         schemes: the schemes of URLs that name objects of this kind, such as `("s3",)`.
-        from_url: for a kind whose URLs name the host: called with the URL and the settings of a configured remote that
-            fits, or None; returns settings and the path there. Raises `ConfigurationError` for a URL that is not valid.
+        from_url: for a kind whose URLs name the host: called with the URL and None, and with the URL and the settings
+            of each configured remote of the kind. Returns settings and the path there. The configured settings may
+            belong to another host: their credentials are taken only if the host is the same. Raises
+            `ConfigurationError` for a URL that is not valid.
         contract_version: the version of the contract that the provider implements.
     """
 

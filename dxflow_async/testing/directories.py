@@ -125,9 +125,9 @@ class DirectoryTests(ContractTests):
         assert await subject.read("name") == b"kept"
 
     async def test_directory_is_not_read(self, subject: ProviderUnderTest) -> None:
-        """A directory that has content is not read as an object."""
+        """A directory that has content is not read as an object: there is none of that name."""
         await subject.put("dir/name")
-        with pytest.raises(StorageError) as raised:
+        with pytest.raises(NotFoundError) as raised:
             await subject.read("dir")
         self.check_error(subject, raised.value, "dir")
 
