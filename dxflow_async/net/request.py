@@ -5,6 +5,7 @@ Source: https://www.rfc-editor.org/rfc/rfc9112#section-2.1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -20,6 +21,7 @@ __all__ = ["SEND_SIZE", "Lane", "Origin", "Request", "Throttle", "Timeouts", "bu
 SEND_SIZE = 256 << 10
 """Bytes of a body that are handed to a socket at a time: few enough that a stall shows."""
 
+_SENDABLE = re.compile(r"[!-~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -84,7 +86,7 @@ def check_url(url: str) -> None:
         InvalidRequestError: it has white space, a control character, or a character beyond ASCII. The message shows
             that character only, because the URL may be signed.
     """
-    if url.isascii() and url.isprintable() and " " not in url:
+    if _SENDABLE.fullmatch(url):
         return
     where = next(index for index, character in enumerate(url) if not "!" <= character <= "~")
     before = url[:where]
