@@ -45,6 +45,8 @@ def become_macos() -> None:
     for name in _ONLY_ON_LINUX:
         if hasattr(os, name):
             delattr(os, name)
+    if hasattr(os, "process_cpu_count"):  # since Python 3.13, which looks for sched_getaffinity on its import
+        os.process_cpu_count = os.cpu_count
     fcntl.F_FULLFSYNC = 51  # type: ignore[attr-defined]  # Linux refuses it, as some file systems of macOS do
     system: Any = urllib.request
     system.getproxies_macosx_sysconf = dict

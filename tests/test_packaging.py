@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,11 @@ import dxflow_async
 ROOT = Path(__file__).parents[1]
 
 
+def uv_command() -> list[str]:
+    """Returns the command uv: the one that runs the tests, if uv does, else the module."""
+    return [os.environ["UV"]] if "UV" in os.environ else [sys.executable, "-m", "uv"]
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory into which the wheel of this tree is unpacked."""
@@ -23,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "dxflow_async", top / "tree/dxflow_async", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, top / "tree" / name)
-    command = [sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(top), str(top / "tree")]
+    command = [*uv_command(), "build", "--quiet", "--wheel", "--out-dir", str(top), str(top / "tree")]
     subprocess.run(command, check=True, timeout=200)
     (wheel,) = top.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

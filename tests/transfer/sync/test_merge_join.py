@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +23,31 @@ NAMES = st.text(st.sampled_from("ab-. /\u00e9\U0001f680\udcff"), min_size=1, max
     lambda name: "" not in name.split("/")
 )
 TREES = st.dictionaries(NAMES, st.integers(0, 2), max_size=30)
+
+
+OPENED: list[MergeJoin | Spill] = []
+"""What the tests of this module opened; closed at its end."""
+
+
+def new_join(*arguments: Any, **options: Any) -> MergeJoin:
+    """Opens a merge join."""
+    OPENED.append(join := MergeJoin(*arguments, **options))
+    return join
+
+
+def new_spill() -> Spill:
+    """Opens a spill file."""
+    OPENED.append(spill := Spill())
+    return spill
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """Closes everything that was opened."""
+    yield
+    for each in OPENED:
+        each.close()
+    OPENED.clear()
 
 
 def entries(prefix: str, tree: Tree) -> list[Entry]:
@@ -71,7 +98,7 @@ def test_after_a_sync_the_trees_are_equal(
         chance.shuffle(theirs)
     if disorder == "both":
         chance.shuffle(ours)
-    found, superfluous = paired(MergeJoin(("from/", "to/")), ours, theirs, size)
+    found, superfluous = paired(new_join(("from/", "to/")), ours, theirs, size)
     assert sorted(pair.name for pair in found) == sorted(source)
     assert sorted(pair.name for pair in superfluous) == sorted(destination.keys() - source.keys())
     assert all((pair.destination is not None) == (pair.name in destination) for pair in found)
@@ -82,7 +109,7 @@ def test_after_a_sync_the_trees_are_equal(
 @given(TREES, TREES, st.integers(1, 7))
 def test_where_the_order_is_kept_nothing_waits(source: Tree, destination: Tree, size: int) -> None:
     """What is new is said at once when the destination's order can be relied on."""
-    pairing = MergeJoin(("", ""), ordered=(True, True), keeps=False)
+    pairing = new_join(("", ""), ordered=(True, True), keeps=False)
     waiting = [pages(entries("", source), size), pages(entries("", destination), size)]
     found: list[Pair] = []
     with closing(pairing):
@@ -98,7 +125,7 @@ def test_where_the_order_is_kept_nothing_waits(source: Tree, destination: Tree, 
 def test_what_is_excluded_is_neither_copied_nor_deleted(source: Tree, destination: Tree, pattern: str) -> None:
     """Whichever side it is on."""
     admits = NameFilter(exclude=[pattern]).admits
-    found, superfluous = paired(MergeJoin(("", ""), admits), entries("", source), entries("", destination))
+    found, superfluous = paired(new_join(("", ""), admits), entries("", source), entries("", destination))
     result = synced(source, destination, found, superfluous)
     names = {*source, *destination}
     assert {name: result[name] for name in names if name in result} == {
@@ -110,7 +137,7 @@ def test_what_is_excluded_is_neither_copied_nor_deleted(source: Tree, destinatio
 
 def test_disorder_is_noticed() -> None:
     """As SeaweedFS lists: the directory before the name that its slash is greater than."""
-    pairing = MergeJoin(("", ""))
+    pairing = new_join(("", ""))
     listing = [Entry("a/b"), Entry("a-b")]
     found, superfluous = paired(pairing, [Entry("a-b"), Entry("a/b")], listing)
     assert (sorted(pair.name for pair in found), superfluous) == (["a-b", "a/b"], [])
@@ -119,7 +146,7 @@ def test_disorder_is_noticed() -> None:
 
 def test_what_is_named_twice_is_said_once() -> None:
     """A page that begins where the one before ended makes nothing superfluous."""
-    pairing = MergeJoin(("", ""))
+    pairing = new_join(("", ""))
     found, superfluous = paired(pairing, entries("", {"a": 1, "b": 1}), [Entry("a"), Entry("a"), Entry("b")], 1)
     assert ([pair.name for pair in found], superfluous) == (["a", "b"], [])
     assert pairing.disordered
@@ -127,7 +154,7 @@ def test_what_is_named_twice_is_said_once() -> None:
 
 def test_directories_that_could_not_be_read_are_remembered() -> None:
     """Also those that are not included: what is below them is not known."""
-    pairing = MergeJoin(("", ""), NameFilter(include=["*.csv"]).admits)
+    pairing = new_join(("", ""), NameFilter(include=["*.csv"]).admits)
     paired(pairing, [Entry("d/", directory=True, unreadable="permission denied"), Entry("x.csv")], [])
     assert all(pairing.protected.covers(name) for name in ("d", "d/", "d/x/y", "D/x"))
     assert not any(pairing.protected.covers(name) for name in ("d-x", "dd/", "x.csv", "e/d"))
@@ -137,7 +164,7 @@ def test_directories_that_could_not_be_read_are_remembered() -> None:
 @given(st.lists(st.tuples(st.integers(0, 1), NAMES), max_size=40))
 def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) -> None:
     """All that a listing says, by name and in order; what was taken waits no longer."""
-    spool = Spill()
+    spool = new_spill()
     spool.MAX_BUFFERED = 3
     with closing(spool):
         expected = {}
@@ -159,7 +186,7 @@ def test_what_waits_on_disk_comes_back_as_it_was(rows: list[tuple[int, str]]) ->
 def test_what_is_in_the_way_is_found(source: Tree, destination: Tree, size: int, ordered: bool, keeps: bool) -> None:
     """Of two trees of a disk: each file below another one's, and each in the place of a directory, knows of it."""
     ours, theirs = of_a_disk(source), of_a_disk(destination)
-    pairing = MergeJoin(("from/", "to/"), ordered=(ordered, ordered), keeps=keeps, real=lambda: True)
+    pairing = new_join(("from/", "to/"), ordered=(ordered, ordered), keeps=keeps, real=lambda: True)
     waiting = [pages(entries("from/", ours), size), pages(entries("to/", theirs), size)]
     found: list[Pair] = []
     with closing(pairing):
