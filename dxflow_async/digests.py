@@ -20,7 +20,12 @@ __all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_ex
 
 
 class ExpectedDigest(NamedTuple):
-    """The digest that an object must have: the name of the algorithm, as in `_NEW`, and its bytes."""
+    """The digest that an object must have.
+
+    Attributes:
+        algorithm: `"sha256"`, `"sha1"`, `"md5"`, `"crc64nvme"` or `"crc32"`.
+        value: its bytes, the highest first.
+    """
 
     algorithm: str
     value: bytes
@@ -61,7 +66,11 @@ _SIZES = {"crc64nvme": 8, "crc32": 4, "sha1": 20, "sha256": 32, "md5": 16}
 
 
 class RunningDigest:
-    """The digest of the bytes so far."""
+    """The digest of the bytes so far.
+
+    Args:
+        algorithm: as in `ExpectedDigest`.
+    """
 
     __slots__ = ("_state", "algorithm")
 

@@ -11,7 +11,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, ProxyError
 from dxflow_async.net.proxy import ProxyRules
-from dxflow_async.net.request import Lane, Origin, Request, Throttle, Timeouts, build_head
+from dxflow_async.net.request import Lane, Origin, Request, Throttle, Timeouts, build_head, check_url
 from dxflow_async.net.response import Response
 from dxflow_async.net.tls import TLSOptions, make_context
 from dxflow_async.security.redaction import Secret
@@ -168,6 +168,7 @@ class Client:
         body: Body | bytes | None,
         throttle: Throttle | None,
     ) -> Request:
+        check_url(url)
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
         origin = self._origins.get((scheme, authority)) or self._find_origin(scheme, authority)
@@ -180,7 +181,7 @@ class Client:
             head = build_head(method, slash + path or "/", headers, size)
             return Request(origin, method, url, headers, head, body, size, throttle)
         except ValueError as error:
-            reason = "it has characters beyond ASCII" if isinstance(error, UnicodeError) else str(error)
+            reason = "a header has characters beyond ASCII" if isinstance(error, UnicodeError) else str(error)
         # Raised here, not in the handler: the ValueError and its frames hold the whole head.
         raise InvalidRequestError(reason)
 

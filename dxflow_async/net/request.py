@@ -5,6 +5,7 @@ Source: https://www.rfc-editor.org/rfc/rfc9112#section-2.1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -20,6 +21,7 @@ __all__ = ["SEND_SIZE", "Lane", "Origin", "Request", "Throttle", "Timeouts", "bu
 SEND_SIZE = 256 << 10
 """Bytes of a body that are handed to a socket at a time: few enough that a stall shows."""
 
+_SENDABLE = re.compile(r"[!-~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -72,6 +74,26 @@ class Origin(NamedTuple):
         if not host or scheme not in _DEFAULT_PORTS:
             raise InvalidRequestError(f"{scheme}://{authority.rpartition('@')[2]} is not the URL of an HTTP server")
         return cls(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port)
+
+
+def check_url(url: str) -> None:
+    """Refuses a URL that cannot stand in a request, and names the part that has to be escaped.
+
+    Args:
+        url: escaped, as it is to be sent.
+
+    Raises:
+        InvalidRequestError: it has white space, a control character, or a character beyond ASCII. The message shows
+            that character only, because the URL may be signed.
+    """
+    if _SENDABLE.fullmatch(url):
+        return
+    where = next(index for index, character in enumerate(url) if not "!" <= character <= "~")
+    before = url[:where]
+    part = "host" if before.count("/") < 3 else "query" if "?" in before else "path"
+    raise InvalidRequestError(
+        f"the {part} of the URL has {url[where]!a} in it, which is not escaped; use urllib.parse.quote"
+    )
 
 
 class Request(NamedTuple):
@@ -148,7 +170,7 @@ def build_head(method: str, target: str, headers: Mapping[str, str], size: int |
     head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n"
     breaks = len(headers) + (3 if length else 2)
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
-        raise ValueError("a header has a line break in it")
+        raise ValueError("a header has a line break or a NUL in it")
     return RequestHead(head.encode("ascii"))
 
 

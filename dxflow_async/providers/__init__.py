@@ -7,7 +7,8 @@ not in `__all__` may change in any release.
 - the contract: Provider, Features, Entry, Page, ObjectOptions, Reader, Upload, Part, PartReceipt, Staged, LocalDisk
 - registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
-- HTTP: HTTP, Call, Response, HTTPReader, and the checks of answers
+- HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
+  answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
   XMLParser
 - errors: those of `dxflow_async` that a provider raises
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 __all__ = [
     "CONTRACT_VERSION",
     "HTTP",
+    "STATUS_ERRORS",
     "AccessDeniedError",
     "AlreadyExistsError",
     "Body",
@@ -32,6 +34,7 @@ __all__ = [
     "ChecksumMismatchError",
     "ChecksummedReader",
     "ConfigurationError",
+    "ConnectionBrokenError",
     "DxflowError",
     "Entry",
     "ExpectedDigest",
@@ -39,6 +42,7 @@ __all__ = [
     "HTTPReader",
     "LocalDisk",
     "MalformedXMLError",
+    "NetError",
     "NetworkError",
     "NotFoundError",
     "ObjectOptions",
@@ -49,6 +53,7 @@ __all__ = [
     "Provider",
     "ProviderKind",
     "ProviderResources",
+    "ProxyRules",
     "Reader",
     "Response",
     "Run",
@@ -60,8 +65,10 @@ __all__ = [
     "SpooledUpload",
     "Staged",
     "StallTimeoutError",
+    "StalledError",
     "StorageError",
     "StreamedBody",
+    "TLSOptions",
     "Threads",
     "Throttle",
     "ThrottledError",
@@ -71,8 +78,10 @@ __all__ = [
     "VerifiedBody",
     "VerifiedReader",
     "Write",
+    "XMLDocument",
     "XMLParser",
     "body_reader",
+    "check_endpoint",
     "check_names",
     "check_status",
     "contradiction",
@@ -81,6 +90,7 @@ __all__ = [
     "delete_batches",
     "delete_each",
     "disagreement",
+    "expect_status",
     "extent",
     "extent_of",
     "finish_or_undo",
@@ -97,7 +107,11 @@ __all__ = [
     "read_body",
     "read_error_body",
     "redacted",
+    "retry_after_of",
+    "send_and_discard",
+    "status_error",
     "timestamp_of",
+    "url_path",
 ]
 
 if TYPE_CHECKING:
@@ -105,6 +119,7 @@ if TYPE_CHECKING:
     from dxflow_async.concurrency.pool import for_each
     from dxflow_async.concurrency.shielded import finish_or_undo
     from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.config.validation import check_endpoint
     from dxflow_async.digests import ExpectedDigest, RunningDigest
     from dxflow_async.exceptions import (
         AccessDeniedError,
@@ -124,6 +139,7 @@ if TYPE_CHECKING:
         UnsafePathError,
         UnsupportedError,
     )
+    from dxflow_async.net import ConnectionBrokenError, NetError, ProxyRules, StalledError, TLSOptions
     from dxflow_async.providers.common.confirm import (
         check_names,
         check_status,
@@ -136,10 +152,19 @@ if TYPE_CHECKING:
     )
     from dxflow_async.providers.common.deletion import delete_batches, delete_each
     from dxflow_async.providers.common.fields import extent_of, timestamp_of
+    from dxflow_async.providers.common.key_path import url_path
     from dxflow_async.providers.common.mtime import format_mtime, parse_mtime
     from dxflow_async.providers.common.spooled_upload import SpooledUpload
+    from dxflow_async.providers.common.status_errors import (
+        STATUS_ERRORS,
+        expect_status,
+        retry_after_of,
+        send_and_discard,
+        status_error,
+    )
     from dxflow_async.providers.common.verified_body import VerifiedBody
     from dxflow_async.providers.common.verified_reader import ChecksummedReader, VerifiedReader, body_reader
+    from dxflow_async.providers.common.xml_reader import Document as XMLDocument
     from dxflow_async.providers.common.xml_reader import MalformedXMLError
     from dxflow_async.providers.common.xml_reader import Parser as XMLParser
     from dxflow_async.providers.common.xml_reader import parse as parse_xml
@@ -179,6 +204,7 @@ _HOMES = {
     "dxflow_async.concurrency.pool": ("for_each",),
     "dxflow_async.concurrency.shielded": ("finish_or_undo",),
     "dxflow_async.concurrency.threads": ("Threads",),
+    "dxflow_async.config.validation": ("check_endpoint",),
     "dxflow_async.digests": ("ExpectedDigest", "RunningDigest"),
     "dxflow_async.exceptions": (
         "AccessDeniedError",
@@ -198,6 +224,7 @@ _HOMES = {
         "UnsafePathError",
         "UnsupportedError",
     ),
+    "dxflow_async.net": ("ConnectionBrokenError", "NetError", "ProxyRules", "StalledError", "TLSOptions"),
     "dxflow_async.providers.common.confirm": (
         "check_names",
         "check_status",
@@ -210,11 +237,19 @@ _HOMES = {
     ),
     "dxflow_async.providers.common.deletion": ("delete_batches", "delete_each"),
     "dxflow_async.providers.common.fields": ("extent_of", "timestamp_of"),
+    "dxflow_async.providers.common.key_path": ("url_path",),
     "dxflow_async.providers.common.mtime": ("format_mtime", "parse_mtime"),
     "dxflow_async.providers.common.spooled_upload": ("SpooledUpload",),
+    "dxflow_async.providers.common.status_errors": (
+        "STATUS_ERRORS",
+        "expect_status",
+        "retry_after_of",
+        "send_and_discard",
+        "status_error",
+    ),
     "dxflow_async.providers.common.verified_body": ("VerifiedBody",),
     "dxflow_async.providers.common.verified_reader": ("ChecksummedReader", "VerifiedReader", "body_reader"),
-    "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLParser", "parse_xml"),
+    "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLDocument", "XMLParser", "parse_xml"),
     "dxflow_async.providers.contract": (
         "Body",
         "Buffer",
@@ -248,7 +283,7 @@ _HOMES = {
 }
 """The module that each name stands in."""
 
-_OTHER_NAMES = {"XMLParser": "Parser", "parse_xml": "parse"}
+_OTHER_NAMES = {"XMLDocument": "Document", "XMLParser": "Parser", "parse_xml": "parse"}
 """Names that are shorter in their modules."""
 
 

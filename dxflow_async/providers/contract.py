@@ -101,6 +101,9 @@ class Provider(ABC):
     async def stat(self, key: str) -> Entry:
         """Returns what is stored under a key.
 
+        Where `Features.directories` is set, a directory is found with and without the slash; its entry has the slash.
+        A key with a slash at its end never finds an object.
+
         Raises:
             NotFoundError: nothing is.
         """
@@ -125,13 +128,15 @@ class Provider(ABC):
             listed: what a listing or `stat` reported earlier; it may save another look.
 
         Raises:
-            NotFoundError: there is no such object.
+            NotFoundError: there is no such object; a directory is none.
             PreconditionFailedError: the object has another etag, or no byte in the range.
         """
 
     @abstractmethod
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         """Stores an object in one go. Readers see the old object or the new one, never a mixture.
+
+        Directories above the object are made where they are missing.
 
         Returns:
             What is stored. `crc32c` is the provider's own where `Features.checksum` is set, else that of the bytes that
@@ -140,6 +145,7 @@ class Provider(ABC):
         Raises:
             ChecksumMismatchError: the body does not have the CRC32C that it announces, or the provider stored other
                 bytes; the old object stays.
+            AlreadyExistsError: a real directory has that name; it stays, even an empty one.
             StorageError: the body has another size than it announces, or the object was not stored.
         """
 
@@ -152,7 +158,7 @@ class Provider(ABC):
         """Deletes up to 1,000 objects. A key that does not exist is no error.
 
         A key that ends in a slash is a directory. It is deleted with its content where `Features.directories` is set,
-        else only the empty object that marks it.
+        else only the empty object that marks it. A key without a slash never deletes a directory.
 
         Returns:
             The errors of the keys that could not be deleted: empty if all were. One key never stops the others.
@@ -232,6 +238,7 @@ class Provider(ABC):
 
         Raises:
             PreconditionFailedError: the source has another etag than `source.etag` by now.
+            AlreadyExistsError: a real directory has the name of the copy; it stays.
         """
         raise TypeError(f"{self.name} does not copy: Features.copy is not set ({source.key} to {key}, {options})")
 
@@ -259,6 +266,9 @@ class Provider(ABC):
         """Makes a directory, parents included, where `Features.directories` is set. One that exists is no error.
 
         `mode` has the permission bits of a new one where `Features.modes` is set; its owner may always write to it.
+
+        Raises:
+            AlreadyExistsError: an object has that name.
         """
         raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key}, {mode})")
 

@@ -18,6 +18,9 @@ class Features:
         checksum_first: `write` and `write_part` need the CRC32C of a body before they send it.
         streams_parts: parts may be sent before their CRC32C is known; `Upload.digest` or the receipts verify them
             afterwards. A source that is cheap to read again is then read only once.
+        streams_whole: `write` takes a body of any size as it arrives, so objects up to `max_size` are written with it
+            and never cut into parts. A transfer that is interrupted starts such an object anew. Streams of unknown
+            length still use `start_upload`. Without effect where `checksum_first` is set, too.
         parts_are_objects: each part costs requests and storage of its own, so parts are made larger, and only larger
             objects are cut into parts.
         cheap_reread: reading an object again costs next to nothing, and `Reader.buffer_or_reopen` keeps little in
@@ -63,6 +66,7 @@ class Features:
     checksum: bool = False
     checksum_first: bool = False
     streams_parts: bool = False
+    streams_whole: bool = False
     parts_are_objects: bool = False
     cheap_reread: bool = False
     directories: bool = False

@@ -36,7 +36,7 @@ from dxflow_async.net import (
 from dxflow_async.providers.contract import Body, Buffer, Entry, Reader, Run, Write
 from dxflow_async.security.redaction import Secret
 
-__all__ = ["HTTP", "Call", "HTTPReader", "Response", "Throttle", "read_error_body"]
+__all__ = ["HTTP", "Call", "HTTPReader", "Response", "Throttle", "authority_of", "read_error_body"]
 
 ERROR_BODY_SIZE = 64 << 10
 """The most bytes that are read of an error's body."""
@@ -147,17 +147,19 @@ class HTTP:
         Args:
             call: the storage call that it is for.
             method: in capitals.
-            url: escaped as it is to be sent.
-            headers: as they are to be sent, `host` among them; the length is added.
+            url: as it is to be sent: ASCII, every other character of the path and the query escaped (`urllib.parse`).
+            headers: their names in small letters. `host` is added if it is missing, and `content-length` always.
             body: what is sent.
             repeatable: whether sending the request twice has no further effect; None: yes, unless it is a POST.
 
         Raises:
-            NetworkError: there is no connection, or it broke.
+            NetworkError: there is no connection, or it broke; or the URL or a header is not valid.
             StallTimeoutError: no byte moved for the stall timeout.
             SessionClosedError: after `aclose`.
         """
         url = Secret(url)  # it may be signed
+        if "host" not in headers:
+            headers = {"host": authority_of(url), **headers}
         try:
             return await self.client.send(method, url, headers, body, repeatable=repeatable, throttle=self.throttle)
         except NetError as error:
@@ -216,6 +218,16 @@ class HTTPReader(Reader):
 
     async def aclose(self) -> None:
         self.response.close()
+
+
+def authority_of(url: str) -> str:
+    """Returns the host of a URL, with its port if there is one, as the header `host` has it.
+
+    Example:
+        >>> authority_of("https://me@example.org:8443/a?b")
+        'example.org:8443'
+    """
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
 
 
 async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -> bytes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -60,6 +61,9 @@ _OURS = {
 }
 """As in `pyproject.toml`."""
 
+_NOT_CONFIGURED = {"unit"}
+"""Kinds that are no remote of the configuration: an account has units."""
+
 _REAL = {
     "AWS": "aws.endpoint, .region or .profile",
     "AZURE": "azure.account, .endpoint or .connection_string",
@@ -98,8 +102,10 @@ class ProviderKind:
             `ConfigurationError`. A field with `repr=False` is a secret: no command shows it.
         factory: makes a provider from settings and resources. It does no I/O: see `Provider.connect`.
         schemes: the schemes of URLs that name objects of this kind, such as `("s3",)`.
-        from_url: for a kind whose URLs name the host: called with the URL and the settings of a configured remote that
-            fits, or None; returns settings and the path there. Raises `ConfigurationError` for a URL that is not valid.
+        from_url: for a kind whose URLs name the host: called with the URL and None, and with the URL and the settings
+            of each configured remote of the kind. Returns settings and the path there. The configured settings may
+            belong to another host: their credentials are taken only if the host is the same. Raises
+            `ConfigurationError` for a URL that is not valid.
         contract_version: the version of the contract that the provider implements.
     """
 
@@ -133,7 +139,8 @@ def create_provider(kind_name: str, settings: Any, resources: ProviderResources)
     """
     kinds = _kinds()
     if kind_name not in kinds:
-        raise ConfigurationError(f"type = {kind_name!r} is not allowed; this installation has {', '.join(kinds)}")
+        offered = ", ".join(name for name in kinds if name not in _NOT_CONFIGURED)
+        raise ConfigurationError(f"type = {kind_name!r} is not allowed; this installation has {offered}")
     kind = kinds[kind_name]
     if not isinstance(settings, kind.settings):
         needed, given = kind.settings.__name__, type(settings).__name__
@@ -210,6 +217,20 @@ def _kinds() -> _Kinds:
     return _Kinds()
 
 
+_told: set[str] = set()
+"""The broken packages that a log line has named: each is named once in a process."""
+
+_telling = threading.Lock()
+
+
+def _warn_once(text: str) -> None:
+    with _telling:  # several threads may look for a scheme
+        if text in _told:
+            return
+        _told.add(text)
+    _log.warning("%s", text)
+
+
 class _Kinds(Mapping[str, ProviderKind]):
     """Kinds by name, each loaded when it is asked for."""
 
@@ -247,12 +268,10 @@ class _Kinds(Mapping[str, ProviderKind]):
         for name in self._ours:
             yield self[name]
         for name in sorted(self._found()):
-            known = name in self._broken
             try:
                 yield self[name]
             except ConfigurationError as error:
-                if not known:
-                    _log.warning("%s", error)
+                _warn_once(str(error))
 
     def origin(self, name: str) -> str:
         """The package that a kind comes from, as errors show it."""
@@ -270,9 +289,7 @@ class _Kinds(Mapping[str, ProviderKind]):
                 if point.name not in self._ours:
                     self._others.setdefault(point.name, []).append(point)
                 elif not point.value.startswith("dxflow_async."):
-                    _log.warning(
-                        "%s registers the type %s, which is built in: it is not used", _origin(point), point.name
-                    )
+                    _warn_once(f"{_origin(point)} registers the type {point.name}, which is built in: it is not used")
         return self._others
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 import urllib.error
 import urllib.request
 from time import time
@@ -10,14 +11,17 @@ from time import time
 import pytest
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, UnsupportedError
-from dxflow_async.providers.contract import ObjectOptions, Part
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, PreconditionFailedError, UnsupportedError
+from dxflow_async.providers.contract import ObjectOptions, Part, Provider
 from dxflow_async.testing.bodies import body
 from dxflow_async.testing.subject import OPTIONS, ContractTests, ProviderUnderTest
 
 __all__ = ["CapabilityTests"]
 
 ODD_NAME = "from +%?"
+
+WRONG_SECRET = "bm90LXRoZS1wYXNzd29yZC03MzkxMjA0Ng=="  # noqa: S105 - it opens nothing
+"""Not the secret of any service; valid base64."""
 
 
 class CapabilityTests(ContractTests):
@@ -41,6 +45,21 @@ class CapabilityTests(ContractTests):
         await subject.provider.connect()
         assert subject.features == before
 
+    async def test_wrong_credentials(self, subject: ProviderUnderTest) -> None:
+        """Credentials that the service refuses are AccessDeniedError, and no error shows them."""
+        if subject.with_secret is None:
+            pytest.skip("`ProviderUnderTest.with_secret` is not given")
+        await subject.put("name")
+        provider = subject.with_secret(WRONG_SECRET)
+        try:
+            with pytest.raises(AccessDeniedError) as raised:
+                await _connect_and_read(provider, subject / "name")
+        finally:
+            await provider.aclose()
+        shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + repr(vars(raised.value))
+        assert WRONG_SECRET not in shown
+        assert not raised.value.retryable
+
     async def test_copy(self, subject: ProviderUnderTest) -> None:
         """A copy has the bytes of the version that was seen, and no other."""
         subject.needs(read_only=False)
@@ -58,6 +77,20 @@ class CapabilityTests(ContractTests):
             await subject.provider.copy(source, subject / "below/to", OPTIONS)
         assert await subject.read("below/to") == b"bytes"
         subject.check_nothing_left()
+
+    @pytest.mark.parametrize("with_time", [False, True])
+    async def test_copy_keeps_a_time(self, subject: ProviderUnderTest, *, with_time: bool) -> None:
+        """A copy keeps the time of its source; of a source without one, `options.modified` is kept."""
+        subject.needs(copy=True, mtime=True)
+        own, given = 1234567890.0, 1345678900.0
+        options = ObjectOptions(modified=own if with_time else None)
+        await subject.provider.write(subject / "from", body(b"bytes"), options)
+        source = await subject.provider.stat(subject / "from")
+        await subject.provider.copy(source, subject / "to", ObjectOptions(modified=given))
+        expected = given if source.mtime is None else source.mtime
+        step = subject.features.mtime_resolution
+        kept = expected // step * step if step else expected
+        assert (await subject.provider.stat(subject / "to")).mtime == pytest.approx(kept, abs=1e-6)
 
     async def test_copy_in_parts(self, subject: ProviderUnderTest) -> None:
         """Where objects are larger than a copy may be, parts are filled from another object."""
@@ -206,6 +239,12 @@ class CapabilityTests(ContractTests):
         with pytest.raises(UnsupportedError) as raised:
             await subject.provider.list_page(subject / "dir/", recursive=True)
         self.check_error(subject, raised.value, "dir")
+
+
+async def _connect_and_read(provider: Provider, key: str) -> None:
+    await provider.connect()
+    async with await provider.read(key) as reader:
+        await reader.read()
 
 
 def _fetch(url: str, data: bytes | None = None) -> tuple[int, bytes]:

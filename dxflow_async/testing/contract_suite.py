@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dxflow_async.testing.capabilities import CapabilityTests
+from dxflow_async.testing.directories import DirectoryTests
 from dxflow_async.testing.listing import ListingTests
 from dxflow_async.testing.reading import ReadingTests
 from dxflow_async.testing.subject import ProviderUnderTest
@@ -17,7 +18,7 @@ __all__ = ["ProviderContract"]
 
 
 @pytest.mark.asyncio
-class ProviderContract(ReadingTests, ListingTests, WritingTests, UploadTests, CapabilityTests):
+class ProviderContract(ReadingTests, ListingTests, DirectoryTests, WritingTests, UploadTests, CapabilityTests):
     """The tests that every provider passes, whatever is behind it.
 
     A subclass whose name begins with `Test` overrides the fixture `subject`. A capability that the provider does not

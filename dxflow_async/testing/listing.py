@@ -8,7 +8,7 @@ from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, UnsafePat
 from dxflow_async.testing.bodies import body
 from dxflow_async.testing.subject import OPTIONS, ContractTests, ProviderUnderTest
 
-__all__ = ["ListingTests"]
+__all__ = ["NAMES", "ListingTests"]
 
 NAMES = [
     "ünïcödé/日本語 🚀",
@@ -28,6 +28,7 @@ NAMES = [
     "café",
     "cafe\u0301",
 ]
+"""Names that each provider stores as they are, or refuses: see `ProviderUnderTest.refused`."""
 
 
 class ListingTests(ContractTests):

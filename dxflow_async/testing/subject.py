@@ -17,6 +17,9 @@ __all__ = ["OPTIONS", "ContractTests", "ProviderUnderTest"]
 
 OPTIONS = ObjectOptions()
 
+_LOOKS = (0.05, 0.2)
+"""Seconds before each further look for leftovers."""
+
 
 @dataclass(frozen=True)
 class ProviderUnderTest:
@@ -33,6 +36,9 @@ class ProviderUnderTest:
         refused: names among those of the tests that the provider refuses with `UnsafePathError`, because its service
             would take them for others.
         store: for a read-only provider: stores an object on its server by other means, given the key and the bytes.
+        with_secret: makes a provider of the same service that signs in with another secret (a password, a token, a
+            key), which the service refuses. It is not connected yet, and the test closes it. The secret is valid
+            base64, for services whose keys are.
     """
 
     provider: Provider
@@ -41,6 +47,7 @@ class ProviderUnderTest:
     keeps_aborted: bool = False
     refused: frozenset[str] = frozenset()
     store: Callable[[str, bytes], Awaitable[None]] | None = None
+    with_secret: Callable[[str], Provider] | None = None
 
     def __truediv__(self, name: str) -> str:
         return self.prefix + name
@@ -60,6 +67,17 @@ class ProviderUnderTest:
         """Asserts that no upload and no temporary file is left."""
         if self.leftovers is not None and not (aborted and self.keeps_aborted):
             assert list(self.leftovers()) == []
+
+    async def check_nothing_left_later(self) -> None:
+        """Asserts that nothing is left, now and a moment later.
+
+        A server may still create the file of a request that broke off when the client is done with it.
+        """
+        self.check_nothing_left()
+        if self.leftovers is not None:
+            for delay in _LOOKS:
+                await asyncio.sleep(delay)
+                self.check_nothing_left()
 
     async def put(self, name: str, data: bytes = b"content") -> Entry:
         """Stores an object; for a read-only provider by other means."""

@@ -72,6 +72,8 @@ class PartPolicy:
         Args:
             items_left: how many items of the call have not ended.
         """
+        if self._destination.streams_whole and not self.buffers:
+            return self._destination.max_size
         among_many = self.to_disk and items_left >= _MANY_ITEMS
         return self.unit_size * (_LARGE_WHOLE if among_many else _SMALL_WHOLE)
 

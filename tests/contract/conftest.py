@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from dxflow_async.providers.http_source.provider import HTTPSourceProvider
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.sftp.provider import SFTPProvider
+from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.testing import ProviderUnderTest
 from tests.contract.unit_leftovers import unit_leftovers
 from tests.providers.connected_providers import connect_unit
@@ -51,6 +53,7 @@ async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[Provid
         AWSProvider(settings, http, threads),
         prefix,
         lambda: [key for key in unfinished_uploads(weed, bucket) if key.startswith(name)],
+        with_secret=lambda secret: AWSProvider(replace(settings, secret_key=secret), http, threads),
     )
     await http.aclose()
     threads.close()
@@ -70,6 +73,7 @@ async def azure(azurite: Azurite, container: str) -> AsyncIterator[ProviderUnder
         lambda: azurite.uncommitted(container),
         keeps_aborted=True,
         refused=frozenset({"...", "tilde~-_."}),
+        with_secret=lambda secret: AzureProvider(replace(settings, account_key=secret), http, threads),
     )
     await http.aclose()
     threads.close()
@@ -103,7 +107,12 @@ async def unit(unit_process: UnitProcess) -> AsyncIterator[ProviderUnderTest]:
     area = f"area-{uuid4().hex[:8]}/"
     (unit_process.root / area).mkdir()
     provider = await connect_unit("Demo", unit_process.url, SECRETS.rw, http, threads)
-    yield ProviderUnderTest(provider, area, lambda: unit_leftovers(unit_process.root))
+    yield ProviderUnderTest(
+        provider,
+        area,
+        lambda: unit_leftovers(unit_process.root),
+        with_secret=lambda secret: UnitProvider("Demo", unit_process.url, secret, http, threads),
+    )
     await http.aclose()
     threads.close()
 
@@ -131,8 +140,14 @@ async def sftp_provider(server: SSHServer) -> AsyncIterator[ProviderUnderTest]:
     http = HTTP(threads)
     root = server.root / f"root-{uuid4().hex[:8]}"
     root.mkdir()
-    provider = SFTPProvider(server.settings(path=str(root)), http, threads)
-    yield ProviderUnderTest(provider, "area/", lambda: part_files(root))
+    settings = server.settings(path=str(root))
+    provider = SFTPProvider(settings, http, threads)
+    yield ProviderUnderTest(
+        provider,
+        "area/",
+        lambda: part_files(root),
+        with_secret=lambda secret: SFTPProvider(replace(settings, key_files="", password=secret), http, threads),
+    )
     await provider.aclose()
     await http.aclose()
     threads.close()

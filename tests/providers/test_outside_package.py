@@ -23,13 +23,16 @@ DOCUMENT = ROOT / "dxflow_async/docs/providers.md"
 MiB = 1 << 20
 
 BROKEN = """
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
 import dxflow_memory
 import pytest_asyncio
-from dxflow_async.providers import Page, ProviderResources
+from dxflow_async.providers import AccessDeniedError, AlreadyExistsError, Call, NotFoundError, Page, Threads
+from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.testing import ProviderContract, ProviderUnderTest, session_resources
 from dxflow_memory import MemoryProvider, MemorySettings, MemoryUpload
 
@@ -89,8 +92,60 @@ class LoudDelete(MemoryProvider):
     async def delete(self, keys):
         return {key: KeyError(key) for key in keys if self.store.objects.pop(key, None) is None}
 
+class Timeless(MemoryProvider):
+    async def copy(self, source, key, options):
+        return await super().copy(source, key, replace(options, modified=None))
+
+class Indiscreet(MemoryProvider):
+    async def connect(self):
+        try:
+            await super().connect()
+        except AccessDeniedError as error:
+            raise AccessDeniedError(f"{error}: {self.settings.password}") from None
+
+class LateLeftover(MemoryProvider):
+    async def write(self, key, body, options):
+        try:
+            return await super().write(key, body, options)
+        except BaseException:
+            asyncio.get_running_loop().call_later(0.1, self.store.uploads.setdefault, "late", None)
+            raise
+
 async def sleep():
     pass
+
+# With real directories.
+
+class WipesDirectory(LocalProvider):
+    async def write(self, key, body, options):
+        await super().delete([key + "/"])
+        return await super().write(key, body, options)
+
+class DeletesDirectory(LocalProvider):
+    async def delete(self, keys):
+        return await super().delete([*keys, *(f"{key}/" for key in keys)])
+
+class SilentDirectory(LocalProvider):
+    async def make_directory(self, key, mode=None):
+        with suppress(AlreadyExistsError):
+            await super().make_directory(key, mode)
+
+class HiddenDirectory(LocalProvider):
+    async def stat(self, key):
+        entry = await super().stat(key)
+        if entry.directory and not key.endswith("/"):
+            raise Call(self.name, "stat", f"/{key}").error(NotFoundError, "there is no such file")
+        return entry
+
+class LooseSlash(LocalProvider):
+    async def stat(self, key):
+        return await super().stat(key.removesuffix("/"))
+
+class ReadsDirectory(LocalProvider):
+    async def read(self, key, start=0, end=None, *, etag=None, listed=None):
+        if (await self.stat(key)).directory:
+            return dxflow_memory.MemoryReader(b"", dxflow_memory.Entry(key), 0, None)
+        return await super().read(key, start, end, etag=etag, listed=listed)
 """
 """Providers that each break one rule of the contract."""
 
@@ -106,6 +161,15 @@ RULES = {
     "Boasting": "test_rename",
     "Modest": "test_copy",
     "LoudDelete": "test_delete",
+    "Timeless": "test_copy_keeps_a_time",
+    "Indiscreet": "test_wrong_credentials",
+    "LateLeftover": "test_body_of_another_size_leaves_the_old_object",
+    "WipesDirectory": "test_write_to_the_name_of_a_directory",
+    "DeletesDirectory": "test_delete_without_a_slash_keeps_a_directory",
+    "SilentDirectory": "test_directory_in_the_place_of_an_object",
+    "HiddenDirectory": "test_directory_is_looked_up_without_its_slash",
+    "LooseSlash": "test_object_is_not_found_as_a_directory",
+    "ReadsDirectory": "test_directory_is_not_read",
 }
 """The tests that they fail."""
 
@@ -113,10 +177,21 @@ EACH = """
 
 class Test{name}(ProviderContract):
     @pytest_asyncio.fixture
-    async def subject(self):
-        provider = {name}(MemorySettings(store=uuid4().hex), "MEMORY")
+    async def subject(self, tmp_path):
+        if issubclass({name}, LocalProvider):
+            threads = Threads(2)
+            yield ProviderUnderTest({name}(tmp_path, threads), "area/")
+            threads.close()
+            return
+        settings = MemorySettings(store=uuid4().hex, password="right")
+        provider = {name}(settings, "MEMORY")
         await provider.connect()
-        yield ProviderUnderTest(provider, "area/", lambda: list(provider.store.uploads))
+        yield ProviderUnderTest(
+            provider,
+            "area/",
+            lambda: list(provider.store.uploads),
+            with_secret=lambda secret: {name}(replace(settings, password=secret), "MEMORY"),
+        )
 """
 
 
@@ -151,7 +226,7 @@ class Package:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """Builds the package from the document's blocks, and installs it."""
     top = tmp_path_factory.mktemp("package")
-    module, tests, use = code_blocks(DOCUMENT, "python")
+    module, _, tests, use = code_blocks(DOCUMENT, "python")
     project, config = code_blocks(DOCUMENT, "toml")
     (variables,) = code_blocks(DOCUMENT, "sh")
     (top / "tree").mkdir()
@@ -193,7 +268,7 @@ def run_tests(package: Package, directory: Path, code: str, *options: str) -> su
 
 def test_the_package_knows_only_the_public_door() -> None:
     """The example imports `dxflow_async.providers` and `dxflow_async.testing`, and only what these list."""
-    for block in code_blocks(DOCUMENT, "python")[:2]:
+    for block in code_blocks(DOCUMENT, "python")[:3]:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dxflow_async"):
                 door = {"dxflow_async.providers": providers, "dxflow_async.testing": testing}[node.module or ""]
@@ -211,7 +286,7 @@ def test_the_package_passes_the_suite(package: Package, tmp_path: Path) -> None:
 
 def test_the_suite_finds_broken_providers(package: Package, tmp_path: Path) -> None:
     """Each provider that breaks a rule of the contract fails the test of that rule."""
-    assert set(re.findall(r"^class (\w+)\(MemoryProvider\)", BROKEN, re.MULTILINE)) == RULES.keys()
+    assert set(re.findall(r"^class (\w+)\((?:Memory|Local)Provider\)", BROKEN, re.MULTILINE)) == RULES.keys()
     code = BROKEN + "".join(EACH.format(name=name) for name in RULES)
     tests = [f"test_memory.py::Test{name}::{test}" for name, test in RULES.items()]
     done = run_tests(package, tmp_path, code, "-q", "--tb=no", "-W", "default", *tests)
@@ -266,6 +341,58 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+WHOLE = """
+import asyncio, os
+from dataclasses import replace
+import dxflow_memory
+from dxflow_async import AsyncSession
+from dxflow_memory import MemoryProvider, MemorySettings
+
+written, started = [], []
+
+class Whole(MemoryProvider):
+    def __init__(self, settings, name):
+        super().__init__(settings, name)
+        self.features = replace(self.features, streams_whole=True, checksum=False)
+
+    async def write(self, key, body, options):
+        written.append((key, body.size))
+        return await super().write(key, body, options)
+
+    async def start_upload(self, key, size, options):
+        started.append((key, size))
+        return await super().start_upload(key, size, options)
+
+dxflow_memory.MemoryProvider = Whole
+
+async def main():
+    async with AsyncSession(remotes={"fast": MemorySettings(store="s")}) as session:
+        report = await session.copy("tree/", "fast:/tree/")
+        assert report.ok and len(report) == 3, report
+        assert all(each.checksum for each in report), report
+        assert sorted(written) == [("tree/empty", 0), ("tree/large", 70 << 20), ("tree/small", 5)], written
+        await session.copy("fast:/tree/large", "back")
+        assert open("back", "rb").read() == open("tree/large", "rb").read()
+        assert not started
+        print("done")
+
+asyncio.run(main())
+"""
+
+
+def test_objects_of_any_size_are_written_whole(package: Package, tmp_path: Path) -> None:
+    """With `streams_whole`, the engine passes each object to `write`, whatever its size, and starts no upload."""
+    (tmp_path / "tree").mkdir()
+    for name, data in {"large": os.urandom(MiB) * 70, "small": b"small", "empty": b""}.items():
+        (tmp_path / "tree" / name).write_bytes(data)
+    environment = package.environment(tmp_path / "home")
+    (tmp_path / "home/config.toml").unlink()
+    for name in package.variables:
+        del environment[name]
+    outcome = run_script(WHOLE, environment, directory=tmp_path)
+    assert (outcome.status, outcome.stdout) == (0, "done\n"), outcome.stderr
 
 
 CONNECT = """

@@ -6,8 +6,10 @@ import ast
 import logging
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     sys.modules.pop("acme_storage", None)
     registry._kinds.cache_clear()
+    registry._told.clear()
     yield install
     sys.modules.pop("acme_storage", None)
     registry._kinds.cache_clear()
@@ -132,8 +135,8 @@ def test_kind_of_another_package(install: Install) -> None:
 
 def test_unknown_kind_names_the_known_ones(http: HTTP, threads: Threads) -> None:
     """A kind that is not there is an error that lists those that are."""
-    known = "azure, gcs, https, local, s3, sftp, unit"
-    with pytest.raises(ConfigurationError, match=rf"type = 'b2' is not allowed.*{known}"):
+    known = "azure, gcs, https, local, s3, sftp"
+    with pytest.raises(ConfigurationError, match=rf"type = 'b2' is not allowed.*{known}$"):
         create_provider("b2", None, ProviderResources("B2", http, threads))
     assert "b2" not in kinds()
 
@@ -166,6 +169,22 @@ def test_broken_package_stops_only_its_users(
         with pytest.raises(ConfigurationError, match=f"the type acme .*the package acme-storage .*{reason}"):
             create_provider("acme", None, ProviderResources("ACME", http, threads))
     assert isinstance(create_provider("s3", AWSSettings(), ProviderResources("AWS", http, threads)), AWSProvider)
+
+
+def test_broken_package_is_logged_once(install: Install, caplog: pytest.LogCaptureFixture) -> None:
+    """Threads that look for a scheme at a time, and later ones, name a broken package once in a process."""
+    install("acme_missing:KIND")
+    start = threading.Barrier(4)
+
+    def look(_: int) -> None:
+        start.wait(10)
+        assert kind_of_scheme("gopher") is None
+
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, range(4)))
+        registry._kinds.cache_clear()
+        assert kind_of_scheme("gopher") is None
+    assert caplog.text.count("acme-storage") == 1
 
 
 def test_factory_that_fails_is_named_without_its_settings(install: Install, http: HTTP, threads: Threads) -> None:

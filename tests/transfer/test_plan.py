@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,14 @@ def test_wanted_part_size_is_taken_while_it_fits() -> None:
     """No more is taken than asked for, unless the number of parts demands it."""
     assert part_size_for(10_000 * 8 * MiB, 8 * MiB, S3) == 8 * MiB
     assert part_size_for(10_000 * 8 * MiB + 1, 8 * MiB, S3) == 9 * MiB
+
+
+def test_objects_of_any_size_move_whole() -> None:
+    """A destination that takes bodies of any size gets objects up to its limit whole, unless it wants a checksum."""
+    whole = Features(streams_whole=True, endpoint="here", max_size=5 * GiB)
+    assert PartPolicy(DISK, whole, 8 * MiB).largest_whole(1) == 5 * GiB
+    assert PartPolicy(DISK, replace(whole, checksum_first=True), 8 * MiB).largest_whole(1) == 16 * MiB
+    assert PartPolicy(DISK, whole, 8 * MiB).memory_for(5 * GiB) == 2 * MiB
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,6 @@ __all__ = [
 
 _BODY_SIZE = 64 << 10
 
-_Version = tuple[str | None, Entry | None]
-
 
 def not_the_service(call: Call, seen: str, status: int | None = None) -> StorageError:
     """Returns the error for an answer that the service would not give; `seen` says what is wrong with it."""
@@ -101,7 +99,12 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
 
 
 async def extent(
-    provider: Provider, call: Call, key: str, response: Response, span: tuple[int, int | None], version: _Version
+    provider: Provider,
+    call: Call,
+    key: str,
+    response: Response,
+    span: tuple[int, int | None],
+    version: tuple[str | None, Entry | None],
 ) -> tuple[int, int]:
     """Returns the size of an object, and the size of the range of it that the answer has.
 

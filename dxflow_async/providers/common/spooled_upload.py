@@ -25,7 +25,8 @@ Ts = TypeVarTuple("Ts")
 class SpooledUpload(Upload):
     """Keeps parts in a temporary file, and hands the whole to the service when the upload is finished.
 
-    The file has no name, so nothing of it is left, however the process ends.
+    The whole object is on this machine's disk, in `tempfile.gettempdir()` (`TMPDIR`, else `/tmp`), before its first
+    byte is sent. The file has no name, so nothing of it is left, however the process ends.
 
     Args:
         call: the upload, for errors.

@@ -54,15 +54,38 @@ def plain_text(data: bytes) -> str | None:
 
 
 class Parser:
-    """Calls `leaf` for each element that holds text, `branch` for each that holds elements, as they end."""
+    """Calls `leaf` for each element that holds text, `branch` for each that holds elements, as they end.
 
-    def __init__(self) -> None:
-        self._expat = expat.ParserCreate()
+    Subclasses override `leaf`, `branch` and `attributes`. `feed` takes the document in pieces of any size; `close` ends
+    it. Both raise `MalformedXMLError`.
+
+    Args:
+        namespaces: names are `{namespace}name`, whatever prefixes the document uses; otherwise they are as written,
+            with their prefix. Attributes that have no prefix have no namespace.
+
+    Attributes:
+        root: the name of the outermost element; empty before it began.
+        every_start: `attributes` is called for elements without attributes, too. A subclass sets it.
+
+    Example:
+        >>> class Names(Parser):
+        ...     def leaf(self, name, parent, text):
+        ...         print(name, text)
+        >>> names = Names(namespaces=True)
+        >>> names.feed(b'<D:prop xmlns:D="DAV:"><D:getetag>5</D:getetag></D:prop>')
+        {DAV:}getetag 5
+        >>> names.close()
+    """
+
+    every_start = False
+
+    def __init__(self, *, namespaces: bool = False) -> None:
+        self._expat = expat.ParserCreate(namespace_separator="}" if namespaces else None)
         self._expat.buffer_text = True
         self._expat.StartDoctypeDeclHandler = self._refuse
         self._expat.EntityDeclHandler = self._refuse
-        self._expat.StartElementHandler = self._start
-        self._expat.EndElementHandler = self._end
+        self._expat.StartElementHandler = self._start_expanded if namespaces else self._start
+        self._expat.EndElementHandler = self._end_expanded if namespaces else self._end
         self._expat.CharacterDataHandler = self._data
         self.root = ""
         self._names: list[str] = []
@@ -71,10 +94,20 @@ class Parser:
         self._size = 0
 
     def feed(self, data: bytes | memoryview | bytearray) -> None:
+        """Parses the next piece.
+
+        Raises:
+            MalformedXMLError: the document is not valid XML, or exceeds a limit.
+        """
         self._grow(len(data))
         self._parse(bytes(data), last=False)
 
     def close(self) -> None:
+        """Ends the document.
+
+        Raises:
+            MalformedXMLError: it is not complete.
+        """
         self._parse(b"", last=True)
 
     def _grow(self, size: int) -> None:
@@ -97,7 +130,7 @@ class Parser:
         """Called at the end of an element that contains elements."""
 
     def attributes(self, name: str, values: dict[str, str]) -> None:
-        """Called at the start of an element that has attributes."""
+        """Called at the start of an element that has attributes; see `every_start`."""
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         names = self._names
@@ -108,8 +141,14 @@ class Parser:
         names.append(name)
         self._text = ""
         self._is_leaf = True
-        if attributes:
+        if attributes or self.every_start:
             self.attributes(name, attributes)
+
+    def _start_expanded(self, name: str, attributes: dict[str, str]) -> None:
+        self._start(_expanded(name), {_expanded(each): value for each, value in attributes.items()})
+
+    def _end_expanded(self, name: str) -> None:
+        self._end(_expanded(name))
 
     def _data(self, text: str) -> None:
         self._text += text
@@ -127,6 +166,10 @@ class Parser:
 
     def _refuse(self, *_: object) -> NoReturn:
         raise MalformedXMLError("a document type or an entity, which no storage service sends")
+
+
+def _expanded(name: str) -> str:
+    return f"{{{name}" if "}" in name else name
 
 
 class WholeParser(Parser):

@@ -8,6 +8,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
 )
 from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.contract import (
     Body,
@@ -51,7 +53,7 @@ from dxflow_async.providers.gcp.objects import (
     entry_of_headers,
     resource_of,
 )
-from dxflow_async.providers.gcp.requests import Requests, parsed
+from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
 from dxflow_async.providers.http import HTTP, Call
@@ -239,7 +241,7 @@ class GCPProvider(Provider):
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         bucket, name = self._split(call, key)
         path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
-        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS})"}
+        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS},metadata)"}
         if source.etag is not None:
             query["sourceGeneration"] = source.etag
         if options.public:
@@ -254,12 +256,23 @@ class GCPProvider(Provider):
             document = await self._requests.document(call, response, "storage#rewriteResponse")
             if document.get("done") is True:
                 stored = parsed(call, described, bucket, name, document.get("resource") or {})
-                return await self._compared_with_source(call, source, stored)
+                stored = await self._compared_with_source(call, source, stored)
+                if options.modified is not None and stored.mtime is None:
+                    stored.mtime = await self._keep_time(call, bucket, name, stored, options.modified)
+                return stored
             token, before = parsed(call, _text, document, "rewriteToken"), reached
             reached = token, document.get("totalBytesRewritten")
             if reached == before:
                 raise contradiction(call, "the copy goes on without getting further")
             query["rewriteToken"] = token
+
+    async def _keep_time(self, call: Call, bucket: str, name: str, stored: Entry, modified: float) -> float | None:
+        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it."""
+        path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
+        body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
+        response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        document = await self._requests.document(call, response, "storage#object", needed=False)
+        return parsed(call, described, bucket, name, document).mtime
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)

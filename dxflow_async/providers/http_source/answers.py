@@ -14,52 +14,35 @@ from collections.abc import Mapping
 
 from dxflow_async.providers import (
     AccessDeniedError,
-    Call,
     Entry,
     ExpectedDigest,
     NotFoundError,
     PreconditionFailedError,
-    ServiceError,
     StorageError,
-    ThrottledError,
     UnsupportedError,
     timestamp_of,
 )
 
-__all__ = ["conditions", "encoding_of", "entry_of", "error_of", "is_page", "is_version", "same_version", "total_of"]
+__all__ = ["STATUSES", "conditions", "encoding_of", "entry_of", "is_page", "is_version", "same_version", "total_of"]
 
-_STATUSES: dict[int, tuple[type[StorageError], str]] = {
+STATUSES: dict[int, tuple[type[StorageError], str]] = {
     400: (StorageError, "the server does not accept the request; check the URL"),
     401: (AccessDeniedError, "sign in: set username and password, or token, for a remote of this server"),
     403: (AccessDeniedError, "check the credentials; a signed URL may have expired"),
     404: (NotFoundError, "check the URL"),
     405: (UnsupportedError, "the server does not serve this URL as a file"),
     406: (UnsupportedError, "the server sends this file only in a packed form"),
-    407: (AccessDeniedError, "the proxy requires credentials; set them in HTTPS_PROXY"),
-    408: (ServiceError, "the server timed out; try again"),
     410: (NotFoundError, "the file was removed for good"),
     412: (PreconditionFailedError, "the file was replaced meanwhile; start again"),
     416: (PreconditionFailedError, "the file is shorter than the range; start again"),
-    425: (ServiceError, "the server is not ready; try again"),
-    429: (ThrottledError, "the server asks for fewer requests"),
-    501: (UnsupportedError, "the server does not know the request"),
-    503: (ThrottledError, "the server asks for fewer requests"),
 }
+"""The statuses about which there is more to say than `STATUS_ERRORS` has."""
 
 _RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
 _SIZES = {"sha256": 32, "sha1": 20, "md5": 16, "crc64nvme": 8, "crc32": 4}
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 _MODIFIED = "modified "
-
-
-def error_of(call: Call, status: int, headers: Mapping[str, str]) -> StorageError:
-    """Returns the error for a status that is not a success."""
-    other = (ServiceError, "the server failed; try again") if status >= 500 else (StorageError, "check the URL")
-    cls, advice = _STATUSES.get(status, other)
-    seconds = headers.get("retry-after", "")
-    retry_after = float(seconds) if re.fullmatch(r"\d{1,6}", seconds) else None
-    return call.error(cls, f"the server answered {status}; {advice}", status=status, retry_after=retry_after)
 
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:

@@ -13,11 +13,11 @@ from dxflow_async.providers import (
     Response,
     Secret,
     UnsupportedError,
-    check_status,
+    expect_status,
     not_the_service,
     read_error_body,
 )
-from dxflow_async.providers.http_source.answers import error_of, is_page
+from dxflow_async.providers.http_source.answers import STATUSES, is_page
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings, URLSettings, is_loopback, origin_of
 
 __all__ = ["MAX_REDIRECTS", "Requests"]
@@ -100,10 +100,7 @@ class Requests:
         return target
 
     async def _accepted(self, call: Call, key: str, response: Response) -> Response:
-        if response.status >= 400:
-            await read_error_body(response)
-            raise error_of(call, response.status, response.headers)
-        check_status(call, response, 200, 206)
+        await expect_status(call, response, 200, 206, errors=STATUSES)
         if not self._settings.allow_html and is_page(key, response.headers):
             response.close()
             seen = "an HTML page; set allow_html = true for a remote of this server if that is the file"

@@ -338,10 +338,17 @@ class Root:
             return _is_one(directory, name, name.upper()) or _is_one(directory, name + ACCENTED, name + DECOMPOSED)
 
     def make_directory(self, key: str, mode: int | None = None) -> None:
-        """Makes a directory with its parents; `mode` has the permission bits of a new one."""
-        if mode is not None:
-            self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
-        os.close(self.open_directory(key, make=True))
+        """Makes a directory with its parents; `mode` has the permission bits of a new one.
+
+        Raises:
+            FileExistsError: a file has its name, or that of a parent.
+        """
+        try:
+            if mode is not None:
+                self._make_with_mode(key.removesuffix("/"), (mode | stat.S_IRWXU) & PERMISSIONS)
+            os.close(self.open_directory(key, make=True))
+        except NotADirectoryError as error:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), error.filename) from error
 
     def _make_with_mode(self, key: str, mode: int) -> None:
         if key:

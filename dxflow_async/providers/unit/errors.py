@@ -104,6 +104,12 @@ _CODES: dict[str, _Row] = {
     "internal": _FAILED,
 }
 
+_DIRECTORIES: dict[str, _Row] = {
+    "read": _Row(NotFoundError, "name a file"),
+    "delete": _Row(AlreadyExistsError, "add a slash to delete it with its content"),
+}
+"""`is_directory` by operation, where it is not about a name that is taken."""
+
 _STATUSES: dict[int, _Row] = {
     400: _REQUEST,
     401: _SECRET,
@@ -128,7 +134,8 @@ _STATUSES: dict[int, _Row] = {
 
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
     """Returns the error for a response with that status, code and message."""
-    row = _CODES.get(code) or _STATUSES.get(status) or _other(status)
+    named = _DIRECTORIES.get(call.operation) if code == "is_directory" else None
+    row = named or _CODES.get(code) or _STATUSES.get(status) or _other(status)
     said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {row.advice}"
     seconds = headers.get("retry-after", "")
     return call.error(

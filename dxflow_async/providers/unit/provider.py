@@ -281,7 +281,7 @@ class UnitProvider(Provider):
         call = self._call("delete", key)
         if "prune" not in self._announced.ours and await read_directory(self._requests, call, key, times=False):
             raise call.error(AlreadyExistsError, "the directory is not empty")
-        await self._delete(key, all_of_it=False)
+        await self._delete(f"{key.removesuffix('/')}/", all_of_it=False)
         if not self._requests.echoes:
             for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
                 raise error
@@ -295,8 +295,12 @@ class UnitProvider(Provider):
 
     async def _delete(self, key: str, *, all_of_it: bool) -> None:
         query = "" if all_of_it or "prune" not in self._announced.ours else _ONE
+        if "prune" in self._announced.ours:
+            query += f"&kind={'directory' if key.endswith('/') else 'file'}"
         with suppress(NotFoundError):
             call = self._call("delete", key)
+            if "prune" not in self._announced.ours and key.endswith("/"):
+                await self.stat(key)  # such a server ignores the slash, and would delete a file of that name
             await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
 
     async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:

@@ -8,7 +8,7 @@ Paths follow `names.py`. An item is `{"name", "directory", "size", "modification
   `order=key`, and always with `recursive=true`, it is ordered by the names' bytes, where a directory's name ends in a
   slash. Recursive names are relative to `path`.
 - `DELETE /storage/items/?path=`: 200. A directory is removed with its content; with `recursive=false`, only if it is
-  empty.
+  empty. With `kind=file` or `kind=directory`, only what is of that kind is removed.
 - `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file.
 
 These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTIONS /storage/upload/`):
@@ -17,8 +17,7 @@ These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTI
   is sent before the item meanwhile (`sum`).
 - `PUT /storage/rename/?path=&destination=`: moves atomically, and replaces a file at the destination.
 - `PUT /storage/directory/?path=`: creates a directory, and those above it. `mode` (in octal) sets the permission bits
-of
-  a new directory; its owner may always read and write it.
+  of a new directory; its owner may always read and write it.
 
 They answer with the item that is there now.
 """
@@ -93,8 +92,11 @@ async def list_items(request: web.Request) -> web.StreamResponse:
 async def delete_item(request: web.Request) -> web.Response:
     """`DELETE /storage/items/`."""
     unit, path = request.app[UNIT], path_parameter(request)
-    recursive = _flag(parse_query(request.rel_url.raw_query_string).get("recursive", "true"))
-    await unit.run_long(remove, unit.workspace, path, recursive)
+    parameters = parse_query(request.rel_url.raw_query_string)
+    recursive, kind = _flag(parameters.get("recursive", "true")), parameters.get("kind")
+    if kind not in (None, "file", "directory"):
+        raise refusal(web.HTTPBadRequest, "invalid_parameter", "kind must be file or directory")
+    await unit.run_long(remove, unit.workspace, path, recursive, kind)
     return web.json_response({})
 
 

@@ -24,21 +24,31 @@ TRASH = "trash"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove(workspace: Workspace, path: str, recursive: bool = True) -> None:  # noqa: FBT002 - given by position
+def remove(
+    workspace: Workspace,
+    path: str,
+    recursive: bool = True,  # noqa: FBT002 - given by position
+    kind: str | None = None,
+) -> None:
     """Removes a file, a link (never its target), or a directory with its content.
 
     Args:
         workspace: the workspace of the volume.
         path: what is removed.
         recursive: also remove a directory that is not empty.
+        kind: `"file"` or `"directory"`: remove only that; None: either.
 
     Raises:
-        OSError: the name does not exist, or may not be removed.
+        OSError: the name does not exist, is of the other kind, or may not be removed.
     """
     with workspace.volume.parent(path) as (above, name):
         if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+            if kind == "directory":
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
             os.unlink(name, dir_fd=above)
             return
+        if kind == "file":
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         workspace.volume.forget_names()
         if not recursive:
             os.rmdir(name, dir_fd=above)

@@ -20,9 +20,10 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.status_errors import STATUS_ERRORS, status_error
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.http import HTTP, Call
-from dxflow_async.providers.http_source.answers import _STATUSES, error_of
+from dxflow_async.providers.http_source.answers import STATUSES
 from dxflow_async.providers.http_source.provider import HTTPSourceProvider
 from dxflow_async.providers.http_source.settings import from_url
 from tests.providers.http_source.file_server import FileServer
@@ -357,8 +358,8 @@ async def test_statuses(server: FileServer, source: HTTPSourceProvider, status: 
 def test_every_error_status_has_a_row_or_its_class() -> None:
     """A status without a row is the server's fault from 500 on, else the request's."""
     for status in range(400, 600):
-        error = error_of(Call("HTTPS", "read", "/x"), status, {})
-        if status not in _STATUSES:
+        error = status_error(Call("HTTPS", "read", "/x"), status, {}, errors=STATUSES)
+        if status not in STATUSES and status not in STATUS_ERRORS:
             assert type(error) is (ServiceError if status >= 500 else StorageError)
 
 

@@ -174,6 +174,25 @@ async def test_a_checksum_of_other_bytes_is_not_told(unit: RunningUnit) -> None:
     assert (await unit.get("a")).headers["Repr-Digest"] == f"crc32c=:{encode(crc32c(b'987654321'))}:"
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("dir", "file", 409),
+        ("dir", "directory", 200),
+        ("name", "directory", 404),
+        ("name", "file", 200),
+        ("name", "x", 400),
+    ],
+)
+async def test_deletion_of_one_kind(unit: RunningUnit, path: str, kind: str, status: int) -> None:
+    """With `kind`, a file is not deleted as a directory, nor a directory as a file."""
+    (unit.root / "dir").mkdir()
+    (unit.root / "name").write_bytes(b"kept")
+    response = await unit.request("DELETE", f"/storage/items/?path=/{path}&kind={kind}")
+    assert response.status == status
+    assert (unit.root / path).exists() == (status != 200)
+
+
 async def test_delete_of_what_is_empty_only(unit: RunningUnit) -> None:
     """With `recursive=false` a file or an empty directory goes, and a directory with something in it stays."""
     (unit.root / "dir/inner").mkdir(parents=True)

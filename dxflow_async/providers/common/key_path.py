@@ -1,0 +1,40 @@
+"""Keys as the paths of URLs."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from dxflow_async.exceptions import UnsafePathError
+from dxflow_async.providers.http import Call
+
+__all__ = ["url_path"]
+
+_SAFE = "/-._~"
+
+
+def url_path(call: Call, key: str) -> str:
+    """Returns a key as the path of a URL, escaped as it is sent, without a slash at its beginning.
+
+    A key of bytes that are not UTF-8 (`Features.byte_names`) keeps its bytes. A slash at the end stays.
+
+    Args:
+        call: the storage call, for errors.
+        key: the key.
+
+    Raises:
+        UnsafePathError: a segment is empty, `.` or `..`, which servers resolve, so that the path names something else;
+            or the key has a NUL, or is not valid Unicode.
+
+    Example:
+        >>> url_path(Call("DAV", "read", "/"), "a b/ü")
+        'a%20b/%C3%BC'
+    """
+    name = key.removesuffix("/")
+    if key and not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise call.error(UnsafePathError, "servers do not keep '//', '.' and '..' in names; remove them")
+    if "\0" in name:
+        raise call.error(UnsafePathError, "the name has a NUL in it; rename it")
+    try:
+        return quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE)
+    except UnicodeEncodeError as error:
+        raise call.error(UnsafePathError, "the name is not valid Unicode; rename it") from error
