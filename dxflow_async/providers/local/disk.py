@@ -38,7 +38,7 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.EACCES: (AccessDeniedError, "permission denied; check its owner and mode"),
     errno.EPERM: (AccessDeniedError, "the operation is not permitted; check its owner and mode"),
     errno.EROFS: (AccessDeniedError, "the file system is read-only"),
-    errno.EEXIST: (AlreadyExistsError, "something of that name exists; choose another name"),
+    errno.EEXIST: (AlreadyExistsError, "something that is not a directory has that name; choose another name"),
     errno.EISDIR: (AlreadyExistsError, "a directory has that name; choose another name"),
     errno.ENOTEMPTY: (AlreadyExistsError, "a directory that is not empty has that name; choose another name"),
     errno.ENAMETOOLONG: (UnsafePathError, "the name is too long for this file system; choose a shorter one"),
