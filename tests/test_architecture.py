@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -99,7 +100,26 @@ def part_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def every_file(paths: Iterable[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Makes one test of a check of every file; it fails with the names of all files that break the rule."""
+
+    def decorate(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken: dict[str, str] = {}
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as error:
+                    broken[str(path.relative_to(ROOT.parent))] = str(error)
+            assert not broken
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
+
+
+@every_file(SOURCES)
 def test_layers_import_downward_only(path: Path) -> None:
     """A layer imports what lies below it; only the account's connection and the command line start servers."""
     part = part_of(path)
@@ -113,9 +133,7 @@ def test_layers_import_downward_only(path: Path) -> None:
     assert used <= allowed | ({"server"} if part in STARTS_SERVERS else set())
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "providers").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
+@every_file(sorted((ROOT / "providers").rglob("*.py")))
 def test_providers_do_not_know_each_other(path: Path) -> None:
     """A provider's folder imports the door, the contract, the call context and what providers share, no other's."""
     folder = path.relative_to(ROOT).parts[1]
@@ -141,7 +159,7 @@ def _is_ours(module: str | None, folder: str) -> bool:
     return name.startswith("dxflow_async") and not name.startswith(f"dxflow_async.providers.{folder}")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file(SOURCES)
 def test_nothing_above_names_a_provider(path: Path) -> None:
     """Outside `providers` no file imports a provider's folder or names a provider's class."""
     if part_of(path) == "providers":
@@ -154,7 +172,7 @@ def test_nothing_above_names_a_provider(path: Path) -> None:
     assert not named & PROVIDER_CLASSES
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file(SOURCES)
 def test_nobody_knows_the_lane(path: Path) -> None:
     """Nothing outside `net` names a lane: what is wanted of the data plane comes through its door."""
     if part_of(path) == "net":
@@ -173,7 +191,7 @@ def test_lanes_do_not_know_each_other() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file(SOURCES)
 def test_sdks_stay_in_their_provider(path: Path) -> None:
     """An SDK's name appears in its provider's files only, and is not imported with them."""
     found = {name for name in imported_by(path) if name.split(".")[0] in SDKS}
@@ -185,7 +203,7 @@ def test_sdks_stay_in_their_provider(path: Path) -> None:
     assert not {name for name in top if name.split(".")[0] in SDKS}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file(SOURCES)
 def test_nothing_turns_verification_off(path: Path) -> None:
     """No file has what would let a TLS connection go unverified: no setting, argument or variable leads to it."""
     tree = tree_of(path)
@@ -196,7 +214,7 @@ def test_nothing_turns_verification_off(path: Path) -> None:
     assert not off & {"ssl", "verify", "verify_ssl", "ssl_verify", "connection_verify", "check_hostname"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@every_file(SOURCES)
 def test_files_stay_small(path: Path) -> None:
     """No file is above 500 lines."""
     assert len(path.read_text("utf-8").splitlines()) <= 500
@@ -208,7 +226,7 @@ def test_the_worked_examples_are_short(folder: str) -> None:
     assert len((ROOT / f"providers/{folder}/provider.py").read_text("utf-8").splitlines()) < 200
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(TEST_ROOT)))
+@every_file(TESTS)
 def test_tests_share_helpers_only(path: Path) -> None:
     """No file below `tests` imports from a test file or from a conftest: what tests share is in a helper module."""
     modules = {name for name in imported_by(path) if name.startswith("tests.")}
@@ -322,7 +340,7 @@ def test_the_session_is_composed() -> None:
     assert len((ROOT / "session.py").read_text("utf-8").splitlines()) < 300
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=lambda path: path.name)
+@every_file(sorted((ROOT / "cli").glob("*.py")))
 def test_commands_use_public_calls_only(path: Path) -> None:
     """No command touches an attribute of another object that begins with an underscore."""
     tree = ast.parse(path.read_text("utf-8"))
@@ -331,9 +349,7 @@ def test_commands_use_public_calls_only(path: Path) -> None:
     assert not {name for name in own if not name.endswith("__")}
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "transfer").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
+@every_file(sorted((ROOT / "transfer").rglob("*.py")))
 def test_transfers_use_the_one_pool(path: Path) -> None:
     """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
     tree = ast.parse(path.read_text("utf-8"))
