@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
+from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = ["DATABASE_NAME", "SCHEMA_VERSION", "Store", "open_database"]
@@ -152,7 +153,7 @@ class Store:
         Raises:
             ConfigurationError: the database cannot be used, or a newer version of this program wrote it.
         """
-        return cls(await asyncio.to_thread(open_database, home))
+        return cls(await finish_or_undo(asyncio.to_thread(open_database, home), _close))
 
     async def aclose(self) -> None:
         """Waits for running calls and closes the database."""
@@ -178,3 +179,8 @@ class Store:
     def _close(self) -> None:
         self._threads.shutdown()
         self._database.close()
+
+
+async def _close(database: sqlite3.Connection) -> None:
+    """Closes a database that was opened while its caller was cancelled."""
+    database.close()
