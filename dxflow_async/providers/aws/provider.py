@@ -25,7 +25,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
-from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
+from dxflow_async.providers.aws.credentials import AMAZON, CloudCredentials, bucket_path, virtual_host
 from dxflow_async.providers.aws.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -103,6 +103,8 @@ def _features(endpoint: str | None) -> Features:
         max_parts=10_000,
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
+        # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
+        uniform_parts=endpoint is not None and not AMAZON.search(endpoint),
         buckets=True,
         versions=True,
         endpoint=endpoint or "s3.amazonaws.com",
