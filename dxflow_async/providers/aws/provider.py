@@ -18,20 +18,11 @@ from urllib.parse import quote
 from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import (
-    NotFoundError,
-    StorageError,
-    UnsupportedError,
-)
+from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
 from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
-from dxflow_async.providers.aws.errors import (
-    UNKNOWN_HEADER_CODES,
-    error_of,
-    parse_error,
-    region_named,
-)
+from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, parse_error, region_named
 from dxflow_async.providers.aws.headers import (
     copy_headers,
     crc32c_of,
@@ -49,12 +40,15 @@ from dxflow_async.providers.aws.upload import S3Upload
 from dxflow_async.providers.common.confirm import (
     check_names,
     check_status,
+    check_unchanged,
+    check_version,
     contradiction,
     extent,
     not_the_service,
     read_body,
 )
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
+from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
 from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
@@ -189,6 +183,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "read", f"/{key}")
         response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
+            await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await extent(self, call, key, response, (start, end), version)
         except ValueError as error:
@@ -248,7 +243,9 @@ class AWSProvider(Provider):
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
         found, document = await self._list_parts(call, key, upload_id)
-        kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]
+        kept = [
+            each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
+        ]
         told = document.values.get("ChecksumAlgorithm") == "CRC32C"
         checksums = told or all(receipt.verified for receipt in kept)
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
@@ -287,12 +284,13 @@ class AWSProvider(Provider):
         if options.modified is not None:
             response = await self._send(call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag))
             response.close()
-            if not describes_object(response.headers) or source.etag not in (None, etag_of(response.headers)):
+            if not describes_object(response.headers) or not same_etag(source.etag, etag_of(response.headers)):
                 raise contradiction(call, "another version of the source", response.status)
             headers |= timed_headers(response.headers, options.modified)
         response = await self._send(call, "PUT", bucket, name, headers)
         document = await self._document(call, response, "CopyObjectResult")
-        return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)
+        await check_unchanged(self, call, source)
+        return Entry(key, source.size, etag=parse_etag(document.values.get("ETag")))
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
@@ -311,7 +309,7 @@ class AWSProvider(Provider):
             document = await self._document(call, response, "ListPartsResult")
             rows = document.rows.get("Part", ())
             try:
-                found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
+                found |= {int(row["PartNumber"]): (opaque_tag(row.get("ETag", "")), int(row["Size"])) for row in rows}
             except (KeyError, ValueError) as error:
                 raise not_the_service(call, f"a part without a number or a size ({error})") from error
             marker = document.values.get("NextPartNumberMarker", "")

@@ -13,7 +13,8 @@ from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
-from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
+from dxflow_async.providers.common.etags import opaque_tag, parse_etag
 from dxflow_async.providers.contract import Body, Entry, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
@@ -52,9 +53,10 @@ class S3Upload(Upload):
         query = {"partNumber": str(part.number), "uploadId": self.id}
         response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
         document = await self._provider._document(call, response, "CopyPartResult")
-        etag = document.values.get("ETag", "").strip('"')
+        etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
+        await check_unchanged(self._provider, call, source)
         return PartReceipt(part, etag)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
@@ -76,12 +78,12 @@ class S3Upload(Upload):
         except NotFoundError:
             # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
-            if entry.etag != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
+            if opaque_tag(entry.etag or "") != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
                 raise
             return entry
         if self._public:
             await self._provider._check_readable(call, self._bucket, self._name)
-        etag = document.values.get("ETag", "").strip('"')
+        etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the object that was put together")
         return Entry(self._key, size, etag=etag, crc32c=checksum.decode(document.values.get("ChecksumCRC32C")))
