@@ -100,7 +100,10 @@ async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body
     if found.size != body.size:
         raise not_the_service(call, f"{found.size} bytes are stored instead of the {body.size} that were sent")
     if None in (found.crc32c, body.crc32c):
-        same = opaque_tag(found.etag or "") == (await provider._digest(hashlib.md5(usedforsecurity=False), body)).hex()
+        same = (
+            opaque_tag(found.etag or "")
+            == (await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)).hex()
+        )
         same = same or await _has_bytes_of(provider, found, body)
     else:
         same = found.crc32c == body.crc32c
@@ -127,7 +130,7 @@ async def confirm_part(provider: AWSProvider, call: Call, key: str, upload_id: s
     """
     found, _ = await provider._list_parts(call, key, upload_id)
     etag, size = found.get(part.number, ("", -1))
-    digest = await provider._digest(hashlib.md5(usedforsecurity=False), body)
+    digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)
     if (opaque_tag(etag), size) != (digest.hex(), part.size):
         raise not_the_service(call, "the stored part differs from the one that was sent")
     return etag

@@ -30,6 +30,7 @@ class S3Upload(Upload):
     def __init__(self, provider: AWSProvider, key: str, upload_id: str, *, public: bool, checksums: bool) -> None:
         self.id = upload_id
         self._provider = provider
+        self._requests = provider._requests
         self._key = key
         self._bucket, self._name = split_key(key)
         self._public = public
@@ -38,7 +39,7 @@ class S3Upload(Upload):
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
+        response = await self._requests.send_body(call, self._bucket, self._name, query, {}, body)
         etag, stored = etag_of(response.headers), crc32c_of(response.headers)
         if not await self._provider._signs.confirm(response, body, "part"):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
@@ -51,8 +52,8 @@ class S3Upload(Upload):
         headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
-        document = await self._provider._document(call, response, "CopyPartResult")
+        response = await self._requests.send(call, "PUT", self._bucket, self._name, headers, query=query)
+        document = await self._requests.document(call, response, "CopyPartResult")
         etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
@@ -71,10 +72,10 @@ class S3Upload(Upload):
         )
         size = sum(receipt.part.size for receipt in receipts)
         try:
-            response = await self._provider._send(
+            response = await self._requests.send(
                 call, "POST", self._bucket, self._name, headers, query={"uploadId": self.id}, body=body
             )
-            document = await self._provider._document(call, response, "CompleteMultipartUploadResult")
+            document = await self._requests.document(call, response, "CompleteMultipartUploadResult")
         except NotFoundError:
             # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
@@ -91,7 +92,7 @@ class S3Upload(Upload):
     async def abort(self) -> None:
         call = Call(self._provider.name, "abort", f"/{self._key}")
         try:
-            response = await self._provider._send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
+            response = await self._requests.send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
         except NotFoundError:
             return
         response.close()
