@@ -9,8 +9,8 @@ not in `__all__` may change in any release.
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
   answers
-- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
-  XMLParser
+- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
+  finish_or_undo, XMLParser
 - errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
   begins an object anew
 
@@ -80,6 +80,7 @@ __all__ = [
     "Upload",
     "VerifiedBody",
     "VerifiedReader",
+    "WholeObjects",
     "Write",
     "XMLDocument",
     "XMLParser",
@@ -175,6 +176,7 @@ if TYPE_CHECKING:
     )
     from dxflow_async.providers.common.verified_body import VerifiedBody
     from dxflow_async.providers.common.verified_reader import ChecksummedReader, VerifiedReader, body_reader
+    from dxflow_async.providers.common.whole_objects import WholeObjects
     from dxflow_async.providers.common.xml_reader import Document as XMLDocument
     from dxflow_async.providers.common.xml_reader import MalformedXMLError
     from dxflow_async.providers.common.xml_reader import Parser as XMLParser
@@ -265,6 +267,7 @@ _HOMES = {
     ),
     "dxflow_async.providers.common.verified_body": ("VerifiedBody",),
     "dxflow_async.providers.common.verified_reader": ("ChecksummedReader", "VerifiedReader", "body_reader"),
+    "dxflow_async.providers.common.whole_objects": ("WholeObjects",),
     "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLDocument", "XMLParser", "parse_xml"),
     "dxflow_async.providers.contract": (
         "Body",

@@ -2,7 +2,7 @@
 
 Nothing but GET and HEAD is needed of the server. It promises nothing in advance, so each answer is examined:
 whether it is the range that was asked for, of which version, how large, and with which checksum (`answers.py`).
-Redirects and credentials are the business of `requests.py`; servers without ranges that of `whole.py`.
+Redirects and credentials are the business of `requests.py`; servers without ranges that of `common/whole_objects.py`.
 Sections, in the order every provider keeps: features, the provider, what it cannot do.
 """
 
@@ -16,6 +16,7 @@ from dxflow_async.exceptions import PreconditionFailedError, StorageError, Unsup
 from dxflow_async.providers.common.confirm import not_the_service
 from dxflow_async.providers.common.fields import extent_of
 from dxflow_async.providers.common.verified_reader import VerifiedReader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 from dxflow_async.providers.http_source.answers import (
@@ -27,7 +28,6 @@ from dxflow_async.providers.http_source.answers import (
 )
 from dxflow_async.providers.http_source.requests import Requests
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
-from dxflow_async.providers.http_source.whole import WholeFiles
 
 __all__ = ["HTTPSourceProvider"]
 
@@ -57,7 +57,7 @@ class HTTPSourceProvider(Provider):
         self.name = name
         self._http = http
         self._requests = Requests(settings, http)
-        self._whole = WholeFiles(http.stall_timeout)
+        self._whole = WholeObjects(http.stall_timeout)
         self._ranges: bool | None = None  # None: not known yet
         self.features = replace(_FEATURES, endpoint=self._requests.host)
 
