@@ -47,7 +47,10 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
+from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
@@ -60,7 +63,7 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 
 __all__ = ["AWSProvider"]
 
@@ -118,6 +121,7 @@ class AWSProvider(Provider):
         self._requests = Requests(settings, http, threads, name=name)
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
+        self._whole = WholeObjects(http.stall_timeout)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         bucket, slash, rest = prefix.partition("/")
@@ -154,7 +158,10 @@ class AWSProvider(Provider):
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        size = content_length(response.headers)
+        if size is None:
+            size = await self._look_up_size(call, key, etag_of(response.headers))
+        entry = entry_of(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -169,6 +176,8 @@ class AWSProvider(Provider):
     ) -> Reader:
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
@@ -287,6 +296,24 @@ class AWSProvider(Provider):
         region = await self._requests.region_of(bucket)
         _, base, _ = await self._requests.base(bucket, region)
         return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+    async def _look_up_size(self, call: Call, key: str, etag: str | None) -> int:
+        """Returns the size of an object whose HEAD has none."""
+
+        async def get(headers: Mapping[str, str]) -> Response:
+            response = await self._requests.send(
+                call, "GET", *split_key(key), range_headers(0, None, etag) | {**headers}
+            )
+            if not same_etag(etag, etag_of(response.headers)):
+                response.close()
+                raise contradiction(call, "another version", response.status)
+            return response
+
+        size, _ = await look_up_size(call, self._http, get)
+        return size
 
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
