@@ -15,6 +15,7 @@ from contextlib import suppress
 from dxflow_async.checksum import combine
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import Place, TransferContext
@@ -97,7 +98,8 @@ class Multipart(BaseItem):
     async def _resume(self, begun: BegunUpload, source: Entry, options: ObjectOptions) -> Iterator[Part] | None:
         """Returns the parts that an earlier process left; None if the item has to start anew."""
         provider = self._destination.provider
-        same = source.etag is not None and (begun.version, begun.size) == (source.etag, source.size)
+        named = None not in (begun.version, source.etag)
+        same = named and same_etag(begun.version, source.etag) and begun.size == source.size
         receipts = begun.receipts if same else ()
         try:
             upload, kept = await self._try(lambda: provider.resume_upload(begun.key, begun.id, receipts, options))

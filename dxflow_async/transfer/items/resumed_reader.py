@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, disagreement
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader
 from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reader, Run, Write
 from dxflow_async.providers.http import Call
@@ -184,7 +185,8 @@ class ResumedReader(Reader):
         unnamed = known is None and seen.etag is None and self._provider.features.versions
         if differs is None and not unnamed and self._is_pinned(seen):
             return
-        if differs is not None and known is not None and known.etag == seen.etag is not None:
+        named = known is not None and None not in (known.etag, seen.etag)
+        if differs is not None and known is not None and named and same_etag(known.etag, seen.etag):
             raise contradiction(call, differs)
         now = await self._provider.stat(self._key)
         if (differs := disagreement(now, seen)) is not None:
@@ -193,7 +195,7 @@ class ResumedReader(Reader):
             raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
 
     def _is_pinned(self, seen: Entry) -> bool:
-        return None in (self._etag, seen.etag) or self._etag == seen.etag
+        return same_etag(self._etag, seen.etag)
 
     async def _resume(self, error: StorageError) -> None:
         if self._etag is None or not error.retryable:
