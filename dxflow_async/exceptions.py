@@ -118,9 +118,12 @@ class StorageError(DxflowError):
         request_id: the provider's identifier of the request, which its support asks for.
         retryable: whether the same call may succeed later.
         retry_after: the seconds that the provider asks to wait.
+        progressed: the failed attempt moved the call forward: bytes were stored, or the next attempt differs from this
+            one. Such attempts do not count towards `max_attempts`; whoever sets it makes sure that they end.
     """
 
     default_retryable = False
+    progressed = False
 
     def __init__(
         self,

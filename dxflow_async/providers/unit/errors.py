@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -24,9 +25,14 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.status_errors import retry_after_of
 from dxflow_async.providers.http import Call
 
 __all__ = ["error_of", "parse_error"]
+
+
+_TITLE_WITHIN = 4096
+_TITLE = re.compile(rb"<title>([^<]{1,200})</title>", re.IGNORECASE)
 
 
 class _Row(NamedTuple):
@@ -54,7 +60,13 @@ _BROKEN = _Row(NetworkError, "try again")
 _UNKNOWN = _Row(UnsupportedError, "this server does not support the request")
 _SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
 _FAILED = _Row(ServiceError, "the unit failed; try again")
-_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to, or sign in to the network")
+_ELSEWHERE = _Row(
+    ServiceError, "the address redirects; use the one it leads to, or sign in to the network", retryable=False
+)
+_PROXY_LIMIT = (
+    "a proxy in front of the unit{server} does not let {size:,} bytes through in one request; raise its limit "
+    "(for nginx: client_max_body_size)"
+)
 
 _CODES: dict[str, _Row] = {
     "wrong_secret": _SECRET,
@@ -132,12 +144,25 @@ _STATUSES: dict[int, _Row] = {
 }
 
 
-def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """Returns the error for a response with that status, code and message."""
+def error_of(
+    call: Call, status: int, code: str, message: str, headers: Mapping[str, str], body_size: int = 0
+) -> StorageError:
+    """Returns the error for a response with that status, code and message.
+
+    Args:
+        call: the request.
+        status, code, message, headers: of the response.
+        body_size: the size of the request's body in bytes.
+    """
     named = _DIRECTORIES.get(call.operation) if code == "is_directory" else None
     row = named or _CODES.get(code) or _STATUSES.get(status) or _other(status)
-    said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {row.advice}"
-    seconds = headers.get("retry-after", "")
+    advice = row.advice
+    if status == 413 and not code and body_size:
+        server = headers.get("server", "") or headers.get("via", "")
+        advice = _PROXY_LIMIT.format(server=server and f" ({server:.60})", size=body_size)
+    elif 300 <= status < 400:
+        message = _origin_of(headers.get("location", "")) or message
+    said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {advice}"
     return call.error(
         row.cls,
         said,
@@ -145,8 +170,19 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
         code=code or None,
         request_id=headers.get("x-request-id"),
         retryable=row.retryable,
-        retry_after=float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None,
+        retry_after=retry_after_of(headers),
     )
+
+
+def _origin_of(location: str) -> str:
+    """Returns where a redirect leads, without its path and query, which may grant access."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return ""
+    if not parts.netloc:
+        return "it leads to another path of this host" if location else ""
+    return f"it leads to {parts.scheme or 'http'}://{parts.netloc.rpartition('@')[2]:.200}"
 
 
 def _other(status: int) -> _Row:
@@ -156,12 +192,13 @@ def _other(status: int) -> _Row:
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Returns the code and message of an error body; without that form, the start of the body."""
+    """Returns the code and message of an error body; without that form, the title of a page or the start of a text."""
     try:
         error = json.loads(data)["error"]
         code, message = error["code"], error["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "", data[:200].decode("utf-8", "replace").strip()
+        title = _TITLE.search(data[:_TITLE_WITHIN])
+        return "", (title[1] if title else data[:200]).decode("utf-8", "replace").strip()[:200]
     if not (isinstance(code, str) and isinstance(message, str)):
         return "", ""
     return code[:100], message[:500]

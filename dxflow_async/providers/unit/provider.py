@@ -18,6 +18,7 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
+from dxflow_async.net import ConnectionBrokenError
 from dxflow_async.providers.common.confirm import (
     check_status,
     check_unchanged,
@@ -45,6 +46,7 @@ from dxflow_async.providers.contract import (
     Upload,
 )
 from dxflow_async.providers.http import HTTP, Call, Response
+from dxflow_async.providers.unit.body_limit import BodyLimit, is_proxy_limit
 from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
@@ -60,6 +62,7 @@ from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
+from dxflow_async.streams import is_streamed
 
 __all__ = ["UnitProvider"]
 
@@ -131,12 +134,13 @@ class UnitProvider(Provider):
         self._modes = DirectoryModesSeen()
         self._whole = WholeObjects(http.stall_timeout)
         self._ignores_ranges = False
+        self._limit = BodyLimit()
         self._learn(announced or Announced())
 
     def _learn(self, announced: Announced) -> None:
         self._announced = announced
         self._requests.echoes = "echo" in announced.ours
-        self._tus = Tus(self._requests, announced)
+        self._tus = Tus(self._requests, announced, self._limit)
         self.features = _features(self._requests.endpoint.url, announced)
 
     async def connect(self) -> None:
@@ -227,10 +231,10 @@ class UnitProvider(Provider):
         if crc is None and self.features.checksum_first:
             crc = await self._measure(body)
         metadata = self._tus.metadata(call, key, options, crc)
-        if "creation-with-upload" in self._announced.tus:
-            answer, crc = await self._tus.store(call, metadata, body, crc)
-        else:
-            answer, crc = await self._write_plainly(call, metadata, body)
+        stored = None
+        if "creation-with-upload" in self._announced.tus and self._limit.whole and self._limit.allows(body.size):
+            stored = await self._store(call, metadata, body, crc)
+        answer, crc = stored or await self._write_plainly(call, metadata, body)
         await self._tus.confirm(call, key, body.size, certain=answer.certain)
         etag, told = stored_headers(answer.headers)
         return Entry(key, body.size, etag=etag, crc32c=crc if told is None else told)
@@ -341,12 +345,31 @@ class UnitProvider(Provider):
                 await self.stat(key)  # such a server ignores the slash, and would delete a file of that name
             await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
 
+    async def _store(
+        self, call: Call, metadata: Mapping[str, str], body: Body, crc: int | None
+    ) -> tuple[TusAnswer, int | None] | None:
+        """Stores a file in one request; returns None if it has to be sent in another way, and can be sent again."""
+        try:
+            stored = await self._tus.store(call, metadata, body, crc)
+        except StorageError as error:
+            if is_proxy_limit(error):
+                error.progressed = error.retryable = self._limit.refused(body.size)
+            elif isinstance(error.__cause__, ConnectionBrokenError) and error.path == call.path:
+                error.progressed = self._limit.broken(call.path, body.size)
+            if not error.progressed or is_streamed(body):
+                raise
+            return None
+        self._limit.passed(call.path)
+        return stored
+
     async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending = Sending(self._tus, call, body.size, metadata, partial=False)
+        sending, known = Sending(self._tus, call, body.size, metadata, partial=False), self._limit.size
         try:
             crc = await sending.write(body)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StorageError):  # bytes that were stored are removed; only a new limit remains
+                error.progressed = error.retryable and self._limit.size != known
             with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
                 await sending.remove()
             raise

@@ -80,7 +80,8 @@ def test_no_code_is_unknown() -> None:
         (503, "unit_stopped", ServiceError, False),
         (507, "disk_full", StorageError, False),
         # Of a server that gives no code.
-        (302, "", ServiceError, True),
+        (302, "", ServiceError, False),
+        (308, "", ServiceError, False),
         (400, "", StorageError, False),
         (401, "", AccessDeniedError, False),
         (403, "", AccessDeniedError, False),
