@@ -1,1 +1,1 @@
-"""Servers of the clouds' kinds that answer in other ways than the big ones, and what becomes of each way."""
+"""Small servers that answer as real services do, with a switch for each of their differences."""
