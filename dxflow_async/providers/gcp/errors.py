@@ -41,6 +41,7 @@ _MAY_NOT_REPLACE = (
     "deleting an object, and replacing one that exists, needs the right storage.objects.delete: grant it, as with the "
     "role Storage Object User, or use a new name"
 )
+_KEPT = "a retention policy keeps it as it is until the time above: wait, change the policy, or use a new name"
 _NO_BUCKET = "create it or set GCP.private to another bucket"
 
 # Some messages say what no reason or status does. The first match counts.
@@ -80,6 +81,8 @@ _REASONS: dict[str, tuple[type[StorageError], str]] = {
     "dailyLimitExceeded": (AccessDeniedError, "raise the project's quota"),
     "quotaExceeded": (AccessDeniedError, "raise the project's quota"),
     "accessNotConfigured": (AccessDeniedError, "enable the Cloud Storage API in the project"),
+    "retentionPolicyNotMet": (AccessDeniedError, _KEPT),
+    "objectUnderActiveHold": (AccessDeniedError, "release the hold first, or use a new name"),
     "accountDisabled": (AccessDeniedError, "the project's billing has to be enabled first"),
     "conflict": (AlreadyExistsError, "choose another name"),
     "NoSuchBucket": (NotFoundError, _NO_BUCKET),

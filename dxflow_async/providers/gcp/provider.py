@@ -9,6 +9,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,13 @@ from urllib.parse import quote, urlencode
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import GCPSettings
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError, UnsafePathError
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    NotFoundError,
+    PreconditionFailedError,
+    StorageError,
+    UnsafePathError,
+)
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
@@ -59,6 +66,8 @@ from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
 from dxflow_async.providers.http import HTTP, Call
 
 __all__ = ["GCPProvider"]
+
+_log = logging.getLogger("dxflow_async.providers.gcp")
 
 TiB = 1 << 40
 
@@ -271,10 +280,17 @@ class GCPProvider(Provider):
             query["rewriteToken"] = token
 
     async def _keep_time(self, call: Call, bucket: str, name: str, stored: Entry, modified: float) -> float | None:
-        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it."""
+        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it.
+
+        The copy exists already, so that it stays without a time if the credentials may not change it.
+        """
         path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
         body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
-        response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        try:
+            response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        except AccessDeniedError as error:
+            _log.info("/%s/%s keeps no time: %s", bucket, name, error)
+            return None
         document = await self._requests.document(call, response, "storage#object", needed=False)
         return parsed(call, described, bucket, name, document).mtime
 
