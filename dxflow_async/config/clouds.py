@@ -143,6 +143,8 @@ class GCSSettings:
     Attributes:
         endpoint: the service's URL. None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
         project: the project whose buckets are listed. None: the credentials' project.
+        user_project: the project that pays for requests to buckets whose requester pays. Every request names it, and
+            the credentials need `serviceusage.services.use` in it. None: no request does.
         service_file: a service account's JSON file. None: application default credentials, metadata server included.
         credentials: an async function that returns a `BearerToken`, instead of `service_file`. It is called again
             before the token ends, once for all tasks. Only code can set it.
@@ -155,6 +157,7 @@ class GCSSettings:
 
     endpoint: str | None = None
     project: str | None = None
+    user_project: str | None = None
     service_file: Path | None = None
     credentials: CredentialsFunction[BearerToken] | None = field(default=None, repr=False)
     private: str | None = None
@@ -163,6 +166,10 @@ class GCSSettings:
     def __post_init__(self) -> None:
         check_texts("GCP", self)
         check_endpoint("GCP", self.endpoint, path=False)
+        if self.user_project is not None and not re.fullmatch(r"[A-Za-z0-9:._-]{1,100}", self.user_project):
+            raise ConfigurationError(
+                not_allowed("GCP.user_project", self.user_project, "a project's ID, such as lab-7")
+            )
         to_path(self, "service_file")
         check_credentials("GCP", self, "a BearerToken", "service_file")
         check_file("GCP.service_file", self, "a readable JSON file")

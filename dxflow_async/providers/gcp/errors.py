@@ -32,6 +32,16 @@ _SLOWER = "the service asks for fewer requests"
 _RIGHTS = "check the credentials' rights on this bucket"
 _REPLACED = "the object was replaced in the meantime; start again"
 _AGAIN = "the service failed; try again"
+_PAYS = "set GCP.user_project to the project that pays for your requests"
+_MAY_NOT_BILL = (
+    "the credentials may not use the project in GCP.user_project: grant them Service Usage Consumer there, or unset it "
+    "for a bucket that pays itself"
+)
+_MAY_NOT_REPLACE = (
+    "deleting an object, and replacing one that exists, needs the right storage.objects.delete: grant it, as with the "
+    "role Storage Object User, or use a new name"
+)
+_KEPT = "a retention policy keeps it as it is until the time above: wait, change the policy, or use a new name"
 _NO_BUCKET = "create it or set GCP.private to another bucket"
 
 # Some messages say what no reason or status does. The first match counts.
@@ -50,6 +60,17 @@ _MESSAGES: tuple[tuple[re.Pattern[str], type[StorageError], str], ...] = tuple(
         ),
         ("match(es)? (the )?(calculated|computed)", ChecksumMismatchError, "the bytes changed on the way"),
         ("bucket does not exist", NotFoundError, _NO_BUCKET),
+        ("requester pays", AccessDeniedError, _PAYS),
+        (
+            r"serviceusage\.services\.use",
+            AccessDeniedError,
+            _MAY_NOT_BILL,
+        ),
+        (
+            r"does not have storage\.objects\.delete",
+            AccessDeniedError,
+            _MAY_NOT_REPLACE,
+        ),
     )
 )
 
@@ -60,12 +81,14 @@ _REASONS: dict[str, tuple[type[StorageError], str]] = {
     "dailyLimitExceeded": (AccessDeniedError, "raise the project's quota"),
     "quotaExceeded": (AccessDeniedError, "raise the project's quota"),
     "accessNotConfigured": (AccessDeniedError, "enable the Cloud Storage API in the project"),
+    "retentionPolicyNotMet": (AccessDeniedError, _KEPT),
+    "objectUnderActiveHold": (AccessDeniedError, "release the hold first, or use a new name"),
     "accountDisabled": (AccessDeniedError, "the project's billing has to be enabled first"),
     "conflict": (AlreadyExistsError, "choose another name"),
     "NoSuchBucket": (NotFoundError, _NO_BUCKET),
     "NoSuchKey": (NotFoundError, "check the path"),
     "AccessDenied": (AccessDeniedError, _RIGHTS),
-    "UserProjectMissing": (AccessDeniedError, "the bucket makes the requester pay; another project has to be named"),
+    "UserProjectMissing": (AccessDeniedError, _PAYS),
     "BadDigest": (ChecksumMismatchError, "the bytes changed on the way"),
     "SlowDown": (ThrottledError, _SLOWER),
     "RequestTimeout": (ServiceError, _AGAIN),
