@@ -37,7 +37,8 @@ _MAX_REASON = 200
 class Ability(StrEnum):
     """An optional part of the protocol. Each value is its name in `remotes test`."""
 
-    UNSIGNED = "unsigned payloads"
+    UNSIGNED = "unsigned requests"
+    UNSIGNED_BODIES = "unsigned bodies"
     READ_CHECKSUMS = "checksums on reads"
     OBJECT_CRC32C = "CRC32C of objects"
     PART_CRC32C = "CRC32C of parts"
@@ -121,7 +122,7 @@ class Dialect:
         self._trying: dict[Ability, asyncio.Lock] = {}
         self._host: str | None = None
         if settings.sign_payload:
-            self._facts[Ability.UNSIGNED] = Fact(False, "settings")
+            self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:
             self._limits["max_parts"] = Fact(settings.max_parts, "settings")
         if settings.uniform_parts:

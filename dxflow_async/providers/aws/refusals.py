@@ -98,7 +98,7 @@ def refuses_mode(refusal: Refusal, headers: Mapping[str, str], dialect: Dialect)
     return told and not dialect.known(Ability.READ_CHECKSUMS)
 
 
-def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dialect) -> bool:
+def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dialect, ability: Ability) -> bool:
     """Returns whether a payload that was not signed may have caused the refusal.
 
     Services say so in different ways: `XAmzContentSHA256Mismatch`, `InvalidDigest` with a message about
@@ -106,7 +106,7 @@ def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dial
     """
     if refusal.code == "XAmzContentSHA256Mismatch" or refusal.names("unsigned-payload", "content-sha256"):
         return True
-    if dialect.known(Ability.UNSIGNED):
+    if dialect.known(ability):
         return False
     if refusal.status == 501 and any(name.startswith("x-amz-checksum-") for name in headers):
         return False  # first without those

@@ -18,7 +18,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
 from dxflow_async.providers.aws.dialects import Ability, Dialect
-from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, region_named
+from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, region_named
 from dxflow_async.providers.aws.refusals import (
     CHECKSUM_MODE,
     Judge,
@@ -81,7 +81,7 @@ class Requests:
         self.identity = CloudCredentials(settings, http, threads, name=name)
         self._settings = settings
         self._threads = threads
-        self._signer = Signer()
+        self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
         self._regionless: set[str] = set()
         self._asking_region = asyncio.Lock()
@@ -129,13 +129,14 @@ class Requests:
         dialect = self.dialect
         if CHECKSUM_MODE in headers and not dialect.allows(Ability.READ_CHECKSUMS):
             headers = without_mode(headers)
-        region, unsigned = await self.region_of(bucket), dialect.allows(Ability.UNSIGNED)
+        region, unsigned = await self.region_of(bucket), dialect.allows(_unsigned(body))
         attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
         changed: dict[str, str] = {}
         expired: Credentials | None = None
         while True:
             credentials = await self.identity.credentials()
             if credentials != expired:
+                offset = self.identity.clock.offset
                 response = await self._send_once(attempt, credentials)
                 if 200 <= response.status < 207:
                     self._learn(attempt, changed)
@@ -143,28 +144,49 @@ class Requests:
                 refusal = await refusal_of(response)
                 if (error := judge(refusal) if judge is not None else None) is not None:
                     raise error
-            if (other := self._moved(attempt, refusal, changed)) is None:
-                if "keys" not in changed and self.identity.forget(credentials, refusal.status, refusal.code):
-                    changed["keys"], expired = refusal.reason, credentials
+                if self._is_time(response, offset, refusal, changed):
                     continue
-                if method == "HEAD" and "explained" not in changed and is_mute(refusal, dialect):
-                    changed["explained"] = refusal.reason
-                    refusal = await self._explain(attempt, credentials) or refusal
+            other = self._moved(attempt, refusal, changed)
+            if other is None and self._expired(credentials, refusal, changed):
+                expired = credentials
+                continue
+            if other is None:
+                refusal = await self._explained(attempt, refusal, changed, credentials)
                 other = await self._changed(attempt, refusal, changed)
             if other is None:
-                break
+                raise self._error(attempt, refusal, changed)
             attempt, expired = other, None
+
+    def _is_time(self, response: Response, offset: float, refusal: Refusal, changed: dict[str, str]) -> bool:
+        """Returns whether the time of a signature was refused, and another one follows; once a request."""
+        if "time" in changed:
+            return False
+        told = is_time_refused(self.identity.clock, offset, response, refusal.code, refusal.message, refusal.data)
+        if told:
+            changed["time"] = refusal.reason
+        return told
+
+    def _expired(self, credentials: Credentials, refusal: Refusal, changed: dict[str, str]) -> bool:
+        """Returns whether keys may have expired, and others may be had; once a request."""
+        if "keys" in changed or not self.identity.forget(credentials, refusal.status, refusal.code):
+            return False
+        changed["keys"] = refusal.reason
+        return True
+
+    def _error(self, attempt: _Attempt, refusal: Refusal, changed: Mapping[str, str]) -> StorageError:
+        """Returns the error of a request about which nothing can be changed any more."""
         if refusal.status in _ABOUT_OBJECTS:
             self._learn(attempt, changed)
         elif changed.get("unsigned") == refusal.reason:
             # Signing the payload changed nothing, so it is not tried again for each request that is refused.
-            dialect.accept(Ability.UNSIGNED)
-        raise error_of(call, refusal.status, refusal.code, refusal.message, refusal.headers)
+            self.dialect.accept(_unsigned(attempt.body))
+        message = self.identity.clock.explained(refusal.message) if "time" in changed else refusal.message
+        return error_of(attempt.call, refusal.status, refusal.code, message, refusal.headers)
 
     def _moved(self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str]) -> _Attempt | None:
         """Returns a request for the region that a refusal names; None if it names none, or for the second time."""
         told = region_named(refusal.headers, refusal.code, refusal.message, refusal.data)
-        if told in (None, attempt.region) or not attempt.bucket or "region" in changed:
+        if told is None or told == attempt.region or not attempt.bucket or "region" in changed:
             return None
         changed["region"] = refusal.reason
         self._regions[attempt.bucket] = told
@@ -184,12 +206,12 @@ class Requests:
         if "mode" not in changed and refuses_mode(refusal, attempt.headers, self.dialect):
             changed["mode"] = refusal.reason
             return attempt._replace(headers=without_mode(attempt.headers))
-        if attempt.unsigned and refuses_unsigned(refusal, attempt.headers, self.dialect):
+        if attempt.unsigned and refuses_unsigned(refusal, attempt.headers, self.dialect, _unsigned(attempt.body)):
             changed["unsigned"] = refusal.reason
             return attempt._replace(unsigned=False)
         if attempt.bucket and "region" not in changed and may_be_moved(refusal):
             region = await self._ask_region(attempt)
-            if region not in (None, attempt.region):
+            if region is not None and region != attempt.region:
                 changed["region"] = refusal.reason
                 self.dialect.region(attempt.bucket, region, refusal.reason)
                 return attempt._replace(region=region)
@@ -211,13 +233,15 @@ class Requests:
         """Notes what a successful request says about the endpoint."""
         dialect = self.dialect
         if attempt.unsigned:
-            dialect.accept(Ability.UNSIGNED)
+            dialect.accept(Ability.UNSIGNED, _unsigned(attempt.body))
         if CHECKSUM_MODE in attempt.headers:
             dialect.accept(Ability.READ_CHECKSUMS)
         if not changed:
             return
         if "unsigned" in changed:
-            self.refused(Ability.UNSIGNED, changed["unsigned"], "payloads are signed")
+            self.refused(_unsigned(attempt.body), changed["unsigned"], "payloads are signed")
+            if attempt.body is None:
+                dialect.refuse(Ability.UNSIGNED_BODIES, changed["unsigned"])
         if "mode" in changed:
             self.refused(Ability.READ_CHECKSUMS, changed["mode"], "objects are read without their checksums")
 
@@ -232,6 +256,15 @@ class Requests:
         if self.dialect.refuse(ability, reason):
             host = self._settings.endpoint or "s3.amazonaws.com"
             _log.warning("%s refuses: %s (%s); for an hour, %s", host, ability, printable(reason), instead)
+
+    async def _explained(
+        self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str], credentials: Credentials
+    ) -> Refusal:
+        """Returns a refusal that says why; that of a HEAD request has no body, and a GET request is sent for it."""
+        if attempt.method != "HEAD" or "explained" in changed or not is_mute(refusal, self.dialect):
+            return refusal
+        changed["explained"] = refusal.reason
+        return await self._explain(attempt, credentials) or refusal
 
     async def _explain(self, attempt: _Attempt, credentials: Credentials) -> Refusal | None:
         """Sends a refused HEAD request as a GET request, whose refusal has a body; None if it is not refused."""
@@ -375,3 +408,7 @@ class Requests:
         if document.root != root:
             raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
         return document
+
+
+def _unsigned(body: Body | bytes | None) -> Ability:
+    return Ability.UNSIGNED if body is None else Ability.UNSIGNED_BODIES
