@@ -124,9 +124,9 @@ class Dialect:
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:
-            self._limits["max_parts"] = Fact(settings.max_parts, "settings")
+            self.limit("max_parts", settings.max_parts, "settings")
         if settings.uniform_parts:
-            self._limits["uniform_parts"] = Fact(True, "settings")
+            self.limit("uniform_parts", True, "settings")
         if settings.endpoint:
             self.meet(urlsplit(settings.endpoint).netloc)
 
@@ -191,11 +191,6 @@ class Dialect:
         finally:
             if held:
                 lock.release()
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        """The limits that differ from Amazon's, by the names of `Features`."""
-        return {name: fact.value for name, fact in self._limits.items()}
 
     def limit(self, name: str, value: Any, reason: str) -> None:
         """Notes a limit, for this session.
