@@ -49,7 +49,10 @@ from dxflow_async.providers.common.confirm import (
     read_body,
 )
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
+from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
@@ -64,7 +67,7 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 
 __all__ = ["AWSProvider"]
 
@@ -123,6 +126,7 @@ class AWSProvider(Provider):
         self._requests = Requests(settings, http, threads, self.dialect, name=name)
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
+        self._whole = WholeObjects(http.stall_timeout)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         bucket, slash, rest = prefix.partition("/")
@@ -168,12 +172,12 @@ class AWSProvider(Provider):
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        if "content-length" not in response.headers:
-            entry = await look_by_read(self, call, key)
+        size = content_length(response.headers)
+        if size is None:
+            size = await self._look_up_size(call, key, etag_of(response.headers))
             instead = "objects are looked up by reading their first byte"
             self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
-            return entry
-        entry = entry_of(key, response.headers, int(response.headers["content-length"]))
+        entry = entry_of(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -188,6 +192,8 @@ class AWSProvider(Provider):
     ) -> Reader:
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         if response.status == 200 and (start or end is not None):
             response.close()
@@ -347,6 +353,24 @@ class AWSProvider(Provider):
     def _write_limit(self, call: Call, refusal: Refusal, size: int) -> StorageError | None:
         limits = write_limits(refusal, size)
         return self._limited(call, refusal, limits) if limits else None
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+    async def _look_up_size(self, call: Call, key: str, etag: str | None) -> int:
+        """Returns the size of an object whose HEAD has none."""
+
+        async def get(headers: Mapping[str, str]) -> Response:
+            response = await self._requests.send(
+                call, "GET", *split_key(key), range_headers(0, None, etag) | {**headers}
+            )
+            if not same_etag(etag, etag_of(response.headers)):
+                response.close()
+                raise contradiction(call, "another version", response.status)
+            return response
+
+        size, _ = await look_up_size(call, self._http, get)
+        return size
 
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
