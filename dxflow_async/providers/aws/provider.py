@@ -195,9 +195,6 @@ class AWSProvider(Provider):
         if (start or end is not None) and not self.features.ranges:
             return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
-        if response.status == 200 and (start or end is not None):
-            response.close()
-            raise self.ranges_ignored(call)
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
@@ -205,8 +202,10 @@ class AWSProvider(Provider):
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
-        except BaseException:
+        except BaseException as error:
             response.close()
+            if isinstance(error, RangeIgnoredError):
+                self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
         entry = entry_of(key, response.headers, size)
         if etag is None and listed is None and not self._signs.known(response.headers):
@@ -332,12 +331,6 @@ class AWSProvider(Provider):
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         return self.dialect.facts()
-
-    def ranges_ignored(self, call: Call) -> StorageError:
-        """Notes that the service answers requests for ranges with whole objects; returns the error that says so."""
-        self.features = replace(self.features, ranges=False)
-        self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
-        return call.error(RangeIgnoredError, "the service ignores ranges: it sent the whole object", status=200)
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})
