@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Literal, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
@@ -155,6 +155,10 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
         return self._portal.call(self._twin.try_delete, paths)
+
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Twin: `AsyncAreaStorage.endpoint_facts`."""
+        return self._portal.call(self._twin.endpoint_facts)
 
     def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
         """Twin: `AsyncAreaStorage.presign`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -201,6 +201,10 @@ class StorageManager:
     def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
         return self._at(provider, storage_type).move(src, dst)
+
+    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
+        """Twin: `AsyncStorageManager.endpoint_facts`."""
+        return self._at(provider, storage_type).endpoint_facts()
 
     def presign(
         self,

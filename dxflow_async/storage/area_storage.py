@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -349,6 +349,14 @@ class AsyncAreaStorage:
         return keys_to_delete(self._resources, area, path)
 
     # Sharing
+
+    async def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+        """
+        return (await self._find()).provider.endpoint_facts()
 
     async def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -191,6 +191,12 @@ class AsyncStorageManager:
     async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
         return await self._at(provider, storage_type).delete(path)
+
+    async def endpoint_facts(
+        self, provider: str = "AWS", *, storage_type: str = "private"
+    ) -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service. See `AsyncAreaStorage.endpoint_facts`."""
+        return await self._at(provider, storage_type).endpoint_facts()
 
     async def presign(
         self,
