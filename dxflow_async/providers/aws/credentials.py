@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,10 @@ from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import Secret, holds_key
 
-__all__ = ["CloudCredentials"]
+__all__ = ["AMAZON", "CloudCredentials"]
+
+AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+"""Amazon's own hosts."""
 
 
 class CloudCredentials:
