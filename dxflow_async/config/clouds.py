@@ -19,6 +19,7 @@ from dxflow_async.config.validation import (
     check_file,
     check_texts,
     hide,
+    normalize_endpoint,
     not_allowed,
     to_path,
 )
@@ -32,7 +33,7 @@ class S3Settings:
     """How to reach Amazon S3, or another service that speaks its protocol.
 
     Attributes:
-        endpoint: the service's URL, `http(s)://host[:port]`. None: the SDK's configuration, else Amazon's own.
+        endpoint: the service's URL, `http(s)://host[:port][/path]`. None: the SDK's configuration, else Amazon's own.
         region: the region. None: that of the profile or the environment, else `us-east-1`.
         profile: a profile of the SDK's configuration files.
         access_key: the access key's id. None: the SDK's credential chain.
@@ -72,9 +73,10 @@ class S3Settings:
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("AWS", self, "access_key", "secret_key", "session_token")
+        check_texts("AWS", self, "endpoint", "access_key", "secret_key", "session_token")
         hide(self, "secret_key", "session_token")
-        check_endpoint("AWS", self.endpoint, path=False)
+        check_endpoint("AWS", self.endpoint, path=True)
+        normalize_endpoint(self)
         check_credentials("AWS", self, "AccessKeys", "profile", "access_key", "secret_key", "session_token")
         if self.region is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.region):
             raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
@@ -125,9 +127,10 @@ class AzureSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("AZURE", self, "account_key", "sas_token")
+        check_texts("AZURE", self, "endpoint", "connection_string", "account_key", "sas_token")
         hide(self, "connection_string", "account_key", "sas_token")
         check_endpoint("AZURE", self.endpoint, path=True)
+        normalize_endpoint(self)
         others = "connection_string", "account_key", "sas_token"
         check_credentials("AZURE", self, "a BearerToken or a SASToken", *others)
         if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
@@ -172,8 +175,9 @@ class GCSSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("GCP", self)
+        check_texts("GCP", self, "endpoint")
         check_endpoint("GCP", self.endpoint, path=False)
+        normalize_endpoint(self)
         if self.user_project is not None and not re.fullmatch(r"[A-Za-z0-9:._-]{1,100}", self.user_project):
             raise ConfigurationError(
                 not_allowed("GCP.user_project", self.user_project, "a project's ID, such as lab-7")

@@ -126,6 +126,7 @@ __all__ = [
     "status_error",
     "timestamp_of",
     "total_of",
+    "trim_texts",
     "url_path",
 ]
 
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from dxflow_async.concurrency.pool import for_each
     from dxflow_async.concurrency.shielded import finish_or_undo
     from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.config.texts import trim_texts
     from dxflow_async.config.validation import check_endpoint
     from dxflow_async.digests import ExpectedDigest, RunningDigest
     from dxflow_async.exceptions import (
@@ -228,6 +230,7 @@ _HOMES = {
     "dxflow_async.concurrency.pool": ("for_each",),
     "dxflow_async.concurrency.shielded": ("finish_or_undo",),
     "dxflow_async.concurrency.threads": ("Threads",),
+    "dxflow_async.config.texts": ("trim_texts",),
     "dxflow_async.config.validation": ("check_endpoint",),
     "dxflow_async.digests": ("ExpectedDigest", "RunningDigest"),
     "dxflow_async.exceptions": (

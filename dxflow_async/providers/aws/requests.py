@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -16,8 +15,9 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
+from dxflow_async.providers.aws.credentials import CloudCredentials
 from dxflow_async.providers.aws.dialects import Ability, Dialect
+from dxflow_async.providers.aws.endpoints import Base
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, region_named
 from dxflow_async.providers.aws.refusals import (
     CHECKSUM_MODE,
@@ -85,7 +85,7 @@ class Requests:
         self._regions: dict[str, str] = {}
         self._regionless: set[str] = set()
         self._asking_region = asyncio.Lock()
-        self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._bases: dict[tuple[str, str], Base] = {}
 
     async def send(
         self,
@@ -372,24 +372,13 @@ class Requests:
         """Returns the region of a bucket, or the configured one until the service names the bucket's own."""
         return self._regions.get(bucket) or await self.identity.region()
 
-    async def base(self, bucket: str, region: str) -> tuple[str, str, str]:
+    async def base(self, bucket: str, region: str) -> Base:
         """Returns a bucket's host, and the URL and path that precede the names of its objects."""
-        scheme, _, host = (await self.identity.endpoint(region)).partition("://")
-        path = "/"
-        self.dialect.meet(host)
-        if bucket and await self._virtual(bucket, host):
-            host = virtual_host(bucket, host)
-        elif bucket:
-            path = bucket_path(bucket)
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()
-        self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
+        self._bases[bucket, region] = base = await self.identity.base(bucket, region)
+        self.dialect.meet(base.host)
         return base
-
-    async def _virtual(self, bucket: str, host: str) -> bool:
-        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
-            return False  # the certificate's wildcard does not match a bucket name with a dot
-        return await self.identity.addressing(host) == "virtual"
 
     async def document(self, call: Call, response: Response, root: str) -> s3xml.Document:
         """Parses a small XML response with that root element. S3 also reports failures with status 200.
