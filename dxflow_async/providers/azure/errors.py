@@ -220,7 +220,7 @@ def parse_error(headers: Mapping[str, str], data: bytes) -> tuple[str, str]:
     if not data:
         return code, ""
     try:
-        values = xmlreader.parse(data).values
+        values = xmlreader.parse(data, prefixes=False).values
     except xmlreader.MalformedXMLError:
         return code, page_text(data)
     if "Code" not in values:

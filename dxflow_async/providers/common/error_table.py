@@ -78,7 +78,8 @@ class ErrorTable:
         known = self.statuses.get(status)
         for pattern, worded in self.messages:
             # A message may repeat a name, in which anything may stand.
-            fits = status not in _CERTAIN or known is None or worded.cls is known.cls
+            certain = status in _CERTAIN or (status == 412 and code in self.codes)
+            fits = not certain or known is None or worded.cls is known.cls
             if fits and pattern.search(message):
                 return worded
         coded = self.codes.get(code) or next((row for start, row in self._prefixes if code.startswith(start)), None)
@@ -142,7 +143,7 @@ class ErrorTable:
         return None
 
 
-_CERTAIN = (404, 412, 416, 429, 502, 503, 504)
+_CERTAIN = (404, 416, 429, 502, 503, 504)
 """Statuses that no word of a message makes something else."""
 
 

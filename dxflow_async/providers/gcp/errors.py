@@ -199,7 +199,7 @@ def parse_error(data: bytes) -> tuple[str, str]:
             pass
     elif start.startswith(b"<"):
         try:
-            values = xmlreader.parse(data).values
+            values = xmlreader.parse(data, prefixes=False).values
         except xmlreader.MalformedXMLError:
             pass
         else:
