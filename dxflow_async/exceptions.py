@@ -120,6 +120,7 @@ class StorageError(DxflowError):
         retry_after: the seconds that the provider asks to wait.
         progressed: the failed attempt moved the call forward: bytes were stored, or the next attempt differs from this
             one. Such attempts do not count towards `max_attempts`; whoever sets it makes sure that they end.
+        max_attempts: the most attempts that are made, where fewer than usual are worthwhile.
     """
 
     default_retryable = False
@@ -137,6 +138,7 @@ class StorageError(DxflowError):
         request_id: str | None = None,
         retryable: bool | None = None,
         retry_after: float | None = None,
+        max_attempts: int | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -147,6 +149,7 @@ class StorageError(DxflowError):
         self.request_id = request_id
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
+        self.max_attempts = max_attempts
 
     def fields(self) -> dict[str, str | int]:
         """Returns the attributes above that are known, for a structured log."""

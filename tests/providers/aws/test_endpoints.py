@@ -20,6 +20,8 @@ from dxflow_async.providers.http import HTTP
 
 FIPS, DUAL = {"AWS_USE_FIPS_ENDPOINT": "true"}, {"AWS_USE_DUALSTACK_ENDPOINT": "TRUE"}
 REGIONS = ("us-east-1", "eu-west-3", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1", "aws-global")
+DIALECT = Dialect(S3Settings())
+
 BUCKETS = ("bucket", "my.bucket", "Bucket_U", "ab", "ap-abcdef-s3alias")
 
 AMAZON = [
@@ -131,7 +133,7 @@ async def test_endpoints_as_they_are_written(
     """Case, a default port, a slash at the end and white space around make no other endpoint, wherever it is from."""
     configured({"AWS_ENDPOINT_URL": endpoint}, "")
     for settings in (S3Settings(endpoint=endpoint), with_sdk_configuration(S3Settings())):
-        base = await Requests(settings, http, threads, Dialect(S3Settings()), name="AWS").base("bucket", "us-east-1")
+        base = await Requests(settings, http, threads, DIALECT, name="AWS").base("bucket", "us-east-1")
         assert (base.url, base.host) == (url, host)
 
 
@@ -146,7 +148,7 @@ async def test_names_of_no_bucket(http: HTTP, threads: Threads, configured: Any,
     """Access points are addressed by their alias; both errors say so before anything is sent."""
     configured({}, "")
     with pytest.raises(UnsupportedError, match=words):
-        await Requests(S3Settings(region="eu-west-3"), http, threads, Dialect(S3Settings()), name="AWS").base(
+        await Requests(S3Settings(region="eu-west-3"), http, threads, DIALECT, name="AWS").base(
             bucket, "eu-west-3"
         )
 
