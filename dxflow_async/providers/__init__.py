@@ -11,7 +11,8 @@ not in `__all__` may change in any release.
   answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
   XMLParser
-- errors: those of `dxflow_async` that a provider raises
+- errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
+  begins an object anew
 
 Nothing is imported before it is used.
 """
@@ -48,12 +49,14 @@ __all__ = [
     "ObjectOptions",
     "Page",
     "Part",
+    "PartLimitError",
     "PartReceipt",
     "PreconditionFailedError",
     "Provider",
     "ProviderKind",
     "ProviderResources",
     "ProxyRules",
+    "RangeIgnoredError",
     "Reader",
     "Response",
     "Run",
@@ -186,8 +189,10 @@ if TYPE_CHECKING:
         ObjectOptions,
         Page,
         Part,
+        PartLimitError,
         PartReceipt,
         Provider,
+        RangeIgnoredError,
         Reader,
         Run,
         Staged,
@@ -271,8 +276,10 @@ _HOMES = {
         "ObjectOptions",
         "Page",
         "Part",
+        "PartLimitError",
         "PartReceipt",
         "Provider",
+        "RangeIgnoredError",
         "Reader",
         "Run",
         "Staged",

@@ -21,9 +21,9 @@ from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import holds_key
 
-__all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
+__all__ = ["AMAZON", "CloudCredentials", "bucket_path", "virtual_host"]
 
-_AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
 """Hosts that have a name below them for each bucket."""
 
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
@@ -147,7 +147,7 @@ class CloudCredentials:
         style = await self._threads.run(_addressing_style, await self._session())
         if style in ("path", "virtual"):
             return style
-        return "virtual" if _AMAZON.search(host) else "path"
+        return "virtual" if AMAZON.search(host) else "path"
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
         """Returns the URL with a SigV4 signature in its query.

@@ -18,6 +18,7 @@ from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
+from dxflow_async.providers.aws.credentials import AMAZON
 from dxflow_async.providers.aws.errors import error_of
 from dxflow_async.providers.aws.headers import (
     copy_headers,
@@ -89,6 +90,8 @@ def _features(endpoint: str | None) -> Features:
         max_parts=10_000,
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
+        # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
+        uniform_parts=endpoint is not None and not AMAZON.search(endpoint),
         buckets=True,
         versions=True,
         endpoint=endpoint or "s3.amazonaws.com",

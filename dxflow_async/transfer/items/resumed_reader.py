@@ -6,7 +6,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedErr
 from dxflow_async.providers.common.confirm import contradiction, disagreement
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader
-from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reader, Run, Write
+from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, RangeIgnoredError, Reader, Run, Write
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
@@ -48,6 +48,8 @@ class ResumedReader(Reader):
         limit: the endpoint's requests in flight; None for a local disk.
         policy, attempts: how often to retry.
         listed: the object as a listing or `stat` described it before.
+        is_part: the read is one of several of the object. If the service ignores ranges, `RangeIgnoredError` says so;
+            other reads are opened again, and the provider then passes over the bytes before `start`.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class ResumedReader(Reader):
         policy: RetryPolicy,
         attempts: Attempts,
         listed: Entry | None = None,
+        *,
+        is_part: bool = False,
     ) -> None:
         self._listed = listed
+        self._gives_up_ranges = not is_part
         self._provider = provider
         self._key = key
         self._position = start
@@ -159,7 +164,10 @@ class ResumedReader(Reader):
                 if self._limit is not None:
                     self._limit.failed(error)
                 self._release()
-                await self._attempts.failed(error, self._policy)
+                if self._gives_up_ranges and isinstance(error, RangeIgnoredError):
+                    self._gives_up_ranges = False
+                else:
+                    await self._attempts.failed(error, self._policy)
             else:
                 return self._inner
 
