@@ -16,7 +16,7 @@ from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
-from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, parse_error, region_named
+from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, parse_error, region_named
 from dxflow_async.providers.common.confirm import not_the_service, read_body
 from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
 from dxflow_async.providers.contract import Body
@@ -52,7 +52,7 @@ class Requests:
         self.checksums: bool | None = None
         self._settings = settings
         self._threads = threads
-        self._signer = Signer()
+        self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
         self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
 
@@ -70,10 +70,10 @@ class Requests:
         """Sends a request and returns a response with status 200 to 206.
 
         A bucket in another region is followed there, once. Credentials that the service calls expired are refreshed,
-        once.
+        once. A signature whose time the service refuses is made anew with the service's time, once.
         """
         region, refused = await self.region_of(bucket), None
-        regions = {region}
+        regions, clock, timed = {region}, self.identity.clock, False
         while (credentials := await self.identity.credentials()) != refused:
             host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
             escaped = quote(name, safe="/-_.~") if name else ""
@@ -82,6 +82,7 @@ class Requests:
             url = base + (f"{escaped}?{text}" if text else escaped)
             signed = {**headers, "host": host} if headers else {"host": host}
             payload = (await self.digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
+            offset = clock.offset
             self._signer.sign(credentials, region, method, path, text, signed, payload)
             response = await self.http.send(call, method, url, signed, body)
             if 200 <= response.status < 207:
@@ -92,10 +93,13 @@ class Requests:
             if moved and moved not in regions and bucket and len(regions) == 1:
                 self._regions[bucket] = region = moved
                 regions.add(region)
+            elif not timed and is_time_refused(clock, offset, response, code, message, data):
+                timed = True
             elif refused is None and self.identity.forget(credentials, response.status, code):
                 refused = credentials
             else:
                 break
+        message = clock.explained(message) if timed else message
         raise error_of(call, response.status, code, message, response.headers)
 
     async def send_body(
