@@ -45,8 +45,9 @@ from dxflow_async.providers.unit.listing import (
 )
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
+from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
-from dxflow_async.providers.unit.tus import Sending, Tus
+from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
