@@ -41,7 +41,11 @@ class S3Settings:
         credentials: an async function that returns `AccessKeys`, instead of the four settings above. It is called
             again before the keys end, once for all tasks. Only code can set it.
         addressing: `"path"`, `"virtual"`, or `"auto"`: path style for every endpoint but Amazon's.
-        sign_payload: whether to sign a SHA-256 of each body. Bodies carry a CRC32C in either case.
+        sign_payload: whether to sign a SHA-256 of each body. Bodies carry a CRC32C in either case. A service that
+            refuses unsigned bodies gets signed ones without this setting, too.
+        max_parts: the most parts of an upload, 1 to 10000. None: what the service is known to allow, else 10000.
+        uniform_parts: whether all parts of an upload but the last must have the same size. It is known of Cloudflare
+            R2, and learned from other services' errors.
         private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
         public: `bucket/prefix` of the account's public area.
 
@@ -62,6 +66,8 @@ class S3Settings:
     credentials: CredentialsFunction[AccessKeys] | None = field(default=None, repr=False)
     addressing: str = "auto"
     sign_payload: bool = False
+    max_parts: int | None = None
+    uniform_parts: bool = False
     private: str | None = None
     public: str | None = None
 
@@ -74,6 +80,8 @@ class S3Settings:
             raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
         if self.addressing not in ("auto", "path", "virtual"):
             raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
+        if self.max_parts is not None and not 1 <= self.max_parts <= 10_000:
+            raise ConfigurationError(not_allowed("AWS.max_parts", self.max_parts, "1 to 10000"))
         if (self.access_key is None) != (self.secret_key is None):
             raise ConfigurationError("AWS.access_key and AWS.secret_key go together: set both or neither")
         check_areas("AWS", [("private", self.private), ("public", self.public)])

@@ -6,21 +6,22 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
+from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.credentials import AMAZON
-from dxflow_async.providers.aws.errors import error_of
+from dxflow_async.providers.aws.deletion import delete_keys
+from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.headers import (
+    FULL_OBJECT,
+    checksum_type,
     copy_headers,
     crc32c_of,
     describes_object,
@@ -32,6 +33,8 @@ from dxflow_async.providers.aws.headers import (
     split_key,
     timed_headers,
 )
+from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
@@ -45,7 +48,6 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
     read_body,
 )
-from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
@@ -54,8 +56,10 @@ from dxflow_async.providers.contract import (
     Features,
     ObjectOptions,
     Page,
+    PartLimitError,
     PartReceipt,
     Provider,
+    RangeIgnoredError,
     Reader,
     Upload,
     page_size,
@@ -66,8 +70,8 @@ __all__ = ["AWSProvider"]
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 
-_MAX_DELETERS = 8
-_NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
+_UPLOAD_CHECKSUMS = (Ability.UPLOAD_CRC32C, Ability.PART_CRC32C)
+"""Abilities without which an upload is begun without checksums."""
 
 
 # Features
@@ -114,8 +118,9 @@ class AWSProvider(Provider):
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self.name = name
         self.features = _features(settings.endpoint)
+        self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
-        self._requests = Requests(settings, http, threads, name=name)
+        self._requests = Requests(settings, http, threads, self.dialect, name=name)
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
 
@@ -149,12 +154,26 @@ class AWSProvider(Provider):
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "stat", f"/{key}")
-        response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        if name and not (self.dialect.allows(Ability.HEAD) and self.dialect.allows(Ability.HEAD_SIZE)):
+            return await look_by_read(self, call, key)
+        try:
+            response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        except StorageError as error:
+            if not name or error.status not in (405, 501):
+                raise
+            entry = await look_by_read(self, call, key)
+            self._requests.refused(Ability.HEAD, str(error.status), "objects are looked up by reading their first byte")
+            return entry
         response.close()
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        if "content-length" not in response.headers:
+            entry = await look_by_read(self, call, key)
+            instead = "objects are looked up by reading their first byte"
+            self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
+            return entry
+        entry = entry_of(key, response.headers, int(response.headers["content-length"]))
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -170,6 +189,9 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
+        if response.status == 200 and (start or end is not None):
+            response.close()
+            raise self.ranges_ignored(call)
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
@@ -197,7 +219,9 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
-        response = await self._requests.send_body(call, bucket, name, {}, headers, body)
+        response = await self._requests.send_body(
+            call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
+        )
         if await self._signs.confirm(response, body, "object"):
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         else:
@@ -210,21 +234,34 @@ class AWSProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers, refusal = object_headers(options), None
-        if checksums := self._requests.checksums is not False:
-            sent = {**headers, "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+        headers, query, dialect, requests = object_headers(options), {"uploads": ""}, self.dialect, self._requests
+        refused: dict[Ability, str] = {}
+        while True:
+            asked = dict(headers)
+            checksums = Ability.UPLOAD_CRC32C not in refused and all(map(dialect.allows, _UPLOAD_CHECKSUMS))
+            if checksums:
+                asked["x-amz-checksum-algorithm"] = "CRC32C"
+                if Ability.FULL_OBJECT not in refused and dialect.allows(Ability.FULL_OBJECT):
+                    asked["x-amz-checksum-type"] = FULL_OBJECT
             try:
-                response = await self._requests.send(call, "POST", bucket, name, sent, query={"uploads": ""})
+                response = await requests.send(call, "POST", bucket, name, asked, query=query)
+                break
             except StorageError as error:
-                checksums, refusal = False, self._requests.refusal_of(error)
-        if not checksums:
-            response = await self._requests.send(call, "POST", bucket, name, headers, query={"uploads": ""})
-            self._requests.remember(refusal)
-        document = await self._requests.document(call, response, "InitiateMultipartUploadResult")
+                if not checksums:
+                    raise
+                only_type = "x-amz-checksum-type" in asked and "x-amz-checksum-type" in str(error)
+                ability = Ability.FULL_OBJECT if only_type else Ability.UPLOAD_CRC32C
+                refused[ability] = requests.doubted(error, ability)
+        for ability, reason in refused.items():
+            requests.refused(ability, reason, "uploads are begun without it")
+        if checksums:
+            dialect.accept(Ability.UPLOAD_CRC32C)
+        document = await requests.document(call, response, "InitiateMultipartUploadResult")
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
+        full = checksums and checksum_type(response.headers) == FULL_OBJECT
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
@@ -234,9 +271,16 @@ class AWSProvider(Provider):
         kept = [
             each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
         ]
-        told = document.values.get("ChecksumAlgorithm") == "CRC32C"
-        checksums = told or all(receipt.verified for receipt in kept)
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+        algorithm = document.values.get("ChecksumAlgorithm", "").upper()
+        checksums = algorithm == "CRC32C" or (not algorithm and all(receipt.verified for receipt in kept))
+        full = document.values.get("ChecksumType", "").upper() == FULL_OBJECT
+        told = {
+            int(row["PartNumber"]): row["ChecksumCRC32C"]
+            for row in document.rows.get("Part", ())
+            if row.get("ChecksumCRC32C")
+        }
+        upload = S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full, told=told)
+        return upload, kept
 
     async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
         bucket, name = split_key(key)
@@ -253,15 +297,7 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        by_bucket: dict[str, list[str]] = {}
-        each: list[str] = []
-        for key in keys:
-            if s3xml.is_text(key):
-                by_bucket.setdefault(split_key(key)[0], []).append(key)
-            else:
-                each.append(key)
-        failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
-        return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
+        return await delete_keys(self, keys)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
@@ -288,6 +324,30 @@ class AWSProvider(Provider):
         _, base, _ = await self._requests.base(bucket, region)
         return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        return self.dialect.facts()
+
+    def ranges_ignored(self, call: Call) -> StorageError:
+        """Notes that the service answers requests for ranges with whole objects; returns the error that says so."""
+        self.features = replace(self.features, ranges=False)
+        self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
+        return call.error(RangeIgnoredError, "the service ignores ranges: it sent the whole object", status=200)
+
+    def _note_limit(self, name: str, value: Any) -> None:
+        self.features = replace(self.features, **{name: value})
+
+    def _limited(self, call: Call, refusal: Refusal, limits: Mapping[str, Any]) -> StorageError:
+        """Notes limits that a refusal tells; returns the error by which the engine begins the object anew."""
+        for name, value in limits.items():
+            self.dialect.limit(name, value, refusal.reason)
+        said = f"{refusal.message or 'no reason given'} ({refusal.reason})"
+        advice = "set part_size so that the object has fewer parts, or parts of another size"
+        return call.error(PartLimitError, f"{said}; {advice}", status=refusal.status, code=refusal.code or None)
+
+    def _write_limit(self, call: Call, refusal: Refusal, size: int) -> StorageError | None:
+        limits = write_limits(refusal, size)
+        return self._limited(call, refusal, limits) if limits else None
+
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
     ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
@@ -308,35 +368,6 @@ class AWSProvider(Provider):
                 raise contradiction(call, "the list of parts goes on without saying where")
             query["part-number-marker"] = marker
         return found, document
-
-    async def _delete_each(self, key: str) -> None:
-        call = Call(self.name, "delete", f"/{key}")
-        response = await self._requests.send(call, "DELETE", *split_key(key))
-        response.close()
-        if response.status == 204:
-            return
-        with suppress(NotFoundError):
-            await self.stat(key)
-            raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
-
-    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """Deletes keys of one bucket in one request."""
-        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
-        data = s3xml.delete_body([split_key(key)[1] for key in keys])
-        digest = await self._requests.digest(hashlib.md5(usedforsecurity=False), data)
-        headers = {"content-md5": base64.b64encode(digest).decode()}
-        response = await self._requests.send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
-        document = await self._requests.document(call, response, "DeleteResult")
-        asked, failed = set(keys), dict[str, StorageError]()
-        for row in document.rows.get("Error", ()):
-            if row.get("Code") in _NOT_THERE:
-                continue
-            key = f"{bucket}/{row.get('Key', '')}"
-            error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
-            if key not in asked:  # it cannot be told which keys it is about
-                raise error
-            failed[key] = error
-        return failed
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")
