@@ -118,6 +118,7 @@ class StorageError(DxflowError):
         request_id: the provider's identifier of the request, which its support asks for.
         retryable: whether the same call may succeed later.
         retry_after: the seconds that the provider asks to wait.
+        max_attempts: the most attempts that are made, where fewer than usual are worthwhile.
     """
 
     default_retryable = False
@@ -134,6 +135,7 @@ class StorageError(DxflowError):
         request_id: str | None = None,
         retryable: bool | None = None,
         retry_after: float | None = None,
+        max_attempts: int | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -144,6 +146,7 @@ class StorageError(DxflowError):
         self.request_id = request_id
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
+        self.max_attempts = max_attempts
 
     def fields(self) -> dict[str, str | int]:
         """Returns the attributes above that are known, for a structured log."""

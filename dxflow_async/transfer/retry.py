@@ -70,7 +70,7 @@ class Attempts:
             StorageError: `error` itself, if it cannot be retried or the budget is used up.
         """
         self.failures += 1
-        if not error.retryable or self.failures >= policy.max_attempts:
+        if not error.retryable or self.failures >= min(policy.max_attempts, error.max_attempts or policy.max_attempts):
             raise error
         self.retries += 1
         seconds = policy.wait(self.failures, error.retry_after)

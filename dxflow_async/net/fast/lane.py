@@ -90,6 +90,6 @@ class FastLane:
             async with asyncio.timeout(self._timeouts.connect):
                 connection = await connect(origin.host, origin.port, make, tls)
         except OSError as error:
-            raise connect_error(error) from error
+            raise connect_error(error, origin.host) from error
         self._all.add(connection)
         return connection

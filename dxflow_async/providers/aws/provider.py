@@ -136,7 +136,7 @@ class AWSProvider(Provider):
             query["continuation-token"] = cursor
         call = Call(self.name, "list", f"/{prefix}")
         response = await self._requests.send(call, "GET", bucket, query=query)
-        parser = s3xml.ListParser(bucket)
+        parser = s3xml.ListParser(bucket, rest)
         async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
             try:
                 async for chunk in reading:
@@ -363,7 +363,7 @@ class AWSProvider(Provider):
             except (KeyError, ValueError) as error:
                 raise not_the_service(call, f"a part without a number or a size ({error})") from error
             marker = document.values.get("NextPartNumberMarker", "")
-            more = document.values.get("IsTruncated") == "true"
+            more = document.values.get("IsTruncated", "").strip().lower() == "true"
             if more and marker in ("", query.get("part-number-marker")):
                 raise contradiction(call, "the list of parts goes on without saying where")
             query["part-number-marker"] = marker

@@ -24,6 +24,7 @@ from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
+    "FEW_ATTEMPTS",
     "check_names",
     "check_status",
     "check_unchanged",
@@ -36,6 +37,9 @@ __all__ = [
     "read_body",
 ]
 
+FEW_ATTEMPTS = 5
+"""The attempts at a request whose answer is not the service's: more than these hardly ever bring another answer."""
+
 _BODY_SIZE = 64 << 10
 
 
@@ -45,12 +49,13 @@ def not_the_service(call: Call, seen: str, status: int | None = None) -> Storage
         f"the answer is not one of the service ({seen}); a sign-in page, a proxy or another server may have answered "
         "in its place: check the network and the endpoint"
     )
-    return call.error(ServiceError, text, status=status)
+    return call.error(ServiceError, text, status=status, max_attempts=FEW_ATTEMPTS)
 
 
 def contradiction(call: Call, seen: str, status: int | None = None) -> StorageError:
     """Returns the error for an answer that contradicts what is known; `seen` says both."""
-    return call.error(ServiceError, f"the answer contradicts what was looked up ({seen}); try again", status=status)
+    text = f"the answer contradicts what was looked up ({seen}); try again"
+    return call.error(ServiceError, text, status=status, max_attempts=FEW_ATTEMPTS)
 
 
 def check_status(call: Call, response: Response, *allowed: int) -> None:

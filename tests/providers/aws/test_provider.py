@@ -121,9 +121,9 @@ async def test_what_s3_says(
     assert (error.retry_after, error.retryable) == (7.0, retryable)
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf"])
 async def test_retry_after_that_is_no_number(connect: Connect, value: str) -> None:
-    """A Retry-After that is not seconds is not taken for any."""
+    """A Retry-After that is neither seconds nor a date is not taken for any."""
     async with ScriptedServer(xml_error("503 Slow Down", "SlowDown", retry_after=value)) as server:
         with pytest.raises(ThrottledError) as raised:
             await connect(server.url).read("bucket/name")

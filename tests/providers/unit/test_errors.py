@@ -117,7 +117,7 @@ def test_answer_becomes_error(status: int, code: str, cls: type[StorageError], *
         (b'{"error": {"code": "not_found", "message": "nothing there"}}', "not_found", "nothing there"),
         (b"", "", ""),
         (b"Not Found", "", "Not Found"),
-        (b"<html>", "", "<html>"),
+        (b"<html><title>400</title><h1>Bad  Request</h1> &amp; more</html>", "", "Bad Request & more"),
         (b'{"error": "text"}', "", '{"error": "text"}'),
         (b'{"error": {"code": 1, "message": []}}', "", ""),
         (b"[" * 100_000, "", "[" * 200),
