@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -102,7 +102,7 @@ class Portal:
         *,
         limit: int = 1000,
         weigh: Callable[[T], int] = lambda _: 1,
-    ) -> Iterator[T]:
+    ) -> Generator[T, None, None]:
         """Yields the items of an asynchronous iterator, fetched in batches.
 
         Args:
