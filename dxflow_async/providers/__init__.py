@@ -9,9 +9,10 @@ not in `__all__` may change in any release.
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
   answers
-- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
-  XMLParser
-- errors: those of `dxflow_async` that a provider raises
+- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
+  finish_or_undo, XMLParser
+- errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
+  begins an object anew
 
 Nothing is imported before it is used.
 """
@@ -48,12 +49,14 @@ __all__ = [
     "ObjectOptions",
     "Page",
     "Part",
+    "PartLimitError",
     "PartReceipt",
     "PreconditionFailedError",
     "Provider",
     "ProviderKind",
     "ProviderResources",
     "ProxyRules",
+    "RangeIgnoredError",
     "Reader",
     "Response",
     "Run",
@@ -77,6 +80,7 @@ __all__ = [
     "Upload",
     "VerifiedBody",
     "VerifiedReader",
+    "WholeObjects",
     "Write",
     "XMLDocument",
     "XMLParser",
@@ -84,6 +88,9 @@ __all__ = [
     "check_endpoint",
     "check_names",
     "check_status",
+    "check_unchanged",
+    "check_version",
+    "content_length",
     "contradiction",
     "crc32c",
     "create_provider",
@@ -97,20 +104,28 @@ __all__ = [
     "for_each",
     "format_mtime",
     "has_body",
+    "if_match",
     "is_streamed",
+    "look_up_size",
     "not_the_service",
     "page_size",
+    "parse_etag",
     "parse_mtime",
     "parse_xml",
     "printable",
     "provider_kinds",
+    "range_ignored",
     "read_body",
     "read_error_body",
     "redacted",
     "retry_after_of",
+    "same_etag",
     "send_and_discard",
+    "size_of_version",
+    "spool_body",
     "status_error",
     "timestamp_of",
+    "total_of",
     "url_path",
 ]
 
@@ -143,15 +158,20 @@ if TYPE_CHECKING:
     from dxflow_async.providers.common.confirm import (
         check_names,
         check_status,
+        check_unchanged,
+        check_version,
         contradiction,
         disagreement,
         extent,
         has_body,
         not_the_service,
+        range_ignored,
         read_body,
+        size_of_version,
     )
     from dxflow_async.providers.common.deletion import delete_batches, delete_each
-    from dxflow_async.providers.common.fields import extent_of, timestamp_of
+    from dxflow_async.providers.common.etags import if_match, parse_etag, same_etag
+    from dxflow_async.providers.common.fields import content_length, extent_of, timestamp_of, total_of
     from dxflow_async.providers.common.key_path import url_path
     from dxflow_async.providers.common.mtime import format_mtime, parse_mtime
     from dxflow_async.providers.common.spooled_upload import SpooledUpload
@@ -162,8 +182,10 @@ if TYPE_CHECKING:
         send_and_discard,
         status_error,
     )
+    from dxflow_async.providers.common.untold_size import look_up_size, spool_body
     from dxflow_async.providers.common.verified_body import VerifiedBody
     from dxflow_async.providers.common.verified_reader import ChecksummedReader, VerifiedReader, body_reader
+    from dxflow_async.providers.common.whole_objects import WholeObjects
     from dxflow_async.providers.common.xml_reader import Document as XMLDocument
     from dxflow_async.providers.common.xml_reader import MalformedXMLError
     from dxflow_async.providers.common.xml_reader import Parser as XMLParser
@@ -178,8 +200,10 @@ if TYPE_CHECKING:
         ObjectOptions,
         Page,
         Part,
+        PartLimitError,
         PartReceipt,
         Provider,
+        RangeIgnoredError,
         Reader,
         Run,
         Staged,
@@ -228,15 +252,20 @@ _HOMES = {
     "dxflow_async.providers.common.confirm": (
         "check_names",
         "check_status",
+        "check_unchanged",
+        "check_version",
         "contradiction",
         "disagreement",
         "extent",
         "has_body",
         "not_the_service",
+        "range_ignored",
         "read_body",
+        "size_of_version",
     ),
     "dxflow_async.providers.common.deletion": ("delete_batches", "delete_each"),
-    "dxflow_async.providers.common.fields": ("extent_of", "timestamp_of"),
+    "dxflow_async.providers.common.etags": ("if_match", "parse_etag", "same_etag"),
+    "dxflow_async.providers.common.fields": ("content_length", "extent_of", "timestamp_of", "total_of"),
     "dxflow_async.providers.common.key_path": ("url_path",),
     "dxflow_async.providers.common.mtime": ("format_mtime", "parse_mtime"),
     "dxflow_async.providers.common.spooled_upload": ("SpooledUpload",),
@@ -247,8 +276,10 @@ _HOMES = {
         "send_and_discard",
         "status_error",
     ),
+    "dxflow_async.providers.common.untold_size": ("look_up_size", "spool_body"),
     "dxflow_async.providers.common.verified_body": ("VerifiedBody",),
     "dxflow_async.providers.common.verified_reader": ("ChecksummedReader", "VerifiedReader", "body_reader"),
+    "dxflow_async.providers.common.whole_objects": ("WholeObjects",),
     "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLDocument", "XMLParser", "parse_xml"),
     "dxflow_async.providers.contract": (
         "Body",
@@ -260,8 +291,10 @@ _HOMES = {
         "ObjectOptions",
         "Page",
         "Part",
+        "PartLimitError",
         "PartReceipt",
         "Provider",
+        "RangeIgnoredError",
         "Reader",
         "Run",
         "Staged",

@@ -78,7 +78,7 @@ class HTTP:
     """The connections of a session. The session's limits decide how many requests are in flight.
 
     Args:
-        threads: load certificates.
+        threads: load certificates, and write temporary files.
         connect_timeout: seconds to connect, TLS included.
         stall_timeout: seconds without a byte moving, either way.
         ca_bundle: certificate authorities to trust besides the system's; `tls` has it too.
@@ -89,6 +89,7 @@ class HTTP:
 
     Attributes:
         client: the data plane.
+        threads: see above.
         throttle: see above.
     """
 
@@ -105,6 +106,7 @@ class HTTP:
         transport: str = "auto",
     ) -> None:
         self.throttle = throttle
+        self.threads = threads
         self._timeouts = Timeouts(connect_timeout, stall_timeout)
         self.client = Client(
             threads,

@@ -15,22 +15,28 @@ It may be retried, because the next answer may come from the service.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from dxflow_async.exceptions import ServiceError, StorageError
-from dxflow_async.providers.common.fields import extent_of
-from dxflow_async.providers.contract import Entry, Provider
+from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
+from dxflow_async.providers.common.etags import if_match, same_etag
+from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
     "check_names",
     "check_status",
+    "check_unchanged",
+    "check_version",
     "contradiction",
     "disagreement",
     "extent",
     "has_body",
     "not_the_service",
+    "range_ignored",
     "read_body",
+    "size_of_version",
 ]
 
 _BODY_SIZE = 64 << 10
@@ -108,8 +114,8 @@ async def extent(
 ) -> tuple[int, int]:
     """Returns the size of an object, and the size of the range of it that the answer has.
 
-    If the answer has a whole object and no length, as through a proxy that compresses bodies, the size is the one that
-    the listing reported for this version, or that `stat` reports.
+    If the answer does not tell the size, it is the one that the listing reported for this version, or that `stat`
+    reports.
 
     Args:
         provider: the provider.
@@ -121,17 +127,83 @@ async def extent(
 
     Raises:
         ValueError: the answer has another range than was requested.
+        RangeIgnoredError: it has the whole object instead. The provider's features have no ranges from now on.
+        PreconditionFailedError: the object has no byte in the range.
         ServiceError: the object has another version by now.
     """
-    (start, end), (etag, listed) = span, version
-    if response.status != 200 or start or end is not None or "content-length" in response.headers:
-        return extent_of(response.status, response.headers, start, end)
-    if listed is not None and None not in (etag, listed.etag) and listed.etag == etag:
-        return listed.size, listed.size
+    status, headers, (start, end), (etag, listed) = response.status, response.headers, span, version
+    known = None
+    if status in (200, 206) and total_of(status, headers) is None:
+        known = await size_of_version(provider, call, key, etag, listed)
+    try:
+        return extent_of(status, headers, start, end, known)
+    except IgnoredRangeError:
+        if etag is None:
+            raise  # it need not be the service's answer
+        size = total_of(status, headers) if known is None else known
+        if size is not None and start >= size:
+            raise call.error(
+                PreconditionFailedError, "the object is shorter than the range; start again", status=416
+            ) from None
+        raise range_ignored(provider, call, status) from None
+
+
+def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
+    """Notes that the service ignores ranges, and returns the error that makes the engine read the whole object."""
+    provider.features = replace(provider.features, ranges=False)
+    text = "the server sent the whole object instead of the requested range; objects are read whole from now on"
+    return call.error(RangeIgnoredError, text, status=status)
+
+
+async def size_of_version(provider: Provider, call: Call, key: str, etag: str | None, listed: Entry | None) -> int:
+    """Returns the size of an object whose answer does not tell it: that of the listing, or the one `stat` reports.
+
+    Raises:
+        ServiceError: the object has another version than `etag` by now.
+    """
+    if listed is not None:
+        named = None not in (etag, listed.etag)
+        if (named and same_etag(listed.etag, etag)) or not (named or provider.features.versions):
+            return listed.size
     now = await provider.stat(key)
-    if etag is not None and now.etag != etag:
+    if etag is not None and (now.etag is None or not same_etag(now.etag, etag)):
         raise contradiction(call, "another version")
-    return now.size, now.size
+    return now.size
+
+
+async def check_version(provider: Provider, call: Call, key: str, asked: str | None, seen: str | None) -> None:
+    """Checks that an answer is of the version that was requested: servers and proxies may ignore `If-Match`.
+
+    Args:
+        provider: the provider.
+        call: the read, for errors.
+        key: the object's.
+        asked: the etag that was requested; None for any.
+        seen: the etag of the answer, if it has one.
+
+    Raises:
+        PreconditionFailedError: the object was replaced.
+        ServiceError: the answer is about something else.
+    """
+    if same_etag(asked, seen):
+        return
+    if same_etag((await provider.stat(key)).etag, asked):
+        raise contradiction(call, "another version")
+    raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
+
+
+async def check_unchanged(provider: Provider, call: Call, source: Entry) -> None:
+    """Checks after a copy within a service that the source still is the version that was requested.
+
+    Only a source whose etag could not be sent as a condition is looked up.
+
+    Raises:
+        PreconditionFailedError: it was replaced.
+    """
+    if source.etag is None or if_match(source.etag) is not None:
+        return
+    if not same_etag((await provider.stat(source.key)).etag, source.etag):
+        raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
 
 
 def disagreement(looked_up: Entry, seen: Entry) -> str | None:
@@ -141,7 +213,7 @@ def disagreement(looked_up: Entry, seen: Entry) -> str | None:
     """
     if looked_up.size != seen.size:
         return f"{seen.size} bytes, where {looked_up.size} were told before"
-    if _differ(looked_up.etag, seen.etag):
+    if not same_etag(looked_up.etag, seen.etag):
         return "another version"
     one, other = looked_up.digest, seen.digest
     same_kind = one is not None and other is not None and one.algorithm == other.algorithm

@@ -30,6 +30,7 @@ from dxflow_async.providers.common.confirm import (
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
@@ -119,6 +120,7 @@ class GCPProvider(Provider):
         self._requests = Requests(http, self._identity)
         self._store = Store(self._requests, name)
         self._buckets: set[str] = set()
+        self._whole = WholeObjects(http.stall_timeout)
         self.features = _features(self._identity)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
@@ -165,6 +167,8 @@ class GCPProvider(Provider):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         bucket, name = self._split(call, key)
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         # Compressed objects arrive as they are stored, with their own size and checksum.
         headers = {"accept-encoding": "gzip"}
         if start or end is not None:
@@ -277,6 +281,9 @@ class GCPProvider(Provider):
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
         return await self._identity.presign(method, bucket, name, int(expires))
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
 
     async def _list_buckets(self, call: Call, prefix: str, cursor: Any | None) -> Page:
         fields = "kind,nextPageToken,items(name)"

@@ -18,8 +18,20 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
-from dxflow_async.providers.common.confirm import check_status, contradiction
+from dxflow_async.providers.common.confirm import (
+    check_status,
+    check_unchanged,
+    check_version,
+    contradiction,
+    not_the_service,
+    range_ignored,
+    size_of_version,
+)
 from dxflow_async.providers.common.deletion import delete_each
+from dxflow_async.providers.common.etags import if_match, same_etag
+from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Buffered,
@@ -32,8 +44,8 @@ from dxflow_async.providers.contract import (
     Reader,
     Upload,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader
-from dxflow_async.providers.unit.headers import RangeReader, download_headers, downloaded, extent, stored_headers
+from dxflow_async.providers.http import HTTP, Call, Response
+from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
     DirectoryModesSeen,
@@ -44,8 +56,9 @@ from dxflow_async.providers.unit.listing import (
 )
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
+from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
-from dxflow_async.providers.unit.tus import Sending, Tus
+from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
@@ -116,6 +129,8 @@ class UnitProvider(Provider):
         self._requests = Requests(url, secret, http)
         self._threads = threads
         self._modes = DirectoryModesSeen()
+        self._whole = WholeObjects(http.stall_timeout)
+        self._ignores_ranges = False
         self._learn(announced or Announced())
 
     def _learn(self, announced: Announced) -> None:
@@ -161,30 +176,48 @@ class UnitProvider(Provider):
         call = self._call("read", key)
         if not key or key.endswith("/"):
             raise call.error(NotFoundError, "it is a directory; name a file")
+        ranged = start > 0 or end is not None
+        if ranged and self._ignores_ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.ask(call, "GET", "download", key, download_headers(start, end, etag))
         try:
-            known = None
-            if "content-length" not in response.headers:
-                known = (listed or await self.stat(key)).size
-            size, length = extent(call, response, start, end, known)
+            return await self._reader(call, key, response, (start, end), (etag, listed))
+        except IgnoredRangeError:
+            response.close()
+            self._ignores_ranges = True
+            if self.features.ranges:
+                raise range_ignored(self, call, response.status) from None
+            return await self.read(key, start, end, etag=etag, listed=listed)
+        except ValueError as error:
+            response.close()
+            raise not_the_service(call, str(error), response.status) from error
         except BaseException:
             response.close()
             raise
-        if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
+
+    async def _reader(
+        self,
+        call: Call,
+        key: str,
+        response: Response,
+        span: tuple[int, int | None],
+        version: tuple[str | None, Entry | None],
+    ) -> Reader:
+        """Returns the reader of a response with the range `span`, given the requested version and the listed file."""
+        (etag, listed), headers, known = version, response.headers, None
+        if total_of(response.status, headers) is None:
+            known = await size_of_version(self, call, key, stored_headers(headers)[0], listed)
+        size, length = extent_of(response.status, headers, *span, known)
+        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self._ignores_ranges):
             self._knows_ranges()
-        entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
-        if None not in (etag, entry.etag) and etag != entry.etag:
-            response.close()
-            raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
-        crc = entry.crc32c if length == size else None
-        if response.status != 206 and length < size:
-            return RangeReader(entry, length, self._requests.http, call, response).begin(start)
-        return HTTPReader(entry, length, self._requests.http, call, response, crc)
+        entry = downloaded(key, size, headers, times=self.features.mtime, modes=self.features.modes)
+        await check_version(self, call, key, etag, entry.etag)
+        return body_reader(entry, length, self._requests.http, call, response, entry.crc32c if length == size else None)
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         call = self._call("read", entry.key)
         found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
-        if None not in (entry.etag, found.etag) and entry.etag != found.etag:
+        if not same_etag(entry.etag, found.etag):
             raise call.error(PreconditionFailedError, "the file was replaced in the meantime; start again")
         return found.crc32c
 
@@ -236,11 +269,13 @@ class UnitProvider(Provider):
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
-        headers = None if source.etag is None else {"if-match": f'"{source.etag}"'}
+        condition = if_match(source.etag)
+        headers = None if condition is None else {"if-match": condition}
         response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
         if not self._requests.echoes:
             await self._requests.done(call, response)
             await confirm_stored(self._requests, self._announced, call, key, source.size)
+            await check_unchanged(self, call, source)
             return Entry(key, source.size, crc32c=source.crc32c)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
@@ -285,6 +320,9 @@ class UnitProvider(Provider):
         if not self._requests.echoes:
             for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
                 raise error
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
 
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{self.unit}/{key}")

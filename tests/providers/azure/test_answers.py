@@ -148,7 +148,7 @@ async def test_another_range_than_asked_for(connect_azure: ConnectAzure, reply: 
     """Bytes of another range are never taken for those of the one that was asked for."""
     async with ScriptedServer(reply) as server:
         with pytest.raises(ServiceError):
-            await connect_azure(server.url).read("container/name", 2, 5)
+            await read(connect_azure(server.url), "container/name", 2, 5)
         assert server.requests[0].headers["x-ms-range"] == "bytes=2-4"
 
 
