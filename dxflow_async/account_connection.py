@@ -220,6 +220,7 @@ class AccountConnection:
 
     async def _signed_in_at(self, purpose: str) -> tuple[Secrets, str]:
         """Signs in, and returns the secrets and the hub's URL; `purpose` as for `require`."""
+        self._resources.check_open()
         self.require(purpose)
         await self.sign_in()
         assert self._secrets is not None

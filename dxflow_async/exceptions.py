@@ -3,7 +3,8 @@
     DxflowError
     ├─ ConfigurationError(ValueError)        a wrong setting, raised before any I/O
     ├─ AuthenticationError(PermissionError)  a wrong e-mail address, password or secret
-    ├─ SessionClosedError(RuntimeError)      a session was used after it was closed
+    ├─ SessionClosedError(RuntimeError)      a session was used after it was closed, or in a forked process
+    │  └─ SessionLoopError                   a session was used in another event loop than its own
     ├─ JobBusyError(BlockingIOError)         another process works on the job: `.pid`
     ├─ ComputeUnitError
     │  └─ UnitNotFoundError(LookupError)
@@ -48,6 +49,7 @@ __all__ = [
     "PreconditionFailedError",
     "ServiceError",
     "SessionClosedError",
+    "SessionLoopError",
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
@@ -83,7 +85,14 @@ class AuthenticationError(DxflowError, PermissionError):
 
 
 class SessionClosedError(DxflowError, RuntimeError):
-    """A session, or one of its managers, was used after it was closed."""
+    """A session, or one of its managers, was used after it was closed, or in a process forked from its own."""
+
+
+class SessionLoopError(SessionClosedError):
+    """A session, or something obtained from it, was used in another event loop than the one that it belongs to.
+
+    A session belongs to the event loop of its first call. `asyncio.run` makes a new loop each time.
+    """
 
 
 class JobBusyError(DxflowError, BlockingIOError):

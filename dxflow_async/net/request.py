@@ -140,6 +140,9 @@ class Lane(Protocol):
     async def drop_connections(self) -> None:
         """Ends every connection, also those in use."""
 
+    def abandon(self) -> None:
+        """Closes every socket once the event loop does not run any more."""
+
     @property
     def open_connections(self) -> int:
         """How many connections are open."""

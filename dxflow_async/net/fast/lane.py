@@ -43,11 +43,14 @@ class FastLane:
             error.stale = reused and error.unanswered
             raise
 
-    async def drop_connections(self) -> None:
+    def abandon(self) -> None:
         for connection in list(self._all):
             connection.abort()
         self._all.clear()
         self._idle.clear()
+
+    async def drop_connections(self) -> None:
+        self.abandon()
         await asyncio.sleep(0)  # the sockets' protocols hear of it in the loop's next turn
 
     @property

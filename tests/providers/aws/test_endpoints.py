@@ -148,9 +148,7 @@ async def test_names_of_no_bucket(http: HTTP, threads: Threads, configured: Any,
     """Access points are addressed by their alias; both errors say so before anything is sent."""
     configured({}, "")
     with pytest.raises(UnsupportedError, match=words):
-        await Requests(S3Settings(region="eu-west-3"), http, threads, DIALECT, name="AWS").base(
-            bucket, "eu-west-3"
-        )
+        await Requests(S3Settings(region="eu-west-3"), http, threads, DIALECT, name="AWS").base(bucket, "eu-west-3")
 
 
 async def test_keys_of_the_sdk_with_a_line_break(
