@@ -35,6 +35,7 @@ from dxflow_async.providers.common.sigv4 import UNSIGNED, Credentials, Signer, q
 from dxflow_async.providers.contract import Body, PartLimitError
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.security.redaction import printable
+from dxflow_async.streams import chunks_of
 
 __all__ = ["Requests"]
 
@@ -364,8 +365,9 @@ class Requests:
         if isinstance(body, bytes):
             digest.update(body)
         elif body is not None:
-            async for chunk in body:
-                await self._threads.run(digest.update, chunk)
+            async with chunks_of(body) as chunks:
+                async for chunk in chunks:
+                    await self._threads.run(digest.update, chunk)
         return bytes(digest.digest())
 
     async def region_of(self, bucket: str) -> str:
