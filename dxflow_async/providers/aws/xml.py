@@ -164,7 +164,10 @@ def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[s
     text = "/".join(names)
     if "%" not in text and "+" not in text:
         return None
-    ways = [unquote] if "%20" in text else [unquote_plus, unquote]
+    ways: list[Callable[..., str]] = [unquote_plus, unquote]
+    if "%20" in text:
+        last = any("%20" in name.rstrip("/").rpartition("/")[2] for name in names)
+        ways = [unquote] if last else [_unquote_by_segment, unquote]
     decoders = [partial(_decoded, way) for way in ways]
     plain = _NOT_ENCODED.search(text) is not None
     order = [None, *decoders] if plain or not encoded else [*decoders, None]
@@ -172,6 +175,12 @@ def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[s
         if all((name if decode is None else decode(name)).startswith(prefix) for name in names):
             return decode
     return order[0]
+
+
+def _unquote_by_segment(name: str, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """Decodes a name of which only the directories have `%20`, as SeaweedFS sends it."""
+    directories, slash, last = name.rpartition("/")
+    return unquote(directories, encoding, errors) + slash + unquote_plus(last, encoding, errors)
 
 
 def _decoded(way: Callable[..., str], name: str) -> str:
