@@ -128,7 +128,7 @@ async def test_refusal_that_stays(connected: dict[str, Callable[..., Provider]],
         provider = connected[service](server.url)
         with pytest.raises(AccessDeniedError, match="the clock of this machine is 42 minutes behind the service's"):
             await use(provider, head=head)
-            assert len(server.asked) == 2
+        assert len(server.asked) == 2
         with pytest.raises(AccessDeniedError):
             await use(provider, head=head)
         assert len(server.asked) == 3
