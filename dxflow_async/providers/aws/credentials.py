@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,10 +23,7 @@ from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import Secret, holds_key
 
-__all__ = ["AMAZON", "CloudCredentials"]
-
-AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
-"""Amazon's own hosts."""
+__all__ = ["CloudCredentials"]
 
 
 class CloudCredentials:

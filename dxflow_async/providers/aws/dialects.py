@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.security.redaction import printable
 
-__all__ = ["Ability", "Dialect", "Fact"]
+__all__ = ["Ability", "Dialect", "Fact", "is_amazon"]
 
 _BELIEF = 3600.0
 """Seconds for which a refusal is believed."""
@@ -98,6 +98,16 @@ _SHOWN = {
 }
 
 
+def is_amazon(host: str) -> bool:
+    """Returns whether a host, which may have a port, is Amazon's own.
+
+    Example:
+        >>> is_amazon("s3.eu-central-1.amazonaws.com:443"), is_amazon("s3.example.org")
+        (True, False)
+    """
+    return _AMAZON.search((urlsplit(f"//{host}").hostname or "").lower()) is not None
+
+
 class Dialect:
     """Everything that is known of one S3 endpoint.
 
@@ -136,7 +146,7 @@ class Dialect:
             return
         self._host = host
         name = (urlsplit(f"//{host}").hostname or "").lower()
-        if _AMAZON.search(name):
+        if is_amazon(host):
             for ability in _AMAZONS:
                 self._facts.setdefault(ability, Fact(True, "host name"))
         for pattern, limits in _LIMITS:

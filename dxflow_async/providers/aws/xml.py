@@ -165,7 +165,7 @@ def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[s
     if "%" not in text and "+" not in text:
         return None
     ways: list[Callable[..., str]] = [unquote_plus, unquote]
-    if "%20" in text:
+    if "%20" in text and "%2b" not in text.lower():  # plus signs may stand for themselves
         last = any("%20" in name.rstrip("/").rpartition("/")[2] for name in names)
         ways = [unquote] if last else [_unquote_by_segment, unquote]
     decoders = [partial(_decoded, way) for way in ways]
@@ -178,7 +178,7 @@ def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[s
 
 
 def _unquote_by_segment(name: str, encoding: str = "utf-8", errors: str = "strict") -> str:
-    """Decodes a name of which only the directories have `%20`, as SeaweedFS sends it."""
+    """Decodes a name in which a space is `%20` in directories and `+` in the last segment, as SeaweedFS sends it."""
     directories, slash, last = name.rpartition("/")
     return unquote(directories, encoding, errors) + slash + unquote_plus(last, encoding, errors)
 

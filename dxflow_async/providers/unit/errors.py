@@ -109,8 +109,7 @@ _DIRECTORIES: dict[str, ErrorRow] = {
 """`is_directory` by operation, where it is not about a name that is taken."""
 
 _STATUSES: dict[int, ErrorRow] = {
-    302: _ELSEWHERE,
-    303: _ELSEWHERE,
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     400: _REQUEST,
     401: _SECRET,
     403: _DENIED,

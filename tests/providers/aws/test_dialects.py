@@ -242,6 +242,17 @@ async def test_unsigned_bodies_refused(connect: Connect, said: tuple[str, str]) 
     assert last.body == b"bytes"
 
 
+async def test_checksums_are_given_up_before_unsigned_bodies(connect: Connect) -> None:
+    """A 501 is taken for one of the checksum first: bodies go on unsigned, which costs no second pass over them."""
+
+    def reply(request: Request) -> bytes:
+        return refusal("501 No", "NotImplemented") if "x-amz-checksum-crc32c" in request.headers else STORED
+
+    async with Service(reply) as server:
+        await connect(server.url).write("bucket/name", body(b"by", b"tes"), OPTIONS)
+    assert {request.headers["x-amz-content-sha256"] for request in server.requests} == {"UNSIGNED-PAYLOAD"}
+
+
 async def test_wrong_keys_are_not_tried_twice_each_time(connect: Connect) -> None:
     """Signing the body of a request that is denied anyway is tried once an endpoint."""
     async with ScriptedServer(refusal("403 No", "AccessDenied")) as server:

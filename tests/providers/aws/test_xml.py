@@ -155,6 +155,8 @@ def page(prefix: str, names: list[str], prefixes: Sequence[str] = (), *, said: b
     [
         ("", ["a+b"], ["a b"]),
         ("", ["a%20b", "c+d"], ["a b", "c+d"]),
+        ("", ["d%20e/f+g", "d%20e/h"], ["d e/f g", "d e/h"]),
+        ("", ["a%20b", "c%2Bd", "e+f"], ["a b", "c+d", "e f"]),
         ("", ["100%", "a%20b"], ["100%", "a%20b"]),
         ("", ["é%20b"], ["é%20b"]),
         ("", ["a b%41"], ["a b%41"]),

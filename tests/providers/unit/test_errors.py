@@ -81,7 +81,7 @@ def test_no_code_is_unknown() -> None:
         (507, "disk_full", StorageError, False),
         # Of a server that gives no code.
         (302, "", ServiceError, False),
-        (308, "", StorageError, False),
+        (308, "", ServiceError, False),
         (400, "", StorageError, False),
         (401, "", AccessDeniedError, False),
         (403, "", AccessDeniedError, False),
