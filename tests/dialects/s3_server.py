@@ -24,7 +24,7 @@ from tests.dialects.s3_operations import Operation, operation_of
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_service import S3Service
 from tests.dialects.s3_signature import UNSIGNED, check_signature, is_signed
-from tests.dialects.s3_store import Bucket
+from tests.dialects.s3_store import Bucket, StoredObject
 
 __all__ = ["Request", "S3Server"]
 
@@ -112,6 +112,32 @@ class S3Server:
     def metadata(self, key: str, bucket: str = "bucket") -> dict[str, str]:
         """Returns the user metadata of an object as it is stored."""
         return dict(self._service.buckets[bucket].objects[key].metadata)
+
+    def store(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: str = "",
+        bucket: str = "bucket",
+    ) -> None:
+        """Stores an object as another program would."""
+        self._service.buckets[bucket].objects[key] = StoredObject(
+            data,
+            hashlib.md5(data).hexdigest(),
+            dict(headers or {}),
+            dict(metadata or {}),
+            {},
+            "FULL_OBJECT",
+            self._service.now(),
+            tags=tags,
+        )
+
+    def stored(self, key: str, bucket: str = "bucket") -> StoredObject:
+        """Returns everything that is stored of an object."""
+        return self._service.buckets[bucket].objects[key]
 
     def unfinished(self, bucket: str = "bucket") -> list[str]:
         """Returns the keys of uploads that are neither completed nor aborted."""

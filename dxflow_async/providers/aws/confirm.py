@@ -20,6 +20,7 @@ from dxflow_async.providers.aws.headers import (
     range_headers,
     split_key,
 )
+from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
 from dxflow_async.providers.common.etags import opaque_tag
 from dxflow_async.providers.contract import Body, Entry, Part
@@ -166,8 +167,8 @@ async def confirm_part(provider: AWSProvider, call: Call, key: str, upload_id: s
     Raises:
         ServiceError: the stored part differs from what was sent.
     """
-    found, _ = await provider._list_parts(call, key, upload_id)
-    etag, size = found.get(part.number, ("", -1))
+    listed = await list_parts(provider._requests, call, key, upload_id)
+    etag, size = listed.parts.get(part.number, ("", -1))
     digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)
     if (opaque_tag(etag), size) != (digest.hex(), part.size):
         raise not_the_service(call, "the stored part differs from the one that was sent")

@@ -31,7 +31,7 @@ __all__ = [
     "object_headers",
     "range_headers",
     "split_key",
-    "timed_headers",
+    "stored_headers",
 ]
 
 FULL_OBJECT = "FULL_OBJECT"
@@ -71,13 +71,15 @@ def copy_headers(source: Entry) -> dict[str, str]:
     return headers
 
 
-def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
-    """Returns the headers for a copy that keeps everything stored with the source, and sets its time.
+def stored_headers(source: Mapping[str, str], modified: float | None) -> dict[str, str]:
+    """Returns the headers that store with a copy what is stored with its source.
+
+    A source without a time of its own gets `modified`.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
     """
     kept = {name: value for name, value in source.items() if name in _SYSTEM or name.startswith(_METADATA)}
-    return {_MTIME: format_mtime(modified), **kept, "x-amz-metadata-directive": "REPLACE"}
+    return kept if modified is None else {_MTIME: format_mtime(modified), **kept}
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:

@@ -16,12 +16,12 @@ from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
+from dxflow_async.providers.aws.copies import copy_object, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
     FULL_OBJECT,
     checksum_type,
-    copy_headers,
     crc32c_of,
     describes_object,
     entry_of,
@@ -30,9 +30,9 @@ from dxflow_async.providers.aws.headers import (
     object_headers,
     range_headers,
     split_key,
-    timed_headers,
 )
 from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
@@ -40,14 +40,13 @@ from dxflow_async.providers.aws.upload import S3Upload
 from dxflow_async.providers.common.confirm import (
     check_names,
     check_status,
-    check_unchanged,
     check_version,
     contradiction,
     extent,
     not_the_service,
     read_body,
 )
-from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
@@ -238,7 +237,8 @@ class AWSProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers, query, dialect, requests = object_headers(options), {"uploads": ""}, self.dialect, self._requests
+        query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
+        headers = object_headers(options) if options.copied_from is None else await upload_headers(self, call, options)
         refused: dict[Ability, str] = {}
         while True:
             asked = dict(headers)
@@ -270,20 +270,18 @@ class AWSProvider(Provider):
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        call = Call(self.name, "write", f"/{key}")
-        found, document = await self._list_parts(call, key, upload_id)
-        kept = [
-            each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
-        ]
-        algorithm = document.values.get("ChecksumAlgorithm", "").upper()
-        checksums = algorithm == "CRC32C" or (not algorithm and all(receipt.verified for receipt in kept))
-        full = document.values.get("ChecksumType", "").upper() == FULL_OBJECT
-        told = {
-            int(row["PartNumber"]): row["ChecksumCRC32C"]
-            for row in document.rows.get("Part", ())
-            if row.get("ChecksumCRC32C")
-        }
-        upload = S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full, told=told)
+        listed = await list_parts(self._requests, Call(self.name, "write", f"/{key}"), key, upload_id)
+        kept = [each for each in receipts if listed.has(each)]
+        checksums = listed.algorithm == "CRC32C" or (not listed.algorithm and all(receipt.verified for receipt in kept))
+        upload = S3Upload(
+            self,
+            key,
+            upload_id,
+            public=options.public,
+            checksums=checksums,
+            full=listed.checksum_type == FULL_OBJECT,
+            told=listed.checksums,
+        )
         return upload, kept
 
     async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
@@ -304,23 +302,7 @@ class AWSProvider(Provider):
         return await delete_keys(self, keys)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        bucket, name = split_key(key)
-        call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        headers = copy_headers(source)
-        if options.public:
-            headers["x-amz-acl"] = "public-read"
-        if options.modified is not None:
-            response = await self._requests.send(
-                call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag)
-            )
-            response.close()
-            if not describes_object(response.headers) or not same_etag(source.etag, etag_of(response.headers)):
-                raise contradiction(call, "another version of the source", response.status)
-            headers |= timed_headers(response.headers, options.modified)
-        response = await self._requests.send(call, "PUT", bucket, name, headers)
-        document = await self._requests.document(call, response, "CopyObjectResult")
-        await check_unchanged(self, call, source)
-        return Entry(key, source.size, etag=parse_etag(document.values.get("ETag")))
+        return await copy_object(self, source, key, options)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
@@ -363,27 +345,6 @@ class AWSProvider(Provider):
 
         size, _ = await look_up_size(call, self._http, get)
         return size
-
-    async def _list_parts(
-        self, call: Call, key: str, upload_id: str
-    ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
-        """Returns the etag and size of each stored part, by number, and the last page of the listing."""
-        query, more = {"uploadId": upload_id}, True
-        found: dict[int, tuple[str, int]] = {}
-        while more:
-            response = await self._requests.send(call, "GET", *split_key(key), query=query)
-            document = await self._requests.document(call, response, "ListPartsResult")
-            rows = document.rows.get("Part", ())
-            try:
-                found |= {int(row["PartNumber"]): (opaque_tag(row.get("ETag", "")), int(row["Size"])) for row in rows}
-            except (KeyError, ValueError) as error:
-                raise not_the_service(call, f"a part without a number or a size ({error})") from error
-            marker = document.values.get("NextPartNumberMarker", "")
-            more = document.values.get("IsTruncated", "").strip().lower() == "true"
-            if more and marker in ("", query.get("part-number-marker")):
-                raise contradiction(call, "the list of parts goes on without saying where")
-            query["part-number-marker"] = marker
-        return found, document
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")

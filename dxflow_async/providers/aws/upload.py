@@ -15,6 +15,7 @@ from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
 from dxflow_async.providers.aws.limits import part_limits
+from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
@@ -130,7 +131,7 @@ class S3Upload(Upload):
         if response.status == 204:
             return
         try:
-            await self._provider._list_parts(call, self._key, self.id)
+            await list_parts(self._requests, call, self._key, self.id)
         except NotFoundError as error:
             if error.code == "NoSuchUpload":
                 return

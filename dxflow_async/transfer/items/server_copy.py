@@ -62,7 +62,8 @@ class ServerCopyItem(Multipart, TransferItem):
         seen = await self._look()
         # An object that is put together from parts does not take over what is stored with the source.
         modified = changed_at(provider.features, self._entry, seen)
-        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
+        public = self._options.public
+        options = ObjectOptions(seen.content_type, seen.metadata, public, modified, copied_from=self._entry)
         return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
 
     async def seen(self) -> str | None:
