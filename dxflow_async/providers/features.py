@@ -50,6 +50,8 @@ class Features:
         max_write_size: the largest body of one `write`; larger objects are uploaded in parts. None: as `max_size`
             where `streams_whole` is set, else as `max_part_size`.
         uniform_parts: all parts of an upload but the last must have the same size.
+        varied_parts_doubtful: the service may require parts of one size, which only the end of an upload tells. The
+            parts of a stream of unknown length vary only where it would not fit otherwise.
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
@@ -93,6 +95,7 @@ class Features:
     max_copy_size: int = 5 << 30
     max_write_size: int | None = None
     uniform_parts: bool = False
+    varied_parts_doubtful: bool = False
     metadata: bool = False
     mtime: bool = False
     mtime_listed: bool = False

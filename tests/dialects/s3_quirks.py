@@ -43,6 +43,7 @@ class Quirks:
         clock_offset: seconds by which the server's clock is ahead. Requests that differ by more than 15 minutes are
             RequestTimeTooSkewed.
         folds_slashes: `a//b` is the same key as `a/b`.
+        requester_pays: requests that do not agree to pay are AccessDenied.
         refuses_head: HEAD of an object fails with this status.
         tagging: whether tags may be read and written; `"denied"` is 403, `"missing"` 501, and where they are
             `"ignored"`, `?tagging` is answered with the object.
@@ -74,6 +75,7 @@ class Quirks:
     fails_after_200: bool = False
     clock_offset: float = 0.0
     folds_slashes: bool = False
+    requester_pays: bool = False
     refuses_head: int | None = None
     tagging: Literal["kept", "denied", "missing", "ignored"] = "kept"
     page_size: int = 1000

@@ -120,6 +120,7 @@ class S3Server:
         *,
         headers: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        checksums: Mapping[str, str] | None = None,
         tags: str = "",
         bucket: str = "bucket",
     ) -> None:
@@ -129,7 +130,7 @@ class S3Server:
             hashlib.md5(data).hexdigest(),
             dict(headers or {}),
             dict(metadata or {}),
-            {},
+            dict(checksums or {}),
             "FULL_OBJECT",
             self._service.now(),
             tags=tags,
@@ -187,10 +188,13 @@ class S3Server:
         service, quirks = self._service, self.quirks
         self._arrived += 1
         if quirks.html_400_every is not None and self._arrived % quirks.html_400_every == 0:
-            return Answer(400, {"Content-Type": "text/html"}, _PAGE.encode())
+            return Answer(400, {"Content-Type": "text/html"}, _PAGE.encode(), foreign=True)
         if is_signed(ask):
             self._check_signed(ask)
         elif not self._is_public(operation.name, ask):
+            raise S3Error(403, "AccessDenied", "Access Denied")
+        pays = {ask.headers.get("x-amz-request-payer"), ask.query.get("x-amz-request-payer")}
+        if quirks.requester_pays and "requester" not in pays:
             raise S3Error(403, "AccessDenied", "Access Denied")
         if quirks.refuses_checksums is not None and any(
             name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode" for name in ask.headers
@@ -228,7 +232,7 @@ class S3Server:
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         headers = {"x-amz-request-id": f"{int(time.time()):016X}", "x-amz-id-2": "dialect", "Server": "AmazonS3"}
-        headers |= answer.headers
+        headers = answer.headers if answer.foreign else headers | answer.headers
         if answer.chunked or (request.method == "HEAD" and self.quirks.head_without_length):
             response = web.StreamResponse(status=answer.status, headers=headers)
             if answer.chunked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,7 +61,8 @@ class CloudCredentials:
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
         known = self._fixed is not None or self._renewed is not None
-        if known and settings.endpoint and not settings.profile:
+        self._complete = bool(known and settings.endpoint and not settings.profile)
+        if self._complete:
             fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
             self._region = settings.region or trim(fallback or "") or "us-east-1"
 
@@ -121,6 +123,13 @@ class CloudCredentials:
             self._region = trim((await self._session()).region_name or "") or "us-east-1"
         return "us-east-1" if self._region == "aws-global" else self._region
 
+    async def sdk_setting(self, name: str) -> str | None:
+        """Returns a setting of the SDK's configuration; None if there is none, or our settings leave nothing open."""
+        if self._complete:
+            return None
+        found = (await self._session())._session.get_config_variable(name)
+        return None if found is None else str(found)
+
     async def base(self, bucket: str, region: str) -> Base:
         """Returns where the requests of a bucket go; of the service where the name is empty.
 
@@ -135,15 +144,18 @@ class CloudCredentials:
         rules = self._rules.get(region) or await self._load_rules(region)
         return await rules.base(bucket)
 
-    async def presign(self, method: str, url: str, region: str, expires: int) -> str:
-        """Returns the URL with a SigV4 signature in its query.
+    async def presign(
+        self, method: str, url: str, region: str, expires: int, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Returns the URL with further parameters and a SigV4 signature in its query.
 
         Raises:
             ConfigurationError: `expires` is outside the 1 second to 7 days that S3 allows.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        return Signer(clock=self.clock).presigned(await self.credentials(), region, method, url, expires)
+        signer = Signer(clock=self.clock)
+        return signer.presigned(await self.credentials(), region, method, url, expires, query)
 
     def _checked(self, frozen: Any) -> Credentials:
         """Returns keys of the SDK, which takes a variable with its line break as a key."""

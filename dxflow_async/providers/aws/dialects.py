@@ -115,6 +115,9 @@ class Dialect:
         settings: the remote's settings.
         limited: called with the name and the value of each limit that is learned.
         clock: the time in seconds; tests give their own.
+
+    Attributes:
+        compares: whether the checksums that answers report are compared.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Dialect:
         self._regions: dict[str, tuple[str, str]] = {}
         self._trying: dict[Ability, asyncio.Lock] = {}
         self._host: str | None = None
+        self.compares = True
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:
@@ -139,6 +143,15 @@ class Dialect:
             self.limit("uniform_parts", True, "settings")
         if settings.endpoint:
             self.meet(urlsplit(settings.endpoint).netloc)
+
+    def use_checksums(self, *, sent: bool, compared: bool) -> None:
+        """Notes which checksums the configuration wants; see `ChecksumSettings`."""
+        off = Fact(False, "settings")
+        if not sent:
+            self._facts |= dict.fromkeys((Ability.OBJECT_CRC32C, Ability.PART_CRC32C, Ability.UPLOAD_CRC32C), off)
+        if not compared:
+            self._facts[Ability.READ_CHECKSUMS] = off
+        self.compares = compared
 
     def meet(self, host: str) -> None:
         """Notes what is known of a service by its host name, which may have a port. The settings take precedence."""

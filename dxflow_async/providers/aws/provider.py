@@ -96,7 +96,7 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
-        uniform_parts=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
+        varied_parts_doubtful=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
         buckets=True,
         versions=True,
         endpoint=endpoint or "s3.amazonaws.com",
@@ -121,10 +121,14 @@ class AWSProvider(Provider):
         self.features = _features(settings.endpoint)
         self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
-        self._requests = Requests(settings, http, threads, self.dialect, name=name)
+        self._requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
+        self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
         self._whole = WholeObjects(http.stall_timeout)
+
+    async def connect(self) -> None:
+        await self._requests.prepare()
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         bucket, slash, rest = prefix.partition("/")
@@ -175,7 +179,7 @@ class AWSProvider(Provider):
             size = await self._look_up_size(call, key, etag_of(response.headers))
             instead = "objects are looked up by reading their first byte"
             self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
-        entry = entry_of(key, response.headers, size)
+        entry = self._entry(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -205,7 +209,7 @@ class AWSProvider(Provider):
             if isinstance(error, RangeIgnoredError):
                 self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
-        entry = entry_of(key, response.headers, size)
+        entry = self._entry(key, response.headers, size)
         if etag is None and listed is None and not self._signs.known(response.headers):
             try:
                 await confirm_read(self, call, entry)
@@ -308,10 +312,23 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         region = await self._requests.region_of(bucket)
         _, base, _ = await self._requests.base(bucket, region)
-        return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+        url = base + quote(name, safe="/-_.~")
+        return await self._requests.identity.presign(method, url, region, int(expires), self._query)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         return self.dialect.facts()
+
+    def _entry(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
+        """Returns the object that the headers describe, without its checksums if they are not to be compared."""
+        entry = entry_of(key, headers, size)
+        if not self.dialect.compares:
+            entry.crc32c = entry.digest = None
+        return entry
+
+    def _note_host(self, host: str) -> None:
+        """Notes the host that the SDK's configuration names."""
+        if not is_amazon(host):
+            self.features = replace(self.features, varied_parts_doubtful=True, endpoint=host)
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})

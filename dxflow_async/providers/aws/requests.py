@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.checksum_settings import load_checksum_settings
 from dxflow_async.providers.aws.credentials import CloudCredentials
 from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.endpoints import Base
@@ -70,13 +71,23 @@ class Requests:
         threads: compute digests of bodies.
         dialect: what is known of the endpoint.
         name: the remote's name, as errors show it.
+        met: called with the service's host once it is known.
 
     Attributes:
         identity: credentials, region and endpoint.
         http, dialect: see above.
     """
 
-    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, dialect: Dialect, *, name: str) -> None:
+    def __init__(
+        self,
+        settings: AWSSettings,
+        http: HTTP,
+        threads: Threads,
+        dialect: Dialect,
+        *,
+        name: str,
+        met: Callable[[str], None] | None = None,
+    ) -> None:
         self.http = http
         self.dialect = dialect
         self.identity = CloudCredentials(settings, http, threads, name=name)
@@ -87,6 +98,29 @@ class Requests:
         self._regionless: set[str] = set()
         self._asking_region = asyncio.Lock()
         self._bases: dict[tuple[str, str], Base] = {}
+        self._met = met
+        self._prepared = False
+        self._always = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
+
+    async def prepare(self) -> None:
+        """Finds out what the configuration says beyond the settings: the service's host, and which checksums to use.
+
+        Sends no request.
+
+        Raises:
+            ConfigurationError: the configuration is not valid.
+        """
+        if self._prepared:
+            return
+        sent, compared = await load_checksum_settings(self._settings, self.identity)
+        if self._settings.endpoint is None:
+            base = await self.identity.base("", await self.identity.region())
+            self.dialect.meet(base.host)
+            if self._met is not None:
+                self._met(base.host)
+        if not self._prepared:
+            self._prepared = True
+            self.dialect.use_checksums(sent=sent, compared=compared)
 
     async def send(
         self,
@@ -111,6 +145,8 @@ class Requests:
             judge: chooses the error of a refusal; None from it leaves that to the table of errors.
         """
         headers, dialect = headers or {}, self.dialect
+        if not self._prepared:
+            await self.prepare()
         if CHECKSUM_MODE in headers and not dialect.known(Ability.READ_CHECKSUMS):
             async with dialect.first(Ability.READ_CHECKSUMS):
                 return await self._send(call, method, bucket, name, headers, query, body, judge)
@@ -225,7 +261,7 @@ class Requests:
         path = root + escaped
         text = query_string(query.items()) if query else ""
         url = base + (f"{escaped}?{text}" if text else escaped)
-        signed = {**headers, "host": host}
+        signed = {**headers, **self._always, "host": host}
         payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
         self._signer.sign(credentials, region, method, path, text, signed, payload)
         return await self.http.send(call, method, url, signed, body)
@@ -316,6 +352,8 @@ class Requests:
             ability: what is sent, an object or a part; None to send a Content-MD5 in any case.
             judge: as for `send`.
         """
+        if not self._prepared:
+            await self.prepare()
         if ability is None or self.dialect.known(ability):
             return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
         async with self.dialect.first(ability):

@@ -40,6 +40,7 @@ class StreamWriter(BaseItem):
         self._options = options
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
+        self._features = target.provider.features  # a stream that was begun keeps its part sizes
         self._read = 0  # bytes of the stream that were given to the provider
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
@@ -77,6 +78,7 @@ class StreamWriter(BaseItem):
                 stored = await self._try(lambda: provider.write(key, body, self._options))
             except PartLimitError:
                 body.forget()  # the provider has learned that it has to go in parts
+                self._features = provider.features
             else:
                 self._crc32c = first.crc32c
                 return stored
@@ -128,8 +130,8 @@ class StreamWriter(BaseItem):
             self._context.limits.memory.give(memory)
 
     def _part_size(self, number: int) -> int:
-        context, features = self._context, self._destination.provider.features
-        return stream_part_size(number, context.part_size, context.limits.largest_part, features)
+        context = self._context
+        return stream_part_size(number, context.part_size, context.limits.largest_part, self._features)
 
     async def _bodies(self, data: AsyncIterable[bytes]) -> AsyncGenerator[Buffered, None]:
         """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
