@@ -142,15 +142,20 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
 
 def delete(service: S3Service, ask: Ask) -> Answer:
     """Answers DELETE of an object, which need not exist."""
-    service.bucket(ask.bucket).objects.pop(ask.key, None)
+    _remove(service, ask.bucket, ask.key)
     return Answer(204)
+
+
+def _remove(service: S3Service, bucket: str, key: str) -> None:
+    objects = service.bucket(bucket).objects
+    objects.pop(key.rstrip("/") if service.quirks.files and key not in objects else key, None)
 
 
 def delete_many(service: S3Service, ask: Ask) -> Answer:
     """Answers DeleteObjects."""
     if service.quirks.refuses_delete_objects is not None:
         raise S3Error(*service.quirks.refuses_delete_objects)
-    bucket = service.bucket(ask.bucket)
+    service.bucket(ask.bucket)
     if not any(name == "content-md5" or name.startswith("x-amz-checksum-") for name in ask.headers):
         raise S3Error(400, "InvalidRequest", "Missing required header for this request: Content-MD5")
     verify_md5(ask.headers, ask.body)
@@ -159,7 +164,7 @@ def delete_many(service: S3Service, ask: Ask) -> Answer:
     if not 0 < len(keys) <= _MAX_DELETED or "" in keys:
         raise S3Error(400, "MalformedXML", "The XML you provided was not well-formed")
     for key in keys:
-        bucket.objects.pop(key, None)
+        _remove(service, ask.bucket, key)
     quiet = root.findtext("Quiet") == "true"
     rows = [] if quiet else [element("Deleted", [element("Key", key)]) for key in keys]
     return service.xml(document("DeleteResult", rows))

@@ -32,7 +32,10 @@ SWITCHES = {
     "ASCII metadata": Quirks(metadata="refused"),
     "etags without quotes": Quirks(plain_etags=True),
     "terse listings": Quirks(terse_listing=True),
-    "version 1 listings": Quirks(v1_only=True),
+    "version 1 listings": Quirks(v1_only="ignored", page_size=3),
+    "version 2 listings refused": Quirks(v1_only="refused", page_size=3),
+    "listings without NextMarker": Quirks(v1_only="ignored", no_next_marker=True, page_size=3),
+    "plain listings of version 1": Quirks(v1_only="refused", ignores_encoding=True, no_next_marker=True, page_size=3),
     "errors after 200": Quirks(fails_after_200=True),
     "clock ahead": Quirks(clock_offset=3600.0),
     "clock behind": Quirks(clock_offset=-3600.0),
@@ -45,6 +48,7 @@ SWITCHES = {
     "HTML 400": Quirks(html_400_every=7),
     "requester pays": Quirks(requester_pays=True),
     "HEAD refused": Quirks(refuses_head=405),
+    "objects as files": Quirks(files=True),
     "slashes folded": Quirks(folds_slashes=True),
 }
 """By name."""
@@ -84,7 +88,6 @@ UNMET: dict[str, dict[str, str]] = {
         "test_copy": "a copy cannot be conditional",
         "test_listing_says_what_stat_says": "etags of listings are strong",
     },
-    "version 1 listings": {"test_listing_of_many_pages": "only the first page is found; the listing is an error"},
     "clock ahead": {"test_unfinished_uploads_are_found": "uploads began by the server's clock"},
     "clock behind": {"test_unfinished_uploads_are_found": "uploads began by the server's clock"},
 }

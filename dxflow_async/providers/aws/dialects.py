@@ -48,6 +48,7 @@ class Ability(StrEnum):
     FINISH_PARTS = "CRC32C of parts at completion"
     BATCH_DELETE = "deletion of many objects in one request"
     DELETE_MD5 = "Content-MD5 of deletions"
+    LIST_V2 = "ListObjectsV2"
     HEAD = "HEAD of objects"
     HEAD_SIZE = "size in the answer to HEAD"
     PLAIN_DELETE = "status 204 after a deletion"
@@ -79,6 +80,7 @@ _AMAZONS = (
     Ability.FINISH_FULL,
     Ability.FINISH_PARTS,
     Ability.BATCH_DELETE,
+    Ability.LIST_V2,
     Ability.HEAD,
 )
 
@@ -117,6 +119,7 @@ class Dialect:
         clock: the time in seconds; tests give their own.
 
     Attributes:
+        amazon: whether it is Amazon's own, as far as the host is known.
         compares: whether the checksums that answers report are compared.
     """
 
@@ -134,6 +137,7 @@ class Dialect:
         self._regions: dict[str, tuple[str, str]] = {}
         self._trying: dict[Ability, asyncio.Lock] = {}
         self._host: str | None = None
+        self.amazon = False
         self.compares = True
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
@@ -159,7 +163,8 @@ class Dialect:
             return
         self._host = host
         name = (urlsplit(f"//{host}").hostname or "").lower()
-        if is_amazon(host):
+        self.amazon = is_amazon(host)
+        if self.amazon:
             for ability in _AMAZONS:
                 self._facts.setdefault(ability, Fact(True, "host name"))
         for pattern, limits in _LIMITS:

@@ -33,12 +33,12 @@ from dxflow_async.providers.aws.headers import (
 )
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
+from dxflow_async.providers.aws.listing import list_objects
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
 from dxflow_async.providers.common.confirm import (
-    check_names,
     check_status,
     check_version,
     contradiction,
@@ -63,9 +63,8 @@ from dxflow_async.providers.contract import (
     RangeIgnoredError,
     Reader,
     Upload,
-    page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
+from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AWSProvider"]
 
@@ -131,31 +130,9 @@ class AWSProvider(Provider):
         await self._requests.prepare()
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
-        bucket, slash, rest = prefix.partition("/")
-        if not slash:
-            return await self._list_buckets(bucket)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": size}
-        if not recursive:
-            query["delimiter"] = "/"
-        if cursor is not None:
-            query["continuation-token"] = cursor
-        call = Call(self.name, "list", f"/{prefix}")
-        response = await self._requests.send(call, "GET", bucket, query=query)
-        parser = s3xml.ListParser(bucket, rest)
-        async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
-            try:
-                async for chunk in reading:
-                    parser.feed(chunk)
-                parser.close()
-            except s3xml.MalformedXMLError as error:
-                raise not_the_service(call, str(error), response.status) from error
-        check_names(call, prefix, parser.entries)
-        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
-            raise contradiction(call, differs)
-        if parser.token is not None and parser.token == cursor:
-            raise contradiction(call, "the page names itself as the next page")
-        return Page(parser.entries, parser.token)
+        if "/" not in prefix:
+            return await self._list_buckets(prefix)
+        return await list_objects(self, prefix, recursive=recursive, cursor=cursor)
 
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)

@@ -52,7 +52,8 @@ class ListParser(WholeParser):
 
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
-        token: requests the next page; None on the last one.
+        token: requests the next page; None on the last one, and where the service has listings of version 1 only.
+        truncated: there is another page.
         echo: the request as the server repeats it: `Prefix`, `Delimiter`, `ContinuationToken`.
     """
 
@@ -66,14 +67,15 @@ class ListParser(WholeParser):
         self._objects: list[Entry] = []
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
-        self._truncated = False
+        self.truncated = False
+        self._marker: str | None = None
         self._plain = 0
 
     def close(self) -> None:
         super().close()
         if self.root != "ListBucketResult":
             raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
-        if self._truncated and self.token is None:
+        if self.truncated and not (self.token or self._marker or self._objects or self._prefixes):
             raise MalformedXMLError("a listing that goes on without saying where")
         self._decode(self._objects)
         self._decode(self._prefixes)
@@ -90,6 +92,20 @@ class ListParser(WholeParser):
         if recursive and (self._prefixes or self.echo.get("Delimiter")):
             return "it has directories where all objects were asked for"
         return None
+
+    def next_marker(self, last: str | None) -> str | None:
+        """Returns the name behind which the next page of a version 1 listing begins; None if the page has none.
+
+        Args:
+            last: the last name of the page, which most services name. It tells how the marker is encoded.
+        """
+        told = self._marker
+        if told is None:
+            return None
+        ways = told, unquote(told), unquote_plus(told)
+        if last in ways:
+            return last
+        return ways[2] if self._encoded and ways[2].startswith(self._prefix) else told
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -108,8 +124,10 @@ class ListParser(WholeParser):
             self._encoded = text.strip().lower() == "url"
         elif name == "NextContinuationToken":
             self.token = text or None
+        elif name == "NextMarker":
+            self._marker = text or None
         elif name == "IsTruncated":
-            self._truncated = text.strip().lower() == "true"
+            self.truncated = text.strip().lower() == "true"
 
     def branch(self, name: str) -> None:
         if name == "Contents":
