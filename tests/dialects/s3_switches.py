@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.dialects.s3_quirks import Quirks
 
-__all__ = ["ENGINE_ONLY", "NEVER_LEARNED", "REFUSED", "SWITCHES", "UNMET"]
+__all__ = ["ENGINE_ONLY", "LONG", "NEVER_LEARNED", "REFUSED", "SWITCHES", "UNMET"]
 
 SWITCHES = {
     "as Amazon": Quirks(),
@@ -68,6 +68,17 @@ REFUSED = {
 
 ENGINE_ONLY = {"errors after 200", "HTML 400"}
 """Switches under which single calls of the provider fail, and the engine makes up for it."""
+
+LONG = {
+    "neither length",
+    "no ranges nor lengths",
+    "version 2 listings refused",
+    "listings without NextMarker",
+    "plain listings of version 1",
+    "requester pays",
+    "HEAD refused",
+}
+"""Switches under which the contract suite runs with `-m long` only: sessions run under them each day."""
 
 _NO_CHECKSUM = {
     "test_body_of_several_buffers": "the provider reports no CRC32C that the server did not confirm",

@@ -45,8 +45,25 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
         headers["x-amz-metadata-directive"] = "REPLACE"
     response = await requests.send(call, "PUT", *split_key(key), headers)
     document = await requests.document(call, response, "CopyObjectResult")
+    etag = parse_etag(document.values.get("ETag"))
     await check_unchanged(provider, call, source)
-    return Entry(key, source.size, etag=parse_etag(document.values.get("ETag")))
+    await _check_version(provider, call, source, etag)
+    return Entry(key, source.size, etag=etag)
+
+
+async def _check_version(provider: AWSProvider, call: Call, source: Entry, etag: str | None) -> None:
+    """Checks that the requested version was copied: some services ignore `x-amz-copy-source-if-match`.
+
+    The ETag of the copy is that of the source, unless the source was stored in parts or is encrypted. Only where it is
+    another one, the source is looked up.
+
+    Raises:
+        PreconditionFailedError: the source was replaced.
+    """
+    if provider.dialect.amazon or source.etag is None or (etag is not None and same_etag(source.etag, etag)):
+        return
+    if not same_etag((await provider.stat(source.key)).etag, source.etag):
+        raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
 
 
 async def upload_headers(provider: AWSProvider, call: Call, options: ObjectOptions) -> dict[str, str]:

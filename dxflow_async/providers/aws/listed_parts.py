@@ -49,7 +49,7 @@ async def list_parts(requests: Requests, call: Call, key: str, upload_id: str) -
     query, listed = {"uploadId": upload_id}, ListedParts()
     while True:
         response = await requests.send(call, "GET", *split_key(key), query=query)
-        document = await requests.document(call, response, "ListPartsResult")
+        document = await requests.document(call, response, "ListPartsResult", "ListPartsResponse")  # moto's name
         listed.algorithm = document.values.get("ChecksumAlgorithm", "").upper() or listed.algorithm
         listed.checksum_type = document.values.get("ChecksumType", "").upper() or listed.checksum_type
         for row in document.rows.get("Part", ()):

@@ -420,8 +420,8 @@ class Requests:
         self.dialect.meet(base.host)
         return base
 
-    async def document(self, call: Call, response: Response, root: str) -> s3xml.Document:
-        """Parses a small XML response with that root element. S3 also reports failures with status 200.
+    async def document(self, call: Call, response: Response, *roots: str) -> s3xml.Document:
+        """Parses a small XML response with one of these root elements. S3 also reports failures with status 200.
 
         Raises:
             ServiceError: the response is not S3's.
@@ -434,8 +434,8 @@ class Requests:
         if document.root == "Error":
             code, message = document.values.get("Code", ""), document.values.get("Message", "")
             raise error_of(call, response.status, code, message, response.headers)
-        if document.root != root:
-            raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
+        if document.root not in roots:
+            raise not_the_service(call, f"<{document.root:.100}> where <{roots[0]}> was expected", response.status)
         return document
 
 
