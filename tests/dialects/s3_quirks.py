@@ -43,6 +43,7 @@ class Quirks:
             and a body that is an InternalError; nothing is stored.
         clock_offset: seconds by which the server's clock is ahead. Requests that differ by more than 15 minutes are
             RequestTimeTooSkewed.
+        damaged: of objects and parts of these keys, other bytes are stored than were sent.
         files: DELETE of `name/` removes the object `name` where there is no marker (MinIO's older backends, JuiceFS).
         folds_slashes: `a//b` is the same key as `a/b`.
         requester_pays: requests that do not agree to pay are AccessDenied.
@@ -77,6 +78,7 @@ class Quirks:
     no_next_marker: bool = False
     fails_after_200: bool = False
     clock_offset: float = 0.0
+    damaged: tuple[str, ...] = ()
     files: bool = False
     folds_slashes: bool = False
     requester_pays: bool = False

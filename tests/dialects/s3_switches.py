@@ -81,8 +81,6 @@ LONG = {
 """Switches under which the contract suite runs with `-m long` only: sessions run under them each day."""
 
 _NO_CHECKSUM = {
-    "test_body_of_several_buffers": "the provider reports no CRC32C that the server did not confirm",
-    "test_wrong_checksum_is_refused": "nobody compares the CRC32C of a body",
     "test_reported_checksum_is_that_of_the_bytes": "no checksum is stored",
 }
 

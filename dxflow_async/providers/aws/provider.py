@@ -15,6 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.copies import copy_object, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
@@ -203,11 +204,19 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
-        response = await self._requests.send_body(
-            call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
+        response, confirmed = await send_body(
+            self._requests,
+            call,
+            bucket,
+            name,
+            {},
+            headers,
+            body,
+            judge=lambda refusal: self._write_limit(call, refusal, body.size),
         )
         if await self._signs.confirm(response, body, "object"):
-            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+            crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
+            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
@@ -245,6 +254,8 @@ class AWSProvider(Provider):
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
+        if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
+            checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
 

@@ -1,16 +1,14 @@
-"""Sends requests to S3: their URLs, their signatures, and the checksums of their bodies."""
+"""Sends requests to S3: their URLs and signatures, and what is changed about a request that is refused."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
@@ -75,7 +73,7 @@ class Requests:
 
     Attributes:
         identity: credentials, region and endpoint.
-        http, dialect: see above.
+        http, threads, dialect: see above.
     """
 
     def __init__(
@@ -92,7 +90,7 @@ class Requests:
         self.dialect = dialect
         self.identity = CloudCredentials(settings, http, threads, name=name)
         self._settings = settings
-        self._threads = threads
+        self.threads = threads
         self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
         self._regionless: set[str] = set()
@@ -333,62 +331,6 @@ class Requests:
                 self._regions[bucket] = region
             return region
 
-    async def send_body(
-        self,
-        call: Call,
-        bucket: str,
-        name: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body,
-        *,
-        ability: Ability | None = Ability.OBJECT_CRC32C,
-        judge: Judge | None = None,
-    ) -> Response:
-        """Sends a body with a CRC32C that the server compares; falls back to Content-MD5, and remembers it.
-
-        Args:
-            call, bucket, name, query, headers, body: the request.
-            ability: what is sent, an object or a part; None to send a Content-MD5 in any case.
-            judge: as for `send`.
-        """
-        if not self._prepared:
-            await self.prepare()
-        if ability is None or self.dialect.known(ability):
-            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
-        async with self.dialect.first(ability):
-            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
-
-    async def _send_body(
-        self,
-        call: Call,
-        bucket: str,
-        name: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body,
-        ability: Ability | None,
-        judge: Judge | None,
-    ) -> Response:
-        dialect, refused = self.dialect, None
-        if ability is not None and body.crc32c is not None and dialect.allows(ability):
-            sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
-            try:
-                response = await self.send(call, "PUT", bucket, name, sent, query=query, body=body, judge=judge)
-            except StorageError as error:
-                refused = self.doubted(error, ability)
-            else:
-                echoed = "x-amz-checksum-crc32c" in response.headers
-                dialect.accept(*(Ability.OBJECT_CRC32C, Ability.PART_CRC32C) if echoed else (ability,))
-                return response
-        digest = await self.digest(hashlib.md5(usedforsecurity=False), body)
-        headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
-        response = await self.send(call, "PUT", bucket, name, headers, query=query, body=body, judge=judge)
-        if refused is not None:
-            self.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
-            dialect.refuse(Ability.PART_CRC32C, refused)
-        return response
-
     def doubted(self, error: StorageError, ability: Ability) -> str:
         """Returns the reason if an ability that is not known to be there may have caused an error; else raises it."""
         told = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
@@ -405,7 +347,7 @@ class Requests:
         elif body is not None:
             async with chunks_of(body) as chunks:
                 async for chunk in chunks:
-                    await self._threads.run(digest.update, chunk)
+                    await self.threads.run(digest.update, chunk)
         return bytes(digest.digest())
 
     async def region_of(self, bucket: str) -> str:

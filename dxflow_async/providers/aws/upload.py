@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.completion import Completion
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.dialects import Ability
@@ -63,7 +64,8 @@ class S3Upload(Upload):
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._requests.send_body(
+        response, confirmed = await send_body(
+            self._requests,
             call,
             self._bucket,
             self._name,
@@ -80,7 +82,7 @@ class S3Upload(Upload):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent")
-        return PartReceipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
+        return PartReceipt(part, etag, body.crc32c, verified=confirmed or stored == body.crc32c is not None)
 
     async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
         call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
