@@ -222,7 +222,7 @@ class AWSProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(options)
+        headers = object_headers(call, options)
         response = await self._requests.send_body(
             call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
         )
@@ -238,7 +238,7 @@ class AWSProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers, query, dialect, requests = object_headers(options), {"uploads": ""}, self.dialect, self._requests
+        headers, query, dialect, requests = object_headers(call, options), {"uploads": ""}, self.dialect, self._requests
         refused: dict[Ability, str] = {}
         while True:
             asked = dict(headers)
