@@ -52,6 +52,7 @@ class Ability(StrEnum):
     HEAD_SIZE = "size in the answer to HEAD"
     PLAIN_DELETE = "status 204 after a deletion"
     RANGES = "ranges"
+    ANY_NAMES = "keys with // and . segments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ _AMAZONS = (
     Ability.FINISH_PARTS,
     Ability.BATCH_DELETE,
     Ability.HEAD,
+    Ability.ANY_NAMES,
 )
 
 _LIMITS: Sequence[tuple[re.Pattern[str], Mapping[str, Any]]] = (

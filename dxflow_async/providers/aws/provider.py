@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.deletion import delete_keys
@@ -33,6 +33,7 @@ from dxflow_async.providers.aws.headers import (
     timed_headers,
 )
 from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
@@ -49,6 +50,7 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
 from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
@@ -100,6 +102,7 @@ def _features(endpoint: str | None) -> Features:
         uniform_parts=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
         buckets=True,
         versions=True,
+        any_names=True,  # `odd_names` refuses them where the service does not keep them
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -152,6 +155,8 @@ class AWSProvider(Provider):
             raise contradiction(call, differs)
         if parser.token is not None and parser.token == cursor:
             raise contradiction(call, "the page names itself as the next page")
+        if not self.dialect.known(Ability.ANY_NAMES) and any(has_odd_segment(each.key) for each in parser.entries):
+            self.dialect.accept(Ability.ANY_NAMES)
         return Page(parser.entries, parser.token)
 
     async def stat(self, key: str) -> Entry:
@@ -223,6 +228,7 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
+        await check_name(self._requests, call, bucket, name)
         response = await self._requests.send_body(
             call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
         )
@@ -239,6 +245,7 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers, query, dialect, requests = object_headers(call, options), {"uploads": ""}, self.dialect, self._requests
+        await check_name(requests, call, bucket, name)
         refused: dict[Ability, str] = {}
         while True:
             asked = dict(headers)
@@ -301,11 +308,21 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        return await delete_keys(self, keys)
+        refused: dict[str, StorageError] = {}
+        for key in filter(has_odd_segment, keys):
+            try:
+                await check_name(self._requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
+            except UnsafePathError as error:
+                refused[key] = error
+        if not refused:
+            return await delete_keys(self, keys)
+        kept = [key for key in keys if key not in refused]
+        return refused | (await delete_keys(self, kept) if kept else {})
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        await check_name(self._requests, call, bucket, name)
         headers = copy_headers(source)
         if options.public:
             headers["x-amz-acl"] = "public-read"
