@@ -385,7 +385,7 @@ class GCPProvider(Provider):
     def _split(self, call: Call, key: str) -> tuple[str, str]:
         """Splits a key into bucket and name; refuses names that no bucket can have and that might change the URL."""
         bucket, _, name = key.partition("/")
-        if name in (".", ".."):  # https://cloud.google.com/storage/docs/objects#naming
+        if name in (".", "..") and call.operation != "list":  # https://cloud.google.com/storage/docs/objects#naming
             raise call.error(UnsafePathError, "Google Cloud Storage has no objects named . or ..; rename it")
         if bucket in self._buckets:
             return bucket, name
