@@ -297,6 +297,10 @@ class AsyncAreaStorage:
         return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
     async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+        for name, value in (("start", start), ("end", end)):
+            if value is not None and not isinstance(value, int):
+                text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
+                raise ConfigurationError(f"{name} = {value!r:.100} is not allowed; {text}")
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")

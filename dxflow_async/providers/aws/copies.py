@@ -23,6 +23,7 @@ from dxflow_async.providers.aws.headers import (
     split_key,
     stored_headers,
 )
+from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.common.confirm import check_unchanged, contradiction
 from dxflow_async.providers.common.etags import parse_etag, same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions
@@ -37,6 +38,7 @@ __all__ = ["copy_object", "upload_headers"]
 async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object with one request; see `Provider.copy`."""
     requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
+    await check_name(requests, call, *split_key(key))
     headers = copy_headers(source)
     if options.public:
         headers["x-amz-acl"] = "public-read"
@@ -70,7 +72,7 @@ async def upload_headers(provider: AWSProvider, call: Call, options: ObjectOptio
     """Returns the headers that begin an upload whose parts are copied from `options.copied_from`."""
     source = options.copied_from
     assert source is not None, "the parts have no common source"
-    headers = object_headers(options) | stored_headers(await _look(provider, call, source), options.modified)
+    headers = object_headers(call, options) | stored_headers(await _look(provider, call, source), options.modified)
     tags = await _tags(provider, call, source.key)
     return headers | {"x-amz-tagging": tags} if tags else headers
 

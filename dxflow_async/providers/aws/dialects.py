@@ -54,6 +54,7 @@ class Ability(StrEnum):
     HEAD_SIZE = "size in the answer to HEAD"
     PLAIN_DELETE = "status 204 after a deletion"
     RANGES = "ranges"
+    ANY_NAMES = "keys with // and . segments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ _AMAZONS = (
     Ability.BATCH_DELETE,
     Ability.LIST_V2,
     Ability.HEAD,
+    Ability.ANY_NAMES,
 )
 
 _LIMITS: Sequence[tuple[re.Pattern[str], Mapping[str, Any]]] = (

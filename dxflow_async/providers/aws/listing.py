@@ -18,6 +18,7 @@ from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
 from dxflow_async.providers.common.confirm import check_names, contradiction, not_the_service
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.contract import Entry, Page, page_size
 from dxflow_async.providers.http import Call, HTTPReader
 
@@ -67,6 +68,8 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     parser = await _parse(provider, call, bucket, rest, _query(rest, marker, token, recursive=recursive))
     entries = parser.entries
     check_names(call, prefix, entries)
+    if not provider.dialect.known(Ability.ANY_NAMES) and any(has_odd_segment(each.key) for each in entries):
+        provider.dialect.accept(Ability.ANY_NAMES)
     if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=token)) is not None:
         raise contradiction(call, differs)
     if marker is None and parser.token is not None:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
@@ -35,6 +35,7 @@ from dxflow_async.providers.aws.headers import (
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_objects
+from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
@@ -49,6 +50,7 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
@@ -99,6 +101,7 @@ def _features(endpoint: str | None) -> Features:
         varied_parts_doubtful=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
         buckets=True,
         versions=True,
+        any_names=True,  # `odd_names` refuses them where the service does not keep them
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -203,7 +206,8 @@ class AWSProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(options)
+        headers = object_headers(call, options)
+        await check_name(self._requests, call, bucket, name)
         response, confirmed = await send_body(
             self._requests,
             call,
@@ -228,7 +232,9 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
-        headers = object_headers(options) if options.copied_from is None else await upload_headers(self, call, options)
+        await check_name(requests, call, bucket, name)
+        copied = options.copied_from is not None
+        headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
         refused: dict[Ability, str] = {}
         while True:
             asked = dict(headers)
@@ -291,7 +297,16 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        return await delete_keys(self, keys)
+        refused: dict[str, StorageError] = {}
+        for key in filter(has_odd_segment, keys):
+            try:
+                await check_name(self._requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
+            except UnsafePathError as error:
+                refused[key] = error
+        if not refused:
+            return await delete_keys(self, keys)
+        kept = [key for key in keys if key not in refused]
+        return refused | (await delete_keys(self, kept) if kept else {})
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         return await copy_object(self, source, key, options)

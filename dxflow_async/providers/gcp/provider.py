@@ -34,6 +34,7 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
 )
 from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.verified_reader import body_reader
@@ -104,6 +105,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         max_copy_size=5 * TiB,
         buckets=True,
         versions=True,
+        any_names=True,
         endpoint=identity.endpoint,
     )
 
@@ -360,7 +362,8 @@ class GCPProvider(Provider):
         Emulators do that in the JSON API as well, and have the XML API only under the name of Google's host.
         """
         query = [] if generation is None else [f"generation={quote(generation, safe='')}"]
-        path = f"/{bucket}/{quote(name, safe='/-_.~')}"
+        # An escaped slash keeps servers and proxies from resolving segments.
+        path = f"/{bucket}/{quote(name, safe='-_.~' if has_odd_segment(name) else '/-_.~')}"
         if self._identity.anonymous:
             query.append("alt=media")
             path = f"/download{object_path(bucket, name)}"
@@ -382,6 +385,8 @@ class GCPProvider(Provider):
     def _split(self, call: Call, key: str) -> tuple[str, str]:
         """Splits a key into bucket and name; refuses names that no bucket can have and that might change the URL."""
         bucket, _, name = key.partition("/")
+        if name in (".", "..") and call.operation != "list":  # https://cloud.google.com/storage/docs/objects#naming
+            raise call.error(UnsafePathError, "Google Cloud Storage has no objects named . or ..; rename it")
         if bucket in self._buckets:
             return bucket, name
         if not _BUCKET.fullmatch(bucket) or max(map(len, bucket.split("."))) > 63:
