@@ -15,7 +15,7 @@ from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
-from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
+from dxflow_async.providers.aws.sdk_transport import SDKTransport, reach_metadata_directly, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.server_clock import ServerClock
@@ -196,6 +196,7 @@ class CloudCredentials:
         try:
             sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
             use_transport(sdk, self._transport)
+            reach_metadata_directly(sdk)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
             setting = for_remote("AWS.profile", self._name, "AWS")
