@@ -5,7 +5,6 @@ and the AWS configuration files are read as botocore reads them. All functions b
 
 Sources: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-https://learn.microsoft.com/azure/storage/blobs/authorize-data-operations-cli
 https://cloud.google.com/docs/authentication/application-default-credentials
 """
 
@@ -21,11 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dxflow_async.config.azure_environment import AZURE_ACCOUNT_VARIABLES, azure_account
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import Secret
 
-__all__ = ["azure_account", "configured_by", "with_sdk_configuration"]
+__all__ = ["configured_by", "with_sdk_configuration"]
 
 _AWS_VARIABLES = (
     "AWS_DEFAULT_PROFILE",
@@ -75,7 +74,7 @@ def configured_by(settings: Any, environ: Mapping[str, str] = os.environ) -> str
             variable = _first(environ, *_AWS_VARIABLES)
             return variable or _default_profile_file(environ)
         case AzureSettings():
-            return _first(environ, "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT")
+            return _first(environ, *AZURE_ACCOUNT_VARIABLES)
         case GCSSettings():
             variable = _first(environ, "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
             return variable or _default_credentials_file(environ)
@@ -97,26 +96,6 @@ def with_sdk_configuration(settings: Any, environ: Mapping[str, str] = os.enviro
         case AzureSettings():
             return azure_account(settings, environ)
     return settings
-
-
-def azure_account(settings: AzureSettings, environ: Mapping[str, str] = os.environ) -> AzureSettings:
-    """Settings with the account of Azure's own variables, where they name no account themselves."""
-    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
-        return settings
-    if settings.credentials is not None:
-        return replace(settings, account=environ.get("AZURE_STORAGE_ACCOUNT") or None)
-    found: dict[str, Any] = {
-        name: Secret(environ.get(f"AZURE_STORAGE_{variable}", "")) or None
-        for name, variable in (
-            ("connection_string", "CONNECTION_STRING"),
-            ("account", "ACCOUNT"),
-            ("account_key", "KEY"),
-            ("sas_token", "SAS_TOKEN"),
-        )
-    }
-    if found["account"] is None:
-        found["account_key"] = found["sas_token"] = None
-    return replace(settings, **found)
 
 
 def _first(environ: Mapping[str, str], *variables: str) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dxflow_async import AzureSettings, GCSSettings, S3Settings
-from dxflow_async.config.sdk_configuration import azure_account, configured_by, with_sdk_configuration
+from dxflow_async.config.azure_environment import azure_account
+from dxflow_async.config.sdk_configuration import configured_by, with_sdk_configuration
 from dxflow_async.exceptions import ConfigurationError
 
 CONFIG = """
@@ -88,7 +89,7 @@ def test_a_default_profile_names_an_account(environ: dict[str, str], tmp_path: P
 def test_azure_and_google_accounts(environ: dict[str, str], tmp_path: Path) -> None:
     """Azure's account or connection string, Google's key file, emulator or stored login; a key alone is no account."""
     azure, gcs = AzureSettings(), GCSSettings()
-    for variable in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING"):
+    for variable in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING"):
         assert configured_by(azure, {**environ, variable: "x"}) == variable
     for variable in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
         assert configured_by(gcs, {**environ, variable: "x"}) == variable
