@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from configparser import Error as ParserError
 from configparser import RawConfigParser
 from dataclasses import replace
@@ -24,7 +24,7 @@ from dxflow_async.config.azure_environment import AZURE_ACCOUNT_VARIABLES, azure
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["configured_by", "with_sdk_configuration"]
+__all__ = ["aws_bundles", "configured_by", "with_sdk_configuration"]
 
 _AWS_VARIABLES = (
     "AWS_DEFAULT_PROFILE",
@@ -133,6 +133,34 @@ def _with_aws_endpoint(settings: S3Settings, environ: Mapping[str, str]) -> S3Se
     if settings.addressing == "auto" and style in ("path", "virtual"):
         changed["addressing"] = style
     return replace(settings, **changed) if changed else settings
+
+
+def aws_bundles(remotes: Iterable[Any], environ: Mapping[str, str] = os.environ) -> list[tuple[str, Path]]:
+    """Returns the certificate bundles that profiles of AWS name as `ca_bundle`, with a text that says where.
+
+    A configuration file that is not valid names none; calls at AWS refuse it.
+
+    Args:
+        remotes: settings of remotes. Only those that are S3's count, and whose settings or SDK configuration name an
+            account or a service.
+        environ: the environment.
+    """
+    try:
+        config = _read_ini(_config_file(environ))
+        used = [
+            each
+            for each in remotes
+            if isinstance(each, S3Settings) and (each.configured or configured_by(each, environ))
+        ]
+    except ConfigurationError:
+        return []
+    default = environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
+    found = {}
+    for name in (each.profile or default for each in used):
+        bundle = _profile(config, name).get("ca_bundle")
+        if bundle:
+            found[bundle] = f"ca_bundle of the profile {name} in {_config_file(environ)}"
+    return [(where, _expanded(bundle)) for bundle, where in found.items()]
 
 
 def _default_profile_file(environ: Mapping[str, str]) -> str | None:
