@@ -209,7 +209,7 @@ class CloudCredentials:
 
 
 def _region_of_environment() -> str | None:
-    """The region of the variables: botocore reads AWS_DEFAULT_REGION only, and other SDKs and containers set AWS_REGION."""
+    """The region of the variables. botocore reads only the first; other SDKs, and containers, set the second."""
     variables = "AWS_DEFAULT_REGION", "AWS_REGION"
     return next((region for each in variables if (region := trim(os.environ.get(each, "")))), None)
 
