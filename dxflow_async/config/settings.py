@@ -84,7 +84,8 @@ class Settings:
         transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
             for direct connections and aiohttp for others, such as those through a proxy. Experimental.
         ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
-            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them.
+            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them, and without
+            the first one the `ca_bundle` of an AWS profile in use.
         client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
         client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
         tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.sdk_configuration import aws_bundles
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
@@ -67,6 +69,9 @@ class Resources:
                 client_certificate=settings.client_certificate,
                 client_key=settings.client_key,
                 minimum_version=settings.tls_minimum_version,
+                find_bundles=partial(aws_bundles, [settings.aws, *settings.remotes.values()])
+                if settings.sdk_configuration
+                else None,
             ),
             proxies=self.proxies,
             transport=settings.transport,

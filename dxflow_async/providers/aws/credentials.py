@@ -16,7 +16,7 @@ from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
-from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
+from dxflow_async.providers.aws.sdk_transport import SDKTransport, reach_metadata_directly, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.server_clock import ServerClock
@@ -63,8 +63,7 @@ class CloudCredentials:
         known = self._fixed is not None or self._renewed is not None
         self._complete = bool(known and settings.endpoint and not settings.profile)
         if self._complete:
-            fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            self._region = settings.region or trim(fallback or "") or "us-east-1"
+            self._region = settings.region or _region_of_environment() or "us-east-1"
 
     async def credentials(self) -> Credentials:
         """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
@@ -85,9 +84,10 @@ class CloudCredentials:
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
-            advice = for_remote("sign in to AWS again, or set AWS.profile", self._name, "AWS")
+            advice = "set AWS.region" if _lacks_region(error) else "sign in to AWS again, or set AWS.profile"
             raise AccessDeniedError(
-                f"{self._name} credentials could not be had: {error}; {advice}",
+                f"{self._name} credentials could not be had: {str(error).rstrip('.')}; "
+                f"{for_remote(advice, self._name, 'AWS')}",
                 provider=self._name,
                 operation="sign in",
             ) from error
@@ -206,8 +206,10 @@ class CloudCredentials:
         from botocore.exceptions import BotoCoreError
 
         try:
-            sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+            region = self._settings.region or _region_of_environment()
+            sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=region)
             use_transport(sdk, self._transport)
+            reach_metadata_directly(sdk)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
             setting = for_remote("AWS.profile", self._name, "AWS")
@@ -216,6 +218,18 @@ class CloudCredentials:
             raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
         else:
             return sdk
+
+
+def _region_of_environment() -> str | None:
+    """The region of the variables. botocore reads only the first; other SDKs, and containers, set the second."""
+    variables = "AWS_DEFAULT_REGION", "AWS_REGION"
+    return next((region for each in variables if (region := trim(os.environ.get(each, "")))), None)
+
+
+def _lacks_region(error: Exception) -> bool:
+    from botocore.exceptions import NoRegionError
+
+    return isinstance(error, NoRegionError)
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:
