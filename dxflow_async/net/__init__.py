@@ -18,6 +18,7 @@ from dxflow_async.net.errors import (
     ProxyError,
     StalledError,
     TLSError,
+    TooSlowError,
 )
 from dxflow_async.net.proxy import Proxy, ProxyRules
 from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts
@@ -46,5 +47,6 @@ __all__ = [
     "TLSOptions",
     "Throttle",
     "Timeouts",
+    "TooSlowError",
     "make_context",
 ]
