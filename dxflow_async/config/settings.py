@@ -19,7 +19,7 @@ from dxflow_async.config.environment import warn_of_unknown
 from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
 from dxflow_async.config.texts import trim_texts
-from dxflow_async.config.validation import check_file, not_allowed, to_path
+from dxflow_async.config.validation import check_file, expanded, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -58,7 +58,8 @@ def config_path(home: str | os.PathLike[str] | None = None) -> Path:
     Args:
         home: the home directory. None: `DXFLOW_HOME`, else the platform's.
     """
-    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
+    given = home or os.environ.get("DXFLOW_HOME")
+    return (expanded("home", Path(given)) if given else default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
