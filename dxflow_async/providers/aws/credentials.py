@@ -7,6 +7,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
@@ -172,7 +173,7 @@ class CloudCredentials:
     async def _session(self) -> Any:
         async with self._loading:
             if self._sdk is None:
-                self._sdk = await self._threads.run(self._load)
+                self._sdk = await self._threads.run(importing, self._load)
         return self._sdk
 
     async def _find_chain(self) -> Any:
