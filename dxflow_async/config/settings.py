@@ -19,7 +19,7 @@ from dxflow_async.config.environment import warn_of_unknown
 from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
 from dxflow_async.config.texts import trim_texts
-from dxflow_async.config.validation import check_file, not_allowed, to_path
+from dxflow_async.config.validation import check_file, expanded, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -58,7 +58,8 @@ def config_path(home: str | os.PathLike[str] | None = None) -> Path:
     Args:
         home: the home directory. None: `DXFLOW_HOME`, else the platform's.
     """
-    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
+    given = home or os.environ.get("DXFLOW_HOME")
+    return (expanded("home", Path(given)) if given else default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ class Settings:
         max_attempts: how often a request is tried without progress.
         connect_timeout: how long a connection may take.
         stall_timeout: how long a transfer may make no progress. Nothing limits how long it takes as a whole.
+        min_speed: the bytes a second that the peer of each connection has to move, over `stall_timeout`; else the
+            request counts as stalled. Time in which this side makes the peer wait does not count. 0: no minimum.
         disk_threads: the largest number of threads that read and write local files.
         journal: whether transfers record in `home` what is done, so that a later process can resume them.
         durable: whether files and journal are on disk before they count as written, so that a loss of power takes
@@ -114,6 +117,7 @@ class Settings:
     max_attempts: int = 10
     connect_timeout: float = 10.0
     stall_timeout: float = 60.0
+    min_speed: int = 64
     disk_threads: int = 4
     journal: bool = True
     durable: bool = True
@@ -221,6 +225,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_attempts", 1, 100),
     ("connect_timeout", 0.1, 3600),
     ("stall_timeout", 0.1, 3600),
+    ("min_speed", 0, MiB),
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )

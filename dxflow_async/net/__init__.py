@@ -18,6 +18,7 @@ from dxflow_async.net.errors import (
     ProxyError,
     StalledError,
     TLSError,
+    TooSlowError,
 )
 from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host
 from dxflow_async.net.proxy import Proxy, ProxyRules
@@ -48,6 +49,7 @@ __all__ = [
     "TLSOptions",
     "Throttle",
     "Timeouts",
+    "TooSlowError",
     "is_metadata_host",
     "make_context",
 ]

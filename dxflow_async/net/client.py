@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Mapping
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, ProxyError
@@ -222,7 +223,7 @@ class Client:
     async def _load_lane(self, origin: Origin) -> Lane:
         """Makes the lane for an origin; its modules are imported in a worker thread, which keeps the loop running."""
         fast = self._is_fast(origin)
-        await self._threads.run(_import_fast if fast else _import_aiohttp)
+        await self._threads.run(importing, _import_fast if fast else _import_aiohttp)
         lane = self._loaded_lane(origin)  # another request may have come first
         if lane is not None:
             return lane

@@ -18,6 +18,7 @@ from functools import partial
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
+from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
@@ -212,7 +213,7 @@ class AsyncAreaStorage:
                 stored.
         """
         area = await self._find()
-        destination = ResolvedLocation(os.getcwd() if dst is None else os.fspath(dst))
+        destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
         return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
 
     async def upload_many(

@@ -181,6 +181,8 @@ class Engine:
                 await self._plan(items, group)
         finally:
             await self._abort_all()
+        if self._meter.raised is not None:  # a CancelledError of the callback's ends a worker, and no more
+            raise self._meter.raised
         if self._plan_error is not None:
             if not self._report:
                 raise self._plan_error

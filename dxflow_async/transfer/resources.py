@@ -63,6 +63,7 @@ class Resources:
             self.threads,
             connect_timeout=settings.connect_timeout,
             stall_timeout=settings.stall_timeout,
+            min_speed=settings.min_speed,
             throttle=self.limits.bandwidth,
             tls=TLSOptions(
                 ca_bundle=settings.ca_bundle,

@@ -12,6 +12,8 @@ import select
 import ssl
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -25,6 +27,28 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionState", "Connector", "Exchange", "exchange"]
 
 
+class Handler(ResponseHandler):
+    """aiohttp's protocol, which also counts.
+
+    Attributes:
+        received: bytes of the response to the current request, without interim answers.
+        answered_at: when the first of them arrived, by the monotonic clock.
+    """
+
+    received = 0
+    answered_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        if self.received:
+            self.received += len(data)
+        elif data and not data.startswith(_INTERIM):
+            self.received, self.answered_at = len(data), monotonic()
+        super().data_received(data)
+
+
+_INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
+
+
 class ConnectionState:
     """A connection, over all its requests.
 
@@ -35,7 +59,7 @@ class ConnectionState:
         used: whether it has served a request.
     """
 
-    def __init__(self, protocol: ResponseHandler) -> None:
+    def __init__(self, protocol: Handler) -> None:
         assert protocol.transport is not None
         self.protocol = protocol
         self.transport: Any = protocol.transport
@@ -102,12 +126,14 @@ exchange: ContextVar[Exchange] = ContextVar("exchange")
 class Connector(aiohttp.TCPConnector):
     """A pool that tells the current `exchange` which connection it gets, and never gives it one that is not quiet."""
 
-    states: dict[ResponseHandler, ConnectionState]
+    states: dict[Handler, ConnectionState]
     """The connections that are open."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.states = {}
+        handler: type[ResponseHandler] = Handler
+        self._factory = partial(handler, loop=self._loop)
 
     async def connect(
         self,
@@ -119,7 +145,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            assert protocol is not None
+            assert isinstance(protocol, Handler)
             if protocol.transport is None:  # lost again already
                 connection.close()
                 raise aiohttp.ServerDisconnectedError
@@ -129,6 +155,7 @@ class Connector(aiohttp.TCPConnector):
             elif current.fresh or not state.quiet:
                 connection.close()
                 continue
+            protocol.received = 0
             current.connection, current.reused, state.used = state, state.used, True
             return connection
 
@@ -147,7 +174,7 @@ class Connector(aiohttp.TCPConnector):
         with suppress(RuntimeError):
             self._close()
 
-    def _watched(self, protocol: ResponseHandler) -> ConnectionState:
+    def _watched(self, protocol: Handler) -> ConnectionState:
         """The state of a new connection, which is forgotten with its end."""
         state, closed = ConnectionState(protocol), protocol.closed
 

@@ -83,7 +83,7 @@ class FastLane:
                 self._all.discard(connection)
 
         def make() -> Connection:
-            return Connection(self._inbox, self._timeouts.stall, on_free)
+            return Connection(self._inbox, self._timeouts, on_free)
 
         tls: ssl.SSLContext | None = None
         if origin.scheme == "https":

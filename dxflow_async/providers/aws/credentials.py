@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
@@ -184,7 +185,7 @@ class CloudCredentials:
     async def _session(self) -> Any:
         async with self._loading:
             if self._sdk is None:
-                self._sdk = await self._threads.run(self._load)
+                self._sdk = await self._threads.run(importing, self._load)
         return self._sdk
 
     async def _find_chain(self) -> Any:

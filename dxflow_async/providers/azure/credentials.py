@@ -16,6 +16,7 @@ from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.azure_environment import azure_account
 from dxflow_async.config.connection_string import parse_connection_string
@@ -281,7 +282,9 @@ class CloudCredentials:
         if account.origin.startswith("http://"):
             raise ConfigurationError(for_remote(_IN_CLEAR.format(endpoint=settings.endpoint), self._name, "AZURE"))
         if self._credential is None:
-            self._credential = self._chain = await self._threads.run(_default_chain, self._name, self._transport)
+            self._credential = self._chain = await self._threads.run(
+                importing, _default_chain, self._name, self._transport
+            )
         return replace(account, tokens=Tokens(self._credential, self._name))
 
     def _place(self, settings: AzureSettings) -> Account:

@@ -15,6 +15,7 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import BearerToken
 from dxflow_async.config.settings import GCPSettings
@@ -235,7 +236,7 @@ class CloudCredentials:
     async def _load_once(self) -> Any:
         async with self._loading:
             if self._sdk is None:
-                self._sdk = await self._threads.run(self._load)
+                self._sdk = await self._threads.run(importing, self._load)
                 self._sdk.session = self._wire
         return self._sdk
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
@@ -82,7 +83,7 @@ class Root:
     """
 
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = Path(absolute_path(path))
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
