@@ -88,6 +88,7 @@ def _features(endpoint: str | None) -> Features:
         resumable=True,
         unfinished_uploads=True,
         presign=True,
+        list_after=True,
         public=True,
         metadata=True,
         mtime=True,
@@ -131,28 +132,42 @@ class AWSProvider(Provider):
         bucket, slash, rest = prefix.partition("/")
         if not slash:
             return await self._list_buckets(bucket)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": size}
-        if not recursive:
-            query["delimiter"] = "/"
+        size = page_size(recursive=recursive, first=cursor is None)
+        query = {} if recursive else {"delimiter": "/"}
         if cursor is not None:
             query["continuation-token"] = cursor
         call = Call(self.name, "list", f"/{prefix}")
+        parser = await self._list(call, bucket, rest, size, query)
+        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
+            raise contradiction(call, differs)
+        if parser.token is not None and parser.token == cursor:
+            raise contradiction(call, "the page names itself as the next page")
+        return Page(parser.entries, parser.token)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        bucket, _, rest = prefix.partition("/")
+        call, query = Call(self.name, "list", f"/{prefix}"), {"start-after": after.removeprefix(f"{bucket}/")}
+        parser = await self._list(call, bucket, rest, page_size(recursive=True, first=False), query)
+        if parser.entries and parser.entries[0].key <= after:
+            self.features = replace(self.features, list_after=False)
+            raise call.error(UnsupportedError, "the server ignores start-after")
+        if (differs := parser.contradiction(prefix=rest, recursive=True, token=None)) is not None:
+            raise contradiction(call, differs)
+        return Page(parser.entries, parser.token)
+
+    async def _list(self, call: Call, bucket: str, rest: str, size: int, more: Mapping[str, str]) -> s3xml.ListParser:
+        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": str(size), **more}
         response = await self._requests.send(call, "GET", bucket, query=query)
         parser = s3xml.ListParser(bucket, rest)
-        async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
+        async with HTTPReader(Entry(call.path), -1, self._http, call, response) as reading:
             try:
                 async for chunk in reading:
                     parser.feed(chunk)
                 parser.close()
             except s3xml.MalformedXMLError as error:
                 raise not_the_service(call, str(error), response.status) from error
-        check_names(call, prefix, parser.entries)
-        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
-            raise contradiction(call, differs)
-        if parser.token is not None and parser.token == cursor:
-            raise contradiction(call, "the page names itself as the next page")
-        return Page(parser.entries, parser.token)
+        check_names(call, f"{bucket}/{rest}", parser.entries)
+        return parser
 
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)
