@@ -191,7 +191,8 @@ class Provider(ABC):
 
         Args:
             prefix: as for `list_page`, with a bucket.
-            after: keys up to this one are left out. It starts with `prefix`; there need not be such an object.
+            after: keys up to this one are left out. It starts with `prefix`, and is the key of an object or ends in a
+                slash; there need not be such a directory.
 
         Returns:
             The page; `list_page` continues it.

@@ -43,6 +43,7 @@ from dxflow_async.providers.common.confirm import (
     check_unchanged,
     check_version,
     contradiction,
+    entries_after,
     extent,
     not_the_service,
     read_body,
@@ -148,12 +149,9 @@ class AWSProvider(Provider):
         bucket, _, rest = prefix.partition("/")
         call, query = Call(self.name, "list", f"/{prefix}"), {"start-after": after.removeprefix(f"{bucket}/")}
         parser = await self._list(call, bucket, rest, page_size(recursive=True, first=False), query)
-        if parser.entries and parser.entries[0].key <= after:
-            self.features = replace(self.features, list_after=False)
-            raise call.error(UnsupportedError, "the server ignores start-after")
         if (differs := parser.contradiction(prefix=rest, recursive=True, token=None)) is not None:
             raise contradiction(call, differs)
-        return Page(parser.entries, parser.token)
+        return entries_after(self, call, Page(parser.entries, parser.token), after)
 
     async def _list(self, call: Call, bucket: str, rest: str, size: int, more: Mapping[str, str]) -> s3xml.ListParser:
         query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": str(size), **more}

@@ -25,12 +25,12 @@ from dxflow_async.exceptions import (
     PreconditionFailedError,
     StorageError,
     UnsafePathError,
-    UnsupportedError,
 )
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
     disagreement,
+    entries_after,
     extent,
     not_the_service,
 )
@@ -151,13 +151,7 @@ class GCPProvider(Provider):
         call = Call(self.name, "list", f"/{prefix}")
         bucket, rest = self._split(call, prefix)
         page = await self._list(call, bucket, rest, {"startOffset": after.removeprefix(f"{bucket}/")})
-        entries = page.entries
-        if entries and entries[0].key == after:
-            entries = entries[1:]  # the offset is inclusive
-        if entries and entries[0].key <= after:
-            self.features = replace(self.features, list_after=False)
-            raise call.error(UnsupportedError, "the server ignores startOffset")
-        return Page(entries, page.cursor)
+        return entries_after(self, call, page, after)
 
     async def _list(self, call: Call, bucket: str, rest: str, more: Mapping[str, str]) -> Page:
         recursive, cursor = "delimiter" not in more, more.get("pageToken")

@@ -88,7 +88,8 @@ class KeySpace:
             if not character:
                 break
             text += character
-        between = low[: self._start + outer] + text
+        # Servers that keep objects as files may leave out the content of a directory whose bare name they are given.
+        between = f"{low[: self._start + outer]}{text}".rstrip("/") + "/"
         return between if low < between and (high is None or between < high) else None
 
     def _common(self, low: str, high: str | None) -> int:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any
 
 from anyio import CancelScope
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.contract import Page
+from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
 from dxflow_async.transfer.planning.key_space import KeySpace
@@ -35,6 +35,10 @@ _WORTH = 4.0
 """A range is cut if so many pages are expected in the rest of it; the next one is on its way already."""
 
 
+_SURPRISES = 3
+"""A listing is cut no more after so many ranges that began elsewhere than the one before them had seen."""
+
+
 class _Range:
     """The keys above `low` up to and including `high`.
 
@@ -43,14 +47,17 @@ class _Range:
         cursor: continues the listing; None before its first page.
         page: the first and the last key of the last page, here or in the range that this one was cut from.
         unbounded: no key above `high` is known.
+        first: the first key of the first page, which may lie above `high`; None if there was none.
+        expected: entries that the range before has seen here, and the cursor behind them.
     """
 
     __slots__ = (
         "cursor",
         "cursors",
-        "doubt",
         "ended",
         "error",
+        "expected",
+        "first",
         "high",
         "page",
         "pages",
@@ -70,6 +77,8 @@ class _Range:
         self.ended = False
         self.error: Exception | None = None
         self.unbounded = high is None
+        self.first: str | None = None
+        self.expected: Page | None = None
 
 
 async def list_in_parallel(
@@ -126,6 +135,7 @@ class _Listing:
         self._begun: Any = begun.cursor
         """The cursor to go on by; None once the service has begun a page at the key that was requested."""
         self._cutting = False
+        self._surprises = 0
         self._pages = 2
         """Pages with keys so far. No more requests run at a time, so a listing that ends soon wastes few of them."""
 
@@ -219,33 +229,75 @@ class _Listing:
         if found.cursors.repeat(page.cursor):
             found.error = contradiction(self._call, "the listing goes in a circle")
             return
-        entries = page.entries
+        entries, began, high = page.entries, found.cursor is None, found.high
+        if began:
+            found.first = entries[0].key if entries else None
+            if (expected := found.expected) is not None and not _begins(found, expected):
+                self._replace(found, expected)
+                return
         found.cursor, found.ended = page.cursor, page.cursor is None
+        beyond: Sequence[Entry] = ()
         if entries:
             for earlier in self._ranges[: self._ranges.index(found)]:
                 earlier.unbounded = False
             keys = [entry.key for entry in entries]
             self._space.learn(keys)
             found.position, found.page = keys[-1], (keys[0], keys[-1])
-            if found.high is not None and keys[-1] > found.high:
-                entries = entries[: bisect_right(keys, found.high)]
-                found.ended = True
-        if entries:
-            self._pages += 1
+            if high is not None and keys[-1] > high:
+                cut = bisect_right(keys, high)
+                entries, beyond, found.ended = entries[:cut], entries[cut:], True
         if entries or page.directories:
             found.pages.append(Page(entries, None, page.directories))
             self._buffered += 1
-        if page.cursor is None and entries is page.entries:
+            self._pages += bool(entries)
+        if beyond:
+            self._compare(found, Page(beyond, page.cursor))
+        elif page.cursor is None and (entries or not began):
             self._end_after(found)
+
+    def _compare(self, found: _Range, beyond: Page) -> None:
+        """Compares what a range has seen beyond its end with what the next ones begin with.
+
+        A service may begin at another key than the one that was requested: SeaweedFS leaves out the content of a
+        directory if its name is requested without a slash.
+        """
+        for later in self._ranges[self._ranges.index(found) + 1 :]:
+            if later.high is None or beyond.entries[0].key <= later.high:
+                if later.cursor is None and later.request is not None:
+                    later.expected = beyond
+                elif not _begins(later, beyond):
+                    self._replace(later, beyond)
+                return
+
+    def _replace(self, found: _Range, begun: Page) -> None:
+        """Lists a range anew from a page of the range before it: keys came or went, or the service is wrong."""
+        self._surprises += 1
+        self._cutting = self._cutting and self._surprises < _SURPRISES
+        if found.request is not None:
+            self._cancel(found.request)
+            found.request = None
+        self._buffered -= len(found.pages)
+        found.pages.clear()
+        found.expected, found.error, found.cursors = None, None, Cursors()
+        found.first, found.cursor = begun.entries[0].key, begun.cursor
+        self._take(found, begun)
+
+    def _cancel(self, request: asyncio.Task[Page]) -> None:
+        self._running.pop(request, None)
+        request.cancel()
+        self._cancelled.append(request)
 
     def _end_after(self, found: _Range) -> None:
         """Ends the ranges behind the last page of all: nobody need wait for what is known."""
         index = self._ranges.index(found) + 1
         for later in self._ranges[index:]:
             if later.request is not None:
-                self._running.pop(later.request)
-                later.request.cancel()
-                self._cancelled.append(later.request)
+                self._cancel(later.request)
         self._ranges[index:] = [later for later in self._ranges[index:] if later.pages]
         for later in self._ranges[index:]:
             later.ended = True
+
+
+def _begins(found: _Range, seen: Page) -> bool:
+    """Returns whether the first page of a range begins where another range has seen it begin."""
+    return found.first is not None and found.first <= seen.entries[0].key

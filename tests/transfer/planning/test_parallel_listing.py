@@ -99,6 +99,20 @@ def test_server_that_finds_nothing_after_a_key() -> None:
     assert found == listing.keys
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_server_that_leaves_out_keys(shape: str) -> None:
+    """Keys that a service leaves out where it is asked to begin are found by the range before."""
+
+    class Leaky(ListedKeys):
+        async def after(self, key: str) -> Page:
+            page = await super().after(key)
+            return page if key in self.keys else Page(page.entries[40:], page.cursor)
+
+    listing = Leaky(keys_of(shape, 10_000))
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
+
+
 def test_pages_that_go_back_are_refused() -> None:
     """A page that names keys again that are listed already is an error, not a second finding."""
 
