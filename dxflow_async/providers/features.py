@@ -58,6 +58,8 @@ class Features:
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
             change again within that time; 0.0: they are exact to the microsecond.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
+        list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
+            listings are in the order of the keys' bytes.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
@@ -101,6 +103,7 @@ class Features:
     mtime_listed: bool = False
     mtime_resolution: float = 0.0
     ordered: bool = False
+    list_after: bool = False
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
-from dxflow_async.providers.common.confirm import check_names, contradiction, not_the_service
+from dxflow_async.providers.common.confirm import check_names, contradiction, entries_after, not_the_service
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.contract import Entry, Page, page_size
 from dxflow_async.providers.http import Call, HTTPReader
@@ -25,7 +25,7 @@ from dxflow_async.providers.http import Call, HTTPReader
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["list_objects"]
+__all__ = ["list_objects", "list_objects_after"]
 
 _BEHIND = "\U0010ffff"
 """The last character: a name with it at its end is behind all names that begin alike."""
@@ -53,6 +53,24 @@ async def list_objects(provider: AWSProvider, prefix: str, *, recursive: bool, c
     page = await _list_page(provider, prefix, recursive=recursive, cursor=_Marker())
     provider._requests.refused(Ability.LIST_V2, reason, _INSTEAD)
     return page
+
+
+async def list_objects_after(provider: AWSProvider, prefix: str, after: str) -> Page:
+    """Returns the first page of the keys above one; see `Provider.list_after`."""
+    bucket, _, rest = prefix.partition("/")
+    call = Call(provider.name, "list", f"/{prefix}")
+    if not provider.dialect.allows(Ability.LIST_V2):
+        raise call.error(UnsupportedError, "the service has no ListObjectsV2")
+    query = _query(rest, None, None, recursive=True)
+    query |= {"max-keys": str(page_size(recursive=True, first=False)), "start-after": after.removeprefix(f"{bucket}/")}
+    parser = await _parse(provider, call, bucket, rest, query)
+    entries = parser.entries
+    check_names(call, prefix, entries)
+    if (differs := parser.contradiction(prefix=rest, recursive=True, token=None)) is not None:
+        raise contradiction(call, differs)
+    if parser.truncated and parser.token is None:
+        raise call.error(UnsupportedError, "the service does not say where the listing goes on")
+    return entries_after(provider, call, Page(entries, parser.token), after)
 
 
 def _may_be_missing(error: StorageError) -> bool:

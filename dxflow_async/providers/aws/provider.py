@@ -34,7 +34,7 @@ from dxflow_async.providers.aws.headers import (
 )
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
-from dxflow_async.providers.aws.listing import list_objects
+from dxflow_async.providers.aws.listing import list_objects, list_objects_after
 from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
@@ -89,6 +89,7 @@ def _features(endpoint: str | None) -> Features:
         resumable=True,
         unfinished_uploads=True,
         presign=True,
+        list_after=True,
         public=True,
         metadata=True,
         mtime=True,
@@ -137,6 +138,9 @@ class AWSProvider(Provider):
         if "/" not in prefix:
             return await self._list_buckets(prefix)
         return await list_objects(self, prefix, recursive=recursive, cursor=cursor)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        return await list_objects_after(self, prefix, after)
 
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)

@@ -30,6 +30,7 @@ from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
     disagreement,
+    entries_after,
     extent,
     not_the_service,
 )
@@ -99,6 +100,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         metadata=True,
         mtime=True,
         mtime_listed=True,
+        list_after=True,
         max_part_size=5 * TiB,
         max_parts=10_000,
         max_size=5 * TiB,
@@ -142,12 +144,21 @@ class GCPProvider(Provider):
         if "/" not in prefix:
             return await self._list_buckets(call, prefix, cursor)
         bucket, rest = self._split(call, prefix)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS}
-        if not recursive:
-            query["delimiter"] = "/"
+        query = {} if recursive else {"delimiter": "/"}
         if cursor is not None:
             query["pageToken"] = cursor
+        return await self._list(call, bucket, rest, query)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        bucket, rest = self._split(call, prefix)
+        page = await self._list(call, bucket, rest, {"startOffset": after.removeprefix(f"{bucket}/")})
+        return entries_after(self, call, page, after)
+
+    async def _list(self, call: Call, bucket: str, rest: str, more: Mapping[str, str]) -> Page:
+        recursive, cursor = "delimiter" not in more, more.get("pageToken")
+        size = str(page_size(recursive=recursive, first=not more or more.keys() == {"delimiter"}))
+        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS, **more}
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
         response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
         document = await self._requests.document(call, response, _OBJECTS, signs=("items", "prefixes"))
@@ -156,7 +167,7 @@ class GCPProvider(Provider):
         entries = parsed(call, entries_of, bucket, document, hidden)
         if recursive and document.get("prefixes"):
             raise contradiction(call, "the page is one of a directory, not of all that is below")
-        check_names(call, prefix, entries)
+        check_names(call, f"{bucket}/{rest}", entries)
         return Page(entries, _next_token(call, document, cursor))
 
     async def stat(self, key: str) -> Entry:
