@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dxflow_async.providers.contract import Entry, Part, Reader
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
-from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, retry
 
 __all__ = ["SourceReads"]

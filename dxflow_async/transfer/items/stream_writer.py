@@ -67,7 +67,7 @@ class StreamWriter(BaseItem):
         provider, key = self._destination.provider, self._destination.key
         if second is None:
             body = MeteredBody(first, self._count)
-            stored = await self._try(lambda: provider.write(key, body, self._options))
+            stored = await self._try(lambda: provider.write(key, body, self._options), size=body.size)
             self._crc32c = first.crc32c
             return stored
         self._upload = upload = await self._try(
@@ -76,7 +76,7 @@ class StreamWriter(BaseItem):
         await self._send_all(upload, deque((first, second)), bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
-        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c))
+        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c), kind="finish")
         self._upload = None
         return stored
 
@@ -92,7 +92,7 @@ class StreamWriter(BaseItem):
     async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
         metered = MeteredBody(body, self._count)
         try:
-            self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
+            self._receipts.append(await self._try(lambda: upload.write_part(part, metered), size=part.size))
         finally:
             self._context.limits.memory.give(memory)
 

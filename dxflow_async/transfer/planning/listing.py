@@ -83,7 +83,7 @@ async def _listing(
         return page
 
     async def get(cursor: Any) -> Page:
-        return await request(lambda: look(cursor), provider, limits=limits, policy=policy)
+        return await request(lambda: look(cursor), provider, limits=limits, policy=policy, kind="list")
 
     cursors = _Cursors()
     async with aclosing(_read_ahead(get)) as found:
