@@ -11,7 +11,8 @@ not in `__all__` may change in any release.
   answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
   XMLParser
-- errors: those of `dxflow_async` that a provider raises
+- errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
+  begins an object anew
 
 Nothing is imported before it is used.
 """
@@ -48,12 +49,14 @@ __all__ = [
     "ObjectOptions",
     "Page",
     "Part",
+    "PartLimitError",
     "PartReceipt",
     "PreconditionFailedError",
     "Provider",
     "ProviderKind",
     "ProviderResources",
     "ProxyRules",
+    "RangeIgnoredError",
     "Reader",
     "Response",
     "Run",
@@ -84,6 +87,8 @@ __all__ = [
     "check_endpoint",
     "check_names",
     "check_status",
+    "check_unchanged",
+    "check_version",
     "contradiction",
     "crc32c",
     "create_provider",
@@ -97,9 +102,11 @@ __all__ = [
     "for_each",
     "format_mtime",
     "has_body",
+    "if_match",
     "is_streamed",
     "not_the_service",
     "page_size",
+    "parse_etag",
     "parse_mtime",
     "parse_xml",
     "printable",
@@ -108,6 +115,7 @@ __all__ = [
     "read_error_body",
     "redacted",
     "retry_after_of",
+    "same_etag",
     "send_and_discard",
     "status_error",
     "timestamp_of",
@@ -143,6 +151,8 @@ if TYPE_CHECKING:
     from dxflow_async.providers.common.confirm import (
         check_names,
         check_status,
+        check_unchanged,
+        check_version,
         contradiction,
         disagreement,
         extent,
@@ -151,6 +161,7 @@ if TYPE_CHECKING:
         read_body,
     )
     from dxflow_async.providers.common.deletion import delete_batches, delete_each
+    from dxflow_async.providers.common.etags import if_match, parse_etag, same_etag
     from dxflow_async.providers.common.fields import extent_of, timestamp_of
     from dxflow_async.providers.common.key_path import url_path
     from dxflow_async.providers.common.mtime import format_mtime, parse_mtime
@@ -178,8 +189,10 @@ if TYPE_CHECKING:
         ObjectOptions,
         Page,
         Part,
+        PartLimitError,
         PartReceipt,
         Provider,
+        RangeIgnoredError,
         Reader,
         Run,
         Staged,
@@ -228,6 +241,8 @@ _HOMES = {
     "dxflow_async.providers.common.confirm": (
         "check_names",
         "check_status",
+        "check_unchanged",
+        "check_version",
         "contradiction",
         "disagreement",
         "extent",
@@ -236,6 +251,7 @@ _HOMES = {
         "read_body",
     ),
     "dxflow_async.providers.common.deletion": ("delete_batches", "delete_each"),
+    "dxflow_async.providers.common.etags": ("if_match", "parse_etag", "same_etag"),
     "dxflow_async.providers.common.fields": ("extent_of", "timestamp_of"),
     "dxflow_async.providers.common.key_path": ("url_path",),
     "dxflow_async.providers.common.mtime": ("format_mtime", "parse_mtime"),
@@ -260,8 +276,10 @@ _HOMES = {
         "ObjectOptions",
         "Page",
         "Part",
+        "PartLimitError",
         "PartReceipt",
         "Provider",
+        "RangeIgnoredError",
         "Reader",
         "Run",
         "Staged",

@@ -18,8 +18,8 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.entries import Entry, ObjectOptions, Page
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
-from dxflow_async.providers.reader import Reader
-from dxflow_async.providers.uploads import Part, PartReceipt, Staged, Upload
+from dxflow_async.providers.reader import RangeIgnoredError, Reader
+from dxflow_async.providers.uploads import Part, PartLimitError, PartReceipt, Staged, Upload
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
@@ -32,8 +32,10 @@ __all__ = [
     "ObjectOptions",
     "Page",
     "Part",
+    "PartLimitError",
     "PartReceipt",
     "Provider",
+    "RangeIgnoredError",
     "Reader",
     "Run",
     "Staged",
@@ -57,7 +59,8 @@ class Provider(ABC):
 
     Attributes:
         name: as errors show it, in capitals: `"AWS"`, `"LOCAL"`, or the remote's name.
-        features: its capabilities and limits. They hold from the time `connect` has returned.
+        features: its capabilities and limits. They hold from the time `connect` has returned, until the provider learns
+            otherwise from an answer and replaces them.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Provider(ABC):
         Raises:
             NotFoundError: there is no such object; a directory is none.
             PreconditionFailedError: the object has another etag, or no byte in the range.
+            RangeIgnoredError: the whole object came instead of the range; `features.ranges` is False by now.
         """
 
     @abstractmethod

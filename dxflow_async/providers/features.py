@@ -12,6 +12,7 @@ class Features:
     """What a provider can do beyond the core, and its limits. Callers ask before they try.
 
     Every capability defaults to "no", so a provider that does not know a newer one keeps working. Sizes are bytes.
+    A provider that learns a limit from an answer replaces its `features`; callers read them whenever they need them.
 
     Attributes:
         checksum: the provider stores a CRC32C with each object and reports it.
@@ -46,6 +47,9 @@ class Features:
         max_parts: the most parts of an upload.
         max_size: the largest object.
         max_copy_size: the largest object that `copy` copies.
+        max_write_size: the largest body of one `write`; larger objects are uploaded in parts. None: as `max_size`
+            where `streams_whole` is set, else as `max_part_size`.
+        uniform_parts: all parts of an upload but the last must have the same size.
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
@@ -55,6 +59,7 @@ class Features:
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
+        any_names: keys with empty, `.` and `..` segments are kept as they are.
         byte_names: names are bytes that need not be UTF-8, as those of files are. Keys hold other bytes as surrogates.
         read_only: objects can only be read: all methods that change something raise `UnsupportedError`.
         unlisted: there are no listings: `list_page` raises `UnsupportedError`.
@@ -86,6 +91,8 @@ class Features:
     max_parts: int = 10_000
     max_size: int = 5 << 40
     max_copy_size: int = 5 << 30
+    max_write_size: int | None = None
+    uniform_parts: bool = False
     metadata: bool = False
     mtime: bool = False
     mtime_listed: bool = False
@@ -94,6 +101,7 @@ class Features:
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False
+    any_names: bool = False
     byte_names: bool = False
     read_only: bool = False
     unlisted: bool = False

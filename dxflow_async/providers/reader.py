@@ -6,12 +6,23 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from dxflow_async import checksum
+from dxflow_async.exceptions import ServiceError
 from dxflow_async.providers.entries import Entry
 from dxflow_async.streams import Body, Buffer, Buffered, Run, Write
 
-__all__ = ["Reader"]
+__all__ = ["RangeIgnoredError", "Reader"]
 
 _STEP = 256 << 10
+
+
+class RangeIgnoredError(ServiceError):
+    """The service answered a request for a range with the whole object.
+
+    The provider replaces its `features` by ones without `ranges`, and then raises this error from `read`. The engine
+    reads the object anew, whole, as one stream.
+    """
+
+    default_retryable = False
 
 
 class Reader(ABC):

@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.entries import Entry
 from dxflow_async.streams import Body
 
-__all__ = ["Part", "PartReceipt", "Staged", "Upload"]
+__all__ = ["Part", "PartLimitError", "PartReceipt", "Staged", "Upload"]
+
+
+class PartLimitError(UnsupportedError):
+    """The service refused the number of a part, or the number or the sizes of all parts of an upload.
+
+    The provider replaces its `features` by those that it learned, and then raises this error from `Upload.write_part`,
+    `Upload.copy_part` or `Upload.finish`. The engine aborts the upload and starts the object once more, with parts
+    within the new limits.
+    """
 
 
 class Part(NamedTuple):
@@ -55,6 +65,7 @@ class Upload(ABC):
 
         Raises:
             ChecksumMismatchError: the body does not have the CRC32C that it announces.
+            PartLimitError: the service allows fewer parts; `features` has the limit by now.
             StorageError: the part was not stored.
         """
 
@@ -68,6 +79,7 @@ class Upload(ABC):
 
         Raises:
             ChecksumMismatchError: the whole has another CRC32C; what is stored under the key is untouched.
+            PartLimitError: the service refuses the number or the sizes of the parts; `features` says why by now.
         """
 
     @abstractmethod

@@ -17,9 +17,6 @@ __all__ = ["OPTIONS", "ContractTests", "ProviderUnderTest"]
 
 OPTIONS = ObjectOptions()
 
-_LOOKS = (0.05, 0.2)
-"""Seconds before each further look for leftovers."""
-
 
 @dataclass(frozen=True)
 class ProviderUnderTest:
@@ -39,6 +36,9 @@ class ProviderUnderTest:
         with_secret: makes a provider of the same service that signs in with another secret (a password, a token, a
             key), which the service refuses. It is not connected yet, and the test closes it. The secret is valid
             base64, for services whose keys are.
+        page_size: the most entries of a page of the service's listings.
+        looks: seconds before each further look for what a broken request left behind; a server in the process of the
+            tests needs less.
     """
 
     provider: Provider
@@ -48,6 +48,8 @@ class ProviderUnderTest:
     refused: frozenset[str] = frozenset()
     store: Callable[[str, bytes], Awaitable[None]] | None = None
     with_secret: Callable[[str], Provider] | None = None
+    page_size: int = 1000
+    looks: Sequence[float] = (0.05, 0.2)
 
     def __truediv__(self, name: str) -> str:
         return self.prefix + name
@@ -75,7 +77,7 @@ class ProviderUnderTest:
         """
         self.check_nothing_left()
         if self.leftovers is not None:
-            for delay in _LOOKS:
+            for delay in self.looks:
                 await asyncio.sleep(delay)
                 self.check_nothing_left()
 

@@ -8,7 +8,7 @@ hundred thousand tiny ones.
 Workers are started one by one while there is work and while the session's limits allow more. An item that only waits
 for the disk gives its place to another worker. Whatever an item raises is that item's failure and never ends the call.
 When the whole of an item has a wrong checksum, `TransferItem.mend` names parts to move again; where it names none, the
-item starts anew.
+item starts anew. It also starts anew by the limits that a provider learns: fewer parts than planned, or no ranges.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.models import TransferReport, TransferResult
-from dxflow_async.providers.contract import Part
+from dxflow_async.providers.contract import Part, PartLimitError, RangeIgnoredError
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.journal.journal import Journal
@@ -52,6 +52,9 @@ _ABORT_SECONDS = 10.0
 
 _RESTARTS = 2
 """How often an item whose whole has a wrong checksum starts anew."""
+
+_LEARNED = 4
+"""How often an item starts anew by limits that a provider learned. Each of them may show another one."""
 
 _MENDS = 5
 """How often its wrong parts are moved again instead: the second read may be wrong too."""
@@ -113,15 +116,24 @@ class TransferItem(ABC):
 class _Running:
     """An item that workers are moving."""
 
-    __slots__ = ("error", "in_flight", "item", "mends", "parts", "restarts")
+    __slots__ = ("error", "in_flight", "item", "learned", "mends", "parts", "restarts")
 
-    def __init__(self, item: TransferItem, restarts: int = 0) -> None:
+    def __init__(self, item: TransferItem, restarts: int = 0, learned: int = 0) -> None:
         self.item = item
         self.parts: Iterator[Part] = iter(())
         self.in_flight = 1
         self.error: StorageError | None = None
         self.mends = 0
         self.restarts = restarts
+        self.learned = learned
+
+    def anew(self, failure: StorageError) -> _Running | None:
+        """Returns what runs when the item starts anew after a failure; None if that would not help."""
+        if isinstance(failure, (PartLimitError, RangeIgnoredError)) and self.learned < _LEARNED:
+            return _Running(self.item, self.restarts, self.learned + 1)
+        if isinstance(failure, ChecksumMismatchError) and not self.mends and self.restarts < _RESTARTS:
+            return _Running(self.item, self.restarts + 1, self.learned)
+        return None
 
 
 class Engine:
@@ -298,8 +310,9 @@ class Engine:
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
                 await self._abort_quietly(running.item)
             self._running.discard(running)
-            if mismatch and not running.mends and running.restarts < _RESTARTS:
-                self._new.appendleft(_Running(running.item, running.restarts + 1))
+            if (anew := running.anew(failure)) is not None:
+                _log.info("%s; it starts anew", failure, extra={"fields": failure.fields()})
+                self._new.appendleft(anew)
                 if self._watch is not None:
                     self._watch.end(running)
                 return

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.contract import Features, Part
 
-__all__ = ["PartPolicy", "part_size_at", "part_size_for", "split"]
+__all__ = [
+    "PartPolicy",
+    "fits",
+    "largest_write",
+    "part_size_advice",
+    "part_size_at",
+    "part_size_for",
+    "split",
+    "stream_part_size",
+]
 
 _MiB = 1 << 20
 
@@ -28,6 +37,9 @@ _MANY_ITEMS = 100
 """With this many items left, every connection is busy anyway, and cutting an object of middle size gains nothing."""
 
 _PARTS_PER_SIZE = 1000
+
+_LONG_STREAM = 256 << 30
+"""Bytes of a stream that fit into parts of one size, memory permitting: 10,000 parts of 27 MiB."""
 
 
 class PartPolicy:
@@ -73,9 +85,9 @@ class PartPolicy:
             items_left: how many items of the call have not ended.
         """
         if self._destination.streams_whole and not self.buffers:
-            return self._destination.max_size
+            return largest_write(self._destination)
         among_many = self.to_disk and items_left >= _MANY_ITEMS
-        return self.unit_size * (_LARGE_WHOLE if among_many else _SMALL_WHOLE)
+        return min(self.unit_size * (_LARGE_WHOLE if among_many else _SMALL_WHOLE), largest_write(self._destination))
 
     def wanted_size(self, size: int) -> int:
         """Returns the part size for an object of `size` bytes, before the destination's limits are applied.
@@ -100,6 +112,12 @@ class PartPolicy:
         return min(size, _STREAM_SIZE)
 
 
+def largest_write(features: Features) -> int:
+    """Returns the size of the largest object that one `Provider.write` stores."""
+    limit = features.max_size if features.streams_whole else features.max_part_size
+    return limit if features.max_write_size is None else min(limit, features.max_write_size)
+
+
 def part_size_for(size: int, wanted: int, features: Features) -> int:
     """Returns the part size for an object: `wanted`, or more in whole MiB where the provider's limits require it.
 
@@ -116,13 +134,19 @@ def part_size_for(size: int, wanted: int, features: Features) -> int:
         11
     """
     needed = -(-size // features.max_parts)
-    part_size = max(wanted, features.min_part_size, -(-needed // _MiB) * _MiB)
+    part_size = max(min(wanted, features.max_part_size), features.min_part_size, _in_whole_mib(needed))
     if size > features.max_size or part_size > features.max_part_size:
         raise UnsupportedError(
-            f"an object of {size} bytes is too large: the limits are {features.max_size} bytes, and "
-            f"{features.max_parts} parts of {features.max_part_size} bytes; store it in several objects"
+            f"an object of {size} bytes is too large: it takes a part_size of {needed}, and the limits are "
+            f"{features.max_size} bytes in {features.max_parts} parts of up to {features.max_part_size} bytes; "
+            "store it in several objects"
         )
     return part_size
+
+
+def fits(size: int, part_size: int, features: Features) -> bool:
+    """Returns whether parts of that size make an object of `size` bytes within the provider's limits."""
+    return part_size <= features.max_part_size and -(-size // part_size) <= features.max_parts
 
 
 def split(size: int, part_size: int) -> Iterator[Part]:
@@ -137,8 +161,27 @@ def split(size: int, part_size: int) -> Iterator[Part]:
         yield Part(number, offset, min(part_size, size - offset))
 
 
-def part_size_at(number: int, first: int, largest: int) -> int:
+def stream_part_size(number: int, part_size: int, largest: int, features: Features) -> int:
     """Returns the size of one part of a stream of unknown length.
+
+    The sizes grow with the number, so that a long stream fits. Where all parts must have one size, they are larger from
+    the beginning.
+
+    Args:
+        number: the number of the part, from 1.
+        part_size: the configured part size.
+        largest: the size that no larger part exceeds, so that several parts fit into memory.
+        features: the destination's limits.
+    """
+    if features.uniform_parts:
+        size = max(part_size, min(_in_whole_mib(-(-_LONG_STREAM // features.max_parts)), largest))
+    else:
+        size = part_size_at(number, part_size, largest)
+    return min(size, features.max_part_size)
+
+
+def part_size_at(number: int, first: int, largest: int) -> int:
+    """Returns the size of one part of a stream whose parts may differ in size.
 
     The size doubles every thousand parts, so that the ten thousand parts that S3 allows hold half a tebibyte.
 
@@ -152,3 +195,16 @@ def part_size_at(number: int, first: int, largest: int) -> int:
         (8, 32)
     """
     return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
+
+
+def part_size_advice(sent: int, features: Features) -> str:
+    """Returns what to do about a stream that needs more parts than are allowed, after `sent` bytes of it."""
+    wanted = min(_in_whole_mib(-(-2 * sent // features.max_parts)), features.max_part_size)
+    return (
+        f"set part_size to {wanted} or more (DXFLOW_PART_SIZE), and max_memory_bytes to at least twice as much, and "
+        "send the stream again"
+    )
+
+
+def _in_whole_mib(size: int) -> int:
+    return -(-size // _MiB) * _MiB

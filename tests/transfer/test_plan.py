@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.contract import Features
-from dxflow_async.transfer.plan import PartPolicy, part_size_at, part_size_for, split
+from dxflow_async.transfer.plan import PartPolicy, part_size_at, part_size_for, split, stream_part_size
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 S3 = Features(min_part_size=5 * MiB, max_part_size=5 * GiB, max_parts=10_000, max_size=5 * TiB)
@@ -134,3 +134,22 @@ def test_streamed_parts_grow_with_the_object(source: Features, destination: Feat
 def test_parts_take_their_memory(source: Features, destination: Features, size: int, memory: int) -> None:
     """Only a part that is held whole takes its whole size from the budget."""
     assert PartPolicy(source, destination, 8 * MiB).memory_for(size) == memory
+
+
+def test_no_request_is_larger_than_the_service_takes() -> None:
+    """Whatever the part size, an object that exceeds one request goes in parts, and no part exceeds its limit."""
+    for policy in (PartPolicy(DISK, S3, 3 * GiB), PartPolicy(replace(S3, endpoint="s3"), S3, 5 * GiB)):
+        assert policy.largest_whole(1) == 5 * GiB
+    assert PartPolicy(DISK, replace(S3, max_write_size=10 * MiB), 8 * MiB).largest_whole(1) == 10 * MiB
+    assert PartPolicy(DISK, Features(streams_whole=True, max_write_size=MiB), 8 * MiB).largest_whole(1) == MiB
+    assert part_size_for(11 * GiB, 20 * GiB, S3) == 5 * GiB
+
+
+def test_parts_of_one_size_hold_a_long_stream() -> None:
+    """Parts that must not vary are as large as a long stream needs, as far as memory allows."""
+    uniform = replace(S3, uniform_parts=True)
+    assert {stream_part_size(number, 8 * MiB, 128 * MiB, uniform) for number in (1, 1001, 9999)} == {27 * MiB}
+    assert stream_part_size(1, 8 * MiB, 16 * MiB, uniform) == 16 * MiB
+    assert stream_part_size(1, 32 * MiB, 16 * MiB, uniform) == 32 * MiB
+    assert stream_part_size(1, 8 * MiB, 128 * MiB, replace(uniform, max_parts=1000)) == 128 * MiB
+    assert stream_part_size(1500, 8 * MiB, 128 * MiB, S3) == 16 * MiB

@@ -14,6 +14,7 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.aws.headers import etag_of, has_service_headers
 from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
+from dxflow_async.providers.common.etags import opaque_tag
 from dxflow_async.providers.contract import Body, Entry, Part
 from dxflow_async.providers.http import Call, Response
 
@@ -99,7 +100,10 @@ async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body
     if found.size != body.size:
         raise not_the_service(call, f"{found.size} bytes are stored instead of the {body.size} that were sent")
     if None in (found.crc32c, body.crc32c):
-        same = found.etag == (await provider._digest(hashlib.md5(usedforsecurity=False), body)).hex()
+        same = (
+            opaque_tag(found.etag or "")
+            == (await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)).hex()
+        )
         same = same or await _has_bytes_of(provider, found, body)
     else:
         same = found.crc32c == body.crc32c
@@ -126,7 +130,7 @@ async def confirm_part(provider: AWSProvider, call: Call, key: str, upload_id: s
     """
     found, _ = await provider._list_parts(call, key, upload_id)
     etag, size = found.get(part.number, ("", -1))
-    digest = await provider._digest(hashlib.md5(usedforsecurity=False), body)
-    if (etag, size) != (digest.hex(), part.size):
+    digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)
+    if (opaque_tag(etag), size) != (digest.hex(), part.size):
         raise not_the_service(call, "the stored part differs from the one that was sent")
     return etag

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import AccessKeys
@@ -17,13 +17,14 @@ from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
 from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
+from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import holds_key
 
-__all__ = ["CloudCredentials", "bucket_path", "virtual_host"]
+__all__ = ["AMAZON", "CloudCredentials", "bucket_path", "virtual_host"]
 
-_AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
+AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
 """Hosts that have a name below them for each bucket."""
 
 _LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
@@ -37,10 +38,14 @@ class CloudCredentials:
         http: sends the SDK's requests.
         threads: load the SDK.
         name: the remote's name, as messages show it.
+
+    Attributes:
+        clock: the service's time, which signatures have.
     """
 
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self._transport = SDKTransport(http, name)
+        self.clock = ServerClock(urlsplit(settings.endpoint).netloc if settings.endpoint else "Amazon S3")
         self._name = name
         self._settings = settings
         self._threads = threads
@@ -147,7 +152,7 @@ class CloudCredentials:
         style = await self._threads.run(_addressing_style, await self._session())
         if style in ("path", "virtual"):
             return style
-        return "virtual" if _AMAZON.search(host) else "path"
+        return "virtual" if AMAZON.search(host) else "path"
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
         """Returns the URL with a SigV4 signature in its query.
@@ -157,7 +162,7 @@ class CloudCredentials:
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        return Signer().presigned(await self.credentials(), region, method, url, expires)
+        return Signer(clock=self.clock).presigned(await self.credentials(), region, method, url, expires)
 
     async def _session(self) -> Any:
         async with self._loading:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -21,9 +22,18 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.common.remote_names import for_remote
-from dxflow_async.providers.http import Call
+from dxflow_async.providers.common.server_clock import ServerClock
+from dxflow_async.providers.http import Call, Response
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_key_refusal", "is_token_refusal", "parse_error", "region_named"]
+__all__ = [
+    "UNKNOWN_HEADER_CODES",
+    "error_of",
+    "is_key_refusal",
+    "is_time_refused",
+    "is_token_refusal",
+    "parse_error",
+    "region_named",
+]
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
@@ -116,6 +126,40 @@ def is_key_refusal(status: int, code: str) -> bool:
     """
     revoked = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId")
     return status in (400, 401, 403) and (not code or code in revoked)
+
+
+_TIME_REFUSED = re.compile(
+    r"RequestTimeTooSkewed|RequestExpired|RequestInTheFuture|signature expired|signature not yet current|"
+    r"requires a valid Date",
+    re.IGNORECASE,
+)
+
+
+def is_time_refused(clock: ServerClock, used: float, response: Response, code: str, message: str, data: bytes) -> bool:
+    """Returns whether the service refuses the time of a signature, and another signature has another time.
+
+    The response to a HEAD request has no code; there, the service's `Date` tells.
+
+    Args:
+        clock: the service's time, which is corrected.
+        used: the offset of `clock` that the request was signed with.
+        response: the refusal.
+        code: its code.
+        message: its message.
+        data: its body.
+    """
+    named = _TIME_REFUSED.search(f"{code} {message}") is not None
+    if not named and (code or response.status not in (400, 401, 403)):
+        return False
+    told = re.search(rb"<ServerTime>([0-9-]+T[0-9:]+)(?:\.[0-9]+)?Z</ServerTime>", data) if named else None
+    return clock.corrected(used, response.headers, named=named, told=_seconds(told[1]) if told else 0.0)
+
+
+def _seconds(text: bytes) -> float:
+    try:
+        return datetime.fromisoformat(text.decode()).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def region_named(headers: Mapping[str, str], code: str, message: str, data: bytes) -> str | None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from dxflow_async import checksum
 from dxflow_async.digests import s3_expected
+from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions, PartReceipt
@@ -58,8 +59,8 @@ def object_headers(options: ObjectOptions) -> dict[str, str]:
 def copy_headers(source: Entry) -> dict[str, str]:
     """Returns the headers that name the source of a copy, in the version that was seen."""
     headers = {"x-amz-copy-source": quote(source.key, safe="/-_.~")}
-    if source.etag is not None:
-        headers["x-amz-copy-source-if-match"] = f'"{source.etag}"'
+    if (condition := if_match(source.etag)) is not None:
+        headers["x-amz-copy-source-if-match"] = condition
     return headers
 
 
@@ -77,8 +78,8 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
     headers = {"x-amz-checksum-mode": "ENABLED"}
     if start or end is not None:
         headers = {"range": f"bytes={start}-{'' if end is None else end - 1}"}
-    if etag is not None:
-        headers["if-match"] = f'"{etag}"'
+    if (condition := if_match(etag)) is not None:
+        headers["if-match"] = condition
     return headers
 
 
@@ -120,7 +121,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 def etag_of(headers: Mapping[str, str]) -> str | None:
     """Returns the object's version."""
-    return headers.get("etag", "").strip('"') or None
+    return parse_etag(headers.get("etag"))
 
 
 def crc32c_of(headers: Mapping[str, str]) -> int | None:
@@ -131,7 +132,7 @@ def crc32c_of(headers: Mapping[str, str]) -> int | None:
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:
     """Returns the etag of an object assembled from these parts; None if their etags are not MD5s."""
     try:
-        digests = b"".join([bytes.fromhex(receipt.etag or "") for receipt in receipts])
+        digests = b"".join([bytes.fromhex(opaque_tag(receipt.etag or "")) for receipt in receipts])
     except ValueError:
         return None
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(receipts)}"

@@ -8,30 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import (
-    NotFoundError,
-    StorageError,
-    UnsupportedError,
-)
+from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
-from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
-from dxflow_async.providers.aws.errors import (
-    UNKNOWN_HEADER_CODES,
-    error_of,
-    parse_error,
-    region_named,
-)
+from dxflow_async.providers.aws.credentials import AMAZON
+from dxflow_async.providers.aws.errors import error_of
 from dxflow_async.providers.aws.headers import (
     copy_headers,
     crc32c_of,
@@ -44,18 +32,21 @@ from dxflow_async.providers.aws.headers import (
     split_key,
     timed_headers,
 )
+from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
 from dxflow_async.providers.common.confirm import (
     check_names,
     check_status,
+    check_unchanged,
+    check_version,
     contradiction,
     extent,
     not_the_service,
     read_body,
 )
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
-from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
+from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
     Body,
@@ -69,16 +60,12 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
-from dxflow_async.security.redaction import printable
+from dxflow_async.providers.http import HTTP, Call, HTTPReader
 
 __all__ = ["AWSProvider"]
 
-_log = logging.getLogger("dxflow_async.providers.aws")
-
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 
-_MAX_BASES = 1000
 _MAX_DELETERS = 8
 _NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
 
@@ -103,6 +90,8 @@ def _features(endpoint: str | None) -> Features:
         max_parts=10_000,
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
+        # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
+        uniform_parts=endpoint is not None and not AMAZON.search(endpoint),
         buckets=True,
         versions=True,
         endpoint=endpoint or "s3.amazonaws.com",
@@ -125,17 +114,10 @@ class AWSProvider(Provider):
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self.name = name
         self.features = _features(settings.endpoint)
-        self._settings = settings
         self._http = http
-        self._threads = threads
-        self._identity = CloudCredentials(settings, http, threads, name=name)
-        self._signer = Signer()
-        self._regions: dict[str, str] = {}
-        self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._requests = Requests(settings, http, threads, name=name)
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
-        # None: not known yet; True: the server returned a checksum; False: it refused one.
-        self._checksums: bool | None = None
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         bucket, slash, rest = prefix.partition("/")
@@ -148,7 +130,7 @@ class AWSProvider(Provider):
         if cursor is not None:
             query["continuation-token"] = cursor
         call = Call(self.name, "list", f"/{prefix}")
-        response = await self._send(call, "GET", bucket, query=query)
+        response = await self._requests.send(call, "GET", bucket, query=query)
         parser = s3xml.ListParser(bucket)
         async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
             try:
@@ -167,7 +149,7 @@ class AWSProvider(Provider):
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "stat", f"/{key}")
-        response = await self._send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
         response.close()
         check_status(call, response, 200)
         if not name:
@@ -187,8 +169,9 @@ class AWSProvider(Provider):
     ) -> Reader:
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
-        response = await self._send(call, "GET", bucket, name, range_headers(start, end, etag))
+        response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
+            await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await extent(self, call, key, response, (start, end), version)
         except ValueError as error:
@@ -214,7 +197,7 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
-        response = await self._send_body(call, bucket, name, {}, headers, body)
+        response = await self._requests.send_body(call, bucket, name, {}, headers, body)
         if await self._signs.confirm(response, body, "object"):
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         else:
@@ -228,16 +211,16 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers, refusal = object_headers(options), None
-        if checksums := self._checksums is not False:
+        if checksums := self._requests.checksums is not False:
             sent = {**headers, "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
             try:
-                response = await self._send(call, "POST", bucket, name, sent, query={"uploads": ""})
+                response = await self._requests.send(call, "POST", bucket, name, sent, query={"uploads": ""})
             except StorageError as error:
-                checksums, refusal = False, self._refusal(error)
+                checksums, refusal = False, self._requests.refusal_of(error)
         if not checksums:
-            response = await self._send(call, "POST", bucket, name, headers, query={"uploads": ""})
-            self._remember(refusal)
-        document = await self._document(call, response, "InitiateMultipartUploadResult")
+            response = await self._requests.send(call, "POST", bucket, name, headers, query={"uploads": ""})
+            self._requests.remember(refusal)
+        document = await self._requests.document(call, response, "InitiateMultipartUploadResult")
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
@@ -248,7 +231,9 @@ class AWSProvider(Provider):
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
         found, document = await self._list_parts(call, key, upload_id)
-        kept = [each for each in receipts if found.get(each.part.number) == (each.etag, each.part.size)]
+        kept = [
+            each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
+        ]
         told = document.values.get("ChecksumAlgorithm") == "CRC32C"
         checksums = told or all(receipt.verified for receipt in kept)
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
@@ -258,7 +243,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "list uploads", f"/{key}")
 
         async def ask(query: Mapping[str, str]) -> bytes:
-            response = await self._send(call, "GET", bucket, query=query)
+            response = await self._requests.send(call, "GET", bucket, query=query)
             return await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
 
         try:
@@ -285,20 +270,23 @@ class AWSProvider(Provider):
         if options.public:
             headers["x-amz-acl"] = "public-read"
         if options.modified is not None:
-            response = await self._send(call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag))
+            response = await self._requests.send(
+                call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag)
+            )
             response.close()
-            if not describes_object(response.headers) or source.etag not in (None, etag_of(response.headers)):
+            if not describes_object(response.headers) or not same_etag(source.etag, etag_of(response.headers)):
                 raise contradiction(call, "another version of the source", response.status)
             headers |= timed_headers(response.headers, options.modified)
-        response = await self._send(call, "PUT", bucket, name, headers)
-        document = await self._document(call, response, "CopyObjectResult")
-        return Entry(key, source.size, etag=document.values.get("ETag", "").strip('"') or None)
+        response = await self._requests.send(call, "PUT", bucket, name, headers)
+        document = await self._requests.document(call, response, "CopyObjectResult")
+        await check_unchanged(self, call, source)
+        return Entry(key, source.size, etag=parse_etag(document.values.get("ETag")))
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
-        region = self._regions.get(bucket) or await self._identity.region()
-        _, base, _ = await self._base(bucket, region)
-        return await self._identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+        region = await self._requests.region_of(bucket)
+        _, base, _ = await self._requests.base(bucket, region)
+        return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
@@ -307,11 +295,11 @@ class AWSProvider(Provider):
         query, more = {"uploadId": upload_id}, True
         found: dict[int, tuple[str, int]] = {}
         while more:
-            response = await self._send(call, "GET", *split_key(key), query=query)
-            document = await self._document(call, response, "ListPartsResult")
+            response = await self._requests.send(call, "GET", *split_key(key), query=query)
+            document = await self._requests.document(call, response, "ListPartsResult")
             rows = document.rows.get("Part", ())
             try:
-                found |= {int(row["PartNumber"]): (row.get("ETag", "").strip('"'), int(row["Size"])) for row in rows}
+                found |= {int(row["PartNumber"]): (opaque_tag(row.get("ETag", "")), int(row["Size"])) for row in rows}
             except (KeyError, ValueError) as error:
                 raise not_the_service(call, f"a part without a number or a size ({error})") from error
             marker = document.values.get("NextPartNumberMarker", "")
@@ -323,7 +311,7 @@ class AWSProvider(Provider):
 
     async def _delete_each(self, key: str) -> None:
         call = Call(self.name, "delete", f"/{key}")
-        response = await self._send(call, "DELETE", *split_key(key))
+        response = await self._requests.send(call, "DELETE", *split_key(key))
         response.close()
         if response.status == 204:
             return
@@ -335,10 +323,10 @@ class AWSProvider(Provider):
         """Deletes keys of one bucket in one request."""
         call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
         data = s3xml.delete_body([split_key(key)[1] for key in keys])
-        digest = await self._digest(hashlib.md5(usedforsecurity=False), data)
+        digest = await self._requests.digest(hashlib.md5(usedforsecurity=False), data)
         headers = {"content-md5": base64.b64encode(digest).decode()}
-        response = await self._send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
-        document = await self._document(call, response, "DeleteResult")
+        response = await self._requests.send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
+        document = await self._requests.document(call, response, "DeleteResult")
         asked, failed = set(keys), dict[str, StorageError]()
         for row in document.rows.get("Error", ()):
             if row.get("Code") in _NOT_THERE:
@@ -350,132 +338,11 @@ class AWSProvider(Provider):
             failed[key] = error
         return failed
 
-    # Requests
-
-    async def _send(
-        self,
-        call: Call,
-        method: str,
-        bucket: str,
-        name: str = "",
-        headers: dict[str, str] | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Body | bytes | None = None,
-    ) -> Response:
-        """Sends a request and returns a response with status 200 to 206.
-
-        A bucket in another region is followed there, once. Credentials that the service calls expired are refreshed,
-        once.
-        """
-        region, refused = self._regions.get(bucket) or await self._identity.region(), None
-        regions = {region}
-        while (credentials := await self._identity.credentials()) != refused:
-            host, base, root = self._bases.get((bucket, region)) or await self._base(bucket, region)
-            escaped = quote(name, safe="/-_.~") if name else ""
-            path = root + escaped
-            text = query_string(query.items()) if query else ""
-            url = base + (f"{escaped}?{text}" if text else escaped)
-            signed = {**headers, "host": host} if headers else {"host": host}
-            payload = (await self._digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
-            self._signer.sign(credentials, region, method, path, text, signed, payload)
-            response = await self._http.send(call, method, url, signed, body)
-            if 200 <= response.status < 207:
-                return response
-            data = await read_error_body(response)
-            code, message = parse_error(data)
-            moved = region_named(response.headers, code, message, data)
-            if moved and moved not in regions and bucket and len(regions) == 1:
-                self._regions[bucket] = region = moved
-                regions.add(region)
-            elif refused is None and self._identity.forget(credentials, response.status, code):
-                refused = credentials
-            else:
-                break
-        raise error_of(call, response.status, code, message, response.headers)
-
-    async def _send_body(
-        self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
-    ) -> Response:
-        """Sends a body with a checksum that the server compares; falls back to Content-MD5, and remembers it."""
-        refusal = None
-        if self._checksums is not False and body.crc32c is not None:
-            sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
-            try:
-                response = await self._send(call, "PUT", bucket, name, sent, query=query, body=body)
-            except StorageError as error:
-                refusal = self._refusal(error)
-            else:
-                if self._checksums is None and "x-amz-checksum-crc32c" in response.headers:
-                    self._checksums = True
-                return response
-        digest = await self._digest(hashlib.md5(usedforsecurity=False), body)
-        headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
-        response = await self._send(call, "PUT", bucket, name, headers, query=query, body=body)
-        self._remember(refusal)
-        return response
-
-    def _refusal(self, error: StorageError) -> StorageError:
-        """Returns the error if checksum headers may have caused it; raises it otherwise."""
-        if self._checksums or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
-            raise error
-        return error
-
-    def _remember(self, refusal: StorageError | None) -> None:
-        """Records that a request succeeded without checksum headers: from now on none are sent."""
-        if refusal is not None and self._checksums is None:
-            self._checksums = False
-            text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
-            _log.warning(text, self.features.endpoint, printable(refusal.code or ""))
-
-    async def _digest(self, digest: Any, body: Body | bytes | None) -> bytes:
-        """Returns the digest of a body, which is read once more than it is sent."""
-        if isinstance(body, bytes):
-            digest.update(body)
-        elif body is not None:
-            async for chunk in body:
-                await self._threads.run(digest.update, chunk)
-        return bytes(digest.digest())
-
-    async def _base(self, bucket: str, region: str) -> tuple[str, str, str]:
-        """Returns a bucket's host, and the URL and path that precede the names of its objects."""
-        scheme, _, host = (await self._identity.endpoint(region)).partition("://")
-        path = "/"
-        if bucket and await self._virtual(bucket, host):
-            host = virtual_host(bucket, host)
-        elif bucket:
-            path = bucket_path(bucket)
-        if len(self._bases) >= _MAX_BASES:
-            self._bases.clear()
-        self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
-        return base
-
-    async def _virtual(self, bucket: str, host: str) -> bool:
-        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
-            return False  # the certificate's wildcard does not match a bucket name with a dot
-        return await self._identity.addressing(host) == "virtual"
-
-    async def _document(self, call: Call, response: Response, root: str) -> s3xml.Document:
-        """Parses a small XML response with that root element. S3 also reports failures with status 200.
-
-        Raises:
-            ServiceError: the response is not S3's.
-        """
-        data = await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
-        try:
-            document = s3xml.parse(data)
-        except s3xml.MalformedXMLError as error:
-            raise not_the_service(call, str(error), response.status) from error
-        if document.root == "Error":
-            code, message = document.values.get("Code", ""), document.values.get("Message", "")
-            raise error_of(call, response.status, code, message, response.headers)
-        if document.root != root:
-            raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
-        return document
-
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")
-        document = await self._document(call, await self._send(call, "GET", ""), "ListAllMyBucketsResult")
+        document = await self._requests.document(
+            call, await self._requests.send(call, "GET", ""), "ListAllMyBucketsResult"
+        )
         names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
         return Page([Entry(f"{name}/", directory=True) for name in names], None)
 
@@ -483,7 +350,7 @@ class AWSProvider(Provider):
         """Checks once per bucket that an object just made public is readable without credentials."""
         if bucket in self._readable_buckets:
             return
-        host, base, _ = await self._base(bucket, self._regions.get(bucket) or await self._identity.region())
+        host, base, _ = await self._requests.base(bucket, await self._requests.region_of(bucket))
         response = await self._http.send(call, "HEAD", base + quote(name, safe="/-_.~"), {"host": host})
         response.close()
         if response.status != 200:

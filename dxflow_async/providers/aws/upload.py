@@ -13,7 +13,8 @@ from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
-from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
+from dxflow_async.providers.common.etags import opaque_tag, parse_etag
 from dxflow_async.providers.contract import Body, Entry, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
@@ -29,6 +30,7 @@ class S3Upload(Upload):
     def __init__(self, provider: AWSProvider, key: str, upload_id: str, *, public: bool, checksums: bool) -> None:
         self.id = upload_id
         self._provider = provider
+        self._requests = provider._requests
         self._key = key
         self._bucket, self._name = split_key(key)
         self._public = public
@@ -37,7 +39,7 @@ class S3Upload(Upload):
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send_body(call, self._bucket, self._name, query, {}, body)
+        response = await self._requests.send_body(call, self._bucket, self._name, query, {}, body)
         etag, stored = etag_of(response.headers), crc32c_of(response.headers)
         if not await self._provider._signs.confirm(response, body, "part"):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
@@ -50,11 +52,12 @@ class S3Upload(Upload):
         headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._provider._send(call, "PUT", self._bucket, self._name, headers, query=query)
-        document = await self._provider._document(call, response, "CopyPartResult")
-        etag = document.values.get("ETag", "").strip('"')
+        response = await self._requests.send(call, "PUT", self._bucket, self._name, headers, query=query)
+        document = await self._requests.document(call, response, "CopyPartResult")
+        etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
+        await check_unchanged(self._provider, call, source)
         return PartReceipt(part, etag)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
@@ -69,19 +72,19 @@ class S3Upload(Upload):
         )
         size = sum(receipt.part.size for receipt in receipts)
         try:
-            response = await self._provider._send(
+            response = await self._requests.send(
                 call, "POST", self._bucket, self._name, headers, query={"uploadId": self.id}, body=body
             )
-            document = await self._provider._document(call, response, "CompleteMultipartUploadResult")
+            document = await self._requests.document(call, response, "CompleteMultipartUploadResult")
         except NotFoundError:
             # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
-            if entry.etag != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
+            if opaque_tag(entry.etag or "") != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
                 raise
             return entry
         if self._public:
             await self._provider._check_readable(call, self._bucket, self._name)
-        etag = document.values.get("ETag", "").strip('"')
+        etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the object that was put together")
         return Entry(self._key, size, etag=etag, crc32c=checksum.decode(document.values.get("ChecksumCRC32C")))
@@ -89,7 +92,7 @@ class S3Upload(Upload):
     async def abort(self) -> None:
         call = Call(self._provider.name, "abort", f"/{self._key}")
         try:
-            response = await self._provider._send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
+            response = await self._requests.send(call, "DELETE", self._bucket, self._name, query={"uploadId": self.id})
         except NotFoundError:
             return
         response.close()

@@ -11,6 +11,7 @@ from datetime import datetime
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from dxflow_async.providers.common.etags import opaque_tag, parse_etag
 from dxflow_async.providers.common.xml_reader import (
     MAX_DEPTH,
     MAX_DOCUMENT_SIZE,
@@ -115,7 +116,7 @@ class ListParser(WholeParser):
                 key, size = values["Key"], int(values.get("Size") or 0)
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
-            modified, etag = timestamp_of(values.get("LastModified", "")), values.get("ETag", "").strip('"') or None
+            modified, etag = timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag"))
             self._objects.append(Entry(key, size, modified, etag=etag))
             self._undecoded.append(self._objects[-1])
             self._values = {}
@@ -154,7 +155,7 @@ def timestamp_of(text: str) -> float:
 def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
     """Returns the body that completes a multipart upload: part numbers, etags, and base64 CRC32C where known."""
     rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etag)}&quot;</ETag>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(opaque_tag(etag))}&quot;</ETag>"
         + (f"<ChecksumCRC32C>{checksum}</ChecksumCRC32C>" if checksum else "")
         + "</Part>"
         for number, etag, checksum in parts

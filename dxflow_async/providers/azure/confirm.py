@@ -13,6 +13,7 @@ from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.azure.headers import crc32c_of, etag_of, is_directory
 from dxflow_async.providers.azure.xml import BlockListParser
 from dxflow_async.providers.common.confirm import has_body, not_the_service
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ async def stored(
         raise odd from error
     now = etag_of(headers)
     same = crc32c is not None and crc32c_of(headers) == crc32c and headers.get("content-length") == str(size)
-    if now is None or not same or etag not in (None, now):
+    if now is None or not same or not same_etag(etag, now):
         raise odd
     return now
 

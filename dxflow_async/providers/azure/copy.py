@@ -11,6 +11,7 @@ from dxflow_async.exceptions import PreconditionFailedError, ServiceError, Stora
 from dxflow_async.providers.azure.confirm import look_up, not_azures
 from dxflow_async.providers.azure.headers import copied_metadata, etag_of
 from dxflow_async.providers.azure.requests import Requests
+from dxflow_async.providers.common.etags import if_match
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.http import Call, Response
 
@@ -45,8 +46,8 @@ async def copy_blob(
     """
     container, name = target
     headers = {"x-ms-copy-source": await requests.url(*origin)}
-    if source.etag is not None:
-        headers["x-ms-source-if-match"] = f'"{source.etag}"'
+    if (condition := if_match(source.etag)) is not None:
+        headers["x-ms-source-if-match"] = condition
     if modified is not None and source.mtime is None:
         headers |= copied_metadata(source, modified)
     response = await requests.send(call, "PUT", container, name, headers)
@@ -107,7 +108,7 @@ async def _undo(requests: Requests, call: Call, container: str, name: str, copy_
                     raise
             headers = await look_up(requests, call, container, name)
             if headers.get("x-ms-copy-id") == copy_id and headers.get("x-ms-copy-status") == "aborted":
-                unchanged = {"if-match": headers.get("etag", "*")}
+                unchanged = {"if-match": if_match(etag_of(headers)) or "*"}
                 (await requests.send(call, "DELETE", container, name, unchanged, accept=(202,))).close()
         except StorageError as error:
             if error.retryable:

@@ -25,6 +25,7 @@ from dxflow_async.providers.azure.sdk_transport import SDKTransport
 from dxflow_async.providers.azure.shared_key import SharedKey
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
+from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.http import HTTP
 from dxflow_async.security.redaction import Secret, printable
 
@@ -184,6 +185,9 @@ class CloudCredentials:
         threads: load the SDK.
         credential: one of azure-identity's asynchronous credentials, closed by its owner; None: its default chain.
         name: the remote's name, as messages show it.
+
+    Attributes:
+        clock: the service's time, which signatures have.
     """
 
     def __init__(
@@ -198,6 +202,7 @@ class CloudCredentials:
         self._name = name
         self._transport = SDKTransport(http, name)
         self._settings = azure_account(settings)
+        self.clock = ServerClock(self.endpoint)
         self._threads = threads
         self._credential = credential
         self._chain: Any = None
@@ -246,7 +251,9 @@ class CloudCredentials:
         if expires < 1:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 second or more")
         assert self._key is not None
-        return await self._threads.run(_presign, self._key, container, name, permission, expires, https)
+        return await self._threads.run(
+            _presign, self._key, container, name, permission, self.clock.now() + expires, https
+        )
 
     async def aclose(self) -> None:
         """Closes the default credential chain if it was created here."""
@@ -333,7 +340,7 @@ _UNAVAILABLE = re.compile(r"unavailable|not (be )?(found|installed|enabled)|unsu
 
 
 def _presign(
-    account_key: tuple[str, str], container: str, name: str, permission: str, expires: int, https: bool
+    account_key: tuple[str, str], container: str, name: str, permission: str, ends_at: float, https: bool
 ) -> str:
     from azure.storage.blob import generate_blob_sas
 
@@ -344,6 +351,6 @@ def _presign(
         name,
         account_key=key,
         permission=permission,
-        expiry=datetime.fromtimestamp(time() + expires, UTC),
+        expiry=datetime.fromtimestamp(ends_at, UTC),
         protocol="https" if https else None,
     )

@@ -13,10 +13,11 @@ from dxflow_async.providers.azure.batch import MAX_BATCH
 from dxflow_async.providers.azure.confirm import deleted, look_up
 from dxflow_async.providers.azure.directories import Namespace
 from dxflow_async.providers.azure.errors import error_of
-from dxflow_async.providers.azure.headers import is_directory
+from dxflow_async.providers.azure.headers import etag_of, is_directory
 from dxflow_async.providers.azure.names import split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
+from dxflow_async.providers.common.etags import if_match
 from dxflow_async.providers.http import Call
 
 __all__ = ["Deletions"]
@@ -117,7 +118,8 @@ class Deletions:
         try:
             headers = await look_up(self._requests, call, container, name)
             if is_directory(headers):
-                unchanged = {"if-match": headers["etag"]} if "etag" in headers else {}
+                condition = if_match(etag_of(headers))
+                unchanged = {} if condition is None else {"if-match": condition}
                 response = await self._requests.send(call, "DELETE", container, name, _WITH_SNAPSHOTS | unchanged)
                 await deleted(self._requests, call, container, name, response)
         except NotFoundError as error:

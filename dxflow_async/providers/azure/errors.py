@@ -21,9 +21,10 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.common import xml_reader as xmlreader
 from dxflow_async.providers.common.remote_names import for_remote
-from dxflow_async.providers.http import Call
+from dxflow_async.providers.common.server_clock import ServerClock
+from dxflow_async.providers.http import Call, Response
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_token_refusal", "parse_error"]
+__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_time_refused", "is_token_refusal", "parse_error"]
 
 UNKNOWN_HEADER_CODES = {"UnsupportedHeader", "InvalidHeaderValue", "FeatureNotSupported", "NotImplemented"}
 
@@ -150,3 +151,26 @@ def parse_error(headers: Mapping[str, str], data: bytes) -> tuple[str, str]:
 def is_token_refusal(status: int, code: str) -> bool:
     """Returns whether the service refuses a bearer token as invalid or expired."""
     return status == 401 or code in ("AuthenticationFailed", "InvalidAuthenticationInfo")
+
+
+_TIME_REFUSED = re.compile(r"date header", re.IGNORECASE)
+"""As in `Request date header too old: 'Thu, 01 Jan 2026 00:00:00 GMT'`."""
+
+
+def is_time_refused(clock: ServerClock, used: float, response: Response, code: str, message: str) -> bool:
+    """Returns whether the service may refuse the time of a signature, and another signature has another time.
+
+    The code is the same for any wrong signature, and not every response has the detail; there, the service's `Date`
+    tells.
+
+    Args:
+        clock: the service's time, which is corrected.
+        used: the offset of `clock` that the request was signed with.
+        response: the refusal.
+        code: its code.
+        message: its message, or its detail.
+    """
+    if response.status not in (400, 401, 403) or code not in ("AuthenticationFailed", ""):
+        return False
+    named = _TIME_REFUSED.search(message) is not None
+    return clock.corrected(used, response.headers, named=named)

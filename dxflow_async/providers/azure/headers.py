@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dxflow_async import checksum
 from dxflow_async.digests import md5_expected
 from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions
@@ -84,8 +85,8 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
     headers = {}
     if start or end is not None:
         headers["x-ms-range"] = f"bytes={start}-{'' if end is None else end - 1}"
-    if etag is not None:
-        headers["if-match"] = f'"{etag}"'
+    if (condition := if_match(etag)) is not None:
+        headers["if-match"] = condition
     return headers
 
 
@@ -128,4 +129,4 @@ def crc32c_of(headers: Mapping[str, str]) -> int | None:
 
 def etag_of(headers: Mapping[str, str]) -> str | None:
     """Returns the object's version."""
-    return headers.get("etag", "").strip('"') or None
+    return parse_etag(headers.get("etag"))

@@ -38,7 +38,7 @@ from dxflow_async.providers.azure.names import check_container, split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
-from dxflow_async.providers.common.confirm import contradiction, extent
+from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, extent
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.contract import (
     Body,
@@ -188,6 +188,7 @@ class AzureProvider(Provider):
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
             _check_object(call, response.headers)
+            await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await self._extent(call, key, response, (start, end), version)
         except BaseException:
@@ -266,6 +267,7 @@ class AzureProvider(Provider):
         if options.public:
             await self._check_public(call, container)
         etag = await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
+        await check_unchanged(self, call, source)
         return Entry(key, source.size, etag=etag)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
-from time import time
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -15,7 +14,13 @@ from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batc
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
 from dxflow_async.providers.azure.credentials import Access, Account, CloudCredentials
-from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES, error_of, is_token_refusal, parse_error
+from dxflow_async.providers.azure.errors import (
+    UNKNOWN_HEADER_CODES,
+    error_of,
+    is_time_refused,
+    is_token_refusal,
+    parse_error,
+)
 from dxflow_async.providers.azure.headers import checksum_header
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
 from dxflow_async.providers.common.sigv4 import query_string
@@ -71,7 +76,10 @@ class Requests:
         body: Body | bytes | None = None,
         accept: tuple[int, ...] = (),
     ) -> Response:
-        """Sends a request and returns a successful response. A refused bearer token is renewed, once.
+        """Sends a request and returns a successful response.
+
+        A refused bearer token is renewed, once. A signature whose time the service refuses is made anew with the
+        service's time, once.
 
         Args:
             call, method, container, name, headers, query, body: the request.
@@ -87,7 +95,9 @@ class Requests:
         text = query_string(query.items()) if query else ""
         url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
+        clock, timed = self._identity.clock, False
         for _ in range(2):
+            offset = clock.offset
             signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
             access = await _authorize(account, method, path, query or {}, signed, size)
             response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
@@ -96,8 +106,12 @@ class Requests:
                     raise not_azures(call, response, f"status {response.status}")
                 return response
             code, message = parse_error(response.headers, await read_error_body(response))
-            if not (is_token_refusal(response.status, code) and account.forget(access)):
+            if not timed and account.key is not None and is_time_refused(clock, offset, response, code, message):
+                timed = True
+            elif not (is_token_refusal(response.status, code) and account.forget(access)):
                 break
+        if timed:
+            message = clock.explained(message)
         raise error_of(call, response.status, code, message, response.headers)
 
     async def send_body(
@@ -208,7 +222,7 @@ class Requests:
         return base
 
     def _now(self) -> str:
-        second = int(time())
+        second = int(self._identity.clock.now())
         if second != self._stamp[0]:
             self._stamp = second, formatdate(second, usegmt=True)
         return self._stamp[1]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from dxflow_async.providers.azure.headers import describe
+from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.xml_reader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
 from dxflow_async.providers.contract import Entry
@@ -178,7 +179,7 @@ class BlobListParser(_ListParser):
         if folder and not key.endswith("/"):
             self.directories.add(f"{key}/")
             return Entry(f"{key}/", 0, modified, directory=True)
-        etag = values.get("Etag", "").strip('"') or None
+        etag = parse_etag(values.get("Etag"))
         entry = Entry(key, size, modified, not size and key.endswith("/"), etag)
         entry.content_type = values.get("Content-Type") or None
         describe(entry, metadata)

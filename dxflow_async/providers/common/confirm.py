@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dxflow_async.exceptions import ServiceError, StorageError
+from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
+from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.common.fields import extent_of
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
@@ -25,6 +26,8 @@ from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_e
 __all__ = [
     "check_names",
     "check_status",
+    "check_unchanged",
+    "check_version",
     "contradiction",
     "disagreement",
     "extent",
@@ -126,12 +129,47 @@ async def extent(
     (start, end), (etag, listed) = span, version
     if response.status != 200 or start or end is not None or "content-length" in response.headers:
         return extent_of(response.status, response.headers, start, end)
-    if listed is not None and None not in (etag, listed.etag) and listed.etag == etag:
+    if listed is not None and None not in (etag, listed.etag) and same_etag(listed.etag, etag):
         return listed.size, listed.size
     now = await provider.stat(key)
-    if etag is not None and now.etag != etag:
+    if etag is not None and (now.etag is None or not same_etag(now.etag, etag)):
         raise contradiction(call, "another version")
     return now.size, now.size
+
+
+async def check_version(provider: Provider, call: Call, key: str, asked: str | None, seen: str | None) -> None:
+    """Checks that an answer is of the version that was requested: servers and proxies may ignore `If-Match`.
+
+    Args:
+        provider: the provider.
+        call: the read, for errors.
+        key: the object's.
+        asked: the etag that was requested; None for any.
+        seen: the etag of the answer, if it has one.
+
+    Raises:
+        PreconditionFailedError: the object was replaced.
+        ServiceError: the answer is about something else.
+    """
+    if same_etag(asked, seen):
+        return
+    if same_etag((await provider.stat(key)).etag, asked):
+        raise contradiction(call, "another version")
+    raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
+
+
+async def check_unchanged(provider: Provider, call: Call, source: Entry) -> None:
+    """Checks after a copy within a service that the source still is the version that was requested.
+
+    Only a source whose etag could not be sent as a condition is looked up.
+
+    Raises:
+        PreconditionFailedError: it was replaced.
+    """
+    if source.etag is None or if_match(source.etag) is not None:
+        return
+    if not same_etag((await provider.stat(source.key)).etag, source.etag):
+        raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
 
 
 def disagreement(looked_up: Entry, seen: Entry) -> str | None:
@@ -141,7 +179,7 @@ def disagreement(looked_up: Entry, seen: Entry) -> str | None:
     """
     if looked_up.size != seen.size:
         return f"{seen.size} bytes, where {looked_up.size} were told before"
-    if _differ(looked_up.etag, seen.etag):
+    if not same_etag(looked_up.etag, seen.etag):
         return "another version"
     one, other = looked_up.digest, seen.digest
     same_kind = one is not None and other is not None and one.algorithm == other.algorithm

@@ -15,6 +15,7 @@ from time import time
 from urllib.parse import quote
 
 from dxflow_async.providers.common.hmac_key import HMACKey
+from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.security.redaction import Secret
 
 __all__ = ["UNSIGNED", "Credentials", "Signer", "query_string"]
@@ -38,10 +39,16 @@ def query_string(parameters: Iterable[tuple[str, str]]) -> str:
 
 
 class Signer:
-    """Signs requests to one service; the key of a day and region is derived once."""
+    """Signs requests to one service; the key of a day and region is derived once.
 
-    def __init__(self, service: str = "s3") -> None:
+    Args:
+        service: the service's name in signatures.
+        clock: the service's time; by default that of this machine.
+    """
+
+    def __init__(self, service: str = "s3", *, clock: ServerClock | None = None) -> None:
         self._service = service
+        self._clock = ServerClock(service) if clock is None else clock
         self._keys: dict[tuple[str, str, str], tuple[HMACKey, str]] = {}
         self._stamp: tuple[int, str] = (0, "")
 
@@ -111,7 +118,7 @@ class Signer:
         return scope, key.sign(text).hex()
 
     def _now(self) -> str:
-        second = int(time())
+        second = int(time() + self._clock.offset)
         if second != self._stamp[0]:
             self._stamp = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         return self._stamp[1]

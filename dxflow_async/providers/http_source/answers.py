@@ -20,10 +20,13 @@ from dxflow_async.providers import (
     PreconditionFailedError,
     StorageError,
     UnsupportedError,
+    if_match,
+    parse_etag,
+    same_etag,
     timestamp_of,
 )
 
-__all__ = ["STATUSES", "conditions", "encoding_of", "entry_of", "is_page", "is_version", "same_version", "total_of"]
+__all__ = ["STATUSES", "conditions", "encoding_of", "entry_of", "is_page", "is_version", "total_of"]
 
 STATUSES: dict[int, tuple[type[StorageError], str]] = {
     400: (StorageError, "the server does not accept the request; check the URL"),
@@ -41,7 +44,6 @@ STATUSES: dict[int, tuple[type[StorageError], str]] = {
 _RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
 _SIZES = {"sha256": 32, "sha1": 20, "md5": 16, "crc64nvme": 8, "crc32": 4}
-_STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 _MODIFIED = "modified "
 
 
@@ -70,19 +72,15 @@ def conditions(etag: str | None) -> dict[str, str]:
         return {}
     if etag.startswith(_MODIFIED):
         return {"if-unmodified-since": etag.removeprefix(_MODIFIED)}
-    return {"if-match": etag} if _STRONG.fullmatch(etag) else {}
+    condition = if_match(etag)
+    return {} if condition is None else {"if-match": condition}
 
 
 def is_version(etag: str | None, headers: Mapping[str, str]) -> bool:
     """Returns whether an answer is of the version `etag`, as far as it tells."""
     if etag is not None and etag.startswith(_MODIFIED):
         return headers.get("last-modified", "").strip() in ("", etag.removeprefix(_MODIFIED))
-    return same_version(etag, headers.get("etag", "").strip() or None)
-
-
-def same_version(one: str | None, other: str | None) -> bool:
-    """Returns whether two answers are of one version, as far as both tell. Weak and strong forms are the same ETag."""
-    return None in (one, other) or (one or "").removeprefix("W/") == (other or "").removeprefix("W/")
+    return same_etag(etag, parse_etag(headers.get("etag")))
 
 
 def total_of(headers: Mapping[str, str], status: int) -> int | None:
@@ -109,8 +107,8 @@ def is_page(key: str, headers: Mapping[str, str]) -> bool:
 
 
 def _version_of(headers: Mapping[str, str]) -> str | None:
-    etag = headers.get("etag", "").strip()
-    if etag:
+    etag = parse_etag(headers.get("etag"))
+    if etag is not None:
         return etag
     modified = headers.get("last-modified", "").strip()
     return f"{_MODIFIED}{modified}" if modified and encoding_of(headers) == "identity" else None

@@ -12,8 +12,7 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
 
-from dxflow_async.providers import Buffer, Call, PreconditionFailedError, Reader, contradiction
-from dxflow_async.providers.http_source.answers import same_version
+from dxflow_async.providers import Buffer, Call, PreconditionFailedError, Reader, contradiction, same_etag
 
 __all__ = ["WholeFiles"]
 
@@ -130,7 +129,7 @@ class _File:
 
     async def move_to(self, start: int, etag: str | None, open_whole: OpenWhole) -> None:
         """Opens the response where it is of no use for `start`, and passes the bytes before it."""
-        if self.whole is None or self.position > start or not same_version(etag, self.whole.entry.etag):
+        if self.whole is None or self.position > start or not same_etag(etag, self.whole.entry.etag):
             await self.drop()
             self.whole = await open_whole()
         while self.position < min(start, self.whole.size):

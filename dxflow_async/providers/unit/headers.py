@@ -9,6 +9,7 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import PreconditionFailedError
 from dxflow_async.modes import parse_mode
 from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import parse_mtime
 from dxflow_async.providers.contract import Buffer, Entry, Reader
@@ -24,8 +25,8 @@ def download_headers(start: int, end: int | None, etag: str | None) -> dict[str,
     headers = {}
     if start or end is not None:
         headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
-    if etag is not None:
-        headers["if-match"] = f'"{etag}"'
+    if (condition := if_match(etag)) is not None:
+        headers["if-match"] = condition
     return headers
 
 
@@ -72,8 +73,7 @@ def downloaded(key: str, size: int, headers: Mapping[str, str], *, times: bool, 
 def stored_headers(headers: Mapping[str, str]) -> tuple[str | None, int | None]:
     """Returns version and checksum of a stored file, if the headers name them."""
     found = _DIGEST.search(headers.get("repr-digest", ""))
-    etag = headers.get("etag", "").removeprefix("W/").strip('"')
-    return etag or None, checksum.decode(found[1]) if found else None
+    return parse_etag(headers.get("etag")), checksum.decode(found[1]) if found else None
 
 
 class RangeReader(HTTPReader):

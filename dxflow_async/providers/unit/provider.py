@@ -18,8 +18,9 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
-from dxflow_async.providers.common.confirm import check_status, contradiction
+from dxflow_async.providers.common.confirm import check_status, check_unchanged, check_version, contradiction
 from dxflow_async.providers.common.deletion import delete_each
+from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.contract import (
     Body,
     Buffered,
@@ -44,8 +45,9 @@ from dxflow_async.providers.unit.listing import (
 )
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
+from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
-from dxflow_async.providers.unit.tus import Sending, Tus
+from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 
 __all__ = ["UnitProvider"]
@@ -173,9 +175,11 @@ class UnitProvider(Provider):
         if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
             self._knows_ranges()
         entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
-        if None not in (etag, entry.etag) and etag != entry.etag:
+        try:
+            await check_version(self, call, key, etag, entry.etag)
+        except BaseException:
             response.close()
-            raise contradiction(call, f"the version is {entry.etag:.100}, not {etag}", response.status)
+            raise
         crc = entry.crc32c if length == size else None
         if response.status != 206 and length < size:
             return RangeReader(entry, length, self._requests.http, call, response).begin(start)
@@ -184,7 +188,7 @@ class UnitProvider(Provider):
     async def tell_checksum(self, entry: Entry) -> int | None:
         call = self._call("read", entry.key)
         found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
-        if None not in (entry.etag, found.etag) and entry.etag != found.etag:
+        if not same_etag(entry.etag, found.etag):
             raise call.error(PreconditionFailedError, "the file was replaced in the meantime; start again")
         return found.crc32c
 
@@ -236,11 +240,13 @@ class UnitProvider(Provider):
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
-        headers = None if source.etag is None else {"if-match": f'"{source.etag}"'}
+        condition = if_match(source.etag)
+        headers = None if condition is None else {"if-match": condition}
         response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
         if not self._requests.echoes:
             await self._requests.done(call, response)
             await confirm_stored(self._requests, self._announced, call, key, source.size)
+            await check_unchanged(self, call, source)
             return Entry(key, source.size, crc32c=source.crc32c)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)

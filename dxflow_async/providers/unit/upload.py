@@ -18,7 +18,8 @@ from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, Pa
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.protocol import file_metadata
-from dxflow_async.providers.unit.tus import Sending, Tus
+from dxflow_async.providers.unit.sending import Sending
+from dxflow_async.providers.unit.tus import Tus
 
 __all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "StreamUpload", "StreamedAtEnd"]
 

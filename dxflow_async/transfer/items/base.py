@@ -11,6 +11,7 @@ from dxflow_async.checksum import label
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.confirm import disagreement
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import checksum_of
@@ -116,7 +117,7 @@ class BaseItem:
         expected = moved.crc32c if self._crc32c is None else self._crc32c
         told = None not in (found.crc32c, expected)
         version = None if stored is None else stored.etag
-        same = not (told and found.crc32c != expected) and (None in (version, found.etag) or version == found.etag)
+        same = not (told and found.crc32c != expected) and same_etag(version, found.etag)
         if found.size != moved.size or not same:
             raise self._failed(ChecksumMismatchError, "something else is stored at the destination; both are kept")
         named = None not in (version, found.etag)

@@ -58,10 +58,9 @@ class CopyItem(Multipart, TransferItem):
         delete_source: bool = False,
     ) -> None:
         super().__init__(context, source, destination, 0 if entry is None else entry.size)
-        ours, theirs = source.provider.features, destination.provider.features
         self._moves = delete_source
         self._options = options
-        self._policy = PartPolicy(ours, theirs, context.part_size)
+        self._policy: PartPolicy
         self._reads = SourceReads(context, source, self._source_limit, entry)
         self._checks: Verification
         self._stored: Entry | None = None
@@ -70,7 +69,7 @@ class CopyItem(Multipart, TransferItem):
 
     async def open(self) -> Iterator[Part]:
         self._begin()
-        self._whole_size = self._policy.largest_whole(self._context.meter.left)
+        self._decide()
         self._receipts = []
         self._checks = Verification(self._source.provider.features, self._destination.provider.features)
         if self._context.journal is not None:
@@ -78,10 +77,17 @@ class CopyItem(Multipart, TransferItem):
         self._reads.entry = entry = await self._look()
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
+        self._decide()  # the answer may have taught the provider something
         await self._reads.aclose()
         self._checks.begin_parts(entry)
         self.waits_for_disk = self._destination.provider.features.stages
         return await self._begin_parts(entry, self._policy.wanted_size(entry.size), self._completed_options())
+
+    def _decide(self) -> None:
+        """Decides how the object becomes parts, by what is known of both providers now."""
+        source, destination = self._source.provider.features, self._destination.provider.features
+        self._policy = PartPolicy(source, destination, self._context.part_size)
+        self._whole_size = self._policy.largest_whole(self._context.meter.left)
 
     async def seen(self) -> str | None:
         listed = self._reads.listed

@@ -15,12 +15,13 @@ from contextlib import suppress
 from dxflow_async.checksum import combine
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.journal.records import BegunUpload
-from dxflow_async.transfer.plan import part_size_for, split
+from dxflow_async.transfer.plan import fits, part_size_for, split
 from dxflow_async.transfer.retry import RetryPolicy, retry
 
 __all__ = ["Multipart", "begin_upload", "unknown_uploads"]
@@ -41,6 +42,7 @@ class Multipart(BaseItem):
         super().__init__(context, source, destination, size)
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
+        self._kept = 0  # bytes that an earlier process sent
         self._unsure = False  # an upload may exist whose id is not known
         self._created_at: list[float] = []
 
@@ -97,8 +99,10 @@ class Multipart(BaseItem):
     async def _resume(self, begun: BegunUpload, source: Entry, options: ObjectOptions) -> Iterator[Part] | None:
         """Returns the parts that an earlier process left; None if the item has to start anew."""
         provider = self._destination.provider
-        same = source.etag is not None and (begun.version, begun.size) == (source.etag, source.size)
-        receipts = begun.receipts if same else ()
+        named = None not in (begun.version, source.etag)
+        same = named and same_etag(begun.version, source.etag) and begun.size == source.size
+        usable = same and fits(begun.size, begun.part_size, provider.features)
+        receipts = begun.receipts if usable else ()
         try:
             upload, kept = await self._try(lambda: provider.resume_upload(begun.key, begun.id, receipts, options))
         except NotFoundError:
@@ -106,15 +110,17 @@ class Multipart(BaseItem):
             _log.warning("the parts that were sent of %s are gone: it is sent again", shown)
             self._forget_upload(begun.id)
             return None
-        if not same:
-            _log.warning("%s was changed since its upload began: it is sent again", printable(self._source.shown))
+        if not usable:
+            reason = "its parts are too many" if same else "it was changed since its upload began"
+            _log.warning("%s is sent again: %s", printable(self._source.shown), reason)
             with suppress(StorageError):
                 await self._try(upload.abort)
                 self._forget_upload(begun.id)
             return None
         self._upload = upload
         left, self._receipts = _left(split(begun.size, begun.part_size), kept)
-        self._context.meter.sized(-sum(receipt.part.size for receipt in self._receipts))
+        self._kept = sum(receipt.part.size for receipt in self._receipts)
+        self._context.meter.sized(-self._kept)
         return iter(left)
 
     async def _keep(self, receipt: PartReceipt) -> None:
@@ -138,6 +144,8 @@ class Multipart(BaseItem):
 
     async def abort(self) -> None:
         await super().abort()
+        kept, self._kept = self._kept, 0
+        self._context.meter.sized(kept)
         upload, self._upload = self._upload, None
         if upload is not None:
             await self._try(upload.abort)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dxflow_async.exceptions import ChecksumMismatchError, PreconditionFailedError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, disagreement
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader
-from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, Reader, Run, Write
+from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, RangeIgnoredError, Reader, Run, Write
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
@@ -47,6 +48,8 @@ class ResumedReader(Reader):
         limit: the endpoint's requests in flight; None for a local disk.
         policy, attempts: how often to retry.
         listed: the object as a listing or `stat` described it before.
+        is_part: the read is one of several of the object. If the service ignores ranges, `RangeIgnoredError` says so;
+            other reads are opened again, and the provider then passes over the bytes before `start`.
     """
 
     def __init__(
@@ -60,8 +63,11 @@ class ResumedReader(Reader):
         policy: RetryPolicy,
         attempts: Attempts,
         listed: Entry | None = None,
+        *,
+        is_part: bool = False,
     ) -> None:
         self._listed = listed
+        self._gives_up_ranges = not is_part
         self._provider = provider
         self._key = key
         self._position = start
@@ -156,7 +162,10 @@ class ResumedReader(Reader):
                 self._inner = await self._read()
             except StorageError as error:
                 self._release(error)
-                await self._attempts.failed(error, self._policy)
+                if self._gives_up_ranges and isinstance(error, RangeIgnoredError):
+                    self._gives_up_ranges = False
+                else:
+                    await self._attempts.failed(error, self._policy)
             else:
                 return self._inner
 
@@ -182,7 +191,8 @@ class ResumedReader(Reader):
         unnamed = known is None and seen.etag is None and self._provider.features.versions
         if differs is None and not unnamed and self._is_pinned(seen):
             return
-        if differs is not None and known is not None and known.etag == seen.etag is not None:
+        named = known is not None and None not in (known.etag, seen.etag)
+        if differs is not None and known is not None and named and same_etag(known.etag, seen.etag):
             raise contradiction(call, differs)
         now = await self._provider.stat(self._key)
         if (differs := disagreement(now, seen)) is not None:
@@ -191,7 +201,7 @@ class ResumedReader(Reader):
             raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
 
     def _is_pinned(self, seen: Entry) -> bool:
-        return None in (self._etag, seen.etag) or self._etag == seen.etag
+        return same_etag(self._etag, seen.etag)
 
     async def _resume(self, error: StorageError) -> None:
         if self._etag is None or not error.retryable:

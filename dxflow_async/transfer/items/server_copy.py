@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dxflow_async.exceptions import SourceChangedError
 from dxflow_async.models import TransferResult
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.mtime import changed_at
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
@@ -69,7 +70,7 @@ class ServerCopyItem(Multipart, TransferItem):
 
     async def _look(self) -> Entry:
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
-        if self._entry.etag is not None and seen.etag != self._entry.etag:
+        if self._entry.etag is not None and not (seen.etag and same_etag(seen.etag, self._entry.etag)):
             raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
         return seen
 

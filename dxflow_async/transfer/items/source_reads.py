@@ -76,7 +76,7 @@ class SourceReads:
         """Opens one part of the version in `entry`."""
         entry = self.entry
         assert entry is not None
-        return await self._read(part.offset, part.offset + part.size, entry.etag, entry, attempts)
+        return await self._read(part.offset, part.offset + part.size, entry.etag, entry, attempts, is_part=True)
 
     async def add_checksum(self, reading: Reader, attempts: Attempts) -> None:
         """Adds the checksum that the provider computes on request to a read whose answer had none.
@@ -103,12 +103,21 @@ class SourceReads:
             await first.aclose()
 
     async def _read(
-        self, start: int, end: int | None, etag: str | None, listed: Entry | None, attempts: Attempts
+        self,
+        start: int,
+        end: int | None,
+        etag: str | None,
+        listed: Entry | None,
+        attempts: Attempts,
+        *,
+        is_part: bool = False,
     ) -> Reader:
         provider, key = self._place.provider, self._place.key
         if self._limit is None:  # a local disk: a retry would fail in the same way
             whole = listed if end is None else None
             return await provider.read(key, start, end, etag=etag, listed=whole)
-        reading = ResumedReader(provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed)
+        reading = ResumedReader(
+            provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed, is_part=is_part
+        )
         await reading.open()
         return reading

@@ -10,14 +10,15 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.concurrency.pool import open_task_group
-from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartLimitError, PartReceipt, Upload
+from dxflow_async.streams import Buffer
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.multipart import begin_upload
-from dxflow_async.transfer.plan import part_size_at
+from dxflow_async.transfer.plan import largest_write, part_size_advice, stream_part_size
 from dxflow_async.transfer.progress import MeteredBody
 
 __all__ = ["StreamWriter"]
@@ -39,15 +40,20 @@ class StreamWriter(BaseItem):
         self._options = options
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
+        self._read = 0  # bytes of the stream that were given to the provider
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
         """Stores everything that `data` yields.
 
         Raises:
+            UnsupportedError: the stream has more parts than the provider takes; the message has a part size that fits.
             StorageError: the stream could not be stored. Exceptions that `data` raises pass through.
         """
         try:
             stored = await self._write(data)
+        except PartLimitError as error:
+            await self._clean_up()
+            raise self._too_long(error) from error
         except BaseException:
             await self._clean_up()
             raise
@@ -58,22 +64,30 @@ class StreamWriter(BaseItem):
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
-        async with aclosing(_bodies(data, self._context.part_size, self._context.limits.largest_part)) as bodies:
+        async with aclosing(self._bodies(data)) as bodies:
             return await self._write_bodies(bodies)
 
     async def _write_bodies(self, bodies: AsyncIterator[Buffered]) -> Entry:
         first = await anext(bodies)
         second = await anext(bodies, None)
         provider, key = self._destination.provider, self._destination.key
-        if second is None:
+        if second is None and first.size <= largest_write(provider.features):
             body = MeteredBody(first, self._count)
-            stored = await self._try(lambda: provider.write(key, body, self._options), size=body.size)
-            self._crc32c = first.crc32c
-            return stored
+            try:
+                stored = await self._try(lambda: provider.write(key, body, self._options), size=body.size)
+            except PartLimitError:
+                body.forget()  # the provider has learned that it has to go in parts
+            else:
+                self._crc32c = first.crc32c
+                return stored
+        read = deque((first,) if second is None else (first, second))
+        if second is None and first.size > (size := self._part_size(1)):
+            whole = memoryview(b"".join(first.chunks))
+            read = deque(_body(whole[start : start + size]) for start in range(0, first.size, size))
         self._upload = upload = await self._try(
             lambda: begin_upload(provider, key, None, self._options, self._context.policy)
         )
-        await self._send_all(upload, deque((first, second)), bodies)
+        await self._send_all(upload, read, bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
         stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c), kind="finish")
@@ -81,13 +95,30 @@ class StreamWriter(BaseItem):
         return stored
 
     async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
-        offset = number = 0
+        number = 0
         async with open_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number += 1
+                if number > self._destination.provider.features.max_parts:
+                    raise self._too_long(None)
                 memory = await self._context.limits.memory.take(body.size)
-                group.start_soon(self._send, upload, Part(number, offset, body.size), body, memory)
-                offset += body.size
+                group.start_soon(self._send, upload, Part(number, self._read, body.size), body, memory)
+                self._read += body.size
+
+    def _too_long(self, error: PartLimitError | None) -> UnsupportedError:
+        """Returns the error for a stream that needs more parts than the provider takes."""
+        provider = self._destination.provider
+        reason = f"it has more than {provider.features.max_parts} parts" if error is None else str(error)
+        return UnsupportedError(
+            f"{provider.name} write of {self._destination.shown} failed after {self._read} bytes of a stream: "
+            f"{reason}; {part_size_advice(self._read, provider.features)}",
+            provider=provider.name,
+            operation="write",
+            path=self._destination.shown,
+            status=None if error is None else error.status,
+            code=None if error is None else error.code,
+            request_id=None if error is None else error.request_id,
+        )
 
     async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
         metered = MeteredBody(body, self._count)
@@ -95,6 +126,28 @@ class StreamWriter(BaseItem):
             self._receipts.append(await self._try(lambda: upload.write_part(part, metered), size=part.size))
         finally:
             self._context.limits.memory.give(memory)
+
+    def _part_size(self, number: int) -> int:
+        context, features = self._context, self._destination.provider.features
+        return stream_part_size(number, context.part_size, context.limits.largest_part, features)
+
+    async def _bodies(self, data: AsyncIterable[bytes]) -> AsyncGenerator[Buffered, None]:
+        """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
+        buffer = bytearray()
+        number, size = 1, self._part_size(1)
+        async for chunk in data:
+            view = memoryview(chunk).cast("B")
+            while view:
+                wanted = size - len(buffer)
+                buffer += view[:wanted]
+                view = view[wanted:]
+                if len(buffer) == size:
+                    yield _body(buffer)
+                    buffer = bytearray()
+                    number += 1
+                    size = self._part_size(number)
+        if buffer or number == 1:
+            yield _body(buffer)
 
     async def _clean_up(self) -> None:
         if self._upload is not None:
@@ -105,23 +158,5 @@ class StreamWriter(BaseItem):
                     failure_of(error, self.ends, "clean-up")
 
 
-async def _bodies(data: AsyncIterable[bytes], first: int, largest: int) -> AsyncGenerator[Buffered, None]:
-    """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
-    buffer = bytearray()
-    number = 1
-    async for chunk in data:
-        view = memoryview(chunk).cast("B")
-        while view:
-            wanted = part_size_at(number, first, largest) - len(buffer)
-            buffer += view[:wanted]
-            view = view[wanted:]
-            if len(buffer) == part_size_at(number, first, largest):
-                yield _body(buffer)
-                buffer = bytearray()
-                number += 1
-    if buffer or number == 1:
-        yield _body(buffer)
-
-
-def _body(buffer: bytearray) -> Buffered:
+def _body(buffer: Buffer) -> Buffered:
     return Buffered((buffer,) if buffer else (), len(buffer), crc32c(buffer))

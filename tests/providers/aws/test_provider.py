@@ -354,7 +354,7 @@ async def test_fallback_of_requests_under_way(connect: Connect) -> None:
     async with ScriptedServer(judge) as server:
         aws = connect(server.url)
         await asyncio.gather(*(aws.write(f"bucket/{number}", body(b"x"), OPTIONS) for number in range(10)))
-        assert aws._checksums is False
+        assert aws._requests.checksums is False
         assert set(Counter(request.target for request in server.requests).values()) == {2}
 
 
@@ -379,7 +379,7 @@ async def test_what_is_no_refusal_of_checksums(connect: Connect) -> None:
             await aws.write("bucket/name", body(b"x"), OPTIONS)
         with pytest.raises(StorageError, match="InvalidArgument"):
             await aws.start_upload("bucket/name", None, OPTIONS)
-        assert aws._checksums is None
+        assert aws._requests.checksums is None
         assert len(server.requests) == 4
 
 

@@ -1,0 +1,26 @@
+"""The S3 provider keeps the contract at servers that differ from Amazon's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from dxflow_async.testing import ProviderContract, ProviderUnderTest
+from tests.dialects.s3_quirks import Quirks
+from tests.dialects.s3_subject import s3_subject
+
+SWITCHES = {
+    "as Amazon": Quirks(),
+}
+
+
+class TestContract(ProviderContract):
+    """All tests of the contract, under each switch alone."""
+
+    @pytest.fixture(params=list(SWITCHES))
+    async def subject(self, request: pytest.FixtureRequest) -> AsyncIterator[ProviderUnderTest]:
+        """A server of the test's own."""
+        async with s3_subject(replace(SWITCHES[request.param], page_size=50)) as subject:
+            yield subject
