@@ -146,7 +146,7 @@ class Lane:
         self._law = ConcurrencyLaw(start, maximum)
         self._clock = clock
         self._stale = 0  # answers still to come to requests that were in flight when the limit last fell
-        self._settles = False
+        self._left_at = clock()
         self._start_window(clock())
         self._apply()
 
@@ -158,16 +158,17 @@ class Lane:
     def try_enter(self) -> bool:
         """Takes a place if there is a free one, and returns whether it did."""
         gate = self.gate
-        if not gate.inside:
+        if not gate.inside and (now := self._clock()) - self._left_at > _WINDOW:
             self._law.interrupted()
-            self._start_window(self._clock() + self.round_trip)
+            self._start_window(now + self.round_trip)
         entered = gate.try_enter()
         self.full = self.full or not entered
         return entered
 
     def leave(self, permit: Permit, error: BaseException | None) -> bool:
         """Gives a place back, and returns whether the limit has changed."""
-        changed = self._answered(permit, self._clock(), error)
+        self._left_at = now = self._clock()
+        changed = self._answered(permit, now, error)
         self.gate.leave()
         return changed
 

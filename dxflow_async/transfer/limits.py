@@ -29,11 +29,11 @@ class Limits:
     max_bandwidth: int | None = None
     memory: MemoryBudget = field(init=False)
     bandwidth: Bandwidth | None = field(init=False)
-    _endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
+    endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
     _workers: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._count_workers()
+        self.count_workers()
         self.memory = MemoryBudget(self.max_memory_bytes)
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
@@ -41,8 +41,14 @@ class Limits:
         """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
         return self._workers
 
-    def _count_workers(self) -> None:
-        widest = max([INITIAL + LARGE_INITIAL, *(limit.places for limit in self._endpoints.values())])
+    def concurrency(self) -> int:
+        """Returns how many requests may be in flight to the endpoint that is used most; 0 if none is used."""
+        busiest = max(self.endpoints.values(), key=lambda limit: limit.in_flight, default=None)
+        return busiest.places if busiest is not None and busiest.in_flight else 0
+
+    def count_workers(self) -> None:
+        """Counts the workers anew after a limit has changed."""
+        widest = max([INITIAL + LARGE_INITIAL, *(limit.places for limit in self.endpoints.values())])
         self._workers = min(widest, self.max_concurrency) + _READ_AHEAD
 
     @property
@@ -55,9 +61,9 @@ class Limits:
         endpoint = provider.features.endpoint
         if endpoint is None:
             return None
-        limit = self._endpoints.get(endpoint)
+        limit = self.endpoints.get(endpoint)
         if limit is None:
-            limit = self._endpoints[endpoint] = AdaptiveLimit(
-                self.max_concurrency, endpoint=endpoint, on_change=self._count_workers
+            limit = self.endpoints[endpoint] = AdaptiveLimit(
+                self.max_concurrency, endpoint=endpoint, on_change=self.count_workers
             )
         return limit

@@ -97,7 +97,12 @@ class Resources:
         """Returns a context for the items of one call."""
         self.check_open()
         return TransferContext(
-            self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal
+            self.limits,
+            self.policy,
+            Meter(on_progress, self.limits.concurrency),
+            self.settings.part_size,
+            self.threads,
+            journal,
         )
 
     def begin(self, spec: JobSpec, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferCall:
