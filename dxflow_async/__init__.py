@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from dxflow_async.blocking.item_stream import ItemStream
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
     from dxflow_async.compute.unit import AsyncComputeUnit
+    from dxflow_async.concurrency.item_stream import AsyncItemStream
     from dxflow_async.config.credentials import AccessKeys, BearerToken, SASToken
     from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings, Settings
     from dxflow_async.exceptions import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         PreconditionFailedError,
         ServiceError,
         SessionClosedError,
+        SessionLoopError,
         SourceChangedError,
         StallTimeoutError,
         StorageError,
@@ -65,6 +68,7 @@ __all__ = [
     "AsyncAreaStorage",
     "AsyncComputeManager",
     "AsyncComputeUnit",
+    "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
     "AsyncUnitStorage",
@@ -79,6 +83,7 @@ __all__ = [
     "GCPSettings",
     "GCSSettings",
     "Item",
+    "ItemStream",
     "JobBusyError",
     "JobInfo",
     "Leftover",
@@ -91,6 +96,7 @@ __all__ = [
     "ServiceError",
     "Session",
     "SessionClosedError",
+    "SessionLoopError",
     "Settings",
     "SourceChangedError",
     "StallTimeoutError",
@@ -121,8 +127,10 @@ _HOMES = {
     "AsyncComputeManager": "compute.manager",
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",
+    "AsyncItemStream": "concurrency.item_stream",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
+    "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
     "DeleteResult": "models",
     "Item": "models",

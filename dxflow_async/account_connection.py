@@ -13,6 +13,7 @@ from anyio import Lock
 
 from dxflow_async.config.account_settings import with_account
 from dxflow_async.config.loader import fields_of
+from dxflow_async.config.texts import trim, trim_line_ends
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.paths import provider_name
 from dxflow_async.security.redaction import Secret, redacted
@@ -61,7 +62,8 @@ class AccountConnection:
         secrets: Mapping[str, Any] | None = None,
         hub: str | None = None,
     ) -> None:
-        password = None if password is None else Secret(password)
+        email = None if email is None else trim(email)
+        password = None if password is None else trim_line_ends(Secret(password))
         if (email is None) != (password is None):
             raise ConfigurationError("email and password go together: give both or neither")
         if email is not None and secrets is not None:
@@ -218,6 +220,7 @@ class AccountConnection:
 
     async def _signed_in_at(self, purpose: str) -> tuple[Secrets, str]:
         """Signs in, and returns the secrets and the hub's URL; `purpose` as for `require`."""
+        self._resources.check_open()
         self.require(purpose)
         await self.sign_in()
         assert self._secrets is not None

@@ -3,7 +3,8 @@
     DxflowError
     ├─ ConfigurationError(ValueError)        a wrong setting, raised before any I/O
     ├─ AuthenticationError(PermissionError)  a wrong e-mail address, password or secret
-    ├─ SessionClosedError(RuntimeError)      a session was used after it was closed
+    ├─ SessionClosedError(RuntimeError)      a session was used after it was closed, or in a forked process
+    │  └─ SessionLoopError                   a session was used in another event loop than its own
     ├─ JobBusyError(BlockingIOError)         another process works on the job: `.pid`
     ├─ ComputeUnitError
     │  └─ UnitNotFoundError(LookupError)
@@ -48,6 +49,7 @@ __all__ = [
     "PreconditionFailedError",
     "ServiceError",
     "SessionClosedError",
+    "SessionLoopError",
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
@@ -83,7 +85,14 @@ class AuthenticationError(DxflowError, PermissionError):
 
 
 class SessionClosedError(DxflowError, RuntimeError):
-    """A session, or one of its managers, was used after it was closed."""
+    """A session, or one of its managers, was used after it was closed, or in a process forked from its own."""
+
+
+class SessionLoopError(SessionClosedError):
+    """A session, or something obtained from it, was used in another event loop than the one that it belongs to.
+
+    A session belongs to the event loop of its first call. `asyncio.run` makes a new loop each time.
+    """
 
 
 class JobBusyError(DxflowError, BlockingIOError):
@@ -118,9 +127,13 @@ class StorageError(DxflowError):
         request_id: the provider's identifier of the request, which its support asks for.
         retryable: whether the same call may succeed later.
         retry_after: the seconds that the provider asks to wait.
+        progressed: the failed attempt moved the call forward: bytes were stored, or the next attempt differs from this
+            one. Such attempts do not count towards `max_attempts`; whoever sets it makes sure that they end.
+        max_attempts: the most attempts that are made, where fewer than usual are worthwhile.
     """
 
     default_retryable = False
+    progressed = False
 
     def __init__(
         self,
@@ -134,6 +147,7 @@ class StorageError(DxflowError):
         request_id: str | None = None,
         retryable: bool | None = None,
         retry_after: float | None = None,
+        max_attempts: int | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -144,6 +158,7 @@ class StorageError(DxflowError):
         self.request_id = request_id
         self.retryable = self.default_retryable if retryable is None else retryable
         self.retry_after = retry_after
+        self.max_attempts = max_attempts
 
     def fields(self) -> dict[str, str | int]:
         """Returns the attributes above that are known, for a structured log."""

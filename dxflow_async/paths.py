@@ -321,17 +321,22 @@ def local_name(relative: str) -> str:
         reason = _segment_fault(segment)
         if reason is not None:
             raise UnsafePathError(
-                f"download of {relative[:200]!r} refused: {reason}; give that item another name",
+                f"download of {relative[:200]!r} refused: {reason}; give that item another name, or copy it to "
+                "another bucket",
                 operation="download",
                 path=relative,
             )
     return name
 
 
+_EMPTY = "a disk cannot hold a name with an empty or a '.' segment (//, ./)"
+_NO_FILES = {"": _EMPTY, ".": _EMPTY, "..": "the name would leave the destination"}
+
+
 def _segment_fault(segment: str) -> str | None:
     """The reason why a segment of a name cannot be the name of a local file or directory; None if it can."""
-    if segment in ("", ".", "..") or "\0" in segment:
-        return "the name would leave the destination"
+    if segment in _NO_FILES or "\0" in segment:
+        return _NO_FILES.get(segment, "a disk cannot hold a name with a NUL character")
     try:
         size = len(segment) if segment.isascii() else len(os.fsencode(segment))
     except UnicodeEncodeError:

@@ -16,6 +16,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
@@ -79,8 +80,8 @@ class AsyncSession:
 
     @property
     def closed(self) -> bool:
-        """Whether `aclose` was called."""
-        return self._resources.closed
+        """Whether `aclose` was called, or the session belongs to the parent process."""
+        return self._resources.closed or self._resources.owner.forked
 
     @property
     def secrets(self) -> dict[str, Any] | None:
@@ -95,8 +96,9 @@ class AsyncSession:
 
         Raises:
             SessionClosedError: the session was closed.
+            SessionLoopError: the session belongs to another event loop.
         """
-        self._resources.check_open()
+        self._resources.check_place()
         return self._storage
 
     def get_compute_manager(self) -> AsyncComputeManager:
@@ -105,8 +107,9 @@ class AsyncSession:
         Raises:
             ConfigurationError: the session has no account.
             SessionClosedError: the session was closed.
+            SessionLoopError: the session belongs to another event loop.
         """
-        self._resources.check_open()
+        self._resources.check_place()
         self._account.require("compute units belong")
         return self._compute
 
@@ -273,20 +276,14 @@ class AsyncSession:
     async def aclose(self) -> None:
         """Closes connections, threads and the embedded hub, and ends a sign-in whose `secrets` were not read.
 
-        Running calls fail. A second call does nothing.
+        Running calls fail. A second call does nothing, nor does one in a process forked from the session's own. After
+        the session's event loop has ended, everything is closed that does not need that loop.
         """
         check_asyncio()
-        if self._resources.closed:
-            return
-        self._resources.closed = True
-        try:
-            await self._account.sign_out()
-            await self._resolver.aclose()
-        finally:
-            await self._resources.aclose()
-            await self._account.aclose()
+        await close_session(self._resources, self._resolver)
 
     async def __aenter__(self) -> Self:
+        self._resources.check_open()  # a session of another loop is not closed here
         try:
             await self.sign_in()
         except BaseException:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-__all__ = ["Body", "Buffer", "Buffered", "Run", "StreamedBody", "Write", "is_streamed"]
+__all__ = ["Body", "Buffer", "Buffered", "Run", "StreamedBody", "Write", "chunks_of", "is_streamed"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -32,6 +33,17 @@ class StreamedBody(Body, Protocol):
 
     async def readinto(self, buffer: memoryview) -> int: ...
     async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int: ...
+
+
+@asynccontextmanager
+async def chunks_of(body: Body) -> AsyncIterator[AsyncIterator[Buffer]]:
+    """Yields the buffers of a body, and ends their generator with the block, also when that is cancelled."""
+    chunks = aiter(body)
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:

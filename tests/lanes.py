@@ -4,8 +4,9 @@ Tests marked `long` or `fuzz` run only when the expression after `-m` names thei
 not select them.
 
 Tests that need an external server program are marked `server`, and no other test can start one.
-An external server is a program of somebody else that a test starts: SeaweedFS, Azurite, fake-gcs-server, moto,
-proxy.py, and the tus server of Node. Our own hub and units, in this process or in one of their own, are not external.
+An external server is a program of somebody else that a test starts: SeaweedFS, JuiceFS, Azurite, fake-gcs-server,
+moto, proxy.py, and the tus server of Node. Our own hub and units, in this process or in one of their own, are not
+external.
 
 Tests get the marker in two ways:
 
@@ -31,7 +32,8 @@ import pytest
 __all__ = ["SERVERS", "UnmarkedTestError", "check_marker", "needs_external_server", "on_demand", "running_test"]
 
 SERVERS = frozenset(
-    {"SeaweedFS", "Azurite", "GCSServer", "MotoServer", "ProxyServer", "ForeignUnit", "npm_install", "openssh_program"}
+    {"SeaweedFS", "JuiceFSGateway", "Azurite", "GCSServer", "MotoServer", "ProxyServer"}
+    | {"ForeignUnit", "npm_install", "openssh_program"}
 )
 """The names that start an external server, as tests and fixtures call them."""
 

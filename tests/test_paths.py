@@ -292,3 +292,19 @@ def test_a_location_without_a_unit_is_refused() -> None:
     """It says how one is written."""
     with pytest.raises(ConfigurationError, match="unit:/NAME/path"):
         unit_path("/")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a//b", "cannot hold a name with an empty"),
+        ("/a", "cannot hold a name with an empty"),
+        ("./a", "cannot hold a name with an empty"),
+        ("a\0b", "NUL"),
+        ("a/../b", "would leave the destination"),
+    ],
+)
+def test_reason_why_a_disk_cannot_hold_a_name(name: str, reason: str) -> None:
+    """Only a name with `..` would leave the destination; other names are refused with their own reason."""
+    with pytest.raises(UnsafePathError, match=f"{reason}.*copy it to another bucket"):
+        local_name(name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Literal, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
+from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import DeleteResult, Item, TransferReport
@@ -48,9 +49,9 @@ class AreaStorage:
         print_items(items, below=path if recursive else None)
         return None
 
-    def scan(self, path: str = "/", *, recursive: bool = True) -> Iterator[Item]:
+    def scan(self, path: str = "/", *, recursive: bool = True) -> ItemStream[Item]:
         """Twin: `AsyncAreaStorage.scan`."""
-        return self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive))
+        return ItemStream(self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive)))
 
     def stat(self, path: str) -> Item:
         """Twin: `AsyncAreaStorage.stat`."""
@@ -134,9 +135,10 @@ class AreaStorage:
         call = functools.partial(self._twin.write, path, content_type=content_type, metadata=metadata)
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> ItemStream[bytes]:
         """Twin: `AsyncAreaStorage.read`."""
-        return self._portal.iterate(functools.partial(self._twin.read, path, start, end), limit=BATCH_BYTES, weigh=len)
+        chunks = functools.partial(self._twin.read, path, start, end)
+        return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def copy(self, src: str, dst: str) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
@@ -155,6 +157,10 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
         return self._portal.call(self._twin.try_delete, paths)
+
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Twin: `AsyncAreaStorage.endpoint_facts`."""
+        return self._portal.call(self._twin.endpoint_facts)
 
     def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
         """Twin: `AsyncAreaStorage.presign`."""

@@ -15,9 +15,10 @@ import logging
 import math
 import os
 import queue
+import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -102,7 +103,7 @@ class Portal:
         *,
         limit: int = 1000,
         weigh: Callable[[T], int] = lambda _: 1,
-    ) -> Iterator[T]:
+    ) -> Generator[T, None, None]:
         """Yields the items of an asynchronous iterator, fetched in batches.
 
         Args:
@@ -294,7 +295,21 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop
-    return uvloop.new_event_loop
+
+    class Loop(uvloop.Loop):
+        """uvloop's loop without libuv's threads, which resolve names.
+
+        A forked child would wait for them when it ends, and crash, since a child has no threads of its parent's:
+        https://github.com/libuv/libuv/blob/v1.x/src/threadpool.c
+        """
+
+        async def getaddrinfo(self, host: Any, port: Any, **options: int) -> list[Any]:
+            return await self.run_in_executor(None, functools.partial(socket.getaddrinfo, host, port, **options))
+
+        async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+            return await self.run_in_executor(None, socket.getnameinfo, sockaddr, flags)
+
+    return Loop
 
 
 async def _end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.manager import AsyncStorageManager
@@ -81,7 +82,7 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = True,
-    ) -> Iterator[Item]:
+    ) -> ItemStream[Item]:
         """Twin: `AsyncStorageManager.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
@@ -186,7 +187,7 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-    ) -> Iterator[bytes]:
+    ) -> ItemStream[bytes]:
         """Twin: `AsyncStorageManager.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
@@ -201,6 +202,10 @@ class StorageManager:
     def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
         return self._at(provider, storage_type).move(src, dst)
+
+    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
+        """Twin: `AsyncStorageManager.endpoint_facts`."""
+        return self._at(provider, storage_type).endpoint_facts()
 
     def presign(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dxflow_async.cli.standard_streams import open_closed_streams
+
 __all__ = ["main"]
 
 _INTERRUPTED = 130
@@ -19,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 success, 1 failure, 2 wrong arguments or settings, 3 not found, 130 Ctrl-C, 143 SIGTERM.
     """
+    open_closed_streams()
     try:
         from dxflow_async.cli.app import run_app
 

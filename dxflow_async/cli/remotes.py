@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -103,7 +103,10 @@ def add(
 
 @remotes.command(name="test")
 def check(name: str, path: str = "/", *, json: Flag = False) -> int:
-    """Make a request to a remote, and say what it found.
+    """Make a request to a remote, and say what it found, and what is known of the service.
+
+    The facts are optional parts of the protocol and limits that the service's answers, its host name or the settings
+    tell. A refusal is believed for an hour, and no longer than a session.
 
     Args:
         name: The remote; aws, azure and gcp are remotes, too.
@@ -117,27 +120,31 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
         raise ConfigurationError(_unknown(name, [*BUILT_IN, *settings.remotes]))
     started = time.monotonic()
 
-    async def look() -> tuple[int, bool, Item | None]:
+    async def look() -> tuple[int, bool, Item | None, Sequence[tuple[str, str]]]:
         async with AsyncSession(settings=settings) as session:
             storage = session.get_storage_manager()
-            if not path.endswith("/"):
-                return 1, False, await storage.stat(path, provider)
-            count = 0
-            async for _ in storage.scan(provider, path, recursive=False):
-                count += 1
-                if count == _MAX_LISTED:
-                    return count, True, None
-            return count, False, None
+            item, count = None, 1
+            if path.endswith("/"):
+                count = 0
+                async for _ in storage.scan(provider, path, recursive=False):
+                    count += 1
+                    if count == _MAX_LISTED:
+                        break
+            else:
+                item = await storage.stat(path, provider)
+            return count, count == _MAX_LISTED, item, await storage.endpoint_facts(provider)
 
-    count, more, item = run_loop(look)
+    count, more, item, facts = run_loop(look)
     seconds = time.monotonic() - started
     if json:
         row = {"name": provider, "path": path, "ok": True, "items": count, "more": more, "seconds": round(seconds, 3)}
-        write_line(_as_json(row))
+        write_line(_as_json({**row, "facts": dict(facts)}))
         return 0
     kind = "a directory" if item is not None and item.directory else f"{item.size} bytes" if item is not None else ""
     what = kind or f"{count}{' or more' if more else ''} items"
     write_line(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
+    for fact, value in facts:
+        write_line(f"  {printable(fact)}: {printable(value)}")
     return 0
 
 

@@ -19,6 +19,7 @@ from dxflow_async.config.validation import (
     check_file,
     check_texts,
     hide,
+    normalize_endpoint,
     not_allowed,
     to_path,
 )
@@ -32,7 +33,7 @@ class S3Settings:
     """How to reach Amazon S3, or another service that speaks its protocol.
 
     Attributes:
-        endpoint: the service's URL, `http(s)://host[:port]`. None: the SDK's configuration, else Amazon's own.
+        endpoint: the service's URL, `http(s)://host[:port][/path]`. None: the SDK's configuration, else Amazon's own.
         region: the region. None: that of the profile or the environment, else `us-east-1`.
         profile: a profile of the SDK's configuration files.
         access_key: the access key's id. None: the SDK's credential chain.
@@ -41,7 +42,11 @@ class S3Settings:
         credentials: an async function that returns `AccessKeys`, instead of the four settings above. It is called
             again before the keys end, once for all tasks. Only code can set it.
         addressing: `"path"`, `"virtual"`, or `"auto"`: path style for every endpoint but Amazon's.
-        sign_payload: whether to sign a SHA-256 of each body. Bodies carry a CRC32C in either case.
+        sign_payload: whether to sign a SHA-256 of each body. Bodies carry a CRC32C in either case. A service that
+            refuses unsigned bodies gets signed ones without this setting, too.
+        max_parts: the most parts of an upload, 1 to 10000. None: what the service is known to allow, else 10000.
+        uniform_parts: whether all parts of an upload but the last must have the same size. It is known of Cloudflare
+            R2, and learned from other services' errors.
         private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
         public: `bucket/prefix` of the account's public area.
 
@@ -62,18 +67,23 @@ class S3Settings:
     credentials: CredentialsFunction[AccessKeys] | None = field(default=None, repr=False)
     addressing: str = "auto"
     sign_payload: bool = False
+    max_parts: int | None = None
+    uniform_parts: bool = False
     private: str | None = None
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("AWS", self, "access_key", "secret_key", "session_token")
+        check_texts("AWS", self, "endpoint", "access_key", "secret_key", "session_token")
         hide(self, "secret_key", "session_token")
-        check_endpoint("AWS", self.endpoint, path=False)
+        check_endpoint("AWS", self.endpoint, path=True)
+        normalize_endpoint(self)
         check_credentials("AWS", self, "AccessKeys", "profile", "access_key", "secret_key", "session_token")
         if self.region is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.region):
             raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
         if self.addressing not in ("auto", "path", "virtual"):
             raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
+        if self.max_parts is not None and not 1 <= self.max_parts <= 10_000:
+            raise ConfigurationError(not_allowed("AWS.max_parts", self.max_parts, "1 to 10000"))
         if (self.access_key is None) != (self.secret_key is None):
             raise ConfigurationError("AWS.access_key and AWS.secret_key go together: set both or neither")
         check_areas("AWS", [("private", self.private), ("public", self.public)])
@@ -117,9 +127,10 @@ class AzureSettings:
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("AZURE", self, "account_key", "sas_token")
+        check_texts("AZURE", self, "endpoint", "connection_string", "account_key", "sas_token")
         hide(self, "connection_string", "account_key", "sas_token")
         check_endpoint("AZURE", self.endpoint, path=True)
+        normalize_endpoint(self)
         others = "connection_string", "account_key", "sas_token"
         check_credentials("AZURE", self, "a BearerToken or a SASToken", *others)
         if self.account is not None and not re.fullmatch(r"[a-z0-9]{3,24}", self.account):
@@ -143,6 +154,8 @@ class GCSSettings:
     Attributes:
         endpoint: the service's URL. None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
         project: the project whose buckets are listed. None: the credentials' project.
+        user_project: the project that pays for requests to buckets whose requester pays. Every request names it, and
+            the credentials need `serviceusage.services.use` in it. None: no request does.
         service_file: a service account's JSON file. None: application default credentials, metadata server included.
         credentials: an async function that returns a `BearerToken`, instead of `service_file`. It is called again
             before the token ends, once for all tasks. Only code can set it.
@@ -155,14 +168,20 @@ class GCSSettings:
 
     endpoint: str | None = None
     project: str | None = None
+    user_project: str | None = None
     service_file: Path | None = None
     credentials: CredentialsFunction[BearerToken] | None = field(default=None, repr=False)
     private: str | None = None
     public: str | None = None
 
     def __post_init__(self) -> None:
-        check_texts("GCP", self)
+        check_texts("GCP", self, "endpoint")
         check_endpoint("GCP", self.endpoint, path=False)
+        normalize_endpoint(self)
+        if self.user_project is not None and not re.fullmatch(r"[A-Za-z0-9:._-]{1,100}", self.user_project):
+            raise ConfigurationError(
+                not_allowed("GCP.user_project", self.user_project, "a project's ID, such as lab-7")
+            )
         to_path(self, "service_file")
         check_credentials("GCP", self, "a BearerToken", "service_file")
         check_file("GCP.service_file", self, "a readable JSON file")

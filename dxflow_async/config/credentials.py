@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from dxflow_async.config.texts import trim_texts
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret
 
@@ -154,6 +155,7 @@ def check_credentials(section: str, settings: Any, returned: str, *others: str) 
 
 
 def _check_text(credentials: Any, name: str, *, secret: bool = False) -> None:
+    trim_texts(credentials, name)
     value = getattr(credentials, name)
     if not (isinstance(value, str) and re.fullmatch(r"[!-~]+", value)):
         object.__setattr__(credentials, name, None)  # see above

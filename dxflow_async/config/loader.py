@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from dxflow_async.config.texts import trim
 from dxflow_async.config.validation import SECRETS, key_for_path, not_allowed
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret, holds_key
@@ -235,6 +236,8 @@ def convert(where: str, prefix: str, field: Field, value: Any) -> Any:
         ConfigurationError: it is not valid. It starts with `where` and shows no secret.
     """
     parse, allowed = _parser(field)
+    if parse is Path and isinstance(value, str):
+        value = trim(value)
     if parse is Path and isinstance(value, str) and holds_key(value):
         raise ConfigurationError(f"{where}: {key_for_path(prefix + field.name)}")
     fits = isinstance(value, str) or isinstance(value, bool) == (parse is _boolean)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
-from dxflow_async.config.validation import check_endpoint
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret
 
@@ -147,7 +146,7 @@ def _with_aws_endpoint(settings: S3Settings, environ: Mapping[str, str]) -> S3Se
     changed: dict[str, Any] = {}
     if endpoint is not None:
         try:
-            check_endpoint("AWS", endpoint, path=False)
+            endpoint = S3Settings(endpoint=endpoint).endpoint
         except ConfigurationError as error:
             raise ConfigurationError(f"{error} (it is from {source})") from None
         changed["endpoint"] = endpoint

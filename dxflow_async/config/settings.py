@@ -18,6 +18,7 @@ from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, 
 from dxflow_async.config.environment import warn_of_unknown
 from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
+from dxflow_async.config.texts import trim_texts
 from dxflow_async.config.validation import check_file, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
@@ -129,6 +130,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
+        trim_texts(self, "hub", *_CHOICES)
         if self.hub is not None and not re.fullmatch(r"https?://[^\s?#]+", self.hub):
             raise ConfigurationError(not_allowed("hub", self.hub, "http(s)://host[:port][/path]"))
         for name, low, high in _RANGES:

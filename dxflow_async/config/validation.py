@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.config.texts import check_secret, trim, trim_texts
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret, holds_key
 
@@ -20,9 +21,13 @@ __all__ = [
     "check_texts",
     "hide",
     "key_for_path",
+    "normalize_endpoint",
     "not_allowed",
     "to_path",
 ]
+
+_AREAS = {"private", "public"}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
 """The settings of the built-in kinds that are secrets. Of other kinds, each field with `repr=False` is one."""
@@ -51,26 +56,48 @@ def to_path(settings: Any, *names: str) -> None:
     """Turns settings of a frozen dataclass that were given as `str` into `Path`."""
     for name in names:
         value = getattr(settings, name)
-        if isinstance(value, str) and not holds_key(value):
-            object.__setattr__(settings, name, Path(value))
+        if isinstance(value, str) and not holds_key(trim(value)):
+            object.__setattr__(settings, name, Path(trim(value)))
 
 
 def check_texts(section: str, settings: Any, *secrets: str) -> None:
-    """Refuses empty texts, and secrets with white space around them or with line breaks.
+    """Trims texts, and refuses empty ones and secrets that cannot be right.
+
+    The names of areas are left as they are, since the name of an object may begin or end with a space.
 
     Raises:
         ConfigurationError: naming the setting, not its value.
     """
     for each in fields(settings):
+        if each.name not in _AREAS:
+            trim_texts(settings, each.name)
         value = getattr(settings, each.name)
         if not isinstance(value, str):
             continue
         if not value.strip().strip("?"):
             raise ConfigurationError(f"{section}.{each.name} is not allowed: it is empty; leave it out instead")
-        if each.name in secrets and (value != value.strip() or not value.isprintable()):
-            raise ConfigurationError(
-                f"{section}.{each.name} is not allowed: it begins or ends with white space, or has a line break in it"
-            )
+        if each.name in secrets:
+            check_secret(f"{section}.{each.name}", value)
+
+
+def normalize_endpoint(settings: Any) -> None:
+    """Writes the endpoint of settings as requests name it, so that signatures and `Host` agree everywhere.
+
+    Scheme and host are in small letters, the default port and slashes at the end are left out.
+
+    Example:
+        >>> from dxflow_async.config.clouds import S3Settings
+        >>> S3Settings(endpoint="HTTPS://Minio.Example.org:443/").endpoint
+        'https://minio.example.org'
+    """
+    match = re.fullmatch(r"([A-Za-z]+)://([^/?#]+)(.*)", settings.endpoint or "")
+    if match is None:
+        return
+    scheme, host, path = match[1].lower(), match[2], match[3].rstrip("/")
+    host = host.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+    if not host.startswith("["):  # the zone of an IPv6 address has the letters of an interface
+        host = host.lower()
+    object.__setattr__(settings, "endpoint", f"{scheme}://{host}{path}")
 
 
 def check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
@@ -84,9 +111,9 @@ def check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
     Raises:
         ConfigurationError: the endpoint is not valid.
     """
-    pattern, allowed = r"https?://[^/?#\s]+/?", "http(s)://host[:port]"
+    pattern, allowed = r"(?i:https?)://[^/?#\s]+/?", "http(s)://host[:port]"
     if path:
-        pattern, allowed = r"https?://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
+        pattern, allowed = r"(?i:https?)://[^/?#\s]+(/[^/?#\s]+)*/?", f"{allowed}[/path]"
     if endpoint is not None and "@" in endpoint:
         raise ConfigurationError(
             f"{section}.endpoint is not allowed: it has a user or a password in it; give credentials as settings"

@@ -127,6 +127,13 @@ class Client:
         self._closed = True
         await self.drop_connections()
 
+    def abandon(self) -> None:
+        """Closes every socket once the event loop does not run any more. Nobody hears of it."""
+        self._closed = True
+        for lane in (self._fast, self._aiohttp):
+            if lane is not None:
+                lane.abandon()
+
     async def drop_connections(self) -> None:
         """Ends every connection; requests under way fail, later ones connect anew."""
         for lane in (self._fast, self._aiohttp):

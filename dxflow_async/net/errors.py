@@ -3,6 +3,7 @@
     NetError(OSError)
     ├─ InvalidRequestError(ValueError)   the request cannot be sent as HTTP
     ├─ ConnectError                      the host was not reached
+    │  ├─ HostNotFoundError              its name has no address, or cannot be looked up
     │  ├─ ConnectionRefusedByHostError   nothing listens there
     │  └─ ConnectTimeoutError(TimeoutError)
     ├─ TLSError                          the encrypted connection failed
@@ -17,6 +18,7 @@ raises, and configuration errors, pass through as they are.
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "ConnectTimeoutError",
     "ConnectionBrokenError",
     "ConnectionRefusedByHostError",
+    "HostNotFoundError",
     "InvalidRequestError",
     "NetError",
     "ProxyError",
@@ -55,6 +58,10 @@ class InvalidRequestError(NetError, ValueError):
 
 class ConnectError(NetError):
     """The host was not reached."""
+
+
+class HostNotFoundError(ConnectError):
+    """The host's name has no address, or cannot be looked up. The message names the host."""
 
 
 class ConnectionRefusedByHostError(ConnectError):
@@ -102,20 +109,21 @@ class StalledError(NetError, TimeoutError):
     """No byte moved, either way, for the stall timeout."""
 
 
-def connect_error(error: OSError) -> NetError:
+def connect_error(error: OSError, host: str) -> NetError:
     """Returns the error of ours for one that was raised while connecting.
 
     Args:
         error: raised by the resolver, the socket or TLS.
+        host: the host, for the message.
     """
     if isinstance(error, NetError):
         return error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return CertificateError(str(error))
     if isinstance(error, ssl.SSLError):
-        return TLSError(str(error))
+        return (CertificateError if isinstance(error, ssl.SSLCertVerificationError) else TLSError)(str(error))
     if isinstance(error, TimeoutError) and error.errno is None:
         return ConnectTimeoutError("no connection within the connect timeout")
+    if isinstance(error, socket.gaierror):
+        return HostNotFoundError(f"could not find the host {host} ({error.strerror})")
     if isinstance(error, ConnectionRefusedError):
         return ConnectionRefusedByHostError(str(error))
     return ConnectError(str(error))

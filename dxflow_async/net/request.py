@@ -65,6 +65,7 @@ class Origin(NamedTuple):
         Raises:
             InvalidRequestError: the URL has another scheme, no host, or an invalid host or port.
         """
+        scheme = scheme.lower()
         try:
             parts = urlsplit(f"{scheme}://{authority}")
             host, port = parts.hostname, parts.port
@@ -73,6 +74,8 @@ class Origin(NamedTuple):
             host, port = None, None
         if not host or scheme not in _DEFAULT_PORTS:
             raise InvalidRequestError(f"{scheme}://{authority.rpartition('@')[2]} is not the URL of an HTTP server")
+        if ":" in host:
+            host = host.replace("%25", "%")  # the zone of an IPv6 address, as the resolver reads it (RFC 6874)
         return cls(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port)
 
 
@@ -136,6 +139,9 @@ class Lane(Protocol):
 
     async def drop_connections(self) -> None:
         """Ends every connection, also those in use."""
+
+    def abandon(self) -> None:
+        """Closes every socket once the event loop does not run any more."""
 
     @property
     def open_connections(self) -> int:

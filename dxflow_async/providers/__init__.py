@@ -9,8 +9,8 @@ not in `__all__` may change in any release.
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
   answers
-- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, delete_each, delete_batches, for_each, finish_or_undo,
-  XMLParser
+- building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
+  finish_or_undo, XMLParser
 - errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
   begins an object anew
 
@@ -80,6 +80,7 @@ __all__ = [
     "Upload",
     "VerifiedBody",
     "VerifiedReader",
+    "WholeObjects",
     "Write",
     "XMLDocument",
     "XMLParser",
@@ -89,6 +90,7 @@ __all__ = [
     "check_status",
     "check_unchanged",
     "check_version",
+    "content_length",
     "contradiction",
     "crc32c",
     "create_provider",
@@ -104,6 +106,7 @@ __all__ = [
     "has_body",
     "if_match",
     "is_streamed",
+    "look_up_size",
     "not_the_service",
     "page_size",
     "parse_etag",
@@ -111,14 +114,19 @@ __all__ = [
     "parse_xml",
     "printable",
     "provider_kinds",
+    "range_ignored",
     "read_body",
     "read_error_body",
     "redacted",
     "retry_after_of",
     "same_etag",
     "send_and_discard",
+    "size_of_version",
+    "spool_body",
     "status_error",
     "timestamp_of",
+    "total_of",
+    "trim_texts",
     "url_path",
 ]
 
@@ -127,6 +135,7 @@ if TYPE_CHECKING:
     from dxflow_async.concurrency.pool import for_each
     from dxflow_async.concurrency.shielded import finish_or_undo
     from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.config.texts import trim_texts
     from dxflow_async.config.validation import check_endpoint
     from dxflow_async.digests import ExpectedDigest, RunningDigest
     from dxflow_async.exceptions import (
@@ -158,11 +167,13 @@ if TYPE_CHECKING:
         extent,
         has_body,
         not_the_service,
+        range_ignored,
         read_body,
+        size_of_version,
     )
     from dxflow_async.providers.common.deletion import delete_batches, delete_each
     from dxflow_async.providers.common.etags import if_match, parse_etag, same_etag
-    from dxflow_async.providers.common.fields import extent_of, timestamp_of
+    from dxflow_async.providers.common.fields import content_length, extent_of, timestamp_of, total_of
     from dxflow_async.providers.common.key_path import url_path
     from dxflow_async.providers.common.mtime import format_mtime, parse_mtime
     from dxflow_async.providers.common.spooled_upload import SpooledUpload
@@ -173,8 +184,10 @@ if TYPE_CHECKING:
         send_and_discard,
         status_error,
     )
+    from dxflow_async.providers.common.untold_size import look_up_size, spool_body
     from dxflow_async.providers.common.verified_body import VerifiedBody
     from dxflow_async.providers.common.verified_reader import ChecksummedReader, VerifiedReader, body_reader
+    from dxflow_async.providers.common.whole_objects import WholeObjects
     from dxflow_async.providers.common.xml_reader import Document as XMLDocument
     from dxflow_async.providers.common.xml_reader import MalformedXMLError
     from dxflow_async.providers.common.xml_reader import Parser as XMLParser
@@ -217,6 +230,7 @@ _HOMES = {
     "dxflow_async.concurrency.pool": ("for_each",),
     "dxflow_async.concurrency.shielded": ("finish_or_undo",),
     "dxflow_async.concurrency.threads": ("Threads",),
+    "dxflow_async.config.texts": ("trim_texts",),
     "dxflow_async.config.validation": ("check_endpoint",),
     "dxflow_async.digests": ("ExpectedDigest", "RunningDigest"),
     "dxflow_async.exceptions": (
@@ -248,11 +262,13 @@ _HOMES = {
         "extent",
         "has_body",
         "not_the_service",
+        "range_ignored",
         "read_body",
+        "size_of_version",
     ),
     "dxflow_async.providers.common.deletion": ("delete_batches", "delete_each"),
     "dxflow_async.providers.common.etags": ("if_match", "parse_etag", "same_etag"),
-    "dxflow_async.providers.common.fields": ("extent_of", "timestamp_of"),
+    "dxflow_async.providers.common.fields": ("content_length", "extent_of", "timestamp_of", "total_of"),
     "dxflow_async.providers.common.key_path": ("url_path",),
     "dxflow_async.providers.common.mtime": ("format_mtime", "parse_mtime"),
     "dxflow_async.providers.common.spooled_upload": ("SpooledUpload",),
@@ -263,8 +279,10 @@ _HOMES = {
         "send_and_discard",
         "status_error",
     ),
+    "dxflow_async.providers.common.untold_size": ("look_up_size", "spool_body"),
     "dxflow_async.providers.common.verified_body": ("VerifiedBody",),
     "dxflow_async.providers.common.verified_reader": ("ChecksummedReader", "VerifiedReader", "body_reader"),
+    "dxflow_async.providers.common.whole_objects": ("WholeObjects",),
     "dxflow_async.providers.common.xml_reader": ("MalformedXMLError", "XMLDocument", "XMLParser", "parse_xml"),
     "dxflow_async.providers.contract": (
         "Body",

@@ -288,5 +288,12 @@ class Provider(ABC):
         """Returns a URL that works without credentials for `expires` seconds, where `Features.presign` is set."""
         raise TypeError(f"{self.name} does not presign: Features.presign is not set ({method} {key}, {expires})")
 
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Returns what was learned of the service, as pairs of a fact and its value with the reason.
+
+        `dxflow-async remotes test` shows them. No request is made for them.
+        """
+        return ()
+
     async def aclose(self) -> None:  # noqa: B027 - most hold nothing
         """Releases what the provider holds. The session's resources are not the provider's to close."""

@@ -22,6 +22,7 @@ from dxflow_async.net import (
     ConnectionBrokenError,
     ConnectionRefusedByHostError,
     ConnectTimeoutError,
+    HostNotFoundError,
     InvalidRequestError,
     NetError,
     ProxyError,
@@ -78,7 +79,7 @@ class HTTP:
     """The connections of a session. The session's limits decide how many requests are in flight.
 
     Args:
-        threads: load certificates.
+        threads: load certificates, and write temporary files.
         connect_timeout: seconds to connect, TLS included.
         stall_timeout: seconds without a byte moving, either way.
         ca_bundle: certificate authorities to trust besides the system's; `tls` has it too.
@@ -89,6 +90,7 @@ class HTTP:
 
     Attributes:
         client: the data plane.
+        threads: see above.
         throttle: see above.
     """
 
@@ -105,6 +107,7 @@ class HTTP:
         transport: str = "auto",
     ) -> None:
         self.throttle = throttle
+        self.threads = threads
         self._timeouts = Timeouts(connect_timeout, stall_timeout)
         self.client = Client(
             threads,
@@ -255,6 +258,7 @@ _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
     (TLSError, NetworkError, "the encrypted connection failed ({error})"),
     (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s"),
     (ConnectTimeoutError, StallTimeoutError, "no connection within {connect_timeout} s"),
+    (HostNotFoundError, NetworkError, "{error}; check the endpoint and the network"),
     (ConnectionRefusedByHostError, NetworkError, "the connection was refused; check the endpoint"),
     (ConnectError, NetworkError, "could not connect ({error})"),
     (ProxyError, NetworkError, "{error}"),

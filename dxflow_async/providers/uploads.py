@@ -18,8 +18,8 @@ class PartLimitError(UnsupportedError):
     """The service refused the number of a part, or the number or the sizes of all parts of an upload.
 
     The provider replaces its `features` by those that it learned, and then raises this error from `Upload.write_part`,
-    `Upload.copy_part` or `Upload.finish`. The engine aborts the upload and starts the object once more, with parts
-    within the new limits.
+    `Upload.copy_part` or `Upload.finish`. The engine aborts the upload and starts the object anew, with parts
+    within the new limits, up to four times: an answer may show another limit.
     """
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 
 from dxflow_async.checksum import crc32c
+from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
@@ -79,8 +89,11 @@ class AsyncAreaStorage:
         found = await self.stat(path)
         return [] if found.directory else [found]
 
-    async def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncIterator[Item]:
+    def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
+
+    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Item, None]:
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
@@ -264,15 +277,25 @@ class AsyncAreaStorage:
         context.meter.close()
         return report
 
-    async def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
-        """Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+    def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncItemStream[bytes]:
+        r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+
+        Where not all of them are read, use `async with`, which gives the connection back.
 
         Raises:
             NotFoundError: there is no such object.
             PreconditionFailedError: the object has no byte at `start`, or was replaced while it was read.
             ChecksumMismatchError: a whole object was read, and its checksum is not the provider's; raised after the
                 last bytes.
+
+        Example:
+            >>> async def first_line(storage: AsyncAreaStorage) -> bytes:
+            ...     async with storage.read("/bucket/results.csv") as chunks:
+            ...         return (await anext(chunks, b"")).partition(b"\n")[0]
         """
+        return AsyncItemStream(self._read(path, start, end), self._resources.owner)
+
+    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
@@ -348,6 +371,14 @@ class AsyncAreaStorage:
         return keys_to_delete(self._resources, area, path)
 
     # Sharing
+
+    async def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+        """
+        return (await self._find()).provider.endpoint_facts()
 
     async def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.

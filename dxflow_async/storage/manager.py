@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
@@ -68,7 +69,7 @@ class AsyncStorageManager:
 
     def scan(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = True
-    ) -> AsyncIterator[Item]:
+    ) -> AsyncItemStream[Item]:
         """Yields the items below a directory. See `AsyncAreaStorage.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
@@ -174,7 +175,7 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
@@ -191,6 +192,12 @@ class AsyncStorageManager:
     async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
         return await self._at(provider, storage_type).delete(path)
+
+    async def endpoint_facts(
+        self, provider: str = "AWS", *, storage_type: str = "private"
+    ) -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service. See `AsyncAreaStorage.endpoint_facts`."""
+        return await self._at(provider, storage_type).endpoint_facts()
 
     async def presign(
         self,

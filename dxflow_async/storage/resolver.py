@@ -185,6 +185,7 @@ class LocationResolver:
             ConfigurationError: there is no such remote or storage type, or its settings are wrong.
             SessionClosedError: the session was closed.
         """
+        self._resources.check_open()
         return await self._area(await self._remotes.find(self.check_area(provider, storage_type)), storage_type)
 
     async def unit_area(self, name: str) -> Area:

@@ -7,6 +7,7 @@ from time import monotonic
 
 from dxflow_async.models import Progress, TransferResult
 from dxflow_async.providers.contract import Body, Buffer, Reader, Run, Write
+from dxflow_async.streams import chunks_of
 
 __all__ = ["Meter", "MeteredBody", "MeteredReader", "OnProgress"]
 
@@ -122,10 +123,11 @@ class MeteredBody:
     async def __aiter__(self) -> AsyncIterator[Buffer]:
         if self._counted:
             self.forget()
-        async for chunk in self._body:
-            self._counted += len(chunk)
-            self._count(len(chunk))
-            yield chunk
+        async with chunks_of(self._body) as chunks:
+            async for chunk in chunks:
+                self._counted += len(chunk)
+                self._count(len(chunk))
+                yield chunk
 
     @property
     def counted(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from dxflow_async.concurrency.event_loop import check_asyncio
+from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
@@ -25,7 +26,7 @@ from dxflow_async.transfer.retry import RetryPolicy
 __all__ = ["Resources", "TransferCall", "raise_failures"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Resources:
     """Made from the settings; closed with the session.
 
@@ -36,6 +37,7 @@ class Resources:
         threads: the worker threads, for disks.
         limits: the limits of concurrency, memory and bandwidth.
         policy: how often, and after which waits, requests are retried.
+        owner: the process and the event loop that the session belongs to.
         closed: whether the session was closed. Calls that begin later raise `SessionClosedError`; the connections
             themselves stay open until `aclose`.
     """
@@ -46,6 +48,7 @@ class Resources:
     threads: Threads = field(init=False)
     limits: Limits = field(init=False)
     policy: RetryPolicy = field(init=False)
+    owner: Owner = field(init=False)
     closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -69,23 +72,31 @@ class Resources:
             transport=settings.transport,
         )
         self.policy = RetryPolicy(settings.max_attempts)
+        self.owner = Owner(self)
 
     def check_open(self) -> None:
-        """Checks that the session is open, and used under asyncio.
+        """Checks that the session is open, and used where it belongs.
 
         Raises:
             ConfigurationError: the caller is a task of trio.
-            SessionClosedError: the session was closed.
+            SessionLoopError: the caller runs in another event loop than the session's.
+            SessionClosedError: the session was closed, or belongs to the parent process.
         """
-        check_asyncio()
+        self.owner.check()
+        self.check_not_closed()
+
+    def check_place(self) -> None:
+        """Checks the same for a call that does no work, and that may be made without a loop."""
+        self.owner.check_place()
         self.check_not_closed()
 
     def check_not_closed(self) -> None:
         """Checks that the session is open, for what a blocking session calls in its caller's thread.
 
         Raises:
-            SessionClosedError: the session was closed.
+            SessionClosedError: the session was closed, or belongs to the parent process.
         """
+        self.owner.check_process()
         if self.closed:
             raise SessionClosedError("this session was closed; make a new one")
 
@@ -117,6 +128,12 @@ class Resources:
         if journal is None and self.settings.journal:
             journal = Journal(self.settings.home, self.threads, spec)
         return TransferCall(self.context(on_progress, journal), journal)
+
+    def abandon(self) -> None:
+        """Closes connections and threads once the session's event loop does not run any more."""
+        self.closed = True
+        self.http.client.abandon()
+        self.threads.close()
 
     async def aclose(self) -> None:
         """Closes connections and threads."""

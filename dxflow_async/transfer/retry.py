@@ -69,8 +69,9 @@ class Attempts:
         Raises:
             StorageError: `error` itself, if it cannot be retried or the budget is used up.
         """
-        self.failures += 1
-        if not error.retryable or self.failures >= policy.max_attempts:
+        self.failures = 1 if error.progressed else self.failures + 1
+        most = min(policy.max_attempts, error.max_attempts or policy.max_attempts)
+        if not error.retryable or (self.failures >= most and not error.progressed):
             raise error
         self.retries += 1
         seconds = policy.wait(self.failures, error.retry_after)

@@ -233,7 +233,7 @@ def test_iterate_takes_no_more_than_a_batch_ahead(portal: Portal) -> None:
     iterator = portal.iterate(chunks, limit=1000, weigh=len)
     next(iterator)
     assert fetched <= 10
-    iterator.close()  # type: ignore[attr-defined]
+    iterator.close()
 
 
 def test_iterate_closes_what_is_left_early(portal: Portal) -> None:

@@ -34,7 +34,7 @@ def test_no_repr_shows_credentials() -> None:
     [
         (lambda: AccessKeys("", "hush"), "AccessKeys.access_key"),
         (lambda: AccessKeys("AKID", "hush hush"), "AccessKeys.secret_key"),
-        (lambda: AccessKeys("AKID", "hush\n"), "AccessKeys.secret_key"),
+        (lambda: AccessKeys("AKID", "hush\nhush"), "AccessKeys.secret_key"),
         (lambda: AccessKeys("AKID", None), "AccessKeys.secret_key"),  # type: ignore[arg-type]
         (lambda: AccessKeys("AKID", "hush", "hüsh"), "AccessKeys.session_token"),
         (lambda: BearerToken(b"hush"), "BearerToken.token"),  # type: ignore[arg-type]

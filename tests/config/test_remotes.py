@@ -164,7 +164,11 @@ def test_no_two_names_share_variables(one: str, other: str) -> None:
         ("[remotes.minio]\ntype = 's3'\naccess_key = 'x'", 3, ["remotes.minio.secret_key go together"]),
         ("[remotes.minio]\ntype = 's3'\nsecret_key = 'hush'", 1, ["remotes.minio.secret_key go together"]),
         ("[remotes.two]\ntype = 'azure'\naccount_key = 'hush'", 3, ["remotes.two.account_key needs"]),
-        ("[remotes.two]\ntype = 'azure'\naccount_key = \"hush\\n\"\naccount = 'abc'", 3, ["remotes.two.account_key"]),
+        (
+            "[remotes.two]\ntype = 'azure'\naccount_key = \"hush\\nhush\"\naccount = 'abc'",
+            3,
+            ["remotes.two.account_key"],
+        ),
         ("[remotes.dir]\ntype = 'local'\nroot = 'relative'", 3, ["remotes.dir.root = 'relative'", "absolute"]),
         ("[aws]\nregion = 'x'\n[remotes.minio]\ntype = 's3'\nregion = [3]", 5, ["remotes.minio.region"]),
         ("remotes.minio = { type = 's3', region = 'b c' }", 1, ["remotes.minio.region = 'b c'"]),
@@ -191,7 +195,7 @@ def test_wrong_sections_name_their_line(home: Path, text: str, line: int, words:
             ["DXFLOW_REMOTE_MINIO_REGION", "remotes.minio.region"],
         ),
         (
-            {"DXFLOW_REMOTE_MINIO_TYPE": "s3", "DXFLOW_REMOTE_MINIO_SECRET_KEY": "hush\n"},
+            {"DXFLOW_REMOTE_MINIO_TYPE": "s3", "DXFLOW_REMOTE_MINIO_SECRET_KEY": "hush\nhush"},
             ["DXFLOW_REMOTE_MINIO_SECRET_KEY", "remotes.minio.secret_key"],
         ),
     ],

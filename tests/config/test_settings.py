@@ -187,9 +187,9 @@ def test_a_key_needs_its_account() -> None:
         AzureSettings(account_key="a2V5")
 
 
-@pytest.mark.parametrize("value", ["", " ", "\n", "hush\n", " hush", "hush\r\nhush", "hush\0"])
+@pytest.mark.parametrize("value", ["", " ", "\n", "\ufeff", "hush\r\nhush", "hush\0", '"hush"'])
 def test_keys_that_were_copied_badly(value: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that is empty, or has white space around or a line break in it, is refused by name and not shown."""
+    """A key that is empty, or has quotes around or a line break in it, is refused by name and not shown."""
     kinds: list[tuple[Any, str, dict[str, str]]] = [
         (AWSSettings, "access_key", {"secret_key": "x"}),
         (AWSSettings, "secret_key", {"access_key": "x"}),

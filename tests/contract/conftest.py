@@ -26,7 +26,7 @@ from tests.contract.unit_leftovers import unit_leftovers
 from tests.providers.connected_providers import connect_unit
 from tests.providers.http_source.file_server import FileServer
 from tests.server.running_hub import SECRETS, UnitProcess
-from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers import Azurite, GCSServer, JuiceFSGateway, S3Server, SeaweedFS
 from tests.servers.ssh import SSHServer, openssh_program
 from tests.sessions import part_files, unfinished_uploads
 
@@ -40,23 +40,63 @@ async def local(tmp_path: Path) -> AsyncIterator[ProviderUnderTest]:
     threads.close()
 
 
-@pytest.fixture
-async def aws(weed: SeaweedFS, bucket: str, prefix: str) -> AsyncIterator[ProviderUnderTest]:
-    """S3 at SeaweedFS, with signatures."""
+@asynccontextmanager
+async def s3_provider(
+    server: S3Server, bucket: str, refused: frozenset[str] = frozenset()
+) -> AsyncIterator[ProviderUnderTest]:
+    """The provider at an S3 server, below a prefix of the test's own."""
     threads = Threads(4)
     http = HTTP(threads)
     settings = AWSSettings(
-        endpoint=weed.endpoint, region=weed.region, access_key=weed.access_key, secret_key=weed.secret_key
+        endpoint=server.endpoint, region=server.region, access_key=server.access_key, secret_key=server.secret_key
     )
-    name = prefix.partition("/")[2]
+    name = f"{uuid4().hex[:12]}/"
     yield ProviderUnderTest(
         AWSProvider(settings, http, threads),
-        prefix,
-        lambda: [key for key in unfinished_uploads(weed, bucket) if key.startswith(name)],
+        f"{bucket}/{name}",
+        lambda: [key for key in unfinished_uploads(server, bucket) if key.startswith(name)],
+        refused=refused,
         with_secret=lambda secret: AWSProvider(replace(settings, secret_key=secret), http, threads),
     )
     await http.aclose()
     threads.close()
+
+
+@pytest.fixture
+async def aws(weed: SeaweedFS, bucket: str) -> AsyncIterator[ProviderUnderTest]:
+    """S3 at SeaweedFS, with signatures."""
+    async with s3_provider(weed, bucket) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def juicefs_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JuiceFSGateway]:
+    """JuiceFS's gateway as it is by default: it keeps neither ETags nor metadata."""
+    with JuiceFSGateway.start(tmp_path_factory.mktemp("juicefs")) as server:
+        server.create_bucket("bucket")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def juicefs_keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JuiceFSGateway]:
+    """JuiceFS's gateway that keeps both."""
+    with JuiceFSGateway.start(tmp_path_factory.mktemp("juicefs-keeping"), keeps_metadata=True) as server:
+        server.create_bucket("bucket")
+        yield server
+
+
+@pytest.fixture
+async def juicefs(juicefs_gateway: JuiceFSGateway) -> AsyncIterator[ProviderUnderTest]:
+    """S3 at JuiceFS's gateway."""
+    async with s3_provider(juicefs_gateway, "bucket") as found:
+        yield found
+
+
+@pytest.fixture
+async def juicefs_etags(juicefs_keeping: JuiceFSGateway) -> AsyncIterator[ProviderUnderTest]:
+    """S3 at JuiceFS's gateway that keeps ETags and metadata."""
+    async with s3_provider(juicefs_keeping, "bucket") as found:
+        yield found
 
 
 @pytest.fixture

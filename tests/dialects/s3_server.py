@@ -212,6 +212,8 @@ class S3Server:
                 await response.write(answer.body)
             await response.write_eof()
             return response
-        if request.method == "HEAD" and answer.status >= 400:
+        if request.method == "HEAD" and answer.status < 400:  # aiohttp leaves out a length of 0
+            return web.Response(status=answer.status, headers=headers | {"Content-Length": str(len(answer.body))})
+        if request.method == "HEAD":
             return web.Response(status=answer.status, headers=headers)
         return web.Response(status=answer.status, headers=headers, body=answer.body)

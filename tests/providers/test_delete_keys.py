@@ -32,14 +32,16 @@ async def tried(aws: AWSProvider) -> dict[str, type[Exception]]:
 
 async def test_only_what_may_help_is_tried_again(connect: Connect) -> None:
     """Names that failed for a while are sent again, and no other; what is denied is not."""
-    async with ScriptedServer(reply(a="InternalError", b="AccessDenied"), reply()) as server:
+    async with ScriptedServer(reply(a="InternalError", b="AccessDenied", c="SlowDown"), reply()) as server:
         assert await tried(connect(server.url)) == {"bucket/b": AccessDeniedError}
-    assert [re.findall(b"<Key>(.)</Key>", request.body) for request in server.requests] == [[b"a", b"b", b"c"], [b"a"]]
+    sent = [re.findall(b"<Key>(.)</Key>", request.body) for request in server.requests]
+    assert sent == [[b"a", b"b", b"c"], [b"a", b"c"]]
 
 
 async def test_errors_that_stay(connect: Connect) -> None:
     """After the last try what failed has its error; what was deleted in an earlier one has none."""
-    async with ScriptedServer(reply(a="InternalError")) as server:
+    failing = answer("500 Internal", b"<Error><Code>InternalError</Code></Error>")
+    async with ScriptedServer(reply(a="InternalError"), failing) as server:
         assert await tried(connect(server.url)) == {"bucket/a": ServiceError}
     assert len(server.requests) == 3
     async with ScriptedServer(reply(a="SlowDown", b="InternalError"), hang_up) as server:
@@ -58,7 +60,7 @@ async def test_several_buckets(connect: Connect) -> None:
     """A bucket that fails as a whole does not stop the others; its keys have its error."""
     missing = answer("404 Not Found", b"<Error><Code>NoSuchBucket</Code></Error>")
     async with ScriptedServer(missing, reply()) as server:
-        failed = await connect(server.url).delete(["one/a", "two/b", "one/c"])
+        failed = await connect(server.url).delete(["one/a", "two/b", "one/c", "two/d"])
     assert {key: type(error) for key, error in failed.items()} == {"one/a": NotFoundError, "one/c": NotFoundError}
 
 
@@ -66,7 +68,7 @@ async def test_name_that_xml_cannot_hold(connect: Connect) -> None:
     """Names sent one by one fail one by one, too."""
     denied = answer("403 Forbidden", b"<Error><Code>AccessDenied</Code></Error>")
     async with ScriptedServer(reply(), denied, answer("204 No Content")) as server:
-        failed = await connect(server.url).delete(["bucket/a", "bucket/\x01"])
+        failed = await connect(server.url).delete(["bucket/a", "bucket/b", "bucket/\x01"])
     assert {key: type(error) for key, error in failed.items()} == {"bucket/\x01": AccessDeniedError}
 
 

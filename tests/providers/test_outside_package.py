@@ -226,7 +226,7 @@ class Package:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """Builds the package from the document's blocks, and installs it."""
     top = tmp_path_factory.mktemp("package")
-    module, _, tests, use = code_blocks(DOCUMENT, "python")
+    module, _, _, tests, use = code_blocks(DOCUMENT, "python")
     project, config = code_blocks(DOCUMENT, "toml")
     (variables,) = code_blocks(DOCUMENT, "sh")
     (top / "tree").mkdir()
@@ -268,7 +268,7 @@ def run_tests(package: Package, directory: Path, code: str, *options: str) -> su
 
 def test_the_package_knows_only_the_public_door() -> None:
     """The example imports `dxflow_async.providers` and `dxflow_async.testing`, and only what these list."""
-    for block in code_blocks(DOCUMENT, "python")[:3]:
+    for block in code_blocks(DOCUMENT, "python")[:4]:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dxflow_async"):
                 door = {"dxflow_async.providers": providers, "dxflow_async.testing": testing}[node.module or ""]

@@ -11,7 +11,7 @@ import pytest
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings, AzureSettings, GCPSettings
-from dxflow_async.exceptions import ConfigurationError, DxflowError, UnsafePathError
+from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.providers.aws.provider import AWSProvider
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.contract import Entry, ObjectOptions, Provider
@@ -89,7 +89,7 @@ async def test_s3_buckets(addressing: str, endpoint: str | None, threads: Thread
     for bucket in ODD:
         await every_verb(provider, bucket)
     own = "storage.example" if endpoint else "s3.eu-central-1.amazonaws.com"
-    assert bool(http.sent) is (addressing != "virtual")
+    assert http.sent
     for url, host in http.sent:
         assert urlsplit(url).hostname == host, url
         assert host == own or host.endswith(f".{own}"), url
@@ -97,14 +97,18 @@ async def test_s3_buckets(addressing: str, endpoint: str | None, threads: Thread
         assert not urlsplit(url).path.startswith(("/../", "/./")), url
 
 
-async def test_s3_buckets_that_are_no_hosts_are_told(threads: Threads) -> None:
-    """A bucket that cannot be a part of a host says so, and what to set."""
+async def test_s3_buckets_that_are_no_hosts_go_in_the_path(threads: Threads) -> None:
+    """A bucket that cannot be a part of a host is named in the path, as botocore does it, whatever the setting says."""
     settings = AWSSettings(endpoint="https://a.example", access_key="a", secret_key="s", addressing="virtual")
-    provider = AWSProvider(settings, Recording(threads), threads)
-    with pytest.raises(UnsafePathError, match=r'"evil\.example#" refused: .* AWS\.addressing'):
-        await provider.stat("evil.example#/key")
-    with pytest.raises(SentError):
-        await provider.stat("my.bucket-1/key")
+    http = Recording(threads)
+    provider = AWSProvider(settings, http, threads)
+    for key in ("evil.example#/key", "my.bucket-1/key"):
+        with pytest.raises(SentError):
+            await provider.stat(key)
+    assert [url.partition("?")[0] for url, _ in http.sent] == [
+        "https://a.example/evil.example%23/key",
+        "https://a.example/my.bucket-1/key",
+    ]
 
 
 async def test_containers_and_google_buckets(threads: Threads) -> None:

@@ -2,6 +2,7 @@
 
 from tests.servers.azurite import Azurite
 from tests.servers.gcs import GCSServer
+from tests.servers.juicefs import JuiceFSGateway
 from tests.servers.moto import MotoServer
 from tests.servers.process import Process, ServerStartError, free_port, program
 from tests.servers.proxy_server import ProxyServer
@@ -11,6 +12,7 @@ from tests.servers.weed import SeaweedFS
 __all__ = [
     "Azurite",
     "GCSServer",
+    "JuiceFSGateway",
     "MotoServer",
     "Process",
     "ProxyServer",

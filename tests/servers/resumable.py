@@ -115,29 +115,30 @@ class ResumableServer:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 << 20, middlewares=[self._check])
-        uploads = "/upload/storage/v1/b/bucket/o"
-        one = "/storage/v1/b/bucket/o/{name}"
-        app.add_routes(
-            [
-                web.post("/token", self._token),
-                web.get("/storage/v1/b", self._buckets),
-                web.get("/storage/v1/b/bucket/o", self._list),
-                web.post(uploads, self._upload),
-                web.put(uploads, self._send),
-                web.delete(uploads, self._cancel),
-                web.get(one, self._get),
-                web.delete(one, self._delete),
-                web.post(one + "/compose", self._compose),
-                web.post("/batch/storage/v1", self._batch),
-                web.route("*", "/bucket/{name:.+}", self._xml),
-            ]
-        )
+        app.add_routes(self._routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
+
+    def _routes(self) -> list[web.RouteDef]:
+        uploads = "/upload/storage/v1/b/bucket/o"
+        one = "/storage/v1/b/bucket/o/{name:[^/]+}"
+        return [
+            web.post("/token", self._token),
+            web.get("/storage/v1/b", self._buckets),
+            web.get("/storage/v1/b/bucket/o", self._list),
+            web.post(uploads, self._upload),
+            web.put(uploads, self._send),
+            web.delete(uploads, self._cancel),
+            web.get(one, self._get),
+            web.delete(one, self._delete),
+            web.post(one + "/compose", self._compose),
+            web.post("/batch/storage/v1", self._batch),
+            web.route("*", r"/bucket/{name:[\s\S]+}", self._xml),
+        ]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -45,6 +45,7 @@ class SummedStore:
         app = web.Application()
         app.router.add_get("/{key:.*}", store._get)  # HEAD, too
         app.router.add_post("/{key:.*}", store._delete)
+        app.router.add_delete("/{key:.*}", store._delete_one)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -86,6 +87,10 @@ class SummedStore:
         await response.write(body)
         await response.write_eof()
         return response
+
+    async def _delete_one(self, request: web.Request) -> web.Response:
+        self.deleted = True
+        return web.Response(status=204)
 
     async def _delete(self, request: web.Request) -> web.Response:
         assert "delete" in request.query

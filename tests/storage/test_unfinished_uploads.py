@@ -138,7 +138,7 @@ async def test_an_abort_that_fails_once_is_tried_again(
     assert outages.aborts == 2
 
     async def stream() -> AsyncIterator[bytes]:
-        for _ in range(20):
+        for _ in range(60):
             yield bytes(MiB)
         raise LookupError("mine")
 

@@ -107,3 +107,16 @@ async def test_no_progress_is_no_progress() -> None:
     attempts.progressed_to(7)
     with pytest.raises(ServiceError):
         await attempts.failed(ServiceError("broke"), policy)
+
+
+async def test_attempts_with_progress_do_not_count() -> None:
+    """An error that moved the call forward takes nothing from the budget, and gives back what others took."""
+    errors = failures(9)
+    for number in (1, 3, 4, 6, 7):
+        errors[number].progressed = True
+    sleeper, operation = Sleeper(), Failing(*errors)
+    assert await retry(operation, RetryPolicy(2 + 1, sleep=sleeper)) == 10
+    operation = Failing(*failures(3), errors[1])
+    with pytest.raises(ServiceError):
+        await retry(operation, RetryPolicy(3, sleep=sleeper))
+    assert operation.calls == 3

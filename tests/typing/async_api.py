@@ -9,6 +9,7 @@ from typing import Any, assert_type
 from dxflow_async import (
     AsyncComputeManager,
     AsyncComputeUnit,
+    AsyncItemStream,
     AsyncSession,
     AsyncStorageManager,
     AsyncUnitStorage,
@@ -65,14 +66,14 @@ async def storage_calls(storage: AsyncStorageManager) -> None:
     """Listings are items, transfers return reports, and a read yields bytes."""
     assert_type(await storage.list(), list[Item])
     assert_type(await storage.list("AWS", "/bucket/", recursive=True), list[Item])
-    assert_type(storage.scan(path="/bucket/"), AsyncIterator[Item])
+    assert_type(storage.scan(path="/bucket/"), AsyncItemStream[Item])
     assert_type(await storage.stat("/bucket/key"), Item)
     assert_type(await storage.exists("/bucket/key"), bool)
     assert_type(await storage.upload(Path("data.csv"), "/bucket/"), TransferReport)
     assert_type(await storage.download("/bucket/data.csv"), TransferReport)
     assert_type(await storage.upload_many([("a", "/bucket/a")]), TransferReport)
     assert_type(await storage.write("/bucket/key", chunks()), TransferReport)
-    assert_type(storage.read("/bucket/key", 0, 100), AsyncIterator[bytes])
+    assert_type(storage.read("/bucket/key", 0, 100), AsyncItemStream[bytes])
     assert_type(await storage.delete(["/bucket/key"]), int)
     assert_type(await storage.presign("/bucket/key"), str)
     await storage.write("/bucket/key", "text")  # type: ignore[arg-type]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_type
 
-from dxflow_async import Session
+from dxflow_async import ItemStream, Session
 from dxflow_async.blocking.compute import ComputeManager, ComputeUnit, UnitStorage
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.models import Item, JobInfo, SyncPlan, TransferReport, Unit
@@ -28,14 +27,14 @@ def sessions() -> None:
 def storage_calls(storage: StorageManager) -> None:
     """`list` prints and returns None unless `return_info` is set; no call returns an awaitable."""
     assert_type(storage.list(return_info=True), list[Item])
-    assert_type(storage.scan(path="/bucket/"), Iterator[Item])
+    assert_type(storage.scan(path="/bucket/"), ItemStream[Item])
     assert_type(storage.stat("/bucket/key"), Item)
     assert_type(storage.exists("/bucket/key"), bool)
     assert_type(storage.upload(Path("data.csv"), "/bucket/"), TransferReport)
     assert_type(storage.download("/bucket/data.csv", "."), TransferReport)
     assert_type(storage.write("/bucket/key", b"bytes"), TransferReport)
     assert_type(storage.write("/bucket/key", [b"a", b"b"]), TransferReport)
-    assert_type(storage.read("/bucket/key"), Iterator[bytes])
+    assert_type(storage.read("/bucket/key"), ItemStream[bytes])
     assert_type(storage.delete("/bucket/key"), int)
     storage.write("/bucket/key", "text")  # type: ignore[arg-type]
     assert_type(storage.list(path="/bucket/"), None)

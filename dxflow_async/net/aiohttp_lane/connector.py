@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,21 @@ class Connector(aiohttp.TCPConnector):
                 continue
             current.connection, current.reused, state.used = state, state.used, True
             return connection
+
+    def abandon(self) -> None:
+        """Closes every socket once the event loop does not run any more."""
+        for state in list(self.states.values()):
+            # asyncio closes a socket in the loop's next turn, which does not come; uvloop does it at once.
+            connected = getattr(state.transport.get_extra_info("socket"), "_sock", None)
+            with suppress(RuntimeError):  # the loop is closed
+                state.transport.abort()
+            with suppress(AttributeError, RuntimeError):
+                state.transport._call_connection_lost(None)
+            if connected is not None:
+                connected.close()
+        self.states.clear()
+        with suppress(RuntimeError):
+            self._close()
 
     def _watched(self, protocol: ResponseHandler) -> ConnectionState:
         """The state of a new connection, which is forgotten with its end."""

@@ -88,6 +88,11 @@ class AiohttpLane:
             failure.stale = failure.unanswered and current.reused
         raise failure
 
+    def abandon(self) -> None:
+        if self._connector is not None:
+            self._connector.abandon()
+            self._session = self._connector = None
+
     async def drop_connections(self) -> None:
         session, self._session, self._connector = self._session, None, None
         if session is not None:

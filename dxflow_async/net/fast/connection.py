@@ -28,7 +28,7 @@ from dxflow_async.net.fast.response import FastResponse
 from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
 from dxflow_async.net.request import SEND_SIZE, Request, Throttle, check_body_size
 from dxflow_async.net.response import Headers
-from dxflow_async.streams import Body, Buffer, Buffered, Run, Write
+from dxflow_async.streams import Body, Buffer, Buffered, Run, Write, chunks_of
 
 __all__ = ["INBOX_SIZE", "MAX_HEAD_SIZE", "READ_BUFFER_SIZE", "Connection"]
 
@@ -159,22 +159,23 @@ class Connection(asyncio.BufferedProtocol):
             return True
         write(head)
         sent = 0
-        async for chunk in body:
-            view = memoryview(chunk)
-            check_body_size(body, sent + len(view), ended=False)
-            for start in range(0, len(view), SEND_SIZE):
-                piece = view[start : start + SEND_SIZE]
-                if throttle is not None:
-                    await throttle.take(len(piece))
-                if self._status:
-                    return False  # refused already: the server has no use for the rest
-                self._raise_if_broken()
-                write(piece)
-                self._moved_at = monotonic()
-                sent += len(piece)
-                self._unwritten -= len(piece)
-                if self._writable is not None:
-                    await self._writable
+        async with chunks_of(body) as chunks:
+            async for chunk in chunks:
+                view = memoryview(chunk)
+                check_body_size(body, sent + len(view), ended=False)
+                for start in range(0, len(view), SEND_SIZE):
+                    piece = view[start : start + SEND_SIZE]
+                    if throttle is not None:
+                        await throttle.take(len(piece))
+                    if self._status:
+                        return False  # refused already: the server has no use for the rest
+                    self._raise_if_broken()
+                    write(piece)
+                    self._moved_at = monotonic()
+                    sent += len(piece)
+                    self._unwritten -= len(piece)
+                    if self._writable is not None:
+                        await self._writable
         check_body_size(body, sent, ended=True)
         return True
 

@@ -43,11 +43,14 @@ class FastLane:
             error.stale = reused and error.unanswered
             raise
 
-    async def drop_connections(self) -> None:
+    def abandon(self) -> None:
         for connection in list(self._all):
             connection.abort()
         self._all.clear()
         self._idle.clear()
+
+    async def drop_connections(self) -> None:
+        self.abandon()
         await asyncio.sleep(0)  # the sockets' protocols hear of it in the loop's next turn
 
     @property
@@ -90,6 +93,6 @@ class FastLane:
             async with asyncio.timeout(self._timeouts.connect):
                 connection = await connect(origin.host, origin.port, make, tls)
         except OSError as error:
-            raise connect_error(error) from error
+            raise connect_error(error, origin.host) from error
         self._all.add(connection)
         return connection

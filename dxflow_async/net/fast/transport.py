@@ -388,4 +388,6 @@ class SocketTransport(asyncio.Transport):
         self._unsent_size = 0
         if not self._lent:
             self._socket.close()
+        if self._loop.is_closed():
+            return  # nobody is left to hear of it
         self._loop.call_soon(self._protocol.connection_lost, error)

@@ -11,8 +11,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import NotFoundError
-from dxflow_async.providers.aws.headers import etag_of, has_service_headers
+from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
+from dxflow_async.providers.aws.headers import (
+    describes_object,
+    entry_of,
+    etag_of,
+    has_service_headers,
+    range_headers,
+    split_key,
+)
 from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
 from dxflow_async.providers.common.etags import opaque_tag
 from dxflow_async.providers.contract import Body, Entry, Part
@@ -21,7 +28,7 @@ from dxflow_async.providers.http import Call, Response
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["Signs", "confirm_part", "confirm_read", "confirm_seen", "confirm_stored"]
+__all__ = ["Signs", "confirm_part", "confirm_read", "confirm_seen", "confirm_stored", "look_by_read"]
 
 
 class Signs:
@@ -85,6 +92,37 @@ async def confirm_seen(provider: AWSProvider, call: Call, seen: Entry) -> Entry:
         if (entry.key, entry.size) == (seen.key, seen.size):
             return seen
     raise not_the_service(call, "the response does not describe an object, and no listing contains it")
+
+
+async def look_by_read(provider: AWSProvider, call: Call, key: str) -> Entry:
+    """Looks up an object by a request for its first byte, where HEAD is refused or does not tell the size.
+
+    Raises:
+        ServiceError: neither this request nor a listing tells the size.
+    """
+    bucket, name = split_key(key)
+    headers = {**range_headers(0, None, None), "range": "bytes=0-0"}
+    try:
+        response = await provider._requests.send(call, "GET", bucket, name, headers)
+    except PreconditionFailedError:
+        response = await provider._requests.send(call, "GET", bucket, name, range_headers(0, None, None))  # it is empty
+    response.close()
+    told = response.headers.get("content-range", "").rpartition("/")[2]
+    if response.status == 200:
+        told = response.headers.get("content-length", "")
+    if not told.isdecimal():
+        return await _look_by_listing(provider, call, key)
+    entry = entry_of(key, response.headers, int(told))
+    entry.directory = not entry.size and key.endswith("/")
+    return entry if describes_object(response.headers) else await confirm_seen(provider, call, entry)
+
+
+async def _look_by_listing(provider: AWSProvider, call: Call, key: str) -> Entry:
+    page = await provider.list_page(key, recursive=True)
+    for entry in page.entries[:1]:
+        if entry.key == key:
+            return entry
+    raise not_the_service(call, "it does not tell the object's size, and no listing contains it")
 
 
 async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body) -> Entry:

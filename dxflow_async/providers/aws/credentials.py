@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
+from dxflow_async.config.texts import check_secret, trim
 from dxflow_async.config.validation import not_allowed
-from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
+from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
 from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
@@ -20,14 +21,9 @@ from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.common.sigv4 import Credentials, Signer
 from dxflow_async.providers.http import HTTP
-from dxflow_async.security.redaction import holds_key
+from dxflow_async.security.redaction import Secret, holds_key
 
-__all__ = ["AMAZON", "CloudCredentials", "bucket_path", "virtual_host"]
-
-AMAZON = re.compile(r"\.(amazonaws\.com(\.[a-z]+)?|api\.aws)(:[0-9]+)?$")
-"""Hosts that have a name below them for each bucket."""
-
-_LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+__all__ = ["CloudCredentials"]
 
 
 class CloudCredentials:
@@ -54,7 +50,7 @@ class CloudCredentials:
         self._loading = asyncio.Lock()
         self._chain: Any = None
         self._region = settings.region
-        self._endpoints: dict[str, str] = {}
+        self._rules: dict[str, RuleSet] = {}
         self._fixed: Credentials | None = None
         self._given: Credentials | None = None
         self._renewed: RenewedCredentials[AccessKeys] | None = None
@@ -66,7 +62,7 @@ class CloudCredentials:
         known = self._fixed is not None or self._renewed is not None
         if known and settings.endpoint and not settings.profile:
             fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            self._region = settings.region or fallback or "us-east-1"
+            self._region = settings.region or trim(fallback or "") or "us-east-1"
 
     async def credentials(self) -> Credentials:
         """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
@@ -93,7 +89,7 @@ class CloudCredentials:
                 provider=self._name,
                 operation="sign in",
             ) from error
-        self._given = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        self._given = self._checked(frozen)
         return self._given
 
     def forget(self, refused: Credentials, status: int, code: str) -> bool:
@@ -122,37 +118,22 @@ class CloudCredentials:
     async def region(self) -> str:
         """Returns the region for buckets whose own region is not known yet."""
         if self._region is None:
-            self._region = (await self._session()).region_name or "us-east-1"
-        return self._region
+            self._region = trim((await self._session()).region_name or "") or "us-east-1"
+        return "us-east-1" if self._region == "aws-global" else self._region
 
-    async def endpoint(self, region: str) -> str:
-        """Returns the service's URL in a region, without a trailing slash."""
-        if self._settings.endpoint is not None:
-            return self._settings.endpoint.rstrip("/")
-        sdk = await self._session()
-        async with self._loading:
-            if region not in self._endpoints:
-                async with sdk.client("s3", region_name=region) as client:
-                    # With FIPS the SDK names a region that has no host, and corrects that for each request.
-                    self._endpoints[region] = client.meta.endpoint_url.rstrip("/").replace(
-                        ".aws-global.", f".{region}."
-                    )
-        return self._endpoints[region]
+    async def base(self, bucket: str, region: str) -> Base:
+        """Returns where the requests of a bucket go; of the service where the name is empty.
 
-    async def addressing(self, host: str) -> str:
-        """Where a bucket's name goes in URLs of a host: `"path"` or `"virtual"`.
-
-        Unless the settings or the SDK's configuration say so, it is the path for every host but Amazon's, as botocore
-        does it.
+        Raises:
+            ConfigurationError: the SDK's configuration names no endpoint, or one that is not valid.
+            UnsafePathError: the bucket's name would change the host or the path to another one.
+            UnsupportedError: it names no bucket, but an access point or a directory bucket.
         """
-        if self._settings.addressing != "auto":
-            return self._settings.addressing
+        check_bucket(self._settings, bucket, self._name)
         if self._settings.endpoint is not None:
-            return "path"
-        style = await self._threads.run(_addressing_style, await self._session())
-        if style in ("path", "virtual"):
-            return style
-        return "virtual" if AMAZON.search(host) else "path"
+            return base_at(self._settings, bucket)
+        rules = self._rules.get(region) or await self._load_rules(region)
+        return await rules.base(bucket)
 
     async def presign(self, method: str, url: str, region: str, expires: int) -> str:
         """Returns the URL with a SigV4 signature in its query.
@@ -163,6 +144,30 @@ class CloudCredentials:
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
         return Signer(clock=self.clock).presigned(await self.credentials(), region, method, url, expires)
+
+    def _checked(self, frozen: Any) -> Credentials:
+        """Returns keys of the SDK, which takes a variable with its line break as a key."""
+        keys = {name: getattr(frozen, name) for name in ("access_key", "secret_key", "token")}
+        for name, key in keys.items():
+            keys[name] = key and trim(Secret(key))
+            check_secret(f"{name.replace('_', ' ')} of the AWS SDK ({self._name})", keys[name] or "")
+        return Credentials(keys["access_key"], keys["secret_key"], keys["token"])
+
+    async def _load_rules(self, region: str) -> RuleSet:
+        from aiobotocore.config import AioConfig
+        from botocore.exceptions import BotoCoreError
+
+        sdk = await self._session()
+        style = self._settings.addressing
+        config = None if style == "auto" else AioConfig(s3={"addressing_style": style})
+        async with self._loading:
+            if region not in self._rules:
+                try:
+                    async with sdk.client("s3", region_name=region, config=config) as client:
+                        self._rules[region] = RuleSet(client, self._name)
+                except (BotoCoreError, ValueError) as error:  # a ValueError: an endpoint that is no URL
+                    raise no_endpoint(error, self._name) from error
+        return self._rules[region]
 
     async def _session(self) -> Any:
         async with self._loading:
@@ -199,40 +204,6 @@ class CloudCredentials:
             raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
         else:
             return sdk
-
-
-def _addressing_style(sdk: Any) -> str:
-    """The addressing style of the profile, `auto` by default; blocks."""
-    section = sdk._session.get_scoped_config().get("s3", {})
-    style = section.get("addressing_style") if isinstance(section, dict) else None
-    return str(style or "auto")
-
-
-def virtual_host(bucket: str, host: str) -> str:
-    """Returns the host name of a bucket below the endpoint's.
-
-    Raises:
-        UnsafePathError: the bucket's name would change the host to another one.
-    """
-    if not _LABELS.fullmatch(bucket) or len(bucket) > 63:
-        raise _unsafe(bucket, 'its name would become a part of the host; set AWS.addressing to "path"')
-    return f"{bucket}.{host}"
-
-
-def bucket_path(bucket: str) -> str:
-    """Returns the start of the URL path of a bucket's objects.
-
-    Raises:
-        UnsafePathError: the bucket's name would change the path to another one.
-    """
-    if bucket in (".", ".."):
-        raise _unsafe(bucket, "no bucket has that name")
-    return f"/{quote(bucket, safe='-_.~')}/"
-
-
-def _unsafe(bucket: str, reason: str) -> UnsafePathError:
-    text = f'AWS request to the bucket "{bucket}" refused: {reason}'
-    return UnsafePathError(text, provider="AWS", operation="request", path=f"/{bucket}")
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:

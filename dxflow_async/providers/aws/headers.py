@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeader
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions, PartReceipt
 
 __all__ = [
+    "FULL_OBJECT",
+    "checksum_type",
     "copy_headers",
     "crc32c_of",
     "describes_object",
@@ -31,8 +34,12 @@ __all__ = [
     "timed_headers",
 ]
 
+FULL_OBJECT = "FULL_OBJECT"
+"""The type of a checksum of the whole object. That of its parts' checksums is `COMPOSITE`."""
+
 _METADATA = "x-amz-meta-"
 _MTIME = _METADATA + NAME
+_IN_PARTS = re.compile(r"-[0-9]+\"?\s*$")
 _SYSTEM = {
     "cache-control",
     "content-disposition",
@@ -99,7 +106,9 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         content_type=headers.get("content-type"),
         metadata=metadata,
         mtime=mtime,
-        digest=s3_expected(headers) if crc32c is None and "content-range" not in headers else None,
+        digest=s3_expected(headers)
+        if crc32c is None and "content-range" not in headers and _has_whole(headers)
+        else None,
     )
 
 
@@ -124,9 +133,27 @@ def etag_of(headers: Mapping[str, str]) -> str | None:
     return parse_etag(headers.get("etag"))
 
 
+def checksum_type(headers: Mapping[str, str]) -> str | None:
+    """Returns the type of the checksums in a response, `FULL_OBJECT` or `COMPOSITE`; None if it has none."""
+    return headers.get("x-amz-checksum-type", "").strip().upper() or None
+
+
 def crc32c_of(headers: Mapping[str, str]) -> int | None:
     """Returns the checksum of the whole object, if one is stored."""
-    return checksum.decode(headers.get("x-amz-checksum-crc32c"))
+    text = headers.get("x-amz-checksum-crc32c")
+    return checksum.decode(text) if text and _has_whole(headers) else None
+
+
+def _has_whole(headers: Mapping[str, str]) -> bool:
+    """Returns whether the checksums in a response are those of the whole object.
+
+    Some services report the checksum of the parts' checksums without saying so. An object that was uploaded in parts
+    shows it by its ETag, which ends in the number of parts.
+    """
+    kind = checksum_type(headers)
+    if kind is not None:
+        return kind == FULL_OBJECT
+    return _IN_PARTS.search(headers.get("etag", "")) is None
 
 
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:

@@ -6,21 +6,21 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored
-from dxflow_async.providers.aws.credentials import AMAZON
-from dxflow_async.providers.aws.errors import error_of
+from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
+from dxflow_async.providers.aws.deletion import delete_keys
+from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
+    FULL_OBJECT,
+    checksum_type,
     copy_headers,
     crc32c_of,
     describes_object,
@@ -32,6 +32,8 @@ from dxflow_async.providers.aws.headers import (
     split_key,
     timed_headers,
 )
+from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
@@ -45,29 +47,33 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
     read_body,
 )
-from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
+from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
     Features,
     ObjectOptions,
     Page,
+    PartLimitError,
     PartReceipt,
     Provider,
+    RangeIgnoredError,
     Reader,
     Upload,
     page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
 
 __all__ = ["AWSProvider"]
 
 MiB, GiB, TiB = 1 << 20, 1 << 30, 1 << 40
 
-_MAX_DELETERS = 8
-_NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
+_UPLOAD_CHECKSUMS = (Ability.UPLOAD_CRC32C, Ability.PART_CRC32C)
+"""Abilities without which an upload is begun without checksums."""
 
 
 # Features
@@ -91,7 +97,7 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
-        uniform_parts=endpoint is not None and not AMAZON.search(endpoint),
+        uniform_parts=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
         buckets=True,
         versions=True,
         endpoint=endpoint or "s3.amazonaws.com",
@@ -114,10 +120,12 @@ class AWSProvider(Provider):
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self.name = name
         self.features = _features(settings.endpoint)
+        self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
-        self._requests = Requests(settings, http, threads, name=name)
+        self._requests = Requests(settings, http, threads, self.dialect, name=name)
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
+        self._whole = WholeObjects(http.stall_timeout)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         bucket, slash, rest = prefix.partition("/")
@@ -131,7 +139,7 @@ class AWSProvider(Provider):
             query["continuation-token"] = cursor
         call = Call(self.name, "list", f"/{prefix}")
         response = await self._requests.send(call, "GET", bucket, query=query)
-        parser = s3xml.ListParser(bucket)
+        parser = s3xml.ListParser(bucket, rest)
         async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
             try:
                 async for chunk in reading:
@@ -149,12 +157,26 @@ class AWSProvider(Provider):
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "stat", f"/{key}")
-        response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        if name and not (self.dialect.allows(Ability.HEAD) and self.dialect.allows(Ability.HEAD_SIZE)):
+            return await look_by_read(self, call, key)
+        try:
+            response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
+        except StorageError as error:
+            if not name or error.status not in (405, 501):
+                raise
+            entry = await look_by_read(self, call, key)
+            self._requests.refused(Ability.HEAD, str(error.status), "objects are looked up by reading their first byte")
+            return entry
         response.close()
         check_status(call, response, 200)
         if not name:
             return Entry(f"{bucket}/", directory=True)
-        entry = entry_of(key, response.headers, int(response.headers.get("content-length", 0)))
+        size = content_length(response.headers)
+        if size is None:
+            size = await self._look_up_size(call, key, etag_of(response.headers))
+            instead = "objects are looked up by reading their first byte"
+            self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
+        entry = entry_of(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -169,6 +191,8 @@ class AWSProvider(Provider):
     ) -> Reader:
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
@@ -177,8 +201,10 @@ class AWSProvider(Provider):
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
-        except BaseException:
+        except BaseException as error:
             response.close()
+            if isinstance(error, RangeIgnoredError):
+                self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
         entry = entry_of(key, response.headers, size)
         if etag is None and listed is None and not self._signs.known(response.headers):
@@ -197,7 +223,9 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(options)
-        response = await self._requests.send_body(call, bucket, name, {}, headers, body)
+        response = await self._requests.send_body(
+            call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
+        )
         if await self._signs.confirm(response, body, "object"):
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
         else:
@@ -210,21 +238,34 @@ class AWSProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers, refusal = object_headers(options), None
-        if checksums := self._requests.checksums is not False:
-            sent = {**headers, "x-amz-checksum-algorithm": "CRC32C", "x-amz-checksum-type": "FULL_OBJECT"}
+        headers, query, dialect, requests = object_headers(options), {"uploads": ""}, self.dialect, self._requests
+        refused: dict[Ability, str] = {}
+        while True:
+            asked = dict(headers)
+            checksums = Ability.UPLOAD_CRC32C not in refused and all(map(dialect.allows, _UPLOAD_CHECKSUMS))
+            if checksums:
+                asked["x-amz-checksum-algorithm"] = "CRC32C"
+                if Ability.FULL_OBJECT not in refused and dialect.allows(Ability.FULL_OBJECT):
+                    asked["x-amz-checksum-type"] = FULL_OBJECT
             try:
-                response = await self._requests.send(call, "POST", bucket, name, sent, query={"uploads": ""})
+                response = await requests.send(call, "POST", bucket, name, asked, query=query)
+                break
             except StorageError as error:
-                checksums, refusal = False, self._requests.refusal_of(error)
-        if not checksums:
-            response = await self._requests.send(call, "POST", bucket, name, headers, query={"uploads": ""})
-            self._requests.remember(refusal)
-        document = await self._requests.document(call, response, "InitiateMultipartUploadResult")
+                if not checksums:
+                    raise
+                only_type = "x-amz-checksum-type" in asked and "x-amz-checksum-type" in str(error)
+                ability = Ability.FULL_OBJECT if only_type else Ability.UPLOAD_CRC32C
+                refused[ability] = requests.doubted(error, ability)
+        for ability, reason in refused.items():
+            requests.refused(ability, reason, "uploads are begun without it")
+        if checksums:
+            dialect.accept(Ability.UPLOAD_CRC32C)
+        document = await requests.document(call, response, "InitiateMultipartUploadResult")
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums)
+        full = checksums and checksum_type(response.headers) == FULL_OBJECT
+        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
@@ -234,9 +275,16 @@ class AWSProvider(Provider):
         kept = [
             each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
         ]
-        told = document.values.get("ChecksumAlgorithm") == "CRC32C"
-        checksums = told or all(receipt.verified for receipt in kept)
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums), kept
+        algorithm = document.values.get("ChecksumAlgorithm", "").upper()
+        checksums = algorithm == "CRC32C" or (not algorithm and all(receipt.verified for receipt in kept))
+        full = document.values.get("ChecksumType", "").upper() == FULL_OBJECT
+        told = {
+            int(row["PartNumber"]): row["ChecksumCRC32C"]
+            for row in document.rows.get("Part", ())
+            if row.get("ChecksumCRC32C")
+        }
+        upload = S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full, told=told)
+        return upload, kept
 
     async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
         bucket, name = split_key(key)
@@ -253,15 +301,7 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        by_bucket: dict[str, list[str]] = {}
-        each: list[str] = []
-        for key in keys:
-            if s3xml.is_text(key):
-                by_bucket.setdefault(split_key(key)[0], []).append(key)
-            else:
-                each.append(key)
-        failed = await delete_batches(list(by_bucket.values()), self._delete_together) if by_bucket else {}
-        return failed | await delete_each(each, self._delete_each, _MAX_DELETERS) if each else failed
+        return await delete_keys(self, keys)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
@@ -288,6 +328,42 @@ class AWSProvider(Provider):
         _, base, _ = await self._requests.base(bucket, region)
         return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
 
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        return self.dialect.facts()
+
+    def _note_limit(self, name: str, value: Any) -> None:
+        self.features = replace(self.features, **{name: value})
+
+    def _limited(self, call: Call, refusal: Refusal, limits: Mapping[str, Any]) -> StorageError:
+        """Notes limits that a refusal tells; returns the error by which the engine begins the object anew."""
+        for name, value in limits.items():
+            self.dialect.limit(name, value, refusal.reason)
+        said = f"{refusal.message or 'no reason given'} ({refusal.reason})"
+        advice = "set part_size so that the object has fewer parts, or parts of another size"
+        return call.error(PartLimitError, f"{said}; {advice}", status=refusal.status, code=refusal.code or None)
+
+    def _write_limit(self, call: Call, refusal: Refusal, size: int) -> StorageError | None:
+        limits = write_limits(refusal, size)
+        return self._limited(call, refusal, limits) if limits else None
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+    async def _look_up_size(self, call: Call, key: str, etag: str | None) -> int:
+        """Returns the size of an object whose HEAD has none."""
+
+        async def get(headers: Mapping[str, str]) -> Response:
+            response = await self._requests.send(
+                call, "GET", *split_key(key), range_headers(0, None, etag) | {**headers}
+            )
+            if not same_etag(etag, etag_of(response.headers)):
+                response.close()
+                raise contradiction(call, "another version", response.status)
+            return response
+
+        size, _ = await look_up_size(call, self._http, get)
+        return size
+
     async def _list_parts(
         self, call: Call, key: str, upload_id: str
     ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
@@ -303,40 +379,11 @@ class AWSProvider(Provider):
             except (KeyError, ValueError) as error:
                 raise not_the_service(call, f"a part without a number or a size ({error})") from error
             marker = document.values.get("NextPartNumberMarker", "")
-            more = document.values.get("IsTruncated") == "true"
+            more = document.values.get("IsTruncated", "").strip().lower() == "true"
             if more and marker in ("", query.get("part-number-marker")):
                 raise contradiction(call, "the list of parts goes on without saying where")
             query["part-number-marker"] = marker
         return found, document
-
-    async def _delete_each(self, key: str) -> None:
-        call = Call(self.name, "delete", f"/{key}")
-        response = await self._requests.send(call, "DELETE", *split_key(key))
-        response.close()
-        if response.status == 204:
-            return
-        with suppress(NotFoundError):
-            await self.stat(key)
-            raise not_the_service(call, f"status {response.status}, and it is still there", response.status)
-
-    async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        """Deletes keys of one bucket in one request."""
-        call, bucket = Call(self.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
-        data = s3xml.delete_body([split_key(key)[1] for key in keys])
-        digest = await self._requests.digest(hashlib.md5(usedforsecurity=False), data)
-        headers = {"content-md5": base64.b64encode(digest).decode()}
-        response = await self._requests.send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
-        document = await self._requests.document(call, response, "DeleteResult")
-        asked, failed = set(keys), dict[str, StorageError]()
-        for row in document.rows.get("Error", ()):
-            if row.get("Code") in _NOT_THERE:
-                continue
-            key = f"{bucket}/{row.get('Key', '')}"
-            error = error_of(call._replace(path=f"/{key}"), 200, row.get("Code", ""), row.get("Message", ""), {})
-            if key not in asked:  # it cannot be told which keys it is about
-                raise error
-            failed[key] = error
-        return failed
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")

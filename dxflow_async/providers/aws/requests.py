@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from dxflow_async import checksum
@@ -15,19 +15,50 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.credentials import CloudCredentials, bucket_path, virtual_host
-from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, parse_error, region_named
+from dxflow_async.providers.aws.credentials import CloudCredentials
+from dxflow_async.providers.aws.dialects import Ability, Dialect
+from dxflow_async.providers.aws.endpoints import Base
+from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, region_named
+from dxflow_async.providers.aws.refusals import (
+    CHECKSUM_MODE,
+    Judge,
+    Refusal,
+    is_mute,
+    may_be_moved,
+    refusal_of,
+    refuses_mode,
+    refuses_unsigned,
+    without_mode,
+)
 from dxflow_async.providers.common.confirm import not_the_service, read_body
-from dxflow_async.providers.common.sigv4 import UNSIGNED, Signer, query_string
-from dxflow_async.providers.contract import Body
-from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
+from dxflow_async.providers.common.sigv4 import UNSIGNED, Credentials, Signer, query_string
+from dxflow_async.providers.contract import Body, PartLimitError
+from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.security.redaction import printable
+from dxflow_async.streams import chunks_of
 
 __all__ = ["Requests"]
 
 _log = logging.getLogger("dxflow_async.providers.aws")
 
 _MAX_BASES = 1000
+
+_ABOUT_OBJECTS = (404, 412, 416)
+"""Statuses of refusals that are about an object: the service took the request itself as it is."""
+
+
+class _Attempt(NamedTuple):
+    """A request that is sent until nothing about it can be changed any more."""
+
+    call: Call
+    method: str
+    bucket: str
+    name: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str] | None
+    body: Body | bytes | None
+    region: str
+    unsigned: bool
 
 
 class Requests:
@@ -37,24 +68,25 @@ class Requests:
         settings: endpoint, region and credentials.
         http: the session's data plane.
         threads: compute digests of bodies.
+        dialect: what is known of the endpoint.
         name: the remote's name, as errors show it.
 
     Attributes:
         identity: credentials, region and endpoint.
-        http: see above.
-        checksums: None: it is not known yet whether the server compares CRC32C; True: it returned one; False: it
-            refused one.
+        http, dialect: see above.
     """
 
-    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str) -> None:
+    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, dialect: Dialect, *, name: str) -> None:
         self.http = http
+        self.dialect = dialect
         self.identity = CloudCredentials(settings, http, threads, name=name)
-        self.checksums: bool | None = None
         self._settings = settings
         self._threads = threads
         self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
-        self._bases: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._regionless: set[str] = set()
+        self._asking_region = asyncio.Lock()
+        self._bases: dict[tuple[str, str], Base] = {}
 
     async def send(
         self,
@@ -62,110 +94,293 @@ class Requests:
         method: str,
         bucket: str,
         name: str = "",
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         *,
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
+        judge: Judge | None = None,
     ) -> Response:
         """Sends a request and returns a response with status 200 to 206.
 
-        A bucket in another region is followed there, once. Credentials that the service calls expired are refreshed,
-        once. A signature whose time the service refuses is made anew with the service's time, once.
+        A refused request is sent again where one thing about it can be changed, each of them once: the bucket's region,
+        expired credentials, the header that asks for checksums, a payload that is not signed.
+
+        Args:
+            call: names the request in errors.
+            method, bucket, name, headers, query, body: the request.
+            judge: chooses the error of a refusal; None from it leaves that to the table of errors.
         """
-        region, refused = await self.region_of(bucket), None
-        regions, clock, timed = {region}, self.identity.clock, False
-        while (credentials := await self.identity.credentials()) != refused:
-            host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
-            escaped = quote(name, safe="/-_.~") if name else ""
-            path = root + escaped
-            text = query_string(query.items()) if query else ""
-            url = base + (f"{escaped}?{text}" if text else escaped)
-            signed = {**headers, "host": host} if headers else {"host": host}
-            payload = (await self.digest(hashlib.sha256(), body)).hex() if self._settings.sign_payload else UNSIGNED
-            offset = clock.offset
-            self._signer.sign(credentials, region, method, path, text, signed, payload)
-            response = await self.http.send(call, method, url, signed, body)
-            if 200 <= response.status < 207:
-                return response
-            data = await read_error_body(response)
-            code, message = parse_error(data)
-            moved = region_named(response.headers, code, message, data)
-            if moved and moved not in regions and bucket and len(regions) == 1:
-                self._regions[bucket] = region = moved
-                regions.add(region)
-            elif not timed and is_time_refused(clock, offset, response, code, message, data):
-                timed = True
-            elif refused is None and self.identity.forget(credentials, response.status, code):
-                refused = credentials
-            else:
-                break
-        message = clock.explained(message) if timed else message
-        raise error_of(call, response.status, code, message, response.headers)
+        headers, dialect = headers or {}, self.dialect
+        if CHECKSUM_MODE in headers and not dialect.known(Ability.READ_CHECKSUMS):
+            async with dialect.first(Ability.READ_CHECKSUMS):
+                return await self._send(call, method, bucket, name, headers, query, body, judge)
+        return await self._send(call, method, bucket, name, headers, query, body, judge)
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        bucket: str,
+        name: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None,
+        body: Body | bytes | None,
+        judge: Judge | None,
+    ) -> Response:
+        dialect = self.dialect
+        if CHECKSUM_MODE in headers and not dialect.allows(Ability.READ_CHECKSUMS):
+            headers = without_mode(headers)
+        region, unsigned = await self.region_of(bucket), dialect.allows(_unsigned(body))
+        attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
+        changed: dict[str, str] = {}
+        expired: Credentials | None = None
+        while True:
+            credentials = await self.identity.credentials()
+            if credentials != expired:
+                offset = self.identity.clock.offset
+                response = await self._send_once(attempt, credentials)
+                if 200 <= response.status < 207:
+                    self._learn(attempt, changed)
+                    return response
+                refusal = await refusal_of(response)
+                if (error := judge(refusal) if judge is not None else None) is not None:
+                    raise error
+                if self._is_time(response, offset, refusal, changed):
+                    continue
+            other = self._moved(attempt, refusal, changed)
+            if other is None and self._expired(credentials, refusal, changed):
+                expired = credentials
+                continue
+            if other is None:
+                refusal = await self._explained(attempt, refusal, changed, credentials)
+                other = await self._changed(attempt, refusal, changed)
+            if other is None:
+                raise self._error(attempt, refusal, changed)
+            attempt, expired = other, None
+
+    def _is_time(self, response: Response, offset: float, refusal: Refusal, changed: dict[str, str]) -> bool:
+        """Returns whether the time of a signature was refused, and another one follows; once a request."""
+        if "time" in changed:
+            return False
+        told = is_time_refused(self.identity.clock, offset, response, refusal.code, refusal.message, refusal.data)
+        if told:
+            changed["time"] = refusal.reason
+        return told
+
+    def _expired(self, credentials: Credentials, refusal: Refusal, changed: dict[str, str]) -> bool:
+        """Returns whether keys may have expired, and others may be had; once a request."""
+        if "keys" in changed or not self.identity.forget(credentials, refusal.status, refusal.code):
+            return False
+        changed["keys"] = refusal.reason
+        return True
+
+    def _error(self, attempt: _Attempt, refusal: Refusal, changed: Mapping[str, str]) -> StorageError:
+        """Returns the error of a request about which nothing can be changed any more."""
+        if refusal.status in _ABOUT_OBJECTS:
+            self._learn(attempt, changed)
+        elif changed.get("unsigned") == refusal.reason:
+            # Signing the payload changed nothing, so it is not tried again for each request that is refused.
+            self.dialect.accept(_unsigned(attempt.body))
+        message = self.identity.clock.explained(refusal.message) if "time" in changed else refusal.message
+        return error_of(attempt.call, refusal.status, refusal.code, message, refusal.headers)
+
+    def _moved(self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str]) -> _Attempt | None:
+        """Returns a request for the region that a refusal names; None if it names none, or for the second time."""
+        told = region_named(refusal.headers, refusal.code, refusal.message, refusal.data)
+        if told is None or told == attempt.region or not attempt.bucket or "region" in changed:
+            return None
+        changed["region"] = refusal.reason
+        self._regions[attempt.bucket] = told
+        self.dialect.region(attempt.bucket, told, refusal.reason)
+        return attempt._replace(region=told)
+
+    async def _changed(self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str]) -> _Attempt | None:
+        """Returns a refused request with one thing changed that the refusal may be about; None if there is nothing.
+
+        Args:
+            attempt: the request.
+            refusal: its response.
+            changed: the reasons of earlier changes, by what was changed; the new one is added.
+        """
+        if (moved := self._moved(attempt, refusal, changed)) is not None:
+            return moved
+        if "mode" not in changed and refuses_mode(refusal, attempt.headers, self.dialect):
+            changed["mode"] = refusal.reason
+            return attempt._replace(headers=without_mode(attempt.headers))
+        if attempt.unsigned and refuses_unsigned(refusal, attempt.headers, self.dialect, _unsigned(attempt.body)):
+            changed["unsigned"] = refusal.reason
+            return attempt._replace(unsigned=False)
+        if attempt.bucket and "region" not in changed and may_be_moved(refusal):
+            region = await self._ask_region(attempt)
+            if region is not None and region != attempt.region:
+                changed["region"] = refusal.reason
+                self.dialect.region(attempt.bucket, region, refusal.reason)
+                return attempt._replace(region=region)
+        return None
+
+    async def _send_once(self, attempt: _Attempt, credentials: Credentials) -> Response:
+        call, method, bucket, name, headers, query, body, region, unsigned = attempt
+        host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
+        escaped = quote(name, safe="/-_.~") if name else ""
+        path = root + escaped
+        text = query_string(query.items()) if query else ""
+        url = base + (f"{escaped}?{text}" if text else escaped)
+        signed = {**headers, "host": host}
+        payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
+        self._signer.sign(credentials, region, method, path, text, signed, payload)
+        return await self.http.send(call, method, url, signed, body)
+
+    def _learn(self, attempt: _Attempt, changed: Mapping[str, str]) -> None:
+        """Notes what a successful request says about the endpoint."""
+        dialect = self.dialect
+        if attempt.unsigned:
+            dialect.accept(Ability.UNSIGNED, _unsigned(attempt.body))
+        if CHECKSUM_MODE in attempt.headers:
+            dialect.accept(Ability.READ_CHECKSUMS)
+        if not changed:
+            return
+        if "unsigned" in changed:
+            self.refused(_unsigned(attempt.body), changed["unsigned"], "payloads are signed")
+            if attempt.body is None:
+                dialect.refuse(Ability.UNSIGNED_BODIES, changed["unsigned"])
+        if "mode" in changed:
+            self.refused(Ability.READ_CHECKSUMS, changed["mode"], "objects are read without their checksums")
+
+    def refused(self, ability: Ability, reason: str, instead: str) -> None:
+        """Remembers that the endpoint does not have an ability, and says so once.
+
+        Args:
+            ability: what was refused.
+            reason: the status and the code of the refusal.
+            instead: how it is done from now on, for the log.
+        """
+        if self.dialect.refuse(ability, reason):
+            host = self._settings.endpoint or "s3.amazonaws.com"
+            _log.warning("%s refuses: %s (%s); for an hour, %s", host, ability, printable(reason), instead)
+
+    async def _explained(
+        self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str], credentials: Credentials
+    ) -> Refusal:
+        """Returns a refusal that says why; that of a HEAD request has no body, and a GET request is sent for it."""
+        if attempt.method != "HEAD" or "explained" in changed or not is_mute(refusal, self.dialect):
+            return refusal
+        changed["explained"] = refusal.reason
+        return await self._explain(attempt, credentials) or refusal
+
+    async def _explain(self, attempt: _Attempt, credentials: Credentials) -> Refusal | None:
+        """Sends a refused HEAD request as a GET request, whose refusal has a body; None if it is not refused."""
+        if attempt.name:
+            asked = attempt._replace(method="GET", headers={**attempt.headers, "range": "bytes=0-0"})
+        else:
+            asked = attempt._replace(method="GET", query={"list-type": "2", "max-keys": "1"})
+        response = await self._send_once(asked, credentials)
+        if 200 <= response.status < 207 or response.status == 416:
+            response.close()
+            return None
+        return await refusal_of(response)
+
+    async def _ask_region(self, attempt: _Attempt) -> str | None:
+        """Returns the region that a bucket itself names, where a refusal does not; asks once a bucket."""
+        bucket = attempt.bucket
+        async with self._asking_region:
+            known = self._regions.get(bucket)
+            if known is not None or bucket in self._regionless:
+                return known
+            if len(self._regionless) >= _MAX_BASES:
+                self._regionless.clear()
+            self._regionless.add(bucket)
+            head = attempt._replace(method="HEAD", name="", headers={}, query=None, body=None)
+            response = await self._send_once(head, await self.identity.credentials())
+            response.close()
+            region = region_named(response.headers, "", "", b"")
+            if region is not None:
+                self._regions[bucket] = region
+            return region
 
     async def send_body(
-        self, call: Call, bucket: str, name: str, query: Mapping[str, str], headers: dict[str, str], body: Body
+        self,
+        call: Call,
+        bucket: str,
+        name: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Body,
+        *,
+        ability: Ability | None = Ability.OBJECT_CRC32C,
+        judge: Judge | None = None,
     ) -> Response:
-        """Sends a body with a checksum that the server compares; falls back to Content-MD5, and remembers it."""
-        refusal = None
-        if self.checksums is not False and body.crc32c is not None:
+        """Sends a body with a CRC32C that the server compares; falls back to Content-MD5, and remembers it.
+
+        Args:
+            call, bucket, name, query, headers, body: the request.
+            ability: what is sent, an object or a part; None to send a Content-MD5 in any case.
+            judge: as for `send`.
+        """
+        if ability is None or self.dialect.known(ability):
+            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
+        async with self.dialect.first(ability):
+            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
+
+    async def _send_body(
+        self,
+        call: Call,
+        bucket: str,
+        name: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Body,
+        ability: Ability | None,
+        judge: Judge | None,
+    ) -> Response:
+        dialect, refused = self.dialect, None
+        if ability is not None and body.crc32c is not None and dialect.allows(ability):
             sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
             try:
-                response = await self.send(call, "PUT", bucket, name, sent, query=query, body=body)
+                response = await self.send(call, "PUT", bucket, name, sent, query=query, body=body, judge=judge)
             except StorageError as error:
-                refusal = self.refusal_of(error)
+                refused = self.doubted(error, ability)
             else:
-                if self.checksums is None and "x-amz-checksum-crc32c" in response.headers:
-                    self.checksums = True
+                echoed = "x-amz-checksum-crc32c" in response.headers
+                dialect.accept(*(Ability.OBJECT_CRC32C, Ability.PART_CRC32C) if echoed else (ability,))
                 return response
         digest = await self.digest(hashlib.md5(usedforsecurity=False), body)
         headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
-        response = await self.send(call, "PUT", bucket, name, headers, query=query, body=body)
-        self.remember(refusal)
+        response = await self.send(call, "PUT", bucket, name, headers, query=query, body=body, judge=judge)
+        if refused is not None:
+            self.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
+            dialect.refuse(Ability.PART_CRC32C, refused)
         return response
 
-    def refusal_of(self, error: StorageError) -> StorageError:
-        """Returns the error if checksum headers may have caused it; raises it otherwise."""
-        if self.checksums or not (error.status == 501 or error.code in UNKNOWN_HEADER_CODES):
+    def doubted(self, error: StorageError, ability: Ability) -> str:
+        """Returns the reason if an ability that is not known to be there may have caused an error; else raises it."""
+        told = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
+        if not told or isinstance(error, PartLimitError):
             raise error
-        return error
-
-    def remember(self, refusal: StorageError | None) -> None:
-        """Records that a request succeeded without checksum headers: from now on none are sent."""
-        if refusal is not None and self.checksums is None:
-            self.checksums = False
-            text = "%s takes no CRC32C (%s): bodies carry a Content-MD5 instead"
-            _log.warning(text, self._settings.endpoint or "s3.amazonaws.com", printable(refusal.code or ""))
+        if self.dialect.known(ability) and self.dialect.allows(ability):
+            raise error
+        return f"{error.status or ''} {error.code or ''}".strip()
 
     async def digest(self, digest: Any, body: Body | bytes | None) -> bytes:
         """Returns the digest of a body, which is read once more than it is sent."""
         if isinstance(body, bytes):
             digest.update(body)
         elif body is not None:
-            async for chunk in body:
-                await self._threads.run(digest.update, chunk)
+            async with chunks_of(body) as chunks:
+                async for chunk in chunks:
+                    await self._threads.run(digest.update, chunk)
         return bytes(digest.digest())
 
     async def region_of(self, bucket: str) -> str:
         """Returns the region of a bucket, or the configured one until the service names the bucket's own."""
         return self._regions.get(bucket) or await self.identity.region()
 
-    async def base(self, bucket: str, region: str) -> tuple[str, str, str]:
+    async def base(self, bucket: str, region: str) -> Base:
         """Returns a bucket's host, and the URL and path that precede the names of its objects."""
-        scheme, _, host = (await self.identity.endpoint(region)).partition("://")
-        path = "/"
-        if bucket and await self._virtual(bucket, host):
-            host = virtual_host(bucket, host)
-        elif bucket:
-            path = bucket_path(bucket)
         if len(self._bases) >= _MAX_BASES:
             self._bases.clear()
-        self._bases[bucket, region] = base = (host, f"{scheme}://{host}{path}", path)
+        self._bases[bucket, region] = base = await self.identity.base(bucket, region)
+        self.dialect.meet(base.host)
         return base
-
-    async def _virtual(self, bucket: str, host: str) -> bool:
-        if self._settings.addressing == "auto" and not re.fullmatch(r"[a-z0-9-]+", bucket):
-            return False  # the certificate's wildcard does not match a bucket name with a dot
-        return await self.identity.addressing(host) == "virtual"
 
     async def document(self, call: Call, response: Response, root: str) -> s3xml.Document:
         """Parses a small XML response with that root element. S3 also reports failures with status 200.
@@ -184,3 +399,7 @@ class Requests:
         if document.root != root:
             raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
         return document
+
+
+def _unsigned(body: Body | bytes | None) -> Ability:
+    return Ability.UNSIGNED if body is None else Ability.UNSIGNED_BODIES

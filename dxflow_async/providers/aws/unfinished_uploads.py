@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from dxflow_async.providers.aws.xml import MalformedXMLError, timestamp_of
 from dxflow_async.providers.common.xml_reader import Parser
@@ -39,9 +39,9 @@ async def unfinished(name: str, ask: Callable[[Mapping[str, str]], Awaitable[byt
         for upload in page.uploads:
             key = upload.get("Key", "")
             # Some servers do not encode names although they are asked to.
-            if upload.get("UploadId") and name in (key, unquote_plus(key)):
+            if upload.get("UploadId") and name in (key, unquote(key), unquote_plus(key)):
                 found.append((upload["UploadId"], timestamp_of(upload.get("Initiated", ""))))
-        if page.values.get("IsTruncated") != "true":
+        if page.values.get("IsTruncated", "").strip().lower() != "true":
             return found
         markers = {each: page.values.get(element, "") for each, element in _MARKERS.items()}
         if not any(markers.values()) or tuple(markers.values()) in seen:
@@ -54,7 +54,7 @@ class _Page(Parser):
     """Parses the values of the page and of each upload, without its initiator."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(prefixes=False)
         self.values: dict[str, str] = {}
         self.uploads: list[dict[str, str]] = []
         self._upload: dict[str, str] = {}

@@ -5,16 +5,19 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError
-from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.providers.aws.completion import Completion
 from dxflow_async.providers.aws.confirm import confirm_part
-from dxflow_async.providers.aws.headers import copy_headers, crc32c_of, etag_of, multipart_etag, split_key
+from dxflow_async.providers.aws.dialects import Ability
+from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
+from dxflow_async.providers.aws.limits import part_limits
+from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
-from dxflow_async.providers.common.etags import opaque_tag, parse_etag
+from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.contract import Body, Entry, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
@@ -25,9 +28,27 @@ __all__ = ["S3Upload"]
 
 
 class S3Upload(Upload):
-    """A multipart upload."""
+    """A multipart upload.
 
-    def __init__(self, provider: AWSProvider, key: str, upload_id: str, *, public: bool, checksums: bool) -> None:
+    Args:
+        provider, key, upload_id: what it belongs to.
+        public: anyone may read the object.
+        checksums: the service took it as one with CRC32C, so parts are sent with theirs.
+        full: the service said that it compares the CRC32C of the whole object.
+        told: the CRC32C that the service reported of parts, in base64, by number.
+    """
+
+    def __init__(
+        self,
+        provider: AWSProvider,
+        key: str,
+        upload_id: str,
+        *,
+        public: bool,
+        checksums: bool,
+        full: bool = False,
+        told: Mapping[int, str] | None = None,
+    ) -> None:
         self.id = upload_id
         self._provider = provider
         self._requests = provider._requests
@@ -35,12 +56,25 @@ class S3Upload(Upload):
         self._bucket, self._name = split_key(key)
         self._public = public
         self._checksums = checksums
+        self._full = full
+        self._told = dict(told or {})
 
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._requests.send_body(call, self._bucket, self._name, query, {}, body)
-        etag, stored = etag_of(response.headers), crc32c_of(response.headers)
+        response = await self._requests.send_body(
+            call,
+            self._bucket,
+            self._name,
+            query,
+            {},
+            body,
+            ability=Ability.PART_CRC32C if self._checksums else None,
+            judge=lambda refusal: self._limit_of(call, refusal, part),
+        )
+        etag, stored = etag_of(response.headers), checksum.decode(response.headers.get("x-amz-checksum-crc32c"))
+        if (kind := checksum_type(response.headers)) is not None:
+            self._full = kind == FULL_OBJECT
         if not await self._provider._signs.confirm(response, body, "part"):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
@@ -52,42 +86,39 @@ class S3Upload(Upload):
         headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._requests.send(call, "PUT", self._bucket, self._name, headers, query=query)
+        response = await self._requests.send(
+            call,
+            "PUT",
+            self._bucket,
+            self._name,
+            headers,
+            query=query,
+            judge=lambda refusal: self._limit_of(call, refusal, part),
+        )
         document = await self._requests.document(call, response, "CopyPartResult")
         etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
         await check_unchanged(self._provider, call, source)
+        if (told := document.values.get("ChecksumCRC32C")) is not None:
+            self._told[part.number] = told
         return PartReceipt(part, etag)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call(self._provider.name, "write", f"/{self._key}")
-        verified = self._checksums and all(receipt.verified for receipt in receipts)
-        headers = {}
-        if verified and crc32c is not None:
-            headers = {"x-amz-checksum-crc32c": checksum.encode(crc32c), "x-amz-checksum-type": "FULL_OBJECT"}
-        body = s3xml.complete_body(
-            (r.part.number, r.etag or "", checksum.encode(r.crc32c) if verified and r.crc32c is not None else None)
-            for r in receipts
-        )
-        size = sum(receipt.part.size for receipt in receipts)
+        told = self._told if self._checksums else None
+        completion = Completion(self._provider, call, self._key, self.id, receipts, crc32c, full=self._full, told=told)
         try:
-            response = await self._requests.send(
-                call, "POST", self._bucket, self._name, headers, query={"uploadId": self.id}, body=body
-            )
-            document = await self._requests.document(call, response, "CompleteMultipartUploadResult")
+            entry = await completion.complete()
         except NotFoundError:
             # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
-            if opaque_tag(entry.etag or "") != multipart_etag(receipts) and (crc32c is None or entry.crc32c != crc32c):
+            if not completion.made(entry):
                 raise
             return entry
         if self._public:
             await self._provider._check_readable(call, self._bucket, self._name)
-        etag = parse_etag(document.values.get("ETag"))
-        if not etag:
-            raise not_the_service(call, "it does not name the object that was put together")
-        return Entry(self._key, size, etag=etag, crc32c=checksum.decode(document.values.get("ChecksumCRC32C")))
+        return entry
 
     async def abort(self) -> None:
         call = Call(self._provider.name, "abort", f"/{self._key}")
@@ -104,3 +135,7 @@ class S3Upload(Upload):
             if error.code == "NoSuchUpload":
                 return
         raise not_the_service(call, "it does not say that the upload is gone", response.status)
+
+    def _limit_of(self, call: Call, refusal: Refusal, part: Part) -> StorageError | None:
+        limits = part_limits(refusal, self._provider.features, part.number, part.size)
+        return self._provider._limited(call, refusal, limits) if limits else None

@@ -6,8 +6,9 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -20,8 +21,8 @@ from dxflow_async.providers.common.xml_reader import (
     Document,
     MalformedXMLError,
     WholeParser,
-    parse,
 )
+from dxflow_async.providers.common.xml_reader import parse as parse_document
 from dxflow_async.providers.contract import Entry
 
 __all__ = [
@@ -42,8 +43,12 @@ __all__ = [
 class ListParser(WholeParser):
     """Parses a page of ListObjectsV2 as it arrives.
 
-    Names are decoded only if the page says that they are encoded (`<EncodingType>url</EncodingType>`): a server may
-    ignore `encoding-type=url`, and then a plus sign belongs to the name.
+    Names are decoded only as far as the page proves that they are encoded: a server may ignore `encoding-type=url`, or
+    encode objects but not common prefixes; see `_decoder`.
+
+    Args:
+        bucket: the bucket that is listed.
+        prefix: the requested prefix, without the bucket.
 
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
@@ -51,19 +56,18 @@ class ListParser(WholeParser):
         echo: the request as the server repeats it: `Prefix`, `Delimiter`, `ContinuationToken`.
     """
 
-    def __init__(self, bucket: str) -> None:
-        super().__init__()
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        super().__init__(prefixes=False)
         self.token: str | None = None
         self.echo: dict[str, str] = {}
-        self._bucket = bucket
+        self._top = f"{bucket}/"
+        self._prefix = prefix
         self._encoded = False
         self._objects: list[Entry] = []
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
         self._truncated = False
         self._plain = 0
-        # Entries parsed before it was known whether names are encoded.
-        self._undecoded: list[Entry] = []
 
     def close(self) -> None:
         super().close()
@@ -71,9 +75,8 @@ class ListParser(WholeParser):
             raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
         if self._truncated and self.token is None:
             raise MalformedXMLError("a listing that goes on without saying where")
-        for entry in self._undecoded:
-            entry.key = self._key(entry.key)
-            entry.directory = entry.directory or (not entry.size and entry.key.endswith("/"))
+        self._decode(self._objects)
+        self._decode(self._prefixes)
 
     def contradiction(self, *, prefix: str, recursive: bool, token: str | None) -> str | None:
         """Returns how the page shows that it answers another request; None if nothing does.
@@ -98,8 +101,7 @@ class ListParser(WholeParser):
         if parent == "Contents":
             self._values[name] = text
         elif name == "Prefix" and parent == "CommonPrefixes":
-            self._prefixes.append(Entry(text, directory=True))
-            self._undecoded.append(self._prefixes[-1])
+            self._prefixes.append(Entry(f"{self._top}{text}", directory=True))
         elif name in ("Prefix", "Delimiter", "ContinuationToken"):
             self.echo[name] = text
         elif name == "EncodingType":
@@ -107,7 +109,7 @@ class ListParser(WholeParser):
         elif name == "NextContinuationToken":
             self.token = text or None
         elif name == "IsTruncated":
-            self._truncated = text == "true"
+            self._truncated = text.strip().lower() == "true"
 
     def branch(self, name: str) -> None:
         if name == "Contents":
@@ -117,8 +119,7 @@ class ListParser(WholeParser):
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
             modified, etag = timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag"))
-            self._objects.append(Entry(key, size, modified, etag=etag))
-            self._undecoded.append(self._objects[-1])
+            self._objects.append(Entry(f"{self._top}{key}", size, modified, not size and key.endswith("/"), etag))
             self._values = {}
 
     def cut(self, text: str) -> str:
@@ -126,22 +127,76 @@ class ListParser(WholeParser):
         others = parts[::6]
         if "<ListBucketResult" not in others[0] or "</ListBucketResult>" not in others[-1]:
             return text
-        rest = "".join(others)
-        self._encoded = _ENCODED.search(rest) is not None
-        modified, seconds = "", 0.0
+        modified, seconds, top = "", 0.0, self._top
         for key, size, date, etag in zip(*(parts[group::6] for group in range(1, 5)), strict=True):
             if key is None:
                 raise MalformedXMLError("an object without a name")
             if date != modified:
                 modified, seconds = date, timestamp_of(date or "")
-            path, length = self._key(key), int(size or 0)
-            self._objects.append(Entry(path, length, seconds, not length and path.endswith("/"), etag or None))
+            length = int(size or 0)
+            self._objects.append(Entry(top + key, length, seconds, not length and key.endswith("/"), etag or None))
         self._plain = len(self._objects)
-        return rest
+        return "".join(others)
 
-    def _key(self, text: str) -> str:
-        plain = unquote_plus(text) if self._encoded and ("%" in text or "+" in text) else text
-        return f"{self._bucket}/{plain}"
+    def _decode(self, entries: Sequence[Entry]) -> None:
+        start = len(self._top)
+        names = [entry.key[start:] for entry in entries]
+        decode = _decoder(names, self._prefix, encoded=self._encoded)
+        if decode is None:
+            return
+        for entry, name in zip(entries, names, strict=True):
+            plain = decode(name)
+            entry.key = self._top + plain
+            entry.directory = entry.directory or (not entry.size and plain.endswith("/"))
+
+
+def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[str], str] | None:
+    """Returns what decodes the names of a page; None if they are not encoded.
+
+    Encoders differ: Amazon S3 writes a space as `+`, others as `%20` and leave a plus sign as it is. Not every server
+    that says so has encoded all names. The first way that gives names with the requested prefix is taken.
+
+    Args:
+        names: the objects of a page, or its common prefixes.
+        prefix: the requested prefix, with which all of them start.
+        encoded: whether the page says that names are encoded.
+    """
+    text = "/".join(names)
+    if "%" not in text and "+" not in text:
+        return None
+    ways: list[Callable[..., str]] = [unquote_plus, unquote]
+    if "%20" in text and "%2b" not in text.lower():  # plus signs may stand for themselves
+        last = any("%20" in name.rstrip("/").rpartition("/")[2] for name in names)
+        ways = [unquote] if last else [_unquote_by_segment, unquote]
+    decoders = [partial(_decoded, way) for way in ways]
+    plain = _NOT_ENCODED.search(text) is not None
+    order = [None, *decoders] if plain or not encoded else [*decoders, None]
+    for decode in order:
+        if all((name if decode is None else decode(name)).startswith(prefix) for name in names):
+            return decode
+    return order[0]
+
+
+def _unquote_by_segment(name: str, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """Decodes a name in which a space is `%20` in directories and `+` in the last segment, as SeaweedFS sends it."""
+    directories, slash, last = name.rpartition("/")
+    return unquote(directories, encoding, errors) + slash + unquote_plus(last, encoding, errors)
+
+
+def _decoded(way: Callable[..., str], name: str) -> str:
+    try:
+        return way(name, errors="strict")
+    except UnicodeDecodeError:
+        return name  # it is not encoded, or has other bytes than UTF-8
+
+
+def parse(data: bytes) -> Document:
+    """Parses a small document; names have no prefix.
+
+    Raises:
+        MalformedXMLError: it is not valid XML.
+    """
+    return parse_document(data, prefixes=False)
 
 
 def timestamp_of(text: str) -> float:
@@ -175,7 +230,8 @@ def is_text(key: str) -> bool:
     return _NO_TEXT.search(key) is None
 
 
-_ENCODED = re.compile(r"<EncodingType>\s*url\s*</EncodingType>", re.IGNORECASE)
+_NOT_ENCODED = re.compile(r"[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})")
+"""No encoder leaves white space, control characters or characters beyond ASCII as they are."""
 _QUOTE = '(?:&#34;|&quot;|")?'
 _PLAIN_OBJECT = re.compile(
     "<Contents>(?:"

@@ -39,7 +39,11 @@ from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
 from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, extent
+from dxflow_async.providers.common.etags import same_etag
+from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
@@ -119,6 +123,7 @@ class AzureProvider(Provider):
         self.features = _features(self._identity)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
         self._public_containers: set[str] = set()
+        self._whole = WholeObjects(http.stall_timeout)
         self._namespace = Namespace()
         self._deletions = Deletions(self.name, self._requests, self._namespace)
 
@@ -175,7 +180,10 @@ class AzureProvider(Provider):
         if is_directory(headers):
             self._namespace.note(typed="x-ms-resource-type" in headers)
             key = f"{key.removesuffix('/')}/"
-        entry = entry_of(key, headers, int(headers.get("content-length", 0)))
+        size = 0 if is_directory(headers) else content_length(headers)
+        if size is None:
+            size = await self._look_up_size(call, container, name, etag_of(headers))
+        entry = entry_of(key, headers, size)
         entry.directory = is_directory(headers)
         return entry
 
@@ -184,6 +192,8 @@ class AzureProvider(Provider):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         container, name = split_key(call, key)
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         headers = range_headers(start, end, etag)
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
@@ -281,7 +291,22 @@ class AzureProvider(Provider):
         return f"{url}?{query}"
 
     async def aclose(self) -> None:
+        await self._whole.aclose()
         await self._identity.aclose()
+
+    async def _look_up_size(self, call: Call, container: str, name: str, etag: str | None) -> int:
+        """Returns the size of a blob whose HEAD has none."""
+
+        async def get(headers: Mapping[str, str]) -> Response:
+            sent = {f"x-ms-{header}": value for header, value in headers.items()} | range_headers(0, None, etag)
+            response = await self._requests.send(call, "GET", container, name, sent, accept=(200, 206))
+            if etag_of(response.headers) is None or not same_etag(etag, etag_of(response.headers)):
+                response.close()
+                raise contradiction(call, "another version", response.status)
+            return response
+
+        size, _ = await look_up_size(call, self._requests.http, get)
+        return size
 
     # Directories
 

@@ -32,7 +32,7 @@ class _ListParser(WholeParser):
     content: str
 
     def __init__(self, prefix: str = "") -> None:
-        super().__init__()
+        super().__init__(prefixes=False)
         self.marker: str | None = None
         self._prefix = prefix
         self._is_its_kind = False
@@ -138,12 +138,17 @@ class BlobListParser(_ListParser):
         elif parent == "Metadata":
             self._metadata[name.lower()] = text
         elif name == "Name":
-            self._values[name] = unquote(text) if self._encoded else text
+            self._values[name] = self._decoded(text) if self._encoded else text
             self._encoded = False
         elif name in ("Prefix", "Delimiter") and parent == self.root:
             self._echo[name] = text
         else:
             super().leaf(name, parent, text)
+
+    def _decoded(self, text: str) -> str:
+        """Returns a name that is marked as encoded; some servers mark names that are not."""
+        name = unquote(text)
+        return name if name.startswith(self._prefix) or not text.startswith(self._prefix) else text
 
     def branch(self, name: str) -> None:
         if name == "Blob":
@@ -190,7 +195,7 @@ class BlockListParser(Parser):
     """Parses the response to Get Block List; `blocks` are identifiers and sizes in bytes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(prefixes=False)
         self.blocks: list[tuple[str, int]] = []
         self._name = ""
 

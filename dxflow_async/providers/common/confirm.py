@@ -15,15 +15,17 @@ It may be retried, because the next answer may come from the service.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
 from dxflow_async.providers.common.etags import if_match, same_etag
-from dxflow_async.providers.common.fields import extent_of
-from dxflow_async.providers.contract import Entry, Provider
+from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
+    "FEW_ATTEMPTS",
     "check_names",
     "check_status",
     "check_unchanged",
@@ -33,8 +35,13 @@ __all__ = [
     "extent",
     "has_body",
     "not_the_service",
+    "range_ignored",
     "read_body",
+    "size_of_version",
 ]
+
+FEW_ATTEMPTS = 5
+"""The attempts at a request whose answer is not the service's: more than these hardly ever bring another answer."""
 
 _BODY_SIZE = 64 << 10
 
@@ -45,12 +52,13 @@ def not_the_service(call: Call, seen: str, status: int | None = None) -> Storage
         f"the answer is not one of the service ({seen}); a sign-in page, a proxy or another server may have answered "
         "in its place: check the network and the endpoint"
     )
-    return call.error(ServiceError, text, status=status)
+    return call.error(ServiceError, text, status=status, max_attempts=FEW_ATTEMPTS)
 
 
 def contradiction(call: Call, seen: str, status: int | None = None) -> StorageError:
     """Returns the error for an answer that contradicts what is known; `seen` says both."""
-    return call.error(ServiceError, f"the answer contradicts what was looked up ({seen}); try again", status=status)
+    text = f"the answer contradicts what was looked up ({seen}); try again"
+    return call.error(ServiceError, text, status=status, max_attempts=FEW_ATTEMPTS)
 
 
 def check_status(call: Call, response: Response, *allowed: int) -> None:
@@ -111,8 +119,8 @@ async def extent(
 ) -> tuple[int, int]:
     """Returns the size of an object, and the size of the range of it that the answer has.
 
-    If the answer has a whole object and no length, as through a proxy that compresses bodies, the size is the one that
-    the listing reported for this version, or that `stat` reports.
+    If the answer does not tell the size, it is the one that the listing reported for this version, or that `stat`
+    reports.
 
     Args:
         provider: the provider.
@@ -124,17 +132,48 @@ async def extent(
 
     Raises:
         ValueError: the answer has another range than was requested.
+        RangeIgnoredError: it has the whole object instead. The provider's features have no ranges from now on.
+        PreconditionFailedError: the object has no byte in the range.
         ServiceError: the object has another version by now.
     """
-    (start, end), (etag, listed) = span, version
-    if response.status != 200 or start or end is not None or "content-length" in response.headers:
-        return extent_of(response.status, response.headers, start, end)
-    if listed is not None and None not in (etag, listed.etag) and same_etag(listed.etag, etag):
-        return listed.size, listed.size
+    status, headers, (start, end), (etag, listed) = response.status, response.headers, span, version
+    known = None
+    if status in (200, 206) and total_of(status, headers) is None:
+        known = await size_of_version(provider, call, key, etag, listed)
+    try:
+        return extent_of(status, headers, start, end, known)
+    except IgnoredRangeError:
+        if etag is None:
+            raise  # it need not be the service's answer
+        size = total_of(status, headers) if known is None else known
+        if size is not None and start >= size:
+            raise call.error(
+                PreconditionFailedError, "the object is shorter than the range; start again", status=416
+            ) from None
+        raise range_ignored(provider, call, status) from None
+
+
+def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
+    """Notes that the service ignores ranges, and returns the error that makes the engine read the whole object."""
+    provider.features = replace(provider.features, ranges=False)
+    text = "the server sent the whole object instead of the requested range; objects are read whole from now on"
+    return call.error(RangeIgnoredError, text, status=status)
+
+
+async def size_of_version(provider: Provider, call: Call, key: str, etag: str | None, listed: Entry | None) -> int:
+    """Returns the size of an object whose answer does not tell it: that of the listing, or the one `stat` reports.
+
+    Raises:
+        ServiceError: the object has another version than `etag` by now.
+    """
+    if listed is not None:
+        named = None not in (etag, listed.etag)
+        if (named and same_etag(listed.etag, etag)) or not (named or provider.features.versions):
+            return listed.size
     now = await provider.stat(key)
     if etag is not None and (now.etag is None or not same_etag(now.etag, etag)):
         raise contradiction(call, "another version")
-    return now.size, now.size
+    return now.size
 
 
 async def check_version(provider: Provider, call: Call, key: str, asked: str | None, seen: str | None) -> None:

@@ -18,32 +18,49 @@ from dxflow_async.exceptions import (
     ThrottledError,
     UnsupportedError,
 )
-from dxflow_async.providers.common.confirm import check_status
+from dxflow_async.providers.common.confirm import FEW_ATTEMPTS, check_status
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.contract import Body
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
 
-__all__ = ["STATUS_ERRORS", "expect_status", "retry_after_of", "send_and_discard", "status_error"]
+__all__ = ["STATUS_ERRORS", "expect_status", "is_page", "retry_after_of", "send_and_discard", "status_error"]
+
+_LONG_NAME = (StorageError, "the name or its headers are too long for the server; use a shorter name or less metadata")
+_VERSION = (UnsupportedError, "the server does not support the request; check the endpoint")
 
 STATUS_ERRORS: Mapping[int, tuple[type[StorageError], str]] = {
     400: (StorageError, "the server does not accept the request; check the path"),
     401: (AccessDeniedError, "check the credentials"),
     403: (AccessDeniedError, "check the credentials and their permissions"),
     404: (NotFoundError, "check the path"),
+    402: (AccessDeniedError, "the account has to be paid for first"),
     405: (UnsupportedError, "the server does not support this here"),
     407: (AccessDeniedError, "the proxy requires credentials; set them in HTTPS_PROXY"),
     408: (ServiceError, "the server timed out; try again"),
     409: (StorageError, "it conflicts with what is there; check the path"),
     410: (NotFoundError, "it was removed for good"),
+    411: (StorageError, "the server or a proxy wants a Content-Length, which another proxy removed; check the network"),
     412: (PreconditionFailedError, "it was replaced meanwhile; start again"),
-    413: (StorageError, "it is too large for the server"),
+    413: (
+        StorageError,
+        "the request is too large for the server or a proxy in front of it; set part_size to a smaller value",
+    ),
+    414: _LONG_NAME,
     416: (PreconditionFailedError, "it is shorter than the range; start again"),
     423: (StorageError, "it is locked; try again later"),
+    421: (StorageError, "another server is responsible for that host; check the endpoint"),
     425: (ServiceError, "the server is not ready; try again"),
+    426: (StorageError, "the server wants another protocol; write https:// in the endpoint"),
     429: (ThrottledError, "the server asks for fewer requests"),
+    431: _LONG_NAME,
+    451: (AccessDeniedError, "it is withheld for legal reasons"),
     501: (UnsupportedError, "the server does not support the request"),
     503: (ThrottledError, "the server asks for fewer requests"),
+    505: _VERSION,
     507: (StorageError, "the server has no space left; make room"),
+    508: (StorageError, "the server is configured in a loop; check the endpoint"),
+    510: _VERSION,
+    511: (StorageError, "the network requires a sign-in first; open a web page in a browser and sign in"),
 }
 """The class and the advice for a status. A provider passes rows of its own as `errors`, which come first."""
 
@@ -73,7 +90,15 @@ def status_error(
     cls, advice = row
     said = f" ({reason})" if reason else ""
     text = f"the server answered {status}{said}; {advice}"
-    return call.error(cls, text, status=status, retry_after=retry_after_of(headers))
+    page = status == 400 and is_page(headers)  # a load balancer may have answered
+    few = {"retryable": True, "max_attempts": FEW_ATTEMPTS} if page else {}
+    return call.error(cls, text, status=status, retry_after=retry_after_of(headers), **few)
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Returns whether a body is an HTML page, which no storage service sends as an error."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml")
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
@@ -84,7 +109,7 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
         (120.0, None, None)
     """
     text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,6}", text):
+    if re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,9})?", text):
         return float(text)
     moment = timestamp_of(text) if text else 0.0
     return min(max(moment - time(), 0.0), _MAX_WAIT) if moment else None

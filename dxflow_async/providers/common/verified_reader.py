@@ -8,6 +8,7 @@ from dxflow_async.digests import ExpectedDigest, RunningDigest
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.net import Response
 from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.contract import Buffer, Entry, Reader, Run, Write
 from dxflow_async.providers.http import HTTP, Call, HTTPReader
 
@@ -132,7 +133,7 @@ def body_reader(
     entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
 ) -> HTTPReader:
     """Returns a reader of a response's body, which counts the bytes if the response reports no length."""
-    cls = HTTPReader if "content-length" in response.headers else CountedReader
+    cls = CountedReader if content_length(response.headers) is None else HTTPReader
     return cls(entry, size, http, call, response, crc32c)
 
 

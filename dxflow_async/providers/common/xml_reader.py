@@ -35,6 +35,17 @@ _PLAIN_START = re.compile(
 )
 
 
+_BEFORE = rb"(?:\xef\xbb\xbf)?(?:\s|<!--(?:(?!-->).)*-->)*(?:\xef\xbb\xbf)?"
+_PREAMBLE = re.compile(_BEFORE + rb"(?=<\?xml\s)", re.DOTALL)
+_BEGINS = re.compile(_BEFORE + rb"<(?:\?xml\s|[A-Za-z_])", re.DOTALL)
+
+
+def without_preamble(data: bytes) -> bytes:
+    """Returns a document from its XML declaration on, if only white space, comments or a mark stand before that."""
+    found = None if data.startswith(b"<?xml") else _PREAMBLE.match(data)
+    return data if found is None else data[found.end() :]
+
+
 def plain_text(data: bytes) -> str | None:
     """Decodes a document that has no comments, CDATA or declarations, so that `<name>` always is an element.
 
@@ -59,9 +70,13 @@ class Parser:
     Subclasses override `leaf`, `branch` and `attributes`. `feed` takes the document in pieces of any size; `close` ends
     it. Both raise `MalformedXMLError`.
 
+    A byte order mark, white space and comments before the XML declaration are skipped: some servers and proxies send
+    them, although XML does not allow it.
+
     Args:
         namespaces: names are `{namespace}name`, whatever prefixes the document uses; otherwise they are as written,
             with their prefix. Attributes that have no prefix have no namespace.
+        prefixes: names keep the prefix that the document uses. Without effect where `namespaces` is set.
 
     Attributes:
         root: the name of the outermost element; empty before it began.
@@ -79,19 +94,21 @@ class Parser:
 
     every_start = False
 
-    def __init__(self, *, namespaces: bool = False) -> None:
+    def __init__(self, *, namespaces: bool = False, prefixes: bool = True) -> None:
         self._expat = expat.ParserCreate(namespace_separator="}" if namespaces else None)
         self._expat.buffer_text = True
         self._expat.StartDoctypeDeclHandler = self._refuse
         self._expat.EntityDeclHandler = self._refuse
-        self._expat.StartElementHandler = self._start_expanded if namespaces else self._start
-        self._expat.EndElementHandler = self._end_expanded if namespaces else self._end
+        starts, ends = (self._start, self._end) if prefixes else (self._start_local, self._end_local)
+        self._expat.StartElementHandler = self._start_expanded if namespaces else starts
+        self._expat.EndElementHandler = self._end_expanded if namespaces else ends
         self._expat.CharacterDataHandler = self._data
         self.root = ""
         self._names: list[str] = []
         self._text = ""
         self._is_leaf = False
         self._size = 0
+        self._before: bytes | None = b""  # what arrived before the document is known to begin
 
     def feed(self, data: bytes | memoryview | bytearray) -> None:
         """Parses the next piece.
@@ -100,7 +117,13 @@ class Parser:
             MalformedXMLError: the document is not valid XML, or exceeds a limit.
         """
         self._grow(len(data))
-        self._parse(bytes(data), last=False)
+        if self._before is None:
+            self._parse(bytes(data), last=False)
+            return
+        self._before += bytes(data)
+        if _BEGINS.match(self._before) is not None or len(self._before) > MAX_TEXT_SIZE:
+            start, self._before = self._before, None
+            self._parse(without_preamble(start), last=False)
 
     def close(self) -> None:
         """Ends the document.
@@ -108,7 +131,8 @@ class Parser:
         Raises:
             MalformedXMLError: it is not complete.
         """
-        self._parse(b"", last=True)
+        start, self._before = self._before, None
+        self._parse(without_preamble(start or b""), last=True)
 
     def _grow(self, size: int) -> None:
         self._size += size
@@ -144,6 +168,12 @@ class Parser:
         if attributes or self.every_start:
             self.attributes(name, attributes)
 
+    def _start_local(self, name: str, attributes: dict[str, str]) -> None:
+        self._start(name.rpartition(":")[2], attributes)
+
+    def _end_local(self, name: str) -> None:
+        self._end(name.rpartition(":")[2])
+
     def _start_expanded(self, name: str, attributes: dict[str, str]) -> None:
         self._start(_expanded(name), {_expanded(each): value for each, value in attributes.items()})
 
@@ -178,8 +208,9 @@ class WholeParser(Parser):
     A regular expression finds an element with all its fields at a fifth of the cost of the parser's callbacks.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, prefixes: bool = True) -> None:
+        super().__init__(prefixes=prefixes)
+        self._before = None
         self._pieces: list[bytes] = []
 
     def feed(self, data: bytes | memoryview | bytearray) -> None:
@@ -187,7 +218,7 @@ class WholeParser(Parser):
         self._pieces.append(bytes(data))
 
     def close(self) -> None:
-        data = b"".join(self._pieces)
+        data = without_preamble(b"".join(self._pieces))
         text = plain_text(data)
         self._parse(data if text is None else self.cut(text).encode(), last=False)
         super().close()
@@ -200,8 +231,8 @@ class WholeParser(Parser):
 class Document(Parser):
     """Texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, prefixes: bool = True) -> None:
+        super().__init__(prefixes=prefixes)
         self.values: dict[str, str] = {}
         self.rows: dict[str, list[dict[str, str]]] = {}
         self._row: dict[str, str] = {}
@@ -215,13 +246,17 @@ class Document(Parser):
         self._row = {}
 
 
-def parse(data: bytes) -> Document:
+def parse(data: bytes, *, prefixes: bool = True) -> Document:
     """Parses a small document.
+
+    Args:
+        data: the document.
+        prefixes: names keep the prefix that the document uses.
 
     Raises:
         MalformedXMLError: it is not valid XML.
     """
-    document = Document()
+    document = Document(prefixes=prefixes)
     document.feed(data)
     document.close()
     return document

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from dxflow_async import checksum
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.concurrency.shielded import finish_or_undo
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, StorageError
 from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.gcp.store import Sent, Store, Version
@@ -56,9 +57,12 @@ class ComposeUpload(Upload):
     Buckets that keep deleted objects (soft delete, retention) keep the parts, too.
     """
 
-    def __init__(self, store: Store, key: str, options: ObjectOptions, upload_id: str | None = None) -> None:
+    def __init__(
+        self, store: Store, rules: BucketRules, key: str, options: ObjectOptions, upload_id: str | None = None
+    ) -> None:
         self.id = upload_id or secrets.token_hex(12)
         self._store = store
+        self._rules = rules
         self._key = key
         self._bucket, _, self._name = key.partition("/")
         self._options = options
@@ -172,7 +176,10 @@ class ComposeUpload(Upload):
         failed = await self._store.remove(call, self._bucket, versions)
         self._temporary = {name: self._temporary[name] for name in failed}
         if failed:
-            raise next(iter(failed.values()))
+            error = next(iter(failed.values()))
+            if isinstance(error, AccessDeniedError):
+                self._rules.note(self._bucket, f"parts could not be deleted ({error.code or error.status})")
+            raise error
 
     def _name_of(self, part: Part) -> str:
         return f"{self._directory}{part.number:05}"

@@ -168,7 +168,8 @@ class CloudCredentials:
                 UnsupportedError, "only a service account's key signs URLs; set GCP.service_file to its JSON file"
             )
         email = self._sdk.service_data["client_email"]
-        return await self._threads.run(sign, self._private_key, email, method, self.endpoint, bucket, name, expires)
+        place, payer = (self.endpoint, bucket, name), self._settings.user_project
+        return await self._threads.run(sign, self._private_key, email, method, *place, expires, payer)
 
     # The token
 

@@ -88,7 +88,7 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         size,
         _timestamp(resource.get("timeCreated", "")),
         not size and name.endswith("/"),
-        resource.get("generation"),
+        str(resource["generation"]) if "generation" in resource else None,
         checksum.decode(resource.get("crc32c")),
         resource.get("contentType"),
         metadata,
@@ -105,7 +105,7 @@ def described(bucket: str, name: str, resource: Mapping[str, Any]) -> Entry:
     told = resource["name"], resource.get("bucket", bucket)
     if told != (name, bucket):
         raise ValueError(f"it is about {told[1]!r:.100}/{told[0]!r:.300}, not about {bucket!r}/{name!r:.300}")
-    if not re.fullmatch(r"[0-9]{1,20}", resource["generation"]):
+    if not re.fullmatch(r"[0-9]{1,20}", str(resource["generation"])):
         raise ValueError(f"generation = {resource['generation']!r:.50}")
     return entry_of(bucket, resource)
 

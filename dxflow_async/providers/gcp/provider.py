@@ -9,17 +9,23 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 from __future__ import annotations
 
 import json
+import logging
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import GCPSettings
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError, UnsafePathError
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    NotFoundError,
+    PreconditionFailedError,
+    StorageError,
+    UnsafePathError,
+)
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
@@ -29,7 +35,9 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.mtime import format_mtime
+from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Entry,
@@ -42,6 +50,7 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.objects import (
@@ -54,17 +63,19 @@ from dxflow_async.providers.gcp.objects import (
     resource_of,
 )
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
-from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
 from dxflow_async.providers.http import HTTP, Call
 
 __all__ = ["GCPProvider"]
 
+_log = logging.getLogger("dxflow_async.providers.gcp")
+
 TiB = 1 << 40
 
 _MAX_BUCKETS = 1000
-_CANCEL_SECONDS = 2.0
 _OBJECTS = "storage#objects"
+_WHOLE = "whole-"
+"""Starts the id of an upload that is sent in one request at its end, so that no other process can continue it."""
 
 # https://cloud.google.com/storage/docs/buckets#naming
 _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -73,7 +84,7 @@ _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z
 # Features
 
 
-def _features(identity: CloudCredentials) -> Features:
+def _features(identity: CloudCredentials, *, signs: bool) -> Features:
     # https://cloud.google.com/storage/quotas#objects; parts are objects, put together in rounds: their number is ours.
     return Features(
         checksum=True,
@@ -82,7 +93,7 @@ def _features(identity: CloudCredentials) -> Features:
         parts_are_objects=True,
         copy=True,
         resumable=True,
-        presign=not identity.anonymous,
+        presign=signs and not identity.anonymous,
         public=True,
         metadata=True,
         mtime=True,
@@ -116,10 +127,13 @@ class GCPProvider(Provider):
     def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
-        self._requests = Requests(http, self._identity)
-        self._store = Store(self._requests, name)
+        self._requests = Requests(http, self._identity, settings.user_project, name)
+        self._store = Store(self._requests)
+        self._rules = BucketRules(self._requests)
+        self._threads = threads
         self._buckets: set[str] = set()
-        self.features = _features(self._identity)
+        self._whole = WholeObjects(http.stall_timeout)
+        self.features = _features(self._identity, signs=settings.credentials is None)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
@@ -134,7 +148,7 @@ class GCPProvider(Provider):
             query["pageToken"] = cursor
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
         response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-        document = await self._requests.document(call, response, _OBJECTS)
+        document = await self._requests.document(call, response, _OBJECTS, signs=("items", "prefixes"))
         # Parts of uploads are hidden, except from a listing of that very prefix.
         hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
         entries = parsed(call, entries_of, bucket, document, hidden)
@@ -150,7 +164,7 @@ class GCPProvider(Provider):
             # The right to list objects does not include the right to read the bucket's metadata.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
             response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-            await self._requests.document(call, response, _OBJECTS)
+            await self._requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
         return await self._store.look(call, bucket, name)
 
@@ -165,6 +179,8 @@ class GCPProvider(Provider):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         bucket, name = self._split(call, key)
+        if (start or end is not None) and not self.features.ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         # Compressed objects arrive as they are stored, with their own size and checksum.
         headers = {"accept-encoding": "gzip"}
         if start or end is not None:
@@ -193,25 +209,26 @@ class GCPProvider(Provider):
         bucket, name = self._split(call, key)
         resource = resource_of(name, options, body.crc32c)
         query = acl("predefinedAcl", public=options.public)
-        if body.size <= SINGLE_SIZE:
-            return (await self._store.put(call, bucket, resource, body, query)).entry
-        sending = ResumableUpload(self._requests, call, bucket, resource, query)
-        try:
-            return (await self._store.put_resumable(call, bucket, sending, body)).entry
-        except BaseException:
-            with CancelScope(shield=True), move_on_after(_CANCEL_SECONDS):
-                await sending.cancel()
-            raise
+        put = self._store.put if body.size <= SINGLE_SIZE else self._store.put_in_session
+        return (await put(call, bucket, resource, body, query)).entry
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        self._split(Call(self.name, "write", f"/{key}"), key)
-        return ComposeUpload(self._store, key, options)
+        call = Call(self.name, "write", f"/{key}")
+        bucket, _ = self._split(call, key)
+        if not await self._rules.obstacle(bucket):
+            return ComposeUpload(self._store, self._rules, key, options)
+        upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
+        upload.id = f"{_WHOLE}{secrets.token_hex(8)}"
+        return upload
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        self._split(Call(self.name, "write", f"/{key}"), key)
-        upload = ComposeUpload(self._store, key, options, upload_id)
+        call = Call(self.name, "write", f"/{key}")
+        self._split(call, key)
+        if upload_id.startswith(_WHOLE):
+            raise call.error(NotFoundError, "its bytes were on the disk of the process that began it")
+        upload = ComposeUpload(self._store, self._rules, key, options, upload_id)
         page = await self.list_page(upload.directory, recursive=True)
         found = list(page.entries)
         while page.cursor is not None:
@@ -253,7 +270,7 @@ class GCPProvider(Provider):
             except NotFoundError as error:
                 await self._check_replaced(call, source.key, source.etag, error)
                 raise
-            document = await self._requests.document(call, response, "storage#rewriteResponse")
+            document = await self._requests.document(call, response, "storage#rewriteResponse", signs=("done",))
             if document.get("done") is True:
                 stored = parsed(call, described, bucket, name, document.get("resource") or {})
                 stored = await self._compared_with_source(call, source, stored)
@@ -267,16 +284,31 @@ class GCPProvider(Provider):
             query["rewriteToken"] = token
 
     async def _keep_time(self, call: Call, bucket: str, name: str, stored: Entry, modified: float) -> float | None:
-        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it."""
+        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it.
+
+        The copy exists already, so that it stays without a time if the credentials may not change it.
+        """
         path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
         body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
-        response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        try:
+            response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        except AccessDeniedError as error:
+            _log.info("/%s/%s keeps no time: %s", bucket, name, error)
+            return None
         document = await self._requests.document(call, response, "storage#object", needed=False)
         return parsed(call, described, bucket, name, document).mtime
+
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Returns what was learned of the service, with the reason of each."""
+        refused = [(name, f"refused ({reason}): made another way") for name, reason in self._store.refused.items()]
+        return [*refused, *self._rules.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
         return await self._identity.presign(method, bucket, name, int(expires))
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
 
     async def _list_buckets(self, call: Call, prefix: str, cursor: Any | None) -> Page:
         fields = "kind,nextPageToken,items(name)"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.common.confirm import not_the_service, read_body
@@ -32,13 +32,22 @@ class Requests:
     Args:
         http: the session's data plane.
         identity: tokens and the endpoint.
+        user_project: the project that pays for the requests; None: the bucket's.
+        remote: the remote's name, as errors show it.
     """
 
-    def __init__(self, http: HTTP, identity: CloudCredentials) -> None:
+    def __init__(
+        self, http: HTTP, identity: CloudCredentials, user_project: str | None = None, remote: str = "GCP"
+    ) -> None:
         self.http = http
+        self.remote = remote
         self._identity = identity
         self._base = identity.endpoint
-        self._host = urlsplit(self._base).netloc
+        self._headers = {"host": urlsplit(self._base).netloc}
+        self._billing = ""
+        if user_project is not None:
+            self._billing = f"userProject={quote(user_project, safe='')}"
+            self._headers["x-goog-user-project"] = user_project
 
     async def send(
         self,
@@ -62,12 +71,12 @@ class Requests:
                 makes it
                 `retryable`: the next request carries a new one.
         """
-        sent = {"host": self._host, **headers} if headers else {"host": self._host}
+        sent = {**self._headers, **headers} if headers else {**self._headers}
         grant = None
         if not self._identity.anonymous:
             grant = await self._identity.grant()
             sent["authorization"] = grant.authorization
-        response = await self.http.send(call, method, self._base + path, sent, body)
+        response = await self.http.send(call, method, self._base + self.billed(path), sent, body)
         if 200 <= response.status < 300:
             if grant is not None:
                 grant.proven = True
@@ -77,11 +86,20 @@ class Requests:
             error.retryable = self._identity.reject(grant)
         raise error
 
+    def billed(self, path: str) -> str:
+        """Returns a path that names the project that pays, if there is one.
+
+        Source: https://cloud.google.com/storage/docs/using-requester-pays
+        """
+        if not self._billing:
+            return path
+        return f"{path}{'&' if '?' in path else '?'}{self._billing}"
+
     async def send_to_session(
         self, call: Call, method: str, session: str, headers: Mapping[str, str], body: Body | None
     ) -> Response:
         """Returns any response of a resumable upload session. Its URL is its permission: no token is sent."""
-        sent, session = {"host": self._host, **headers}, Secret(session)
+        sent, session = {**self._headers, **headers}, Secret(session)
         # The server may have kept bytes of a broken request: ask for its state before sending more.
         return await self.http.send(call, method, self._base + session, sent, body, repeatable=body is None)
 
@@ -92,13 +110,17 @@ class Requests:
             return not_the_service(call, f"status {response.status}", response.status)
         return error_of(call, response.status, reason, message, response.headers, missing_bucket=missing_bucket)
 
-    async def document(self, call: Call, response: Response, kind: str, *, needed: bool = True) -> dict[str, Any]:
+    async def document(
+        self, call: Call, response: Response, kind: str, *, needed: bool = True, signs: Collection[str] = ()
+    ) -> dict[str, Any]:
         """Returns a JSON response of that kind.
 
         Args:
             call, response: the request and its response.
             kind: as the service names it, such as `storage#objects`.
             needed: whether a response without any kind is refused, too.
+            signs: a response without any kind that has one of these fields is accepted nevertheless. Some servers
+                leave out the kind.
 
         Raises:
             ServiceError: the response is not the service's.
@@ -107,7 +129,7 @@ class Requests:
         if not isinstance(document, dict):
             raise not_the_service(call, "not valid: no JSON object", response.status)
         told = document.get("kind")
-        if told != kind and (needed or told is not None):
+        if told != kind and (told is not None or (needed and not any(sign in document for sign in signs))):
             raise not_the_service(call, f"not valid: kind {told!r:.50} where {kind!r} was expected", response.status)
         return document
 

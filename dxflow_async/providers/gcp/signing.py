@@ -16,7 +16,16 @@ from dxflow_async.providers.common.sigv4 import query_string
 __all__ = ["sign"]
 
 
-def sign(private_key: Any, email: str, method: str, endpoint: str, bucket: str, name: str, expires: int) -> str:
+def sign(
+    private_key: Any,
+    email: str,
+    method: str,
+    endpoint: str,
+    bucket: str,
+    name: str,
+    expires: int,
+    user_project: str | None = None,
+) -> str:
     """Returns a URL that works without credentials.
 
     Args:
@@ -26,6 +35,7 @@ def sign(private_key: Any, email: str, method: str, endpoint: str, bucket: str, 
         endpoint: the service's URL, without a trailing slash.
         bucket, name: the object.
         expires: seconds from now.
+        user_project: the project that pays for the request, if the bucket makes the requester pay.
     """
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -39,6 +49,7 @@ def sign(private_key: Any, email: str, method: str, endpoint: str, bucket: str, 
             "X-Goog-Date": stamp,
             "X-Goog-Expires": str(expires),
             "X-Goog-SignedHeaders": "host",
+            **({} if user_project is None else {"userProject": user_project}),
         }.items()
     )
     path = f"/{bucket}/{quote(name, safe='/-_.~')}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from anyio import CancelScope, move_on_after
+
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
-from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Entry
 from dxflow_async.providers.gcp.batch import BATCH_SIZE, batch_answers, batch_body
@@ -19,6 +22,8 @@ from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, Mult
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
 from dxflow_async.providers.http import Call, Response, read_error_body
+
+_log = logging.getLogger("dxflow_async.providers.gcp")
 
 __all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "object_path"]
 
@@ -31,6 +36,11 @@ _BATCHES = 4
 """The most batches at a time: the service executes a batch as slowly as its requests one after the other."""
 
 _SMALL_BATCH = 8
+_CANCEL_SECONDS = 2.0
+_MAX_DELETERS = 16
+
+_WAITS = (401, 408, 429)
+"""The statuses below 500 that refuse one request, and not that kind of request."""
 
 
 class Version(NamedTuple):
@@ -48,11 +58,16 @@ class Sent(NamedTuple):
 
 
 class Store:
-    """The objects of an account."""
+    """The objects of an account.
 
-    def __init__(self, requests: Requests, remote: str = "GCP") -> None:
+    Attributes:
+        refused: the requests that the server refused, by name, with its reason. They are made another way.
+    """
+
+    def __init__(self, requests: Requests) -> None:
         self.requests = requests
-        self.remote = remote
+        self.remote = requests.remote
+        self.refused: dict[str, str] = {}
 
     async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
         """Stores an object in one request.
@@ -60,14 +75,39 @@ class Store:
         Raises:
             ChecksumMismatchError: the bytes sent differ from `body.crc32c`, or the stored bytes from those sent.
         """
+        if "multipart upload" in self.refused:
+            return await self.put_in_session(call, bucket, resource, body, query)
         checked = VerifiedBody(call, body)
         related = MultipartRelatedBody(resource, checked)
         path = f"/upload/storage/v1/b/{bucket}/o?uploadType=multipart&fields={STORED_FIELDS}{query}"
         headers = {"content-type": related.content_type}
-        response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)
+        try:
+            response = await self.requests.send(call, "POST", path, headers, related, missing_bucket=bucket)
+        except StorageError as error:
+            if not (error.status in (405, 501) or (error.status == 400 and "uploadtype" in str(error).lower())):
+                raise
+            sent = await self.put_in_session(call, bucket, resource, body, query)
+            self._note_refusal("multipart upload", error)
+            return sent
         document = await self.requests.document(call, response, OBJECT, needed=False)
         stored = parsed(call, described, bucket, resource["name"], document)
         return Sent(await self._compared(call, resource["name"], stored, body.size, checked.crc32c), checked.crc32c)
+
+    async def put_in_session(
+        self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = ""
+    ) -> Sent:
+        """Stores an object by a resumable upload of its own, which is cancelled if it fails.
+
+        Raises:
+            ChecksumMismatchError: as for `put`.
+        """
+        sending = ResumableUpload(self.requests, call, bucket, resource, query)
+        try:
+            return await self.put_resumable(call, bucket, sending, body)
+        except BaseException:
+            with CancelScope(shield=True), move_on_after(_CANCEL_SECONDS):
+                await sending.cancel()
+            raise
 
     async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:
         """Stores an object by a resumable upload, or continues one.
@@ -133,6 +173,8 @@ class Store:
             except StorageError as error:
                 return {versions[0].name: error}
             return {}
+        if "batch" in self.refused:
+            return await self._remove_each(call, bucket, versions)
         size = min(BATCH_SIZE, max(_SMALL_BATCH, -(-len(versions) // _BATCHES)))
         known = {version.name: version for version in versions}
         batches = [list(known)[start : start + size] for start in range(0, len(known), size)]
@@ -143,8 +185,17 @@ class Store:
         return await delete_batches(batches, remove, _BATCHES)
 
     async def _remove_batch(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
-        content_type, body = batch_body("DELETE", [_version_path(bucket, version) for version in versions])
-        response = await self.requests.send(call, "POST", "/batch/storage/v1", {"content-type": content_type}, body)
+        paths = [self.requests.billed(_version_path(bucket, version)) for version in versions]
+        content_type, body = batch_body("DELETE", paths)
+        try:
+            response = await self.requests.send(call, "POST", "/batch/storage/v1", {"content-type": content_type}, body)
+        except StorageError as error:
+            # The batch itself was refused, so that nothing is known against its requests.
+            status = error.status or 0
+            if not (400 <= status < 500 or status == 501) or status in _WAITS or error.retryable:
+                raise
+            self._note_refusal("batch", error)
+            return await self._remove_each(call, bucket, versions)
         data = await self.requests.whole(call, response)
         answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
         failed: dict[str, StorageError] = {}
@@ -153,6 +204,22 @@ class Store:
                 about = call._replace(path=f"/{bucket}/{version.name}")
                 failed[version.name] = error_of(about, status, *parse_error(said), response.headers)
         return failed
+
+    async def _remove_each(self, call: Call, bucket: str, versions: Sequence[Version]) -> dict[str, StorageError]:
+        """Deletes objects with one request each, some at a time."""
+        known = {version.name: version for version in versions}
+
+        async def remove(name: str) -> None:
+            about = call._replace(path=f"/{bucket}/{name}")
+            for error in (await self.remove(about, bucket, [known[name]])).values():
+                raise error
+
+        return await delete_each(list(known), remove, _MAX_DELETERS)
+
+    def _note_refusal(self, request: str, error: StorageError) -> None:
+        if request not in self.refused:
+            self.refused[request] = " ".join(filter(None, [str(error.status or ""), error.code]))
+            _log.info("%s: the server refuses %s requests (%s); they are made another way", self.remote, request, error)
 
     async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
         """Checks a deletion: the service answers with 204; after any other success, a lookup decides.

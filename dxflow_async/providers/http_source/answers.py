@@ -26,7 +26,7 @@ from dxflow_async.providers import (
     timestamp_of,
 )
 
-__all__ = ["STATUSES", "conditions", "encoding_of", "entry_of", "is_page", "is_version", "total_of"]
+__all__ = ["STATUSES", "conditions", "encoding_of", "entry_of", "is_page", "is_version"]
 
 STATUSES: dict[int, tuple[type[StorageError], str]] = {
     400: (StorageError, "the server does not accept the request; check the URL"),
@@ -41,7 +41,6 @@ STATUSES: dict[int, tuple[type[StorageError], str]] = {
 }
 """The statuses about which there is more to say than `STATUS_ERRORS` has."""
 
-_RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
 _SIZES = {"sha256": 32, "sha1": 20, "md5": 16, "crc64nvme": 8, "crc32": 4}
 _MODIFIED = "modified "
@@ -81,15 +80,6 @@ def is_version(etag: str | None, headers: Mapping[str, str]) -> bool:
     if etag is not None and etag.startswith(_MODIFIED):
         return headers.get("last-modified", "").strip() in ("", etag.removeprefix(_MODIFIED))
     return same_etag(etag, parse_etag(headers.get("etag")))
-
-
-def total_of(headers: Mapping[str, str], status: int) -> int | None:
-    """Returns the size of the whole file in bytes; None where the answer does not tell it."""
-    if status == 206:
-        found = _RANGE.fullmatch(headers.get("content-range", ""))
-        return int(found[1]) if found else None
-    length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
 
 
 def encoding_of(headers: Mapping[str, str]) -> str:

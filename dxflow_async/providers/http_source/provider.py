@@ -2,32 +2,32 @@
 
 Nothing but GET and HEAD is needed of the server. It promises nothing in advance, so each answer is examined:
 whether it is the range that was asked for, of which version, how large, and with which checksum (`answers.py`).
-Redirects and credentials are the business of `requests.py`; servers without ranges that of `whole.py`.
+Redirects and credentials are the business of `requests.py`; servers without ranges that of `common/whole_objects.py`.
 Sections, in the order every provider keeps: features, the provider, what it cannot do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from dxflow_async.exceptions import PreconditionFailedError, StorageError, UnsupportedError
 from dxflow_async.providers.common.confirm import not_the_service
-from dxflow_async.providers.common.fields import extent_of
-from dxflow_async.providers.common.verified_reader import VerifiedReader
+from dxflow_async.providers.common.fields import extent_of, total_of
+from dxflow_async.providers.common.untold_size import look_up_size, spool_body
+from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Page, Provider, Reader, Upload
-from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
+from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.http_source.answers import (
     conditions,
     encoding_of,
     entry_of,
     is_version,
-    total_of,
 )
 from dxflow_async.providers.http_source.requests import Requests
 from dxflow_async.providers.http_source.settings import HTTPSourceSettings
-from dxflow_async.providers.http_source.whole import WholeFiles
 
 __all__ = ["HTTPSourceProvider"]
 
@@ -57,7 +57,7 @@ class HTTPSourceProvider(Provider):
         self.name = name
         self._http = http
         self._requests = Requests(settings, http)
-        self._whole = WholeFiles(http.stall_timeout)
+        self._whole = WholeObjects(http.stall_timeout)
         self._ranges: bool | None = None  # None: not known yet
         self.features = replace(_FEATURES, endpoint=self._requests.host)
 
@@ -71,7 +71,7 @@ class HTTPSourceProvider(Provider):
             return await self._first_byte(call, key)
         response.close()
         self._learn(response)
-        size = total_of(response.headers, response.status)
+        size = total_of(response.status, response.headers)
         if size is None or encoding_of(response.headers) != "identity":
             return await self._first_byte(call, key)
         return entry_of(key, response.headers, size)
@@ -80,19 +80,18 @@ class HTTPSourceProvider(Provider):
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reader:
         call = self._call("read", key)
-        if not start and end is None:
-            response = await self._get(call, key, {}, etag)
-            return await self._whole_reader(call, key, response)
-        if self._ranges is not False:
+        if (start or end is not None) and self._ranges is not False:
             last = "" if end is None else end - 1
             response = await self._get(call, key, {"range": f"bytes={start}-{last}"}, etag)
             if response.status == 206:
-                return self._range_reader(call, key, response, start, end)
+                return await self._reader(call, key, response, (start, end), listed)
             response.close()  # and read on from where the last range of the file ended
 
         async def open_whole() -> Reader:
-            return await self._whole_reader(call, key, await self._get(call, key, {}, etag))
+            return await self._reader(call, key, await self._get(call, key, {}, etag), (0, None), listed)
 
+        if not start and end is None:
+            return await open_whole()
         return await self._whole.read(call, key, start, end, etag, open_whole)
 
     async def aclose(self) -> None:
@@ -107,32 +106,34 @@ class HTTPSourceProvider(Provider):
             raise call.error(PreconditionFailedError, "the file was replaced meanwhile; start again")
         return response
 
-    def _range_reader(self, call: Call, key: str, response: Response, start: int, end: int | None) -> Reader:
+    async def _reader(
+        self, call: Call, key: str, response: Response, span: tuple[int, int | None], listed: Entry | None
+    ) -> Reader:
+        headers = response.headers
         try:
-            size, length = extent_of(response.status, response.headers, start, end)
+            seen, size = entry_of(key, headers, 0), total_of(response.status, headers)
+            if size is None and listed is not None and None is not listed.etag == seen.etag:
+                size = listed.size
+            if size is None and span == (0, None) and response.status == 200:
+                reading = await spool_body(call, self._http, response, seen)
+                return VerifiedReader(reading, seen.digest, call) if seen.digest and reading.size else reading
+            size = (await self.stat(key)).size if size is None else size
+            size, length = extent_of(response.status, headers, *span, size)
+            if self._ranges is None and size >= _PROBED_SIZE:
+                await self._probe(key)
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
-        entry = entry_of(key, response.headers, size)
-        reading = HTTPReader(entry, length, self._http, call, response, entry.crc32c if length == size else None)
-        return reading if entry.digest is None or length != size else VerifiedReader(reading, entry.digest, call)
-
-    async def _whole_reader(self, call: Call, key: str, response: Response) -> Reader:
-        size = total_of(response.headers, response.status)
-        if response.status != 200 or size is None:
-            response.close()
-            if response.status != 200:
-                raise not_the_service(call, "a range that was not asked for", response.status)
-            raise self._sizeless(call)
-        try:
-            if self._ranges is None and size >= _PROBED_SIZE:
-                await self._probe(key)
         except BaseException:
             response.close()
             raise
-        entry = entry_of(key, response.headers, size)
-        reading = HTTPReader(entry, size, self._http, call, response, entry.crc32c)
-        return reading if entry.digest is None or not size else VerifiedReader(reading, entry.digest, call)
+        entry = entry_of(key, headers, size)
+        reading = body_reader(entry, length, self._http, call, response, entry.crc32c if length == size else None)
+        return (
+            reading
+            if entry.digest is None or length != size or not size
+            else VerifiedReader(reading, entry.digest, call)
+        )
 
     async def _probe(self, key: str) -> None:
         """Learns whether the server sends ranges."""
@@ -142,17 +143,12 @@ class HTTPSourceProvider(Provider):
 
     async def _first_byte(self, call: Call, key: str) -> Entry:
         """Looks at a file by its first byte, for servers whose HEAD is refused or tells no size."""
-        try:
-            response = await self._get(call, key, _FIRST_BYTE, None)
-        except PreconditionFailedError as error:
-            if error.status != 416:
-                raise
-            response = await self._get(call, key, {}, None)  # an empty file has no first byte
-        response.close()
-        size = total_of(response.headers, response.status)
-        if size is None:
-            raise self._sizeless(call)
-        return entry_of(key, response.headers, size)
+
+        async def get(headers: Mapping[str, str]) -> Response:
+            return await self._get(call, key, {**headers}, None)
+
+        size, headers = await look_up_size(call, self._http, get)
+        return entry_of(key, headers, size)
 
     def _learn(self, response: Response, *, asked: bool = False) -> None:
         """Remembers whether the server sends ranges.
@@ -171,10 +167,6 @@ class HTTPSourceProvider(Provider):
 
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{key}")
-
-    def _sizeless(self, call: Call) -> StorageError:
-        text = "the server does not tell the size of the file; download it with another program first"
-        return call.error(UnsupportedError, text)
 
     # What it cannot do
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from dxflow_async.providers import ConfigurationError, Secret
+from dxflow_async.providers import ConfigurationError, Secret, trim_texts
 
 __all__ = ["HTTPSourceSettings", "URLSettings", "from_url", "is_loopback", "origin_of"]
 
@@ -40,6 +40,7 @@ class HTTPSourceSettings:
     allow_html: bool = False
 
     def __post_init__(self) -> None:
+        trim_texts(self, "endpoint", "username", "token", "header", passwords=("password",))
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name in _SECRETS and value is not None:

@@ -71,7 +71,7 @@ class Connector:
         except (StorageError, ConfigurationError):
             raise
         except Exception as error:
-            raise error_of(call, error) from error
+            raise error_of(call, error, self.host) from error
 
     async def aclose(self) -> None:
         """Closes the connection to the jump host."""

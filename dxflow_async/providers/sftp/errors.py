@@ -106,7 +106,7 @@ _ERRORS: dict[str, tuple[type[StorageError], str, bool]] = {
     "DisconnectError": (NetworkError, "the server ended the connection ({error})", True),
     "ChannelOpenError": (NetworkError, "the server refused an SFTP channel ({error})", True),
     "TimeoutError": (StallTimeoutError, "the server did not answer in time", True),
-    "gaierror": (NetworkError, "the host name is not known; check host", False),
+    "gaierror": (NetworkError, "could not find the host {host}; check host", False),
     "ConnectionRefusedError": (NetworkError, "the connection was refused; check host and port", True),
     "ConnectionError": (NetworkError, _BROKEN, True),
     "OSError": (NetworkError, "could not connect ({error})", True),
@@ -115,8 +115,13 @@ _ERRORS: dict[str, tuple[type[StorageError], str, bool]] = {
 }
 
 
-def error_of(call: Call, error: BaseException) -> StorageError:
+def error_of(call: Call, error: BaseException, host: str = "") -> StorageError:
     """Returns our error for one of asyncssh, or of the system below it.
+
+    Args:
+        call: the storage call.
+        error: the foreign error.
+        host: the host, where it may not be reached.
 
     Raises:
         TypeError: there is no row for it.
@@ -128,7 +133,9 @@ def error_of(call: Call, error: BaseException) -> StorageError:
         row = _ERRORS.get(cls.__name__)
         if row is not None:
             ours, text, retryable = row
-            return call.error(ours, text.format(error=_reason(error)), code=type(error).__name__, retryable=retryable)
+            return call.error(
+                ours, text.format(error=_reason(error), host=host), code=type(error).__name__, retryable=retryable
+            )
     raise TypeError(f"no row for {type(error).__name__}") from error
 
 

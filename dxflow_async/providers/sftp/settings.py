@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dxflow_async.providers import ConfigurationError, Secret
+from dxflow_async.providers import ConfigurationError, Secret, trim_texts
 
 __all__ = ["SFTPSettings", "from_url"]
 
@@ -69,6 +69,7 @@ class SFTPSettings:
     max_connections: int = 4
 
     def __post_init__(self) -> None:
+        trim_texts(self, "host", "username", "jump_host", passwords=("password", "passphrase"))
         for name in ("password", "passphrase"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):

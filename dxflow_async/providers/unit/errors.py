@@ -6,9 +6,7 @@ The body of a refusal is `{"error": {"code", "message"}}`. Other servers are jud
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -24,44 +22,44 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.error_table import ErrorRow, ErrorTable, page_text
 from dxflow_async.providers.http import Call
 
 __all__ = ["error_of", "parse_error"]
 
 
-class _Row(NamedTuple):
-    """An error, the advice to the user, and whether to retry if that differs from the error's own rule."""
+_SECRET = ErrorRow(AccessDeniedError, "check the unit's secret; its RW secret does everything")
+_DENIED = ErrorRow(AccessDeniedError, "check the path, and the rights on the unit's volume")
+_PATH = ErrorRow(NotFoundError, "check the path")
+_GONE = ErrorRow(NotFoundError, "start the upload again")
+_EXISTS = ErrorRow(AlreadyExistsError, "choose another name")
+_NAME = ErrorRow(UnsafePathError, "rename it")
+_REPLACED = ErrorRow(PreconditionFailedError, "the file was replaced in the meantime; start again")
+_LOCKED = ErrorRow(StorageError, "somebody writes to it still; try again in a moment", retryable=True)
+_MOVED = ErrorRow(PreconditionFailedError, "ask where the upload is, and go on there", retryable=True)
+_PARTS = ErrorRow(StorageError, "start the upload again")
+_REQUEST = ErrorRow(StorageError, "the server does not take the request; it may be of another version")
+_TOO_LONG = ErrorRow(StorageError, "the server takes nothing of that size")
+_FULL = ErrorRow(StorageError, "make room on the unit's volume")
+_BROKEN = ErrorRow(NetworkError, "try again")
+_UNKNOWN = ErrorRow(UnsupportedError, "this server does not support the request")
+_SLOWER = ErrorRow(ThrottledError, "the unit asks for fewer requests")
+_FAILED = ErrorRow(ServiceError, "the unit failed; try again")
+_ELSEWHERE = ErrorRow(
+    ServiceError, "the address redirects; use the one it leads to, or sign in to the network", retryable=False
+)
 
-    cls: type[StorageError]
-    advice: str
-    retryable: bool | None = None
+_PROXY_LIMIT = (
+    "a proxy in front of the unit{server} does not let {size:,} bytes through in one request; raise its limit "
+    "(for nginx: client_max_body_size)"
+)
 
-
-_SECRET = _Row(AccessDeniedError, "check the unit's secret; its RW secret does everything")
-_DENIED = _Row(AccessDeniedError, "check the path, and the rights on the unit's volume")
-_PATH = _Row(NotFoundError, "check the path")
-_GONE = _Row(NotFoundError, "start the upload again")
-_EXISTS = _Row(AlreadyExistsError, "choose another name")
-_NAME = _Row(UnsafePathError, "rename it")
-_REPLACED = _Row(PreconditionFailedError, "the file was replaced in the meantime; start again")
-_LOCKED = _Row(StorageError, "somebody writes to it still; try again in a moment", retryable=True)
-_MOVED = _Row(PreconditionFailedError, "ask where the upload is, and go on there", retryable=True)
-_PARTS = _Row(StorageError, "start the upload again")
-_REQUEST = _Row(StorageError, "the server does not take the request; it may be of another version")
-_TOO_LONG = _Row(StorageError, "the server takes nothing of that size")
-_FULL = _Row(StorageError, "make room on the unit's volume")
-_BROKEN = _Row(NetworkError, "try again")
-_UNKNOWN = _Row(UnsupportedError, "this server does not support the request")
-_SLOWER = _Row(ThrottledError, "the unit asks for fewer requests")
-_FAILED = _Row(ServiceError, "the unit failed; try again")
-_ELSEWHERE = _Row(ServiceError, "the address redirects; use the one it leads to, or sign in to the network")
-
-_CODES: dict[str, _Row] = {
+_CODES: dict[str, ErrorRow] = {
     "wrong_secret": _SECRET,
     "read_only": _SECRET,
     "access_denied": _DENIED,
     "outside": _DENIED,
-    "special_file": _Row(UnsupportedError, "it is not a regular file; leave it out"),
+    "special_file": ErrorRow(UnsupportedError, "it is not a regular file; leave it out"),
     "not_found": _PATH,
     "no_such_upload": _GONE,
     "expired": _GONE,
@@ -70,7 +68,7 @@ _CODES: dict[str, _Row] = {
     "is_directory": _EXISTS,
     "unsafe_path": _NAME,
     "precondition_failed": _REPLACED,
-    "no_such_range": _Row(PreconditionFailedError, "the file is shorter than the range; start again"),
+    "no_such_range": ErrorRow(PreconditionFailedError, "the file is shorter than the range; start again"),
     "changed": _REPLACED,
     "wrong_offset": _MOVED,
     "locked": _LOCKED,
@@ -79,7 +77,7 @@ _CODES: dict[str, _Row] = {
     "not_partial": _PARTS,
     "not_complete": _PARTS,
     "bad_group": _PARTS,
-    "checksum_mismatch": _Row(ChecksumMismatchError, "send them again"),
+    "checksum_mismatch": ErrorRow(ChecksumMismatchError, "send them again"),
     "invalid_parameter": _REQUEST,
     "missing_parameter": _REQUEST,
     "invalid_header": _REQUEST,
@@ -88,36 +86,37 @@ _CODES: dict[str, _Row] = {
     "encoded": _REQUEST,
     "http_error": _REQUEST,
     "malformed_request": _REQUEST,
-    "foreign_host": _Row(AccessDeniedError, "start the unit with --allow-host and the name that it is asked by"),
-    "wrong_version": _Row(UnsupportedError, "the server speaks another version of tus than 1.0.0"),
+    "foreign_host": ErrorRow(AccessDeniedError, "start the unit with --allow-host and the name that it is asked by"),
+    "wrong_version": ErrorRow(UnsupportedError, "the server speaks another version of tus than 1.0.0"),
     "method_not_allowed": _UNKNOWN,
-    "unsupported": _Row(UnsupportedError, "this unit cannot do that"),
+    "unsupported": ErrorRow(UnsupportedError, "this unit cannot do that"),
     "too_long": _TOO_LONG,
     "body_too_large": _TOO_LONG,
     "disk_full": _FULL,
-    "unit_stopped": _Row(ServiceError, "start the unit", retryable=False),
+    "unit_stopped": ErrorRow(ServiceError, "start the unit", retryable=False),
     "shutting_down": _FAILED,
     "busy": _SLOWER,
-    "stalled": _Row(StallTimeoutError, "try again"),
+    "stalled": ErrorRow(StallTimeoutError, "try again"),
     "broken_off": _BROKEN,
     "malformed_body": _BROKEN,
     "internal": _FAILED,
 }
 
-_DIRECTORIES: dict[str, _Row] = {
-    "read": _Row(NotFoundError, "name a file"),
-    "delete": _Row(AlreadyExistsError, "add a slash to delete it with its content"),
+_DIRECTORIES: dict[str, ErrorRow] = {
+    "read": ErrorRow(NotFoundError, "name a file"),
+    "delete": ErrorRow(AlreadyExistsError, "add a slash to delete it with its content"),
 }
 """`is_directory` by operation, where it is not about a name that is taken."""
 
-_STATUSES: dict[int, _Row] = {
+_STATUSES: dict[int, ErrorRow] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     400: _REQUEST,
     401: _SECRET,
     403: _DENIED,
     404: _PATH,
     405: _UNKNOWN,
     408: _CODES["stalled"],
-    409: _Row(StorageError, "another request was at work on it; try again"),
+    409: ErrorRow(StorageError, "another request was at work on it; try again"),
     410: _GONE,
     412: _REPLACED,
     413: _TOO_LONG,
@@ -132,36 +131,42 @@ _STATUSES: dict[int, _Row] = {
 }
 
 
-def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """Returns the error for a response with that status, code and message."""
-    named = _DIRECTORIES.get(call.operation) if code == "is_directory" else None
-    row = named or _CODES.get(code) or _STATUSES.get(status) or _other(status)
-    said = f"{message or 'no reason given'} ({' '.join(filter(None, [str(status), code]))}); {row.advice}"
-    seconds = headers.get("retry-after", "")
-    return call.error(
-        row.cls,
-        said,
-        status=status,
-        code=code or None,
-        request_id=headers.get("x-request-id"),
-        retryable=row.retryable,
-        retry_after=float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None,
-    )
+_TABLE = ErrorTable(
+    kind="UNIT",
+    codes=_CODES,
+    messages=(),
+    statuses=_STATUSES,
+    request_id="x-request-id",
+    marks=("tus-resumable", "dx-request", "upload-offset"),
+    elsewhere="give the unit that address at the hub",
+)
 
 
-def _other(status: int) -> _Row:
-    if status >= 500:
-        return _FAILED
-    return _ELSEWHERE if status < 400 else _REQUEST
+def error_of(
+    call: Call, status: int, code: str, message: str, headers: Mapping[str, str], body_size: int = 0
+) -> StorageError:
+    """Returns the error for a response with that status, code and message.
+
+    Args:
+        call: the request.
+        status, code, message, headers: of the response.
+        body_size: the size of the request's body in bytes.
+    """
+    row = _DIRECTORIES.get(call.operation) if code == "is_directory" else None
+    if status == 413 and not code and body_size:
+        server = headers.get("server", "") or headers.get("via", "")
+        advice = _PROXY_LIMIT.format(server=server and f" ({server:.60})", size=body_size)
+        row = ErrorRow(StorageError, advice)
+    return _TABLE.error(call, status, code, message, headers, row)
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Returns the code and message of an error body; without that form, the start of the body."""
+    """Returns the code and message of an error body; without that form, its words."""
     try:
         error = json.loads(data)["error"]
         code, message = error["code"], error["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "", data[:200].decode("utf-8", "replace").strip()
+        return "", page_text(data)
     if not (isinstance(code, str) and isinstance(message, str)):
         return "", ""
     return code[:100], message[:500]

@@ -10,7 +10,7 @@ from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ConfigurationError, ServiceError, UnsafePathError
+from dxflow_async.exceptions import ConfigurationError, UnsafePathError
 from dxflow_async.modes import parse_mode
 from dxflow_async.providers.http import Call
 from dxflow_async.security.redaction import Secret
@@ -97,22 +97,39 @@ class Endpoint:
         self.host = parts.netloc
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._name = _host_and_port(parts.scheme, parts.netloc)
+        self._prefix = parts.path.rstrip("/")
 
-    def address(self, call: Call, location: str) -> Secret:
-        """Returns the path and query of a `Location` of the server, relative or absolute.
+    def own_address(self, location: str) -> Secret | None:
+        """Returns the path and query of a `Location` at this origin; None if it is another origin, or not valid.
 
-        Raises:
-            ServiceError: it leads to another host, which receives neither secret nor bytes, or is not valid.
+        A proxy that ends TLS may hide the scheme from the server, so the scheme does not count.
         """
         host, address = _place(f"{self.url}/storage/upload/", location)
-        if not location or host != self._name:
-            raise call.error(ServiceError, "the server puts the upload at an address that is not its own")
-        if not re.fullmatch(r"/[!-~]*", address):
-            raise call.error(ServiceError, "the server puts the upload at what is no address")
-        return address
+        if host != self._name or not _is_address(address):
+            return None
+        # Below a prefix, the server may not know the prefix.
+        return address if address.startswith(f"{self._prefix}/") else None
+
+    def likely_addresses(self, location: str) -> list[Secret]:
+        """Returns paths at this origin where an upload may be whose `Location` is not one of this unit.
+
+        A server that does not know its outer address reports the right path with another scheme, host or port, or a
+        path without the prefix under which a proxy shows it.
+        """
+        host, address = _place(f"{self.url}/storage/upload/", location)
+        if not _is_address(address):
+            return []
+        path, mark, query = address.partition("?")
+        name, below = path.rstrip("/").rpartition("/")[2], address.startswith(f"{self._prefix}/")
+        found = [address if below else f"{self._prefix}{address}"]
+        if name:
+            found.append(f"{self._prefix}/storage/upload/{name}{mark}{query}")
+        if host == self._name:
+            found.append(address)
+        return [Secret(each) for each in dict.fromkeys(found)]
 
     def url_of(self, address: str) -> str:
-        """Returns the URL for a result of `address`."""
+        """Returns the URL of a path and query at this origin."""
         return Secret(self._origin + address)
 
 
@@ -124,6 +141,10 @@ def _place(base: str, location: str) -> tuple[str, Secret]:
         return "", Secret("")
     query = f"?{parts.query}" if parts.query else ""
     return _host_and_port(parts.scheme, parts.netloc), Secret(parts.path + query)
+
+
+def _is_address(address: str) -> bool:
+    return re.fullmatch(r"/[!-~]*", address) is not None
 
 
 def _host_and_port(scheme: str, netloc: str) -> str:

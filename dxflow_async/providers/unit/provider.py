@@ -18,9 +18,21 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
-from dxflow_async.providers.common.confirm import check_status, check_unchanged, check_version, contradiction
+from dxflow_async.net import ConnectionBrokenError
+from dxflow_async.providers.common.confirm import (
+    check_status,
+    check_unchanged,
+    check_version,
+    contradiction,
+    not_the_service,
+    range_ignored,
+    size_of_version,
+)
 from dxflow_async.providers.common.deletion import delete_each
 from dxflow_async.providers.common.etags import if_match, same_etag
+from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
     Buffered,
@@ -33,8 +45,9 @@ from dxflow_async.providers.contract import (
     Reader,
     Upload,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader
-from dxflow_async.providers.unit.headers import RangeReader, download_headers, downloaded, extent, stored_headers
+from dxflow_async.providers.http import HTTP, Call, Response
+from dxflow_async.providers.unit.body_limit import BodyLimit, is_proxy_limit
+from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
     DirectoryModesSeen,
@@ -49,6 +62,7 @@ from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
 from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
+from dxflow_async.streams import is_streamed
 
 __all__ = ["UnitProvider"]
 
@@ -118,12 +132,15 @@ class UnitProvider(Provider):
         self._requests = Requests(url, secret, http)
         self._threads = threads
         self._modes = DirectoryModesSeen()
+        self._whole = WholeObjects(http.stall_timeout)
+        self._ignores_ranges = False
+        self._limit = BodyLimit()
         self._learn(announced or Announced())
 
     def _learn(self, announced: Announced) -> None:
         self._announced = announced
         self._requests.echoes = "echo" in announced.ours
-        self._tus = Tus(self._requests, announced)
+        self._tus = Tus(self._requests, announced, self._limit)
         self.features = _features(self._requests.endpoint.url, announced)
 
     async def connect(self) -> None:
@@ -163,27 +180,43 @@ class UnitProvider(Provider):
         call = self._call("read", key)
         if not key or key.endswith("/"):
             raise call.error(NotFoundError, "it is a directory; name a file")
+        ranged = start > 0 or end is not None
+        if ranged and self._ignores_ranges:
+            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         response = await self._requests.ask(call, "GET", "download", key, download_headers(start, end, etag))
         try:
-            known = None
-            if "content-length" not in response.headers:
-                known = (listed or await self.stat(key)).size
-            size, length = extent(call, response, start, end, known)
+            return await self._reader(call, key, response, (start, end), (etag, listed))
+        except IgnoredRangeError:
+            response.close()
+            self._ignores_ranges = True
+            if self.features.ranges:
+                raise range_ignored(self, call, response.status) from None
+            return await self.read(key, start, end, etag=etag, listed=listed)
+        except ValueError as error:
+            response.close()
+            raise not_the_service(call, str(error), response.status) from error
         except BaseException:
             response.close()
             raise
-        if response.status == 206 or response.headers.get("accept-ranges") == "bytes":
+
+    async def _reader(
+        self,
+        call: Call,
+        key: str,
+        response: Response,
+        span: tuple[int, int | None],
+        version: tuple[str | None, Entry | None],
+    ) -> Reader:
+        """Returns the reader of a response with the range `span`, given the requested version and the listed file."""
+        (etag, listed), headers, known = version, response.headers, None
+        if total_of(response.status, headers) is None:
+            known = await size_of_version(self, call, key, stored_headers(headers)[0], listed)
+        size, length = extent_of(response.status, headers, *span, known)
+        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self._ignores_ranges):
             self._knows_ranges()
-        entry = downloaded(key, size, response.headers, times=self.features.mtime, modes=self.features.modes)
-        try:
-            await check_version(self, call, key, etag, entry.etag)
-        except BaseException:
-            response.close()
-            raise
-        crc = entry.crc32c if length == size else None
-        if response.status != 206 and length < size:
-            return RangeReader(entry, length, self._requests.http, call, response).begin(start)
-        return HTTPReader(entry, length, self._requests.http, call, response, crc)
+        entry = downloaded(key, size, headers, times=self.features.mtime, modes=self.features.modes)
+        await check_version(self, call, key, etag, entry.etag)
+        return body_reader(entry, length, self._requests.http, call, response, entry.crc32c if length == size else None)
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         call = self._call("read", entry.key)
@@ -198,10 +231,10 @@ class UnitProvider(Provider):
         if crc is None and self.features.checksum_first:
             crc = await self._measure(body)
         metadata = self._tus.metadata(call, key, options, crc)
-        if "creation-with-upload" in self._announced.tus:
-            answer, crc = await self._tus.store(call, metadata, body, crc)
-        else:
-            answer, crc = await self._write_plainly(call, metadata, body)
+        stored = None
+        if "creation-with-upload" in self._announced.tus and self._limit.whole and self._limit.allows(body.size):
+            stored = await self._store(call, metadata, body, crc)
+        answer, crc = stored or await self._write_plainly(call, metadata, body)
         await self._tus.confirm(call, key, body.size, certain=answer.certain)
         etag, told = stored_headers(answer.headers)
         return Entry(key, body.size, etag=etag, crc32c=crc if told is None else told)
@@ -292,6 +325,9 @@ class UnitProvider(Provider):
             for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
                 raise error
 
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{self.unit}/{key}")
 
@@ -309,12 +345,31 @@ class UnitProvider(Provider):
                 await self.stat(key)  # such a server ignores the slash, and would delete a file of that name
             await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
 
+    async def _store(
+        self, call: Call, metadata: Mapping[str, str], body: Body, crc: int | None
+    ) -> tuple[TusAnswer, int | None] | None:
+        """Stores a file in one request; returns None if it has to be sent in another way, and can be sent again."""
+        try:
+            stored = await self._tus.store(call, metadata, body, crc)
+        except StorageError as error:
+            if is_proxy_limit(error):
+                error.progressed = error.retryable = self._limit.refused(body.size)
+            elif isinstance(error.__cause__, ConnectionBrokenError) and error.path == call.path:
+                error.progressed = self._limit.broken(call.path, body.size)
+            if not error.progressed or is_streamed(body):
+                raise
+            return None
+        self._limit.passed(call.path)
+        return stored
+
     async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending = Sending(self._tus, call, body.size, metadata, partial=False)
+        sending, known = Sending(self._tus, call, body.size, metadata, partial=False), self._limit.size
         try:
             crc = await sending.write(body)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StorageError):  # bytes that were stored are removed; only a new limit remains
+                error.progressed = error.retryable and self._limit.size != known
             with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
                 await sending.remove()
             raise

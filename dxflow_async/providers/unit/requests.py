@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from dxflow_async.providers.common.confirm import check_status, not_the_service
-from dxflow_async.providers.contract import Body
+from dxflow_async.providers.contract import Body, Buffered
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
 from dxflow_async.providers.unit.errors import error_of, parse_error
 from dxflow_async.providers.unit.protocol import Announced, Endpoint, path_of, quoted
@@ -22,6 +22,9 @@ UPLOADS = "/storage/upload/"
 _DOCUMENT_SIZE = 64 << 10
 _ECHO = "dx-request"
 _GONE = (404, 410)
+_OVERRIDE = "x-http-method-override"
+_OVERRIDABLE = ("PATCH", "HEAD", "DELETE")
+_REFUSED_METHOD = (405, 501)
 _TUS = {"tus-resumable": "1.0.0"}
 _MISSING = (404, 405, 501)
 _TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": (204,)}
@@ -57,6 +60,8 @@ class Requests:
         self.echoes = echoes
         self._prefix = token_hex(6)
         self._numbers = count(1)
+        # Methods that are refused: whether `POST` takes their place, as X-HTTP-Method-Override asks.
+        self._overridden: dict[str, bool] = {}
         self.endpoint = Endpoint(url)
         self._headers = {"host": self.endpoint.host, "x-secret-key": Secret(secret)}
 
@@ -114,8 +119,18 @@ class Requests:
         """
         url = f"{self.endpoint.url}{UPLOADS}" if address is None else self.endpoint.url_of(address)
         sent = self._sent({**_TUS, **headers})
-        response = await self.http.send(call, method, url, sent, body, repeatable=repeatable)
-        response = await self._accepted(call, response, sent)
+        size = 0 if body is None else body.size
+        replaced = address is not None and self._overridden.get(method)
+        if not replaced:
+            response = await self.http.send(call, method, url, sent, body, repeatable=repeatable)
+            if address is not None and self._may_override(method, response):
+                replaced = await self._refused_method(call, method, response, body)
+        if replaced:
+            sent[_OVERRIDE] = method
+            response = await self.http.send(call, "POST", url, sent, body, repeatable=method != "PATCH")
+            if response.status in _REFUSED_METHOD:
+                self._overridden[method] = False
+        response = await self._accepted(call, response, sent, size)
         await read_error_body(response, _DOCUMENT_SIZE)
         told = response.headers.get("tus-resumable")
         if told not in (None, "1.0.0"):
@@ -123,6 +138,26 @@ class Requests:
         exact = response.status in _TUS_STATUSES[method]
         signed = told is not None or "upload-offset" in response.headers
         return TusAnswer(response.headers, exact and (signed or "location" in response.headers))
+
+    def _may_override(self, method: str, response: Response) -> bool:
+        refused = response.status in _REFUSED_METHOD and method in _OVERRIDABLE
+        return refused and self._overridden.get(method) is not False
+
+    async def _refused_method(self, call: Call, method: str, response: Response, body: Body | None) -> bool:
+        """Learns from a refusal of a method that a proxy may not let it through; returns whether to send a `POST`.
+
+        Raises:
+            StorageError: the body has to be read again first.
+        """
+        code, message = parse_error(await read_error_body(response))
+        if code:
+            raise error_of(call, response.status, code, message, response.headers)
+        self._overridden[method] = True
+        if body is None or isinstance(body, Buffered):
+            return True
+        error = error_of(call, response.status, code, message, response.headers)
+        error.progressed = error.retryable = True
+        raise error
 
     async def done(self, call: Call, response: Response) -> None:
         """Reads the response of a route that only reports success.
@@ -153,8 +188,15 @@ class Requests:
             sent[_ECHO] = f"{self._prefix}-{next(self._numbers)}"
         return sent
 
-    async def _accepted(self, call: Call, response: Response, sent: Mapping[str, str] | None = None) -> Response:
+    async def _accepted(
+        self, call: Call, response: Response, sent: Mapping[str, str] | None = None, size: int = 0
+    ) -> Response:
         """Returns the response if its status is successful.
+
+        Args:
+            call, response: the request and its response.
+            sent: the request's headers.
+            size: the size of its body in bytes.
 
         Raises:
             ServiceError: the response, or the refusal that something is missing, is not the server's.
@@ -167,4 +209,4 @@ class Requests:
         if 200 <= response.status < 300:
             return response
         code, message = parse_error(await read_error_body(response))
-        raise error_of(call, response.status, code, message, response.headers)
+        raise error_of(call, response.status, code, message, response.headers, size)

@@ -1,19 +1,37 @@
-"""One upload to a unit, which continues from where the server is."""
+"""One upload to a unit, which continues from where the server is.
+
+A body is sent in one request while the unit's `BodyLimit` allows it, and else in several. Bytes that the server has are
+not sent again: a response, or a `HEAD` after a failure, tells how many these are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import TypeVar
 
+from dxflow_async import checksum
 from dxflow_async.concurrency.shielded import finish_or_undo
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError
+from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, ServiceError, StorageError
+from dxflow_async.net import ConnectionBrokenError
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.verified_body import VerifiedBody
-from dxflow_async.providers.contract import Body
+from dxflow_async.providers.contract import Body, Buffered
 from dxflow_async.providers.http import Call
+from dxflow_async.providers.unit.body_limit import Pieces, is_proxy_limit
 from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.tus import Tus
+from dxflow_async.streams import is_streamed
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "when_unlocked"]
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_MAX_RESTARTS = 3
+"""Uploads that may disappear at the server before it is an error."""
 
 
 class Sending:
@@ -43,6 +61,10 @@ class Sending:
         self._tus = tus
         self._call = call
         self._new = size, metadata, partial
+        self._reached = self._credited = 0
+        self._limit_seen = tus.limit.size
+        self._restarts = 0
+        self._locked_until: float | None = None
 
     async def begin(self) -> str:
         """Creates the upload. Its address is known afterwards even if the call is cancelled."""
@@ -61,35 +83,160 @@ class Sending:
         """
         if self.complete:
             await self.remove()
-        offset = 0
-        try:
-            if self.address is None:
-                await self.begin()
-            else:
-                offset, self.headers = await self._tus.offset(self._call, self.address)
-                if offset < self._new[0]:
-                    await self._tus.claim(self._call, self.address, offset)
-        except NotFoundError:
-            offset, _ = 0, await self.begin()
-        size = self._new[0]
-        if self.headers.get("upload-length", str(size)) != str(size):
-            raise contradiction(self._call, f"an upload of {self.headers['upload-length']:.20} bytes, not of {size}")
-        if offset > size:
-            raise self._call.error(ServiceError, f"the server is at {offset}, behind the end at {size}; start again")
+        once = is_streamed(body)
+        while True:
+            try:
+                return await self._write(body)
+            except StorageError as error:
+                self._credit(error)
+                begins_anew = isinstance(error, NotFoundError) and self._restarts <= _MAX_RESTARTS
+                if once or not (error.progressed or begins_anew):
+                    raise
+                await asyncio.sleep(error.retry_after or 0)
+
+    def _credit(self, error: StorageError) -> None:
+        """Marks an error if the server stored bytes, or bodies became smaller, since the last one."""
+        moved = self._reached > self._credited or self._tus.limit.size != self._limit_seen
+        self._credited, self._limit_seen = max(self._credited, self._reached), self._tus.limit.size
+        error.progressed = error.progressed or (moved and error.retryable)
+
+    async def _write(self, body: Body) -> int:
+        offset, size = await self._position(), self._new[0]
         checked = VerifiedBody(self._call, body, offset)
-        assert self.address is not None
-        if offset < size:
-            # A server that compares bodies drops a whole body when it breaks off.
-            crc = body.crc32c if not offset and not self._tus.announced.checks_files else None
-            self.headers, self.certain = await self._tus.append(self._call, self.address, offset, checked, crc)
-            self.compared = crc is not None and self._tus.announced.checks_bodies
-        else:
+        if offset == size:
             async for _ in checked:
                 pass
+        elif self._tus.limit.allows(size - offset):
+            await self._send_whole(checked, body.crc32c, offset)
+        else:
+            await self._send_pieces(checked, offset)
         self.complete = True
         assert checked.crc32c is not None
         self._compare(checked.crc32c)
         return checked.crc32c
+
+    async def _position(self) -> int:
+        """Returns the offset from which to continue; creates the upload if it does not exist.
+
+        It waits while another request holds the upload's lock, such as one whose connection broke.
+        """
+        address, size = self.address, self._new[0]
+        if address is None:
+            await self.begin()
+            return 0
+
+        async def look() -> int:
+            offset, self.headers = await self._tus.offset(self._call, address)
+            if self.headers.get("upload-length", str(size)) != str(size):
+                text = f"an upload of {self.headers['upload-length']:.20} bytes, not of {size}"
+                raise contradiction(self._call, text)
+            if offset > size:
+                text = f"the server is at {offset}, behind the end at {size}; start again"
+                raise self._call.error(ServiceError, text)
+            if offset < size:
+                await self._tus.claim(self._call, address, offset)
+            return offset
+
+        try:
+            offset = await when_unlocked(look, self._tus.stall_timeout)
+        except NotFoundError:
+            await self.begin()
+            return 0
+        self._reached = max(self._reached, offset)
+        return offset
+
+    async def _send_whole(self, checked: VerifiedBody, crc32c: int | None, offset: int) -> None:
+        """Sends all bytes from an offset on in one request."""
+        size = checked.size
+        # A server that compares bodies drops a whole body when it breaks off.
+        crc = crc32c if not offset and not self._tus.announced.checks_files else None
+        reached = await self._append(offset, checked, crc)
+        if reached < offset + size:
+            raise self._stored_in_part(offset, reached, size)
+        self.compared = crc is not None and self._tus.announced.checks_bodies
+
+    async def _send_pieces(self, checked: VerifiedBody, offset: int) -> None:
+        """Sends the bytes from an offset on in several requests, each as large as the unit accepts by now."""
+        pieces, end = Pieces(checked), self._new[0]
+        compares = self._tus.announced.checks_bodies and not self._tus.announced.checks_files
+        self.compared = compares and not offset
+        while offset < end:
+            size = min(end - offset, self._tus.limit.piece_size)
+            piece = await pieces.take(size)
+            crc = _crc_of(piece) if compares else None
+            try:
+                reached = await self._append(offset, Buffered(piece, size, crc), crc)
+                if reached < offset + size:
+                    raise self._stored_in_part(offset, reached, size)
+            except StorageError as error:
+                reached = max(self._reached, offset)
+                if not (error.progressed and offset <= reached <= offset + size):
+                    raise
+                self._credited = max(self._credited, reached)
+                await asyncio.sleep(error.retry_after or 0)
+            pieces.give_back(piece, reached - offset)
+            offset = reached
+        await pieces.finish()
+
+    async def _append(self, offset: int, body: Body, crc: int | None) -> int:
+        """Sends one request; returns the offset that the upload has now.
+
+        Args:
+            offset, body, crc: as for `Tus.append`.
+
+        Raises:
+            StorageError: `progressed` is set if the next attempt differs from this one.
+        """
+        assert self.address is not None
+        limit, name = self._tus.limit, self._call.path
+        try:
+            answer, reached = await self._tus.append(self._call, self.address, offset, body, crc)
+        except StorageError as error:
+            if is_proxy_limit(error):
+                error.progressed = error.retryable = limit.refused(body.size)
+            elif isinstance(error, NotFoundError):
+                self._restarts += 1
+                error.retryable = True  # the next attempt looks for the upload, and creates another one
+            elif error.status == 423 or (error.status == 409 and (error.retryable or error.code is None)):
+                await self._look_after_conflict(error, offset)
+            elif isinstance(error.__cause__, ConnectionBrokenError) and error.path == name:
+                error.progressed = limit.broken(name, body.size)
+            raise
+        limit.passed(name)
+        self.headers, self.certain = answer
+        self._reached = max(self._reached, reached)
+        self._locked_until = None
+        return reached
+
+    def _stored_in_part(self, offset: int, reached: int, size: int) -> StorageError:
+        if reached > offset:
+            self._tus.limit.stored_in_part(reached - offset)
+        error = self._call.error(ServiceError, f"the server is at {reached}, not at {offset + size}; try again")
+        error.progressed = reached > offset
+        return error
+
+    async def _look_after_conflict(self, error: StorageError, offset: int) -> None:
+        """Finds out whether the upload is at another offset, or locked by another request.
+
+        A lock is waited for until the stall timeout; the attempts meanwhile do not count.
+        """
+        assert self.address is not None
+        error.retryable = True
+        address = self.address
+        try:
+            now, headers = await when_unlocked(lambda: self._tus.offset(self._call, address), self._tus.stall_timeout)
+        except NotFoundError:
+            return  # the next attempt creates another upload
+        if now != offset:
+            self.headers = headers
+            if now > self._reached:
+                self._reached, error.progressed = now, True
+            return
+        if self._locked_until is None:
+            self._locked_until = monotonic() + self._tus.stall_timeout
+        left = self._locked_until - monotonic()
+        error.progressed = left > 0
+        error.retry_after = min(max(error.retry_after or 0.0, _FIRST_PAUSE * 5), max(left, 0.0))
 
     def _compare(self, crc32c: int) -> None:
         _, told = stored_headers(self.headers)
@@ -118,3 +265,33 @@ class Sending:
         if self.address is not None:
             await self._tus.remove(self._call, self.address)
         self.address, self.complete = None, False
+
+
+def _crc_of(piece: list[memoryview]) -> int:
+    crc = 0
+    for view in piece:
+        crc = checksum.crc32c(view, crc)
+    return crc
+
+
+async def when_unlocked(request: Callable[[], Awaitable[T]], timeout: float) -> T:  # noqa: ASYNC109 - see below
+    """Makes a request, and repeats it while the upload is locked (423) or at another offset (409).
+
+    A server notices late that a connection is gone, and holds the upload for it until then. When the timeout ends, the
+    error of the last request is raised instead of one of its own.
+
+    Args:
+        request: the request.
+        timeout: seconds.
+    """
+    deadline, pause = monotonic() + timeout, _FIRST_PAUSE
+    while True:
+        try:
+            return await request()
+        except StorageError as error:
+            busy = error.status == 423 or (error.status == 409 and error.code in (None, "wrong_offset"))
+            wait = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE))
+            if not busy or monotonic() + wait > deadline:
+                raise
+        await asyncio.sleep(wait)
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -9,20 +9,22 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
 from dxflow_async.modes import format_mode
-from dxflow_async.providers.common.confirm import not_the_service
+from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Buffered, ObjectOptions
 from dxflow_async.providers.http import Call
+from dxflow_async.providers.unit.body_limit import BodyLimit
 from dxflow_async.providers.unit.protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import confirm_stored
 from dxflow_async.security.redaction import Secret
 
-__all__ = ["Tus"]
+__all__ = ["Tus", "offset_of"]
 
 _BYTES = {"content-type": "application/offset+octet-stream"}
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -30,11 +32,24 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class Tus:
-    """The requests of the protocol for one provider."""
+    """The requests of the protocol for one provider.
 
-    def __init__(self, requests: Requests, announced: Announced) -> None:
+    Args:
+        requests: sends them.
+        announced: what the server can do.
+        limit: the largest body of a request.
+    """
+
+    def __init__(self, requests: Requests, announced: Announced, limit: BodyLimit) -> None:
         self.announced = announced
+        self.limit = limit
         self._requests = requests
+        self._place: int | None = None  # which of `likely_addresses` is the right one
+
+    @property
+    def stall_timeout(self) -> float:
+        """Seconds for which a locked upload is waited for."""
+        return self._requests.http.stall_timeout
 
     def metadata(self, call: Call, key: str, options: ObjectOptions, crc32c: int | None = None) -> dict[str, str]:
         """Returns the metadata of a file, with time, mode and checksum if the server understands them."""
@@ -56,22 +71,71 @@ class Tus:
             headers["upload-concat"] = "partial"
         # An upload whose address was lost expires.
         answer = await self._requests.tus(call, "POST", None, headers, repeatable=True)
-        address = self._requests.endpoint.address(call, Secret(answer.headers.get("location", "")))
+        address = await self._address(call, answer, size)
         if not answer.certain and (await self.offset(call, address))[0]:
             raise not_the_service(call, "there is no new upload at the address it tells")
         return address
 
+    async def _address(self, call: Call, answer: TusAnswer, size: int) -> str:
+        """Returns the address of a new upload at the unit's own origin.
+
+        A server behind a proxy may not know by which address its clients reach it. Then the upload is looked for at the
+        unit's origin, and the place where it was found is remembered. No other origin is ever asked.
+
+        Raises:
+            ServiceError: it is not there. The upload was removed, if it could be reached.
+        """
+        location = Secret(answer.headers.get("location", "").strip())
+        endpoint = self._requests.endpoint
+        if not location:
+            error = not_the_service(call, "it does not say where the upload is")
+            error.retryable = not answer.certain
+            raise error
+        own = endpoint.own_address(location)
+        if own is not None:
+            return own
+        places = endpoint.likely_addresses(location)
+        if self._place is not None and self._place < len(places):
+            return places[self._place]
+        unclear = []
+        for number, place in enumerate(places):
+            try:
+                offset, headers = await self.offset(call, place)
+            except NotFoundError:
+                continue
+            except StorageError:
+                unclear.append(place)
+                continue
+            if not offset and headers.get("upload-length", str(size)) == str(size):
+                self._place = number
+                return place
+        for place in unclear:
+            with suppress(StorageError):
+                await self.remove(call, place, patiently=False)
+        raise _elsewhere(call, location)
+
     async def store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
     ) -> tuple[TusAnswer, int | None]:
-        """Stores a whole file in one request; returns the response and the CRC32C of the bytes sent."""
+        """Stores a whole file in one request; returns the response and the CRC32C of the bytes sent.
+
+        Raises:
+            ServiceError: the server stored a part of it, which was removed. The limit is smaller then.
+        """
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
         checked = None if given else VerifiedBody(call, body)
         # Repeating it gives the same file.
         again = bool(given) or None
         answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
-        offset = _offset(call, answer.headers)
+        offset = offset_of(call, answer.headers)
+        if offset < body.size and self.limit.whole:
+            self.limit.stored_in_part(offset)
+            with suppress(StorageError):
+                await self.remove(call, await self._address(call, answer, body.size), patiently=False)
+            error = call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
+            error.progressed = True
+            raise error
         if offset != body.size:
             raise call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
         return answer, crc32c if checked is None else checked.crc32c
@@ -85,7 +149,7 @@ class Tus:
         answer = await self._requests.tus(call, "HEAD", address, {})
         if not answer.certain:
             raise not_the_service(call, "it does not say where the upload is")
-        return _offset(call, answer.headers), answer.headers
+        return offset_of(call, answer.headers), answer.headers
 
     async def claim(self, call: Call, address: str, offset: int) -> None:
         """Asks for the right to continue at an offset, so that no bytes are sent in vain.
@@ -97,25 +161,34 @@ class Tus:
         if self.announced.ours:
             await self.append(call, address, offset, Buffered((), 0, 0), None)
 
-    async def append(self, call: Call, address: str, offset: int, body: Body, crc32c: int | None) -> TusAnswer:
-        """Sends a body, the rest of the upload; asks for the offset if the response is not certain."""
+    async def append(
+        self, call: Call, address: str, offset: int, body: Body, crc32c: int | None
+    ) -> tuple[TusAnswer, int]:
+        """Sends the next bytes; returns the response and the offset that the upload has now.
+
+        If the response is not certain, the offset is requested.
+
+        Raises:
+            ServiceError: the server reports an offset that cannot be.
+        """
         headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
         # After a break, ask for the offset first.
-        try:
-            answer = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
-        except StorageError as error:
-            if error.status == 409 and error.code is None:
-                error.retryable = True  # here it means that the offset differs
-            raise
-        reached = None
+        answer = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
         if answer.certain and "upload-offset" in answer.headers:
-            reached = _offset(call, answer.headers)
+            reached = offset_of(call, answer.headers)
         else:
-            with suppress(NotFoundError):
+            try:
                 reached, _ = await self.offset(call, address)
-        if reached != offset + body.size:
-            raise call.error(ServiceError, f"the server is at {reached}, not at {offset + body.size}; try again")
-        return answer
+            except NotFoundError as error:
+                text = "the server does not say where the upload is, and no longer has it; try again"
+                raise call.error(ServiceError, text) from error
+        end = offset + body.size
+        if reached < offset:
+            text = f"the server went back to {reached} from {offset}; try again"
+            raise call.error(ServiceError, text)
+        if reached > end:
+            raise contradiction(call, f"the server is at {reached}, behind {end}, where the bytes ended")
+        return answer, reached
 
     async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> TusAnswer:
         """Makes a file of partial uploads."""
@@ -131,12 +204,17 @@ class Tus:
         if not certain:
             await confirm_stored(self._requests, self.announced, call, key, size)
 
-    async def remove(self, call: Call, address: str) -> None:
-        """Terminates an upload, if the server can; one that is gone already is not an error."""
+    async def remove(self, call: Call, address: str, *, patiently: bool = True) -> None:
+        """Terminates an upload, if the server can; one that is gone already is not an error.
+
+        Args:
+            call, address: the upload.
+            patiently: try again after errors.
+        """
         if "termination" not in self.announced.tus:
             return
         with suppress(NotFoundError):
-            for pause in (*_PAUSES, None):
+            for pause in (*_PAUSES, None) if patiently else (None,):
                 try:
                     answer = await self._requests.tus(call, "DELETE", address, {})
                     if not answer.certain:
@@ -156,8 +234,27 @@ class Tus:
         return {"upload-checksum": checksum_text(crc32c)}
 
 
-def _offset(call: Call, headers: Mapping[str, str]) -> int:
+def offset_of(call: Call, headers: Mapping[str, str]) -> int:
+    """Returns the offset that a response reports.
+
+    Raises:
+        ServiceError: it reports none, or one that is not a number.
+    """
     text = headers.get("upload-offset", "")
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise call.error(ServiceError, "the server does not say where the upload is")
     return int(text)
+
+
+def _elsewhere(call: Call, location: str) -> StorageError:
+    try:
+        parts = urlsplit(location)
+        shown = f"{parts.scheme or 'http'}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "a path"
+    except ValueError:
+        shown = "an address"
+    text = (
+        f"the server puts the upload at {shown:.200}, where this unit is not, and it was not found at the unit's own "
+        "address; a proxy in front of it must pass on Host and X-Forwarded-Proto (tusd: -behind-proxy), or the server "
+        "send a relative Location"
+    )
+    return call.error(ServiceError, text, retryable=False)

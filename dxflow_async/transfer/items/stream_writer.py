@@ -133,21 +133,25 @@ class StreamWriter(BaseItem):
 
     async def _bodies(self, data: AsyncIterable[bytes]) -> AsyncGenerator[Buffered, None]:
         """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
-        buffer = bytearray()
-        number, size = 1, self._part_size(1)
-        async for chunk in data:
-            view = memoryview(chunk).cast("B")
-            while view:
-                wanted = size - len(buffer)
-                buffer += view[:wanted]
-                view = view[wanted:]
-                if len(buffer) == size:
-                    yield _body(buffer)
-                    buffer = bytearray()
-                    number += 1
-                    size = self._part_size(number)
-        if buffer or number == 1:
-            yield _body(buffer)
+        try:
+            buffer = bytearray()
+            number, size = 1, self._part_size(1)
+            async for chunk in data:
+                view = memoryview(chunk).cast("B")
+                while view:
+                    wanted = size - len(buffer)
+                    buffer += view[:wanted]
+                    view = view[wanted:]
+                    if len(buffer) == size:
+                        yield _body(buffer)
+                        buffer = bytearray()
+                        number += 1
+                        size = self._part_size(number)
+            if buffer or number == 1:
+                yield _body(buffer)
+        finally:
+            if isinstance(data, AsyncGenerator):
+                await data.aclose()
 
     async def _clean_up(self) -> None:
         if self._upload is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from urllib.parse import quote_plus
 from xml.etree import ElementTree as ET
@@ -138,6 +139,73 @@ def test_names_are_decoded_where_the_page_says_so(place: str, plain: bool) -> No
     parser = feed(ListParser("b"), f"<ListBucketResult>{comment}{content}</ListBucketResult>".encode(), [])
     wanted = ["b/a+b%41/", "b/c+d/"] if place == "nowhere" else ["b/a bA/", "b/c d/"]
     assert [(entry.key, entry.directory) for entry in parser.entries] == [(key, True) for key in wanted]
+
+
+def page(prefix: str, names: list[str], prefixes: Sequence[str] = (), *, said: bool = True) -> list[str]:
+    """The keys that are read from a page with these texts."""
+    rows = "".join(f"<Contents><Key>{escape(name)}</Key><Size>1</Size></Contents>" for name in names)
+    rows += "".join(f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in prefixes)
+    told = "<EncodingType>url</EncodingType>" if said else ""
+    data = f"<ListBucketResult>{told}{rows}</ListBucketResult>".encode()
+    return [entry.key.removeprefix("b/") for entry in feed(ListParser("b", prefix), data, []).entries]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "sent", "meant"),
+    [
+        ("", ["a+b"], ["a b"]),
+        ("", ["a%20b", "c+d"], ["a b", "c+d"]),
+        ("", ["d%20e/f+g", "d%20e/h"], ["d e/f g", "d e/h"]),
+        ("", ["a%20b", "c%2Bd", "e+f"], ["a b", "c+d", "e f"]),
+        ("", ["100%", "a%20b"], ["100%", "a%20b"]),
+        ("", ["é%20b"], ["é%20b"]),
+        ("", ["a b%41"], ["a b%41"]),
+        ("a%41/", ["a%41/x+y"], ["a%41/x+y"]),
+        ("a+b/", ["a+b/c"], ["a+b/c"]),
+        ("a+b/", ["a%2Bb/c+d"], ["a+b/c d"]),
+        ("", ["%ff", "a%20b"], ["%ff", "a b"]),
+    ],
+)
+def test_only_what_is_proven_to_be_encoded_is_decoded(prefix: str, sent: list[str], meant: list[str]) -> None:
+    """A page may say that names are encoded although they are not: what no encoder sends is taken as it is."""
+    assert page(prefix, sent) == sorted(meant, key=str.encode)
+
+
+def test_objects_and_common_prefixes_are_judged_apart() -> None:
+    """A server may encode objects and not common prefixes, or the reverse."""
+    assert page("d e/", ["d+e/a%2Bb"], ["d e/x+y/"]) == ["d e/a+b", "d e/x+y/"]
+    assert page("d e/", ["d e/a+b"], ["d%20e/x%2By/"]) == ["d e/a+b", "d e/x+y/"]
+
+
+def test_encoded_names_of_a_page_that_does_not_say_so() -> None:
+    """Names that start with the prefix only once they are decoded are encoded."""
+    assert page("d e/", ["d+e/a%2Bb"], said=False) == ["d e/a+b"]
+    assert page("", ["d+e/a%2Bb"], said=False) == ["d+e/a%2Bb"]
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "\n  ", "<!-- a --> <!-- <?xml b -->", "\ufeff\n"])
+@pytest.mark.parametrize("cuts", [[], list(range(1, 60))])
+def test_what_stands_before_the_declaration_is_skipped(before: str, cuts: list[int]) -> None:
+    """White space, a mark and comments before the XML declaration do not make an answer invalid."""
+    text = f"{before}<?xml version='1.0'?><ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"
+    assert [entry.key for entry in feed(ListParser("b"), text.encode(), cuts).entries] == ["b/a"]
+    document = s3xml.Document()
+    for byte in text.encode() if cuts else [text.encode()]:
+        document.feed(bytes([byte]) if isinstance(byte, int) else byte)
+    document.close()
+    assert document.values["Key"] == "a"
+
+
+def test_prefixes_of_namespaces_make_no_difference() -> None:
+    """A server may write all names with a prefix of a namespace."""
+    text = (
+        '<s:ListBucketResult xmlns:s="urn:x"><s:EncodingType>url</s:EncodingType><s:Contents><s:Key>a+b</s:Key>'
+        "<s:Size>3</s:Size></s:Contents><s:IsTruncated> True </s:IsTruncated>"
+        "<s:NextContinuationToken>t</s:NextContinuationToken></s:ListBucketResult>"
+    )
+    parser = feed(ListParser("b"), text.encode(), [])
+    assert ([(each.key, each.size) for each in parser.entries], parser.token) == ([("b/a b", 3)], "t")
+    assert parse(b'<x:Error xmlns:x="u"><x:Code>c</x:Code></x:Error>').values == {"Code": "c"}
 
 
 def test_empty_token_ends_the_listing() -> None:

@@ -116,9 +116,9 @@ async def test_one_line_of_what_azure_says(connect_azure: ConnectAzure) -> None:
             await azure.read("container/name")
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf"])
 async def test_retry_after_that_is_no_number(connect_azure: ConnectAzure, value: str) -> None:
-    """A Retry-After that is not seconds is not taken for any."""
+    """A Retry-After that is neither seconds nor a date is not taken for any."""
     async with ScriptedServer(refusal("503 Busy", "ServerBusy", retry_after=value)) as server:
         with pytest.raises(ThrottledError) as raised:
             await connect_azure(server.url).read("container/name")
@@ -148,7 +148,7 @@ async def test_another_range_than_asked_for(connect_azure: ConnectAzure, reply: 
     """Bytes of another range are never taken for those of the one that was asked for."""
     async with ScriptedServer(reply) as server:
         with pytest.raises(ServiceError):
-            await connect_azure(server.url).read("container/name", 2, 5)
+            await read(connect_azure(server.url), "container/name", 2, 5)
         assert server.requests[0].headers["x-ms-range"] == "bytes=2-4"
 
 

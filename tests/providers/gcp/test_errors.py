@@ -86,9 +86,9 @@ async def test_errors_that_are_neither_json_nor_xml(connect_gcp: ConnectGCP) -> 
             await connect_gcp(server.url).stat("bucket/name")
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "nan"])
 async def test_retry_after_that_is_no_number(connect_gcp: ConnectGCP, value: str) -> None:
-    """A Retry-After that is not seconds is not taken for any."""
+    """A Retry-After that is neither seconds nor a date is not taken for any."""
     async with ScriptedServer(json_error("503 Slow", "backendError", retry_after=value)) as server:
         with pytest.raises(ThrottledError) as raised:
             await connect_gcp(server.url).stat("bucket/name")

@@ -77,6 +77,7 @@ async def test_composition_that_is_something_else(connect_gcp: ConnectGCP) -> No
     wrong = json_answer(stored(size="1", generation="9", crc32c=encode(1)))
     async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        server.requests.clear()  # the bucket's rules were looked up
         server.reply(part_of(upload), wrong, wrong, answer("204 No Content"))
         receipt = await upload.write_part(Part(1, 0, 1), body(b"x"))
         with pytest.raises(ChecksumMismatchError, match="they were deleted"):
@@ -120,6 +121,7 @@ async def test_part_that_is_stored_otherwise(connect_gcp: ConnectGCP) -> None:
     """A streamed part of which the service has other bytes is removed, in that version, and is an error."""
     async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
+        server.requests.clear()  # the bucket's rules were looked up
         wrong = part_of(upload, crc32c=encode(crc32c(b"y")))
         server.reply(wrong, wrong, answer("204 No Content"))
         with pytest.raises(ChecksumMismatchError, match="they were deleted"):

@@ -28,6 +28,7 @@ from dxflow_async.providers.http_source.provider import HTTPSourceProvider
 from dxflow_async.providers.http_source.settings import from_url
 from tests.providers.http_source.file_server import FileServer
 from tests.providers.in_memory_bodies import body, read
+from tests.scripted_server import ScriptedServer
 
 DATA = bytes(range(251)) * 1000
 
@@ -174,14 +175,31 @@ async def test_refused_head(server: FileServer, source: HTTPSourceProvider, stat
 
 
 async def test_size_that_is_not_told(server: FileServer, source: HTTPSourceProvider) -> None:
-    """A file whose size no answer tells is refused at once, with a reason; ranges tell it, too."""
-    server.put("/endless", DATA, length=False, ranges=False)
-    for look in (source.stat("endless"), source.read("endless"), source.read("endless", 5)):
-        with pytest.raises(UnsupportedError, match="does not tell the size") as raised:
-            await look
-        assert not raised.value.retryable
+    """A file whose size no header tells is as long as what arrives up to a certain end; ranges tell it, too."""
+    server.put("/chunks", DATA, length=False, ranges=False)
+    assert (await source.stat("chunks")).size == len(DATA)
+    async with await source.read("chunks") as reading:
+        assert (reading.size, reading.entry.size) == (len(DATA), len(DATA))
+        assert b"".join([bytes(chunk) async for chunk in reading]) == DATA
+    assert await read(source, "chunks", 5, 9) == DATA[5:9]
     server.put("/ranged", DATA, length=False)
     assert (await source.stat("ranged")).size == len(DATA)
+
+
+async def test_size_that_nothing_tells(connect_source: Callable[..., HTTPSourceProvider]) -> None:
+    """A file whose end cannot be told from a broken connection is refused at once, with a reason."""
+    endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbytes"
+
+    async def until_closed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(endless)
+        writer.close()
+
+    async with ScriptedServer(until_closed) as server:
+        source = connect_source(endpoint=server.url)
+        for look in (source.stat("endless"), source.read("endless")):
+            with pytest.raises(UnsupportedError, match="does not tell the size") as raised:
+                await look
+            assert not raised.value.retryable
 
 
 async def test_packed_answer_is_neither_unpacked_nor_trusted(server: FileServer, source: HTTPSourceProvider) -> None:

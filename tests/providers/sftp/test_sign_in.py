@@ -209,7 +209,9 @@ async def test_nobody_listens(server: SSHServer, connect: Connect) -> None:
     with pytest.raises(NetworkError, match="refused; check host and port") as raised:
         await works(connect(server.settings(port=free_port())))
     assert raised.value.retryable
-    assert "not known; check host" in await refusal(connect(server.settings(host="no-such.invalid")), NetworkError)
+    assert "could not find the host no-such.invalid; check host" in await refusal(
+        connect(server.settings(host="no-such.invalid")), NetworkError
+    )
 
 
 async def test_what_is_no_ssh_server(server: SSHServer, threads: Threads) -> None:

@@ -80,7 +80,8 @@ def test_no_code_is_unknown() -> None:
         (503, "unit_stopped", ServiceError, False),
         (507, "disk_full", StorageError, False),
         # Of a server that gives no code.
-        (302, "", ServiceError, True),
+        (302, "", ServiceError, False),
+        (308, "", ServiceError, False),
         (400, "", StorageError, False),
         (401, "", AccessDeniedError, False),
         (403, "", AccessDeniedError, False),
@@ -117,7 +118,7 @@ def test_answer_becomes_error(status: int, code: str, cls: type[StorageError], *
         (b'{"error": {"code": "not_found", "message": "nothing there"}}', "not_found", "nothing there"),
         (b"", "", ""),
         (b"Not Found", "", "Not Found"),
-        (b"<html>", "", "<html>"),
+        (b"<html><title>400</title><h1>Bad  Request</h1> &amp; more</html>", "", "Bad Request & more"),
         (b'{"error": "text"}', "", '{"error": "text"}'),
         (b'{"error": {"code": 1, "message": []}}', "", ""),
         (b"[" * 100_000, "", "[" * 200),

@@ -1,9 +1,9 @@
-"""Ranges of files at servers that send only whole files.
+"""Ranges of objects at servers that send only whole objects.
 
-A large file moves in parts, and a server without ranges sends all bytes before a part along with it. So that a file is
-sent once and not once a part, its parts share one response: each part reads its bytes from it and hands it to the part
-that follows. Parts take their turns in the order of their offsets. A part whose bytes have already passed opens a new
-response. A part that waits while no byte moves opens one of its own.
+A large object moves in parts, and a server without ranges sends all bytes before a part along with it. So that an
+object is sent once and not once a part, its parts share one response: each part reads its bytes from it and hands it to
+the part that follows. Parts take their turns in the order of their offsets. A part whose bytes have already passed
+opens a new response. A part that waits while no byte moves opens one of its own.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
 
-from dxflow_async.providers import Buffer, Call, PreconditionFailedError, Reader, contradiction, same_etag
+from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.common.etags import same_etag
+from dxflow_async.providers.contract import Buffer, Reader
+from dxflow_async.providers.http import Call
 
-__all__ = ["WholeFiles"]
+__all__ = ["WholeObjects"]
 
-_MAX_FILES = 4
-"""Files whose half-read responses are kept for a part that may follow."""
+_MAX_OBJECTS = 4
+"""Objects whose half-read responses are kept for a part that may follow."""
 
 OpenWhole = Callable[[], Awaitable[Reader]]
 
 
-class WholeFiles:
-    """The responses that the parts of files share.
+class WholeObjects:
+    """The responses that the parts of objects share.
 
     Args:
         patience: seconds to wait for a turn while no byte moves.
@@ -31,46 +35,46 @@ class WholeFiles:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._files: dict[str, _File] = {}
+        self._objects: dict[str, _Object] = {}
 
     async def read(
         self, call: Call, key: str, start: int, end: int | None, etag: str | None, open_whole: OpenWhole
     ) -> Reader:
-        """Opens the bytes `[start, end)` of a file, which `open_whole` opens from its first byte.
+        """Opens the bytes `[start, end)` of an object, which `open_whole` opens from its first byte.
 
         Raises:
-            PreconditionFailedError: the file has no byte at `start`.
+            PreconditionFailedError: the object has no byte at `start`.
             StorageError: as `open_whole`.
         """
-        file = self._files.pop(key, None) or _File()
-        self._files[key] = file  # the one used last stands last
+        shared = self._objects.pop(key, None) or _Object()
+        self._objects[key] = shared  # the one used last stands last
         await self._trim()
-        if not await file.take_turn(start, self._patience):
-            file = _File()
-            file.busy = True
+        if not await shared.take_turn(start, self._patience):
+            shared = _Object()
+            shared.busy = True
         try:
-            await file.move_to(start, etag, open_whole)
-            reading = _RangeReader(call, file, start, end)
+            await shared.move_to(start, etag, open_whole)
+            reading = _RangeReader(call, shared, start, end)
         except BaseException:
-            await file.leave(keep=False)
+            await shared.leave(keep=False)
             raise
         return reading
 
     async def aclose(self) -> None:
         """Closes the responses that nobody reads."""
-        files, self._files = list(self._files.values()), {}
-        for file in files:
-            if not file.busy:
-                await file.drop()
+        every, self._objects = list(self._objects.values()), {}
+        for shared in every:
+            if not shared.busy:
+                await shared.drop()
 
     async def _trim(self) -> None:
-        idle = [key for key, file in self._files.items() if not file.busy]
-        for key in idle[:-_MAX_FILES]:
-            await self._files.pop(key).drop()
+        idle = [key for key, shared in self._objects.items() if not shared.busy]
+        for key in idle[:-_MAX_OBJECTS]:
+            await self._objects.pop(key).drop()
 
 
-class _File:
-    """One response for one file, and whose turn it is to read from it.
+class _Object:
+    """One response for one object, and whose turn it is to read from it.
 
     Attributes:
         busy: a part has its turn.
@@ -136,7 +140,7 @@ class _File:
             await self.next(start - self.position)
 
     async def next(self, size: int) -> Buffer:
-        """Returns up to `size` bytes; empty at the file's end."""
+        """Returns up to `size` bytes; empty at the object's end."""
         assert self.whole is not None, "read before it was opened"
         chunk = self._rest or await self.whole.read()
         self._rest = bytes(memoryview(chunk)[size:]) if len(chunk) > size else b""
@@ -146,29 +150,29 @@ class _File:
 
 
 class _RangeReader(Reader):
-    """The bytes `[start, end)` of a file, while it is their turn."""
+    """The bytes `[start, end)` of an object, while it is their turn."""
 
-    def __init__(self, call: Call, file: _File, start: int, end: int | None) -> None:
-        assert file.whole is not None
-        self.entry = file.whole.entry
+    def __init__(self, call: Call, shared: _Object, start: int, end: int | None) -> None:
+        assert shared.whole is not None
+        self.entry = shared.whole.entry
         whole = self.entry.size
         if start >= whole:
-            raise call.error(PreconditionFailedError, f"the file has no byte at {start}; look at its size again")
+            raise call.error(PreconditionFailedError, f"the object has no byte at {start}; look at its size again")
         self.size = min(whole if end is None else end, whole) - start
         self._call = call
         self._left = self.size
-        self._file: _File | None = file
+        self._shared: _Object | None = shared
 
     async def read(self) -> Buffer:
-        if self._file is None or not self._left:
+        if self._shared is None or not self._left:
             return b""
-        chunk = await self._file.next(self._left)
+        chunk = await self._shared.next(self._left)
         if not chunk:
             raise contradiction(self._call, f"{self.size - self._left} bytes came of {self.size}")
         self._left -= len(chunk)
         return chunk
 
     async def aclose(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            await file.leave(keep=not self._left and file.position < self.entry.size)
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.leave(keep=not self._left and shared.position < self.entry.size)

@@ -1,0 +1,29 @@
+"""Standard streams that the process was started without."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["open_closed_streams"]
+
+
+def open_closed_streams() -> None:
+    """Opens the null device in the place of each closed descriptor among 0, 1 and 2.
+
+    Otherwise the next files and sockets would get these numbers: what is printed would go into them, and uvloop ends
+    the process when it closes one. Call it before an event loop is made.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            if opened == descriptor:
+                os.set_inheritable(opened, True)
+            else:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process

@@ -1,0 +1,67 @@
+"""The ways in which the Google server of these tests differs from a bucket that permits everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["ALL_RIGHTS", "CREATOR", "VIEWER", "GoogleQuirks"]
+
+ALL_RIGHTS = frozenset(
+    f"storage.{name}"
+    for name in (
+        "buckets.get",
+        "buckets.list",
+        "objects.create",
+        "objects.delete",
+        "objects.get",
+        "objects.list",
+        "objects.update",
+    )
+)
+
+# https://cloud.google.com/storage/docs/access-control/iam-roles
+CREATOR = frozenset({"storage.objects.create"})
+VIEWER = frozenset({"storage.objects.get", "storage.objects.list"})
+
+
+@dataclass(kw_only=True)
+class GoogleQuirks:
+    """Switches, each off by default. They may be changed while the server runs.
+
+    Attributes:
+        rights: the permissions of whoever asks.
+        user_project: the bucket makes the requester pay; requests have to name this project.
+        no_batch: there is no batch endpoint.
+        no_multipart: uploads of the type `multipart` are refused.
+        no_compose: objects cannot be composed.
+        no_permission_test: there is no `testIamPermissions`, as at emulators.
+        no_kinds: responses do not say their kind.
+        numbers: generations and sizes are numbers, not texts.
+        empty_pages: every other page of a listing is empty and has a token.
+        no_checksums: no CRC32C is reported.
+        rewrite_size: bytes that one call of a rewrite copies.
+        decompresses: compressed objects are read decompressed, whatever is accepted and whole, whichever range.
+        retained: the bucket has a retention policy: nothing is replaced or deleted.
+        held: the names of objects under a hold.
+        busy: statuses of the next requests, in the order in which they come.
+        busy_writes: as many writes of objects are refused because of their rate.
+        sessions_elsewhere: a session's URL names another host.
+    """
+
+    rights: frozenset[str] = ALL_RIGHTS
+    user_project: str | None = None
+    no_batch: bool = False
+    no_multipart: bool = False
+    no_compose: bool = False
+    no_permission_test: bool = False
+    no_kinds: bool = False
+    numbers: bool = False
+    empty_pages: bool = False
+    no_checksums: bool = False
+    rewrite_size: int = 1 << 60
+    decompresses: bool = False
+    retained: bool = False
+    held: frozenset[str] = frozenset()
+    busy: list[int] = field(default_factory=list)
+    busy_writes: int = 0
+    sessions_elsewhere: bool = False

@@ -1,0 +1,51 @@
+"""The provider contract at a Google server: as the service is, and with each quirk that does not rule it out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from dxflow_async import GCPSettings
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.gcp.provider import GCPProvider
+from dxflow_async.providers.http import HTTP
+from dxflow_async.testing import ProviderContract, ProviderUnderTest
+from tests.dialects.google_quirks import ALL_RIGHTS, GoogleQuirks
+from tests.dialects.google_server import GoogleServer
+
+QUIRKS = {
+    "none": GoogleQuirks(),
+    "requester pays": GoogleQuirks(user_project="payer-7"),
+    "no batch": GoogleQuirks(no_batch=True),
+    "no multipart": GoogleQuirks(no_multipart=True),
+    "no permission test": GoogleQuirks(no_permission_test=True),
+    "no kinds": GoogleQuirks(no_kinds=True),
+    "numbers": GoogleQuirks(numbers=True),
+    "empty pages": GoogleQuirks(empty_pages=True),
+    "rewrites in steps": GoogleQuirks(rewrite_size=1),
+    "sessions elsewhere": GoogleQuirks(sessions_elsewhere=True),
+    "no bucket rights": GoogleQuirks(rights=frozenset(name for name in ALL_RIGHTS if "objects" in name)),
+}
+
+
+class TestContract(ProviderContract):
+    """The contract under each quirk."""
+
+    @pytest.fixture(params=[name if name == "none" else pytest.param(name, marks=pytest.mark.long) for name in QUIRKS])
+    async def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProviderUnderTest]:
+        """The provider at a server of its own."""
+        threads = Threads(2)
+        http = HTTP(threads)
+        quirks = replace(QUIRKS[request.param])
+        async with GoogleServer(quirks) as server:
+            settings = GCPSettings(
+                endpoint=server.url, service_file=server.service_file(tmp_path), user_project=quirks.user_project
+            )
+            provider = GCPProvider(settings, http, threads)
+            yield ProviderUnderTest(provider, f"bucket/area-{uuid4().hex[:6]}/", lambda: server.parts)
+        await http.aclose()
+        threads.close()
