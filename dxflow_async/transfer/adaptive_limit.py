@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
+from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.exceptions import ThrottledError
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.concurrency_law import ConcurrencyLaw
@@ -178,7 +179,7 @@ class Lane:
             if not self._stale:
                 self._start_window(now)
             return False
-        refused = isinstance(error, ThrottledError)
+        refused = isinstance(error, ThrottledError) or (error is not None and is_out_of_descriptors(error))
         if now < self._since and not refused:
             return False
         self._done += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
+from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.adaptive_limit import INITIAL, LARGE_INITIAL, AdaptiveLimit
 from dxflow_async.transfer.bandwidth import Bandwidth
@@ -12,6 +14,9 @@ from dxflow_async.transfer.memory_budget import MemoryBudget
 __all__ = ["AdaptiveLimit", "Bandwidth", "Limits", "MemoryBudget"]
 
 _READ_AHEAD = 4
+
+_MAX_FINISHING = 256
+"""Items that may wait for the disk beside those that workers move. Each of them holds a file open."""
 
 
 @dataclass(slots=True)
@@ -22,24 +27,42 @@ class Limits:
         max_concurrency: the most requests in flight to one endpoint.
         max_memory_bytes: the most buffered bytes.
         max_bandwidth: bytes per second, or None for no limit.
+        descriptors: the shares of the files and connections that may be open; None: there is no limit.
+
+    Attributes:
+        calls: how many calls transfer items now. They share the workers.
     """
 
     max_concurrency: int
     max_memory_bytes: int
     max_bandwidth: int | None = None
+    descriptors: Descriptors | None = None
+    calls: int = field(init=False, default=0)
     memory: MemoryBudget = field(init=False)
     bandwidth: Bandwidth | None = field(init=False)
     endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
     _workers: int = field(init=False)
+    _most_workers: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._most_workers = sys.maxsize if self.descriptors is None else self.descriptors.workers
         self.count_workers()
         self.memory = MemoryBudget(self.max_memory_bytes)
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
         """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
-        return self._workers
+        return self._workers if self.calls < 2 else min(self._workers, max(1, self._most_workers // self.calls))
+
+    @property
+    def max_finishing(self) -> int:
+        """How many files of a call may wait for the disk beside those that workers move."""
+        return _MAX_FINISHING if self.descriptors is None else min(_MAX_FINISHING, self.descriptors.finishing)
+
+    def out_of_descriptors(self) -> None:
+        """Lets fewer workers run from now on: too many files are open, also those of others."""
+        self._most_workers = max(1, self._workers // 2)
+        self.count_workers()
 
     def concurrency(self) -> int:
         """Returns how many requests may be in flight to the endpoint that is used most; 0 if none is used."""
@@ -49,7 +72,7 @@ class Limits:
     def count_workers(self) -> None:
         """Counts the workers anew after a limit has changed."""
         widest = max([INITIAL + LARGE_INITIAL, *(limit.places for limit in self.endpoints.values())])
-        self._workers = min(widest, self.max_concurrency) + _READ_AHEAD
+        self._workers = min(min(widest, self.max_concurrency) + _READ_AHEAD, self._most_workers)
 
     @property
     def largest_part(self) -> int:
@@ -63,7 +86,8 @@ class Limits:
             return None
         limit = self.endpoints.get(endpoint)
         if limit is None:
+            open_connections = sys.maxsize if self.descriptors is None else self.descriptors.connections
             limit = self.endpoints[endpoint] = AdaptiveLimit(
-                self.max_concurrency, endpoint=endpoint, on_change=self.count_workers
+                min(self.max_concurrency, open_connections), endpoint=endpoint, on_change=self.count_workers
             )
         return limit

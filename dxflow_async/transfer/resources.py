@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
@@ -55,7 +56,10 @@ class Resources:
         check_asyncio()
         settings = self.settings
         self.proxies = ProxyRules.from_system(os.environ)
-        self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
+        descriptors = Descriptors.free()
+        self.limits = Limits(
+            settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth, descriptors=descriptors
+        )
         self.threads = Threads(settings.disk_threads, durable=settings.durable)
         self.http = HTTP(
             self.threads,
@@ -70,6 +74,7 @@ class Resources:
             ),
             proxies=self.proxies,
             transport=settings.transport,
+            max_connections=descriptors.connections,
         )
         self.policy = RetryPolicy(settings.max_attempts)
         self.owner = Owner(self)
@@ -169,12 +174,13 @@ class TransferCall:
         Raises:
             TransferError: some item failed; `report` has every item's result.
         """
-        journal, meter = self._journal, self.context.meter
-        engine = Engine(self.context.limits.workers, meter, journal)
-        if journal is None:
-            report = await engine.run(items)
-        else:
-            report = await self._recorded(journal, engine, items)
+        journal, meter, limits = self._journal, self.context.meter, self.context.limits
+        engine = Engine(limits.workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
+        limits.calls += 1
+        try:
+            report = await (engine.run(items) if journal is None else self._recorded(journal, engine, items))
+        finally:
+            limits.calls -= 1
         meter.close()
         return raise_failures(report)
 

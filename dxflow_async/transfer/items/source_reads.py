@@ -113,9 +113,10 @@ class SourceReads:
         is_part: bool = False,
     ) -> Reader:
         provider, key = self._place.provider, self._place.key
-        if self._limit is None:  # a local disk: a retry would fail in the same way
+        if self._limit is None:  # a local disk
             whole = listed if end is None else None
-            return await provider.read(key, start, end, etag=etag, listed=whole)
+            policy = self._context.policy
+            return await retry(lambda: provider.read(key, start, end, etag=etag, listed=whole), policy, attempts)
         reading = ResumedReader(
             provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed, is_part=is_part
         )
