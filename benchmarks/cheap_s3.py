@@ -207,7 +207,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         self._timed = False
-        self._send()
+        if not self._transport.is_closing():
+            self._send()
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -25,7 +25,15 @@ try:
 except ImportError:  # Windows: sockets are no descriptors there, and files are limited by memory
     resource = None  # type: ignore[assignment]
 
-__all__ = ["ADVICE", "OUT_OF_DESCRIPTORS", "Descriptors", "is_out_of_descriptors", "patiently", "raise_limit"]
+__all__ = [
+    "ADVICE",
+    "OUT_OF_DESCRIPTORS",
+    "Descriptors",
+    "is_out_of_descriptors",
+    "patiently",
+    "raise_limit",
+    "wait_for_descriptors",
+]
 
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 """The error codes of a process, and of a system, that has too many files open."""
@@ -104,6 +112,25 @@ def patiently(opened: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
                 raise
         sleep(wait)
     return opened(*args, **options)
+
+
+def wait_for_descriptors(count: int) -> None:
+    """Waits until so many descriptors are free, for code that takes a lack of them for another error. Blocks.
+
+    Raises:
+        OSError: too many files were open for some seconds.
+    """
+    patiently(_open_some, count)
+
+
+def _open_some(count: int) -> None:
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401 - what is open is closed after an error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def raise_limit() -> None:

@@ -55,6 +55,12 @@ _MAX_KINDS = 200
 _LARGE_MAXIMUM = 96
 """The most large requests: by then a process is busy, and each holds buffers."""
 
+_USED = 0.7
+"""Unless this share of the small requests that are allowed was in flight on average, the client is the slower side."""
+
+_ALONE = 2.0
+"""Requests that take up to this many times the quickest one do not wait for each other."""
+
 _FORGOTTEN = 0.02
 """The share of the difference by which a best time moves towards a window's mean."""
 
@@ -124,6 +130,14 @@ class Permit(NamedTuple):
     began: float
     size: int
     alike: tuple[str, int]
+
+
+class Measured(NamedTuple):
+    """What a window says; see `ConcurrencyLaw.measured`."""
+
+    goodput: float
+    slowness: float | None
+    unloaded: bool = False
 
 
 class Lane:
@@ -198,8 +212,8 @@ class Lane:
         """Counts a request that succeeded."""
         raise NotImplementedError
 
-    def _measure(self, seconds: float) -> tuple[float, float | None] | None:
-        """Returns the goodput of a window, and how many times slower its requests were than the best ones."""
+    def _measure(self, seconds: float) -> Measured | None:
+        """Returns what a window says; None if it says nothing."""
         raise NotImplementedError
 
     def _end_window(self, now: float) -> bool:
@@ -208,7 +222,7 @@ class Lane:
             law.refused(self._refused / self._done)
             self._stale = self.gate.inside - 1
         elif self.full and (measured := self._measure(now - self._since)) is not None:
-            law.measured(*measured)
+            law.measured(measured.goodput, measured.slowness, unloaded=measured.unloaded)
         self._apply()
         changed = self.gate.capacity != before
         self._start_window(now + self.round_trip if changed else now)
@@ -230,6 +244,7 @@ class SmallLane(Lane):
 
     def __init__(self, start: int, maximum: int, clock: Callable[[], float]) -> None:
         self._best: dict[tuple[str, int], float] = {}
+        self._least: dict[tuple[str, int], float] = {}  # the time of the quickest single request
         super().__init__(start, maximum, clock)
 
     def _start_window(self, now: float) -> None:
@@ -239,17 +254,23 @@ class SmallLane(Lane):
 
     def _add(self, permit: Permit, now: float) -> None:
         self._bytes += permit.size
+        taken = now - permit.began
         seconds, number = self._times.get(permit.alike, (0.0, 0))
-        self._times[permit.alike] = seconds + now - permit.began, number + 1
+        self._times[permit.alike] = seconds + taken, number + 1
+        if taken < self._least.get(permit.alike, taken + 1):
+            self._least[permit.alike] = taken
 
-    def _measure(self, seconds: float) -> tuple[float, float | None] | None:
-        taken = expected = 0.0
+    def _measure(self, seconds: float) -> Measured | None:
+        taken = expected = least = 0.0
         requests = 0
         for alike, (time, number) in self._times.items():
             mean = time / number
             best = self._best.get(alike, mean)
             if len(self._best) >= _MAX_KINDS:
                 self._best.clear()
+                self._least.clear()
+            self._least[alike] = quickest = _better(self._least.get(alike, mean), mean)
+            least += quickest * number
             self._best[alike] = best = _better(best, mean)
             taken += time
             expected += best * number
@@ -257,7 +278,9 @@ class SmallLane(Lane):
         if not expected:
             return None
         self.round_trip = taken / requests
-        return (self._bytes + _REQUEST_WORTH * self._done) / seconds, taken / expected
+        if taken < _USED * self.limit * seconds:
+            return None
+        return Measured((self._bytes + _REQUEST_WORTH * self._done) / seconds, taken / expected, taken < _ALONE * least)
 
 
 class LargeLane(Lane):
@@ -284,8 +307,8 @@ class LargeLane(Lane):
     def _add(self, permit: Permit, now: float) -> None:
         """Its bytes were counted as they moved."""
 
-    def _measure(self, seconds: float) -> tuple[float, float | None] | None:
-        return (self._bytes / seconds, None) if self._bytes > 0 else None
+    def _measure(self, seconds: float) -> Measured | None:
+        return Measured(self._bytes / seconds, None) if self._bytes > 0 else None
 
 
 def _better(best: float, mean: float) -> float:

@@ -1,8 +1,8 @@
 """The control law that finds how many requests an endpoint serves best at a time.
 
 The law takes the goodput of each window, and how slow its requests were. In slow start it doubles the limit while
-requests stay about as quick as the best ones, or while goodput follows. After that it moves by the gradient: a step up
-of the square root of the limit while requests are quick, and a step down in proportion when they are not. Where the
+requests take no longer than a single one would, or while goodput follows. After that it moves by the gradient: a step
+up of the square root of the limit while requests are quick, and a step down in proportion when they are not. Where the
 time of requests says nothing, steps in both directions are tried. A step that does not pay is taken back, and the next
 one waits longer. Refusals (429, 503 SlowDown, ...) lower the limit by half of their share. It rises again slowly at
 first, and faster the longer nothing is refused.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 __all__ = ["ConcurrencyLaw"]
 
 _QUICK = 1.25
-"""In slow start, requests that take up to this many times the best time need no other proof that more will help."""
+"""Requests that take up to this many times the best time are quick: they do not wait for each other."""
 
 _SLOW = 1.6
 """Requests that take this many times the best time wait for each other somewhere."""
@@ -88,24 +88,26 @@ class ConcurrencyLaw:
         """Forgets the step that was to be judged: no requests were made for a while."""
         self._step = self._undone = None
 
-    def measured(self, goodput: float, slowness: float | None) -> None:
+    def measured(self, goodput: float, slowness: float | None, *, unloaded: bool = False) -> None:
         """Moves the limit after a window in which every place was taken.
 
         Args:
             goodput: what was done per second, in any unit.
             slowness: the time of requests, as a multiple of the best time. None: it says nothing about the endpoint,
                 and goodput alone decides.
+            unloaded: whether requests take about as long as a single one would. Then in slow start no other proof is
+                asked for that more of them will help.
         """
         step, undone, self._undone = self._step, self._undone, None
-        quick = slowness is not None and slowness < _QUICK
+        quick = None if slowness is None else slowness < _QUICK
         if self._quiet < _QUIET or self.limit < self._floor:
             self._recover(slowness)
-        elif step is not None and not (self._doubles and quick):
-            self._judge(step, goodput)
+        elif step is not None and not (self._doubles and quick and unloaded):
+            self._judge(step, goodput, quick)
         elif self._doubles:
             self._move_to(2 * self.limit, goodput)
         elif undone is not None and _pays(self.limit, goodput, undone.limit, undone.goodput):
-            self._doubles = True  # it paid after all
+            self._doubles = quick is not False  # it paid after all
             self._move_to(undone.limit, goodput)
         elif slowness is not None and slowness > _SLOW:
             self.limit = max(self._floor, self.limit * max(0.5, _SLOW / slowness))
@@ -121,12 +123,20 @@ class ConcurrencyLaw:
         if slowness is None or slowness <= _SLOW or self.limit < self._floor:
             self.limit = min(self._maximum, self.limit + 1 + _RISE * self._quiet)
 
-    def _judge(self, step: _Step, goodput: float) -> None:
-        """Keeps a step that pays, and takes one back that does not in two windows."""
+    def _judge(self, step: _Step, goodput: float, quick: bool | None) -> None:
+        """Keeps a step that pays, and takes one back that does not in two windows.
+
+        Args:
+            step: where it began.
+            goodput: after it.
+            quick: whether requests are about as quick as the best ones; None: that is not known.
+        """
         if _pays(step.limit, step.goodput, self.limit, goodput):
             self._next_hold, self._step = 1, None
             self._doubles = self._doubles or (
-                self.limit > step.limit and _pays(step.limit, step.goodput, self.limit, goodput, _PAYS_WELL)
+                quick is not False
+                and self.limit > step.limit
+                and _pays(step.limit, step.goodput, self.limit, goodput, _PAYS_WELL)
             )
             if self._doubles:
                 self._move_to(2 * self.limit, goodput)

@@ -52,7 +52,10 @@ class Limits:
 
     def workers(self) -> int:
         """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
-        return self._workers if self.calls < 2 else min(self._workers, max(1, self._most_workers // self.calls))
+        if self.calls < 2:
+            return self._workers
+        # Each call has a journal of its own, which holds as many files as a worker.
+        return min(self._workers, max(1, (self._most_workers - self.calls + 1) // self.calls))
 
     @property
     def max_finishing(self) -> int:
