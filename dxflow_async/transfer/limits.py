@@ -31,6 +31,7 @@ class Limits:
 
     Attributes:
         calls: how many calls transfer items now. They share the workers.
+        stream_memory: how much of the memory streams of unknown length may reserve.
     """
 
     max_concurrency: int
@@ -39,6 +40,7 @@ class Limits:
     descriptors: Descriptors | None = None
     calls: int = field(init=False, default=0)
     memory: MemoryBudget = field(init=False)
+    stream_memory: MemoryBudget = field(init=False)
     bandwidth: Bandwidth | None = field(init=False)
     endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
     _workers: int = field(init=False)
@@ -48,6 +50,7 @@ class Limits:
         self._most_workers = sys.maxsize if self.descriptors is None else self.descriptors.workers
         self.count_workers()
         self.memory = MemoryBudget(self.max_memory_bytes)
+        self.stream_memory = MemoryBudget(max(self.max_memory_bytes // 2, 1))
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
