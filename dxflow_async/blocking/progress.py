@@ -80,6 +80,8 @@ def progress_line(progress: Progress) -> str:
     Example:
         >>> progress_line(Progress(3, 10, 2048, None, 1, 0, 2.0))
         '3/10 files, 2.0 kB, 1.0 kB/s, 1 failed'
+        >>> progress_line(Progress(3, 10, 2048, None, 0, 0, 2.0, 96))
+        '3/10 files, 2.0 kB, 1.0 kB/s, 96 at a time'
     """
     from rich.filesize import decimal
 
@@ -88,6 +90,8 @@ def progress_line(progress: Progress) -> str:
     if progress.bytes_total:
         size += f" of {decimal(progress.bytes_total)}"
     parts = [files, size, f"{decimal(int(progress.goodput))}/s"]
+    if progress.concurrency:
+        parts.append(f"{progress.concurrency} at a time")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.retries:

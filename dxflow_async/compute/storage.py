@@ -54,7 +54,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         provider, key = area.provider, directory(area.place(path)).key
         limits, policy = self._resources.limits, self._resources.policy
         try:
-            entries = await request(lambda: provider.list_directory(key), provider, limits=limits, policy=policy)
+            entries = await request(
+                lambda: provider.list_directory(key), provider, limits=limits, policy=policy, kind="list"
+            )
             return [area.item(entry) for entry in entries]
         except NotFoundError:
             if not key or path.endswith("/"):

@@ -70,7 +70,7 @@ class Settings:
         home: the directory of logins, jobs, the embedded hub and its local storage.
         hub: the control plane's URL. None: the stored login's, else the embedded hub.
         embedded: whether a hub may be started inside this process.
-        max_concurrency: the largest number of requests in flight per endpoint; the actual number adapts.
+        max_concurrency: the most requests in flight to one endpoint. The number that serves best is found.
         max_memory_bytes: the largest number of buffered bytes, over all calls of a session.
         max_bandwidth: bytes a second over all calls of a session. None: unlimited.
         part_size: the smallest part of a large file; parts grow with the file.
@@ -110,7 +110,7 @@ class Settings:
     home: Path = field(default_factory=default_home)
     hub: str | None = None
     embedded: bool = True
-    max_concurrency: int = 64
+    max_concurrency: int = 512
     max_memory_bytes: int = 256 * MiB
     max_bandwidth: int | None = None
     part_size: int = 8 * MiB

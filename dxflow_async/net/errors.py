@@ -22,6 +22,8 @@ from __future__ import annotations
 import socket
 import ssl
 
+from dxflow_async.concurrency.descriptors import ADVICE, OUT_OF_DESCRIPTORS
+
 __all__ = [
     "CertificateError",
     "ConnectError",
@@ -155,4 +157,4 @@ def connect_error(error: OSError, host: str) -> NetError:
         return HostNotFoundError(f"could not find the host {host} ({error.strerror})", temporary=temporary)
     if isinstance(error, ConnectionRefusedError):
         return ConnectionRefusedByHostError(str(error))
-    return ConnectError(str(error))
+    return ConnectError(ADVICE if error.errno in OUT_OF_DESCRIPTORS else str(error))

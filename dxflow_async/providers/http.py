@@ -88,7 +88,7 @@ class HTTP:
         throttle: a cap on bytes a second, or None.
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
-        transport: see `net.Client`.
+        transport, max_connections: see `net.Client`.
 
     Attributes:
         client: the data plane.
@@ -108,6 +108,7 @@ class HTTP:
         tls: TLSOptions | None = None,
         proxies: ProxyRules | None = None,
         transport: str = "auto",
+        max_connections: int = 1024,
     ) -> None:
         self.throttle = throttle
         self.threads = threads
@@ -118,6 +119,7 @@ class HTTP:
             timeouts=self._timeouts,
             tls=TLSOptions(ca_bundle=ca_bundle) if tls is None else tls,
             proxies=proxies,
+            max_connections=max_connections,
         )
 
     @property

@@ -13,7 +13,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import nullcontext
 from functools import partial
 
 from dxflow_async.checksum import crc32c
@@ -310,13 +309,13 @@ class AsyncAreaStorage:
             return
         limits, policy = self._resources.limits, self._resources.policy
         reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # The limit holds until the first byte: later the caller may wait for anything, also for another request.
+        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
+        limit = limits.requests(area.provider)
         with translated(area.provider):
-            async with limits.requests(area.provider) or nullcontext():
-                await reader.open()
+            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
         crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await reader.read():
+            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
                 yield bytes(chunk)
         finally:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
@@ -57,7 +58,10 @@ class Resources:
         check_asyncio()
         settings = self.settings
         self.proxies = ProxyRules.from_system(os.environ)
-        self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
+        descriptors = Descriptors.free()
+        self.limits = Limits(
+            settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth, descriptors=descriptors
+        )
         self.threads = Threads(settings.disk_threads, durable=settings.durable)
         self.http = HTTP(
             self.threads,
@@ -76,6 +80,7 @@ class Resources:
             ),
             proxies=self.proxies,
             transport=settings.transport,
+            max_connections=descriptors.connections,
         )
         self.policy = RetryPolicy(settings.max_attempts)
         self.owner = Owner(self)
@@ -114,7 +119,12 @@ class Resources:
         """Returns a context for the items of one call."""
         self.check_open()
         return TransferContext(
-            self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal
+            self.limits,
+            self.policy,
+            Meter(on_progress, self.limits.concurrency),
+            self.settings.part_size,
+            self.threads,
+            journal,
         )
 
     def begin(self, spec: JobSpec, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferCall:
@@ -170,12 +180,13 @@ class TransferCall:
         Raises:
             TransferError: some item failed; `report` has every item's result.
         """
-        journal, meter = self._journal, self.context.meter
-        engine = Engine(self.context.limits.workers, meter, journal)
-        if journal is None:
-            report = await engine.run(items)
-        else:
-            report = await self._recorded(journal, engine, items)
+        journal, meter, limits = self._journal, self.context.meter, self.context.limits
+        engine = Engine(limits.workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
+        limits.calls += 1
+        try:
+            report = await (engine.run(items) if journal is None else self._recorded(journal, engine, items))
+        finally:
+            limits.calls -= 1
         meter.close()
         return raise_failures(report)
 

@@ -20,6 +20,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from dxflow_async.concurrency.descriptors import is_out_of_descriptors
+
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.tracing import Trace
@@ -129,8 +131,9 @@ class Connector(aiohttp.TCPConnector):
     states: dict[Handler, ConnectionState]
     """The connections that are open."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, max_connections: int, **options: Any) -> None:
         super().__init__(**options)
+        self._max_connections = max_connections
         self.states = {}
         handler: type[ResponseHandler] = Handler
         self._factory = partial(handler, loop=self._loop)
@@ -158,6 +161,33 @@ class Connector(aiohttp.TCPConnector):
             protocol.received = 0
             current.connection, current.reused, state.used = state, state.used, True
             return connection
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        """Connects. Idle connections are closed first if enough are open, or if no more can be opened."""
+        while len(self.states) >= self._max_connections and self._close_idle():
+            pass
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except OSError as error:
+            if not (is_out_of_descriptors(error) and self._close_idle()):
+                raise
+        return await super()._create_connection(req, traces, timeout)
+
+    def _close_idle(self) -> bool:
+        """Closes the connection that has been idle for longest, to any origin; returns whether there was one."""
+        oldest = min((idle for idle in self._conns.values() if idle), key=lambda idle: idle[0][1], default=None)
+        if oldest is None:
+            return False
+        protocol, _ = oldest.popleft()
+        assert isinstance(protocol, Handler)
+        self.states.pop(protocol, None)
+        protocol.abort()
+        return True
 
     def abandon(self) -> None:
         """Closes every socket once the event loop does not run any more."""

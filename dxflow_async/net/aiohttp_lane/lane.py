@@ -44,9 +44,13 @@ class AiohttpLane:
     Args:
         timeouts: shared with the client.
         tls_context: returns the TLS context.
+        max_connections: idle connections are closed before more than these are open.
     """
 
-    def __init__(self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+    def __init__(
+        self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]], max_connections: int
+    ) -> None:
+        self._max_connections = max_connections
         self._timeouts = timeouts
         self._tls_context = tls_context
         self._session: aiohttp.ClientSession | None = None
@@ -112,6 +116,7 @@ class AiohttpLane:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._connector = Connector(
+                max_connections=self._max_connections,
                 limit=0,  # the caller's limits decide how many requests are in flight
                 keepalive_timeout=self._timeouts.idle,
                 resolver=aiohttp.ThreadedResolver(),

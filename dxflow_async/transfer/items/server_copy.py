@@ -78,9 +78,11 @@ class ServerCopyItem(Multipart, TransferItem):
     async def move(self, part: Part) -> None:
         provider, upload = self._source.provider, self._upload
         if upload is None:
-            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
+            self._stored = await self._try(
+                lambda: provider.copy(self._entry, self._destination.key, self._options), kind="copy"
+            )
         else:
-            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
+            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry), kind="copy"))
         self._count(part.size)
 
     async def finish(self) -> TransferResult:

@@ -129,7 +129,7 @@ class _Requests:
             check_names(self.call, self._prefix, page.entries)
             return page
 
-        return await request(once, self._provider, limits=self._limits, policy=self._policy)
+        return await request(once, self._provider, limits=self._limits, policy=self._policy, kind="list")
 
 
 async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]], page: Page) -> AsyncGenerator[Page, None]:
