@@ -57,6 +57,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_CAUSES = 20
+"""How many causes of an error are looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptors:
     """The shares of the descriptors that are free.
@@ -91,7 +95,9 @@ class Descriptors:
 
 def is_out_of_descriptors(error: BaseException | None) -> bool:
     """Returns whether an error, or one that caused it, is that too many files are open."""
-    while error is not None:
+    for _ in range(_CAUSES):  # an error may be its own cause
+        if error is None:
+            return False
         if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
             return True
         error = error.__cause__

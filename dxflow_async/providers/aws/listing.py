@@ -97,6 +97,8 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
         return Page(entries, parser.token)
     if not parser.truncated:
         return Page(_behind(entries, len(bucket) + 1, marker), None)
+    if marker is None and parser.second:
+        raise contradiction(call, "it goes on, but does not say where")
     following = _next_marker(parser, entries, len(bucket) + 1, None if recursive else rest)
     if marker is None:
         provider._requests.refused(Ability.LIST_V2, "no NextContinuationToken", _INSTEAD)

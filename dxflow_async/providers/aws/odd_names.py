@@ -38,7 +38,7 @@ async def check_name(requests: Requests, call: Call, bucket: str, name: str) -> 
     if not dialect.allows(Ability.ANY_NAMES):
         raise call.error(
             UnsafePathError,
-            "the service does not keep '//', '.' and '..' in names, and would use another one; rename it",
+            "such a name is refused: this service does not keep '//', '.' and '..' in names; rename it",
         )
 
 

@@ -53,6 +53,7 @@ class ListParser(WholeParser):
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
         token: requests the next page; None on the last one, and where the service has listings of version 1 only.
         truncated: there is another page.
+        second: the page is one of ListObjectsV2, since it counts its keys.
         echo: the request as the server repeats it: `Prefix`, `Delimiter`, `ContinuationToken`.
     """
 
@@ -67,6 +68,7 @@ class ListParser(WholeParser):
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
         self.truncated = False
+        self.second = False
         self._marker: str | None = None
         self._plain = 0
 
@@ -123,6 +125,8 @@ class ListParser(WholeParser):
             self._encoded = text.strip().lower() == "url"
         elif name == "NextContinuationToken":
             self.token = text or None
+        elif name == "KeyCount":
+            self.second = True
         elif name == "NextMarker":
             self._marker = text or None
         elif name == "IsTruncated":

@@ -69,22 +69,31 @@ def read_credentials_file(path: str | None, endpoint: str | None) -> Credentials
         if not os.path.isfile(found):
             return CredentialsFile(None, {}, named)
     info = _read(found, named)
+    fault = _fault(info, named, endpoint)
+    if fault is None:
+        return CredentialsFile(found, info, named)
+    info.clear()  # the frames of the error keep it
+    raise ConfigurationError(fault)
+
+
+def _fault(info: dict[str, Any], named: str, endpoint: str | None) -> str | None:
+    """Returns why the content of a file cannot be used; None if it can."""
     kind = info.get("type")
     if kind == "gdch_service_account":
-        raise ConfigurationError(
+        return (
             f"{named} cannot be used: service accounts of Google Distributed Cloud are not supported; use its S3 "
             "interface with a remote of the type s3"
         )
     if kind not in _TYPES:
         said = printable(repr(kind)[:60])
-        raise ConfigurationError(f"{named} cannot be used: its type is {said}; it must be one of {', '.join(_TYPES)}")
+        return f"{named} cannot be used: its type is {said}; it must be one of {', '.join(_TYPES)}"
     universe = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN") or info.get("universe_domain") or _UNIVERSE
     if endpoint is not None and universe != _UNIVERSE:
-        raise ConfigurationError(
+        return (
             f"{named} cannot be used at {endpoint}: it belongs to the universe {printable(str(universe))[:100]}; set "
             "GCP.endpoint to the storage service of that universe"
         )
-    return CredentialsFile(found, info, named)
+    return None
 
 
 def _read(path: str, named: str) -> dict[str, Any]:

@@ -264,7 +264,9 @@ class _Listing:
         for later in self._ranges[self._ranges.index(found) + 1 :]:
             if later.high is None or beyond.entries[0].key <= later.high:
                 if later.cursor is None and later.request is not None:
-                    later.expected = beyond
+                    seen = later.expected
+                    if seen is None or beyond.entries[0].key < seen.entries[0].key:
+                        later.expected = beyond
                 elif not _begins(later, beyond):
                     self._replace(later, beyond)
                 return
