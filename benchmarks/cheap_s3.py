@@ -1,12 +1,15 @@
 """An S3 that costs next to nothing: it forgets what is put, and gives the same bytes for whatever is got.
 
-`python -m benchmarks.cheap_s3 [CERTIFICATE KEY]` prints its port and serves until it is killed. It understands just
-enough for an upload and a download of many small objects or a large one. The bucket `small` lists `COUNT` objects of
+`python -m benchmarks.cheap_s3 [--delay SECONDS] [--rate BYTES] [CERTIFICATE KEY]` prints its port and serves until it
+is killed. It can answer after a delay, as over a long network, and send and receive so many bytes a second on each
+connection, as large services do. It understands just enough for an upload and a download of many small objects or a
+large one. The bucket `small` lists `COUNT` objects of
 16 KiB below `data/`, the bucket `big` one of 1 GiB; anything may be put anywhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import ssl
 import sys
@@ -22,6 +25,7 @@ __all__ = ["BIG_SIZE", "COUNT", "SMALL_SIZE", "small_name"]
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 COUNT, SMALL_SIZE, BIG_SIZE = 10_000, 16 * KiB, GiB
 _PIECE = 256 * KiB
+_SHORTEST_WAIT = 0.001
 _PATTERN = bytes(range(251)) * (MiB // 251 + 1)
 _BLOCK = memoryview(_PATTERN[:MiB] * 2)
 """A megabyte twice: any quarter of a megabyte, wherever it begins, is one slice of it."""
@@ -47,9 +51,18 @@ _stored: dict[str, int] = {}
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Serves one connection."""
+    """Serves one connection.
 
-    def __init__(self) -> None:
+    Args:
+        delay: seconds before each answer.
+        rate: the bytes per second in each direction; None for no limit.
+    """
+
+    def __init__(self, delay: float = 0.0, rate: float | None = None) -> None:
+        self._delay = delay
+        self._rate = rate
+        self._free_at = 0.0
+        self._timed = False
         self._buffer = memoryview(bytearray(_PIECE))
         self._head = bytearray()
         self._left = 0
@@ -80,8 +93,17 @@ class Connection(asyncio.BufferedProtocol):
             taken = min(self._left, len(received))
             self._left -= taken
             received = received[taken:]
+            if self._rate is not None and taken and (wait := self._reserve(taken)) > _SHORTEST_WAIT:
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_later(wait, self._transport.resume_reading)
             if not self._left:
-                self._answer()
+                asyncio.get_running_loop().call_later(self._delay, self._answer) if self._delay else self._answer()
+
+    def _reserve(self, size: int) -> float:
+        """Returns the seconds until so many bytes have passed."""
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now) + size / (self._rate or 1.0)
+        return self._free_at - now
 
     def _begin(self, head: str) -> None:
         first, *lines = head.split("\r\n")
@@ -174,9 +196,19 @@ class Connection(asyncio.BufferedProtocol):
         start, end = self._sending
         while start < end and not self._paused:
             offset, size = start % MiB, min(_PIECE, end - start)
+            if self._rate is not None and self._timed:
+                break
             self._transport.write(_BLOCK[offset : offset + size])
             start += size
+            if self._rate is not None and (wait := self._reserve(size)) > _SHORTEST_WAIT:
+                self._timed = True
+                asyncio.get_running_loop().call_later(wait, self._go_on)
         self._sending = start, end
+
+    def _go_on(self) -> None:
+        self._timed = False
+        if not self._transport.is_closing():
+            self._send()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -186,16 +218,22 @@ class Connection(asyncio.BufferedProtocol):
         self._send()
 
 
-async def _serve(files: list[str]) -> None:
+async def _serve(options: argparse.Namespace) -> None:
     context = None
-    if files:
+    if options.files:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*files)
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, ssl=context, backlog=1024)
+        context.load_cert_chain(*options.files)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(options.delay, options.rate), "127.0.0.1", 0, ssl=context, backlog=1024
+    )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("files", nargs="*")
+    uvloop.run(_serve(parser.parse_args()))

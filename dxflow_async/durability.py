@@ -24,6 +24,8 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from dxflow_async.concurrency.descriptors import patiently
+
 __all__ = ["BatchSync", "SyncedDirectories", "sync_directory", "sync_file", "sync_path"]
 
 _FEW = 4
@@ -75,7 +77,7 @@ def sync_directory(descriptor: int) -> None:
         OSError: they are not on disk.
     """
     try:
-        opened = os.open(".", _DIRECTORY, dir_fd=descriptor)
+        opened = patiently(os.open, ".", _DIRECTORY, dir_fd=descriptor)
     except PermissionError:  # it permits writing, but not reading
         return
     try:
@@ -87,7 +89,7 @@ def sync_directory(descriptor: int) -> None:
 def sync_path(path: str | os.PathLike[str]) -> None:
     """Syncs a directory or a file by its path. One that no longer exists needs no sync."""
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = patiently(os.open, path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (PermissionError, FileNotFoundError, NotADirectoryError):
         return
     try:

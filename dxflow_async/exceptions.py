@@ -128,7 +128,7 @@ class StorageError(DxflowError):
         retryable: whether the same call may succeed later.
         retry_after: the seconds that the provider asks to wait.
         progressed: the failed attempt moved the call forward: bytes were stored, or the next attempt differs from this
-            one. Such attempts do not count towards `max_attempts`; whoever sets it makes sure that they end.
+            one. The first 100 such attempts in a row do not count towards `max_attempts`.
         max_attempts: the most attempts that are made, where fewer than usual are worthwhile.
     """
 

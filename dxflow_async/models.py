@@ -280,7 +280,8 @@ class Leftover:
 class Progress:
     """The progress of a call. Totals are None until the plan is complete.
 
-    `seconds` counts from the start of the call; sizes are in bytes.
+    `seconds` counts from the start of the call; sizes are in bytes. `concurrency` is how many requests may be in flight
+    to the service that the session is busiest with; 0 between disks.
     """
 
     files_done: int
@@ -290,6 +291,7 @@ class Progress:
     failed: int
     retries: int
     seconds: float
+    concurrency: int = 0
 
     @property
     def goodput(self) -> float:

@@ -260,18 +260,19 @@ def parent_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[0] + "/"
 
 
-def check_key(key: str, *, provider: str, operation: str, byte_names: bool = False) -> str:
-    """Returns a key if every provider can store it and a disk can hold it.
+def check_key(key: str, *, provider: str, operation: str, byte_names: bool = False, any_names: bool = False) -> str:
+    """Returns a key if the provider can store it; without `any_names`, if every provider can and a disk can hold it.
 
     Args:
         key: the key.
         provider, operation: what errors name.
         byte_names: whether the provider's names need not be UTF-8.
+        any_names: whether the provider keeps empty, `.` and `..` segments after the first one, the bucket.
 
     Raises:
         UnsafePathError: the key is empty, too long or not UTF-8, or has a NUL or an empty, `.` or `..` segment.
     """
-    reason = _key_fault(key, "surrogateescape" if byte_names else "strict")
+    reason = _key_fault(key, "surrogateescape" if byte_names else "strict", any_names=any_names)
     if reason:
         shown = utf8_shown(key)
         raise UnsafePathError(
@@ -291,7 +292,7 @@ def utf8_shown(key: str) -> str:
         return key.encode("utf-8", "backslashreplace").decode()
 
 
-def _key_fault(key: str, errors: str) -> str | None:
+def _key_fault(key: str, errors: str, *, any_names: bool) -> str | None:
     try:
         size = len(key.encode(errors=errors))
     except UnicodeEncodeError:
@@ -302,7 +303,7 @@ def _key_fault(key: str, errors: str) -> str | None:
         return "the name has a NUL character"
     if size - key.find("/") - 1 > MAX_KEY_BYTES:  # the bucket in front of an object's key does not count
         return f"the name has {size} bytes, and {MAX_KEY_BYTES} is the limit"
-    segments = key.removesuffix("/").split("/")
+    segments = [key.partition("/")[0]] if any_names else key.removesuffix("/").split("/")
     if "" in segments:
         return "the name has an empty segment (//), which not every provider keeps"
     return "the name has a '.' or '..' segment" if "." in segments or ".." in segments else None

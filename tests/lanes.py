@@ -5,8 +5,8 @@ not select them.
 
 Tests that need an external server program are marked `server`, and no other test can start one.
 An external server is a program of somebody else that a test starts: SeaweedFS, JuiceFS, Azurite, fake-gcs-server,
-moto, proxy.py, and the tus server of Node. Our own hub and units, in this process or in one of their own, are not
-external.
+moto, OpenStack Swift, proxy.py, and the tus server of Node. Our own hub and units, in this process or in one of their
+own, are not external.
 
 Tests get the marker in two ways:
 
@@ -32,7 +32,7 @@ import pytest
 __all__ = ["SERVERS", "UnmarkedTestError", "check_marker", "needs_external_server", "on_demand", "running_test"]
 
 SERVERS = frozenset(
-    {"SeaweedFS", "JuiceFSGateway", "Azurite", "GCSServer", "MotoServer", "ProxyServer"}
+    {"SeaweedFS", "JuiceFSGateway", "Azurite", "GCSServer", "MotoServer", "ProxyServer", "SwiftServer"}
     | {"ForeignUnit", "npm_install", "openssh_program"}
 )
 """The names that start an external server, as tests and fixtures call them."""

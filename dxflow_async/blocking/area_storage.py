@@ -12,6 +12,7 @@ from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
+from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.progress import OnProgress
@@ -90,7 +91,7 @@ class AreaStorage:
         self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
-        path = os.getcwd() if dst is None else dst
+        path = working_directory() if dst is None else dst
         return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
 
     def upload_many(

@@ -13,6 +13,7 @@ from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
+from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import Item, TransferReport, Unit
 from dxflow_async.transfer.progress import OnProgress
 
@@ -166,7 +167,7 @@ class UnitStorage(AreaStorage):
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
-        call = functools.partial(self._unit_twin.download, src, os.getcwd() if dst is None else dst, create_dir)
+        call = functools.partial(self._unit_twin.download, src, working_directory() if dst is None else dst, create_dir)
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:

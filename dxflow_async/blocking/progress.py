@@ -40,9 +40,38 @@ def progress_bar(label: str, *, enabled: bool = True) -> Iterator[Callable[[Prog
 def shown(
     label: str, on_progress: Callable[[Progress], None] | None, *, enabled: bool
 ) -> Iterator[Callable[[Progress], None] | None]:
-    """Yields the caller's own callback, or else the callback of a bar."""
-    with progress_bar(label, enabled=enabled and on_progress is None) as show:
-        yield on_progress or show
+    """Yields the caller's own callback, or else the callback of a bar.
+
+    Raises:
+        BaseException: the callback raised it. The event loop, in which it is called, goes on even after
+            KeyboardInterrupt, and CancelledError is not mistaken for a closed session.
+    """
+    if on_progress is not None:
+        try:
+            yield _contained(on_progress)
+        except _CallbackRaised as raised:
+            raise raised.reason from raised.reason.__cause__
+        return
+    with progress_bar(label, enabled=enabled) as show:
+        yield show
+
+
+class _CallbackRaised(Exception):  # noqa: N818 - it carries another exception, and nobody sees it
+    """Carries an exception of a callback from the event loop's thread to the thread that waits for the call."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _contained(on_progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    def call(progress: Progress) -> None:
+        try:
+            on_progress(progress)
+        except BaseException as error:
+            raise _CallbackRaised(error) from error
+
+    return call
 
 
 def progress_line(progress: Progress) -> str:
@@ -51,6 +80,8 @@ def progress_line(progress: Progress) -> str:
     Example:
         >>> progress_line(Progress(3, 10, 2048, None, 1, 0, 2.0))
         '3/10 files, 2.0 kB, 1.0 kB/s, 1 failed'
+        >>> progress_line(Progress(3, 10, 2048, None, 0, 0, 2.0, 96))
+        '3/10 files, 2.0 kB, 1.0 kB/s, 96 at a time'
     """
     from rich.filesize import decimal
 
@@ -59,6 +90,8 @@ def progress_line(progress: Progress) -> str:
     if progress.bytes_total:
         size += f" of {decimal(progress.bytes_total)}"
     parts = [files, size, f"{decimal(int(progress.goodput))}/s"]
+    if progress.concurrency:
+        parts.append(f"{progress.concurrency} at a time")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.retries:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dxflow_async.cli.standard_streams import open_closed_streams
+from dxflow_async.concurrency.descriptors import raise_limit
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 success, 1 failure, 2 wrong arguments or settings, 3 not found, 130 Ctrl-C, 143 SIGTERM.
     """
     open_closed_streams()
+    raise_limit()
     try:
         from dxflow_async.cli.app import run_app
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterable
 
+from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
@@ -53,7 +54,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         provider, key = area.provider, directory(area.place(path)).key
         limits, policy = self._resources.limits, self._resources.policy
         try:
-            entries = await request(lambda: provider.list_directory(key), provider, limits=limits, policy=policy)
+            entries = await request(
+                lambda: provider.list_directory(key), provider, limits=limits, policy=policy, kind="list"
+            )
             return [area.item(entry) for entry in entries]
         except NotFoundError:
             if not key or path.endswith("/"):
@@ -85,7 +88,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
             TransferError: some file failed; the others are stored.
         """
-        destination = os.getcwd() if dst is None else os.fspath(dst)
+        destination = working_directory() if dst is None else os.fspath(dst)
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -37,7 +38,9 @@ class AsyncItemStream(AsyncGenerator[T_co, None]):
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, T_co]:
-        self._owner.check()
+        owner = self._owner
+        if owner.forked or owner.loop is not asyncio._get_running_loop():
+            owner.check()
         return self._items.__anext__()
 
     def asend(self, value: None) -> Coroutine[Any, Any, T_co]:

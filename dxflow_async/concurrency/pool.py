@@ -78,12 +78,16 @@ async def results_of(operations: Sequence[Callable[[], Awaitable[T]]], workers: 
 
 @asynccontextmanager
 async def open_task_group() -> AsyncIterator[TaskGroup]:
-    """Opens a task group as anyio does, but raises the first exception itself instead of a group."""
+    """Opens a task group as anyio does, but raises the first exception itself instead of a group.
+
+    A group that a task raised itself, such as one of the user's, is raised as it is.
+    """
     try:
         async with create_task_group() as group:
             yield group
     except BaseExceptionGroup as failures:
-        error = first_of(failures)
+        raised = failures.exceptions
+        error = next((each for each in raised if not isinstance(each, Exception)), raised[0])
         raise error from error.__cause__  # hides the group, and keeps what caused the exception
 
 

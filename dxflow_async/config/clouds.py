@@ -47,6 +47,12 @@ class S3Settings:
         max_parts: the most parts of an upload, 1 to 10000. None: what the service is known to allow, else 10000.
         uniform_parts: whether all parts of an upload but the last must have the same size. It is known of Cloudflare
             R2, and learned from other services' errors.
+        requester_pays: whether requests, presigned URLs among them, agree to be charged for, as buckets demand it whose
+            owner makes the requester pay. It costs money at such buckets only.
+        request_checksum_calculation: `"when_supported"` or `"when_required"`: bodies carry a CRC32C, or no checksum
+            but the `Content-MD5`. None: `AWS_REQUEST_CHECKSUM_CALCULATION`, the profile, else `"when_supported"`.
+        response_checksum_validation: `"when_supported"` or `"when_required"`: reads ask for the object's checksum and
+            compare it, or do not. None: `AWS_RESPONSE_CHECKSUM_VALIDATION`, the profile, else `"when_supported"`.
         private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
         public: `bucket/prefix` of the account's public area.
 
@@ -69,6 +75,9 @@ class S3Settings:
     sign_payload: bool = False
     max_parts: int | None = None
     uniform_parts: bool = False
+    requester_pays: bool = False
+    request_checksum_calculation: str | None = None
+    response_checksum_validation: str | None = None
     private: str | None = None
     public: str | None = None
 
@@ -82,6 +91,10 @@ class S3Settings:
             raise ConfigurationError(not_allowed("AWS.region", self.region, "a name such as eu-central-1"))
         if self.addressing not in ("auto", "path", "virtual"):
             raise ConfigurationError(not_allowed("AWS.addressing", self.addressing, "auto, path or virtual"))
+        for name in ("request_checksum_calculation", "response_checksum_validation"):
+            if getattr(self, name) not in (None, "when_supported", "when_required"):
+                value, allowed = getattr(self, name), "when_supported or when_required"
+                raise ConfigurationError(not_allowed(f"AWS.{name}", value, allowed))
         if self.max_parts is not None and not 1 <= self.max_parts <= 10_000:
             raise ConfigurationError(not_allowed("AWS.max_parts", self.max_parts, "1 to 10000"))
         if (self.access_key is None) != (self.secret_key is None):

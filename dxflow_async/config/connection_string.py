@@ -36,9 +36,11 @@ def parse_connection_string(text: str) -> dict[str, str]:
     """
     parts = _pairs(text)
     if parts.get("usedevelopmentstorage", "").lower() == "true":
-        return {**_EMULATOR, "account_key": Secret(_EMULATOR["account_key"])}
+        return _emulator(parts.get("developmentstorageproxyuri"))
     account, key = parts.get("accountname"), parts.get("accountkey")
     endpoint, _, signature = _endpoint(parts).partition("?")
+    scheme, separator, rest = endpoint.partition("://")
+    endpoint = f"{scheme.lower()}{separator}{rest}"
     if not re.fullmatch(r"https?://[^/?#@\s]+(/[^/?#\s]+)*/?", endpoint):
         raise _invalid("BlobEndpoint must be http(s)://host[:port][/path]")
     found = {"endpoint": endpoint.rstrip("/")}
@@ -50,17 +52,29 @@ def parse_connection_string(text: str) -> dict[str, str]:
     return {**found, "sas_token": Secret(token)} if token else found
 
 
+def _emulator(proxy: str | None) -> dict[str, str]:
+    """The emulator on this machine, or on the host of `DevelopmentStorageProxyUri`, as the SDKs read it."""
+    found = {**_EMULATOR, "account_key": Secret(_EMULATOR["account_key"])}
+    if proxy is not None:
+        match = re.fullmatch(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?/?", proxy.lower())
+        if match is None:
+            raise _invalid("DevelopmentStorageProxyUri must be http(s)://host")
+        found["endpoint"] = f"{match[1]}://{match[2]}:10000/devstoreaccount1"
+    return found
+
+
 def _pairs(text: str) -> dict[str, str]:
     """The pairs by their names in small letters."""
-    parts = {}
+    parts: dict[str, str] = {}
     for pair in filter(None, (each.strip() for each in text.split(";"))):
-        name, equals, value = pair.partition("=")
+        name, equals, value = (each.strip() for each in pair.partition("="))
         if not (equals and re.fullmatch(r"[A-Za-z]{1,64}", name)):
             raise _invalid("a part has no name")
         if not value.strip("? "):
             raise _invalid(f"{name} is empty")
-        parts[name.lower()] = Secret(value)
-    return dict(parts)
+        if parts.setdefault(name.lower(), Secret(value)) != value:
+            raise _invalid(f"{name} is given twice")
+    return parts
 
 
 def _endpoint(parts: dict[str, str]) -> str:
@@ -70,7 +84,12 @@ def _endpoint(parts: dict[str, str]) -> str:
         raise _invalid("AccountName or BlobEndpoint is missing")
     if not re.fullmatch(r"[a-z0-9-]{3,63}", parts["accountname"]):
         raise _invalid("AccountName must be small letters and digits")
-    scheme, suffix = parts.get("defaultendpointsprotocol", "https").lower(), parts.get("endpointsuffix", _SUFFIX)
+    scheme = parts.get("defaultendpointsprotocol", "https").lower()
+    if scheme not in ("http", "https"):
+        raise _invalid("DefaultEndpointsProtocol must be http or https")
+    suffix = parts.get("endpointsuffix", _SUFFIX).lstrip(".")
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", suffix):
+        raise _invalid("EndpointSuffix must be a domain such as core.windows.net")
     return f"{scheme}://{parts['accountname']}.blob.{suffix}"
 
 

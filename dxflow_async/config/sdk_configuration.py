@@ -5,7 +5,6 @@ and the AWS configuration files are read as botocore reads them. All functions b
 
 Sources: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-https://learn.microsoft.com/azure/storage/blobs/authorize-data-operations-cli
 https://cloud.google.com/docs/authentication/application-default-credentials
 """
 
@@ -14,18 +13,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from configparser import Error as ParserError
 from configparser import RawConfigParser
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dxflow_async.config.azure_environment import AZURE_ACCOUNT_VARIABLES, azure_account
 from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import Secret
 
-__all__ = ["azure_account", "configured_by", "with_sdk_configuration"]
+__all__ = ["aws_bundles", "configured_by", "with_sdk_configuration"]
 
 _AWS_VARIABLES = (
     "AWS_DEFAULT_PROFILE",
@@ -75,7 +74,7 @@ def configured_by(settings: Any, environ: Mapping[str, str] = os.environ) -> str
             variable = _first(environ, *_AWS_VARIABLES)
             return variable or _default_profile_file(environ)
         case AzureSettings():
-            return _first(environ, "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT")
+            return _first(environ, *AZURE_ACCOUNT_VARIABLES)
         case GCSSettings():
             variable = _first(environ, "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
             return variable or _default_credentials_file(environ)
@@ -97,26 +96,6 @@ def with_sdk_configuration(settings: Any, environ: Mapping[str, str] = os.enviro
         case AzureSettings():
             return azure_account(settings, environ)
     return settings
-
-
-def azure_account(settings: AzureSettings, environ: Mapping[str, str] = os.environ) -> AzureSettings:
-    """Settings with the account of Azure's own variables, where they name no account themselves."""
-    if any((settings.endpoint, settings.account, settings.connection_string, settings.sas_token)):
-        return settings
-    if settings.credentials is not None:
-        return replace(settings, account=environ.get("AZURE_STORAGE_ACCOUNT") or None)
-    found: dict[str, Any] = {
-        name: Secret(environ.get(f"AZURE_STORAGE_{variable}", "")) or None
-        for name, variable in (
-            ("connection_string", "CONNECTION_STRING"),
-            ("account", "ACCOUNT"),
-            ("account_key", "KEY"),
-            ("sas_token", "SAS_TOKEN"),
-        )
-    }
-    if found["account"] is None:
-        found["account_key"] = found["sas_token"] = None
-    return replace(settings, **found)
 
 
 def _first(environ: Mapping[str, str], *variables: str) -> str | None:
@@ -154,6 +133,34 @@ def _with_aws_endpoint(settings: S3Settings, environ: Mapping[str, str]) -> S3Se
     if settings.addressing == "auto" and style in ("path", "virtual"):
         changed["addressing"] = style
     return replace(settings, **changed) if changed else settings
+
+
+def aws_bundles(remotes: Iterable[Any], environ: Mapping[str, str] = os.environ) -> list[tuple[str, Path]]:
+    """Returns the certificate bundles that profiles of AWS name as `ca_bundle`, with a text that says where.
+
+    A configuration file that is not valid names none; calls at AWS refuse it.
+
+    Args:
+        remotes: settings of remotes. Only those that are S3's count, and whose settings or SDK configuration name an
+            account or a service.
+        environ: the environment.
+    """
+    try:
+        config = _read_ini(_config_file(environ))
+        used = [
+            each
+            for each in remotes
+            if isinstance(each, S3Settings) and (each.configured or configured_by(each, environ))
+        ]
+    except ConfigurationError:
+        return []
+    default = environ.get("AWS_DEFAULT_PROFILE") or environ.get("AWS_PROFILE") or "default"
+    found = {}
+    for name in (each.profile or default for each in used):
+        bundle = _profile(config, name).get("ca_bundle")
+        if bundle:
+            found[bundle] = f"ca_bundle of the profile {name} in {_config_file(environ)}"
+    return [(where, _expanded(bundle)) for bundle, where in found.items()]
 
 
 def _default_profile_file(environ: Mapping[str, str]) -> str | None:

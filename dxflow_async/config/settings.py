@@ -19,7 +19,7 @@ from dxflow_async.config.environment import warn_of_unknown
 from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
 from dxflow_async.config.texts import trim_texts
-from dxflow_async.config.validation import check_file, not_allowed, to_path
+from dxflow_async.config.validation import check_file, expanded, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = [
@@ -58,7 +58,8 @@ def config_path(home: str | os.PathLike[str] | None = None) -> Path:
     Args:
         home: the home directory. None: `DXFLOW_HOME`, else the platform's.
     """
-    return Path(home or os.environ.get("DXFLOW_HOME") or default_home()) / "config.toml"
+    given = home or os.environ.get("DXFLOW_HOME")
+    return (expanded("home", Path(given)) if given else default_home()) / "config.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,15 @@ class Settings:
         home: the directory of logins, jobs, the embedded hub and its local storage.
         hub: the control plane's URL. None: the stored login's, else the embedded hub.
         embedded: whether a hub may be started inside this process.
-        max_concurrency: the largest number of requests in flight per endpoint; the actual number adapts.
+        max_concurrency: the most requests in flight to one endpoint. The number that serves best is found.
         max_memory_bytes: the largest number of buffered bytes, over all calls of a session.
         max_bandwidth: bytes a second over all calls of a session. None: unlimited.
         part_size: the smallest part of a large file; parts grow with the file.
         max_attempts: how often a request is tried without progress.
         connect_timeout: how long a connection may take.
         stall_timeout: how long a transfer may make no progress. Nothing limits how long it takes as a whole.
+        min_speed: the bytes a second that the peer of each connection has to move, over `stall_timeout`; else the
+            request counts as stalled. Time in which this side makes the peer wait does not count. 0: no minimum.
         disk_threads: the largest number of threads that read and write local files.
         journal: whether transfers record in `home` what is done, so that a later process can resume them.
         durable: whether files and journal are on disk before they count as written, so that a loss of power takes
@@ -84,7 +87,8 @@ class Settings:
         transport: the HTTP client: `"fast"` (this library's own), `"aiohttp"`, or `"auto"`, which takes the fast one
             for direct connections and aiohttp for others, such as those through a proxy. Experimental.
         ca_bundle: certificate authorities to trust besides the system's: a PEM file, or a directory of PEM files. Where
-            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them.
+            it is unset, the variables `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` name them, and without
+            the first one the `ca_bundle` of an AWS profile in use.
         client_certificate: a PEM file with the certificate that is shown to servers which ask for one, and its chain.
         client_key: a PEM file with its private key, unencrypted; None takes the key from `client_certificate`.
         tls_minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
@@ -106,13 +110,14 @@ class Settings:
     home: Path = field(default_factory=default_home)
     hub: str | None = None
     embedded: bool = True
-    max_concurrency: int = 64
+    max_concurrency: int = 512
     max_memory_bytes: int = 256 * MiB
     max_bandwidth: int | None = None
     part_size: int = 8 * MiB
     max_attempts: int = 10
     connect_timeout: float = 10.0
     stall_timeout: float = 60.0
+    min_speed: int = 64
     disk_threads: int = 4
     journal: bool = True
     durable: bool = True
@@ -220,6 +225,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_attempts", 1, 100),
     ("connect_timeout", 0.1, 3600),
     ("stall_timeout", 0.1, 3600),
+    ("min_speed", 0, MiB),
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )

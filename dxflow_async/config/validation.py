@@ -19,6 +19,7 @@ __all__ = [
     "check_endpoint",
     "check_file",
     "check_texts",
+    "expanded",
     "hide",
     "key_for_path",
     "normalize_endpoint",
@@ -53,11 +54,25 @@ def hide(settings: Any, *names: str) -> None:
 
 
 def to_path(settings: Any, *names: str) -> None:
-    """Turns settings of a frozen dataclass that were given as `str` into `Path`."""
+    """Turns settings of a frozen dataclass that were given as `str` into `Path`, and expands `~` at their start."""
     for name in names:
         value = getattr(settings, name)
-        if isinstance(value, str) and not holds_key(trim(value)):
-            object.__setattr__(settings, name, Path(trim(value)))
+        if isinstance(value, str | Path) and not holds_key(trim(str(value))):
+            object.__setattr__(settings, name, expanded(name, Path(trim(str(value)))))
+
+
+def expanded(name: str, path: Path) -> Path:
+    """Returns a path whose `~` or `~user` at the start is replaced by that home directory.
+
+    Raises:
+        ConfigurationError: that home directory is not known.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{not_allowed(name, str(path), 'a path')}: the home directory that ~ stands for is not known"
+        ) from error
 
 
 def check_texts(section: str, settings: Any, *secrets: str) -> None:

@@ -18,13 +18,16 @@ from dxflow_async.net.errors import (
     ProxyError,
     StalledError,
     TLSError,
+    TooSlowError,
 )
+from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host
 from dxflow_async.net.proxy import Proxy, ProxyRules
 from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts
 from dxflow_async.net.response import Headers, Response
 from dxflow_async.net.tls import TLSOptions, make_context
 
 __all__ = [
+    "METADATA_SECONDS",
     "SEND_SIZE",
     "TRANSPORTS",
     "CertificateError",
@@ -46,5 +49,7 @@ __all__ = [
     "TLSOptions",
     "Throttle",
     "Timeouts",
+    "TooSlowError",
+    "is_metadata_host",
     "make_context",
 ]

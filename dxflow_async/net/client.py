@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Mapping
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
 from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, ProxyError
@@ -40,6 +41,7 @@ class Client:
         timeouts: may be changed later, for the connections made from then on.
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
+        max_connections: idle connections are closed before a lane has more than these open.
 
     Example:
         >>> async def get(url: str, host: str, threads: Threads) -> bytes:
@@ -60,12 +62,14 @@ class Client:
         timeouts: Timeouts | None = None,
         tls: TLSOptions | None = None,
         proxies: ProxyRules | None = None,
+        max_connections: int = 1024,
     ) -> None:
         if transport not in TRANSPORTS:
             raise ConfigurationError(f"transport = {transport!r} is not allowed: it must be auto, fast or aiohttp")
         self.transport = transport
         self.timeouts = Timeouts() if timeouts is None else timeouts
         self._threads = threads
+        self._max_connections = max_connections
         self._tls_options = TLSOptions() if tls is None else tls
         self._tls: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
@@ -222,18 +226,18 @@ class Client:
     async def _load_lane(self, origin: Origin) -> Lane:
         """Makes the lane for an origin; its modules are imported in a worker thread, which keeps the loop running."""
         fast = self._is_fast(origin)
-        await self._threads.run(_import_fast if fast else _import_aiohttp)
+        await self._threads.run(importing, _import_fast if fast else _import_aiohttp)
         lane = self._loaded_lane(origin)  # another request may have come first
         if lane is not None:
             return lane
         if fast:
             from dxflow_async.net.fast.lane import FastLane
 
-            self._fast = lane = FastLane(self.timeouts, self.tls_context)
+            self._fast = lane = FastLane(self.timeouts, self.tls_context, self._max_connections)
         else:
             from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
 
-            self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context)
+            self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context, self._max_connections)
         return lane
 
 

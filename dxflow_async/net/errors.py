@@ -11,6 +11,7 @@
     ├─ ProxyError                        the proxy was not reached, or refused
     ├─ ConnectionBrokenError(ConnectionError)  the connection ended, or the answer is not HTTP
     └─ StalledError(TimeoutError)        no byte moved for the stall timeout
+       └─ TooSlowError                   bytes moved, but fewer than `min_speed` asks for
 
 Both lanes raise these and nothing else for what happens on the network. Errors that a request's body or a writer
 raises, and configuration errors, pass through as they are.
@@ -20,6 +21,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+
+from dxflow_async.concurrency.descriptors import ADVICE, OUT_OF_DESCRIPTORS
 
 __all__ = [
     "CertificateError",
@@ -33,8 +36,13 @@ __all__ = [
     "ProxyError",
     "StalledError",
     "TLSError",
+    "TooSlowError",
     "connect_error",
 ]
+
+
+FEW_ATTEMPTS = 5
+"""Attempts at a request that hardly ever succeeds later. They take two to three seconds, besides the requests."""
 
 
 class NetError(OSError):
@@ -42,9 +50,11 @@ class NetError(OSError):
 
     Attributes:
         retryable: whether the same request may succeed later.
+        max_attempts: the most attempts, where waiting longer hardly ever helps; None: as many as usual.
     """
 
     retryable = True
+    max_attempts: int | None = None
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
@@ -61,7 +71,16 @@ class ConnectError(NetError):
 
 
 class HostNotFoundError(ConnectError):
-    """The host's name has no address, or cannot be looked up. The message names the host."""
+    """The host's name has no address, or cannot be looked up. The message names the host.
+
+    Args:
+        reason: the message.
+        temporary: the name could not be looked up just now. Otherwise it is unknown.
+    """
+
+    def __init__(self, reason: str, *, temporary: bool = False) -> None:
+        super().__init__(reason)
+        self.max_attempts = None if temporary else FEW_ATTEMPTS
 
 
 class ConnectionRefusedByHostError(ConnectError):
@@ -74,6 +93,8 @@ class ConnectTimeoutError(ConnectError, TimeoutError):
 
 class TLSError(NetError):
     """The encrypted connection failed."""
+
+    max_attempts: int | None = FEW_ATTEMPTS
 
 
 class CertificateError(TLSError):
@@ -109,6 +130,12 @@ class StalledError(NetError, TimeoutError):
     """No byte moved, either way, for the stall timeout."""
 
 
+class TooSlowError(StalledError):
+    """Bytes moved, but fewer than the minimum speed asks for over the stall timeout."""
+
+    max_attempts = FEW_ATTEMPTS
+
+
 def connect_error(error: OSError, host: str) -> NetError:
     """Returns the error of ours for one that was raised while connecting.
 
@@ -119,11 +146,15 @@ def connect_error(error: OSError, host: str) -> NetError:
     if isinstance(error, NetError):
         return error
     if isinstance(error, ssl.SSLError):
-        return (CertificateError if isinstance(error, ssl.SSLCertVerificationError) else TLSError)(str(error))
+        found = (CertificateError if isinstance(error, ssl.SSLCertVerificationError) else TLSError)(str(error))
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            found.max_attempts = None  # the connection ended, as when a server restarts
+        return found
     if isinstance(error, TimeoutError) and error.errno is None:
         return ConnectTimeoutError("no connection within the connect timeout")
     if isinstance(error, socket.gaierror):
-        return HostNotFoundError(f"could not find the host {host} ({error.strerror})")
+        temporary = error.errno == socket.EAI_AGAIN
+        return HostNotFoundError(f"could not find the host {host} ({error.strerror})", temporary=temporary)
     if isinstance(error, ConnectionRefusedError):
         return ConnectionRefusedByHostError(str(error))
-    return ConnectError(str(error))
+    return ConnectError(ADVICE if error.errno in OUT_OF_DESCRIPTORS else str(error))

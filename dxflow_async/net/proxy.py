@@ -12,6 +12,7 @@ wins. The rules are those of curl and of Python's own `urllib.request`:
 - `NO_PROXY` lists, separated by commas or blanks: host names, which stand for their subdomains too; the same with a
   leading dot; addresses; networks such as `10.0.0.0/8`; patterns with `*`, of which `*` alone stands for every host.
   A name or an address may end in `:port`.
+- The metadata services of machines and containers are always reached directly (`net.metadata_hosts`).
 
 Source: https://curl.se/docs/manpage.html#ENVIRONMENT
 """
@@ -23,11 +24,12 @@ import ipaddress
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, unquote_to_bytes
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.net.metadata_hosts import is_metadata_host, metadata_hosts_of
 from dxflow_async.security.redaction import Secret
 
 __all__ = ["Proxy", "ProxyRules"]
@@ -124,7 +126,8 @@ class ProxyRules:
             variable, value = _variable(environ, f"{scheme}_proxy", capitals=capitals)
             if value:
                 named[scheme] = variable, Secret(value)
-        return cls(named, _parse_exceptions(_variable(environ, "no_proxy")[1]))
+        exceptions = _parse_exceptions(_variable(environ, "no_proxy")[1])
+        return cls(named, exceptions, _exempt=metadata_hosts_of(environ))
 
     @classmethod
     def from_system(cls, environ: Mapping[str, str]) -> Self:
@@ -135,7 +138,7 @@ class ProxyRules:
         """
         rules = cls.from_environment(environ)
         if sys.platform == "darwin" and not rules._named:
-            return cls._from_macos()
+            return replace(cls._from_macos(), _exempt=rules._exempt)
         return rules
 
     @classmethod
@@ -159,7 +162,7 @@ class ProxyRules:
             host: its address.
             port: its port.
         """
-        self._exempt.add((host, port))
+        self._exempt.add((host.removeprefix("[").removesuffix("]").lower(), port))
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Returns the proxy that a request to a host goes through, or None where it goes directly.
@@ -174,12 +177,14 @@ class ProxyRules:
                 the message names the variable.
         """
         variable, value = self._named.get(scheme) or self._named.get("all") or ("", "")
-        if not value or (host, port) in self._exempt or self._is_direct(host, port):
+        if not value or self._is_direct(host, port):
             return None
         return _parse_proxy(variable, value)
 
     def _is_direct(self, host: str, port: int) -> bool:
         name = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+        if (name, port) in self._exempt or is_metadata_host(name):
+            return True
         if self._excludes_simple_names and "." not in name and ":" not in name:
             return True
         address = _parse_address(name)

@@ -39,11 +39,13 @@ class Timeouts:
         connect: until there is a connection, TLS included.
         stall: without a byte moving, either way.
         idle: after which an idle connection is not used again. Servers close theirs after about that long.
+        min_speed: bytes a second that have to move, over the stall timeout; 0: any number will do.
     """
 
     connect: float = 10.0
     stall: float = 60.0
     idle: float = 15.0
+    min_speed: float = 0.0
 
 
 class Origin(NamedTuple):

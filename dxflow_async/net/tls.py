@@ -6,6 +6,7 @@ A server is trusted where an authority of this list has signed its certificate:
    uses OpenSSL.
 2. In addition, the `ca_bundle` setting. Where it is unset, every bundle that `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE` and
    `CURL_CA_BUNDLE` name, so that each service is trusted that its own SDK trusts: one session speaks to all of them.
+   `AWS_CA_BUNDLE` goes before the bundle of a profile of AWS, as in its SDK.
 
 A bundle is a PEM file, or a directory of PEM files. One that is missing or broken is an error that names the setting or
 the variable. Certificates are always verified.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,15 @@ class TLSOptions:
         client_certificate: a PEM file with the certificate that is shown to servers, and its chain.
         client_key: a PEM file with its private key, unencrypted; None: the key is in `client_certificate`.
         minimum_version: the lowest version of TLS that is spoken: `"1.2"` or `"1.3"`.
+        find_bundles: returns the bundles that configuration files name, by the files, where neither `ca_bundle` nor
+            `AWS_CA_BUNDLE` is set. It is called in a worker thread.
     """
 
     ca_bundle: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
     minimum_version: str = "1.2"
+    find_bundles: Callable[[], Sequence[tuple[str, Path]]] | None = None
 
 
 def make_context(options: TLSOptions, environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
@@ -67,18 +71,21 @@ def make_context(options: TLSOptions, environ: Mapping[str, str] = os.environ) -
     context = ssl.create_default_context()
     context.minimum_version = TLS_VERSIONS[options.minimum_version]
     context.set_alpn_protocols(["http/1.1"])
-    for name, bundle in _bundles(options.ca_bundle, environ):
+    for name, bundle in _bundles(options, environ):
         _load_bundle(context, name, bundle)
     if options.client_certificate is not None:
         _load_client_certificate(context, options.client_certificate, options.client_key)
     return context
 
 
-def _bundles(ca_bundle: Path | None, environ: Mapping[str, str]) -> list[tuple[str, Path]]:
-    """The bundles besides the system's, by the setting or the variable that names them."""
-    if ca_bundle is not None:
-        return [("ca_bundle", ca_bundle)]
-    return [(name, Path(environ[name])) for name in _BUNDLE_VARIABLES if environ.get(name)]
+def _bundles(options: TLSOptions, environ: Mapping[str, str]) -> list[tuple[str, Path]]:
+    """The bundles besides the system's, by the setting, the variable or the file that names them."""
+    if options.ca_bundle is not None:
+        return [("ca_bundle", options.ca_bundle)]
+    found = [(name, Path(environ[name])) for name in _BUNDLE_VARIABLES if environ.get(name)]
+    if options.find_bundles is not None and not environ.get("AWS_CA_BUNDLE"):
+        found += options.find_bundles()
+    return found
 
 
 def _check_system_bundle(variable: str, value: str) -> None:

@@ -186,6 +186,22 @@ class Provider(ABC):
             entries += page.entries
         return entries
 
+    async def list_after(self, prefix: str, after: str) -> Page:
+        """Returns a page of all objects below a prefix from some key on, where `Features.list_after` is set.
+
+        Args:
+            prefix: as for `list_page`, with a bucket.
+            after: keys up to this one are left out. It starts with `prefix`, and is the key of an object or ends in a
+                slash; there need not be such a directory.
+
+        Returns:
+            The page; `list_page` continues it.
+
+        Raises:
+            UnsupportedError: the service lists from another key; `features.list_after` is False by now.
+        """
+        raise TypeError(f"{self.name} does not list from a key: Features.list_after is not set ({prefix}, {after})")
+
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
         """Writes an object as `write` does, without its name, where `Features.stages` is set."""
         raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")

@@ -75,6 +75,9 @@ class ObjectOptions:
         modified: when the source was last modified, in seconds since the epoch; kept where `Features.mtime` is set.
         mode: the source's permission bits, for a new object where `Features.modes` is set. An object that is replaced
             keeps its own.
+        copied_from: the object of the same provider that the parts of an upload are copied from. What the provider
+            stores with it beyond `content_type` and `metadata`, such as `Cache-Control`, goes along; what is stored
+            with it takes precedence over these two.
     """
 
     content_type: str | None = None
@@ -82,3 +85,4 @@ class ObjectOptions:
     public: bool = False
     modified: float | None = None
     mode: int | None = None
+    copied_from: Entry | None = None

@@ -50,12 +50,16 @@ class Features:
         max_write_size: the largest body of one `write`; larger objects are uploaded in parts. None: as `max_size`
             where `streams_whole` is set, else as `max_part_size`.
         uniform_parts: all parts of an upload but the last must have the same size.
+        varied_parts_doubtful: the service may require parts of one size, which only the end of an upload tells. The
+            parts of a stream of unknown length vary only where it would not fit otherwise.
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
             change again within that time; 0.0: they are exact to the microsecond.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
+        list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
+            listings are in the order of the keys' bytes.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
@@ -93,11 +97,13 @@ class Features:
     max_copy_size: int = 5 << 30
     max_write_size: int | None = None
     uniform_parts: bool = False
+    varied_parts_doubtful: bool = False
     metadata: bool = False
     mtime: bool = False
     mtime_listed: bool = False
     mtime_resolution: float = 0.0
     ordered: bool = False
+    list_after: bool = False
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False

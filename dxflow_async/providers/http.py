@@ -33,6 +33,7 @@ from dxflow_async.net import (
     Timeouts,
     TLSError,
     TLSOptions,
+    TooSlowError,
 )
 from dxflow_async.providers.contract import Body, Buffer, Entry, Reader, Run, Write
 from dxflow_async.security.redaction import Secret
@@ -82,11 +83,12 @@ class HTTP:
         threads: load certificates, and write temporary files.
         connect_timeout: seconds to connect, TLS included.
         stall_timeout: seconds without a byte moving, either way.
+        min_speed: bytes a second that have to move, over the stall timeout; 0: any number will do.
         ca_bundle: certificate authorities to trust besides the system's; `tls` has it too.
         throttle: a cap on bytes a second, or None.
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
-        transport: see `net.Client`.
+        transport, max_connections: see `net.Client`.
 
     Attributes:
         client: the data plane.
@@ -100,21 +102,24 @@ class HTTP:
         *,
         connect_timeout: float = 10.0,
         stall_timeout: float = 60.0,
+        min_speed: float = 0.0,
         ca_bundle: Path | None = None,
         throttle: Throttle | None = None,
         tls: TLSOptions | None = None,
         proxies: ProxyRules | None = None,
         transport: str = "auto",
+        max_connections: int = 1024,
     ) -> None:
         self.throttle = throttle
         self.threads = threads
-        self._timeouts = Timeouts(connect_timeout, stall_timeout)
+        self._timeouts = Timeouts(connect_timeout, stall_timeout, min_speed=min_speed)
         self.client = Client(
             threads,
             transport=transport,
             timeouts=self._timeouts,
             tls=TLSOptions(ca_bundle=ca_bundle) if tls is None else tls,
             proxies=proxies,
+            max_connections=max_connections,
         )
 
     @property
@@ -256,6 +261,7 @@ async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -
 _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
     (CertificateError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE)"),
     (TLSError, NetworkError, "the encrypted connection failed ({error})"),
+    (TooSlowError, StallTimeoutError, "{error}; check the network, or set min_speed to a smaller value"),
     (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s"),
     (ConnectTimeoutError, StallTimeoutError, "no connection within {connect_timeout} s"),
     (HostNotFoundError, NetworkError, "{error}; check the endpoint and the network"),
@@ -271,5 +277,5 @@ def _translated(call: Call, error: NetError, http: HTTP) -> StorageError:
     for foreign, ours, text in _ERRORS:
         if isinstance(error, foreign):
             said = text.format(error=error, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout)
-            return call.error(ours, said, retryable=error.retryable)
+            return call.error(ours, said, retryable=error.retryable, max_attempts=error.max_attempts)
     raise TypeError(f"no row for {type(error).__name__}") from error

@@ -13,11 +13,11 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import nullcontext
 from functools import partial
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
+from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
@@ -212,7 +212,7 @@ class AsyncAreaStorage:
                 stored.
         """
         area = await self._find()
-        destination = ResolvedLocation(os.getcwd() if dst is None else os.fspath(dst))
+        destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
         return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
 
     async def upload_many(
@@ -297,6 +297,10 @@ class AsyncAreaStorage:
         return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
     async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+        for name, value in (("start", start), ("end", end)):
+            if value is not None and not isinstance(value, int):
+                text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
+                raise ConfigurationError(f"{name} = {value!r:.100} is not allowed; {text}")
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
@@ -305,13 +309,13 @@ class AsyncAreaStorage:
             return
         limits, policy = self._resources.limits, self._resources.policy
         reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # The limit holds until the first byte: later the caller may wait for anything, also for another request.
+        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
+        limit = limits.requests(area.provider)
         with translated(area.provider):
-            async with limits.requests(area.provider) or nullcontext():
-                await reader.open()
+            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
         crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await reader.read():
+            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
                 yield bytes(chunk)
         finally:

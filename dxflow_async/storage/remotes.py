@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from dxflow_async.account_connection import AccountConnection
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.config.clouds import AzureSettings
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.kinds import UnusableSettings
@@ -95,7 +96,7 @@ class Remotes:
         if name not in self._found:
             await self._account.sign_in()
             async with self.naming(name):
-                self._found[name] = await self._resources.threads.run(self._look_up, name)
+                self._found[name] = await self._resources.threads.run(importing, self._look_up, name)
         return self._found[name]
 
     @asynccontextmanager
@@ -137,7 +138,7 @@ class Remotes:
                 f"location {without_secrets(url)}: no remote is the storage account {account!r}; set azure.account, or "
                 f'define a remote with type = "azure" and account = "{account}"'
             )
-        return await self._resources.threads.run(self._by_kind, url, parts)
+        return await self._resources.threads.run(importing, self._by_kind, url, parts)
 
     def _look_up(self, name: str) -> Remote:
         settings = self._resources.settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, UnsafePathError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, UnsafePathError, UnsupportedError
 from dxflow_async.testing.bodies import body
 from dxflow_async.testing.subject import OPTIONS, ContractTests, ProviderUnderTest
 
@@ -69,6 +69,20 @@ class ListingTests(ContractTests):
             await subject.put(name)
         assert await subject.names("dat", recursive=True) == ["data-1", "data-2/x", "date"]
         assert await subject.names("data", recursive=False) == ["data-1", "data-2/"]
+
+    async def test_listing_after_a_key(self, subject: ProviderUnderTest) -> None:
+        """A listing that begins after a key has all keys above it and no other; a provider that cannot says so."""
+        subject.needs(list_after=True)
+        names = ["a", "b", "ba/1", "ba/2", "c +%", "d/é", "日"]
+        for name in names:
+            await subject.put(name)
+        for after in ("", "a", "b", "b/", "ba/", "ba/2", "bb/", "c +%", "d/é", "日", "日/"):
+            try:
+                page = await subject.provider.list_after(subject / "", subject / after)
+            except UnsupportedError:
+                assert not subject.provider.features.list_after
+                return
+            assert [entry.key for entry in page.entries] == [subject / name for name in names if name > after]
 
     async def test_listing_of_many_pages(self, subject: ProviderUnderTest) -> None:
         """More entries than a page holds come once each, in order."""

@@ -35,8 +35,8 @@ class Place(NamedTuple):
             UnsafePathError: the key is unsafe (see `check_key`), names a bucket, or ends in a slash for no directory.
         """
         provider, key = self.provider, self.key
-        byte_names = provider.features.byte_names
-        check_key(key, provider=provider.name, operation=operation, byte_names=byte_names)
+        byte_names, any_names = provider.features.byte_names, provider.features.any_names
+        check_key(key, provider=provider.name, operation=operation, byte_names=byte_names, any_names=any_names)
         reason = None
         if provider.features.buckets and not key.partition("/")[2]:
             reason = "it names a bucket; write /bucket/name"

@@ -21,9 +21,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from time import monotonic
 
+import anyio
 from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
+from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import (
     AuthenticationError,
@@ -59,8 +61,8 @@ _LEARNED = 4
 _MENDS = 5
 """How often its wrong parts are moved again instead: the second read may be wrong too."""
 
-_MAX_FINISHING = 256
-"""Items that may wait for the disk beside those that workers move. Each of them holds a file open."""
+_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds until an item starts anew for which no file or connection could be opened."""
 
 
 class TransferItem(ABC):
@@ -116,9 +118,9 @@ class TransferItem(ABC):
 class _Running:
     """An item that workers are moving."""
 
-    __slots__ = ("error", "in_flight", "item", "learned", "mends", "parts", "restarts")
+    __slots__ = ("error", "in_flight", "item", "learned", "mends", "parts", "restarts", "waits")
 
-    def __init__(self, item: TransferItem, restarts: int = 0, learned: int = 0) -> None:
+    def __init__(self, item: TransferItem, restarts: int = 0, learned: int = 0, waits: int = 0) -> None:
         self.item = item
         self.parts: Iterator[Part] = iter(())
         self.in_flight = 1
@@ -126,13 +128,16 @@ class _Running:
         self.mends = 0
         self.restarts = restarts
         self.learned = learned
+        self.waits = waits
 
     def anew(self, failure: StorageError) -> _Running | None:
         """Returns what runs when the item starts anew after a failure; None if that would not help."""
         if isinstance(failure, (PartLimitError, RangeIgnoredError)) and self.learned < _LEARNED:
-            return _Running(self.item, self.restarts, self.learned + 1)
+            return _Running(self.item, self.restarts, self.learned + 1, self.waits)
         if isinstance(failure, ChecksumMismatchError) and not self.mends and self.restarts < _RESTARTS:
-            return _Running(self.item, self.restarts + 1, self.learned)
+            return _Running(self.item, self.restarts + 1, self.learned, self.waits)
+        if self.waits < len(_WAITS) and is_out_of_descriptors(failure):
+            return _Running(self.item, self.restarts, self.learned, self.waits + 1)
         return None
 
 
@@ -143,9 +148,18 @@ class Engine:
         max_workers: returns how many parts may move at a time now. It is called often, since the answer changes.
         meter: counts items and bytes for the caller's progress.
         journal: notes what is done, so that another process can resume the call.
+        max_finishing: items that may wait for the disk beside those that workers move. Each of them holds a file open.
+        out_of_descriptors: called when an item failed because too many files are open.
     """
 
-    def __init__(self, max_workers: Callable[[], int], meter: Meter, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        max_workers: Callable[[], int],
+        meter: Meter,
+        journal: Journal | None = None,
+        max_finishing: int = 256,
+        out_of_descriptors: Callable[[], None] = lambda: None,
+    ) -> None:
         self._max_workers = max_workers
         self._meter = meter
         self._journal = journal
@@ -157,7 +171,8 @@ class Engine:
         self._plan_error: DxflowError | None = None
         self._workers = 0
         self._finishing = 0
-        self._max_finishing = min(_MAX_FINISHING, _max_open_files() // 4)
+        self._max_finishing = max_finishing
+        self._out_of_descriptors = out_of_descriptors
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
@@ -181,6 +196,8 @@ class Engine:
                 await self._plan(items, group)
         finally:
             await self._abort_all()
+        if self._meter.raised is not None:  # a CancelledError of the callback's ends a worker, and no more
+            raise self._meter.raised
         if self._plan_error is not None:
             if not self._report:
                 raise self._plan_error
@@ -309,12 +326,8 @@ class Engine:
                 return
             with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
                 await self._abort_quietly(running.item)
-            self._running.discard(running)
             if (anew := running.anew(failure)) is not None:
-                _log.info("%s; it starts anew", failure, extra={"fields": failure.fields()})
-                self._new.appendleft(anew)
-                if self._watch is not None:
-                    self._watch.end(running)
+                await self._start_anew(running, anew, failure)
                 return
             result = running.item.result(failure)
         self._running.discard(running)
@@ -328,6 +341,16 @@ class Engine:
             await self._journal.ended(result, running.item.version)
         if self._planned and not self._running and not self._new:
             self._wake_all()
+
+    async def _start_anew(self, running: _Running, anew: _Running, failure: StorageError) -> None:
+        _log.info("%s; it starts anew", failure, extra={"fields": failure.fields()})
+        if anew.waits > running.waits:
+            self._out_of_descriptors()
+            await anyio.sleep(_WAITS[running.waits])
+        self._running.discard(running)
+        self._new.appendleft(anew)
+        if self._watch is not None:
+            self._watch.end(running)
 
     async def _finish(self, item: TransferItem, group: TaskGroup) -> TransferResult:
         if not item.waits_for_disk or self._finishing >= self._max_finishing:
@@ -384,15 +407,6 @@ class Engine:
             _log.info("%s", error, extra={"fields": error.fields()})
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
             failure_of(error, item.ends, "clean-up")
-
-
-def _max_open_files() -> int:
-    try:
-        import resource
-    except ImportError:
-        return 4 * _MAX_FINISHING
-    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return limit if limit > 0 else 4 * _MAX_FINISHING
 
 
 async def _close(items: AsyncIterator[TransferItem]) -> None:

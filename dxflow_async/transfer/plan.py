@@ -164,8 +164,10 @@ def split(size: int, part_size: int) -> Iterator[Part]:
 def stream_part_size(number: int, part_size: int, largest: int, features: Features) -> int:
     """Returns the size of one part of a stream of unknown length.
 
-    The sizes grow with the number, so that a long stream fits. Where all parts must have one size, they are larger from
-    the beginning.
+    The sizes grow with the number, so that a long stream fits. Where the service may require parts of one size, they
+    grow in the second half of the parts only: a stream of up to 41 GiB has small parts of one size, and one of up to
+    318 GiB still fits (with the default settings). Where all parts must have one size, they are larger from the
+    beginning: 27 MiB, so that 264 GiB fit. A larger `part_size` makes room for more.
 
     Args:
         number: the number of the part, from 1.
@@ -175,26 +177,32 @@ def stream_part_size(number: int, part_size: int, largest: int, features: Featur
     """
     if features.uniform_parts:
         size = max(part_size, min(_in_whole_mib(-(-_LONG_STREAM // features.max_parts)), largest))
+    elif features.varied_parts_doubtful:
+        later = max(number - features.max_parts // 2, 1)
+        size = part_size_at(later, part_size, largest, max(features.max_parts // 40, 1))
     else:
-        size = part_size_at(number, part_size, largest)
+        period = min(_PARTS_PER_SIZE, max(features.max_parts // 10, 1))
+        size = part_size_at(number, part_size, largest, period)
     return min(size, features.max_part_size)
 
 
-def part_size_at(number: int, first: int, largest: int) -> int:
+def part_size_at(number: int, first: int, largest: int, period: int = _PARTS_PER_SIZE) -> int:
     """Returns the size of one part of a stream whose parts may differ in size.
 
-    The size doubles every thousand parts, so that the ten thousand parts that S3 allows hold half a tebibyte.
+    By default, the size doubles every thousand parts, so that the ten thousand parts that S3 allows hold half a
+    tebibyte.
 
     Args:
         number: the number of the part, from 1.
         first: the size of the first part.
         largest: the size that no later part exceeds.
+        period: the number of parts after which the size doubles.
 
     Example:
         >>> part_size_at(1, 8 << 20, 64 << 20) >> 20, part_size_at(2500, 8 << 20, 64 << 20) >> 20
         (8, 32)
     """
-    return min(max(first, largest), first << min((number - 1) // _PARTS_PER_SIZE, 20))
+    return min(max(first, largest), first << min((number - 1) // period, 20))
 
 
 def part_size_advice(sent: int, features: Features) -> str:

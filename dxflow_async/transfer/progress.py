@@ -21,12 +21,14 @@ class Meter:
 
     Args:
         on_progress: called with the counters from the event loop, and once at the end. It should return at once.
+        concurrency: returns how many requests may be in flight now.
 
     Attributes:
         raised: the exception that `on_progress` raised. It is not called again.
     """
 
-    def __init__(self, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, on_progress: OnProgress | None = None, concurrency: Callable[[], int] = lambda: 0) -> None:
+        self._concurrency = concurrency
         self.raised: BaseException | None = None
         self._on_progress = on_progress
         self._started = monotonic()
@@ -86,6 +88,7 @@ class Meter:
             self._failed,
             self._retries,
             monotonic() - self._started,
+            self._concurrency(),
         )
 
     def _tell(self) -> None:

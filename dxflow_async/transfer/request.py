@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def request(
-    operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy
+    operation: Callable[[], Awaitable[T]], provider: Provider, *, limits: Limits, policy: RetryPolicy, kind: str = ""
 ) -> T:
     """Makes a request to a provider and returns its result.
 
@@ -27,6 +27,7 @@ async def request(
         provider: where the request goes.
         limits: the session's budgets.
         policy: how often to try.
+        kind: of the request, such as `"list"`; times are compared among requests of one kind.
 
     Raises:
         DxflowError: the error of the last attempt. Other exceptions become the cause of a `StorageError`.
@@ -35,8 +36,7 @@ async def request(
 
     async def once() -> T:
         with translated(provider):
-            async with limit or nullcontext():
-                return await operation()
+            return await (operation() if limit is None else limit.run(operation, kind=kind))
 
     return await retry(once, policy)
 
@@ -59,7 +59,7 @@ async def delete_keys(
         error: StorageError | None = None
         try:
             with translated(provider):
-                async with limit or nullcontext():
+                async with limit.place(kind="delete") if limit is not None else nullcontext():
                     outcome = await provider.delete(remaining)
         except StorageError as raised:
             error, again = raised, dict.fromkeys(remaining, raised)

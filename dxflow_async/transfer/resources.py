@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.sdk_configuration import aws_bundles
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
@@ -55,21 +58,29 @@ class Resources:
         check_asyncio()
         settings = self.settings
         self.proxies = ProxyRules.from_system(os.environ)
-        self.limits = Limits(settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth)
+        descriptors = Descriptors.free()
+        self.limits = Limits(
+            settings.max_concurrency, settings.max_memory_bytes, settings.max_bandwidth, descriptors=descriptors
+        )
         self.threads = Threads(settings.disk_threads, durable=settings.durable)
         self.http = HTTP(
             self.threads,
             connect_timeout=settings.connect_timeout,
             stall_timeout=settings.stall_timeout,
+            min_speed=settings.min_speed,
             throttle=self.limits.bandwidth,
             tls=TLSOptions(
                 ca_bundle=settings.ca_bundle,
                 client_certificate=settings.client_certificate,
                 client_key=settings.client_key,
                 minimum_version=settings.tls_minimum_version,
+                find_bundles=partial(aws_bundles, [settings.aws, *settings.remotes.values()])
+                if settings.sdk_configuration
+                else None,
             ),
             proxies=self.proxies,
             transport=settings.transport,
+            max_connections=descriptors.connections,
         )
         self.policy = RetryPolicy(settings.max_attempts)
         self.owner = Owner(self)
@@ -108,7 +119,12 @@ class Resources:
         """Returns a context for the items of one call."""
         self.check_open()
         return TransferContext(
-            self.limits, self.policy, Meter(on_progress), self.settings.part_size, self.threads, journal
+            self.limits,
+            self.policy,
+            Meter(on_progress, self.limits.concurrency),
+            self.settings.part_size,
+            self.threads,
+            journal,
         )
 
     def begin(self, spec: JobSpec, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferCall:
@@ -164,12 +180,13 @@ class TransferCall:
         Raises:
             TransferError: some item failed; `report` has every item's result.
         """
-        journal, meter = self._journal, self.context.meter
-        engine = Engine(self.context.limits.workers, meter, journal)
-        if journal is None:
-            report = await engine.run(items)
-        else:
-            report = await self._recorded(journal, engine, items)
+        journal, meter, limits = self._journal, self.context.meter, self.context.limits
+        engine = Engine(limits.workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
+        limits.calls += 1
+        try:
+            report = await (engine.run(items) if journal is None else self._recorded(journal, engine, items))
+        finally:
+            limits.calls -= 1
         meter.close()
         return raise_failures(report)
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import anyio
 
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import StallTimeoutError, StorageError
 from dxflow_async.transfer import telemetry
 
-__all__ = ["Attempts", "RetryPolicy", "retry"]
+__all__ = ["MAX_SMALL_STEPS", "SUBSTANTIAL_PROGRESS", "Attempts", "RetryPolicy", "retry"]
 
 _log = logging.getLogger("dxflow_async.transfer.retry")
 
@@ -49,19 +49,35 @@ class RetryPolicy:
         return requested + random.uniform(0, bound)
 
 
+SUBSTANTIAL_PROGRESS = 64 << 10
+"""Bytes that have to move before the budget of attempts starts anew without limit."""
+
+MAX_SMALL_STEPS = 100
+"""How often less progress than that starts the budget anew. A peer that moves a byte an attempt does not go on forever.
+"""
+
+
 @dataclass(slots=True)
 class Attempts:
-    """The attempts of one item: `retries` counts all of them, `failures` those since bytes last moved."""
+    """The attempts of one item.
+
+    Attributes:
+        retries: counts all of them.
+        failures: counts those since the last progress.
+        position: the offset that was reached.
+    """
 
     retries: int = 0
     failures: int = 0
     position: int = 0
+    _moved: int = 0
+    _small_steps: int = 0
 
     def progressed_to(self, position: int) -> None:
-        """Notes the offset that was reached. Beyond the last one, the budget of failures starts anew."""
+        """Notes the offset that was reached. Beyond the last one, the budget of failures may start anew."""
         if position > self.position:
+            self._moved += position - self.position
             self.position = position
-            self.failures = 0
 
     async def failed(self, error: StorageError, policy: RetryPolicy) -> None:
         """Waits before the next attempt.
@@ -69,9 +85,10 @@ class Attempts:
         Raises:
             StorageError: `error` itself, if it cannot be retried or the budget is used up.
         """
-        self.failures = 1 if error.progressed else self.failures + 1
+        progressed = self._starts_anew(error)
+        self.failures = 1 if progressed else self.failures + 1
         most = min(policy.max_attempts, error.max_attempts or policy.max_attempts)
-        if not error.retryable or (self.failures >= most and not error.progressed):
+        if not error.retryable or (self.failures >= most and not (progressed and error.progressed)):
             raise error
         self.retries += 1
         seconds = policy.wait(self.failures, error.retry_after)
@@ -79,6 +96,18 @@ class Attempts:
         _log.info("%s; attempt %d follows in %.2f s", error, self.failures + 1, seconds, extra={"fields": fields})
         telemetry.retried(error, seconds)
         await policy.sleep(seconds)
+
+    def _starts_anew(self, error: StorageError) -> bool:
+        """Returns whether the attempt that failed with `error` made enough progress for a new budget."""
+        if self._moved >= SUBSTANTIAL_PROGRESS:
+            self._moved = self._small_steps = 0
+            return True
+        small = error.progressed or (self._moved > 0 and not isinstance(error, StallTimeoutError))
+        if not small or self._small_steps >= MAX_SMALL_STEPS:
+            return False
+        self._moved = 0
+        self._small_steps += 1
+        return True
 
 
 async def retry(operation: Callable[[], Awaitable[T]], policy: RetryPolicy, attempts: Attempts | None = None) -> T:

@@ -124,6 +124,7 @@ def test_one_bar_at_a_time(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) 
     [
         (Progress(0, None, 0, None, 0, 0, 0.0), "0/? files, 0 bytes, 0 bytes/s"),
         (Progress(1, 2, 1500, 3000, 0, 0, 1.0), "1/2 files, 1.5 kB of 3.0 kB, 1.5 kB/s"),
+        (Progress(1, 2, 1500, None, 1, 0, 1.0, 96), "1/2 files, 1.5 kB, 1.5 kB/s, 96 at a time, 1 failed"),
         (Progress(2, 2, 3000, 3000, 1, 4, 2.0), "2/2 files, 3.0 kB of 3.0 kB, 1.5 kB/s, 1 failed, 4 retries"),
     ],
 )

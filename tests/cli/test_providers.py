@@ -12,6 +12,8 @@ from dxflow_async.exceptions import ConfigurationError
 from tests.cli.called_command import Command, s3_variables
 from tests.servers.weed import SeaweedFS
 
+KEPT = "access_key, addressing, endpoint, region, requester_pays, secret_key, sign_payload, uniform_parts"
+
 
 def test_settings_are_kept_used_and_forgotten(
     signed_in: Command, configured: SeaweedFS, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -21,7 +23,7 @@ def test_settings_are_kept_used_and_forgotten(
     kept = signed_in("providers", "keep", "aws")
     assert (kept.status, kept.stdout) == (
         0,
-        "kept for AWS: access_key, addressing, endpoint, region, secret_key, sign_payload, uniform_parts\n",
+        f"kept for AWS: {KEPT}\n",
     )
     for name in s3_variables(configured):
         monkeypatch.delenv(name)
@@ -29,7 +31,10 @@ def test_settings_are_kept_used_and_forgotten(
     assert signed_in("cp", "file", f"aws:/{bucket}/there").status == 0
     assert configured.client.get_object(Bucket=bucket, Key="there")["Body"].read() == b"bytes"
     listed = signed_in("providers", "list").stdout
-    assert listed == "AWS    access_key, addressing, endpoint, region, secret_key, sign_payload, uniform_parts\n"
+    assert (
+        listed
+        == "AWS    access_key, addressing, endpoint, region, requester_pays, secret_key, sign_payload, uniform_parts\n"
+    )
     assert signed_in("providers", "forget", "AWS").status == 0
     assert signed_in("providers", "forget", "AWS").status == 1
     assert signed_in("ls", f"aws:/{bucket}/there").status == 3  # a local directory stands in again

@@ -30,6 +30,19 @@ from dxflow_async.exceptions import ConfigurationError
         ("BlobEndpoint=https://host", {"endpoint": "https://host"}),
         ("BlobEndpoint=https://host?sv=1&sig=2", {"endpoint": "https://host", "sas_token": "sv=1&sig=2"}),
         (
+            ";AccountKey = c2Vjcg== ; AccountName = a23;;\tblobENDPOINT = HTTPS://Own.example/ ; ",
+            {"endpoint": "https://Own.example", "account": "a23", "account_key": "c2Vjcg=="},
+        ),
+        (
+            "EndpointSuffix=.core.usgovcloudapi.net;SharedAccessSignature=sv=1&sig=a%3D;AccountName=a23",
+            {"endpoint": "https://a23.blob.core.usgovcloudapi.net", "sas_token": "sv=1&sig=a%3D"},
+        ),
+        (
+            "AccountName=a23;AccountName=a23;AccountKey=c2Vjcg==;TableEndpoint=https://t.example;QueueEndpoint=x",
+            {"endpoint": "https://a23.blob.core.windows.net", "account": "a23", "account_key": "c2Vjcg=="},
+        ),
+        ("UseDevelopmentStorage=false;AccountName=a23", {"endpoint": "https://a23.blob.core.windows.net"}),
+        (
             " DefaultEndpointsProtocol=HTTP ;\n AccountName=a23 ; EndpointSuffix=core.chinacloudapi.cn ",
             {"endpoint": "http://a23.blob.core.chinacloudapi.cn"},
         ),
@@ -41,10 +54,26 @@ def test_what_they_stand_for(text: str, found: dict[str, str]) -> None:
     assert "c2Vjcm" not in repr(parse_connection_string(text))
 
 
-def test_the_emulator() -> None:
-    """`UseDevelopmentStorage=true` is the emulator on this machine, whatever else is said."""
-    found = parse_connection_string("UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://evil.example")
-    assert (found["endpoint"], found["account"]) == ("http://127.0.0.1:10000/devstoreaccount1", "devstoreaccount1")
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("UseDevelopmentStorage=true", "http://127.0.0.1:10000/devstoreaccount1"),
+        (" usedevelopmentstorage = True ; ", "http://127.0.0.1:10000/devstoreaccount1"),
+        (
+            "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite",
+            "http://azurite:10000/devstoreaccount1",
+        ),
+        (
+            "DevelopmentStorageProxyUri=HTTP://[::1]:8888/;UseDevelopmentStorage=true",
+            "http://[::1]:10000/devstoreaccount1",
+        ),
+    ],
+)
+def test_the_emulator(text: str, endpoint: str) -> None:
+    """`UseDevelopmentStorage=true` is the emulator on this machine, or on the host that the proxy's URI names."""
+    found = parse_connection_string(text)
+    assert (found["endpoint"], found["account"]) == (endpoint, "devstoreaccount1")
+    assert repr(found["account_key"]) == "'***'"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +94,12 @@ def test_the_emulator() -> None:
         "BlobSecondaryEndpoint=https://host;AccountKey=HUSH",
         "=HUSH",
         "HUSH HUSH=HUSH",
+        "AccountName=a23;AccountKey=HUSH;AccountKey=other",
+        "DefaultEndpointsProtocol=ftp;AccountName=a23;AccountKey=HUSH",
+        "EndpointSuffix=evil.example/HUSH;AccountName=a23",
+        "EndpointSuffix=HUSH@evil.example;AccountName=a23",
+        "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://me:HUSH@host",
+        "UseDevelopmentStorage=false",
         "AccountName=evil.example/;AccountKey=HUSH",
         "AccountName=evil.example#;AccountKey=HUSH",
     ],

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dxflow_async import AzureSettings, GCSSettings, S3Settings
-from dxflow_async.config.sdk_configuration import azure_account, configured_by, with_sdk_configuration
+from dxflow_async.config.azure_environment import azure_account
+from dxflow_async.config.sdk_configuration import aws_bundles, configured_by, with_sdk_configuration
 from dxflow_async.exceptions import ConfigurationError
 
 CONFIG = """
@@ -18,6 +19,7 @@ region = eu-central-1
 
 [profile lab]
 endpoint_url = https://profile.example.org
+ca_bundle = /etc/lab.pem
 services = lab-services
 s3 =
   max_queue_size = 10
@@ -88,7 +90,7 @@ def test_a_default_profile_names_an_account(environ: dict[str, str], tmp_path: P
 def test_azure_and_google_accounts(environ: dict[str, str], tmp_path: Path) -> None:
     """Azure's account or connection string, Google's key file, emulator or stored login; a key alone is no account."""
     azure, gcs = AzureSettings(), GCSSettings()
-    for variable in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING"):
+    for variable in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING"):
         assert configured_by(azure, {**environ, variable: "x"}) == variable
     for variable in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"):
         assert configured_by(gcs, {**environ, variable: "x"}) == variable
@@ -126,6 +128,17 @@ def test_endpoints_in_botocores_order(environ: dict[str, str]) -> None:
                 client.close()
             assert (ours.endpoint or "https://s3.amazonaws.com") == theirs.replace("s3.us-east-1.", "s3."), names
             assert ours.addressing == ("path" if "AWS_PROFILE" in names else "auto")
+
+
+def test_bundles_of_profiles(environ: dict[str, str], tmp_path: Path) -> None:
+    """A bundle counts if its profile is used by a remote of S3; a file that is not valid names none."""
+    lab = (f"ca_bundle of the profile lab in {tmp_path / 'config'}", Path("/etc/lab.pem"))
+    assert aws_bundles([S3Settings(), AzureSettings()], environ) == []
+    assert aws_bundles([S3Settings(profile="lab"), S3Settings(profile="two words")], environ) == [lab]
+    assert aws_bundles([S3Settings()], {**environ, "AWS_PROFILE": "lab"}) == [lab]
+    assert aws_bundles([AzureSettings()], {**environ, "AWS_PROFILE": "lab"}) == []
+    (tmp_path / "config").write_text("[profile lab\n")
+    assert aws_bundles([S3Settings(profile="lab")], environ) == []
 
 
 def test_a_profile_of_the_settings_wins(environ: dict[str, str]) -> None:

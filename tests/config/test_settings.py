@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dxflow_async import AsyncSession, AWSSettings, AzureSettings, Settings
+from dxflow_async import AsyncSession, AWSSettings, AzureSettings, GCPSettings, Settings
 from dxflow_async.config.loader import parse_size
 from dxflow_async.exceptions import ConfigurationError
 
@@ -266,3 +267,30 @@ def test_sizes_are_sizes_or_value_errors(text: str) -> None:
     """Any text is a whole number of bytes, or no size."""
     with suppress(ValueError):
         assert parse_size(text) >= 0
+
+
+@pytest.mark.parametrize("path", [str, Path])
+def test_tilde_stands_for_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Callable[[str], str | Path]
+) -> None:
+    """`~` is expanded in every setting that is a path: in code, in the environment and in the file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pem").write_text("x")
+    made = Settings(
+        home=path("~/dx"),  # type: ignore[arg-type]
+        client_certificate=path("~/pem"),  # type: ignore[arg-type]
+        gcp=GCPSettings(service_file=path("~/pem")),  # type: ignore[arg-type]
+    )
+    assert made.home == tmp_path / "dx"
+    assert made.client_certificate == made.gcp.service_file == tmp_path / "pem"
+    monkeypatch.setenv("DXFLOW_HOME", "~/dx")
+    (tmp_path / "dx").mkdir()
+    write(tmp_path / "dx", 'client_certificate = "~/pem"')
+    loaded = Settings.load()
+    assert (loaded.home, loaded.client_certificate) == (tmp_path / "dx", tmp_path / "pem")
+
+
+def test_unknown_home_of_a_tilde() -> None:
+    """A `~` of nobody is an error that names the setting."""
+    with pytest.raises(ConfigurationError, match=r"home = '~nobody-of/x' .*not known"):
+        Settings(home=Path("~nobody-of/x"))

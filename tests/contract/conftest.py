@@ -26,8 +26,10 @@ from tests.contract.unit_leftovers import unit_leftovers
 from tests.providers.connected_providers import connect_unit
 from tests.providers.http_source.file_server import FileServer
 from tests.server.running_hub import SECRETS, UnitProcess
-from tests.servers import Azurite, GCSServer, JuiceFSGateway, S3Server, SeaweedFS
+from tests.servers import Azurite, GCSServer, JuiceFSGateway, MotoServer, S3Server, SeaweedFS
+from tests.servers.process import program
 from tests.servers.ssh import SSHServer, openssh_program
+from tests.servers.swift import SwiftServer
 from tests.sessions import part_files, unfinished_uploads
 
 
@@ -83,6 +85,40 @@ def juicefs_keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JuiceF
     with JuiceFSGateway.start(tmp_path_factory.mktemp("juicefs-keeping"), keeps_metadata=True) as server:
         server.create_bucket("bucket")
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """Moto's server, which keeps everything in memory and checks neither signatures nor checksums."""
+    with MotoServer.start(tmp_path_factory.mktemp("moto")) as server:
+        server.create_bucket("bucket")
+        yield server
+
+
+@pytest.fixture
+async def moto(moto_server: MotoServer) -> AsyncIterator[ProviderUnderTest]:
+    """S3 at moto."""
+    async with s3_provider(moto_server, "bucket") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
+    """OpenStack Swift with its S3 interface."""
+    try:
+        program("swift-proxy-server")
+    except FileNotFoundError:
+        pytest.skip("needs OpenStack Swift: uv pip install swift")
+    with SwiftServer.start(tmp_path_factory.mktemp("swift")) as server:
+        server.create_bucket("bucket")
+        yield server
+
+
+@pytest.fixture
+async def swift(swift_server: SwiftServer) -> AsyncIterator[ProviderUnderTest]:
+    """S3 at OpenStack Swift."""
+    async with s3_provider(swift_server, "bucket") as found:
+        yield found
 
 
 @pytest.fixture

@@ -43,12 +43,14 @@ class Answer:
 
     Attributes:
         chunked: send the body without its length.
+        foreign: another program in front of the service answers, without the service's own headers.
     """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     chunked: bool = False
+    foreign: bool = False
 
 
 class S3Error(Exception):

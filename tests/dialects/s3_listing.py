@@ -29,6 +29,8 @@ def list_buckets(service: S3Service, _: Ask) -> Answer:
 def list_objects(service: S3Service, ask: Ask) -> Answer:
     """Answers ListObjectsV2, and ListObjects where that is asked for or nothing else is known."""
     quirks, query = service.quirks, ask.query
+    if quirks.v1_only == "refused" and "list-type" in query:
+        service.not_implemented()
     second = query.get("list-type") == "2" and not quirks.v1_only
     encoded = service.url_encoded(ask)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -57,7 +59,7 @@ def list_objects(service: S3Service, ask: Ask) -> Answer:
             head.append(element("NextContinuationToken", base64.urlsafe_b64encode(rows[-1][0].encode()).decode()))
     else:
         head.append(element("Marker", show(after)))
-        if more and delimiter:
+        if more and delimiter and not quirks.no_next_marker:
             head.append(element("NextMarker", show(rows[-1][0])))
     owner = query.get("fetch-owner") == "true" or not second
     objects = [_contents(service, show(key), found, owner=owner) for key, found in rows if found is not None]
@@ -78,7 +80,7 @@ def _rows(service: S3Service, bucket: str, prefix: str, delimiter: str, after: s
             yield key, objects[key]
         elif (shared := prefix + head + delimiter) != last:
             last = shared
-            if shared.encode() > after.encode():
+            if shared.encode() > after.encode() or service.quirks.no_next_marker:
                 yield shared, None
 
 

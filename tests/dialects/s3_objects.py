@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from tests.dialects.s3_checksums import checksum, sent_checksums, verify_md5
 from tests.dialects.s3_exchange import Answer, Ask, S3Error, document, element, instant, parsed
@@ -18,7 +18,18 @@ from tests.dialects.s3_metadata import sent_metadata, told_metadata
 from tests.dialects.s3_service import S3Service
 from tests.dialects.s3_store import StoredObject
 
-__all__ = ["copied_source", "copy", "delete", "delete_many", "described", "put", "read", "template", "told_checksums"]
+__all__ = [
+    "copied_source",
+    "copy",
+    "delete",
+    "delete_many",
+    "described",
+    "put",
+    "read",
+    "tagging",
+    "template",
+    "told_checksums",
+]
 
 _SYSTEM = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
 _MAX_DELETED = 1000
@@ -27,6 +38,8 @@ _MAX_DELETED = 1000
 def read(service: S3Service, ask: Ask) -> Answer:
     """Answers GET and HEAD of an object."""
     quirks = service.quirks
+    if quirks.refuses_head is not None and ask.method == "HEAD":
+        raise S3Error(quirks.refuses_head, "MethodNotAllowed", "The specified method is not allowed.")
     if quirks.refuses_checksum_mode and "x-amz-checksum-mode" in ask.headers:
         text = "Unsupported header 'x-amz-checksum-mode' received for this API call."
         raise S3Error(400, "InvalidArgument", text)
@@ -50,6 +63,19 @@ def read(service: S3Service, ask: Ask) -> Answer:
         if name.startswith("response-"):
             headers[name.removeprefix("response-").title()] = value
     return Answer(status, headers, data, chunked=quirks.get_without_length and ask.method == "GET")
+
+
+def tagging(service: S3Service, ask: Ask) -> Answer:
+    """Answers GetObjectTagging."""
+    found, kept = service.object(ask.bucket, ask.key), service.quirks.tagging
+    if kept == "denied":
+        raise S3Error(403, "AccessDenied", "Access Denied")
+    if kept == "missing":
+        service.not_implemented()
+    if kept == "ignored":
+        return read(service, ask)
+    tags = [element("Tag", [element("Key", key), element("Value", value)]) for key, value in parse_qsl(found.tags)]
+    return service.xml(document("Tagging", [element("TagSet", tags)]))
 
 
 def put(service: S3Service, ask: Ask) -> Answer:
@@ -90,6 +116,8 @@ def copy(service: S3Service, ask: Ask) -> Answer:
     base = template(service, ask)
     if not replaces:
         base = replace(base, headers=source.headers, metadata=source.metadata)
+    if ask.headers.get("x-amz-tagging-directive", "COPY").upper() != "REPLACE":
+        base = replace(base, tags=source.tags)
     checksums = {name: checksum(name, source.data) for name in source.checksums}
     stored = replace(base, data=source.data, etag=hashlib.md5(source.data).hexdigest(), checksums=checksums)
     bucket.objects[ask.key] = stored
@@ -114,15 +142,20 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
 
 def delete(service: S3Service, ask: Ask) -> Answer:
     """Answers DELETE of an object, which need not exist."""
-    service.bucket(ask.bucket).objects.pop(ask.key, None)
+    _remove(service, ask.bucket, ask.key)
     return Answer(204)
+
+
+def _remove(service: S3Service, bucket: str, key: str) -> None:
+    objects = service.bucket(bucket).objects
+    objects.pop(key.rstrip("/") if service.quirks.files and key not in objects else key, None)
 
 
 def delete_many(service: S3Service, ask: Ask) -> Answer:
     """Answers DeleteObjects."""
     if service.quirks.refuses_delete_objects is not None:
         raise S3Error(*service.quirks.refuses_delete_objects)
-    bucket = service.bucket(ask.bucket)
+    service.bucket(ask.bucket)
     if not any(name == "content-md5" or name.startswith("x-amz-checksum-") for name in ask.headers):
         raise S3Error(400, "InvalidRequest", "Missing required header for this request: Content-MD5")
     verify_md5(ask.headers, ask.body)
@@ -131,7 +164,7 @@ def delete_many(service: S3Service, ask: Ask) -> Answer:
     if not 0 < len(keys) <= _MAX_DELETED or "" in keys:
         raise S3Error(400, "MalformedXML", "The XML you provided was not well-formed")
     for key in keys:
-        bucket.objects.pop(key, None)
+        _remove(service, ask.bucket, key)
     quiet = root.findtext("Quiet") == "true"
     rows = [] if quiet else [element("Deleted", [element("Key", key)]) for key in keys]
     return service.xml(document("DeleteResult", rows))
@@ -148,6 +181,7 @@ def template(service: S3Service, ask: Ask) -> StoredObject:
         checksum_type="FULL_OBJECT",
         modified=service.now(),
         public=ask.headers.get("x-amz-acl") == "public-read",
+        tags=ask.headers.get("x-amz-tagging", ""),
     )
 
 

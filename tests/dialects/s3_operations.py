@@ -72,6 +72,7 @@ _OPERATIONS = (
     Operation("PUT", "bucket", None, False, "CreateBucket", _create_bucket),
     Operation("HEAD", "bucket", None, False, "HeadBucket", _head_bucket),
     Operation("GET", "object", "uploadId", False, "ListParts", s3_uploads.list_parts),
+    Operation("GET", "object", "tagging", False, "GetObjectTagging", s3_objects.tagging),
     Operation("GET", "object", None, False, "GetObject", s3_objects.read),
     Operation("HEAD", "object", None, False, "HeadObject", s3_objects.read),
     Operation("PUT", "object", "partNumber", False, "UploadPart", s3_uploads.put_part),

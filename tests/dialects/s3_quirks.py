@@ -37,12 +37,19 @@ class Quirks:
             as they are (MinIO); `"refused"` fails with 400 InvalidArgument.
         plain_etags: ETags have no quotes.
         terse_listing: objects in listings have no owner, no storage class and no checksum algorithm.
-        v1_only: `list-type=2` is ignored: pages have markers and no tokens.
+        v1_only: pages have markers and no tokens: `list-type=2` is ignored, or refused with 501.
+        no_next_marker: pages have no `NextMarker`, and what a common prefix stands for is behind it.
         fails_after_200: the first CompleteMultipartUpload and the first CopyObject of each key are answered with 200
             and a body that is an InternalError; nothing is stored.
         clock_offset: seconds by which the server's clock is ahead. Requests that differ by more than 15 minutes are
             RequestTimeTooSkewed.
+        damaged: of objects and parts of these keys, other bytes are stored than were sent.
+        files: DELETE of `name/` removes the object `name` where there is no marker (MinIO's older backends, JuiceFS).
         folds_slashes: `a//b` is the same key as `a/b`.
+        requester_pays: requests that do not agree to pay are AccessDenied.
+        refuses_head: HEAD of an object fails with this status.
+        tagging: whether tags may be read and written; `"denied"` is 403, `"missing"` 501, and where they are
+            `"ignored"`, `?tagging` is answered with the object.
         page_size: the most entries of a page of a listing.
     """
 
@@ -67,8 +74,14 @@ class Quirks:
     metadata: Literal["rfc2047", "utf8", "refused"] = "rfc2047"
     plain_etags: bool = False
     terse_listing: bool = False
-    v1_only: bool = False
+    v1_only: Literal["ignored", "refused"] | None = None
+    no_next_marker: bool = False
     fails_after_200: bool = False
     clock_offset: float = 0.0
+    damaged: tuple[str, ...] = ()
+    files: bool = False
     folds_slashes: bool = False
+    requester_pays: bool = False
+    refuses_head: int | None = None
+    tagging: Literal["kept", "denied", "missing", "ignored"] = "kept"
     page_size: int = 1000

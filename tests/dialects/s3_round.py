@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dxflow_async import AsyncSession, Settings
 from tests.dialects.s3_server import S3Server
@@ -27,9 +28,10 @@ _TREE = {
 
 
 @asynccontextmanager
-async def open_session(server: S3Server, home: Path) -> AsyncIterator[AsyncSession]:
-    """Opens a session at a server, with small parts and little patience."""
-    settings = Settings(home=home, aws=aws_settings(server))
+async def open_session(server: S3Server, home: Path, **options: Any) -> AsyncIterator[AsyncSession]:
+    """Opens a session at a server, with small parts, little patience and other settings of the remote."""
+    options.setdefault("requester_pays", server.quirks.requester_pays)
+    settings = Settings(home=home, aws=aws_settings(server, **options))
     object.__setattr__(settings, "part_size", MiB)  # below the smallest that users may choose
     async with AsyncSession(settings=settings) as session:
         retry_soon(session)

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -24,7 +24,7 @@ from tests.dialects.s3_operations import Operation, operation_of
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_service import S3Service
 from tests.dialects.s3_signature import UNSIGNED, check_signature, is_signed
-from tests.dialects.s3_store import Bucket
+from tests.dialects.s3_store import Bucket, StoredObject
 
 __all__ = ["Request", "S3Server"]
 
@@ -113,6 +113,33 @@ class S3Server:
         """Returns the user metadata of an object as it is stored."""
         return dict(self._service.buckets[bucket].objects[key].metadata)
 
+    def store(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        checksums: Mapping[str, str] | None = None,
+        tags: str = "",
+        bucket: str = "bucket",
+    ) -> None:
+        """Stores an object as another program would."""
+        self._service.buckets[bucket].objects[key] = StoredObject(
+            data,
+            hashlib.md5(data).hexdigest(),
+            dict(headers or {}),
+            dict(metadata or {}),
+            dict(checksums or {}),
+            "FULL_OBJECT",
+            self._service.now(),
+            tags=tags,
+        )
+
+    def stored(self, key: str, bucket: str = "bucket") -> StoredObject:
+        """Returns everything that is stored of an object."""
+        return self._service.buckets[bucket].objects[key]
+
     def unfinished(self, bucket: str = "bucket") -> list[str]:
         """Returns the keys of uploads that are neither completed nor aborted."""
         return [upload.key for upload in self._service.buckets[bucket].uploads.values()]
@@ -161,15 +188,21 @@ class S3Server:
         service, quirks = self._service, self.quirks
         self._arrived += 1
         if quirks.html_400_every is not None and self._arrived % quirks.html_400_every == 0:
-            return Answer(400, {"Content-Type": "text/html"}, _PAGE.encode())
+            return Answer(400, {"Content-Type": "text/html"}, _PAGE.encode(), foreign=True)
         if is_signed(ask):
             self._check_signed(ask)
         elif not self._is_public(operation.name, ask):
+            raise S3Error(403, "AccessDenied", "Access Denied")
+        pays = {ask.headers.get("x-amz-request-payer"), ask.query.get("x-amz-request-payer")}
+        if quirks.requester_pays and "requester" not in pays:
             raise S3Error(403, "AccessDenied", "Access Denied")
         if quirks.refuses_checksums is not None and any(
             name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode" for name in ask.headers
         ):
             raise S3Error(*quirks.refuses_checksums)
+        if ask.key in quirks.damaged and operation.name in ("PutObject", "UploadPart"):
+            headers = {name: value for name, value in ask.headers.items() if name != "content-md5"}
+            ask = replace(ask, body=bytes(len(ask.body)), headers=headers)
         return operation.handler(service, ask)
 
     def _check_signed(self, ask: Ask) -> None:
@@ -202,7 +235,7 @@ class S3Server:
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         headers = {"x-amz-request-id": f"{int(time.time()):016X}", "x-amz-id-2": "dialect", "Server": "AmazonS3"}
-        headers |= answer.headers
+        headers = answer.headers if answer.foreign else headers | answer.headers
         if answer.chunked or (request.method == "HEAD" and self.quirks.head_without_length):
             response = web.StreamResponse(status=answer.status, headers=headers)
             if answer.chunked:

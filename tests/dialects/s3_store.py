@@ -19,6 +19,7 @@ class StoredObject:
         checksum_type: `"FULL_OBJECT"` or `"COMPOSITE"`.
         modified: seconds since the epoch.
         public: everybody may read it.
+        tags: as a query, `"a=1&b=2"`.
     """
 
     data: bytes = field(repr=False)
@@ -29,6 +30,7 @@ class StoredObject:
     checksum_type: str
     modified: float
     public: bool = False
+    tags: str = ""
 
 
 @dataclass(frozen=True)

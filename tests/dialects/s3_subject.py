@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
@@ -20,11 +21,10 @@ PART_SIZE = 1024
 """The smallest part of an upload, in bytes: tests of many servers want small objects."""
 
 
-def aws_settings(server: S3Server) -> AWSSettings:
-    """Returns the settings for a server."""
-    return AWSSettings(
-        endpoint=server.endpoint, region=server.region, access_key=server.access_key, secret_key=server.secret_key
-    )
+def aws_settings(server: S3Server, **settings: Any) -> AWSSettings:
+    """Returns the settings for a server, and others."""
+    given: dict[str, Any] = {"access_key": server.access_key, "secret_key": server.secret_key, **settings}
+    return AWSSettings(endpoint=server.endpoint, region=server.region, **given)
 
 
 @asynccontextmanager
@@ -39,9 +39,10 @@ async def s3_subject(quirks: Quirks, refused: frozenset[str] = frozenset()) -> A
     http = HTTP(threads)
     try:
         async with S3Server(quirks, min_part_size=PART_SIZE) as server:
-            settings = aws_settings(server)
+            settings = aws_settings(server, requester_pays=quirks.requester_pays)
             provider = AWSProvider(settings, http, threads)
-            provider.features = replace(provider.features, min_part_size=PART_SIZE)
+            # Single calls do not learn that ranges are ignored: the engine repeats the first one.
+            provider.features = replace(provider.features, min_part_size=PART_SIZE, ranges=not quirks.ignores_range)
             yield ProviderUnderTest(
                 provider,
                 "bucket/area/",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.dialects.s3_quirks import Quirks
 
-__all__ = ["ENGINE_ONLY", "NEVER_LEARNED", "SWITCHES", "UNMET"]
+__all__ = ["ENGINE_ONLY", "LONG", "NEVER_LEARNED", "REFUSED", "SWITCHES", "UNMET"]
 
 SWITCHES = {
     "as Amazon": Quirks(),
@@ -32,27 +32,62 @@ SWITCHES = {
     "ASCII metadata": Quirks(metadata="refused"),
     "etags without quotes": Quirks(plain_etags=True),
     "terse listings": Quirks(terse_listing=True),
-    "version 1 listings": Quirks(v1_only=True),
+    "version 1 listings": Quirks(v1_only="ignored", page_size=3),
+    "version 2 listings refused": Quirks(v1_only="refused", page_size=3),
+    "listings without NextMarker": Quirks(v1_only="ignored", no_next_marker=True, page_size=3),
+    "plain listings of version 1": Quirks(v1_only="refused", ignores_encoding=True, no_next_marker=True, page_size=3),
     "errors after 200": Quirks(fails_after_200=True),
     "clock ahead": Quirks(clock_offset=3600.0),
     "clock behind": Quirks(clock_offset=-3600.0),
+    "GET without length": Quirks(get_without_length=True),
+    "HEAD without length": Quirks(head_without_length=True),
+    "neither length": Quirks(get_without_length=True, head_without_length=True),
+    "ranges ignored": Quirks(ignores_range=True),
+    "no ranges nor lengths": Quirks(ignores_range=True, get_without_length=True, head_without_length=True),
+    "small bodies": Quirks(max_put=2_000_000),
+    "HTML 400": Quirks(html_400_every=7),
+    "requester pays": Quirks(requester_pays=True),
+    "HEAD refused": Quirks(refuses_head=405),
+    "objects as files": Quirks(files=True),
     "slashes folded": Quirks(folds_slashes=True),
 }
 """By name."""
 
-NEVER_LEARNED = {"errors after 200"}
+NEVER_LEARNED = {"errors after 200", "HTML 400"}
 """Switches that make requests fail by chance, so there is nothing to learn."""
 
-ENGINE_ONLY = {"errors after 200"}
+_BY_FIRST_BYTE = [("GetObject", 404), ("GetObject", 416)]
+
+REFUSED = {
+    "HEAD refused": _BY_FIRST_BYTE,
+    "HEAD without length": _BY_FIRST_BYTE,
+    "neither length": _BY_FIRST_BYTE,
+    "no ranges nor lengths": [("GetObject", 404)],
+}
+"""Requests that fail each time because there is no other way: the lookups of a missing object and of an empty one."""
+
+ENGINE_ONLY = {"errors after 200", "HTML 400"}
 """Switches under which single calls of the provider fail, and the engine makes up for it."""
 
+LONG = {
+    "neither length",
+    "no ranges nor lengths",
+    "version 2 listings refused",
+    "listings without NextMarker",
+    "plain listings of version 1",
+    "requester pays",
+    "HEAD refused",
+}
+"""Switches under which the contract suite runs with `-m long` only: sessions run under them each day."""
+
 _NO_CHECKSUM = {
-    "test_body_of_several_buffers": "the provider reports no CRC32C that the server did not confirm",
-    "test_wrong_checksum_is_refused": "nobody compares the CRC32C of a body",
     "test_reported_checksum_is_that_of_the_bytes": "no checksum is stored",
 }
 
+_IN_PARTS = "the engine sends it in parts"
+
 UNMET: dict[str, dict[str, str]] = {
+    "small bodies": {"test_body_of_several_buffers": _IN_PARTS, "test_reads_closed_early": _IN_PARTS},
     "checksums refused": _NO_CHECKSUM,
     "checksums invalid": _NO_CHECKSUM,
     "no checksums": _NO_CHECKSUM,
@@ -62,7 +97,6 @@ UNMET: dict[str, dict[str, str]] = {
         "test_copy": "a copy cannot be conditional",
         "test_listing_says_what_stat_says": "etags of listings are strong",
     },
-    "version 1 listings": {"test_listing_of_many_pages": "only the first page is found; the listing is an error"},
     "clock ahead": {"test_unfinished_uploads_are_found": "uploads began by the server's clock"},
     "clock behind": {"test_unfinished_uploads_are_found": "uploads began by the server's clock"},
 }

@@ -81,7 +81,7 @@ class Site:
         """No memory is taken, and no request is under way."""
         limits = session._resources.limits
         assert limits.memory.used == 0
-        assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
+        assert all(limit.in_flight == 0 for limit in limits.endpoints.values())
 
     def __truediv__(self, name: str) -> str:
         return f"/{self.bucket}/{name}"

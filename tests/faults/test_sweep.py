@@ -122,7 +122,7 @@ class Sweeping:
             assert self.site.leftovers() == []
         limits = self._session._resources.limits
         assert limits.memory.used == 0
-        assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
+        assert all(limit.in_flight == 0 for limit in limits.endpoints.values())
         assert await self.storage.exists(self.site / "from/small-0000")
 
 

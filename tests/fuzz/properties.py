@@ -290,6 +290,7 @@ settings_names = st.sampled_from(
         "max_memory_bytes",
         "part_size",
         "stall_timeout",
+        "min_speed",
         "ca_bundle",
         "nonsense",
         "endpoint",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dxflow_async.net.errors import NetError
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
-from dxflow_async.net.request import Origin, Request, build_head
+from dxflow_async.net.request import Origin, Request, Timeouts, build_head
 
 __all__ = ["ANSWERS", "CUTS", "METHODS", "Outcome", "exchange", "oracle"]
 
@@ -119,7 +119,7 @@ def exchange(method: str, data: bytes, cuts: Sequence[int]) -> Outcome:
 
 
 async def _exchange(method: str, data: bytes, cuts: Sequence[int]) -> Outcome:
-    connection = Connection(memoryview(bytearray(INBOX_SIZE)), 5.0, lambda _: None)
+    connection = Connection(memoryview(bytearray(INBOX_SIZE)), Timeouts(stall=5.0), lambda _: None)
     wire = Wire(connection)
     connection._transport = wire  # type: ignore[assignment]
     head = build_head(method, "/", {"host": "h"})

@@ -50,9 +50,11 @@ async def make_client(
     """Makes clients that trust `certified` and use no proxy; they are closed afterwards."""
     made: list[Client] = []
 
-    def make(*, connect: float = 5.0, stall: float = 2.0, idle: float = 15.0, **options: Any) -> Client:
+    def make(
+        *, connect: float = 5.0, stall: float = 2.0, idle: float = 15.0, min_speed: float = 0.0, **options: Any
+    ) -> Client:
         given = {"transport": transport, "tls": TLSOptions(ca_bundle=certified[1]), "proxies": ProxyRules(), **options}
-        made.append(Client(threads, timeouts=Timeouts(connect, stall, idle), **given))
+        made.append(Client(threads, timeouts=Timeouts(connect, stall, idle, min_speed), **given))
         return made[-1]
 
     yield make

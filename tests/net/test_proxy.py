@@ -234,6 +234,38 @@ def test_servers_of_this_process_are_exempt() -> None:
         rules.proxy_for("http", "127.0.0.1", 8781)
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "direct"),
+    [
+        ("169.254.169.254", 80, True),
+        ("[fd00:ec2::254]", 80, True),
+        ("fd20:ce::254", 80, True),
+        ("Metadata.Google.Internal.", 80, True),
+        ("169.254.170.2", 80, True),
+        ("169.254.170.23", 80, True),
+        ("169.254.1.1", 80, False),
+        ("metadata.example", 80, False),
+        ("127.0.0.1", 4001, True),
+        ("127.0.0.1", 4002, False),
+        ("::1", 4003, True),
+        ("identity.example", 443, True),
+        ("identity.example", 80, False),
+        ("gce.example", 80, True),
+    ],
+)
+def test_metadata_services_are_reached_directly(host: str, port: int, *, direct: bool) -> None:
+    """Neither the well-known metadata services nor those that variables name are asked through a proxy."""
+    environ = {
+        "ALL_PROXY": "http://proxy:1",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:4001/credentials",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://[::1]:4003",
+        "IDENTITY_ENDPOINT": "https://Identity.example/msi/token?x=1",
+        "GCE_METADATA_HOST": "gce.example",
+        "MSI_ENDPOINT": "no url: at all",
+    }
+    assert (proxy_for(environ, "http", host, port) == "") == direct
+
+
 def test_macos_settings_count_where_the_environment_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """On macOS the system's proxies and exceptions are used; a variable takes their place."""
     found = {"https": "http://system:8080", "socks": "http://system:1080"}

@@ -115,6 +115,22 @@ def test_each_variable_adds_its_authorities(shake: Shake, files: tuple[Path, Pat
         assert (shake(trusting), server.shake(trusting)) == ("TLSv1.3", "TLSv1.3")
 
 
+def test_bundles_of_configuration_files_come_last(shake: Shake, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """A file's bundle is trusted, beside the general variables; AWS_CA_BUNDLE and the setting stand in its place."""
+    (tmp_path / "other").mkdir()
+    other = make_certificate(tmp_path / "other")[2]
+
+    def find() -> list[tuple[str, Path]]:
+        return [("ca_bundle of the profile lab", files[2])]
+
+    assert shake(context(find_bundles=find)) == "TLSv1.3"
+    assert shake(context({"REQUESTS_CA_BUNDLE": str(other)}, find_bundles=find)) == "TLSv1.3"
+    assert shake(context({"AWS_CA_BUNDLE": str(other)}, find_bundles=find)) == UNTRUSTED
+    assert shake(context(ca_bundle=other, find_bundles=find)) == UNTRUSTED
+    with pytest.raises(ConfigurationError, match=r"^ca_bundle of the profile lab = ./none\.pem. is not allowed"):
+        context(find_bundles=lambda: [("ca_bundle of the profile lab", Path("/none.pem"))])
+
+
 def test_the_setting_wins_over_variables(shake: Shake, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     """With `ca_bundle` set, the variables are not read: neither trusted nor found missing."""
     (tmp_path / "other").mkdir()

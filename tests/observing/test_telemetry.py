@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.exceptions import DxflowError, ServiceError, ThrottledError
 from dxflow_async.providers.http import Call
-from dxflow_async.transfer.limits import AdaptiveLimit
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from tests.scripted_server import ScriptedServer, answer
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for
@@ -156,10 +156,10 @@ async def test_limits_name_their_endpoint(exported: Exported, caplog: pytest.Log
     """Throttling is logged and counted with the endpoint, and how many requests may be in flight from now on."""
     caplog.set_level(logging.INFO, "dxflow_async")
     limit = AdaptiveLimit(64, 40, endpoint="https://host")
-    await limit.acquire()
-    limit.failed(ThrottledError("slow down"))
-    await asyncio.sleep(0.3)
-    limit.release()
-    assert caplog.records[-1].__dict__["fields"] == {"endpoint": "https://host", "concurrency": 20}
+    permits = [await limit.acquire() for _ in range(8)]
+    await asyncio.sleep(0.1)
+    for permit in permits:
+        limit.release(permit, ThrottledError("slow down"))
+    assert caplog.records[-1].__dict__["fields"] == {"endpoint": "https://host", "concurrency": 26}
     sums = exported.sums()
-    assert (sums["dxflow.throttles"], sums["dxflow.concurrency"]) == (1, 20)
+    assert (sums["dxflow.throttles"], sums["dxflow.concurrency"]) == (8, 26)

@@ -66,7 +66,7 @@ ROWS = [
     Row("AWS", 403, "AccessDenied", AccessDeniedError, "KMS key", "not authorized to perform: kms:GenerateDataKey"),
     Row("AWS", 400, "KMS.DisabledException", AccessDeniedError, "KMS key"),
     Row("AWS", 400, "KMS.ThrottlingException", ThrottledError, "fewer requests"),
-    Row("AWS", 403, "AccessDenied", AccessDeniedError, "requester pay", "Requester Pays bucket"),
+    Row("AWS", 403, "AccessDenied", AccessDeniedError, r"AWS\.requester_pays = true", "Requester Pays bucket"),
     Row("AWS", 403, "AccessDenied", StorageError, "quota", "Cannot upload files, storage cap exceeded."),
     Row("AWS", 403, "QuotaExceeded", StorageError, "quota"),
     Row("AWS", 507, "XMinioStorageFull", StorageError, "make room"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError
-from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError
+from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError, Reader
 from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
 from tests.providers.in_memory_bodies import read
 from tests.scripted_server import ScriptedServer
@@ -66,6 +66,24 @@ async def test_a_range_that_is_not_as_long_as_it_says(connected: tuple[str, Any]
     async with ScriptedServer(response(name, "206 Partial Content", PIECES, head, body=chunks(data))) as server:
         with pytest.raises(ServiceError, match="bytes came of 3"):
             await read(connect(server.url), "bucket/name", 2, 5, etag="7")
+
+
+async def test_a_body_that_is_longer_than_the_object(connected: tuple[str, Any]) -> None:
+    """Bytes beyond the size of the object are an error before its last bytes are returned: no reader has to go on."""
+    name, connect = connected
+    async with (
+        ScriptedServer(response(name, "200 OK", PIECES, body=chunks(DATA + b"+"))) as server,
+        await connect(server.url).read("bucket/name", etag="7", listed=LISTED) as reading,
+    ):
+        with pytest.raises(ServiceError, match="11 bytes came of 10"):
+            await fill(reading, memoryview(bytearray(len(DATA))))
+
+
+async def fill(reading: Reader, buffer: memoryview) -> None:
+    """Reads until a buffer is full, and no further."""
+    size = 0
+    while size < len(buffer):
+        size += await reading.readinto(buffer[size:])
 
 
 @pytest.mark.parametrize("measured", [True, False])

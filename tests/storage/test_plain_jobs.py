@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, Settings
+from dxflow_async import AsyncSession, Progress, Settings
 from dxflow_async.providers import registry
 from tests.sessions import MiB
 from tests.storage.naive_package import installed
@@ -30,11 +30,16 @@ async def test_one_large_item_is_a_job(tmp_path: Path) -> None:
     remote = registry.provider_kinds()["folder"].settings(root=str(tmp_path / "root"))
     settings = Settings(home=tmp_path / "home", part_size=5 * MiB, remotes={"box": remote})
     async with AsyncSession(settings=replace(settings, max_bandwidth=2 * MiB)) as session:
-        call = asyncio.create_task(session.copy(tmp_path / "large", "box:/large"))
+        sent = asyncio.Event()
+
+        def note(now: Progress) -> None:
+            if now.bytes_done:
+                sent.set()
+
+        call = asyncio.create_task(session.copy(tmp_path / "large", "box:/large", on_progress=note))
         async with asyncio.timeout(20):
-            while not await session.jobs():
-                assert not call.done()
-                await asyncio.sleep(0.02)
+            await sent.wait()
+        assert await session.jobs()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

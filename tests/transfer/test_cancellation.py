@@ -48,7 +48,7 @@ async def check(session: AsyncSession, weed: SeaweedFS, bucket: str, top: Path, 
     assert unfinished_uploads(weed, bucket) == []
     limits = session._resources.limits
     assert limits.memory.used == 0
-    assert all(limit.in_flight == 0 for limit in limits._endpoints.values())
+    assert all(limit.in_flight == 0 for limit in limits.endpoints.values())
     storage = session.get_storage_manager()
     (top / "after").write_bytes(b"after")
     await storage.upload(top / "after", f"/{bucket}/after")

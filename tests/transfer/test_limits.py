@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ServiceError, ThrottledError
+from dxflow_async.exceptions import ServiceError, StorageError, ThrottledError
 from dxflow_async.providers.local.provider import LocalProvider
-from dxflow_async.transfer import limits
-from dxflow_async.transfer.limits import AdaptiveLimit, Bandwidth, Limits, MemoryBudget
+from dxflow_async.transfer import bandwidth
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
+from dxflow_async.transfer.bandwidth import Bandwidth
+from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.memory_budget import MemoryBudget
 from tests.sessions import MiB
 
 
@@ -29,9 +33,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the limits."""
+    """A clock for limits, and for bandwidth."""
     clock = Clock()
-    monkeypatch.setattr(limits, "monotonic", clock)
+    monkeypatch.setattr(bandwidth, "monotonic", clock)
     return clock
 
 
@@ -43,47 +47,45 @@ async def settle() -> None:
 @pytest.mark.parametrize(("refused", "expected"), [(1, 39), (10, 35), (20, 30), (40, 20)])
 async def test_a_step_down_is_as_large_as_the_share_that_was_refused(clock: Clock, refused: int, expected: int) -> None:
     """When all are refused half of the places go, when one is nearly none."""
-    limit = AdaptiveLimit(64, 40)
+    limit = AdaptiveLimit(64, 40, clock=clock)
     await _window(limit, clock, 40, refused)
     assert limit.limit == expected
 
 
 async def test_answers_that_were_on_their_way_decrease_nothing(clock: Clock) -> None:
     """What was in flight at a step down is the same event; what is sent after it decreases again."""
-    limit = AdaptiveLimit(64, 40)
-    for _ in range(40):
-        await limit.acquire()
-    for _ in range(40):
-        limit.failed(ThrottledError("slow down"))
-        clock.now += 0.3
-        limit.release()
+    limit = AdaptiveLimit(64, 40, clock=clock)
+    permits = [await limit.acquire() for _ in range(40)]
+    clock.now += 0.3
+    for permit in permits:
+        limit.release(permit, ThrottledError("slow down"))
     assert limit.limit == 20
     await _window(limit, clock, 20, 20)
     assert limit.limit == 10
 
 
 async def test_a_request_that_is_refused_counts(clock: Clock) -> None:
-    """What a request raises comes through, its place is given back, and a refusal is a reason to step down."""
-    limit = AdaptiveLimit(64, 40)
+    """What requests raise comes through, their places are given back, and refusals are a reason to step down."""
+    limit = AdaptiveLimit(64, 40, clock=clock)
 
     async def refuse() -> None:
         clock.now += 0.3
         raise ThrottledError("slow down")
 
-    with pytest.raises(ThrottledError):
-        await limit.run(refuse)
+    requests = [asyncio.ensure_future(limit.run(refuse)) for _ in range(8)]
+    assert all(isinstance(error, ThrottledError) for error in await asyncio.gather(*requests, return_exceptions=True))
     assert (limit.in_flight, limit.limit) == (0, 20)
 
 
 async def test_workers_follow_the_limits(clock: Clock, tmp_path: Path) -> None:
     """As many parts are worked on as the widest endpoint lets be in flight, and a few more."""
-    budgets = Limits(max_concurrency=64, max_memory_bytes=64 * MiB)
+    budgets = Limits(max_concurrency=256, max_memory_bytes=64 * MiB)
     threads = Threads(1)
     provider = LocalProvider(tmp_path, threads)
     provider.features = replace(provider.features, endpoint="somewhere")
-    before = budgets.workers()
-    limit = budgets.requests(provider)
-    assert limit is not None
+    before, limit = budgets.workers(), AdaptiveLimit(256, clock=clock, on_change=budgets.count_workers)
+    budgets.endpoints["somewhere"] = limit
+    assert budgets.requests(provider) is limit
     for _ in range(3):
         await _full_window(limit, clock)
     assert budgets.workers() - before == limit.limit - 48 > 0
@@ -92,16 +94,16 @@ async def test_workers_follow_the_limits(clock: Clock, tmp_path: Path) -> None:
 
 async def test_limit_never_falls_below_one(clock: Clock) -> None:
     """However often it is throttled, one request stays allowed."""
-    limit = AdaptiveLimit(8)
+    limit = AdaptiveLimit(8, clock=clock)
     for _ in range(50):
-        await _window(limit, clock, 1, 1)
+        await _window(limit, clock, 8, 8)
     assert limit.limit == 1
-    await asyncio.wait_for(limit.acquire(), 5)
+    limit.release(await asyncio.wait_for(limit.acquire(), 5))
 
 
 async def test_limit_grows_again_after_throttling(clock: Clock) -> None:
     """Windows in which all places were taken bring it back to where it began."""
-    limit = AdaptiveLimit(64, 16)
+    limit = AdaptiveLimit(64, 16, clock=clock)
     await _window(limit, clock, 16, 16)
     assert limit.limit == 8
     for _ in range(20):
@@ -110,46 +112,38 @@ async def test_limit_grows_again_after_throttling(clock: Clock) -> None:
 
 
 async def _window(limit: AdaptiveLimit, clock: Clock, requests: int, refused: int) -> None:
-    """So many requests in flight at a time, some of them refused, answered at the end of a window."""
-    for _ in range(requests):
-        await limit.acquire()
-    for number in range(requests):
-        if number < refused:
-            limit.failed(ThrottledError("slow down"))
-        clock.now += (number == requests - 1) * 1.0
-        limit.release()
+    """So many requests in flight at a time, or as many as may be, some of them refused, answered after a window."""
+    permits = [await limit.acquire() for _ in range(min(requests, limit.limit))]
+    for number, permit in enumerate(permits):
+        clock.now += (number == len(permits) - 1) * 1.0
+        limit.release(permit, ThrottledError("slow down") if number < refused else None)
 
 
 async def test_limit_grows_while_goodput_does_and_stops_at_the_maximum(clock: Clock) -> None:
-    """More bytes a second with each step are worth the next step, up to the maximum."""
-    limit = AdaptiveLimit(24, 16)
-    for step in range(20):
-        await _full_window(limit, clock, moved=(1 << 20) << step)
+    """As long as more requests take no longer, there are more of them, up to the maximum."""
+    limit = AdaptiveLimit(24, 16, clock=clock)
+    for _ in range(20):
+        await _full_window(limit, clock)
     assert limit.limit == 24
 
 
 async def test_limit_stays_where_it_is_not_used_up(clock: Clock) -> None:
     """Without waiters nothing is learnt about more places."""
-    limit = AdaptiveLimit(64, 16)
-    for step in range(20):
-        async with limit:
-            limit.moved(1 << step)
+    limit = AdaptiveLimit(64, 16, clock=clock)
+    for _ in range(20):
+        async with limit.place():
             clock.now += 1
     assert limit.limit == 16
 
 
-async def _full_window(limit: AdaptiveLimit, clock: Clock, moved: int = 0) -> None:
-    places = limit.limit
-    for _ in range(places):
-        await limit.acquire()
+async def _full_window(limit: AdaptiveLimit, clock: Clock) -> None:
+    permits = [await limit.acquire() for _ in range(limit.limit)]
     waiting = asyncio.ensure_future(limit.acquire())
     await settle()
-    limit.moved(moved)
     clock.now += 1
-    for _ in range(places):
-        limit.release()
-    await waiting
-    limit.release()
+    for permit in permits:
+        limit.release(permit)
+    limit.release(await waiting)
 
 
 async def test_places_are_given_in_order() -> None:
@@ -157,7 +151,7 @@ async def test_places_are_given_in_order() -> None:
     limit, served = AdaptiveLimit(1, 1), []
 
     async def work(number: int) -> None:
-        async with limit:
+        async with limit.place():
             served.append(number)
             await asyncio.sleep(0)
 
@@ -176,7 +170,7 @@ def test_cancelled_waiters_leak_no_place(moments: list[int], places: int) -> Non
 
         async def work() -> None:
             nonlocal most
-            async with limit:
+            async with limit.place():
                 most = max(most, limit.in_flight)
                 await asyncio.sleep(0)
 
@@ -193,7 +187,7 @@ def test_cancelled_waiters_leak_no_place(moments: list[int], places: int) -> Non
 
 
 async def test_fewer_large_requests_are_in_flight() -> None:
-    """Large requests have a lower limit, that grows with the other; small ones pass by those that wait for it."""
+    """Large requests have a limit of their own, which is lower; small ones pass by those that wait for it."""
     limit, inside = AdaptiveLimit(64), {0: 0, MiB: 0}
 
     async def work(size: int) -> None:
@@ -205,7 +199,7 @@ async def test_fewer_large_requests_are_in_flight() -> None:
 
     workers = [asyncio.ensure_future(work(size)) for size in [MiB] * 50 + [0] * 50]
     await asyncio.sleep(0.01)
-    assert (inside, limit.in_flight) == ({MiB: 6, 0: 42}, 48)
+    assert (inside, limit.in_flight) == ({MiB: 6, 0: 48}, 54)
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
@@ -215,14 +209,36 @@ async def test_fewer_large_requests_are_in_flight() -> None:
 
 
 async def test_only_throttling_is_throttling(clock: Clock) -> None:
-    """A request that failed otherwise gives its place back and takes none away."""
-    limit = AdaptiveLimit(16)
+    """Requests that failed otherwise give their places back and take none away."""
+    limit = AdaptiveLimit(16, clock=clock)
     for error, expected in ((ServiceError("failed"), 16), (ThrottledError("slow down"), 8)):
-        clock.now += 1
-        with pytest.raises(type(error)):
-            async with limit:
-                raise error
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(_failing(limit, clock, error))
         assert (limit.in_flight, limit.limit) == (0, expected)
+
+
+async def _failing(limit: AdaptiveLimit, clock: Clock, error: StorageError) -> None:
+    with suppress(StorageError):
+        async with limit.place():
+            await asyncio.sleep(0)
+            clock.now += 0.1
+            raise error
+
+
+async def test_a_call_of_the_other_size_is_not_held_up() -> None:
+    """However many large requests wait, a small one enters at once, and the other way round."""
+    limit = AdaptiveLimit(256)
+    for size, other in ((MiB, 0), (0, MiB)):
+        waiting = [asyncio.ensure_future(limit.acquire(size)) for _ in range(100)]
+        await settle()
+        limit.release(await asyncio.wait_for(limit.acquire(other), 5))
+        for each in waiting:
+            each.cancel()
+        for entered in await asyncio.gather(*waiting, return_exceptions=True):
+            if isinstance(entered, Permit):
+                limit.release(entered)
+    assert limit.in_flight == 0
 
 
 Step = tuple[int, int, bool]
@@ -279,6 +295,24 @@ async def test_large_request_is_not_starved() -> None:
     assert await small == 1
 
 
+async def test_large_objects_leave_memory_to_small_ones() -> None:
+    """While large requests take all the memory that they may, and wait for more, small ones still get some."""
+    budget = MemoryBudget(64 * MiB)
+    large = [asyncio.ensure_future(budget.take(8 * MiB)) for _ in range(20)]
+    await settle()
+    assert budget.used == 56 * MiB
+    small = [asyncio.ensure_future(budget.take(64 << 10)) for _ in range(200)]
+    await settle()
+    assert sum(each.done() for each in small) == 8 * MiB // (64 << 10)
+    for _ in range(20):
+        for each in (*large, *small):
+            if each.done() and not each.cancelled():
+                budget.give(each.result())
+        large, small = [each for each in large if not each.done()], [each for each in small if not each.done()]
+        await settle()
+    assert (large, small, budget.used) == ([], [], 0)
+
+
 async def test_cancelled_large_request_lets_others_pass() -> None:
     """Who waits behind a request that is given up does not wait for it."""
     budget = MemoryBudget(10)
@@ -317,4 +351,4 @@ async def test_bandwidth_serves_takers_at_once_by_turns() -> None:
 def test_workers_follow_the_endpoints() -> None:
     """There are as many workers as requests may be in flight, and a few to read ahead, within the maximum."""
     assert Limits(4, 1 << 20).workers() == 8
-    assert Limits(64, 1 << 20).workers() == 52
+    assert Limits(64, 1 << 20).workers() == 58

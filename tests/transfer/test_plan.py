@@ -145,6 +145,17 @@ def test_no_request_is_larger_than_the_service_takes() -> None:
     assert part_size_for(11 * GiB, 20 * GiB, S3) == 5 * GiB
 
 
+def test_parts_vary_late_where_that_may_be_refused() -> None:
+    """Small parts of one size make up a stream of up to 41 GiB; a longer one has parts that grow, and fits, too."""
+    doubtful = replace(S3, varied_parts_doubtful=True)
+    sizes = [stream_part_size(number, 8 * MiB, 64 * MiB, doubtful) for number in range(1, 10_001)]
+    assert set(sizes[:5_250]) == {8 * MiB}
+    assert sizes == sorted(sizes)
+    assert 318 * GiB <= sum(sizes) < 319 * GiB
+    few = replace(S3, max_parts=1_000)
+    assert sum(stream_part_size(number, 8 * MiB, 64 * MiB, few) for number in range(1, 1_001)) > 40 * GiB
+
+
 def test_parts_of_one_size_hold_a_long_stream() -> None:
     """Parts that must not vary are as large as a long stream needs, as far as memory allows."""
     uniform = replace(S3, uniform_parts=True)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, ThrottledError
-from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
+from dxflow_async.exceptions import NotFoundError, ServiceError, StallTimeoutError, StorageError, ThrottledError
+from dxflow_async.transfer.retry import MAX_SMALL_STEPS, SUBSTANTIAL_PROGRESS, Attempts, RetryPolicy, retry
 
 
 class Sleeper:
@@ -120,3 +120,44 @@ async def test_attempts_with_progress_do_not_count() -> None:
     with pytest.raises(ServiceError):
         await retry(operation, RetryPolicy(3, sleep=sleeper))
     assert operation.calls == 3
+
+
+async def test_small_steps_do_not_go_on_forever() -> None:
+    """A peer that moves some bytes an attempt has a limited number of attempts; large steps start the budget anew."""
+    policy, attempts = RetryPolicy(3, sleep=Sleeper()), Attempts()
+
+    async def fail(step: int, error: StorageError) -> None:
+        attempts.progressed_to(attempts.position + step)
+        await attempts.failed(error, policy)
+
+    for _ in range(MAX_SMALL_STEPS):
+        await fail(1, ServiceError("broke"))
+    await fail(SUBSTANTIAL_PROGRESS, ServiceError("broke"))
+    for _ in range(MAX_SMALL_STEPS + 1):
+        await fail(1, ServiceError("broke"))
+    with pytest.raises(ServiceError):
+        await fail(1, ServiceError("broke"))
+
+
+async def test_some_bytes_before_a_stall_are_no_progress() -> None:
+    """A peer that moves some bytes and stalls has the usual attempts; after many bytes the budget is new."""
+    policy, attempts = RetryPolicy(3, sleep=Sleeper()), Attempts()
+    for number in range(1, 6):
+        attempts.progressed_to(number * SUBSTANTIAL_PROGRESS)
+        await attempts.failed(StallTimeoutError("stalled"), policy)
+    attempts.progressed_to(attempts.position + 1)
+    await attempts.failed(StallTimeoutError("stalled"), policy)
+    attempts.progressed_to(attempts.position + 1)
+    with pytest.raises(StallTimeoutError):
+        await attempts.failed(StallTimeoutError("stalled"), policy)
+
+
+async def test_errors_that_always_progress_end() -> None:
+    """Attempts that report progress each time end too."""
+    errors = failures(MAX_SMALL_STEPS + 10)
+    for error in errors:
+        error.progressed = True
+    operation = Failing(*errors)
+    with pytest.raises(ServiceError):
+        await retry(operation, RetryPolicy(3, sleep=Sleeper()))
+    assert MAX_SMALL_STEPS <= operation.calls <= MAX_SMALL_STEPS + 3

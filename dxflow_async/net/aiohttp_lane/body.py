@@ -29,6 +29,7 @@ class SentBody:
         error: what the body raised.
         inside: the next piece is being fetched.
         moved_at: when a piece was last taken, by the monotonic clock.
+        waited: seconds that the body and the throttle took to give the pieces.
     """
 
     def __init__(self, body: Body, throttle: Throttle | None, on_complete: Callable[[], None]) -> None:
@@ -36,6 +37,7 @@ class SentBody:
         self.error: BaseException | None = None
         self.inside = False
         self.moved_at = monotonic()
+        self.waited = 0.0
         self._body = body
         self._throttle = throttle
         self._on_complete = on_complete
@@ -45,6 +47,11 @@ class SentBody:
         self._stopped = False
         self._left: asyncio.Future[None] | None = None
 
+    @property
+    def taken(self) -> int:
+        """Bytes that aiohttp has taken."""
+        return self._size - len(self._rest)
+
     def __aiter__(self) -> AsyncIterator[Buffer]:
         return self
 
@@ -52,7 +59,7 @@ class SentBody:
         if self._stopped:
             # An error would stop aiohttp from timing out the response; it cancels its task once that is closed.
             await asyncio.get_running_loop().create_future()
-        self.inside = True
+        self.inside, began_at = True, monotonic()
         try:
             piece = await self._next()
         except StopAsyncIteration:
@@ -65,6 +72,7 @@ class SentBody:
         finally:
             self.inside = False
             self.moved_at = monotonic()
+            self.waited += self.moved_at - began_at
             if self._left is not None and not self._left.done():
                 self._left.set_result(None)
         return piece

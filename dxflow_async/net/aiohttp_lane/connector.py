@@ -12,17 +12,43 @@ import select
 import ssl
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from dxflow_async.concurrency.descriptors import is_out_of_descriptors
+
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.tracing import Trace
 
 __all__ = ["ConnectionState", "Connector", "Exchange", "exchange"]
+
+
+class Handler(ResponseHandler):
+    """aiohttp's protocol, which also counts.
+
+    Attributes:
+        received: bytes of the response to the current request, without interim answers.
+        answered_at: when the first of them arrived, by the monotonic clock.
+    """
+
+    received = 0
+    answered_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        if self.received:
+            self.received += len(data)
+        elif data and not data.startswith(_INTERIM):
+            self.received, self.answered_at = len(data), monotonic()
+        super().data_received(data)
+
+
+_INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 
 
 class ConnectionState:
@@ -35,7 +61,7 @@ class ConnectionState:
         used: whether it has served a request.
     """
 
-    def __init__(self, protocol: ResponseHandler) -> None:
+    def __init__(self, protocol: Handler) -> None:
         assert protocol.transport is not None
         self.protocol = protocol
         self.transport: Any = protocol.transport
@@ -102,12 +128,15 @@ exchange: ContextVar[Exchange] = ContextVar("exchange")
 class Connector(aiohttp.TCPConnector):
     """A pool that tells the current `exchange` which connection it gets, and never gives it one that is not quiet."""
 
-    states: dict[ResponseHandler, ConnectionState]
+    states: dict[Handler, ConnectionState]
     """The connections that are open."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, max_connections: int, **options: Any) -> None:
         super().__init__(**options)
+        self._max_connections = max_connections
         self.states = {}
+        handler: type[ResponseHandler] = Handler
+        self._factory = partial(handler, loop=self._loop)
 
     async def connect(
         self,
@@ -119,7 +148,7 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            assert protocol is not None
+            assert isinstance(protocol, Handler)
             if protocol.transport is None:  # lost again already
                 connection.close()
                 raise aiohttp.ServerDisconnectedError
@@ -129,8 +158,36 @@ class Connector(aiohttp.TCPConnector):
             elif current.fresh or not state.quiet:
                 connection.close()
                 continue
+            protocol.received = 0
             current.connection, current.reused, state.used = state, state.used, True
             return connection
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        """Connects. Idle connections are closed first if enough are open, or if no more can be opened."""
+        while len(self.states) >= self._max_connections and self._close_idle():
+            pass
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except OSError as error:
+            if not (is_out_of_descriptors(error) and self._close_idle()):
+                raise
+        return await super()._create_connection(req, traces, timeout)
+
+    def _close_idle(self) -> bool:
+        """Closes the connection that has been idle for longest, to any origin; returns whether there was one."""
+        oldest = min((idle for idle in self._conns.values() if idle), key=lambda idle: idle[0][1], default=None)
+        if oldest is None:
+            return False
+        protocol, _ = oldest.popleft()
+        assert isinstance(protocol, Handler)
+        self.states.pop(protocol, None)
+        protocol.abort()
+        return True
 
     def abandon(self) -> None:
         """Closes every socket once the event loop does not run any more."""
@@ -147,7 +204,7 @@ class Connector(aiohttp.TCPConnector):
         with suppress(RuntimeError):
             self._close()
 
-    def _watched(self, protocol: ResponseHandler) -> ConnectionState:
+    def _watched(self, protocol: Handler) -> ConnectionState:
         """The state of a new connection, which is forgotten with its end."""
         state, closed = ConnectionState(protocol), protocol.closed
 

@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, Awaitable, Callable
-from time import monotonic
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.payload import AsyncIterablePayload, BytesPayload
 from yarl import URL
 
-from dxflow_async.net.aiohttp_lane.body import SentBody
 from dxflow_async.net.aiohttp_lane.connector import Connector, Exchange, exchange
 from dxflow_async.net.aiohttp_lane.failures import FOREIGN, net_error
 from dxflow_async.net.aiohttp_lane.response import AiohttpResponse
-from dxflow_async.net.errors import ConnectionBrokenError, NetError, StalledError
+from dxflow_async.net.aiohttp_lane.watch import Watch
+from dxflow_async.net.errors import ConnectionBrokenError, NetError
 from dxflow_async.net.proxy import Proxy
-from dxflow_async.net.request import SEND_SIZE, Request, Throttle, Timeouts, check_body_size
+from dxflow_async.net.request import SEND_SIZE, Request, Timeouts, check_body_size
 from dxflow_async.net.response import Response
 from dxflow_async.streams import Body, Buffered
 
@@ -45,9 +44,13 @@ class AiohttpLane:
     Args:
         timeouts: shared with the client.
         tls_context: returns the TLS context.
+        max_connections: idle connections are closed before more than these are open.
     """
 
-    def __init__(self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+    def __init__(
+        self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]], max_connections: int
+    ) -> None:
+        self._max_connections = max_connections
         self._timeouts = timeouts
         self._tls_context = tls_context
         self._session: aiohttp.ClientSession | None = None
@@ -56,17 +59,20 @@ class AiohttpLane:
 
     async def send(self, request: Request, *, fresh: bool = False) -> Response:
         current = Exchange(fresh=fresh)
-        sending: _Sending | None = None
         options = await self._options(request)
+        streamed: Body | None = None
         if request.body is not None and not isinstance(request.body, bytes):
             if request.body.size <= SEND_SIZE and request.throttle is None:
                 options["data"] = BytesPayload(await _joined(request))
             else:
-                sending = _Sending(request.body, request.throttle, current, self._timeouts.stall)
-                options["data"] = AsyncIterablePayload(cast("AsyncIterable[bytes]", sending.body))
-                options["timeout"] = self._timeout(sock_read=None)  # until all of it is sent
+                streamed = request.body
         elif request.body:
             options["data"] = BytesPayload(request.body)
+        watch = Watch(current, self._timeouts)
+        if streamed is not None:
+            body = watch.watch(streamed, request.throttle)
+            options["data"] = AsyncIterablePayload(cast("AsyncIterable[bytes]", body))
+            options["timeout"] = self._timeout(sock_read=None)  # until all of it is sent
         failure: BaseException
         token = exchange.set(current)
         try:
@@ -74,16 +80,14 @@ class AiohttpLane:
         except FOREIGN as error:
             failure = net_error(error, self._timeouts.stall, request.origin.proxy)
         except BaseException:
-            if sending is not None:
-                await sending.end()
+            await watch.end()
             raise
         else:
-            return await self._started(request, response, current, sending)
+            return await self._started(response, current, watch)
         finally:
             exchange.reset(token)
-        if sending is not None:
-            await sending.end()
-            failure = sending.failure or failure
+        await watch.end()
+        failure = watch.failure or failure
         if isinstance(failure, ConnectionBrokenError):
             failure.stale = failure.unanswered and current.reused
         raise failure
@@ -112,6 +116,7 @@ class AiohttpLane:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._connector = Connector(
+                max_connections=self._max_connections,
                 limit=0,  # the caller's limits decide how many requests are in flight
                 keepalive_timeout=self._timeouts.idle,
                 resolver=aiohttp.ThreadedResolver(),
@@ -159,13 +164,11 @@ class AiohttpLane:
             self._proxies[proxy] = found
         return found
 
-    async def _started(
-        self, request: Request, response: aiohttp.ClientResponse, current: Exchange, sending: _Sending | None
-    ) -> Response:
+    async def _started(self, response: aiohttp.ClientResponse, current: Exchange, watch: Watch) -> Response:
         """The response, unless it reports success too early; a body that is refused is not sent any further."""
         connection = current.connection
         assert connection is not None
-        early = sending is not None and not sending.sent
+        early, untimed = watch.refused, watch.sending
         failure: NetError | None = None
         if early and response.status < 300:
             failure = ConnectionBrokenError("the server reported success before it had all of the request")
@@ -174,8 +177,7 @@ class AiohttpLane:
         if failure is not None:
             response.close()
         try:
-            if sending is not None:
-                await sending.end()
+            await watch.end()
         except BaseException:
             response.close()
             raise
@@ -183,9 +185,10 @@ class AiohttpLane:
             raise failure
         if early:
             connection.protocol.force_close()
+        if early or (untimed and not response.content.is_eof()):
             connection.protocol.read_timeout = self._timeouts.stall
             connection.protocol.start_timeout()
-        return AiohttpResponse(response, connection, self._timeouts.stall)
+        return AiohttpResponse(response, connection, self._timeouts)
 
 
 async def _joined(request: Request) -> bytes:
@@ -197,72 +200,3 @@ async def _joined(request: Request) -> bytes:
     data = b"".join(chunks)
     check_body_size(body, len(data), ended=True)
     return data
-
-
-class _Sending:
-    """A large body on its way: it notices when the server takes no more bytes.
-
-    Args:
-        body: what is sent.
-        throttle: a cap on the bytes a second, or None.
-        current: tells the connection, once there is one.
-        stall_timeout: seconds without a byte moving after which the connection is ended.
-    """
-
-    def __init__(self, body: Body, throttle: Throttle | None, current: Exchange, stall_timeout: float) -> None:
-        self.body = SentBody(body, throttle, self._await_response)
-        self._current = current
-        self._stall_timeout = stall_timeout
-        self._stalled = False
-        self._unsent = 0
-        self._moved_at = monotonic()
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(stall_timeout, self._check)
-
-    @property
-    def sent(self) -> bool:
-        """Whether the system has taken all of the body."""
-        return self.body.complete and not self._buffered()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why the request failed, if the reason lies here."""
-        if self._stalled:
-            return StalledError(f"no byte moved for {self._stall_timeout} s")
-        return None if isinstance(self.body.error, asyncio.CancelledError) else self.body.error
-
-    async def end(self) -> None:
-        """Stops sending; returns once the body is not read any more."""
-        self._timer.cancel()
-        if not self.body.complete:
-            await self.body.settle()
-
-    def _await_response(self) -> None:
-        """From now on aiohttp waits for the response, and times that out."""
-        self._timer.cancel()
-        connection = self._current.connection
-        assert connection is not None
-        connection.protocol.read_timeout = self._stall_timeout
-
-    def _buffered(self) -> int:
-        connection = self._current.connection
-        if connection is None or not connection.open:
-            return 0
-        size: int = connection.transport.get_write_buffer_size()
-        return size
-
-    def _check(self) -> None:
-        """Ends the connection if nothing moved since the timer was set, else sets the timer again."""
-        unsent = self._buffered()
-        connection = self._current.connection
-        waiting = connection is None or (self.body.inside and not unsent)  # for us, not for the server
-        if unsent < self._unsent or waiting:
-            self._moved_at = monotonic()
-        self._unsent = unsent
-        idle = monotonic() - max(self._moved_at, self.body.moved_at)
-        if idle >= self._stall_timeout:
-            self._stalled = True
-            assert connection is not None
-            connection.protocol.abort()
-        else:
-            self._timer = self._loop.call_later(self._stall_timeout - idle, self._check)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 
 import aiohttp
 
 from dxflow_async.net.aiohttp_lane.connector import ConnectionState
 from dxflow_async.net.aiohttp_lane.failures import FOREIGN, net_error
 from dxflow_async.net.errors import ConnectionBrokenError, NetError
+from dxflow_async.net.pace import Pace, is_keep_alive
+from dxflow_async.net.request import Timeouts
 from dxflow_async.net.response import Headers, Response
 from dxflow_async.streams import Buffer, Run, Write
 
@@ -21,16 +24,26 @@ class AiohttpResponse(Response):
     Args:
         response: aiohttp's.
         connection: what it comes over.
-        stall_timeout: seconds, for messages.
+        timeouts: when the body fails because too few bytes move.
     """
 
-    __slots__ = ("_connection", "_ended", "_response", "_rest", "_stall_timeout")
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_left_at",
+        "_measured",
+        "_pace",
+        "_response",
+        "_rest",
+        "_size",
+        "_stall_timeout",
+    )
 
     def __init__(
         self,
         response: aiohttp.ClientResponse,
         connection: ConnectionState,
-        stall_timeout: float,
+        timeouts: Timeouts,
     ) -> None:
         headers = Headers()
         for name, value in response.raw_headers:
@@ -38,7 +51,12 @@ class AiohttpResponse(Response):
         super().__init__(response.status, headers)
         self._response = response
         self._connection = connection
-        self._stall_timeout = stall_timeout
+        self._stall_timeout = timeouts.stall
+        self._pace = Pace(timeouts)
+        self._size = 0
+        self._left_at = monotonic()
+        self._pace.begin(self._left_at, 0)
+        self._measured = "content-length" in headers
         self._rest = memoryview(b"")
         self._ended = False
 
@@ -49,6 +67,7 @@ class AiohttpResponse(Response):
         if self._ended:
             return b""
         failure: NetError
+        self._pace.since += monotonic() - self._left_at  # the server had to wait
         try:
             chunk = await self._response.content.readany()
         except FOREIGN as error:
@@ -59,12 +78,27 @@ class AiohttpResponse(Response):
             failure = ConnectionBrokenError("the connection was closed")
         else:
             if chunk:
+                self._check_pace(chunk)
                 return chunk
             if not self._ends_with_the_connection or self._connection.ended_properly:
                 self._ended = True
                 return b""
             failure = ConnectionBrokenError("the connection was closed in the middle of the response")
         raise failure
+
+    def _check_pace(self, chunk: bytes) -> None:
+        """Counts a piece of the body.
+
+        Raises:
+            TooSlowError: the body arrives too slowly.
+        """
+        self._size += len(chunk)
+        self._left_at = monotonic()
+        if not self._measured and is_keep_alive(chunk):
+            self._pace.keep_alive(self._size)
+        error = self._pace.check(self._left_at, self._size)
+        if error is not None:
+            raise error
 
     @property
     def _ends_with_the_connection(self) -> bool:

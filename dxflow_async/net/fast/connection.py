@@ -6,8 +6,7 @@ writes the bytes where they are wanted. While nobody reads, bytes go to `_chunks
 socket is not read any further and the peer has to wait. A large body that is written to a file is received by the
 worker thread that writes it (`stream_body_to`); the loop does not touch the socket meanwhile.
 
-`_reset` begins a request, `release` ends it. One timer a connection watches for stalls; it is set once a stall
-timeout, not once a byte.
+`_reset` begins a request, `release` ends it. One timer watches for stalls: some times a stall timeout, not once a byte.
 
 Source: https://www.rfc-editor.org/rfc/rfc9112
 """
@@ -25,27 +24,14 @@ import httptools
 
 from dxflow_async.net.errors import ConnectionBrokenError, NetError, StalledError
 from dxflow_async.net.fast.response import FastResponse
+from dxflow_async.net.fast.sizes import CHUNK_SIZE, INBOX_SIZE, MAX_HEAD_SIZE, PLENTY, READ_BUFFER_SIZE
 from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
-from dxflow_async.net.request import SEND_SIZE, Request, Throttle, check_body_size
+from dxflow_async.net.pace import CHECKS, Pace, bytes_in_flight, is_keep_alive
+from dxflow_async.net.request import SEND_SIZE, Request, Throttle, Timeouts, check_body_size
 from dxflow_async.net.response import Headers
 from dxflow_async.streams import Body, Buffer, Buffered, Run, Write, chunks_of
 
 __all__ = ["INBOX_SIZE", "MAX_HEAD_SIZE", "READ_BUFFER_SIZE", "Connection"]
-
-READ_BUFFER_SIZE = 128 << 10
-"""Bytes of a body that are kept for a reader before the peer has to wait."""
-
-CHUNK_SIZE = 128 << 10
-"""The most bytes that `Response.read` returns: malloc serves blocks of this size without asking the system."""
-
-_PLENTY = 64 << 10
-"""Bytes of a body that have arrived when a worker thread takes over."""
-
-INBOX_SIZE = 32 << 10
-"""Bytes that are received at a time while it is not known whether they belong to a head or a body."""
-
-MAX_HEAD_SIZE = 64 << 10
-"""The most bytes of a response's head, its interim responses included, and of trailers and chunk extensions."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -53,13 +39,14 @@ class Connection(asyncio.BufferedProtocol):
 
     Args:
         inbox: scratch space for received bytes. All connections may share one, since it is emptied at once.
-        stall_timeout: seconds without a byte moving, either way, after which a request fails.
+        timeouts: when a request fails because no bytes move, or too few.
         on_free: called when the connection can serve another request, or no more (see `usable`).
     """
 
-    def __init__(self, inbox: memoryview, stall_timeout: float, on_free: Callable[[Connection], None]) -> None:
+    def __init__(self, inbox: memoryview, timeouts: Timeouts, on_free: Callable[[Connection], None]) -> None:
         self._inbox = inbox
-        self._stall_timeout = stall_timeout
+        self._stall_timeout = timeouts.stall
+        self._pace = Pace(timeouts)
         self._on_free = on_free
         self._loop = asyncio.get_running_loop()
         self._transport: SocketTransport  # set by `connection_made`
@@ -68,7 +55,9 @@ class Connection(asyncio.BufferedProtocol):
         self._error: NetError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._unsent = 0
+        self._received = self._written = 0  # bytes over all requests
+        self._confirmed = self._queued = 0  # bytes of them that the peer's system has, and that wait; as last seen
+        self._paused_at = 0.0
         self.idle_since = 0.0
         self._reset("")
 
@@ -124,11 +113,14 @@ class Connection(asyncio.BufferedProtocol):
         self._reset(request.method)
         if self._error is not None:
             raise ConnectionBrokenError("the connection was closed while idle", unanswered=True)
+        self._pace.begin(self._moved_at, self._moved)
         self._watch()
         head, body = request.head, request.body
         try:
             if body is None or isinstance(body, bytes):
-                self._transport.write(head + body if body else head)
+                data = head + body if body else head
+                self._written += len(data)
+                self._transport.write(data)
                 self._sent = True
             else:
                 self._unwritten = body.size
@@ -146,7 +138,6 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> bool:
         """Sends head and body; returns whether all of it was sent: a refusal that arrives earlier ends it."""
-        write = self._transport.write
         if body.size <= SEND_SIZE and throttle is None:
             buffers: list[Buffer] = [head]
             buffers += body.chunks if isinstance(body, Buffered) else [chunk async for chunk in body]
@@ -155,9 +146,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(ConnectionBrokenError("a response arrived before its request", unanswered=True))
             self._raise_if_broken()
             self._unwritten = 0
+            self._written += len(head) + body.size
             self._transport.writelines(buffers)
             return True
-        write(head)
+        self._write(head)
         sent = 0
         async with chunks_of(body) as chunks:
             async for chunk in chunks:
@@ -170,8 +162,7 @@ class Connection(asyncio.BufferedProtocol):
                     if self._status:
                         return False  # refused already: the server has no use for the rest
                     self._raise_if_broken()
-                    write(piece)
-                    self._moved_at = monotonic()
+                    self._write(piece)
                     sent += len(piece)
                     self._unwritten -= len(piece)
                     if self._writable is not None:
@@ -218,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def stream_body_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         """See `Response.stream_to`. The loop waits for bytes; once many have arrived, a worker thread receives them."""
-        transport, wanted = self._transport, _PLENTY if self._thread_waits else len(buffer)
+        transport, wanted = self._transport, PLENTY if self._thread_waits else len(buffer)
         filled = self._unchunk(buffer, 0)
         while self._sent and self._remaining and not self._chunks:
             window = buffer[: filled + wanted]
@@ -235,6 +226,7 @@ class Connection(asyncio.BufferedProtocol):
                 transport.reclaim_socket()
             filled = outcome.filled
             self._remaining -= outcome.received
+            self._received += outcome.received
             self._complete = not self._remaining
             self._thread_waits = not outcome.dry or outcome.received >= len(buffer)
             if outcome.error is not None:
@@ -273,11 +265,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._paused:
             self._paused = False
             self._moved_at = monotonic()
+            self._pace.since += self._moved_at - self._paused_at  # the peer had to wait
             self._transport.resume_reading()
 
     def _pause(self) -> None:
         if not self._paused and not self._complete:
             self._paused = True
+            self._paused_at = monotonic()
             self._transport.pause_reading()
 
     def release(self) -> None:
@@ -319,24 +313,45 @@ class Connection(asyncio.BufferedProtocol):
 
     def _watch(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(self._stall_timeout, self._check)
+            self._timer = self._loop.call_later(self._stall_timeout / CHECKS, self._check)
 
     def _check(self) -> None:
-        """Fails the request if nothing moved since the timer was set, else sets it again."""
+        """Fails the request if nothing moved since the timer was set, or too little; else sets it again."""
         self._timer = None
         if self._method == "":
             return
-        unsent = self._transport.get_write_buffer_size()
-        we_are_slow = self._paused or self._complete or (not self._sent and not unsent)
-        if unsent < self._unsent or we_are_slow:
-            self._moved_at = monotonic()
-        self._unsent = unsent
-        idle = monotonic() - self._moved_at
+        queued = self._transport.get_write_buffer_size() + bytes_in_flight(self._socket)
+        now, confirmed, answering = monotonic(), self._written - queued, self._head_size > 0
+        we_are_slow = self._paused or self._complete or (not self._sent and not queued)
+        if we_are_slow or (confirmed > self._confirmed and (queued or self._queued)):
+            self._moved_at = now
+        self._confirmed, self._queued = confirmed, queued
+        error: NetError | None = None
+        if not we_are_slow and (queued or answering):
+            error = self._pace.check(now, self._received + confirmed)
+        elif not self._paused:
+            self._pace.restart(now, self._received + confirmed)
+        idle = now - self._moved_at
         if idle >= self._stall_timeout:
-            self._fail(StalledError(f"no byte moved for {self._stall_timeout} s"))
+            error = StalledError(f"no byte moved for {self._stall_timeout} s")
+        if error is not None:
+            self._fail(error)
             self._transport.abort()
         else:
-            self._timer = self._loop.call_later(self._stall_timeout - idle, self._check)
+            self._timer = self._loop.call_later(self._pace.next_check(idle), self._check)
+
+    @property
+    def _moved(self) -> int:
+        """Bytes that the connection has received, and given to the system to send, over all its requests."""
+        return self._received + self._written - self._transport.get_write_buffer_size()
+
+    def _write(self, data: Buffer) -> None:
+        """Sends a piece of a body. If nothing was left to send, the peer had to wait for it."""
+        self._moved_at = monotonic()
+        if not self._transport.get_write_buffer_size():
+            self._pace.restart(self._moved_at, self._moved - bytes_in_flight(self._socket))
+        self._written += len(data)
+        self._transport.write(data)
 
     # Called by the transport
 
@@ -344,8 +359,9 @@ class Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, SocketTransport)
         self._transport = transport
         transport.set_write_buffer_limits(high=SEND_SIZE)
+        self._socket = transport.get_extra_info("socket")
         self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll.register(self._socket.fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -367,6 +383,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, size: int) -> None:
         self._moved_at = monotonic()
+        self._received += size
         if self._direct:
             assert self._target is not None
             assert self._remaining is not None
@@ -413,6 +430,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._status:
             self._framing_size += len(data)
         else:
+            if not self._head_size:  # the time until a server answers is its own
+                self._pace.restart(self._moved_at, self._moved)
             self._head_size += len(data)
         try:
             if max(self._head_size, self._framing_size) > MAX_HEAD_SIZE + INBOX_SIZE:
@@ -437,6 +456,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
+            self._pace.keep_alive(self._moved)
             return  # an interim response: the final one follows
         headers = self._headers
         self._keep_alive = self._parser.should_keep_alive()
@@ -447,6 +467,7 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._chunked and "content-length" in headers:
             self._remaining = int(headers["content-length"])
         self._status = status
+        self._pace.restart(self._moved_at, self._moved)
         self._early = self._unwritten > 0 or self._transport.get_write_buffer_size() > 0
         self._complete = self._remaining == 0
         self._wake()
@@ -454,7 +475,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, data: bytes) -> None:
         self._framing_size = 0
-        if self._remaining is not None:
+        if self._remaining is None:
+            if is_keep_alive(data):
+                self._pace.keep_alive(self._moved)
+        else:
             if len(data) > self._remaining:
                 data = data[: self._remaining]
                 self._keep_alive = False

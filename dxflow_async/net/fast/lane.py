@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.net.errors import ConnectionBrokenError, connect_error
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
 from dxflow_async.net.fast.transport import TLSSocket, connect
@@ -23,9 +24,13 @@ class FastLane:
     Args:
         timeouts: shared with the client.
         tls_context: returns the TLS context.
+        max_connections: idle connections are closed before more than these are open.
     """
 
-    def __init__(self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+    def __init__(
+        self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]], max_connections: int
+    ) -> None:
+        self._max_connections = max_connections
         self._timeouts = timeouts
         self._tls_context = tls_context
         self._idle: dict[Origin, deque[Connection]] = {}
@@ -73,6 +78,16 @@ class FastLane:
             self._all.discard(connection)
         return None
 
+    def _close_idle(self) -> bool:
+        """Closes the connection that has been idle for longest, to any origin; returns whether there was one."""
+        oldest = min((idle for idle in self._idle.values() if idle), key=lambda idle: idle[0].idle_since, default=None)
+        if oldest is None:
+            return False
+        connection = oldest.popleft()
+        connection.abort()
+        self._all.discard(connection)
+        return True
+
     async def _connect(self, origin: Origin) -> Connection:
         idle = self._idle.setdefault(origin, deque())
 
@@ -83,15 +98,22 @@ class FastLane:
                 self._all.discard(connection)
 
         def make() -> Connection:
-            return Connection(self._inbox, self._timeouts.stall, on_free)
+            return Connection(self._inbox, self._timeouts, on_free)
 
         tls: ssl.SSLContext | None = None
         if origin.scheme == "https":
             tls = await self._tls_context()
             tls.sslsocket_class = TLSSocket
+        while len(self._all) >= self._max_connections and self._close_idle():
+            pass
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                connection = await connect(origin.host, origin.port, make, tls)
+                try:
+                    connection = await connect(origin.host, origin.port, make, tls)
+                except OSError as error:
+                    if not (is_out_of_descriptors(error) and self._close_idle()):
+                        raise
+                    connection = await connect(origin.host, origin.port, make, tls)
         except OSError as error:
             raise connect_error(error, origin.host) from error
         self._all.add(connection)

@@ -84,7 +84,7 @@ class Completion:
         self._crc32c = crc32c
         self._full = full
         self._told = told
-        self._verified = told is not None and all(receipt.verified for receipt in receipts)
+        self._verified = all(receipt.verified for receipt in receipts)
 
     async def complete(self) -> Entry:
         """Completes the upload and returns what is stored.
@@ -95,9 +95,8 @@ class Completion:
             NotFoundError: there is no such upload.
         """
         dialect, refused = self._provider.dialect, dict[_Form, StorageError]()
+        self._check_parts()
         for form in self._forms():
-            if form is not _Form.FULL:
-                self._check_parts()
             try:
                 document = await self._send(form)
             except StorageError as error:
@@ -182,7 +181,7 @@ class Completion:
         self._provider._requests.refused(ability, reason, "uploads are completed without it")
 
     def _check_parts(self) -> None:
-        """Compares the checksum of the whole with those of the parts, where the service does not.
+        """Compares the checksum of the whole with those of the parts: a service may not, although it takes it.
 
         Raises:
             ChecksumMismatchError: they differ.

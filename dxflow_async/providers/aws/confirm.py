@@ -14,14 +14,14 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
 from dxflow_async.providers.aws.headers import (
     describes_object,
-    entry_of,
     etag_of,
     has_service_headers,
     range_headers,
     split_key,
 )
+from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
-from dxflow_async.providers.common.etags import opaque_tag
+from dxflow_async.providers.common.etags import opaque_tag, same_etag
 from dxflow_async.providers.contract import Body, Entry, Part
 from dxflow_async.providers.http import Call, Response
 
@@ -110,18 +110,23 @@ async def look_by_read(provider: AWSProvider, call: Call, key: str) -> Entry:
     told = response.headers.get("content-range", "").rpartition("/")[2]
     if response.status == 200:
         told = response.headers.get("content-length", "")
-    if not told.isdecimal():
-        return await _look_by_listing(provider, call, key)
-    entry = entry_of(key, response.headers, int(told))
+    headers = response.headers
+    size = int(told) if told.isdecimal() else await _listed_size(provider, call, key, etag_of(headers))
+    entry = provider._entry(key, headers, size)
     entry.directory = not entry.size and key.endswith("/")
     return entry if describes_object(response.headers) else await confirm_seen(provider, call, entry)
 
 
-async def _look_by_listing(provider: AWSProvider, call: Call, key: str) -> Entry:
+async def _listed_size(provider: AWSProvider, call: Call, key: str, etag: str | None) -> int:
+    """Returns the size that a listing reports for a version.
+
+    Raises:
+        ServiceError: no listing has it.
+    """
     page = await provider.list_page(key, recursive=True)
     for entry in page.entries[:1]:
-        if entry.key == key:
-            return entry
+        if entry.key == key and same_etag(entry.etag, etag):
+            return entry.size
     raise not_the_service(call, "it does not tell the object's size, and no listing contains it")
 
 
@@ -166,8 +171,8 @@ async def confirm_part(provider: AWSProvider, call: Call, key: str, upload_id: s
     Raises:
         ServiceError: the stored part differs from what was sent.
     """
-    found, _ = await provider._list_parts(call, key, upload_id)
-    etag, size = found.get(part.number, ("", -1))
+    listed = await list_parts(provider._requests, call, key, upload_id)
+    etag, size = listed.parts.get(part.number, ("", -1))
     digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)
     if (opaque_tag(etag), size) != (digest.hex(), part.size):
         raise not_the_service(call, "the stored part differs from the one that was sent")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import AccessKeys
 from dxflow_async.config.settings import AWSSettings
@@ -15,7 +17,7 @@ from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
-from dxflow_async.providers.aws.sdk_transport import SDKTransport, use_transport
+from dxflow_async.providers.aws.sdk_transport import SDKTransport, reach_metadata_directly, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.server_clock import ServerClock
@@ -60,9 +62,9 @@ class CloudCredentials:
         if settings.access_key and settings.secret_key:
             self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
         known = self._fixed is not None or self._renewed is not None
-        if known and settings.endpoint and not settings.profile:
-            fallback = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-            self._region = settings.region or trim(fallback or "") or "us-east-1"
+        self._complete = bool(known and settings.endpoint and not settings.profile)
+        if self._complete:
+            self._region = settings.region or _region_of_environment() or "us-east-1"
 
     async def credentials(self) -> Credentials:
         """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
@@ -83,9 +85,10 @@ class CloudCredentials:
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
-            advice = for_remote("sign in to AWS again, or set AWS.profile", self._name, "AWS")
+            advice = "set AWS.region" if _lacks_region(error) else "sign in to AWS again, or set AWS.profile"
             raise AccessDeniedError(
-                f"{self._name} credentials could not be had: {error}; {advice}",
+                f"{self._name} credentials could not be had: {str(error).rstrip('.')}; "
+                f"{for_remote(advice, self._name, 'AWS')}",
                 provider=self._name,
                 operation="sign in",
             ) from error
@@ -121,6 +124,13 @@ class CloudCredentials:
             self._region = trim((await self._session()).region_name or "") or "us-east-1"
         return "us-east-1" if self._region == "aws-global" else self._region
 
+    async def sdk_setting(self, name: str) -> str | None:
+        """Returns a setting of the SDK's configuration; None if there is none, or our settings leave nothing open."""
+        if self._complete:
+            return None
+        found = (await self._session())._session.get_config_variable(name)
+        return None if found is None else str(found)
+
     async def base(self, bucket: str, region: str) -> Base:
         """Returns where the requests of a bucket go; of the service where the name is empty.
 
@@ -135,15 +145,18 @@ class CloudCredentials:
         rules = self._rules.get(region) or await self._load_rules(region)
         return await rules.base(bucket)
 
-    async def presign(self, method: str, url: str, region: str, expires: int) -> str:
-        """Returns the URL with a SigV4 signature in its query.
+    async def presign(
+        self, method: str, url: str, region: str, expires: int, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Returns the URL with further parameters and a SigV4 signature in its query.
 
         Raises:
             ConfigurationError: `expires` is outside the 1 second to 7 days that S3 allows.
         """
         if not 1 <= expires <= 604_800:
             raise ConfigurationError(f"expires = {expires} is not allowed; it must be 1 to 604800 seconds (7 days)")
-        return Signer(clock=self.clock).presigned(await self.credentials(), region, method, url, expires)
+        signer = Signer(clock=self.clock)
+        return signer.presigned(await self.credentials(), region, method, url, expires, query)
 
     def _checked(self, frozen: Any) -> Credentials:
         """Returns keys of the SDK, which takes a variable with its line break as a key."""
@@ -172,7 +185,7 @@ class CloudCredentials:
     async def _session(self) -> Any:
         async with self._loading:
             if self._sdk is None:
-                self._sdk = await self._threads.run(self._load)
+                self._sdk = await self._threads.run(importing, self._load)
         return self._sdk
 
     async def _find_chain(self) -> Any:
@@ -194,8 +207,10 @@ class CloudCredentials:
         from botocore.exceptions import BotoCoreError
 
         try:
-            sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+            region = self._settings.region or _region_of_environment()
+            sdk = aioboto3.Session(profile_name=self._settings.profile, region_name=region)
             use_transport(sdk, self._transport)
+            reach_metadata_directly(sdk)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
             setting = for_remote("AWS.profile", self._name, "AWS")
@@ -204,6 +219,18 @@ class CloudCredentials:
             raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
         else:
             return sdk
+
+
+def _region_of_environment() -> str | None:
+    """The region of the variables. botocore reads only the first; other SDKs, and containers, set the second."""
+    variables = "AWS_DEFAULT_REGION", "AWS_REGION"
+    return next((region for each in variables if (region := trim(os.environ.get(each, "")))), None)
+
+
+def _lacks_region(error: Exception) -> bool:
+    from botocore.exceptions import NoRegionError
+
+    return isinstance(error, NoRegionError)
 
 
 def _sdk_errors() -> tuple[type[Exception], ...]:

@@ -2,6 +2,9 @@
 
 Google's S3 interface, Huawei OBS, Alibaba OSS and older Riak CS and Ceph have no DeleteObjects. They answer with 501,
 405, 400 or 403, which is remembered for the endpoint. One key takes one DELETE request in any case.
+
+Services that keep objects as files (MinIO's older backends, JuiceFS) take `name/` for the file `name`, and would delete
+it. Except at Amazon's, a key with a slash at its end is deleted only if a listing has it.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 """
 
@@ -35,6 +38,49 @@ _DIGEST_CODES = UNKNOWN_HEADER_CODES | {"BadDigest", "InvalidDigest", "MissingCo
 
 async def delete_keys(provider: AWSProvider, keys: Sequence[str]) -> dict[str, StorageError]:
     """Deletes keys; see `Provider.delete`."""
+    await provider._requests.prepare()
+    markers = [] if provider.dialect.amazon else [key for key in keys if key.endswith("/")]
+    if not markers:
+        return await _delete_named(provider, keys)
+    failed, gone = await _look_for_markers(provider, markers)
+    left = [key for key in keys if key not in failed and key not in gone]
+    return failed | (await _delete_named(provider, left) if left else {})
+
+
+async def _look_for_markers(provider: AWSProvider, keys: Sequence[str]) -> tuple[dict[str, StorageError], set[str]]:
+    """Looks for directory markers. Returns the errors of keys that must not be deleted, and keys that are not there."""
+    gone: set[str] = set()
+
+    async def look(key: str) -> None:
+        try:
+            page = await provider.list_page(key, recursive=True)
+        except AccessDeniedError:
+            if await _exists(provider, key.rstrip("/")):
+                raise  # it may be what the service would delete
+            return
+        if not any(entry.key == key for entry in page.entries[:1]):
+            gone.add(key)
+
+    if len(keys) > 1:
+        return await delete_each(keys, look, _MAX_DELETERS), gone
+    try:
+        await look(keys[0])
+    except StorageError as error:
+        if error.retryable or isinstance(error, NotFoundError):
+            raise
+        return {keys[0]: error}, gone
+    return {}, gone
+
+
+async def _exists(provider: AWSProvider, key: str) -> bool:
+    try:
+        await provider.stat(key)
+    except NotFoundError:
+        return False
+    return True
+
+
+async def _delete_named(provider: AWSProvider, keys: Sequence[str]) -> dict[str, StorageError]:
     by_bucket: dict[str, list[str]] = {}
     each: list[str] = []
     for key in keys:

@@ -46,12 +46,15 @@ class Ability(StrEnum):
     FULL_OBJECT = "full-object CRC32C of multipart uploads"
     FINISH_FULL = "full-object CRC32C at completion"
     FINISH_PARTS = "CRC32C of parts at completion"
+    MD5_ETAGS = "MD5s as ETags"
     BATCH_DELETE = "deletion of many objects in one request"
     DELETE_MD5 = "Content-MD5 of deletions"
+    LIST_V2 = "ListObjectsV2"
     HEAD = "HEAD of objects"
     HEAD_SIZE = "size in the answer to HEAD"
     PLAIN_DELETE = "status 204 after a deletion"
     RANGES = "ranges"
+    ANY_NAMES = "keys with // and . segments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ _AMAZONS = (
     Ability.FINISH_FULL,
     Ability.FINISH_PARTS,
     Ability.BATCH_DELETE,
+    Ability.LIST_V2,
     Ability.HEAD,
+    Ability.ANY_NAMES,
 )
 
 _LIMITS: Sequence[tuple[re.Pattern[str], Mapping[str, Any]]] = (
@@ -115,6 +120,10 @@ class Dialect:
         settings: the remote's settings.
         limited: called with the name and the value of each limit that is learned.
         clock: the time in seconds; tests give their own.
+
+    Attributes:
+        amazon: whether it is Amazon's own, as far as the host is known.
+        compares: whether the checksums that answers report are compared.
     """
 
     def __init__(
@@ -131,6 +140,8 @@ class Dialect:
         self._regions: dict[str, tuple[str, str]] = {}
         self._trying: dict[Ability, asyncio.Lock] = {}
         self._host: str | None = None
+        self.amazon = False
+        self.compares = True
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:
@@ -140,13 +151,23 @@ class Dialect:
         if settings.endpoint:
             self.meet(urlsplit(settings.endpoint).netloc)
 
+    def use_checksums(self, *, sent: bool, compared: bool) -> None:
+        """Notes which checksums the configuration wants; see `ChecksumSettings`."""
+        off = Fact(False, "settings")
+        if not sent:
+            self._facts |= dict.fromkeys((Ability.OBJECT_CRC32C, Ability.PART_CRC32C, Ability.UPLOAD_CRC32C), off)
+        if not compared:
+            self._facts[Ability.READ_CHECKSUMS] = off
+        self.compares = compared
+
     def meet(self, host: str) -> None:
         """Notes what is known of a service by its host name, which may have a port. The settings take precedence."""
         if host == self._host:
             return
         self._host = host
         name = (urlsplit(f"//{host}").hostname or "").lower()
-        if is_amazon(host):
+        self.amazon = is_amazon(host)
+        if self.amazon:
             for ability in _AMAZONS:
                 self._facts.setdefault(ability, Fact(True, "host name"))
         for pattern, limits in _LIMITS:

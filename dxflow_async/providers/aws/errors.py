@@ -38,7 +38,7 @@ __all__ = [
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
-_RIGHTS = "check the credentials' rights on this bucket"
+_RIGHTS = "check the credentials' rights on this bucket, and set AWS.requester_pays = true if it makes its readers pay"
 _REPLACED = ErrorRow(PreconditionFailedError, "the object was replaced in the meantime; start again")
 _DAMAGED = ErrorRow(ChecksumMismatchError, "the bytes changed on the way")
 _SLOWER = ErrorRow(ThrottledError, SLOWER)
@@ -82,9 +82,7 @@ _MESSAGES = (
     (re.compile(r"\bkms:|\bKMS key|key management", re.IGNORECASE), _KMS),
     (
         re.compile(r"requester.?pays|request-?payer", re.IGNORECASE),
-        ErrorRow(
-            AccessDeniedError, "the bucket makes the requester pay, which is not supported; ask its owner for access"
-        ),
+        ErrorRow(AccessDeniedError, "the bucket makes the requester pay; set AWS.requester_pays = true"),
     ),
     (re.compile(r"\b(storage|transaction|bandwidth|download) cap\b|quota", re.IGNORECASE), _QUOTA),
     (re.compile(r"no space left|(disk|storage|drive)s? (path )?(is |are )?full", re.IGNORECASE), _FULL),
@@ -195,7 +193,7 @@ _STATUSES: dict[int, ErrorRow] = {
     301: _REGION,
     307: _REGION,
     401: ErrorRow(AccessDeniedError, "check the credentials"),
-    403: ErrorRow(AccessDeniedError, "check the credentials and their rights on this bucket"),
+    403: ErrorRow(AccessDeniedError, f"check the credentials; {_RIGHTS}"),
     404: ErrorRow(NotFoundError, "check the path"),
     409: ErrorRow(StorageError, "another request changed it at the same time; try again"),
     412: _REPLACED,

@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 from dxflow_async import checksum
 from dxflow_async.digests import s3_expected
+from dxflow_async.providers.aws.metadata import decode_value, encode_value, metadata_header
 from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions, PartReceipt
+from dxflow_async.providers.http import Call
 
 __all__ = [
     "FULL_OBJECT",
@@ -31,7 +33,7 @@ __all__ = [
     "object_headers",
     "range_headers",
     "split_key",
-    "timed_headers",
+    "stored_headers",
 ]
 
 FULL_OBJECT = "FULL_OBJECT"
@@ -51,13 +53,18 @@ _SYSTEM = {
 }
 
 
-def object_headers(options: ObjectOptions) -> dict[str, str]:
-    """Returns the headers for storing an object. The user's own `mtime` takes precedence over the source's time."""
+def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers for storing an object. The user's own `mtime` takes precedence over the source's time.
+
+    Raises:
+        UnsupportedError: metadata cannot be sent in a header.
+    """
     headers = {"content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[_MTIME] = format_mtime(options.modified)
     for name, value in options.metadata.items():
-        headers[_METADATA + name.lower()] = value
+        sent, text = metadata_header(call, name, value)
+        headers[_METADATA + sent] = text
     if options.public:
         headers["x-amz-acl"] = "public-read"
     return headers
@@ -71,13 +78,16 @@ def copy_headers(source: Entry) -> dict[str, str]:
     return headers
 
 
-def timed_headers(source: Mapping[str, str], modified: float) -> dict[str, str]:
-    """Returns the headers for a copy that keeps everything stored with the source, and sets its time.
+def stored_headers(source: Mapping[str, str], modified: float | None) -> dict[str, str]:
+    """Returns the headers that store with a copy what is stored with its source.
+
+    A source without a time of its own gets `modified`.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
     """
-    kept = {name: value for name, value in source.items() if name in _SYSTEM or name.startswith(_METADATA)}
-    return {_MTIME: format_mtime(modified), **kept, "x-amz-metadata-directive": "REPLACE"}
+    kept = {name: value for name, value in source.items() if name in _SYSTEM}
+    kept |= {name: encode_value(decode_value(value)) for name, value in source.items() if name.startswith(_METADATA)}
+    return kept if modified is None else {_MTIME: format_mtime(modified), **kept}
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
@@ -92,7 +102,7 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     """Returns the object that the headers describe. An `mtime` that is not a time is ordinary metadata."""
-    metadata = {name[11:]: value for name, value in headers.items() if name.startswith(_METADATA)}
+    metadata = {name[11:]: decode_value(value) for name, value in headers.items() if name.startswith(_METADATA)}
     mtime = parse_mtime(metadata.get(NAME))
     if mtime is not None:
         del metadata[NAME]

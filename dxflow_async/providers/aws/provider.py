@@ -13,15 +13,16 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
-from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
+from dxflow_async.providers.aws.copies import copy_object, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
     FULL_OBJECT,
     checksum_type,
-    copy_headers,
     crc32c_of,
     describes_object,
     entry_of,
@@ -30,25 +31,26 @@ from dxflow_async.providers.aws.headers import (
     object_headers,
     range_headers,
     split_key,
-    timed_headers,
 )
 from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.listed_parts import list_parts
+from dxflow_async.providers.aws.listing import list_objects, list_objects_after
+from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
 from dxflow_async.providers.common.confirm import (
-    check_names,
     check_status,
-    check_unchanged,
     check_version,
     contradiction,
     extent,
     not_the_service,
     read_body,
 )
-from dxflow_async.providers.common.etags import opaque_tag, parse_etag, same_etag
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
@@ -64,9 +66,8 @@ from dxflow_async.providers.contract import (
     RangeIgnoredError,
     Reader,
     Upload,
-    page_size,
 )
-from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response
+from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AWSProvider"]
 
@@ -88,6 +89,7 @@ def _features(endpoint: str | None) -> Features:
         resumable=True,
         unfinished_uploads=True,
         presign=True,
+        list_after=True,
         public=True,
         metadata=True,
         mtime=True,
@@ -97,9 +99,10 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
-        uniform_parts=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
+        varied_parts_doubtful=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
         buckets=True,
         versions=True,
+        any_names=True,  # `odd_names` refuses them where the service does not keep them
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -122,37 +125,22 @@ class AWSProvider(Provider):
         self.features = _features(settings.endpoint)
         self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
-        self._requests = Requests(settings, http, threads, self.dialect, name=name)
+        self._requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
+        self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
         self._whole = WholeObjects(http.stall_timeout)
 
+    async def connect(self) -> None:
+        await self._requests.prepare()
+
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
-        bucket, slash, rest = prefix.partition("/")
-        if not slash:
-            return await self._list_buckets(bucket)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"list-type": "2", "encoding-type": "url", "prefix": rest, "max-keys": size}
-        if not recursive:
-            query["delimiter"] = "/"
-        if cursor is not None:
-            query["continuation-token"] = cursor
-        call = Call(self.name, "list", f"/{prefix}")
-        response = await self._requests.send(call, "GET", bucket, query=query)
-        parser = s3xml.ListParser(bucket, rest)
-        async with HTTPReader(Entry(prefix), -1, self._http, call, response) as reading:
-            try:
-                async for chunk in reading:
-                    parser.feed(chunk)
-                parser.close()
-            except s3xml.MalformedXMLError as error:
-                raise not_the_service(call, str(error), response.status) from error
-        check_names(call, prefix, parser.entries)
-        if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=cursor)) is not None:
-            raise contradiction(call, differs)
-        if parser.token is not None and parser.token == cursor:
-            raise contradiction(call, "the page names itself as the next page")
-        return Page(parser.entries, parser.token)
+        if "/" not in prefix:
+            return await self._list_buckets(prefix)
+        return await list_objects(self, prefix, recursive=recursive, cursor=cursor)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        return await list_objects_after(self, prefix, after)
 
     async def stat(self, key: str) -> Entry:
         bucket, name = split_key(key)
@@ -176,7 +164,7 @@ class AWSProvider(Provider):
             size = await self._look_up_size(call, key, etag_of(response.headers))
             instead = "objects are looked up by reading their first byte"
             self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
-        entry = entry_of(key, response.headers, size)
+        entry = self._entry(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -206,7 +194,7 @@ class AWSProvider(Provider):
             if isinstance(error, RangeIgnoredError):
                 self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
-        entry = entry_of(key, response.headers, size)
+        entry = self._entry(key, response.headers, size)
         if etag is None and listed is None and not self._signs.known(response.headers):
             try:
                 await confirm_read(self, call, entry)
@@ -222,12 +210,21 @@ class AWSProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(options)
-        response = await self._requests.send_body(
-            call, bucket, name, {}, headers, body, judge=lambda refusal: self._write_limit(call, refusal, body.size)
+        headers = object_headers(call, options)
+        await check_name(self._requests, call, bucket, name)
+        response, confirmed = await send_body(
+            self._requests,
+            call,
+            bucket,
+            name,
+            {},
+            headers,
+            body,
+            judge=lambda refusal: self._write_limit(call, refusal, body.size),
         )
         if await self._signs.confirm(response, body, "object"):
-            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c_of(response.headers))
+            crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
+            stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
@@ -238,7 +235,10 @@ class AWSProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers, query, dialect, requests = object_headers(options), {"uploads": ""}, self.dialect, self._requests
+        query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
+        await check_name(requests, call, bucket, name)
+        copied = options.copied_from is not None
+        headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
         refused: dict[Ability, str] = {}
         while True:
             asked = dict(headers)
@@ -264,26 +264,26 @@ class AWSProvider(Provider):
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
+        if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
+            checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        call = Call(self.name, "write", f"/{key}")
-        found, document = await self._list_parts(call, key, upload_id)
-        kept = [
-            each for each in receipts if found.get(each.part.number) == (opaque_tag(each.etag or ""), each.part.size)
-        ]
-        algorithm = document.values.get("ChecksumAlgorithm", "").upper()
-        checksums = algorithm == "CRC32C" or (not algorithm and all(receipt.verified for receipt in kept))
-        full = document.values.get("ChecksumType", "").upper() == FULL_OBJECT
-        told = {
-            int(row["PartNumber"]): row["ChecksumCRC32C"]
-            for row in document.rows.get("Part", ())
-            if row.get("ChecksumCRC32C")
-        }
-        upload = S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full, told=told)
+        listed = await list_parts(self._requests, Call(self.name, "write", f"/{key}"), key, upload_id)
+        kept = [each for each in receipts if listed.has(each)]
+        checksums = listed.algorithm == "CRC32C" or (not listed.algorithm and all(receipt.verified for receipt in kept))
+        upload = S3Upload(
+            self,
+            key,
+            upload_id,
+            public=options.public,
+            checksums=checksums,
+            full=listed.checksum_type == FULL_OBJECT,
+            told=listed.checksums,
+        )
         return upload, kept
 
     async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
@@ -301,35 +301,41 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        return await delete_keys(self, keys)
+        refused: dict[str, StorageError] = {}
+        for key in filter(has_odd_segment, keys):
+            try:
+                await check_name(self._requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
+            except UnsafePathError as error:
+                refused[key] = error
+        if not refused:
+            return await delete_keys(self, keys)
+        kept = [key for key in keys if key not in refused]
+        return refused | (await delete_keys(self, kept) if kept else {})
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        bucket, name = split_key(key)
-        call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        headers = copy_headers(source)
-        if options.public:
-            headers["x-amz-acl"] = "public-read"
-        if options.modified is not None:
-            response = await self._requests.send(
-                call, "HEAD", *split_key(source.key), range_headers(0, None, source.etag)
-            )
-            response.close()
-            if not describes_object(response.headers) or not same_etag(source.etag, etag_of(response.headers)):
-                raise contradiction(call, "another version of the source", response.status)
-            headers |= timed_headers(response.headers, options.modified)
-        response = await self._requests.send(call, "PUT", bucket, name, headers)
-        document = await self._requests.document(call, response, "CopyObjectResult")
-        await check_unchanged(self, call, source)
-        return Entry(key, source.size, etag=parse_etag(document.values.get("ETag")))
+        return await copy_object(self, source, key, options)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
         region = await self._requests.region_of(bucket)
         _, base, _ = await self._requests.base(bucket, region)
-        return await self._requests.identity.presign(method, base + quote(name, safe="/-_.~"), region, int(expires))
+        url = base + quote(name, safe="/-_.~")
+        return await self._requests.identity.presign(method, url, region, int(expires), self._query)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         return self.dialect.facts()
+
+    def _entry(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
+        """Returns the object that the headers describe, without its checksums if they are not to be compared."""
+        entry = entry_of(key, headers, size)
+        if not self.dialect.compares:
+            entry.crc32c = entry.digest = None
+        return entry
+
+    def _note_host(self, host: str) -> None:
+        """Notes the host that the SDK's configuration names."""
+        if not is_amazon(host):
+            self.features = replace(self.features, varied_parts_doubtful=True, endpoint=host)
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})
@@ -363,27 +369,6 @@ class AWSProvider(Provider):
 
         size, _ = await look_up_size(call, self._http, get)
         return size
-
-    async def _list_parts(
-        self, call: Call, key: str, upload_id: str
-    ) -> tuple[dict[int, tuple[str, int]], s3xml.Document]:
-        """Returns the etag and size of each stored part, by number, and the last page of the listing."""
-        query, more = {"uploadId": upload_id}, True
-        found: dict[int, tuple[str, int]] = {}
-        while more:
-            response = await self._requests.send(call, "GET", *split_key(key), query=query)
-            document = await self._requests.document(call, response, "ListPartsResult")
-            rows = document.rows.get("Part", ())
-            try:
-                found |= {int(row["PartNumber"]): (opaque_tag(row.get("ETag", "")), int(row["Size"])) for row in rows}
-            except (KeyError, ValueError) as error:
-                raise not_the_service(call, f"a part without a number or a size ({error})") from error
-            marker = document.values.get("NextPartNumberMarker", "")
-            more = document.values.get("IsTruncated", "").strip().lower() == "true"
-            if more and marker in ("", query.get("part-number-marker")):
-                raise contradiction(call, "the list of parts goes on without saying where")
-            query["part-number-marker"] = marker
-        return found, document
 
     async def _list_buckets(self, prefix: str) -> Page:
         call = Call(self.name, "list", "/")

@@ -1,20 +1,19 @@
-"""Sends requests to S3: their URLs, their signatures, and the checksums of their bodies."""
+"""Sends requests to S3: their URLs and signatures, and what is changed about a request that is refused."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from dxflow_async import checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
+from dxflow_async.providers.aws.checksum_settings import load_checksum_settings
 from dxflow_async.providers.aws.credentials import CloudCredentials
 from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.endpoints import Base
@@ -70,23 +69,56 @@ class Requests:
         threads: compute digests of bodies.
         dialect: what is known of the endpoint.
         name: the remote's name, as errors show it.
+        met: called with the service's host once it is known.
 
     Attributes:
         identity: credentials, region and endpoint.
-        http, dialect: see above.
+        http, threads, dialect: see above.
     """
 
-    def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, dialect: Dialect, *, name: str) -> None:
+    def __init__(
+        self,
+        settings: AWSSettings,
+        http: HTTP,
+        threads: Threads,
+        dialect: Dialect,
+        *,
+        name: str,
+        met: Callable[[str], None] | None = None,
+    ) -> None:
         self.http = http
         self.dialect = dialect
         self.identity = CloudCredentials(settings, http, threads, name=name)
         self._settings = settings
-        self._threads = threads
+        self.threads = threads
         self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
         self._regionless: set[str] = set()
         self._asking_region = asyncio.Lock()
         self._bases: dict[tuple[str, str], Base] = {}
+        self._met = met
+        self._prepared = False
+        self._always = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
+
+    async def prepare(self) -> None:
+        """Finds out what the configuration says beyond the settings: the service's host, and which checksums to use.
+
+        Sends no request.
+
+        Raises:
+            ConfigurationError: the configuration is not valid.
+        """
+        if self._prepared:
+            return
+        sent, compared = await load_checksum_settings(self._settings, self.identity)
+        if self._settings.endpoint is None:
+            base = await self.identity.base("", await self.identity.region())
+            self.dialect.meet(base.host)
+            if self._met is not None:
+                self._met(base.host)
+        if not self._prepared:
+            self._prepared = True
+            self.dialect.use_checksums(sent=sent, compared=compared)
 
     async def send(
         self,
@@ -111,6 +143,8 @@ class Requests:
             judge: chooses the error of a refusal; None from it leaves that to the table of errors.
         """
         headers, dialect = headers or {}, self.dialect
+        if not self._prepared:
+            await self.prepare()
         if CHECKSUM_MODE in headers and not dialect.known(Ability.READ_CHECKSUMS):
             async with dialect.first(Ability.READ_CHECKSUMS):
                 return await self._send(call, method, bucket, name, headers, query, body, judge)
@@ -225,7 +259,7 @@ class Requests:
         path = root + escaped
         text = query_string(query.items()) if query else ""
         url = base + (f"{escaped}?{text}" if text else escaped)
-        signed = {**headers, "host": host}
+        signed = {**headers, **self._always, "host": host}
         payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
         self._signer.sign(credentials, region, method, path, text, signed, payload)
         return await self.http.send(call, method, url, signed, body)
@@ -297,60 +331,6 @@ class Requests:
                 self._regions[bucket] = region
             return region
 
-    async def send_body(
-        self,
-        call: Call,
-        bucket: str,
-        name: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body,
-        *,
-        ability: Ability | None = Ability.OBJECT_CRC32C,
-        judge: Judge | None = None,
-    ) -> Response:
-        """Sends a body with a CRC32C that the server compares; falls back to Content-MD5, and remembers it.
-
-        Args:
-            call, bucket, name, query, headers, body: the request.
-            ability: what is sent, an object or a part; None to send a Content-MD5 in any case.
-            judge: as for `send`.
-        """
-        if ability is None or self.dialect.known(ability):
-            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
-        async with self.dialect.first(ability):
-            return await self._send_body(call, bucket, name, query, headers, body, ability, judge)
-
-    async def _send_body(
-        self,
-        call: Call,
-        bucket: str,
-        name: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body,
-        ability: Ability | None,
-        judge: Judge | None,
-    ) -> Response:
-        dialect, refused = self.dialect, None
-        if ability is not None and body.crc32c is not None and dialect.allows(ability):
-            sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
-            try:
-                response = await self.send(call, "PUT", bucket, name, sent, query=query, body=body, judge=judge)
-            except StorageError as error:
-                refused = self.doubted(error, ability)
-            else:
-                echoed = "x-amz-checksum-crc32c" in response.headers
-                dialect.accept(*(Ability.OBJECT_CRC32C, Ability.PART_CRC32C) if echoed else (ability,))
-                return response
-        digest = await self.digest(hashlib.md5(usedforsecurity=False), body)
-        headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
-        response = await self.send(call, "PUT", bucket, name, headers, query=query, body=body, judge=judge)
-        if refused is not None:
-            self.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
-            dialect.refuse(Ability.PART_CRC32C, refused)
-        return response
-
     def doubted(self, error: StorageError, ability: Ability) -> str:
         """Returns the reason if an ability that is not known to be there may have caused an error; else raises it."""
         told = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
@@ -367,7 +347,7 @@ class Requests:
         elif body is not None:
             async with chunks_of(body) as chunks:
                 async for chunk in chunks:
-                    await self._threads.run(digest.update, chunk)
+                    await self.threads.run(digest.update, chunk)
         return bytes(digest.digest())
 
     async def region_of(self, bucket: str) -> str:
@@ -382,8 +362,8 @@ class Requests:
         self.dialect.meet(base.host)
         return base
 
-    async def document(self, call: Call, response: Response, root: str) -> s3xml.Document:
-        """Parses a small XML response with that root element. S3 also reports failures with status 200.
+    async def document(self, call: Call, response: Response, *roots: str) -> s3xml.Document:
+        """Parses a small XML response with one of these root elements. S3 also reports failures with status 200.
 
         Raises:
             ServiceError: the response is not S3's.
@@ -396,8 +376,8 @@ class Requests:
         if document.root == "Error":
             code, message = document.values.get("Code", ""), document.values.get("Message", "")
             raise error_of(call, response.status, code, message, response.headers)
-        if document.root != root:
-            raise not_the_service(call, f"<{document.root:.100}> where <{root}> was expected", response.status)
+        if document.root not in roots:
+            raise not_the_service(call, f"<{document.root:.100}> where <{roots[0]}> was expected", response.status)
         return document
 
 

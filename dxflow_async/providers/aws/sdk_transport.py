@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.http import HTTP, Call, read_error_body
 
-__all__ = ["SDKTransport", "use_transport"]
+__all__ = ["SDKTransport", "reach_metadata_directly", "use_transport"]
 
 _MAX_SIZE = 1 << 20
 """The most bytes that are read of a response."""
@@ -85,6 +85,22 @@ def use_transport(sdk: Any, transport: SDKTransport) -> None:
             return merged
 
     sdk._session.set_default_client_config(Config(http_session_cls=lambda **_: transport))
+
+
+def reach_metadata_directly(sdk: Any) -> None:
+    """Makes an `aioboto3.Session` ask the metadata service of EC2 without a proxy.
+
+    aiobotocore takes the proxy of the environment for it, which cannot reach this machine's service and may answer with
+    credentials of its own. Containers' services are asked directly in any case.
+
+    Raises:
+        BotoCoreError: the SDK's configuration is not valid.
+    """
+    resolver = sdk._session.get_component("credential_provider")
+    for provider in resolver.providers:
+        fetcher = getattr(provider, "_role_fetcher", None)
+        if fetcher is not None:
+            fetcher._session = type(fetcher._session)(timeout=fetcher._timeout)
 
 
 def _plain(headers: Mapping[str, str | bytes]) -> dict[str, str]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.completion import Completion
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
 from dxflow_async.providers.aws.limits import part_limits
+from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
@@ -62,7 +64,8 @@ class S3Upload(Upload):
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         call = Call(self._provider.name, "write", f"/{self._key} (part {part.number})")
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._requests.send_body(
+        response, confirmed = await send_body(
+            self._requests,
             call,
             self._bucket,
             self._name,
@@ -79,7 +82,7 @@ class S3Upload(Upload):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent")
-        return PartReceipt(part, etag, body.crc32c, verified=stored == body.crc32c is not None)
+        return PartReceipt(part, etag, body.crc32c, verified=confirmed or stored == body.crc32c is not None)
 
     async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
         call = Call(self._provider.name, "copy", f"/{source.key} to /{self._key} (part {part.number})")
@@ -130,7 +133,7 @@ class S3Upload(Upload):
         if response.status == 204:
             return
         try:
-            await self._provider._list_parts(call, self._key, self.id)
+            await list_parts(self._requests, call, self._key, self.id)
         except NotFoundError as error:
             if error.code == "NoSuchUpload":
                 return

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -52,7 +51,9 @@ class ListParser(WholeParser):
 
     Attributes:
         entries: objects and common prefixes in the order of their keys, which start with `bucket/`.
-        token: requests the next page; None on the last one.
+        token: requests the next page; None on the last one, and where the service has listings of version 1 only.
+        truncated: there is another page.
+        second: the page is one of ListObjectsV2, since it counts its keys.
         echo: the request as the server repeats it: `Prefix`, `Delimiter`, `ContinuationToken`.
     """
 
@@ -66,14 +67,16 @@ class ListParser(WholeParser):
         self._objects: list[Entry] = []
         self._prefixes: list[Entry] = []
         self._values: dict[str, str] = {}
-        self._truncated = False
+        self.truncated = False
+        self.second = False
+        self._marker: str | None = None
         self._plain = 0
 
     def close(self) -> None:
         super().close()
         if self.root != "ListBucketResult":
             raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
-        if self._truncated and self.token is None:
+        if self.truncated and not (self.token or self._marker or self._objects or self._prefixes):
             raise MalformedXMLError("a listing that goes on without saying where")
         self._decode(self._objects)
         self._decode(self._prefixes)
@@ -90,6 +93,20 @@ class ListParser(WholeParser):
         if recursive and (self._prefixes or self.echo.get("Delimiter")):
             return "it has directories where all objects were asked for"
         return None
+
+    def next_marker(self, last: str | None) -> str | None:
+        """Returns the name behind which the next page of a version 1 listing begins; None if the page has none.
+
+        Args:
+            last: the last name of the page, which most services name. It tells how the marker is encoded.
+        """
+        told = self._marker
+        if told is None:
+            return None
+        ways = told, unquote(told), unquote_plus(told)
+        if last in ways:
+            return last
+        return ways[2] if self._encoded and ways[2].startswith(self._prefix) else told
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -108,8 +125,12 @@ class ListParser(WholeParser):
             self._encoded = text.strip().lower() == "url"
         elif name == "NextContinuationToken":
             self.token = text or None
+        elif name == "KeyCount":
+            self.second = True
+        elif name == "NextMarker":
+            self._marker = text or None
         elif name == "IsTruncated":
-            self._truncated = text.strip().lower() == "true"
+            self.truncated = text.strip().lower() == "true"
 
     def branch(self, name: str) -> None:
         if name == "Contents":
@@ -141,17 +162,16 @@ class ListParser(WholeParser):
     def _decode(self, entries: Sequence[Entry]) -> None:
         start = len(self._top)
         names = [entry.key[start:] for entry in entries]
-        decode = _decoder(names, self._prefix, encoded=self._encoded)
-        if decode is None:
+        plain = _decoded(names, self._prefix, encoded=self._encoded)
+        if plain is None:
             return
-        for entry, name in zip(entries, names, strict=True):
-            plain = decode(name)
-            entry.key = self._top + plain
-            entry.directory = entry.directory or (not entry.size and plain.endswith("/"))
+        for entry, name in zip(entries, plain, strict=True):
+            entry.key = self._top + name
+            entry.directory = entry.directory or (not entry.size and name.endswith("/"))
 
 
-def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[str], str] | None:
-    """Returns what decodes the names of a page; None if they are not encoded.
+def _decoded(names: Sequence[str], prefix: str, *, encoded: bool) -> Sequence[str] | None:
+    """Returns the names of a page as they are; None if they are not encoded.
 
     Encoders differ: Amazon S3 writes a space as `+`, others as `%20` and leave a plus sign as it is. Not every server
     that says so has encoded all names. The first way that gives names with the requested prefix is taken.
@@ -164,30 +184,37 @@ def _decoder(names: Sequence[str], prefix: str, *, encoded: bool) -> Callable[[s
     text = "/".join(names)
     if "%" not in text and "+" not in text:
         return None
-    ways: list[Callable[..., str]] = [unquote_plus, unquote]
+    ways: list[Callable[[str], str]] = [lambda name: _unquote(name.replace("+", " ")), _unquote]
     if "%20" in text and "%2b" not in text.lower():  # plus signs may stand for themselves
         last = any("%20" in name.rstrip("/").rpartition("/")[2] for name in names)
-        ways = [unquote] if last else [_unquote_by_segment, unquote]
-    decoders = [partial(_decoded, way) for way in ways]
+        ways = [_unquote] if last else [_unquote_by_segment, _unquote]
     plain = _NOT_ENCODED.search(text) is not None
-    order = [None, *decoders] if plain or not encoded else [*decoders, None]
-    for decode in order:
-        if all((name if decode is None else decode(name)).startswith(prefix) for name in names):
-            return decode
-    return order[0]
+    order = [None, *ways] if plain or not encoded else [*ways, None]
+    first: Sequence[str] | None = None
+    for number, way in enumerate(order):
+        decoded = names if way is None else [way(name) for name in names]
+        if all(name.startswith(prefix) for name in decoded):
+            return decoded
+        first = decoded if not number else first
+    return first
 
 
-def _unquote_by_segment(name: str, encoding: str = "utf-8", errors: str = "strict") -> str:
+def _unquote(name: str) -> str:
+    """Decodes percent signs; a name that would have other bytes than UTF-8 then is not encoded, and stays."""
+    try:
+        return _ESCAPES.sub(_unescape, name) if "%" in name else name
+    except UnicodeDecodeError:
+        return name
+
+
+def _unescape(escapes: re.Match[str]) -> str:
+    return bytes.fromhex(escapes[0].replace("%", "")).decode()
+
+
+def _unquote_by_segment(name: str) -> str:
     """Decodes a name in which a space is `%20` in directories and `+` in the last segment, as SeaweedFS sends it."""
     directories, slash, last = name.rpartition("/")
-    return unquote(directories, encoding, errors) + slash + unquote_plus(last, encoding, errors)
-
-
-def _decoded(way: Callable[..., str], name: str) -> str:
-    try:
-        return way(name, errors="strict")
-    except UnicodeDecodeError:
-        return name  # it is not encoded, or has other bytes than UTF-8
+    return _unquote(directories) + slash + _unquote(last.replace("+", " "))
 
 
 def parse(data: bytes) -> Document:
@@ -230,6 +257,7 @@ def is_text(key: str) -> bool:
     return _NO_TEXT.search(key) is None
 
 
+_ESCAPES = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _NOT_ENCODED = re.compile(r"[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})")
 """No encoder leaves white space, control characters or characters beyond ASCII as they are."""
 _QUOTE = '(?:&#34;|&quot;|")?'

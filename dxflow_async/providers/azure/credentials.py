@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.azure_environment import azure_account
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.credentials import BearerToken, SASToken
-from dxflow_async.config.sdk_configuration import azure_account
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError
 from dxflow_async.providers.azure.sdk_transport import SDKTransport
@@ -201,7 +203,7 @@ class CloudCredentials:
     ) -> None:
         self._name = name
         self._transport = SDKTransport(http, name)
-        self._settings = azure_account(settings)
+        self._settings = azure_account(settings, os.environ)
         self.clock = ServerClock(self.endpoint)
         self._threads = threads
         self._credential = credential
@@ -280,7 +282,9 @@ class CloudCredentials:
         if account.origin.startswith("http://"):
             raise ConfigurationError(for_remote(_IN_CLEAR.format(endpoint=settings.endpoint), self._name, "AZURE"))
         if self._credential is None:
-            self._credential = self._chain = await self._threads.run(_default_chain, self._name, self._transport)
+            self._credential = self._chain = await self._threads.run(
+                importing, _default_chain, self._name, self._transport
+            )
         return replace(account, tokens=Tokens(self._credential, self._name))
 
     def _place(self, settings: AzureSettings) -> Account:

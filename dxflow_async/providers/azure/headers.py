@@ -46,7 +46,7 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     """Returns the headers for storing an object, without its checksum. The user's own `mtime` takes precedence.
 
     Raises:
-        UnsupportedError: Azure does not accept a metadata name.
+        UnsupportedError: Azure does not accept the name or the value of metadata.
     """
     headers = {"x-ms-blob-content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
@@ -57,6 +57,12 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
                 UnsupportedError,
                 f"metadata {name!r} cannot be kept: a name has only letters, digits and underscores, and does not "
                 "start with a digit; rename it",
+            )
+        if not (value.isascii() and value.strip().replace("\t", " ").isprintable()):
+            raise call.error(
+                UnsupportedError,
+                f"metadata {name!r} cannot be kept: Azure takes only ASCII in a value, without control characters; "
+                "encode the value, or remove it",
             )
         if name.lower() != _CRC32C:
             headers[_METADATA + name.lower()] = value.strip()  # signed as it arrives

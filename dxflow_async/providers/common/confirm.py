@@ -18,10 +18,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
+from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError, UnsupportedError
 from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
-from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError
+from dxflow_async.providers.contract import Entry, Page, Provider, RangeIgnoredError
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "check_version",
     "contradiction",
     "disagreement",
+    "entries_after",
     "extent",
     "has_body",
     "not_the_service",
@@ -107,6 +108,22 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise contradiction(call, f"the listing names /{entry.key:.200}, which is not below /{prefix}")
+
+
+def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Page:
+    """Returns a page without the entries up to a key, which a service may include.
+
+    Raises:
+        UnsupportedError: the page ends before the key, so the service ignores where it is to begin. The provider's
+            features have no `list_after` from now on.
+    """
+    entries = page.entries
+    if not entries or entries[0].key > after:
+        return page
+    if entries[-1].key < after:
+        provider.features = replace(provider.features, list_after=False)
+        raise call.error(UnsupportedError, "the service does not begin the listing at the requested key")
+    return Page([entry for entry in entries if entry.key > after], page.cursor)
 
 
 async def extent(

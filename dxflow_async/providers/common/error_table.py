@@ -128,7 +128,7 @@ class ErrorTable:
 
     def _foreign(self, status: int, headers: Mapping[str, str]) -> ErrorRow | None:
         """Returns the row for an answer that has no code of the service; None if it may be the service's after all."""
-        if any(name in headers for name in (self.request_id, *self.marks)):
+        if any(name in headers for name in (self.request_id, *self.marks)) and not (status == 400 and is_page(headers)):
             return None
         target = _origin(headers.get("location", "")) if 300 < status < 400 else ""
         if target and status in (302, 303):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.providers.http import Call
 
-__all__ = ["url_path"]
+__all__ = ["has_odd_segment", "url_path"]
 
 _SAFE = "/-._~"
 
@@ -38,3 +38,15 @@ def url_path(call: Call, key: str) -> str:
         return quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE)
     except UnicodeEncodeError as error:
         raise call.error(UnsafePathError, "the name is not valid Unicode; rename it") from error
+
+
+def has_odd_segment(name: str) -> bool:
+    """Returns whether a key has an empty, `.` or `..` segment, which not every service keeps.
+
+    Example:
+        >>> has_odd_segment("a/b/"), has_odd_segment("a//b"), has_odd_segment("./a"), has_odd_segment(".a/b.")
+        (False, True, True, False)
+    """
+    if "//" in name or name.startswith("/"):
+        return True
+    return "." in name and not {".", ".."}.isdisjoint(name.split("/"))

@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
@@ -90,8 +90,16 @@ class Signer:
             f"SignedHeaders={signed}, Signature={signature}"
         )
 
-    def presigned(self, credentials: Credentials, region: str, method: str, url: str, expires: int) -> str:
-        """A URL (escaped, without a query) with a signature in its query, good for so many seconds.
+    def presigned(
+        self,
+        credentials: Credentials,
+        region: str,
+        method: str,
+        url: str,
+        expires: int,
+        query: Mapping[str, str] | None = None,
+    ) -> str:
+        """Returns a URL (escaped, without a query) with `query` and a signature, good for so many seconds.
 
         The SDK's signer would write it, token included, to its debug log.
         """
@@ -99,6 +107,7 @@ class Signer:
         host, slash, path = rest.partition("/")
         stamp = self._now()
         parameters = {
+            **(query or {}),
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
             "X-Amz-Credential": f"{credentials.access_key}/{stamp[:8]}/{region}/{self._service}/aws4_request",
             "X-Amz-Date": stamp,
@@ -107,10 +116,10 @@ class Signer:
         }
         if credentials.token is not None:
             parameters["X-Amz-Security-Token"] = credentials.token
-        query = query_string(parameters.items())
-        canonical = f"{method}\n{slash}{path}\n{query}\nhost:{host}\n\nhost\n{UNSIGNED}"
+        text = query_string(parameters.items())
+        canonical = f"{method}\n{slash}{path}\n{text}\nhost:{host}\n\nhost\n{UNSIGNED}"
         _, signature = self._signature(credentials, region, stamp, canonical)
-        return f"{scheme}://{host}{slash}{path}?{query}&X-Amz-Signature={signature}"
+        return f"{scheme}://{host}{slash}{path}?{text}&X-Amz-Signature={signature}"
 
     def _signature(self, credentials: Credentials, region: str, stamp: str, canonical: str) -> tuple[str, str]:
         key, scope = self._key(credentials, stamp[:8], region)

@@ -15,6 +15,7 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.credentials import BearerToken
 from dxflow_async.config.settings import GCPSettings
@@ -29,8 +30,13 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
+from dxflow_async.providers.common.server_clock import ServerClock
+from dxflow_async.providers.gcp.credentials_file import read_credentials_file
+from dxflow_async.providers.gcp.google_auth_token import TYPES as GOOGLE_AUTH_TYPES
+from dxflow_async.providers.gcp.google_auth_token import GoogleAuthToken
+from dxflow_async.providers.gcp.service_account import ServiceAccountToken
 from dxflow_async.providers.gcp.signing import sign
-from dxflow_async.providers.gcp.token_transport import TokenTransport, sign_in_error
+from dxflow_async.providers.gcp.token_transport import TOKEN_SECONDS, TokenTransport, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
 from dxflow_async.security.redaction import Secret, holds_key
 
@@ -39,7 +45,6 @@ __all__ = ["GOOGLE", "CloudCredentials", "Grant"]
 GOOGLE = "https://storage.googleapis.com"
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
-_TOKEN_SECONDS = 10.0
 _AGAIN_SECONDS = 10.0
 
 _NO_TOKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -79,6 +84,7 @@ class CloudCredentials:
         endpoint: the service's URL, without a trailing slash.
         anonymous: whether requests carry no token: for an emulator, on this machine or named by
             `STORAGE_EMULATOR_HOST`, without given credentials.
+        clock: Google's time, which assertions and signed URLs have.
 
     Raises:
         ConfigurationError: `STORAGE_EMULATOR_HOST` is not a host.
@@ -93,9 +99,11 @@ class CloudCredentials:
         self._loopback = _is_loopback(url.hostname or "")
         emulated = settings.endpoint is None and self.endpoint != GOOGLE and own is None
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
+        self._is_google = self.endpoint == GOOGLE
         self._settings = settings
         self._threads = threads
         self._wire = TokenTransport(http)
+        self.clock = ServerClock("Google")
         self._sdk: Any = None
         self._private_key: Any = None
         self._grant: Grant | None = None
@@ -169,7 +177,7 @@ class CloudCredentials:
             )
         email = self._sdk.service_data["client_email"]
         place, payer = (self.endpoint, bucket, name), self._settings.user_project
-        return await self._threads.run(sign, self._private_key, email, method, *place, expires, payer)
+        return await self._threads.run(sign, self._private_key, email, method, *place, expires, self.clock.now(), payer)
 
     # The token
 
@@ -191,9 +199,12 @@ class CloudCredentials:
         sdk = await self._load_once()
         now = time()
         try:
-            async with asyncio.timeout(_TOKEN_SECONDS):
-                answer = await sdk.refresh(timeout=_TOKEN_SECONDS)
+            # Two requests with a wrong clock, up to five for an identity of another service.
+            async with asyncio.timeout(3 * TOKEN_SECONDS + getattr(sdk, "seconds", 0.0)):
+                answer = await sdk.refresh(timeout=TOKEN_SECONDS)
             token, seconds = _checked(answer.value, answer.expires_in)
+        except ConfigurationError:
+            raise
         except (StorageError, TimeoutError, *_NO_TOKEN) as error:
             if old is not None and now < old.ends_at:
                 old.renew_at = now + _AGAIN_SECONDS
@@ -204,7 +215,7 @@ class CloudCredentials:
                 # Without the SDK's frames, which hold the signed request.
                 raise error.with_traceback(None) from error.__cause__
             if isinstance(error, TimeoutError):
-                raise sign_in_error(StallTimeoutError, f"no answer within {_TOKEN_SECONDS:g} s") from error
+                raise sign_in_error(StallTimeoutError, "no answer in time") from error
             # Without the request and the response, which hold secrets.
             text = "the answer has no token in it; a sign-in page or a proxy may have answered in Google's place"
             raise sign_in_error(ServiceError, f"{text} ({type(error).__name__})") from None
@@ -225,32 +236,28 @@ class CloudCredentials:
     async def _load_once(self) -> Any:
         async with self._loading:
             if self._sdk is None:
-                self._sdk = await self._threads.run(self._load)
+                self._sdk = await self._threads.run(importing, self._load)
                 self._sdk.session = self._wire
         return self._sdk
 
     def _load(self) -> Any:
-        """Returns the SDK's token object. Blocks."""
+        """Returns the SDK's token object, or one of ours with its methods. Blocks."""
         from gcloud.aio.auth import Token
 
         file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
         if file is not None and holds_key(str(file)):
             raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
+        source = read_credentials_file(None if file is None else str(file), GOOGLE if self._is_google else None)
         try:
-            sdk = Token(service_file=None if file is None else str(file), scopes=[_SCOPE])
-            if file is not None and not sdk.service_data:
-                raise ValueError("it is not JSON")  # the SDK would continue without it
-            if "private_key" in sdk.service_data:
-                from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-                # Read once, since reading a key takes longer than using it.
-                self._private_key = load_pem_private_key(sdk.service_data["private_key"].encode(), None)
-                sdk.service_data["private_key"] = self._private_key
+            if source.kind == "service_account":
+                account = ServiceAccountToken(source.info, _SCOPE, self.clock, self._threads)
+                self._private_key = account.private_key
+                return account
+            if source.kind in GOOGLE_AUTH_TYPES:
+                return GoogleAuthToken(source.info, _SCOPE)
+            return Token(service_file=source.path, scopes=[_SCOPE])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            where = f"GCP.service_file = {str(file)!r}" if file is not None else "the default credentials"
-            reason = f"{where} cannot be used: {type(error).__name__}: {error}"
-        else:
-            return sdk
+            reason = f"{source} cannot be used: {type(error).__name__}: {error}"
         # Not from the error, whose frames hold the key.
         raise ConfigurationError(reason)
 

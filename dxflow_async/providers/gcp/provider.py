@@ -25,15 +25,18 @@ from dxflow_async.exceptions import (
     PreconditionFailedError,
     StorageError,
     UnsafePathError,
+    UnsupportedError,
 )
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
     disagreement,
+    entries_after,
     extent,
     not_the_service,
 )
 from dxflow_async.providers.common.deletion import delete_batches
+from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.verified_reader import body_reader
@@ -60,6 +63,7 @@ from dxflow_async.providers.gcp.objects import (
     described,
     entries_of,
     entry_of_headers,
+    is_decompressed,
     resource_of,
 )
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
@@ -98,12 +102,14 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         metadata=True,
         mtime=True,
         mtime_listed=True,
+        list_after=True,
         max_part_size=5 * TiB,
         max_parts=10_000,
         max_size=5 * TiB,
         max_copy_size=5 * TiB,
         buckets=True,
         versions=True,
+        any_names=True,
         endpoint=identity.endpoint,
     )
 
@@ -140,12 +146,21 @@ class GCPProvider(Provider):
         if "/" not in prefix:
             return await self._list_buckets(call, prefix, cursor)
         bucket, rest = self._split(call, prefix)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS}
-        if not recursive:
-            query["delimiter"] = "/"
+        query = {} if recursive else {"delimiter": "/"}
         if cursor is not None:
             query["pageToken"] = cursor
+        return await self._list(call, bucket, rest, query)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        bucket, rest = self._split(call, prefix)
+        page = await self._list(call, bucket, rest, {"startOffset": after.removeprefix(f"{bucket}/")})
+        return entries_after(self, call, page, after)
+
+    async def _list(self, call: Call, bucket: str, rest: str, more: Mapping[str, str]) -> Page:
+        recursive, cursor = "delimiter" not in more, more.get("pageToken")
+        size = str(page_size(recursive=recursive, first=not more or more.keys() == {"delimiter"}))
+        query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS, **more}
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
         response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
         document = await self._requests.document(call, response, _OBJECTS, signs=("items", "prefixes"))
@@ -154,7 +169,7 @@ class GCPProvider(Provider):
         entries = parsed(call, entries_of, bucket, document, hidden)
         if recursive and document.get("prefixes"):
             raise contradiction(call, "the page is one of a directory, not of all that is below")
-        check_names(call, prefix, entries)
+        check_names(call, f"{bucket}/{rest}", entries)
         return Page(entries, _next_token(call, document, cursor))
 
     async def stat(self, key: str) -> Entry:
@@ -192,6 +207,12 @@ class GCPProvider(Provider):
             await self._check_replaced(call, key, etag, error)
             raise
         try:
+            if is_decompressed(response.status, response.headers):
+                raise call.error(
+                    UnsupportedError,
+                    "it is stored compressed (Content-Encoding: gzip), and the server or a proxy sends it "
+                    "decompressed; set its Cache-Control to no-transform, or remove its Content-Encoding",
+                )
             version = response.headers.get("x-goog-generation"), listed
             size, length = await extent(self, call, key, response, (start, end), version)
             entry = await self._confirmed(call, entry_of_headers(key, response.headers, size), etag, response.headers)
@@ -360,7 +381,8 @@ class GCPProvider(Provider):
         Emulators do that in the JSON API as well, and have the XML API only under the name of Google's host.
         """
         query = [] if generation is None else [f"generation={quote(generation, safe='')}"]
-        path = f"/{bucket}/{quote(name, safe='/-_.~')}"
+        # An escaped slash keeps servers and proxies from resolving segments.
+        path = f"/{bucket}/{quote(name, safe='-_.~' if has_odd_segment(name) else '/-_.~')}"
         if self._identity.anonymous:
             query.append("alt=media")
             path = f"/download{object_path(bucket, name)}"
@@ -382,6 +404,8 @@ class GCPProvider(Provider):
     def _split(self, call: Call, key: str) -> tuple[str, str]:
         """Splits a key into bucket and name; refuses names that no bucket can have and that might change the URL."""
         bucket, _, name = key.partition("/")
+        if name in (".", "..") and call.operation != "list":  # https://cloud.google.com/storage/docs/objects#naming
+            raise call.error(UnsafePathError, "Google Cloud Storage has no objects named . or ..; rename it")
         if bucket in self._buckets:
             return bucket, name
         if not _BUCKET.fullmatch(bucket) or max(map(len, bucket.split("."))) > 63:

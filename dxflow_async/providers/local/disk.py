@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple
 
 from anyio import CancelScope
 
+from dxflow_async.concurrency.descriptors import ADVICE, OUT_OF_DESCRIPTORS
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -47,6 +48,8 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.ENXIO: (UnsupportedError, "it is not a regular file; leave it out"),
     errno.ENOSPC: (StorageError, "the disk is full; make room"),
     errno.EDQUOT: (StorageError, "the disk quota is used up; make room"),
+    errno.EMFILE: (StorageError, ADVICE),
+    errno.ENFILE: (StorageError, "the system has too many files open; close some, or raise its limit (fs.file-max)"),
     errno.EFBIG: (StorageError, "this file system does not take files of that size; choose another"),
 }
 
@@ -127,7 +130,9 @@ class Disk:
         if not os.path.isabs(path):  # relative to an open directory
             path = os.path.join(self._root.path, key)
         cls, text = _ERRORS.get(error.errno or 0, (StorageError, error.strerror or str(error)))
-        return error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0))
+        failure = error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0))
+        failure.retryable = failure.retryable or error.errno in OUT_OF_DESCRIPTORS
+        return failure
 
     async def collect(self, body: Body) -> Sequence[Buffer]:
         """Returns the buffers of a small body."""

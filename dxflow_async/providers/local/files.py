@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from dxflow_async.checksum import crc32c
+from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import (
     ChecksumMismatchError,
@@ -215,7 +216,7 @@ class TemporaryFile:
 
         def open_in(directory: int) -> int:
             self._replaced = refuse_special("write", self._root, self.key, directory)
-            return os.open(name, flags, PRIVATE, dir_fd=directory)
+            return patiently(os.open, name, flags, PRIVATE, dir_fd=directory)
 
         try:
             return open_in(self._directory.descriptor(open_directory))

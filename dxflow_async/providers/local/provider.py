@@ -92,7 +92,8 @@ class LocalProvider(Provider):
             if first is None:
                 first = await self._disk.run("read", key, file.open)
             if etag is not None and file.entry.etag != etag:
-                raise error_of("read", key, PreconditionFailedError, "the file was changed meanwhile; try again")
+                text = "the file was changed meanwhile; try again"
+                raise error_of("read", file.path, PreconditionFailedError, text)
         except BaseException:
             file.close()
             raise

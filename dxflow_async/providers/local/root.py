@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from dxflow_async.concurrency.descriptors import patiently
+from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
@@ -82,7 +84,7 @@ class Root:
     """
 
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = Path(absolute_path(path))
         self.follow_symlinks = follow_symlinks
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
@@ -116,7 +118,7 @@ class Root:
         """Opens a file, which lies inside the directory even if names are exchanged meanwhile."""
         path = self.resolve(key)
         if self.follow_symlinks:
-            return os.open(path, flags)
+            return patiently(os.open, path, flags)
         return self._beneath(key, lambda root, name: open_beneath(root, name, flags))
 
     def open_parent(self, key: str, *, make: bool = False) -> tuple[int, str]:
@@ -156,7 +158,7 @@ class Root:
         if self.follow_symlinks:
             if make:
                 os.makedirs(path, exist_ok=True)
-            return os.open(path, _DIRECTORY)
+            return patiently(os.open, path, _DIRECTORY)
         if not key:
             return self._open_root(make=make)
         if make:
@@ -167,7 +169,7 @@ class Root:
         root = self._open_root(make=make)
         try:
             try:
-                return opened(root, key.removesuffix("/"))
+                return patiently(opened, root, key.removesuffix("/"))
             except OSError as error:
                 if error.errno not in (errno.EXDEV, errno.ELOOP):
                     raise
@@ -175,7 +177,7 @@ class Root:
             self._check(self.resolve(key), key)
             inside = os.path.relpath(os.path.realpath(self.resolve(key)), os.path.realpath(self.path))
             try:
-                return opened(root, inside)
+                return patiently(opened, root, inside)
             except OSError as error:
                 if error.errno == errno.EXDEV:  # exchanged since
                     raise self._outside(key) from error
@@ -185,12 +187,12 @@ class Root:
 
     def _open_root(self, *, make: bool) -> int:
         try:
-            return os.open(self.path, _DIRECTORY)
+            return patiently(os.open, self.path, _DIRECTORY)
         except FileNotFoundError:
             if not make:
                 raise
         os.makedirs(self.path, exist_ok=True)
-        return os.open(self.path, _DIRECTORY)
+        return patiently(os.open, self.path, _DIRECTORY)
 
     def _check(self, path: str, key: str) -> None:
         if self.follow_symlinks:
@@ -274,7 +276,7 @@ class Root:
         yield _failed(prefix, error)
 
     def _names(self, path: str, start: str = "") -> list[str]:
-        with os.scandir(path) as found:
+        with patiently(os.scandir, path) as found:
             names = [
                 f"{each.name}/" if self._is_directory(each) else each.name
                 for each in found
@@ -355,10 +357,11 @@ class Root:
             opened, name = self.open_parent(key, make=True)
         else:
             os.makedirs(self.path.parent, exist_ok=True)
-            opened, name = os.open(self.path.parent, _DIRECTORY), self.path.name
+            opened, name = patiently(os.open, self.path.parent, _DIRECTORY), self.path.name
         try:
             os.mkdir(name, mode, dir_fd=opened)
-            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            made = patiently(os.open, name, flags, dir_fd=opened)
         except FileExistsError:
             return
         finally:
@@ -433,7 +436,8 @@ def _is_link(directory: int, name: str) -> bool:
 
 def _is_one(directory: int, name: str, other: str) -> bool:
     """Returns whether a file that is created under one name is found under another one; removes it again."""
-    made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    made = patiently(os.open, name, flags, PRIVATE, dir_fd=directory)
     try:
         hold_temporary(made)
         os.stat(other, dir_fd=directory, follow_symlinks=False)

@@ -11,6 +11,7 @@ import time
 import unicodedata
 from collections.abc import Collection
 
+from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.concurrency.threads import is_live_owner
 
 __all__ = [
@@ -66,7 +67,8 @@ def is_being_written(directory: str, name: str) -> bool:
     if is_live_owner(name[1:9]):
         return True
     try:
-        descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = patiently(os.open, os.path.join(directory, name), flags)
     except OSError:
         return False
     try:
@@ -82,5 +84,5 @@ def is_being_written(directory: str, name: str) -> bool:
 
 def temporaries(directory: str, owner_ids: Collection[str]) -> list[str]:
     """Returns the names of the temporary files of these sessions in a directory."""
-    with os.scandir(directory) as found:
+    with patiently(os.scandir, directory) as found:
         return [each.name for each in found if is_temporary(each.name, owner_ids)]

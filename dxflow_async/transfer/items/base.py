@@ -151,18 +151,21 @@ class BaseItem:
             if limit is not None:
                 limit.moved(size)
 
-    async def _try(self, operation: Callable[[], Awaitable[T]], place: Place | None = None, size: int = 0) -> T:
+    async def _try(
+        self, operation: Callable[[], Awaitable[T]], place: Place | None = None, size: int = 0, kind: str = ""
+    ) -> T:
         """Makes a request as often as the policy allows, and returns its result.
 
         Args:
             operation: makes the request once.
             place: where the request goes; None for the destination.
             size: the bytes of the request's body.
+            kind: of the request, if it takes longer than most, such as `"finish"`.
         """
         limit = self._source_limit if place is self._source else self._destination_limit
         attempts = Attempts()
         try:
-            limited = operation if limit is None else partial(limit.run, operation, size)
+            limited = operation if limit is None else partial(limit.run, operation, size, kind)
             return await retry(limited, self._context.policy, attempts)
         finally:
             self._retries += attempts.retries

@@ -170,7 +170,7 @@ class CopyItem(Multipart, TransferItem):
             return False
         found = None if digests is None else digests.combined(self._receipts)
         if found is None and (self._moves or digests is not None):
-            found = await self._try(lambda: upload.digest(expected.algorithm))
+            found = await self._try(lambda: upload.digest(expected.algorithm), kind="digest")
         if found not in (None, expected.value):
             raise self._mismatch()
         return found is not None

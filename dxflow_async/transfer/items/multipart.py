@@ -136,7 +136,7 @@ class Multipart(BaseItem):
 
     async def _finish_parts(self, upload: Upload, crc32c: int | None) -> Entry:
         """Puts the parts together and returns what is stored."""
-        stored = await self._try(lambda: upload.finish(self._receipts, crc32c))
+        stored = await self._try(lambda: upload.finish(self._receipts, crc32c), kind="finish")
         self._upload = None
         self._forget_upload(upload.id)
         await self._remove_unknown()

@@ -8,7 +8,7 @@ from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.verified_reader import VerifiedReader
 from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, RangeIgnoredError, Reader, Run, Write
 from dxflow_async.providers.http import Call
-from dxflow_async.transfer.limits import AdaptiveLimit
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
 from dxflow_async.transfer.retry import Attempts, RetryPolicy
 
 __all__ = ["ResumedReader", "look_again"]
@@ -79,7 +79,7 @@ class ResumedReader(Reader):
         self._attempts = attempts
         self._inner: Reader | None = None
         self._known = listed
-        self._has_place = False
+        self._permit: Permit | None = None
 
     @property
     def verified(self) -> bool:  # type: ignore[override]
@@ -94,8 +94,8 @@ class ResumedReader(Reader):
         """
         try:
             inner = await self._open()
-        except BaseException:
-            self._release()
+        except BaseException as error:
+            self._release(error)
             raise
         self.entry = inner.entry
         self.size = inner.size
@@ -161,9 +161,7 @@ class ResumedReader(Reader):
             try:
                 self._inner = await self._read()
             except StorageError as error:
-                if self._limit is not None:
-                    self._limit.failed(error)
-                self._release()
+                self._release(error)
                 if self._gives_up_ranges and isinstance(error, RangeIgnoredError):
                     self._gives_up_ranges = False
                 else:
@@ -211,7 +209,7 @@ class ResumedReader(Reader):
         broken = self._inner
         assert broken is not None
         await broken.aclose()
-        self._release()
+        self._release(error)
         self._attempts.progressed_to(self._position)
         await self._attempts.failed(error, self._policy)
         inner = await self._open()
@@ -220,10 +218,9 @@ class ResumedReader(Reader):
 
     async def _enter(self) -> None:
         if self._limit is not None:
-            await self._limit.acquire(self._bytes)
-            self._has_place = True
+            self._permit = await self._limit.acquire(self._bytes, "read")
 
-    def _release(self) -> None:
-        if self._limit is not None and self._has_place:
-            self._has_place = False
-            self._limit.release(self._bytes)
+    def _release(self, error: BaseException | None = None) -> None:
+        permit, self._permit = self._permit, None
+        if self._limit is not None and permit is not None:
+            self._limit.release(permit, error)

@@ -62,7 +62,8 @@ class ServerCopyItem(Multipart, TransferItem):
         seen = await self._look()
         # An object that is put together from parts does not take over what is stored with the source.
         modified = changed_at(provider.features, self._entry, seen)
-        options = ObjectOptions(seen.content_type, seen.metadata, self._options.public, modified)
+        public = self._options.public
+        options = ObjectOptions(seen.content_type, seen.metadata, public, modified, copied_from=self._entry)
         return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
 
     async def seen(self) -> str | None:
@@ -77,9 +78,11 @@ class ServerCopyItem(Multipart, TransferItem):
     async def move(self, part: Part) -> None:
         provider, upload = self._source.provider, self._upload
         if upload is None:
-            self._stored = await self._try(lambda: provider.copy(self._entry, self._destination.key, self._options))
+            self._stored = await self._try(
+                lambda: provider.copy(self._entry, self._destination.key, self._options), kind="copy"
+            )
         else:
-            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry)))
+            await self._keep(await self._try(lambda: upload.copy_part(part, self._entry), kind="copy"))
         self._count(part.size)
 
     async def finish(self) -> TransferResult:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dxflow_async.providers.contract import Entry, Part, Reader
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
-from dxflow_async.transfer.limits import AdaptiveLimit
 from dxflow_async.transfer.retry import Attempts, retry
 
 __all__ = ["SourceReads"]
@@ -113,9 +113,10 @@ class SourceReads:
         is_part: bool = False,
     ) -> Reader:
         provider, key = self._place.provider, self._place.key
-        if self._limit is None:  # a local disk: a retry would fail in the same way
+        if self._limit is None:  # a local disk
             whole = listed if end is None else None
-            return await provider.read(key, start, end, etag=etag, listed=whole)
+            policy = self._context.policy
+            return await retry(lambda: provider.read(key, start, end, etag=etag, listed=whole), policy, attempts)
         reading = ResumedReader(
             provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed, is_part=is_part
         )

@@ -1,4 +1,9 @@
-"""Stores a stream of unknown length. Parts are sent while the stream goes on, and memory stays bounded."""
+"""Stores a stream of unknown length. Parts are sent while the stream goes on, and memory stays bounded.
+
+A stream buffers half a mebibyte without asking. Before a part gets larger, memory for all of it is reserved, so that a
+stream that holds memory never waits for more of it; until then nothing more is taken from the stream. All streams
+together reserve at most half of the session's memory, so that slow ones do not hold up other calls.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +30,9 @@ __all__ = ["StreamWriter"]
 
 _ABORT_SECONDS = 10.0
 
+_UNASKED = 512 << 10
+"""Bytes that each stream may buffer without a reservation."""
+
 
 class StreamWriter(BaseItem):
     """Writes one stream to one place. Nothing is stored unless the stream ends well.
@@ -40,7 +48,10 @@ class StreamWriter(BaseItem):
         self._options = options
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
-        self._read = 0  # bytes of the stream that were given to the provider
+        self._features = target.provider.features  # a stream that was begun keeps its part sizes
+        self._ended = False  # whether all of the stream was read
+        self._memory: deque[int] = deque()  # what is reserved for the parts that are not being sent yet
+        self._read = 0  # bytes of the stream in parts that are complete
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
         """Stores everything that `data` yields.
@@ -64,33 +75,38 @@ class StreamWriter(BaseItem):
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
-        async with aclosing(self._bodies(data)) as bodies:
-            return await self._write_bodies(bodies)
+        try:
+            async with aclosing(self._bodies(data)) as bodies:
+                return await self._write_bodies(bodies)
+        finally:
+            for memory in self._memory:
+                self._give(memory)
 
     async def _write_bodies(self, bodies: AsyncIterator[Buffered]) -> Entry:
         first = await anext(bodies)
-        second = await anext(bodies, None)
         provider, key = self._destination.provider, self._destination.key
-        if second is None and first.size <= largest_write(provider.features):
+        if self._ended and first.size <= largest_write(provider.features):
             body = MeteredBody(first, self._count)
             try:
-                stored = await self._try(lambda: provider.write(key, body, self._options))
+                stored = await self._try(lambda: provider.write(key, body, self._options), size=body.size)
             except PartLimitError:
                 body.forget()  # the provider has learned that it has to go in parts
+                self._features = provider.features
             else:
                 self._crc32c = first.crc32c
                 return stored
-        read = deque((first,) if second is None else (first, second))
-        if second is None and first.size > (size := self._part_size(1)):
+        read = deque((first,))
+        if self._ended and first.size > (size := self._part_size(1)):
             whole = memoryview(b"".join(first.chunks))
             read = deque(_body(whole[start : start + size]) for start in range(0, first.size, size))
+        del first  # else it would stay in memory until the stream ends
         self._upload = upload = await self._try(
             lambda: begin_upload(provider, key, None, self._options, self._context.policy)
         )
         await self._send_all(upload, read, bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
-        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c))
+        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c), kind="finish")
         self._upload = None
         return stored
 
@@ -98,12 +114,13 @@ class StreamWriter(BaseItem):
         number = 0
         async with open_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
-                number += 1
+                number, offset, self._read = number + 1, self._read, self._read + body.size
                 if number > self._destination.provider.features.max_parts:
                     raise self._too_long(None)
-                memory = await self._context.limits.memory.take(body.size)
-                group.start_soon(self._send, upload, Part(number, self._read, body.size), body, memory)
-                self._read += body.size
+                # The pieces of one part that was cut share its memory, which is given back with the last of them.
+                memory = self._memory.popleft() if self._memory and not read else 0
+                group.start_soon(self._send, upload, Part(number, offset, body.size), body, memory)
+                del body
 
     def _too_long(self, error: PartLimitError | None) -> UnsupportedError:
         """Returns the error for a stream that needs more parts than the provider takes."""
@@ -123,32 +140,54 @@ class StreamWriter(BaseItem):
     async def _send(self, upload: Upload, part: Part, body: Buffered, memory: int) -> None:
         metered = MeteredBody(body, self._count)
         try:
-            self._receipts.append(await self._try(lambda: upload.write_part(part, metered)))
+            self._receipts.append(await self._try(lambda: upload.write_part(part, metered), size=part.size))
         finally:
+            self._give(memory)
+
+    async def _reserve(self, size: int) -> int:
+        """Waits for memory for a part, and returns how much to give back."""
+        limits = self._context.limits
+        share = await limits.stream_memory.take(size)
+        try:
+            return await limits.memory.take(share)
+        except BaseException:
+            limits.stream_memory.give(share)
+            raise
+
+    def _give(self, memory: int) -> None:
+        if memory:
             self._context.limits.memory.give(memory)
+            self._context.limits.stream_memory.give(memory)
 
     def _part_size(self, number: int) -> int:
-        context, features = self._context, self._destination.provider.features
-        return stream_part_size(number, context.part_size, context.limits.largest_part, features)
+        context = self._context
+        return stream_part_size(number, context.part_size, context.limits.largest_part, self._features)
 
     async def _bodies(self, data: AsyncIterable[bytes]) -> AsyncGenerator[Buffered, None]:
         """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
         try:
             buffer = bytearray()
-            number, size = 1, self._part_size(1)
+            number, size, reserved = 1, self._part_size(1), False
             async for chunk in data:
                 view = memoryview(chunk).cast("B")
                 while view:
-                    wanted = size - len(buffer)
-                    buffer += view[:wanted]
-                    view = view[wanted:]
-                    if len(buffer) == size:
+                    if len(buffer) == size:  # it is known only now that more follows
+                        if not reserved:
+                            self._memory.append(0)
                         yield _body(buffer)
-                        buffer = bytearray()
+                        buffer, reserved = bytearray(), False
                         number += 1
                         size = self._part_size(number)
-            if buffer or number == 1:
-                yield _body(buffer)
+                    wanted = size - len(buffer)
+                    if not reserved and len(buffer) + len(view) > _UNASKED:
+                        self._memory.append(await self._reserve(size))
+                        reserved = True
+                    buffer += view[:wanted]
+                    view = view[wanted:]
+            self._ended = True
+            if not reserved:
+                self._memory.append(0)
+            yield _body(buffer)
         finally:
             if isinstance(data, AsyncGenerator):
                 await data.aclose()

@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from dxflow_async.concurrency.descriptors import wait_for_descriptors
 from dxflow_async.durability import SyncedDirectories, sync_path
 from dxflow_async.exceptions import ConfigurationError, JobBusyError
 from dxflow_async.models import JobInfo
@@ -25,6 +26,9 @@ from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.journal.schema import DamagedJobFile, connect, translated_errors
 
 __all__ = ["JobFile", "directory_of", "job_ids", "known_uploads", "new_id"]
+
+_DESCRIPTORS = 6
+"""SQLite takes a lack of descriptors for another error. It opens three files, the lock is one, and a sync opens one."""
 
 _MAX_JOBS = 200
 """Jobs that are kept. Of more, the oldest are removed, if they left nothing behind."""
@@ -79,6 +83,7 @@ class JobFile(JobQueries):
         Raises:
             OSError, sqlite3.Error: the file cannot be written.
         """
+        wait_for_descriptors(_DESCRIPTORS)
         directory_of(home).mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_unfinished(home)
         _remove_oldest(home)

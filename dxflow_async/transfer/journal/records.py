@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from dxflow_async.config.working_directory import known_working_directory
 from dxflow_async.providers.contract import PartReceipt
 
 __all__ = ["AreaId", "BegunUpload", "ItemId", "JobSpec"]
@@ -41,7 +41,7 @@ class JobSpec:
         places: the areas of source and destination; None for this machine's disks. A job resumes only with the same
             areas.
         account: the hub that the account is at; None without a hub.
-        directory: the directory that relative local paths start from.
+        directory: the directory that relative local paths start from; empty if it was removed.
     """
 
     operation: str
@@ -50,7 +50,7 @@ class JobSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     places: tuple[AreaId | None, AreaId | None] = (None, None)
     account: str | None = None
-    directory: str = field(default_factory=os.getcwd)
+    directory: str = field(default_factory=known_working_directory)
 
     def to_json(self) -> str:
         """Returns the text that is stored."""

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.modes import kind_of_file
 from dxflow_async.paths import check_key, local_name
@@ -178,7 +179,7 @@ class LocalDestination(Destination):
 
     def named(self, name: str) -> Place:
         path = os.path.join(self.shown, local_name(name)) if self.into else self.shown
-        parent, base = os.path.split(os.path.abspath(path))
+        parent, base = os.path.split(absolute_path(path))
         return Place(local_provider(parent, self._threads), base, path)
 
     def directory(self, name: str = "") -> Place:
@@ -222,7 +223,7 @@ def _real_file(path: str, operation: str) -> str | None:
     Raises:
         UnsafePathError: the path is a pipe, a socket, a device, or a link to one of them or to nothing.
     """
-    path = os.path.abspath(path)
+    path = absolute_path(path)
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -276,10 +277,10 @@ class LocalPlaces:
 
     def place(self, path: str) -> Place:
         """Returns the place of a local path; with a trailing slash that of a directory."""
-        anchor = Path(path).absolute().anchor
+        anchor = Path(absolute_path(path)).anchor
         provider = self._providers.get(anchor)
         if provider is None:
             provider = self._providers[anchor] = local_provider(anchor, self.threads, follow_symlinks=True)
-        key = Path(os.path.abspath(path)).relative_to(anchor).as_posix()
+        key = Path(absolute_path(path)).relative_to(anchor).as_posix()
         slash = "/" if path.endswith(("/", os.sep)) else ""
         return Place(provider, "" if key == "." else key + slash, path)

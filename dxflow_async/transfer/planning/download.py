@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator
 
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
@@ -63,4 +64,4 @@ async def download_each(
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(path)
+    return absolute_path(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -14,6 +14,8 @@ from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.contract import Entry, Page, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.planning.cursors import Cursors
+from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
@@ -23,9 +25,12 @@ __all__ = ["pages", "pages_to_delete", "stat"]
 async def pages(
     provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
 ) -> AsyncIterator[Sequence[Entry]]:
-    """Yields the entries whose keys start with `prefix`, in the order of their keys. It holds two pages in memory.
+    """Yields the entries whose keys start with `prefix`, in the order of their keys.
 
-    From the second page on, the next page is requested while the caller works on one.
+    It holds two pages in memory, or up to 64 pages of a listing that is requested in several places.
+
+    From the second page on, the next page is requested while the caller works on one, and a recursive listing is
+    requested in several places at once where the provider can.
 
     Args:
         provider: the provider to list.
@@ -73,58 +78,70 @@ async def _listing(
                         yield page
         return
 
-    async def look(cursor: Any) -> Page:
-        page = await provider.list_page(prefix, recursive=recursive, cursor=cursor)
-        call = Call(provider.name, "list", f"/{prefix}")
-        check_names(call, prefix, page.entries)
-        # A cursor that is not a text is a running listing, and stays the same object.
-        if isinstance(cursor, str) and page.cursor == cursor:
-            raise contradiction(call, "a page names itself as the next page")
-        return page
-
-    async def get(cursor: Any) -> Page:
-        return await request(lambda: look(cursor), provider, limits=limits, policy=policy)
-
-    cursors = _Cursors()
-    async with aclosing(_read_ahead(get)) as found:
+    get = _Requests(provider, prefix, recursive=recursive, limits=limits, policy=policy)
+    first = await get.page(None)
+    yield first
+    if first.cursor is None:
+        return
+    second = await get.page(first.cursor)
+    if recursive and second.cursor is not None and second.entries and provider.features.list_after:
+        rest = list_in_parallel(get.call, prefix, second, go_on=get.page, start_after=get.after)
+    else:
+        rest = _read_ahead(get.page, second)
+    cursors = Cursors()
+    cursors.repeat(first.cursor)
+    async with aclosing(rest) as found:
         async for page in found:
             if cursors.repeat(page.cursor):
-                raise contradiction(Call(provider.name, "list", f"/{prefix}"), "the listing goes in a circle")
+                raise contradiction(get.call, "the listing goes in a circle")
             yield page
 
 
-class _Cursors:
-    """Finds a listing that goes in a circle, of any length, in the memory of one cursor (Brent's algorithm).
+class _Requests:
+    """Requests pages of a listing, with retries, and checks them."""
 
-    Cursors that are not texts are ignored: they are running listings.
-    """
+    def __init__(
+        self, provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
+    ) -> None:
+        self.call = Call(provider.name, "list", f"/{prefix}")
+        self._provider, self._prefix, self._recursive = provider, prefix, recursive
+        self._limits, self._policy = limits, policy
 
-    def __init__(self) -> None:
-        self._number = 0
-        self._earlier: str | None = None  # the last cursor whose number was a power of two
+    async def page(self, cursor: Any) -> Page:
+        """Returns the page of a cursor; that of None is the first one."""
 
-    def repeat(self, cursor: Any) -> bool:
-        """Takes the next cursor; returns whether it was there before."""
-        if not isinstance(cursor, str):
-            return False
-        if cursor == self._earlier:
-            return True
-        self._number += 1
-        if not self._number & (self._number - 1):
-            self._earlier = cursor
-        return False
+        async def look() -> Page:
+            page = await self._provider.list_page(self._prefix, recursive=self._recursive, cursor=cursor)
+            # A cursor that is not a text is a running listing, and stays the same object.
+            if isinstance(cursor, str) and page.cursor == cursor:
+                raise contradiction(self.call, "a page names itself as the next page")
+            return page
+
+        return await self._checked(look)
+
+    async def after(self, key: str) -> Page:
+        """Returns the first page of the keys above one."""
+        return await self._checked(lambda: self._provider.list_after(self._prefix, key))
+
+    async def _checked(self, look: Callable[[], Awaitable[Page]]) -> Page:
+        async def once() -> Page:
+            page = await look()
+            check_names(self.call, self._prefix, page.entries)
+            return page
+
+        return await request(once, self._provider, limits=self._limits, policy=self._policy, kind="list")
 
 
-async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]]) -> AsyncGenerator[Page, None]:
-    """Yields pages by their cursors, fetching one page ahead. After the first page nothing is fetched ahead."""
-    page, ahead = await get(None), None
+async def _read_ahead(get: Callable[[Any], Coroutine[Any, Any, Page]], page: Page) -> AsyncGenerator[Page, None]:
+    """Yields a page and those after it, fetching one page ahead."""
+    ahead = None
     try:
         while True:
-            yield page
-            if page.cursor is None:
-                return
-            page = await (ahead or get(page.cursor))
             ahead = None if page.cursor is None else asyncio.create_task(get(page.cursor))
+            yield page
+            if ahead is None:
+                return
+            page = await ahead
     finally:
         if ahead is not None:
             ahead.cancel()  # the error of a page that nobody wants is dropped

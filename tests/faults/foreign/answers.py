@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.faults.foreign.verbs import LOGIN
 from tests.faults.proxy.exchange import Exchange
 
-__all__ = ["ANSWERS", "Changed", "Early", "ForeignAnswer", "Instead", "Second"]
+__all__ = ["ANSWERS", "Changed", "Early", "ForeignAnswer", "Instead", "Lost", "Second"]
 
 _PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to the Wi-Fi</body></html>\n"
 _XML = (
@@ -58,6 +58,18 @@ class Instead(ForeignAnswer):
             await exchange.take()
         await exchange.client.write(_message(exchange, self.status, self.headers, self.body))
         return True
+
+
+@dataclass(frozen=True)
+class Lost(Instead):
+    """No answer: the connection ends once the service has done the work."""
+
+    async def give(self, exchange: Exchange) -> bool:
+        await exchange.send()
+        await exchange.await_answer()
+        await exchange.lose()
+        await exchange.client.finish()
+        return False
 
 
 @dataclass(frozen=True)
@@ -234,6 +246,7 @@ ANSWERS: dict[str, ForeignAnswer] = {
         *_instead("sign-in redirect", "302 Found", "Location: {login}\r\n"),
         *_instead("redirect to itself", "307 Temporary Redirect", "Location: {target}\r\n"),
         *_instead("moved", "301 Moved Permanently"),
+        Lost("lost, done", reaches=True),
         Changed("half", _half),
         Changed("half without a checksum", _unsigned_half),
         Changed("longer", _longer),

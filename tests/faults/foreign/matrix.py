@@ -29,7 +29,7 @@ _SELDOM = (
 """What is not tried every day: it is much like others."""
 
 _WITH_LARGE = (
-    *("page", "page with an ETag", "nothing", "nothing, done", "half", "other version", "flipped"),
+    *("page", "page with an ETag", "nothing", "nothing, done", "lost, done", "half", "other version", "flipped"),
     *("early, reads", "early, closes", "early, deaf", "second, the same"),
 )
 """What is tried every day of requests that only large files make: each takes some tenth of a second."""

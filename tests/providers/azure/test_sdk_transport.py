@@ -9,10 +9,16 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AzureSettings
@@ -105,6 +111,46 @@ async def test_a_token_comes_through_a_proxy(
         assert await token(http, threads) == "a-token"
     assert sign_in.asked[0]["client_secret"] == "hush-hush"
     assert await asyncio.to_thread(proxy.saw, "CONNECT", sign_in.url.partition("//")[2])
+
+
+@pytest.mark.parametrize("kind", ["certificate", "workload identity"])
+async def test_assertions_of_the_environment(
+    sign_in: SignIn,
+    certified: tuple[ssl.SSLContext, Path],
+    threads: Threads,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """A client's certificate, and the federated token of a workload, are exchanged for a token; both are proofs."""
+    monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    if kind == "certificate":
+        monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PATH", str(client_certificate(tmp_path)))
+    else:
+        (tmp_path / "federated").write_text("federated-assertion")
+        monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "federated"))
+        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "WorkloadIdentityCredential")
+    async with aclosing(HTTP(threads, tls=TLSOptions(ca_bundle=certified[1]))) as http:
+        assert await token(http, threads) == "a-token"
+        assertion = sign_in.asked[0]["client_assertion"]
+        assert assertion.startswith("eyJ") if kind == "certificate" else assertion == "federated-assertion"
+        sign_in.refuses = True
+        with pytest.raises(AccessDeniedError, match="AADSTS7000215") as raised:
+            await token(http, threads)
+    assert assertion not in str(raised.value)
+
+
+def client_certificate(directory: Path) -> Path:
+    """A PEM file with a certificate and its RSA key, which Microsoft's service wants."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    now = datetime.now(UTC)
+    certificate = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, SHA256())
+    path = directory / "client.pem"
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + pem)
+    return path
 
 
 async def test_the_service_must_be_trusted(sign_in: SignIn, threads: Threads) -> None:

@@ -1,0 +1,160 @@
+"""Sends the bodies of objects and parts, so that the service or we compare them.
+
+A CRC32C is the first choice: it costs next to nothing, and a service that returns it has compared it. A service that
+refuses it, or does not return it, gets a `Content-MD5`, and its ETag tells whether it stored the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dxflow_async import checksum
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.providers.aws.dialects import Ability
+from dxflow_async.providers.aws.refusals import Judge
+from dxflow_async.providers.aws.requests import Requests
+from dxflow_async.providers.common.etags import opaque_tag
+from dxflow_async.providers.contract import Body, Buffer
+from dxflow_async.providers.http import Call, Response
+from dxflow_async.streams import chunks_of
+
+__all__ = ["SentBody", "send_body"]
+
+
+class SentBody(NamedTuple):
+    """What came of sending a body.
+
+    Attributes:
+        response: the service's answer.
+        confirmed: its ETag is the MD5 of the body, whose bytes have the CRC32C that it announces.
+    """
+
+    response: Response
+    confirmed: bool
+
+
+async def send_body(
+    requests: Requests,
+    call: Call,
+    bucket: str,
+    name: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    body: Body,
+    *,
+    ability: Ability | None = Ability.OBJECT_CRC32C,
+    judge: Judge | None = None,
+) -> SentBody:
+    """Sends a body with a CRC32C that the server compares; falls back to Content-MD5, and remembers it.
+
+    A server that does not return the CRC32C may have ignored it. The ETag, which is the MD5 at most services, is
+    compared instead, and bodies carry a Content-MD5 from then on.
+
+    Args:
+        requests: sends it.
+        call, bucket, name, query, headers, body: the request.
+        ability: what is sent, an object or a part; None to send a Content-MD5 in any case.
+        judge: as for `Requests.send`.
+
+    Raises:
+        ChecksumMismatchError: the body has another CRC32C than it announces.
+    """
+    await requests.prepare()
+    if ability is None or requests.dialect.known(ability):
+        return await _send(requests, call, bucket, name, query, headers, body, ability, judge)
+    async with requests.dialect.first(ability):
+        return await _send(requests, call, bucket, name, query, headers, body, ability, judge)
+
+
+async def _send(
+    requests: Requests,
+    call: Call,
+    bucket: str,
+    name: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    body: Body,
+    ability: Ability | None,
+    judge: Judge | None,
+) -> SentBody:
+    dialect, refused = requests.dialect, None
+    if ability is not None and body.crc32c is not None and dialect.allows(ability):
+        sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
+        try:
+            response = await requests.send(call, "PUT", bucket, name, sent, query=query, body=body, judge=judge)
+        except StorageError as error:
+            refused = requests.doubted(error, ability)
+        else:
+            if "x-amz-checksum-crc32c" in response.headers:
+                dialect.accept(Ability.OBJECT_CRC32C, Ability.PART_CRC32C)
+                return SentBody(response, confirmed=False)
+            return await _compare(requests, call, response, body, ability)
+    digest = await _md5(requests, call, body)
+    headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
+    response = await requests.send(call, "PUT", bucket, name, headers, query=query, body=body, judge=judge)
+    if refused is not None:
+        requests.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
+        dialect.refuse(Ability.PART_CRC32C, refused)
+    confirmed = _is_confirmed(requests, call, response, digest)
+    return SentBody(response, confirmed and body.crc32c is not None)
+
+
+async def _compare(requests: Requests, call: Call, response: Response, body: Body, ability: Ability) -> SentBody:
+    """Compares an object whose CRC32C the server may have ignored with the ETag."""
+    if ability is not Ability.OBJECT_CRC32C or requests.dialect.known(ability):
+        requests.dialect.accept(ability)
+        return SentBody(response, confirmed=False)  # only some answers lack it
+    try:
+        digest = await _md5(requests, call, body)
+    except BaseException:
+        response.close()
+        raise
+    requests.refused(ability, "it is not returned", "bodies carry a Content-MD5 instead")
+    return SentBody(response, _is_confirmed(requests, call, response, digest))
+
+
+async def _md5(requests: Requests, call: Call, body: Body) -> bytes:
+    """Returns the MD5 of a body, and compares its CRC32C with the one that it announces.
+
+    Raises:
+        ChecksumMismatchError: it is another one.
+    """
+    digest, crc32c = hashlib.md5(usedforsecurity=False), 0
+
+    def update(chunk: Buffer) -> None:
+        nonlocal crc32c
+        digest.update(chunk)
+        crc32c = checksum.crc32c(chunk, crc32c)
+
+    async with chunks_of(body) as chunks:
+        async for chunk in chunks:
+            await requests.threads.run(update, chunk)
+    if body.crc32c not in (None, crc32c):
+        raise call.error(ChecksumMismatchError, "the bytes changed while they were sent; try again")
+    return digest.digest()
+
+
+def _is_confirmed(requests: Requests, call: Call, response: Response, digest: bytes) -> bool:
+    """Returns whether an answer's ETag is the MD5 of the body.
+
+    An ETag that is no MD5 proves nothing. Encryption with a key of the user's or of KMS makes it something else.
+
+    Raises:
+        ChecksumMismatchError: it is the MD5 of other bytes, at an endpoint whose ETags are MD5s.
+    """
+    etag, dialect = opaque_tag(response.headers.get("etag", "")), requests.dialect
+    if etag == digest.hex():
+        dialect.accept(Ability.MD5_ETAGS)
+        return True
+    encrypted = any(name.startswith("x-amz-server-side-encryption") for name in response.headers)
+    if _MD5.fullmatch(etag) and dialect.known(Ability.MD5_ETAGS) and not encrypted:
+        response.close()
+        raise call.error(ChecksumMismatchError, "the service stored other bytes than were sent; try again")
+    return False
+
+
+_MD5 = re.compile(r"[0-9a-f]{32}")

@@ -1,0 +1,120 @@
+"""Copies within S3. Everything that is stored with the source goes along.
+
+CopyObject keeps it by itself. An upload that is put together from parts begins without it, and so does a copy that gets
+a time: both send what the source has as headers of their own.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/CopyingObjectsMPUapi.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.providers.aws.dialects import Ability
+from dxflow_async.providers.aws.headers import (
+    copy_headers,
+    describes_object,
+    etag_of,
+    object_headers,
+    range_headers,
+    split_key,
+    stored_headers,
+)
+from dxflow_async.providers.aws.odd_names import check_name
+from dxflow_async.providers.common.confirm import check_unchanged, contradiction
+from dxflow_async.providers.common.etags import parse_etag, same_etag
+from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.providers.http import Call, Response
+
+if TYPE_CHECKING:
+    from dxflow_async.providers.aws.provider import AWSProvider
+
+__all__ = ["copy_object", "upload_headers"]
+
+
+async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
+    """Copies an object with one request; see `Provider.copy`."""
+    requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
+    await check_name(requests, call, *split_key(key))
+    headers = copy_headers(source)
+    if options.public:
+        headers["x-amz-acl"] = "public-read"
+    if options.modified is not None:
+        headers |= stored_headers(await _look(provider, call, source), options.modified)
+        headers["x-amz-metadata-directive"] = "REPLACE"
+    response = await requests.send(call, "PUT", *split_key(key), headers)
+    document = await requests.document(call, response, "CopyObjectResult")
+    etag = parse_etag(document.values.get("ETag"))
+    await check_unchanged(provider, call, source)
+    await _check_version(provider, call, source, etag)
+    return Entry(key, source.size, etag=etag)
+
+
+async def _check_version(provider: AWSProvider, call: Call, source: Entry, etag: str | None) -> None:
+    """Checks that the requested version was copied: some services ignore `x-amz-copy-source-if-match`.
+
+    The ETag of the copy is that of the source, unless the source was stored in parts or is encrypted. Only where it is
+    another one, the source is looked up.
+
+    Raises:
+        PreconditionFailedError: the source was replaced.
+    """
+    if provider.dialect.amazon or source.etag is None or (etag is not None and same_etag(source.etag, etag)):
+        return
+    if not same_etag((await provider.stat(source.key)).etag, source.etag):
+        raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
+
+
+async def upload_headers(provider: AWSProvider, call: Call, options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers that begin an upload whose parts are copied from `options.copied_from`."""
+    source = options.copied_from
+    assert source is not None, "the parts have no common source"
+    headers = object_headers(call, options) | stored_headers(await _look(provider, call, source), options.modified)
+    tags = await _tags(provider, call, source.key)
+    return headers | {"x-amz-tagging": tags} if tags else headers
+
+
+async def _look(provider: AWSProvider, call: Call, source: Entry) -> Mapping[str, str]:
+    """Returns the headers that describe the version of the source that is copied.
+
+    Raises:
+        ServiceError: the answer is about something else.
+    """
+    response = await _ask(provider, call, source)
+    response.close()
+    if not describes_object(response.headers) or not same_etag(source.etag, etag_of(response.headers)):
+        raise contradiction(call, "another version of the source", response.status)
+    return response.headers
+
+
+async def _ask(provider: AWSProvider, call: Call, source: Entry) -> Response:
+    """Sends HEAD; where the service has none, GET for the first byte."""
+    requests, headers = provider._requests, range_headers(0, None, source.etag)
+    if provider.dialect.allows(Ability.HEAD):
+        try:
+            return await requests.send(call, "HEAD", *split_key(source.key), headers)
+        except StorageError as error:
+            if error.status not in (405, 501):
+                raise
+    try:
+        return await requests.send(call, "GET", *split_key(source.key), {**headers, "range": "bytes=0-0"})
+    except PreconditionFailedError as error:
+        if error.status != 416:
+            raise
+        return await requests.send(call, "GET", *split_key(source.key), headers)  # an empty object has no first byte
+
+
+async def _tags(provider: AWSProvider, call: Call, key: str) -> str:
+    """Returns an object's tags as a query; empty if it has none, or they cannot be read."""
+    requests = provider._requests
+    try:
+        response = await requests.send(call, "GET", *split_key(key), query={"tagging": ""})
+        document = await requests.document(call, response, "Tagging")
+    except StorageError as error:
+        if error.retryable and error.status != 200:
+            raise
+        return ""  # they may not be read, or the service has no tags: some answer with the object's bytes
+    return urlencode([(row.get("Key", ""), row.get("Value", "")) for row in document.rows.get("Tag", ())])

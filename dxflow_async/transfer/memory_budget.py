@@ -1,0 +1,94 @@
+"""The bytes that a session may buffer at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+__all__ = ["MemoryBudget"]
+
+_LARGE_SIZE = 1 << 20
+
+_RESERVED = 8
+"""One in so many bytes is kept for small requests."""
+
+
+class _Queue:
+    """Waiters that are served in order.
+
+    Attributes:
+        used: bytes that are taken.
+    """
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.waiters: deque[tuple[asyncio.Future[None], int]] = deque()
+
+
+class MemoryBudget:
+    """The bytes that may be buffered at a time.
+
+    Requests of 1 MiB and more wait in a queue of their own and leave an eighth of the budget to smaller ones, so that a
+    large object does not hold up small ones. Each queue is served in order, so a large request is not starved either.
+
+    Args:
+        size: bytes. A request for more than this gets all of it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._small, self._large = _Queue(), _Queue()
+
+    @property
+    def used(self) -> int:
+        """Bytes that are taken now."""
+        return self._small.used + self._large.used
+
+    async def take(self, size: int) -> int:
+        """Waits until `size` bytes are free, and returns how many bytes to `give` back."""
+        size = min(size, self._size)
+        queue = self._queue_of(size)
+        if not queue.waiters and self._fits(queue, size):
+            queue.used += size
+            return size
+        waiter = asyncio.get_running_loop().create_future()
+        queue.waiters.append((waiter, size))
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self.give(size)
+            else:
+                waiter.cancel()
+                self._serve()
+            raise
+        return size
+
+    def give(self, size: int) -> None:
+        """Gives back what `take` returned."""
+        self._queue_of(size).used -= size
+        self._serve()
+
+    def _queue_of(self, size: int) -> _Queue:
+        return self._large if size >= _LARGE_SIZE else self._small
+
+    def _fits(self, queue: _Queue, size: int) -> bool:
+        """Returns whether bytes are free. While large requests wait, small ones take only what is kept for them."""
+        kept = self._size // _RESERVED
+        if queue is self._small and self._large.waiters and queue.used + size > kept:
+            return False
+        left = self._size - self.used - size
+        if queue is self._large and self._large.used:
+            left -= max(kept - self._small.used, 0)
+        return left >= 0
+
+    def _serve(self) -> None:
+        for queue in (self._large, self._small):
+            while queue.waiters:
+                waiter, size = queue.waiters[0]
+                if not waiter.done():
+                    if not self._fits(queue, size):
+                        break
+                    queue.used += size
+                    waiter.set_result(None)
+                queue.waiters.popleft()

@@ -1,0 +1,305 @@
+"""A long listing, asked for in several places at once, in the order of the keys.
+
+The keys are cut into ranges. Each range is listed page by page, and a range that turns out long is cut in the middle
+of what is left of it. Free places go to the earliest range that can use one, so most requests are made close to the
+caller; the pages of later ranges wait in a buffer of fixed size. Every key lies in exactly one range, therefore it is
+found exactly once, also while other keys come and go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import Any
+
+from anyio import CancelScope
+
+from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.contract import Entry, Page
+from dxflow_async.providers.http import Call
+from dxflow_async.transfer.planning.cursors import Cursors
+from dxflow_async.transfer.planning.key_space import KeySpace
+
+__all__ = ["list_in_parallel"]
+
+_REQUESTS = 16
+"""Requests at a time. More do not help one process: it reads some five hundred pages a second."""
+
+_BUFFERED = 64
+"""Pages that wait for the caller or are on their way: some 25 MB."""
+
+_WORTH = 4.0
+"""A range is cut if so many pages are expected in the rest of it; the next one is on its way already."""
+
+
+_SURPRISES = 3
+"""A listing is cut no more after so many ranges that began elsewhere than the one before them had seen."""
+
+
+class _Range:
+    """The keys above `low` up to and including `high`.
+
+    Attributes:
+        position: all keys up to it are listed.
+        cursor: continues the listing; None before its first page.
+        page: the first and the last key of the last page, here or in the range that this one was cut from.
+        unbounded: no key above `high` is known.
+        first: the first key of the first page, which may lie above `high`; None if there was none.
+        expected: entries that the range before has seen here, and the cursor behind them.
+    """
+
+    __slots__ = (
+        "cursor",
+        "cursors",
+        "ended",
+        "error",
+        "expected",
+        "first",
+        "high",
+        "page",
+        "pages",
+        "position",
+        "request",
+        "unbounded",
+    )
+
+    def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
+        self.position = low
+        self.high = high
+        self.cursor: Any | None = None
+        self.cursors = Cursors()
+        self.page = page
+        self.pages: deque[Page] = deque()
+        self.request: asyncio.Task[Page] | None = None
+        self.ended = False
+        self.error: Exception | None = None
+        self.unbounded = high is None
+        self.first: str | None = None
+        self.expected: Page | None = None
+
+
+async def list_in_parallel(
+    call: Call,
+    prefix: str,
+    begun: Page,
+    *,
+    go_on: Callable[[Any], Coroutine[Any, Any, Page]],
+    start_after: Callable[[str], Coroutine[Any, Any, Page]],
+) -> AsyncGenerator[Page, None]:
+    """Yields a page and those after it, in the order of their keys.
+
+    The first request goes on from the page by its last key instead of its cursor. If the answer does not begin there,
+    the listing is not cut, and goes on by cursors.
+
+    Args:
+        call: the listing, for errors.
+        prefix: the beginning of the keys.
+        begun: a page of the listing with entries and a cursor.
+        go_on: returns the page of a cursor.
+        start_after: returns the first page of the keys above one.
+
+    Raises:
+        StorageError: a page could not be fetched. The entries before it are right.
+    """
+    listing = _Listing(call, prefix, begun, go_on, start_after)
+    try:
+        listing.start_requests()
+        yield Page(begun.entries, None, begun.directories)
+        while (page := await listing.next_page()) is not None:
+            yield page
+    finally:
+        with CancelScope(shield=True):
+            await listing.aclose()
+
+
+class _Listing:
+    def __init__(
+        self,
+        call: Call,
+        prefix: str,
+        begun: Page,
+        go_on: Callable[[Any], Coroutine[Any, Any, Page]],
+        start_after: Callable[[str], Coroutine[Any, Any, Page]],
+    ) -> None:
+        keys = [entry.key for entry in begun.entries]
+        self._space = KeySpace(prefix)
+        self._space.learn(keys)
+        self._ranges = [_Range(keys[-1], None, (keys[0], keys[-1]))]
+        self._running: dict[asyncio.Task[Page], _Range] = {}
+        self._cancelled: list[asyncio.Task[Page]] = []
+        self._buffered = 0
+        self._call, self._go_on, self._start_after = call, go_on, start_after
+        self._begun: Any = begun.cursor
+        """The cursor to go on by; None once the service has begun a page at the key that was requested."""
+        self._cutting = False
+        self._surprises = 0
+        self._pages = 2
+        """Pages with keys so far. No more requests run at a time, so a listing that ends soon wastes few of them."""
+
+    async def next_page(self) -> Page | None:
+        """Returns the next page that has entries; None at the end."""
+        while self._ranges:
+            first = self._ranges[0]
+            if first.pages:
+                self._buffered -= 1
+                page = first.pages.popleft()
+                self.start_requests()
+                return page
+            if first.error is not None:
+                raise first.error
+            if first.ended:
+                del self._ranges[0]
+                continue
+            self.start_requests()
+            done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            for request in done:
+                if (found := self._running.pop(request, None)) is not None:
+                    self._answered(found, request)
+        return None
+
+    async def aclose(self) -> None:
+        """Ends the requests that nobody waits for; their errors are dropped."""
+        for request in self._running:
+            request.cancel()
+        unwanted = (*self._running, *self._cancelled)
+        if unwanted:
+            await asyncio.wait(unwanted)
+
+    def start_requests(self) -> None:
+        """Gives free places to the earliest ranges: to their next page, or else to a part of them."""
+        index = 0
+        while index < len(self._ranges) and len(self._running) < min(_REQUESTS, self._pages):
+            found = self._ranges[index]
+            if index and self._buffered + len(self._running) >= _BUFFERED:
+                return
+            if found.request is None and not found.ended and found.error is None:
+                self._request(found)
+            elif found.request is not None and (cut := self._cut(found)) is not None:
+                self._ranges.insert(index + 1, cut)
+                self._request(cut)
+                continue  # the rest of it may be worth another cut
+            index += 1
+
+    def _request(self, found: _Range) -> None:
+        page = self._start_after(found.position) if found.cursor is None else self._go_on(found.cursor)
+        found.request = asyncio.create_task(page)
+        self._running[found.request] = found
+
+    def _cut(self, found: _Range) -> _Range | None:
+        """Cuts the later half off a range that is long; returns it."""
+        if not self._cutting:
+            return None
+        # Of what lies behind the last key so far, nothing is known: one request at a time looks there.
+        last = found.unbounded and all(other.ended for other in self._ranges[self._ranges.index(found) + 1 :])
+        short = self._space.share(found.position, found.high, *found.page) < _WORTH
+        if short and not last:
+            return None
+        middle = self._space.middle(found.position, found.high, *found.page, wide=short)
+        if middle is None:
+            return None
+        later = _Range(middle, found.high, found.page)
+        later.unbounded = found.unbounded
+        found.high = middle
+        return later
+
+    def _answered(self, found: _Range, request: asyncio.Task[Page]) -> None:
+        """Takes the answer to the request of a range."""
+        found.request = None
+        try:
+            page = request.result()
+            if page.entries and page.entries[0].key <= found.position:
+                raise contradiction(self._call, "a page goes back to keys that are listed already")
+        except Exception as error:  # noqa: BLE001 - raised to the caller when it has all entries before it
+            if self._begun is None or not isinstance(error, UnsupportedError):
+                found.error = error
+                return
+            page = Page((), self._begun)
+        if self._begun is not None:
+            # That there is more is known from the page before: an empty answer proves nothing.
+            self._cutting = found.cursor is None and bool(page.entries)
+            if not self._cutting and found.cursor is None:
+                page = Page((), self._begun)
+            self._begun = None
+        self._take(found, page)
+
+    def _take(self, found: _Range, page: Page) -> None:
+        if found.cursors.repeat(page.cursor):
+            found.error = contradiction(self._call, "the listing goes in a circle")
+            return
+        entries, began, high = page.entries, found.cursor is None, found.high
+        if began:
+            found.first = entries[0].key if entries else None
+            if (expected := found.expected) is not None and not _begins(found, expected):
+                self._replace(found, expected)
+                return
+        found.cursor, found.ended = page.cursor, page.cursor is None
+        beyond: Sequence[Entry] = ()
+        if entries:
+            for earlier in self._ranges[: self._ranges.index(found)]:
+                earlier.unbounded = False
+            keys = [entry.key for entry in entries]
+            self._space.learn(keys)
+            found.position, found.page = keys[-1], (keys[0], keys[-1])
+            if high is not None and keys[-1] > high:
+                cut = bisect_right(keys, high)
+                entries, beyond, found.ended = entries[:cut], entries[cut:], True
+        if entries or page.directories:
+            found.pages.append(Page(entries, None, page.directories))
+            self._buffered += 1
+            self._pages += bool(entries)
+        if beyond:
+            self._compare(found, Page(beyond, page.cursor))
+        elif page.cursor is None and (entries or not began):
+            self._end_after(found)
+
+    def _compare(self, found: _Range, beyond: Page) -> None:
+        """Compares what a range has seen beyond its end with what the next ones begin with.
+
+        A service may begin at another key than the one that was requested: SeaweedFS leaves out the content of a
+        directory if its name is requested without a slash.
+        """
+        for later in self._ranges[self._ranges.index(found) + 1 :]:
+            if later.high is None or beyond.entries[0].key <= later.high:
+                if later.cursor is None and later.request is not None:
+                    seen = later.expected
+                    if seen is None or beyond.entries[0].key < seen.entries[0].key:
+                        later.expected = beyond
+                elif not _begins(later, beyond):
+                    self._replace(later, beyond)
+                return
+
+    def _replace(self, found: _Range, begun: Page) -> None:
+        """Lists a range anew from a page of the range before it: keys came or went, or the service is wrong."""
+        self._surprises += 1
+        self._cutting = self._cutting and self._surprises < _SURPRISES
+        if found.request is not None:
+            self._cancel(found.request)
+            found.request = None
+        self._buffered -= len(found.pages)
+        found.pages.clear()
+        found.expected, found.error, found.cursors = None, None, Cursors()
+        found.first, found.cursor = begun.entries[0].key, begun.cursor
+        self._take(found, begun)
+
+    def _cancel(self, request: asyncio.Task[Page]) -> None:
+        self._running.pop(request, None)
+        request.cancel()
+        self._cancelled.append(request)
+
+    def _end_after(self, found: _Range) -> None:
+        """Ends the ranges behind the last page of all: nobody need wait for what is known."""
+        index = self._ranges.index(found) + 1
+        for later in self._ranges[index:]:
+            if later.request is not None:
+                self._cancel(later.request)
+        self._ranges[index:] = [later for later in self._ranges[index:] if later.pages]
+        for later in self._ranges[index:]:
+            later.ended = True
+
+
+def _begins(found: _Range, seen: Page) -> bool:
+    """Returns whether the first page of a range begins where another range has seen it begin."""
+    return found.first is not None and found.first <= seen.entries[0].key

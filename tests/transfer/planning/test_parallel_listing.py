@@ -1,0 +1,191 @@
+"""Long listings, requested in several places at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dxflow_async.exceptions import ServiceError
+from dxflow_async.providers.contract import Entry, Page
+from dxflow_async.providers.http import Call
+from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
+from tests.transfer.planning.key_shapes import SHAPES, keys_of
+from tests.transfer.planning.listed_keys import ListedKeys, run_on_its_own_clock
+
+CALL = Call("TEST", "list", "/")
+
+
+@given(st.sets(st.text(st.characters(min_codepoint=33, exclude_categories=["Cs"]), min_size=1)), st.integers(1, 7))
+@settings(max_examples=150)
+def test_every_key_once_and_in_order(keys: set[str], page_size: int) -> None:
+    """Whatever the keys are, and however few fit on a page, each is listed once, in order."""
+    listing = ListedKeys(sorted(keys), page_size=page_size)
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == sorted(keys)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_long_listing_is_quick(shape: str) -> None:
+    """A listing of 300 pages takes a quarter of the time that it takes page by page, or less."""
+    keys = keys_of(shape, 30_000)
+    listing = ListedKeys(keys)
+    found, seconds = run_on_its_own_clock(listing.listed())
+    assert found == keys
+    assert seconds < len(keys) / 100 * 0.04 / 4
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_requests_are_not_wasted(shape: str) -> None:
+    """Requests that find nothing new are at most two and a half times as many as the pages."""
+    keys = keys_of(shape, 30_000)
+    listing = ListedKeys(keys)
+    run_on_its_own_clock(listing.listed())
+    assert listing.requests < 3.5 * len(keys) / 100
+
+
+@pytest.mark.parametrize("count", [99, 100, 101, 200, 250, 400])
+def test_short_listing_costs_what_it_did(count: int) -> None:
+    """A listing of a few pages makes hardly more requests, and takes no longer."""
+    listing = ListedKeys(keys_of("counted", count))
+    found, seconds = run_on_its_own_clock(listing.listed())
+    pages = -(-count // 100)
+    assert len(found) == count
+    assert listing.requests <= 3 * pages - 2
+    assert seconds < pages * 0.04 + 0.001
+
+
+def test_keys_come_and_go() -> None:
+    """Keys that stay are found once and in order while others are added and removed everywhere."""
+    choice = random.Random(4)
+    stay = keys_of("counted", 20_000)[::2]
+    others = keys_of("counted", 20_000)[1::2]
+    listing = ListedKeys(sorted(stay + others[::3]))
+
+    def change() -> None:
+        for key in choice.sample(others, 40):
+            if key in set(listing.keys):
+                listing.keys.remove(key)
+            else:
+                listing.add(key)
+
+    listing.before_answer = change
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == sorted(set(found))
+    assert [key for key in found if key in set(stay)] == stay
+
+
+def test_server_that_ignores_the_start() -> None:
+    """Where a service does not begin where it is asked to, the listing goes on by cursors, and has every key once."""
+    listing = ListedKeys(keys_of("digests", 3000), honest=False)
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
+    assert listing.requests == 30
+
+
+def test_server_that_finds_nothing_after_a_key() -> None:
+    """An empty answer where more is known to be there is not believed."""
+
+    class Blind(ListedKeys):
+        async def after(self, key: str) -> Page:
+            return Page((), None)
+
+    listing = Blind(keys_of("digests", 3000))
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_server_that_leaves_out_keys(shape: str) -> None:
+    """Keys that a service leaves out where it is asked to begin are found by the range before."""
+
+    class Leaky(ListedKeys):
+        async def after(self, key: str) -> Page:
+            page = await super().after(key)
+            return page if key in self.keys else Page(page.entries[40:], page.cursor)
+
+    listing = Leaky(keys_of(shape, 10_000))
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
+
+
+def test_pages_that_go_back_are_refused() -> None:
+    """A page that names keys again that are listed already is an error, not a second finding."""
+
+    class Circle(ListedKeys):
+        async def page(self, cursor: str) -> Page:
+            page = await super().page(cursor if cursor < "data/file-00001500" else "")
+            return Page(page.entries, page.cursor and f"{page.cursor}{self.requests}")
+
+    with pytest.raises(ServiceError, match="contradicts"):
+        run_on_its_own_clock(Circle(keys_of("counted", 3000)).listed())
+
+
+async def test_error_comes_after_the_keys_before_it() -> None:
+    """Everything before the page that could not be fetched is yielded before its error is raised."""
+    keys = keys_of("counted", 5000)
+
+    class Broken(ListedKeys):
+        async def page(self, cursor: str) -> Page:
+            page = await super().page(cursor)
+            if any(entry.key == keys[2500] for entry in page.entries):
+                raise ServiceError("it broke")
+            return page
+
+    listing = Broken(keys, delay=0.001)
+    first, found = await listing.page(""), list[str]()
+
+    async def collect() -> None:
+        async with aclosing(list_in_parallel(CALL, "", first, go_on=listing.page, start_after=listing.after)) as pages:
+            async for page in pages:
+                found.extend(entry.key for entry in page.entries)
+
+    with pytest.raises(ServiceError, match="it broke"):
+        await collect()
+    assert found == keys[: len(found)]
+    assert 2300 < len(found) <= 2500
+
+
+async def test_listing_that_is_left_makes_no_more_requests() -> None:
+    """Requests that are under way end with the listing."""
+    listing = ListedKeys(keys_of("counted", 50_000), delay=0.001)
+    first = await listing.page("")
+    async with aclosing(list_in_parallel(CALL, "", first, go_on=listing.page, start_after=listing.after)) as pages:
+        for _ in range(20):
+            await anext(pages)
+    assert len(asyncio.all_tasks()) == 1
+    requests = listing.requests
+    await asyncio.sleep(0.01)
+    assert listing.requests == requests
+
+
+async def test_pages_ahead_are_bounded() -> None:
+    """While nobody takes pages, no more than some tens of them are fetched."""
+    listing = ListedKeys(keys_of("counted", 50_000), delay=0)
+    first = await listing.page("")
+    async with aclosing(list_in_parallel(CALL, "", first, go_on=listing.page, start_after=listing.after)) as pages:
+        for _ in range(100):
+            await anext(pages)
+        requests = listing.requests
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert listing.requests - requests <= 16
+        assert requests < 100 + 100
+
+
+async def test_pages_of_hidden_keys_are_passed() -> None:
+    """Pages without entries in the middle of a listing end nothing."""
+    keys = keys_of("counted", 5000)
+
+    class Hiding(ListedKeys):
+        async def page(self, cursor: str) -> Page:
+            page = await super().page(cursor)
+            shown: list[Entry] = [entry for entry in page.entries if not keys[1000] <= entry.key < keys[4000]]
+            return Page(shown, page.cursor)
+
+    found = await Hiding(keys, delay=0).listed()
+    assert found == keys[:1000] + keys[4000:]

@@ -1,0 +1,58 @@
+"""Budgets of a session in real calls: the memory of streams, and low limits on requests in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import AsyncSession
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, settings_for
+
+
+async def test_streams_are_read_only_as_far_as_memory_allows(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """Slow streams reserve half of the memory at most; the others wait, other calls go on, and all end well."""
+    settings = settings_for(weed, tmp_path / "home", part_size=5 * MiB, max_memory_bytes=32 * MiB)
+    go_on, taken = asyncio.Event(), 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for number in range(24):
+            if number == 16:
+                await go_on.wait()
+            taken += MiB // 4
+            yield bytes(MiB // 4)
+
+    async with AsyncSession(settings=settings) as session:
+        storage = session.get_storage_manager()
+        writes = [asyncio.ensure_future(storage.write(f"/{bucket}/s{number}", stream())) for number in range(12)]
+        await asyncio.sleep(0.5)
+        assert taken <= 16 * MiB + 12 * MiB
+        (tmp_path / "file").write_bytes(bytes(6 * MiB))
+        assert (await storage.upload(str(tmp_path / "file"), f"/{bucket}/file")).ok
+        go_on.set()
+        assert sum(result.bytes for result in await asyncio.gather(*writes)) == 12 * 6 * MiB
+        limits = session._resources.limits
+        assert (limits.memory.used, limits.stream_memory.used) == (0, 0)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_few_requests_in_flight_are_enough(weed: SeaweedFS, bucket: str, tmp_path: Path, most: int) -> None:
+    """`max_concurrency` is respected, and calls within one service need no second place; it is kept between calls."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(8):
+        (source / f"{number}").write_bytes(b"x" * 1000)
+    (source / "large").write_bytes(bytes(11 * MiB))
+    settings = settings_for(weed, tmp_path / "home", part_size=5 * MiB, max_concurrency=most)
+    async with AsyncSession(settings=settings) as session:
+        storage = session.get_storage_manager()
+        assert (await storage.upload(f"{source}/", f"/{bucket}/up{most}/")).ok
+        (found,) = session._resources.limits.endpoints.values()
+        await session.copy(f"aws:/{bucket}/up{most}/", f"aws:/{bucket}/copied{most}/")
+        assert len(await storage.download(f"/{bucket}/copied{most}/", str(tmp_path / "down"))) == 9
+        assert [*session._resources.limits.endpoints.values()] == [found]
+        assert session._resources.http.client.open_connections <= most

@@ -1,0 +1,54 @@
+"""How many requests are in flight is found, at modelled endpoints and without noise from a machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.transfer.simulated_endpoints import CappedConnections, SmallRequests
+
+KiB, MiB = 1 << 10, 1 << 20
+
+SMALL = {
+    "loopback": SmallRequests(0.0005),
+    "5 ms": SmallRequests(0.005),
+    "40 ms": SmallRequests(0.04),
+    "40 ms, noisy": SmallRequests(0.04, noise=0.5),
+    "40 ms, many sizes": SmallRequests(0.04, client=3000, sizes=(KiB, 16 * KiB, 128 * KiB, 900 * KiB), bandwidth=20e6),
+    "80 ms, quick client": SmallRequests(0.08, client=20000),
+    "10 ms, serves 1,500/s": SmallRequests(0.01, rate=1500),
+    "40 ms, serves 300/s": SmallRequests(0.04, rate=300),
+    "20 ms, refuses above 2,000/s": SmallRequests(0.02, quota=2000),
+    "20 ms, refuses above 200/s": SmallRequests(0.02, quota=200),
+    "40 ms, refuses above 3,000/s": SmallRequests(0.04, quota=3000),
+}
+
+LARGE = {
+    "fast": CappedConnections(1e12, 1.2e9, 0.0005),
+    "20 MB/s a connection": CappedConnections(20e6, 1.2e9, 0.001),
+    "20 MB/s a connection, 40 ms": CappedConnections(20e6, 1.2e9, 0.04),
+    "90 MB/s a connection, 40 ms": CappedConnections(90e6, 1.2e9, 0.04),
+    "20 MB/s a connection, buffered": CappedConnections(20e6, 0.6e9, 0.001, ahead=2 * MiB),
+    "a link of 100 MB/s": CappedConnections(1e12, 100e6, 0.02),
+}
+
+
+@pytest.mark.parametrize("endpoint", SMALL.values(), ids=SMALL)
+def test_small_requests(endpoint: SmallRequests) -> None:
+    """After two seconds at most, as much is done as at the best fixed number, but for 15 %, and never below half."""
+    best, run = endpoint.best(), endpoint.run(6.0)
+    assert run.rate(2.0, 6.0) >= 0.85 * best
+    assert min(run.rate(start / 2, start / 2 + 0.5) for start in range(4, 12)) >= 0.5 * best
+
+
+@pytest.mark.parametrize("endpoint", LARGE.values(), ids=LARGE)
+def test_large_requests(endpoint: CappedConnections) -> None:
+    """After two seconds at most, as much moves as at the best fixed number, but for 15 %, and never below half."""
+    best, run = endpoint.best(), endpoint.run(5.0)
+    assert run.rate(2.0, 5.0) >= 0.85 * best
+    assert min(run.rate(start / 2, start / 2 + 0.5) for start in range(4, 10)) >= 0.5 * best
+
+
+def test_no_more_than_it_takes() -> None:
+    """Where more requests in flight gain nothing, few are: latency and memory have a cost."""
+    assert max(SMALL["loopback"].run(3.0).limits[20:]) <= 64
+    assert max(LARGE["fast"].run(3.0).limits[20:]) <= 12
