@@ -78,7 +78,7 @@ class HierarchicalAzure:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/{tail:.*}", self._handle)
+        app.router.add_route("*", "/{tail:(?s:.*)}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -174,7 +174,11 @@ class HierarchicalAzure:
             return _refusal(404, "BlobNotFound", "The specified blob does not exist.")
         if asked.get("if-match", f'"{blob.etag}"') != f'"{blob.etag}"':
             return _refusal(412, "ConditionNotMet", "The condition is not met.")
-        headers = {"ETag": f'"{blob.etag}"', "Last-Modified": formatdate(blob.modified, usegmt=True)}
+        headers = {
+            "Content-Type": blob.content_type,
+            "ETag": f'"{blob.etag}"',
+            "Last-Modified": formatdate(blob.modified, usegmt=True),
+        }
         headers |= {_METADATA + key: value for key, value in blob.metadata.items()}
         if blob.directory:
             headers[f"{_METADATA}hdi_isfolder"] = "true"
@@ -187,7 +191,7 @@ class HierarchicalAzure:
                 return _refusal(416, "InvalidRange", "The range is not satisfiable.")
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data, status = data[first : last + 1], 206
-        return web.Response(status=status, body=data, headers=headers, content_type=blob.content_type)
+        return web.Response(status=status, body=data, headers=headers)
 
     def _block_list(self, name: str) -> web.Response:
         if name not in self._blocks:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, UnsafePathError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError, StorageError, UnsafePathError
 from dxflow_async.providers.azure.batch import MAX_BATCH
 from dxflow_async.providers.azure.confirm import deleted, look_up
+from dxflow_async.providers.azure.dialects import BATCH
 from dxflow_async.providers.azure.directories import Namespace
-from dxflow_async.providers.azure.errors import error_of
+from dxflow_async.providers.azure.errors import error_of, is_token_refusal
 from dxflow_async.providers.azure.headers import etag_of, is_directory
 from dxflow_async.providers.azure.names import split_key
 from dxflow_async.providers.azure.requests import Requests
@@ -23,6 +24,9 @@ from dxflow_async.providers.http import Call
 __all__ = ["Deletions"]
 
 _MAX_DELETERS = 8
+# A missing container or a wrong key concerns every blob; other refusals may concern the batch alone.
+_REFUSAL_STATUSES = (400, 403, 404, 405, 409, 411, 413, 415, 501)
+_OTHER_REFUSALS = ("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled", "AccountIsDisabled")
 _WITH_SNAPSHOTS = {"x-ms-delete-snapshots": "include"}
 
 
@@ -64,6 +68,8 @@ class Deletions:
         call = Call(self._provider, "delete", f"/{key}")
         container, name = split_key(call, key)
         target = self._namespace.directory_name(name)
+        if name.endswith("/") and await self._is_file(call, container, target):
+            return
         try:
             response = await self._requests.send(call, "DELETE", container, target, _WITH_SNAPSHOTS)
         except NotFoundError as error:
@@ -75,7 +81,10 @@ class Deletions:
             await deleted(self._requests, call, container, target, response)
 
     async def _delete_level(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        if len(keys) == 1 or not await self._requests.batches():
+        unknown = any(key.endswith("/") for key in keys) and not (
+            self._namespace.has_directories or self._namespace.flat
+        )
+        if unknown or len(keys) == 1 or not await self._requests.batches():
             return await delete_each(keys, self.delete_one, _MAX_DELETERS)
         by_container: dict[str, list[str]] = {}
         refused: dict[str, StorageError] = {}
@@ -91,7 +100,21 @@ class Deletions:
             for same in by_container.values()
             for start in range(0, len(same), MAX_BATCH)
         ]
-        return refused | await delete_batches(batches, self._delete_together)
+        return refused | await delete_batches(batches, self._delete_batch)
+
+    async def _delete_batch(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        """Deletes keys of one container in one request, or one by one where the service refuses batches."""
+        if not await self._requests.batches():
+            return await delete_each(keys, self.delete_one, _MAX_DELETERS)
+        try:
+            return await self._delete_together(keys)
+        except StorageError as error:
+            if not _may_refuse_batches(error):
+                raise
+            failed = await delete_each(keys, self.delete_one, _MAX_DELETERS)
+            if len(failed) < len(keys):
+                self._requests.dialect.refuse(BATCH, f"{error.status} {error.code or ''}".strip())
+            return failed
 
     async def _delete_together(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Deletes keys of one container in one request."""
@@ -113,6 +136,19 @@ class Deletions:
             )
         return failed | await delete_each(unclear, self.delete_one, _MAX_DELETERS)
 
+    async def _is_file(self, call: Call, container: str, name: str) -> bool:
+        """Returns whether a file has the name of a directory.
+
+        A hierarchical namespace finds a file also where the name has a slash at its end, and would delete it.
+        """
+        if self._namespace.flat:
+            return False
+        try:
+            headers = await look_up(self._requests, call, container, name)
+        except (NotFoundError, AccessDeniedError):
+            return False
+        return headers.get("x-ms-resource-type") == "file"
+
     async def _delete_directory(self, call: Call, container: str, name: str) -> None:
         """Deletes an empty blob that stands for a directory and whose name does not end in a slash."""
         try:
@@ -125,6 +161,12 @@ class Deletions:
         except NotFoundError as error:
             if error.code not in (None, "BlobNotFound"):
                 raise
+
+
+def _may_refuse_batches(error: StorageError) -> bool:
+    if is_token_refusal(error.status or 0, error.code or "") or error.code in _OTHER_REFUSALS:
+        return False
+    return error.status in _REFUSAL_STATUSES
 
 
 def _levels(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -22,10 +22,12 @@ class Namespace:
     Attributes:
         has_directories: whether some directories are real, or an empty blob stands for one.
         typed: whether the service distinguishes files and directories, so that the namespace is hierarchical.
+        flat: whether a listing had objects whose type the service does not tell.
     """
 
     has_directories: bool = False
     typed: bool = False
+    flat: bool = False
 
     def note(self, *, typed: bool) -> None:
         """Records that a directory was seen or, if the service is `typed`, anything."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AzureSettings
 from dxflow_async.exceptions import (
+    AccessDeniedError,
     AlreadyExistsError,
     NotFoundError,
     PreconditionFailedError,
@@ -126,6 +128,7 @@ class AzureProvider(Provider):
         self._whole = WholeObjects(http.stall_timeout)
         self._namespace = Namespace()
         self._deletions = Deletions(self.name, self._requests, self._namespace)
+        self._requests.dialect.on_older = self._learn_limits
 
     @property
     def real_directories(self) -> bool:
@@ -151,6 +154,8 @@ class AzureProvider(Provider):
             raise contradiction(call, differs)
         if blobs.directories or blobs.typed:
             self._namespace.note(typed=blobs.typed)
+        elif any(not entry.directory for entry in blobs.entries):
+            self._namespace.flat = True
         if not recursive:
             return Page(blobs.entries, _next(call, cursor, blobs.marker))
         pending, last = () if cursor is None else cursor.pending, blobs.marker is None
@@ -165,7 +170,7 @@ class AzureProvider(Provider):
         call = Call(self.name, "stat", f"/{key}")
         container, name = split_key(call, key)
         if not name:
-            await look_up_container(self._requests, call, container)
+            await self._check_container(call, container)
             return Entry(f"{container}/", directory=True)
         try:
             headers = await look_up(self._requests, call, container, name)
@@ -280,6 +285,11 @@ class AzureProvider(Provider):
         await check_unchanged(self, call, source)
         return Entry(key, source.size, etag=etag)
 
+    def endpoint_facts(self) -> Sequence[tuple[str, str]]:
+        """Returns what was learned of the service, with the reason of each."""
+        directories = [("directories", "hierarchical namespace")] if self._namespace.typed else []
+        return [*self._requests.dialect.facts, *directories]
+
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         """Implements `Provider.presign`. A PUT needs the header `x-ms-blob-type: BlockBlob`."""
         call = Call(self.name, "presign", f"/{key}")
@@ -294,6 +304,20 @@ class AzureProvider(Provider):
         await self._whole.aclose()
         await self._identity.aclose()
 
+    async def _check_container(self, call: Call, container: str) -> None:
+        """Checks that a container exists.
+
+        A shared access signature of a container does not permit to read its properties; a listing needs less.
+        """
+        try:
+            await look_up_container(self._requests, call, container)
+        except AccessDeniedError as error:
+            query = {"restype": "container", "comp": "list", "maxresults": "1"}
+            try:
+                await self._requests.listing(call, container, query, BlobListParser(container))
+            except AccessDeniedError:
+                raise error from None
+
     async def _look_up_size(self, call: Call, container: str, name: str, etag: str | None) -> int:
         """Returns the size of a blob whose HEAD has none."""
 
@@ -307,6 +331,15 @@ class AzureProvider(Provider):
 
         size, _ = await look_up_size(call, self._requests.http, get)
         return size
+
+    def _learn_limits(self) -> None:
+        """Takes over the limits of the protocol's version."""
+        features = _features(self._identity)
+        if not self._requests.dialect.has_large_blocks:
+            # https://learn.microsoft.com/rest/api/storageservices/put-block and put-blob, before 2019-12-12
+            size, most = 100 * MiB, 50_000 * 100 * MiB
+            features = replace(features, max_part_size=size, max_write_size=256 * MiB, max_size=most)
+        self.features = replace(features, ranges=self.features.ranges)
 
     # Directories
 

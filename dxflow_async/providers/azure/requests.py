@@ -9,11 +9,12 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError
+from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError, UnsupportedError
 from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batch_answers, batch_body
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
 from dxflow_async.providers.azure.credentials import Access, Account, CloudCredentials
+from dxflow_async.providers.azure.dialects import VERSIONS, Dialect, is_version_refusal
 from dxflow_async.providers.azure.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -35,9 +36,6 @@ _log = logging.getLogger("dxflow_async.providers.azure")
 
 _SIGNED = Access()
 
-_VERSION = "2023-11-03"
-"""The protocol version: it has CRC64 (2019-02-02), blocks of 4,000 MiB (2019-12-12) and lists any name (2021-02-12)."""
-
 _MAX_BASES = 1000
 
 ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerListParser)
@@ -51,10 +49,14 @@ class Requests:
         http: the session's data plane.
         threads: compute checksums of large bodies.
         checksum: the setting.
+
+    Attributes:
+        dialect: what was learned of the endpoint.
     """
 
     def __init__(self, identity: CloudCredentials, http: HTTP, threads: Threads, *, checksum: str) -> None:
         self.http = http
+        self.dialect = Dialect(identity.endpoint)
         self._identity = identity
         self._threads = threads
         self._account: Account | None = None
@@ -79,7 +81,7 @@ class Requests:
         """Sends a request and returns a successful response.
 
         A refused bearer token is renewed, once. A signature whose time the service refuses is made anew with the
-        service's time, once.
+        service's time, once. Where the service refuses the version of the protocol, older ones are tried.
 
         Args:
             call, method, container, name, headers, query, body: the request.
@@ -95,20 +97,28 @@ class Requests:
         text = query_string(query.items()) if query else ""
         url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
-        clock, timed = self._identity.clock, False
-        for _ in range(2):
-            offset = clock.offset
-            signed = {"host": account.host, "x-ms-version": _VERSION, "x-ms-date": self._now(), **(headers or {})}
+        clock, timed, renewed = self._identity.clock, False, False
+        while True:
+            offset, version = clock.offset, self.dialect.version
+            signed = {"host": account.host, "x-ms-version": version, "x-ms-date": self._now(), **(headers or {})}
             access = await _authorize(account, method, path, query or {}, signed, size)
             response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
             if 200 <= response.status < 300:
+                self.dialect.confirm(version)
                 if accept and response.status not in accept:
                     raise not_azures(call, response, f"status {response.status}")
                 return response
-            code, message = parse_error(response.headers, await read_error_body(response))
-            if not timed and account.key is not None and is_time_refused(clock, offset, response, code, message):
+            data = await read_error_body(response)
+            code, message = parse_error(response.headers, data)
+            if self._takes_older(call, response.status, code, data, version):
+                continue
+            if timed or renewed:
+                break
+            if account.key is not None and is_time_refused(clock, offset, response, code, message):
                 timed = True
-            elif not (is_token_refusal(response.status, code) and account.forget(access)):
+            elif is_token_refusal(response.status, code) and account.forget(access):
+                renewed = True
+            else:
                 break
         if timed:
             message = clock.explained(message)
@@ -131,7 +141,8 @@ class Requests:
         """
         refusal = None
         await self._open()  # it decides whether a CRC64 is sent
-        for md5 in (True,) if self._crc64 is False else (False, True):
+        without = self._crc64 is False or not self.dialect.has_crc64
+        for md5 in (True,) if without else (False, True):
             measured = await self._measure(call, body, md5=md5)
             sent = {**headers, measured.header: measured.value}
             if keep:
@@ -164,6 +175,8 @@ class Requests:
 
     async def batches(self) -> bool:
         """Whether deletions can be batched: Azurite fails under a shared access signature, so it is not tried there."""
+        if not self.dialect.has_batches:
+            return False
         account = self._account or await self._open()
         return account.key is not None or not (await account.access()).sas
 
@@ -204,6 +217,20 @@ class Requests:
         account = self._account or await self._open()
         plain = f"{self._base(account, container)[0]}/{_escaped(name)}"
         return plain if account.key is not None else _url(plain, "", (await account.access()).sas)
+
+    def _takes_older(self, call: Call, status: int, code: str, data: bytes, used: str) -> bool:
+        """Returns whether a refusal is one of the version that was used, and an older one remains to be tried.
+
+        Raises:
+            UnsupportedError: no version remains.
+        """
+        if not is_version_refusal(self.dialect, status, code, data):
+            return False
+        older = self.dialect.try_older(used)
+        if data and not older:
+            told = f"the server takes none of the protocol's versions from {VERSIONS[-1]} to {VERSIONS[0]}; update it"
+            raise call.error(UnsupportedError, told, status=status, code=code)
+        return older
 
     async def _open(self) -> Account:
         if self._account is None:

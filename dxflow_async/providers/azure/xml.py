@@ -140,6 +140,8 @@ class BlobListParser(_ListParser):
         elif name == "Name":
             self._values[name] = self._decoded(text) if self._encoded else text
             self._encoded = False
+        elif parent == "Blob" and name in ("Snapshot", "IsCurrentVersion", "Deleted"):
+            self._values[name] = text
         elif name in ("Prefix", "Delimiter") and parent == self.root:
             self._echo[name] = text
         else:
@@ -160,7 +162,10 @@ class BlobListParser(_ListParser):
             super().branch(name)
 
     def _add(self, entry: Entry) -> None:
-        self._entries.setdefault(entry.key, entry)
+        # Snapshots, earlier versions and deleted blobs have the name of the blob; they are listed unasked by some.
+        told = self._values
+        if not (told.get("Snapshot") or told.get("IsCurrentVersion") == "false" or told.get("Deleted") == "true"):
+            self._entries.setdefault(entry.key, entry)
         self._values, self._metadata = {}, {}
 
     def _common_prefix(self) -> Entry:

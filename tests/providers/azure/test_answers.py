@@ -203,12 +203,14 @@ async def test_batch_that_is_none(connect_azure: ConnectAzure) -> None:
 
 
 async def test_batch_that_is_refused_as_a_whole(connect_azure: ConnectAzure) -> None:
-    """One refusal for all of a batch is an error."""
+    """After one refusal for all of a batch, its objects are deleted one by one."""
     part = b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 400 No\r\nx-ms-error-code: InvalidInput\r\n\r\n--b--"
     reply = answer("202 Accepted", part, Content_Type='multipart/mixed; boundary="b"')
-    async with ScriptedServer(reply) as server:
-        with pytest.raises(StorageError, match="InvalidInput"):
-            await connect_azure(server.url).delete(["container/a", "container/b"])
+    one = answer("202 Accepted", x_ms_request_id="REQ1")
+    async with ScriptedServer(reply, one, refusal("412 No", "LeaseIdMissing")) as server:
+        failed = await connect_azure(server.url).delete(["container/a", "container/b"])
+    assert [error.code for error in failed.values()] == ["LeaseIdMissing"]
+    assert [request.method for request in server.requests] == ["POST", "DELETE", "DELETE"]
 
 
 # Checksums that a server does not know

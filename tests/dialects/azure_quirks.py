@@ -1,0 +1,38 @@
+"""The ways in which the Azure server of these tests differs from an account that permits everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AzureQuirks"]
+
+
+@dataclass(kw_only=True)
+class AzureQuirks:
+    """Switches, each off by default. They may be changed while the server runs.
+
+    Attributes:
+        newest_version: the newest version of the protocol; a newer one is refused.
+        version_words: how that refusal is worded: as by `azurite`, by the `service`, or `none` without a body.
+        batch_refusal: status and code with which batches are refused.
+        no_container_rights: the properties of the container are refused, as to a signature of a container.
+        no_list: listings are refused, too.
+        no_checksums: responses repeat no checksum.
+        snapshots: listings have a deleted blob, an earlier version and a snapshot before each blob.
+        empty_pages: every other page of a listing is empty and has a marker.
+        mark: listings begin with a byte order mark and white space.
+        html_errors: errors are pages, and have no header with a code.
+        page_size: entries in a page of a listing, at most.
+    """
+
+    newest_version: str = "9999"
+    version_words: str = "service"
+    batch_refusal: tuple[int, str] | None = None
+    no_container_rights: bool = False
+    no_list: bool = False
+    no_checksums: bool = False
+    snapshots: bool = False
+    empty_pages: bool = False
+    mark: bool = False
+    html_errors: bool = False
+    page_size: int = 5000

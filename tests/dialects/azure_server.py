@@ -1,0 +1,118 @@
+"""Azure Blob Storage with the habits of older and other servers of its kind, and with fewer rights.
+
+It extends the server with a hierarchical namespace; the messages of its refusals are those of the service and of
+Azurite. Source: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from tests.dialects.azure_quirks import AzureQuirks
+from tests.servers.hierarchical_azure import HierarchicalAzure
+
+__all__ = ["AzureServer"]
+
+_EMPTY = "empty:"
+
+
+class AzureServer(HierarchicalAzure):
+    """One container, `container`, in an account.
+
+    Args:
+        quirks: how it differs from an account that permits everything.
+
+    Attributes:
+        quirks: see above.
+        versions: the version of the protocol of each request.
+    """
+
+    def __init__(self, quirks: AzureQuirks | None = None) -> None:
+        self.quirks = quirks or AzureQuirks()
+        super().__init__(page_size=self.quirks.page_size)
+        self.versions: list[str] = []
+        self.answer = self._refuse
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of blobs of which only blocks exist, as a listing with `include=uncommittedblobs` has them."""
+        return sorted(self._blocks.keys() - self.content.keys())
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        response = await super()._handle(request)
+        if self.quirks.html_errors and response.status >= 400 and request.method != "HEAD":
+            page = f"<html><body>{response.status}</body></html>"
+            headers = {"x-ms-request-id": "request-1"}
+            return web.Response(status=response.status, text=page, content_type="text/html", headers=headers)
+        return response
+
+    def _refuse(self, request: web.Request) -> web.Response | None:
+        """Returns the refusal of a request, before anything is done."""
+        quirks, comp, version = self.quirks, request.query.get("comp", ""), request.headers.get("x-ms-version", "")
+        self.versions.append(version)
+        if version > quirks.newest_version:
+            return self._old(version)
+        if comp == "batch" and quirks.batch_refusal is not None:
+            return _refusal(*quirks.batch_refusal, "Refused.")
+        of_container = request.query.get("restype") == "container" and comp not in ("list", "batch")
+        if (of_container and quirks.no_container_rights) or (comp == "list" and quirks.no_list):
+            text = "This request is not authorized to perform this operation."
+            return _refusal(403, "AuthorizationFailure", text)
+        return None
+
+    def _old(self, version: str) -> web.Response:
+        words = self.quirks.version_words
+        if words == "none":
+            return web.Response(status=400)
+        if words == "azurite":
+            return _refusal(400, "InvalidHeaderValue", f"The API version {version} is not supported by Azurite.")
+        more = f"<HeaderName>x-ms-version</HeaderName><HeaderValue>{version}</HeaderValue>"
+        text = "The value for one of the HTTP headers is not in the correct format."
+        return _refusal(400, "InvalidHeaderValue", text, more)
+
+    def _answer(self, request: web.Request, comp: str, name: str, data: bytes) -> web.Response:
+        response = super()._answer(request, comp, name, data)
+        if self.quirks.no_checksums:
+            for header in ("x-ms-content-crc64", "content-md5"):
+                response.headers.popall(header, None)
+        return response
+
+    def _list(self, query: Mapping[str, str]) -> web.Response:
+        quirks, marker = self.quirks, query.get("marker", "")
+        if quirks.empty_pages and not marker.startswith(_EMPTY):
+            text = (
+                f"<EnumerationResults><Prefix/><Blobs/><NextMarker>{_EMPTY}{marker}</NextMarker></EnumerationResults>"
+            )
+            return web.Response(text=text.replace("<Prefix/>", ""), content_type="application/xml")
+        response = super()._list({**query, "marker": marker.removeprefix(_EMPTY)})
+        text = response.text or ""
+        if quirks.snapshots:
+            text = re.sub(r"<Blob>(<Name>.*?</Name>)(.*?)</Blob>", _with_earlier_states, text)
+        if quirks.mark:
+            text = "\ufeff" + text
+        return web.Response(text=text, content_type="application/xml")
+
+
+def _with_earlier_states(found: re.Match[str]) -> str:
+    """A deleted blob, an earlier version and a snapshot, then the blob itself as the current version."""
+    name, time = found[1], "2024-01-01T00:00:00.0000000Z"
+    old = re.sub("<Content-Length>.*?</Content-Length>", "<Content-Length>999</Content-Length>", found[2])
+    marks = (
+        "<Deleted>true</Deleted>",
+        f"<VersionId>{time}</VersionId><IsCurrentVersion>false</IsCurrentVersion>",
+        f"<Snapshot>{time}</Snapshot>",
+    )
+    current = f"<VersionId>{time}</VersionId><IsCurrentVersion>true</IsCurrentVersion>"
+    rows = "".join(f"<Blob>{name}{mark}{old}</Blob>" for mark in marks)
+    return f"{rows}<Blob>{name}{current}{found[2]}</Blob>"
+
+
+def _refusal(status: int, code: str, text: str, more: str = "") -> web.Response:
+    document = (
+        f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>{text}</Message>{more}</Error>"
+    )
+    headers = {"x-ms-error-code": code, "x-ms-request-id": "request-1"}
+    return web.Response(status=status, text=document, headers=headers, content_type="application/xml")
