@@ -33,7 +33,7 @@ class GoogleQuirks:
         user_project: the bucket makes the requester pay; requests have to name this project.
         no_batch: there is no batch endpoint.
         no_multipart: uploads of the type `multipart` are refused.
-        no_compose: objects cannot be composed.
+        no_compose: objects cannot be composed; the status of the refusal.
         no_permission_test: there is no `testIamPermissions`, as at emulators.
         no_kinds: responses do not say their kind.
         numbers: generations and sizes are numbers, not texts.
@@ -52,7 +52,7 @@ class GoogleQuirks:
     user_project: str | None = None
     no_batch: bool = False
     no_multipart: bool = False
-    no_compose: bool = False
+    no_compose: int = 0
     no_permission_test: bool = False
     no_kinds: bool = False
     numbers: bool = False

@@ -222,7 +222,7 @@ class GoogleServer(ResumableServer):
 
     async def _compose(self, request: web.Request) -> web.Response:
         if self.quirks.no_compose:
-            return web.Response(status=501, text="compose is not implemented")
+            return web.Response(status=self.quirks.no_compose, text="this server has no such route")
         self._need("objects.create", "objects.get")
         self._check_replaceable(request.match_info["name"])
         return await super()._compose(request)
