@@ -68,6 +68,20 @@ async def test_a_range_that_is_not_as_long_as_it_says(connected: tuple[str, Any]
             await read(connect(server.url), "bucket/name", 2, 5, etag="7")
 
 
+async def test_a_body_that_is_longer_than_the_object(connected: tuple[str, Any]) -> None:
+    """Bytes beyond the size of the object are an error before its last bytes are returned: no reader has to go on."""
+    name, connect = connected
+    async with (
+        ScriptedServer(response(name, "200 OK", PIECES, body=chunks(DATA + b"+"))) as server,
+        await connect(server.url).read("bucket/name", etag="7", listed=LISTED) as reading,
+    ):
+        size, buffer = 0, memoryview(bytearray(len(DATA)))
+        with pytest.raises(ServiceError, match="11 bytes came of 10"):
+            while size < len(DATA):
+                size += await reading.readinto(buffer[size:])
+        assert size < len(DATA)
+
+
 @pytest.mark.parametrize("measured", [True, False])
 async def test_a_range_that_is_ignored(connected: tuple[str, Any], measured: bool) -> None:
     """It is an error once. Later reads ask for the whole object, and pass over the bytes before the range."""

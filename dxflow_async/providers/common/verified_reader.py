@@ -112,19 +112,22 @@ class CountedReader(HTTPReader):
 
     async def read(self) -> Buffer:
         chunk = await HTTPReader.read(self)
-        self._passed(len(chunk))
+        await self._passed(len(chunk))
         return chunk
 
     async def readinto(self, buffer: memoryview) -> int:
         size = await HTTPReader.readinto(self, buffer)
-        self._passed(size)
+        await self._passed(size)
         return size
 
     async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
         return await Reader.stream_to(self, buffer, write, run)
 
-    def _passed(self, size: int) -> None:
+    async def _passed(self, size: int) -> None:
+        """Counts bytes. Before the last ones are returned, the response must have ended: callers need not read on."""
         self._left -= size
+        if size and not self._left:
+            self._left -= len(await HTTPReader.read(self))
         if not size or self._left < 0:
             _check_left(self.call, self.size, self._left)
 

@@ -28,6 +28,7 @@ __all__ = [
     "entries_of",
     "entry_of",
     "entry_of_headers",
+    "is_decompressed",
     "resource_of",
 ]
 
@@ -138,6 +139,19 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
         content_type=headers.get("content-type"),
         mtime=_seconds(headers.get("x-goog-meta-mtime")),
     )
+
+
+def is_decompressed(status: int, headers: Mapping[str, str]) -> bool:
+    """Returns whether the body of a download is the decompressed content of a compressed object.
+
+    Such bodies are not what is stored: their size and checksum are not known, and ranges of them are ignored. The
+    service sends them in spite of `Accept-Encoding: gzip` for some content types, and where a proxy drops that header.
+    Source: https://cloud.google.com/storage/docs/transcoding
+    """
+    if "content-encoding" in headers or headers.get("x-goog-stored-content-encoding", "identity") != "gzip":
+        return False
+    stored = headers.get("x-goog-stored-content-length")
+    return status == 200 and (stored is None or headers.get("content-length") != stored)
 
 
 def _timestamp(text: str) -> float:

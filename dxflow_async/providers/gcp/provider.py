@@ -25,6 +25,7 @@ from dxflow_async.exceptions import (
     PreconditionFailedError,
     StorageError,
     UnsafePathError,
+    UnsupportedError,
 )
 from dxflow_async.providers.common.confirm import (
     check_names,
@@ -62,6 +63,7 @@ from dxflow_async.providers.gcp.objects import (
     described,
     entries_of,
     entry_of_headers,
+    is_decompressed,
     resource_of,
 )
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
@@ -205,6 +207,12 @@ class GCPProvider(Provider):
             await self._check_replaced(call, key, etag, error)
             raise
         try:
+            if is_decompressed(response.status, response.headers):
+                raise call.error(
+                    UnsupportedError,
+                    "it is stored compressed (Content-Encoding: gzip), and the server or a proxy sends it "
+                    "decompressed; set its Cache-Control to no-transform, or remove its Content-Encoding",
+                )
             version = response.headers.get("x-goog-generation"), listed
             size, length = await extent(self, call, key, response, (start, end), version)
             entry = await self._confirmed(call, entry_of_headers(key, response.headers, size), etag, response.headers)
