@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError
-from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError
+from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError, Reader
 from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
 from tests.providers.in_memory_bodies import read
 from tests.scripted_server import ScriptedServer
@@ -75,11 +75,15 @@ async def test_a_body_that_is_longer_than_the_object(connected: tuple[str, Any])
         ScriptedServer(response(name, "200 OK", PIECES, body=chunks(DATA + b"+"))) as server,
         await connect(server.url).read("bucket/name", etag="7", listed=LISTED) as reading,
     ):
-        size, buffer = 0, memoryview(bytearray(len(DATA)))
         with pytest.raises(ServiceError, match="11 bytes came of 10"):
-            while size < len(DATA):
-                size += await reading.readinto(buffer[size:])
-        assert size < len(DATA)
+            await fill(reading, memoryview(bytearray(len(DATA))))
+
+
+async def fill(reading: Reader, buffer: memoryview) -> None:
+    """Reads until a buffer is full, and no further."""
+    size = 0
+    while size < len(buffer):
+        size += await reading.readinto(buffer[size:])
 
 
 @pytest.mark.parametrize("measured", [True, False])
