@@ -41,6 +41,7 @@ class GoogleQuirks:
         no_checksums: no CRC32C is reported.
         rewrite_size: bytes that one call of a rewrite copies.
         decompresses: compressed objects are read decompressed, whatever is accepted and whole, whichever range.
+        sends_whole: bytes of objects are sent whole, whichever range, and without a length.
         retained: the bucket has a retention policy: nothing is replaced or deleted.
         held: the names of objects under a hold.
         busy: statuses of the next requests, in the order in which they come.
@@ -60,6 +61,7 @@ class GoogleQuirks:
     no_checksums: bool = False
     rewrite_size: int = 1 << 60
     decompresses: bool = False
+    sends_whole: bool = False
     retained: bool = False
     held: frozenset[str] = frozenset()
     busy: list[int] = field(default_factory=list)

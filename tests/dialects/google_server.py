@@ -299,6 +299,10 @@ class GoogleServer(ResumableServer):
             if self.quirks.decompresses:
                 return self._decompressed(stored, response)
             response.headers["Content-Encoding"] = "gzip"
+        if self.quirks.sends_whole:
+            told = {name: value for name, value in response.headers.items() if name.startswith("X-Goog")}
+            response = web.Response(body=stored.data, headers=told)
+            response.enable_chunked_encoding()
         return response
 
     def _decompressed(self, stored: Stored, response: web.Response) -> web.Response:

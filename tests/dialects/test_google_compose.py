@@ -23,7 +23,7 @@ LARGE = os.urandom(41 * MiB)
 """Larger than a file that is sent whole."""
 
 
-@pytest.fixture(params=["501", "404"])
+@pytest.fixture(params=["501", pytest.param("404", marks=pytest.mark.long)])
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[GoogleServer]:
     """A server without compose requests, which says so with that status."""
     async with GoogleServer(GoogleQuirks(no_compose=int(request.param))) as server:

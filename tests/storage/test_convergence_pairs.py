@@ -135,7 +135,10 @@ def servers(
     return Servers(session, buckets, disks, weed, azurite, gcs)
 
 
-@pytest.mark.parametrize("source", PLACES)
+_SOURCES = [pytest.param(place, marks=pytest.mark.long if "other" in place else ()) for place in PLACES]
+
+
+@pytest.mark.parametrize("source", _SOURCES)
 async def test_second_sync_transfers_nothing(
     session: AsyncSession, servers: Servers, source: str, tmp_path: Path
 ) -> None:
