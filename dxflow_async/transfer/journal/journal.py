@@ -105,7 +105,7 @@ class Journal:
         self._writing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._broken = self._unreadable = self._reported = False
+        self._broken = self._unreadable = self._reported = self._closed = False
         self._swept: set[str] = set()
         # Keys and ids of uploads that may still exist, and keys of uploads whose creation may have happened.
         self._open: set[tuple[str, str]] = set()
@@ -214,6 +214,7 @@ class Journal:
         Args:
             succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
         """
+        self._closed = True  # what is still noted is written here, and not by a task that outlives the call
         if self._timer is not None:
             self._timer.cancel()
         with CancelScope(shield=True):
@@ -314,7 +315,7 @@ class Journal:
     def _note(self, statement: int, values: tuple[object, ...]) -> None:
         if self._broken:
             return
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._flush_soon)
         self._rows.append(Row(statement, values))
 
