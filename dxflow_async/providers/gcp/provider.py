@@ -178,8 +178,13 @@ class GCPProvider(Provider):
         if not name:
             # The right to list objects does not include the right to read the bucket's metadata.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
-            response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-            await self._requests.document(call, response, _OBJECTS, signs=("items",))
+            try:
+                response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+            except AccessDeniedError:
+                if not await self._rules.permits_anything(bucket):
+                    raise
+            else:
+                await self._requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
         return await self._store.look(call, bucket, name)
 
