@@ -249,6 +249,13 @@ def test_unknown_names_are_attribute_errors() -> None:
         _ = dxflow_async.Sesion
 
 
+def test_the_door_of_providers_is_documented() -> None:
+    """The page for authors of providers names every public name, as code."""
+    page = (ROOT / "docs/providers.md").read_text()
+    code = set(re.findall(r"\w+", " ".join(re.findall(r"```.*?```|`[^`\n]+`", page, re.DOTALL))))
+    assert set(providers.__all__) - code == set()
+
+
 def test_the_door_of_providers_is_what_is_there() -> None:
     """`dxflow_async.providers` has each name of its sorted `__all__`, and `dir` shows no other."""
     assert list(providers.__all__) == sorted(providers.__all__, key=lambda name: (_kind_of_name(name), name))

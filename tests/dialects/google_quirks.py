@@ -33,7 +33,7 @@ class GoogleQuirks:
         user_project: the bucket makes the requester pay; requests have to name this project.
         no_batch: there is no batch endpoint.
         no_multipart: uploads of the type `multipart` are refused.
-        no_compose: objects cannot be composed.
+        no_compose: objects cannot be composed; the status of the refusal.
         no_permission_test: there is no `testIamPermissions`, as at emulators.
         no_kinds: responses do not say their kind.
         numbers: generations and sizes are numbers, not texts.
@@ -41,6 +41,7 @@ class GoogleQuirks:
         no_checksums: no CRC32C is reported.
         rewrite_size: bytes that one call of a rewrite copies.
         decompresses: compressed objects are read decompressed, whatever is accepted and whole, whichever range.
+        sends_whole: bytes of objects are sent whole, whichever range, and without a length.
         retained: the bucket has a retention policy: nothing is replaced or deleted.
         held: the names of objects under a hold.
         busy: statuses of the next requests, in the order in which they come.
@@ -52,7 +53,7 @@ class GoogleQuirks:
     user_project: str | None = None
     no_batch: bool = False
     no_multipart: bool = False
-    no_compose: bool = False
+    no_compose: int = 0
     no_permission_test: bool = False
     no_kinds: bool = False
     numbers: bool = False
@@ -60,6 +61,7 @@ class GoogleQuirks:
     no_checksums: bool = False
     rewrite_size: int = 1 << 60
     decompresses: bool = False
+    sends_whole: bool = False
     retained: bool = False
     held: frozenset[str] = frozenset()
     busy: list[int] = field(default_factory=list)

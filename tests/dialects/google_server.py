@@ -222,7 +222,7 @@ class GoogleServer(ResumableServer):
 
     async def _compose(self, request: web.Request) -> web.Response:
         if self.quirks.no_compose:
-            return web.Response(status=501, text="compose is not implemented")
+            return web.Response(status=self.quirks.no_compose, text="this server has no such route")
         self._need("objects.create", "objects.get")
         self._check_replaceable(request.match_info["name"])
         return await super()._compose(request)
@@ -299,6 +299,10 @@ class GoogleServer(ResumableServer):
             if self.quirks.decompresses:
                 return self._decompressed(stored, response)
             response.headers["Content-Encoding"] = "gzip"
+        if self.quirks.sends_whole:
+            told = {name: value for name, value in response.headers.items() if name.startswith("X-Goog")}
+            response = web.Response(body=stored.data, headers=told)
+            response.enable_chunked_encoding()
         return response
 
     def _decompressed(self, stored: Stored, response: web.Response) -> web.Response:

@@ -24,6 +24,7 @@ QUIRKS = {
     "no multipart": GoogleQuirks(no_multipart=True),
     "no permission test": GoogleQuirks(no_permission_test=True),
     "no kinds": GoogleQuirks(no_kinds=True),
+    "no compose": GoogleQuirks(no_compose=501),
     "numbers": GoogleQuirks(numbers=True),
     "empty pages": GoogleQuirks(empty_pages=True),
     "rewrites in steps": GoogleQuirks(rewrite_size=1),

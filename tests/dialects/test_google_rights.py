@@ -123,6 +123,19 @@ async def test_reader_without_the_right_to_list(server: GoogleServer, session: A
         await session.copy("gcp:/bucket/dir/", f"{tmp_path}/there/")
 
 
+@pytest.mark.parametrize("right", ["objects.create", "objects.get", "buckets.get"])
+async def test_bucket_that_may_not_be_listed(server: GoogleServer, session: AsyncSession, right: str) -> None:
+    """A bucket in which the credentials may do anything exists, even if they may not list it; others are refused."""
+    storage = session.get_storage_manager()
+    server.quirks.rights = frozenset({f"storage.{right}"})
+    for path in ("/bucket", "/bucket/"):
+        assert (await storage.stat(path, "GCP")).directory
+        assert await storage.exists(path, "GCP")
+    server.quirks.rights = frozenset()
+    with pytest.raises(AccessDeniedError):
+        await storage.stat("/bucket/", "GCP")
+
+
 async def test_copy_without_the_right_to_update(server: GoogleServer, session: AsyncSession) -> None:
     """A copy is done where its time cannot be kept with it for lack of a right."""
     server.quirks.rights = ALL_RIGHTS - {"storage.objects.update"}

@@ -73,6 +73,8 @@ async def test_second_sync_moves_nothing(
         assert len(await session.sync(source / "", target / "", delete=True)) == 4
         report = await session.sync(source / "", target / "", delete=True)
         assert (len(report), target.location) == (0, target.location)
+        assert list(await session.sync(source / "", target / "", delete=True, dry_run=True)) == []
+        assert len(await session.sync(source / "", target / "", compare="checksum")) == 0
         assert await target.tree() == await source.tree()
     await asyncio.sleep(1.1)  # some tell times by the second
     await source.put({"d/b": b"33"})
@@ -81,6 +83,20 @@ async def test_second_sync_moves_nothing(
         assert [result.destination for result in report] == [target / "d/b"]
         assert await target.tree() == await source.tree()
         assert len(await session.sync(source / "", target / "", delete=True)) == 0
+
+
+async def test_mirrors_both_ways_converge(session: AsyncSession, bucket: str, tmp_path: Path) -> None:
+    """The way back from a place without times transfers each item at most once; then neither way finds a difference."""
+    source = LocalSpot(tmp_path / "from")
+    await source.put({"a": b"1", "d/b": b"22"})
+    os.utime(source.path / "a", (1.7e9, 1.7e9))
+    for target in (f"aws:/{bucket}/{uuid4().hex[:8]}/", "unit:/Demo/mirror/"):
+        await session.sync(source / "", target)
+        await session.sync(target, source / "")
+        for _ in range(2):
+            assert len(await session.sync(source / "", target, delete=True)) == 0
+            assert len(await session.sync(target, source / "", delete=True)) == 0
+    assert await source.tree() == {"a": b"1", "d/b": b"22"}
 
 
 async def test_rule_is_said(session: AsyncSession, bucket: str, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ https://cloud.google.com/storage/docs/parallel-composite-uploads#deletion-costs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dxflow_async.exceptions import NetworkError, StallTimeoutError, StorageError, ThrottledError
 from dxflow_async.providers.gcp.requests import Requests
 from dxflow_async.providers.http import Call
@@ -15,6 +17,7 @@ from dxflow_async.providers.http import Call
 __all__ = ["BucketRules"]
 
 _NEEDED = ("storage.objects.get", "storage.objects.delete")
+_ANY = ("storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.get")
 _MAX_BUCKETS = 1000
 
 
@@ -48,19 +51,27 @@ class BucketRules:
             self._obstacles[bucket] = known
         return known
 
+    async def permits_anything(self, bucket: str) -> bool:
+        """Returns whether the credentials have a right in a bucket: it exists then, even if it may not be listed."""
+        document = await self._permissions(bucket, _ANY) or {}
+        return bool(document.get("permissions"))
+
     def note(self, bucket: str, reason: str) -> None:
         """Records that temporary objects could not be composed or removed."""
         self._obstacles[bucket] = reason
 
     async def _missing_right(self, bucket: str) -> str:
-        query = "&".join([f"permissions={name}" for name in _NEEDED])
-        path = f"/storage/v1/b/{bucket}/iam/testPermissions?{query}"
-        document = await self._document(bucket, path, "storage#testIamPermissionsResponse")
+        document = await self._permissions(bucket, _NEEDED)
         if document is None:
             return ""
         granted = document.get("permissions", ())
         missing = [name for name in _NEEDED if name not in granted] if isinstance(granted, (list, tuple)) else []
         return f"the credentials lack {' and '.join(missing)}" if missing else ""
+
+    async def _permissions(self, bucket: str, names: Sequence[str]) -> dict[str, object] | None:
+        query = "&".join([f"permissions={name}" for name in names])
+        path = f"/storage/v1/b/{bucket}/iam/testPermissions?{query}"
+        return await self._document(bucket, path, "storage#testIamPermissionsResponse")
 
     async def _retention(self, bucket: str) -> str:
         """Reading a bucket's metadata needs a right of its own; without it nothing is known."""

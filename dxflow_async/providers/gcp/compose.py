@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from dxflow_async import checksum
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, StorageError
-from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Upload
+from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Reader, Upload
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
+from dxflow_async.providers.gcp.joined_parts import JoinedParts, Piece, refuses_compose
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
-from dxflow_async.providers.gcp.store import Sent, Store, Version
+from dxflow_async.providers.gcp.store import Sent, Store, Version, acl
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -38,14 +39,6 @@ _CLEAN_UPS = 3
 _PLAIN = ObjectOptions()
 
 
-class _Piece(NamedTuple):
-    """A stretch of the object, stored as a temporary object."""
-
-    version: Version
-    size: int
-    crc32c: int | None
-
-
 class ComposeUpload(Upload):
     """A parallel composite upload. Its parts are `.dxflow-parts/<id>/<number>` of the same bucket, deleted at its end.
 
@@ -53,12 +46,21 @@ class ComposeUpload(Upload):
     corrupt part leaves the key as it was. The last step states the checksum of the whole, and the service refuses to
     compose anything else. If a server does so anyway, the result is deleted and the error says so.
 
+    A server that does not compose objects gets the whole in one more upload, for which the parts are read again.
+    Later uploads to it have no parts.
+
     A program that is killed leaves its parts behind; a lifecycle rule for the prefix `.dxflow-parts/` removes them.
     Buckets that keep deleted objects (soft delete, retention) keep the parts, too.
     """
 
     def __init__(
-        self, store: Store, rules: BucketRules, key: str, options: ObjectOptions, upload_id: str | None = None
+        self,
+        store: Store,
+        rules: BucketRules,
+        key: str,
+        options: ObjectOptions,
+        read: Callable[[str, str | None], Awaitable[Reader]],
+        upload_id: str | None = None,
     ) -> None:
         self.id = upload_id or secrets.token_hex(12)
         self._store = store
@@ -66,6 +68,7 @@ class ComposeUpload(Upload):
         self._key = key
         self._bucket, _, self._name = key.partition("/")
         self._options = options
+        self._read = read
         self._directory = f"{PARTS_PREFIX}{self.id}/"
         self._begun: dict[str, ResumableUpload] = {}
         # What has to be deleted: names and, where known, generations.
@@ -127,34 +130,59 @@ class ComposeUpload(Upload):
 
     async def _put_together(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call(self._store.remote, "write", f"/{self._key}")
-        pieces = [
-            _Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts
-        ]
+        pieces = [Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts]
         whole = _crc32c(pieces)
         if None not in (whole, crc32c) and whole != crc32c:
             raise call.error(ChecksumMismatchError, "its parts are not those of the whole; nothing was replaced")
+        resource = resource_of(self._name, self._options, crc32c if whole is None else whole)
+        if not self._store.composes:
+            return await self._join(call, pieces, resource)
+        try:
+            return await self._compose_all(call, pieces, resource)
+        except StorageError as error:
+            if not refuses_compose(error):
+                raise
+            self._store.note_refusal("compose", error)
+        return await self._join(call, pieces, resource)
+
+    async def _join(self, call: Call, pieces: Sequence[Piece], resource: Mapping[str, Any]) -> Entry:
+        """Stores the whole by one upload. Another attempt continues from where it was."""
+        begun = self._begun.get(self._name)
+        if begun is None:
+            query = acl("predefinedAcl", public=self._options.public)
+            begun = ResumableUpload(self._store.requests, call, self._bucket, resource, query)
+            self._begun[self._name] = begun
+
+        async def read(version: Version) -> Reader:
+            return await self._read(f"{self._bucket}/{version.name}", version.generation)
+
+        body = JoinedParts(read, pieces, checksum.decode(resource.get("crc32c")))
+        stored = (await self._store.put_resumable(call, self._bucket, begun, body)).entry
+        self._begun.pop(self._name, None)
+        return stored
+
+    async def _compose_all(self, call: Call, pieces: list[Piece], resource: Mapping[str, Any]) -> Entry:
         level = 0
         while len(pieces) > COMPOSE_SIZE:
             level += 1
             pieces = await self._compose_level(call, level, pieces)
-        resource = resource_of(self._name, self._options, crc32c if whole is None else whole)
         return await self._compose(call, pieces, resource, public=self._options.public)
 
-    async def _compose_level(self, call: Call, level: int, pieces: Sequence[_Piece]) -> list[_Piece]:
+    async def _compose_level(self, call: Call, level: int, pieces: Sequence[Piece]) -> list[Piece]:
         """Composes each 32 pieces into one."""
         groups = [pieces[start : start + COMPOSE_SIZE] for start in range(0, len(pieces), COMPOSE_SIZE)]
         names = [f"{self._directory}{level}-{number:05}" for number in range(len(groups))]
         composing = [partial(self._compose_piece, call, name, some) for name, some in zip(names, groups, strict=True)]
         return await results_of(composing, _COMPOSING)
 
-    async def _compose_piece(self, call: Call, name: str, pieces: Sequence[_Piece]) -> _Piece:
+    async def _compose_piece(self, call: Call, name: str, pieces: Sequence[Piece]) -> Piece:
         self._temporary.setdefault(name, None)
         stored = await self._compose(call, pieces, resource_of(name, _PLAIN, _crc32c(pieces)))
         self._temporary[name] = stored.etag
-        return _Piece(Version(name, stored.etag), stored.size, stored.crc32c)
+        return Piece(Version(name, stored.etag), stored.size, stored.crc32c)
 
     async def _compose(
-        self, call: Call, pieces: Sequence[_Piece], resource: Mapping[str, Any], *, public: bool = False
+        self, call: Call, pieces: Sequence[Piece], resource: Mapping[str, Any], *, public: bool = False
     ) -> Entry:
         versions, size = [piece.version for piece in pieces], sum(piece.size for piece in pieces)
         return await self._store.compose(call, self._bucket, versions, resource, size, public=public)
@@ -205,5 +233,5 @@ class _Read:
         self.ended = True
 
 
-def _crc32c(pieces: Sequence[_Piece]) -> int | None:
+def _crc32c(pieces: Sequence[Piece]) -> int | None:
     return checksum.combine((piece.crc32c, piece.size) for piece in pieces)

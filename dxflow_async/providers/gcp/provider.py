@@ -178,8 +178,13 @@ class GCPProvider(Provider):
         if not name:
             # The right to list objects does not include the right to read the bucket's metadata.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
-            response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-            await self._requests.document(call, response, _OBJECTS, signs=("items",))
+            try:
+                response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+            except AccessDeniedError:
+                if not await self._rules.permits_anything(bucket):
+                    raise
+            else:
+                await self._requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
         return await self._store.look(call, bucket, name)
 
@@ -236,8 +241,8 @@ class GCPProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         bucket, _ = self._split(call, key)
-        if not await self._rules.obstacle(bucket):
-            return ComposeUpload(self._store, self._rules, key, options)
+        if self._store.composes and not await self._rules.obstacle(bucket):
+            return ComposeUpload(self._store, self._rules, key, options, self._read_part)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
         upload.id = f"{_WHOLE}{secrets.token_hex(8)}"
         return upload
@@ -249,13 +254,16 @@ class GCPProvider(Provider):
         self._split(call, key)
         if upload_id.startswith(_WHOLE):
             raise call.error(NotFoundError, "its bytes were on the disk of the process that began it")
-        upload = ComposeUpload(self._store, self._rules, key, options, upload_id)
+        upload = ComposeUpload(self._store, self._rules, key, options, self._read_part, upload_id)
         page = await self.list_page(upload.directory, recursive=True)
         found = list(page.entries)
         while page.cursor is not None:
             page = await self.list_page(upload.directory, recursive=True, cursor=page.cursor)
             found += page.entries
         return upload, upload.go_on(found, receipts)
+
+    async def _read_part(self, key: str, generation: str | None) -> Reader:
+        return await self.read(key, etag=generation)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         by_bucket: dict[str, list[str]] = {}

@@ -87,7 +87,7 @@ class Store:
             if not (error.status in (405, 501) or (error.status == 400 and "uploadtype" in str(error).lower())):
                 raise
             sent = await self.put_in_session(call, bucket, resource, body, query)
-            self._note_refusal("multipart upload", error)
+            self.note_refusal("multipart upload", error)
             return sent
         document = await self.requests.document(call, response, OBJECT, needed=False)
         stored = parsed(call, described, bucket, resource["name"], document)
@@ -194,7 +194,7 @@ class Store:
             status = error.status or 0
             if not (400 <= status < 500 or status == 501) or status in _WAITS or error.retryable:
                 raise
-            self._note_refusal("batch", error)
+            self.note_refusal("batch", error)
             return await self._remove_each(call, bucket, versions)
         data = await self.requests.whole(call, response)
         answers = parsed(call, batch_answers, response.headers.get("content-type", ""), data, len(versions))
@@ -216,7 +216,13 @@ class Store:
 
         return await delete_each(list(known), remove, _MAX_DELETERS)
 
-    def _note_refusal(self, request: str, error: StorageError) -> None:
+    @property
+    def composes(self) -> bool:
+        """Whether the server has not refused to compose objects."""
+        return "compose" not in self.refused
+
+    def note_refusal(self, request: str, error: StorageError) -> None:
+        """Records that the server refuses a kind of request, which is made another way from then on."""
         if request not in self.refused:
             self.refused[request] = " ".join(filter(None, [str(error.status or ""), error.code]))
             _log.info("%s: the server refuses %s requests (%s); they are made another way", self.remote, request, error)

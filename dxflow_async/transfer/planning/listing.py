@@ -9,7 +9,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError
 from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.contract import Entry, Page, Provider
 from dxflow_async.providers.http import Call
@@ -168,6 +168,11 @@ async def stat(provider: Provider, key: str, *, limits: Limits, policy: RetryPol
                 return Entry(prefix, directory=True)
     except NotFoundError:
         return None
+    except AccessDeniedError:
+        # Rights on objects need not include the right to list them: a bucket may be looked up by itself.
+        if not (features.buckets and prefix.count("/") == 1):
+            raise
+        return await look(prefix)
     # A bucket or a real directory may be empty. A prefix without keys does not exist.
     if provider.features.directories or prefix.count("/") <= 1:
         return Entry(prefix, directory=True)

@@ -119,7 +119,7 @@ class Comparison:
             return True
         if kept is None:
             return 0 < time - destination.stored <= CLOSE
-        return TOLERANCE < abs(time - kept) <= CLOSE and kept.is_integer()
+        return TOLERANCE < abs(time - kept) <= CLOSE and (kept.is_integer() or time.is_integer())
 
     def decided(self, source: Seen, destination: Seen) -> bool:
         """Returns whether everything is known that `difference` needs."""
@@ -132,10 +132,16 @@ class Comparison:
 
 def _time_difference(source: Seen, destination: Seen) -> str | None:
     if source.time is not None and destination.kept is not None:
-        step = destination.features.mtime_resolution
-        time = source.time if not step else source.time // step * step
-        is_same = abs(source.time - destination.kept) <= TOLERANCE or abs(time - destination.kept) <= TOLERANCE
+        here, there = source.features.mtime_resolution, destination.features.mtime_resolution
+        time, kept = source.time, destination.kept
+        # Either place may have cut the time that it got from the other one.
+        pairs = (time, kept), (_cut(time, there), kept), (time, _cut(kept, here))
+        is_same = any(abs(one - other) <= TOLERANCE for one, other in pairs)
         return None if is_same else "time differs"
     if source.time is None or not destination.stored:
         return "time not known"
     return None if source.time <= destination.stored else "the source is newer"
+
+
+def _cut(seconds: float, step: float) -> float:
+    return seconds // step * step if step else seconds

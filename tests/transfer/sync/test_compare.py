@@ -115,16 +115,18 @@ def test_times_that_a_disk_may_have_rounded_do_not_decide(kept: float, close: bo
     source, destination = Entry("a", 1, mtime=1000.75), Entry("a", 1, mtime=kept)
     assert difference("size+mtime", source, destination) == "time differs"
     assert is_close(source, destination) is close
+    assert is_close(destination, source) is close
 
 
 @pytest.mark.parametrize(
     ("kept", "expected"), [(1000.0, None), (1000.75, None), (1001.0, "time differs"), (999.0, "time differs")]
 )
 def test_a_time_that_was_cut_is_the_same(kept: float, expected: str | None) -> None:
-    """Where the destination keeps whole seconds, the source's time cut to a second is the same time, and no other."""
-    source, destination = Entry("a", 1, mtime=1000.75), Entry("a", 1, mtime=kept)
+    """Where one side keeps whole seconds, the other side's time cut to a second is the same time, and no other."""
+    exact, cut = Entry("a", 1, mtime=1000.75), Entry("a", 1, mtime=kept)
     seconds = replace(LISTED, mtime_resolution=1.0)
-    assert Comparison("size+mtime").difference(Seen(LISTED, source), Seen(seconds, destination)) == expected
+    assert Comparison("size+mtime").difference(Seen(LISTED, exact), Seen(seconds, cut)) == expected
+    assert Comparison("size+mtime").difference(Seen(seconds, cut), Seen(LISTED, exact)) == expected
 
 
 def is_close(source: Entry, destination: Entry, features: Features = LISTED) -> bool:
