@@ -28,6 +28,8 @@ ACCOUNT_WINDOW = 3600.0
 """Seconds that a failure is kept."""
 MAX_UNKNOWN = 10_000
 """Failures that are kept for e-mails without an account. The oldest are removed."""
+MAX_EXPIRED = 100
+"""Expired failures that one failure removes, of the past and of the future each. Later failures remove the rest."""
 MAX_KNOWN_PEERS = 20
 """Known peers of one account. Those not seen for longest are removed."""
 
@@ -63,30 +65,45 @@ class Failures:
         """
         now = self._clock()
         own = database.execute(
-            "SELECT at FROM failures WHERE account = ? AND peer = ? AND abs(at - ?) < ? ORDER BY at DESC LIMIT ?",
-            (account, peer, now, FAILURE_WINDOW, MAX_FAILURES),
+            "SELECT at FROM failures WHERE account = ? AND peer = ? AND at > ? AND at < ? ORDER BY at DESC LIMIT ?",
+            (account, peer, now - FAILURE_WINDOW, now + FAILURE_WINDOW, MAX_FAILURES),
         ).fetchall()
         if len(own) >= MAX_FAILURES:
             raise TooManyTriesError(min(own[-1][0] + FAILURE_WINDOW - now, FAILURE_WINDOW))
         known = database.execute("SELECT 1 FROM known_peers WHERE account = ? AND peer = ?", (account, peer)).fetchone()
         counted = database.execute(
-            "SELECT count(*), min(at) FROM failures WHERE account = ? AND abs(at - ?) < ? GROUP BY peer",
-            (account, now, ACCOUNT_WINDOW),
+            "SELECT count(*), min(at) FROM failures WHERE account = ? AND at > ? AND at < ? GROUP BY peer",
+            (account, now - ACCOUNT_WINDOW, now + ACCOUNT_WINDOW),
         ).fetchall()
         if known is None and sum(min(count, MAX_OF_ONE_PEER) for count, _ in counted) >= MAX_ACCOUNT_FAILURES:
             oldest = min(at for _, at in counted)
             raise TooManyTriesError(min(max(oldest + ACCOUNT_WINDOW - now, 1.0), ACCOUNT_WINDOW))
 
     def note(self, database: sqlite3.Connection, account: str, peer: str) -> None:
-        """Counts a failure."""
+        """Counts a failure. Takes a bounded number of steps, however many failures are kept."""
         now = self._clock()
-        database.execute("DELETE FROM failures WHERE abs(at - ?) >= ?", (now, ACCOUNT_WINDOW))
-        database.execute("INSERT INTO failures VALUES (?, ?, ?)", (account, peer, now))
-        # Pointers contain no @, so an account's own failures are never removed.
         database.execute(
-            "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE instr(account, '@')"
+            "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE at <= ? LIMIT ?)",
+            (now - ACCOUNT_WINDOW, MAX_EXPIRED),
+        )
+        database.execute(
+            "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE at >= ? LIMIT ?)",
+            (now + ACCOUNT_WINDOW, MAX_EXPIRED),
+        )
+        order = None
+        if "@" in account:  # pointers contain no @, so an account's own failures are never pushed out
+            (newest,) = database.execute(
+                "SELECT max(unknown_order) FROM failures WHERE unknown_order IS NOT NULL"
+            ).fetchone()
+            order = (newest or 0) + 1
+        database.execute("INSERT INTO failures VALUES (?, ?, ?, ?)", (account, peer, now, order))
+        if order is not None:
+            database.execute("DELETE FROM failures WHERE unknown_order <= ?", (order - MAX_UNKNOWN,))
+        # No more of one peer count. The order of insertion holds when the clock is set back.
+        database.execute(
+            "DELETE FROM failures WHERE rowid IN (SELECT rowid FROM failures WHERE account = ? AND peer = ?"
             " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-            (MAX_UNKNOWN,),
+            (account, peer, max(MAX_OF_ONE_PEER, MAX_FAILURES)),
         )
 
     def know(self, database: sqlite3.Connection, account: str, peer: str) -> None:

@@ -62,6 +62,13 @@ CREATE TABLE known_peers (account TEXT NOT NULL REFERENCES accounts, peer TEXT N
 ALTER TABLE units ADD COLUMN directory TEXT;
 DELETE FROM units WHERE account IS NULL
 """,
+    # Old failures are found by time, and those of e-mails without an account by their order.
+    """
+ALTER TABLE failures ADD COLUMN unknown_order INTEGER;
+UPDATE failures SET unknown_order = rowid WHERE instr(account, '@');
+CREATE INDEX failures_by_time ON failures (at);
+CREATE INDEX failures_by_unknown_order ON failures (unknown_order) WHERE unknown_order IS NOT NULL
+""",
 )
 
 SCHEMA_VERSION = len(_STEPS)

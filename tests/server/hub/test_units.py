@@ -211,7 +211,8 @@ async def test_a_demo_that_was_everybodys_is_made_anew(tmp_path: Path, http: aio
     database = sqlite3.connect(tmp_path / "hub.sqlite3")
     database.executescript(
         "UPDATE units SET account = NULL; ALTER TABLE units DROP COLUMN directory; DROP TABLE known_peers;"
-        "ALTER TABLE sign_ins DROP COLUMN used; PRAGMA user_version = 2"
+        "ALTER TABLE sign_ins DROP COLUMN used; DROP INDEX failures_by_time; DROP INDEX failures_by_unknown_order;"
+        "ALTER TABLE failures DROP COLUMN unknown_order; PRAGMA user_version = 2"
     )
     database.close()
     async with Embedded(tmp_path) as embedded:
