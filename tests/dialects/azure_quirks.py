@@ -28,6 +28,8 @@ class AzureQuirks:
         no_copies: status and code of the service for reading the source with which copies are refused.
         failing_copies: why each copy fails after it began.
         refusals: status, code and headers of the refusals of requests, by their method with its `comp`.
+        next_refusals: the same for the next requests, one after the other; an empty code stands for the page of a load
+            balancer.
         foreign: methods with their `comp` that are answered by the sign-in page of a network, with status 200.
     """
 
@@ -47,4 +49,5 @@ class AzureQuirks:
     no_copies: tuple[int, str] | None = None
     failing_copies: str = ""
     refusals: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
+    next_refusals: dict[str, list[tuple[int, str, dict[str, str]]]] = field(default_factory=dict)
     foreign: frozenset[str] = frozenset()

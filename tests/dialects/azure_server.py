@@ -64,6 +64,12 @@ class AzureServer(HierarchicalAzure):
         quirks, asked = self.quirks, f"{request.method} {comp}".strip()
         if asked in quirks.foreign:
             return web.Response(text="<html><body>Please sign in</body></html>", content_type="text/html")
+        if following := quirks.next_refusals.get(asked):
+            status, code, headers = following.pop(0)
+            page = "<html><body><h1>Service Unavailable</h1></body></html>"
+            if not code:
+                return web.Response(status=status, text=page, headers=headers, content_type="text/html")
+            return _refusal(status, code, "Refused.", headers=headers)
         if asked in quirks.refusals:
             status, code, headers = quirks.refusals[asked]
             return _refusal(status, code, "Refused.", headers=headers)

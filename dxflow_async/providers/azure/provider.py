@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import look_up, look_up_container, stored
+from dxflow_async.providers.azure.confirm import look_up, look_up_container, not_azures, stored
 from dxflow_async.providers.azure.copy import copy_blob, refuses_copy
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
@@ -191,6 +191,8 @@ class AzureProvider(Provider):
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
             _check_object(call, response.headers)
+            if etag_of(response.headers) is None:
+                raise not_azures(call, response, f"{response.status} without an ETag")
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await self._extent(call, key, response, (start, end), version)
