@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -16,12 +16,13 @@ from dxflow_async.modes import format_mode
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_body import VerifiedBody
-from dxflow_async.providers.contract import Body, Buffered, ObjectOptions
+from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.body_limit import BodyLimit
 from dxflow_async.providers.unit.protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
-from dxflow_async.providers.unit.stat import confirm_stored
+from dxflow_async.providers.unit.stat import Looks
+from dxflow_async.providers.unit.unanswered import settled
 from dxflow_async.security.redaction import Secret
 
 __all__ = ["Tus", "offset_of"]
@@ -38,13 +39,29 @@ class Tus:
         requests: sends them.
         announced: what the server can do.
         limit: the largest body of a request.
+        looks: looks at stored files.
+        checksum_of: returns the CRC32C of a file, which it reads if it must.
     """
 
-    def __init__(self, requests: Requests, announced: Announced, limit: BodyLimit) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        announced: Announced,
+        limit: BodyLimit,
+        looks: Looks,
+        checksum_of: Callable[[Entry], Awaitable[int]],
+    ) -> None:
         self.announced = announced
         self.limit = limit
         self._requests = requests
+        self._looks = looks
+        self._checksum_of = checksum_of
         self._place: int | None = None  # which of `likely_addresses` is the right one
+
+    @property
+    def repeats_safely(self) -> bool:
+        """Whether the server knows a repeated request that makes a file of parts, and answers it as before."""
+        return self._requests.echoes
 
     @property
     def stall_timeout(self) -> float:
@@ -202,7 +219,27 @@ class Tus:
             ServiceError: the file is missing, or has another size.
         """
         if not certain:
-            await confirm_stored(self._requests, self.announced, call, key, size)
+            await self._looks.confirm_stored(call, key, size)
+
+    async def became_file(self, call: Call, key: str, size: int, crc32c: int | None, error: StorageError) -> bool:
+        """Returns whether an upload became its file, after the answer that would have told it was lost.
+
+        Args:
+            call, key: the upload, and the file that it becomes.
+            size, crc32c: of the whole file; without a checksum, no file is believed.
+            error: says how the answer was lost.
+
+        Raises:
+            StorageError: it cannot be found out.
+        """
+        if crc32c is None:
+            return False
+
+        async def is_wanted(found: Entry) -> bool:
+            return await self._checksum_of(found) == crc32c
+
+        found = await settled(lambda: self._looks.look_up(call, key), size, is_wanted, error, self.stall_timeout)
+        return found is not None
 
     async def remove(self, call: Call, address: str, *, patiently: bool = True) -> None:
         """Terminates an upload, if the server can; one that is gone already is not an error.

@@ -39,11 +39,14 @@ from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expec
 from dxflow_async.server.unit.concatenation import concatenate
 from dxflow_async.server.unit.download import digest
 from dxflow_async.server.unit.receiving import Receiver, piece_size
+from dxflow_async.server.unit.slow_answers import RunningWork
 from dxflow_async.server.unit.unit import UNIT, Unit
 from dxflow_async.server.unit.upload_metadata import UploadMetadata
 from dxflow_async.server.unit.upload_state import Status, Upload
 
-__all__ = ["PATH", "add_routes"]
+__all__ = ["CONCATENATIONS", "PATH", "add_routes"]
+
+CONCATENATIONS = web.AppKey("concatenations", RunningWork)
 
 PATH = "/storage/upload/"
 
@@ -165,7 +168,8 @@ async def _concatenate(request: web.Request, unit: Unit, concat: str, metadata: 
     # The same parts in the same order are the same upload, even if it is requested again.
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     upload = metadata.upload(f"final-{digest[:48]}", 0, concat)
-    return _created(request, await unit.run_long(concatenate, unit.uploads, upload, parts))
+    work = request.app[CONCATENATIONS].join(upload.id, lambda: unit.run_long(concatenate, unit.uploads, upload, parts))
+    return _created(request, await asyncio.shield(work))
 
 
 def _created(request: web.Request, status: Status) -> web.Response:
