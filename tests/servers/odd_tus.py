@@ -48,6 +48,10 @@ class OddTus:
         wrong_after: how many requests `PATCH` come before that.
         hidden: how many requests for an upload fail, from its creation on.
         overrides: whether it knows X-HTTP-Method-Override.
+        loses: how many answers to the requests that finish a file are lost, after the file was stored.
+        replaces: how many files get other bytes of the same size when their answer is lost.
+        drops_finished: uploads are gone once they are files, and parts once they were put together.
+        offset_unsaid: answers to `PATCH` have no offset, and status 200.
         prefix: the path under which a proxy shows the server, which does not know it.
         requests: methods and sizes of the bodies, in order.
         uploads, files: what it has.
@@ -66,6 +70,10 @@ class OddTus:
     wrong_after: int = 0
     hidden: int = 0
     overrides: bool = True
+    loses: int = 0
+    replaces: int = 0
+    drops_finished: bool = False
+    offset_unsaid: bool = False
     prefix: str = ""
     requests: list[tuple[str, int]] = field(default_factory=list)
     uploads: dict[str, Stored] = field(default_factory=dict)
@@ -99,12 +107,23 @@ class OddTus:
         method = request.headers.get("X-HTTP-Method-Override", request.method) if self.overrides else request.method
         if method == "OPTIONS":
             return web.Response(status=204, headers={**_TUS, "Tus-Version": "1.0.0", "Tus-Extension": self.extensions})
+        if path == "/storage/download/":
+            return web.Response(body=self.files[request.query["path"].removeprefix("/")])
         if not path.startswith("/storage/upload/"):
             return web.json_response([_item(name, data) for name, data in self.files.items()])
         name = path.rpartition("/")[2]
         if method == "POST":
             return web.Response(status=405) if name else await self._create(request)
         return self._refusal(name) or await self._serve_upload(request, method, name)
+
+    def _finished(self, request: web.Request, name: str) -> None:
+        """Loses the answer to a request that finished a file, where that is wanted."""
+        if self.loses and request.transport is not None:
+            self.loses -= 1
+            if self.replaces:
+                self.replaces -= 1
+                self.files[name] = bytes(len(self.files[name]))
+            request.transport.abort()
 
     def _refusal(self, name: str) -> web.Response | None:
         if name not in self.uploads:
@@ -134,9 +153,14 @@ class OddTus:
         number = str(self.numbers)
         if request.headers.get("Upload-Concat", "").startswith("final"):
             urls = request.headers["Upload-Concat"].partition(";")[2].split()
+            if any(url.rpartition("/")[2] not in self.uploads for url in urls):
+                return web.Response(status=404)
             whole = b"".join(bytes(self.uploads[url.rpartition("/")[2]].data) for url in urls)
             self.files[name] = whole
             self.uploads[number] = Stored(len(whole), name, bytearray(whole))
+            for url in urls if self.drops_finished else ():
+                del self.uploads[url.rpartition("/")[2]]
+            self._finished(request, name)
         else:
             partial = request.headers.get("Upload-Concat") == "partial"
             self.uploads[number] = Stored(int(request.headers["Upload-Length"]), name, parts=partial)
@@ -157,6 +181,12 @@ class OddTus:
         if self.wrong_offset is not None and self.wrong_after < 0:
             return web.Response(status=204, headers={**_TUS, "Upload-Offset": self.wrong_offset})
         self._store(upload, data)
+        if len(upload.data) == upload.length and not upload.parts:
+            if self.drops_finished:
+                del self.uploads[name]
+            self._finished(request, upload.name)
+        if self.offset_unsaid:
+            return web.Response()
         return web.Response(status=204, headers={**_TUS, "Upload-Offset": str(len(upload.data))})
 
     def _store(self, upload: Stored, data: bytes) -> None:

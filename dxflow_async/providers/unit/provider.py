@@ -281,7 +281,7 @@ class UnitProvider(Provider):
             return Entry(key, source.size, crc32c=source.crc32c)
         condition = if_match(source.etag)
         headers = None if condition is None else {"if-match": condition}
-        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
+        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key, slow=True)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
         stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
@@ -346,7 +346,9 @@ class UnitProvider(Provider):
             call = self._call("delete", key)
             if "prune" not in self._announced.ours and key.endswith("/"):
                 await self.stat(key)  # such a server ignores the slash, and would delete a file of that name
-            await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
+            await self._requests.done(
+                call, await self._requests.ask(call, "DELETE", "items", key, query=query, slow=True)
+            )
 
     async def _store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc: int | None
@@ -371,12 +373,7 @@ class UnitProvider(Provider):
         """Creates a file, then sends its bytes."""
         sending, known = Sending(self._tus, call, body.size, metadata, partial=False, key=key), self._limit.size
         try:
-            try:
-                crc = await sending.write(body)
-            except StorageError:
-                if sending.end_unanswered is None or is_streamed(body):
-                    raise
-                crc = await sending.write(body)  # which looks first
+            crc = await sending.write(body)
         except BaseException as error:
             if isinstance(error, StorageError):  # bytes that were stored are removed; only a new limit remains
                 error.progressed = error.retryable and self._limit.size != known

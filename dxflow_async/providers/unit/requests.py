@@ -26,6 +26,7 @@ _GONE = (404, 410)
 _OVERRIDE = "x-http-method-override"
 _OVERRIDABLE = ("PATCH", "HEAD", "DELETE")
 _REFUSED_METHOD = (405, 501)
+_STALL = "dx-stall-timeout"
 _TUS = {"tus-resumable": "1.0.0"}
 _MISSING = (404, 405, 501)
 _TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": (204,)}
@@ -89,12 +90,18 @@ class Requests:
         destination: str | None = None,
         query: str = "",
         repeatable: bool | None = None,
+        slow: bool = False,
     ) -> Response:
-        """Sends a request to a storage route (`items`, `download`, ...); returns a response with status 200 to 299."""
+        """Sends a request to a storage route (`items`, `download`, ...); returns a response with status 200 to 299.
+
+        A `slow` request may take minutes: the server is told how soon it has to show that it works.
+        """
         url = f"{self.endpoint.url}/storage/{route}/?path={quoted(call, path_of(call, key))}{query}"
         if destination is not None:
             url = f"{url}&destination={quoted(call, path_of(call, destination))}"
         sent = self._sent(headers or {})
+        if slow and self.echoes:
+            sent[_STALL] = f"{self.http.stall_timeout:.3f}"
         return await self._accepted(call, await self.http.send(call, method, url, sent, repeatable=repeatable), sent)
 
     async def tus(

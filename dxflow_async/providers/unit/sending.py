@@ -120,16 +120,41 @@ class Sending:
         if offset == size:
             async for _ in checked:
                 pass
-        elif self._tus.limit.allows(size - offset):
-            await self._send_whole(checked, body.crc32c, offset)
         else:
-            await self._send_pieces(checked, offset)
+            try:
+                if self._tus.limit.allows(size - offset):
+                    await self._send_whole(checked, body.crc32c, offset)
+                else:
+                    await self._send_pieces(checked, offset)
+            except StorageError:
+                if checked.crc32c is None or not await self._arrived():
+                    raise
         self.complete = True
         assert checked.crc32c is not None
         if self._gone:
             await self._find_file(checked.crc32c)
         self._compare(checked.crc32c)
         return checked.crc32c
+
+    async def _arrived(self) -> bool:
+        """Returns whether the last bytes arrived although their answer was lost, or the upload is gone since then."""
+        if self.end_unanswered is None or self.address is None:
+            return False
+        address = self.address
+        try:
+            offset, headers = await when_unlocked(
+                lambda: self._tus.offset(self._call, address), self._tus.stall_timeout
+            )
+        except NotFoundError:
+            self._gone = self._key is not None
+            return self._gone
+        except StorageError:
+            return False
+        if offset != self._new[0]:
+            return False
+        self.headers, self.certain, self.end_unanswered = headers, True, None
+        self._tus.limit.passed(self._call.path)
+        return True
 
     async def _find_file(self, crc32c: int) -> None:
         """Looks for the file of an upload that is gone: some servers forget an upload once it is a file.

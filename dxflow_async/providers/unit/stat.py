@@ -46,7 +46,9 @@ class Looks:
             if found is None:
                 raise call.error(NotFoundError, "there is nothing of that name; check the path")
             return found
-        response = await self._requests.ask(call, "GET", "stat", key, query="&checksum=true" if summed else "")
+        response = await self._requests.ask(
+            call, "GET", "stat", key, query="&checksum=true" if summed else "", slow=summed
+        )
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
         entry = entry_of(call, item, "", times="mtime" in self._ours, modes="mode" in self._ours, key=name)

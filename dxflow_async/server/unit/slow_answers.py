@@ -1,9 +1,9 @@
 """Answers to requests that may take minutes, such as copies: white space shows that the server still works.
 
 A client gives up when no byte arrives for its stall timeout, and repeats the request. So the answer begins early, with
-status 200, and white space follows until the work is done. A failure is then `{"error": {"code", "message", "status"}}`
-in the body of that answer. Only clients of this library look for it there. They send `Dx-Request`; all others get their
-answer at the end, with the status that fits.
+status 200, and white space follows until the work is done, several times in the client's `Dx-Stall-Timeout`. A failure
+is then `{"error": {"code", "message", "status"}}` in the body of that answer. Only clients of this library look for it
+there. They send `Dx-Request`; all others get their answer at the end, with the status that fits.
 
 A repeated request joins the work that an earlier one began, if its answer was lost.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from typing import Any, TypeVar
 
@@ -23,11 +24,18 @@ __all__ = ["RunningWork", "answer_slowly"]
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 0.25
-"""Seconds before an answer begins. Stall timeouts are longer."""
+STALL_HEADER = "Dx-Stall-Timeout"
+"""The header in which a client says how many seconds it waits for a byte."""
 
-_MAX_PATIENCE_SECONDS = 1.0
-"""The most seconds between two signs of life."""
+_PATIENCE_SECONDS = 0.25
+"""Seconds before an answer begins, and between two signs of life for clients that do not say how long they wait."""
+
+_SIGNS = 4
+"""Signs of life in a stall timeout."""
+
+_MIN_PATIENCE_SECONDS = 0.05
+_MAX_PATIENCE_SECONDS = 15.0
+"""The most seconds between two signs of life. Proxies wait for a minute, by default."""
 
 
 async def answer_slowly(
@@ -48,17 +56,16 @@ async def answer_slowly(
     ours = ECHO in request.headers
     if changes and not ours:
         return web.json_response(describe(await waiting))
-    await asyncio.wait([working], timeout=_PATIENCE_SECONDS)
+    pause = _pause(request)
+    await asyncio.wait([working], timeout=min(pause, _PATIENCE_SECONDS))
     if working.done():
         return web.json_response(describe(await waiting))
     response = web.StreamResponse()
     response.content_type = "application/json"
     await response.prepare(request)
-    pause = _PATIENCE_SECONDS
     while not working.done():
         await response.write(b" ")
         await asyncio.wait([working], timeout=pause)
-        pause = min(2 * pause, _MAX_PATIENCE_SECONDS)
     try:
         document = describe(await waiting)
     except Exception as error:
@@ -67,6 +74,14 @@ async def answer_slowly(
         document = failure_of(request, error)
     await response.write(json.dumps(document).encode())
     return response
+
+
+def _pause(request: web.Request) -> float:
+    """Returns the seconds between two signs of life."""
+    text = request.headers.get(STALL_HEADER, "")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return _PATIENCE_SECONDS
+    return min(max(float(text) / _SIGNS, _MIN_PATIENCE_SECONDS), _MAX_PATIENCE_SECONDS)
 
 
 class RunningWork:
