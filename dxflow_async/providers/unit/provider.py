@@ -7,6 +7,7 @@ and only that is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -245,6 +246,9 @@ class UnitProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = self._call("write", key)
         if self._announced.in_parts:
+            if "group" not in self._announced.ours:
+                most = min(FEW_PARTS, await self._tus.most_parts(call))
+                self.features = replace(self.features, max_parts=most)
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
         metadata = self._tus.metadata(call, key, options)
         if size is None:
@@ -261,7 +265,12 @@ class UnitProvider(Provider):
             upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
             return upload, await upload.go_on(receipts)
         _, headers = await self._tus.offset(call, upload_id)
-        size = int(headers.get("upload-length", 0))
+        length = headers.get("upload-length", "")
+        if not re.fullmatch(r"[0-9]{1,18}", length):
+            with suppress(StorageError):
+                await self._tus.remove(call, upload_id, patiently=False)
+            raise call.error(NotFoundError, "the server does not tell the length of the upload; start it again")
+        size = int(length)
         metadata = self._tus.metadata(call, key, options)
         sending = Sending(self._tus, call, size, metadata, partial=False, address=upload_id, key=key)
         return StreamUpload(call, key, sending, size), ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
@@ -10,6 +11,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from dxflow_async.providers.common.confirm import check_status, not_the_service
+from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.contract import Body, Buffered, Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 from dxflow_async.providers.unit.errors import error_of, parse_error
@@ -29,6 +31,8 @@ _REFUSED_METHOD = (405, 501)
 _STALL = "dx-stall-timeout"
 _TUS = {"tus-resumable": "1.0.0"}
 _MISSING = (404, 405, 501)
+_UNASKED = (400, 401, 403)
+_ANSWERS_TO_OPTIONS = ("tus-version", "allow", "access-control-allow-methods", "access-control-allow-origin")
 _TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": (204,)}
 
 
@@ -74,8 +78,14 @@ class Requests:
         if response.status in _MISSING:
             response.close()
             return Announced()
+        if response.status in _UNASKED and not is_page(response.headers):
+            code, message = parse_error(await read_error_body(response))
+            if not code:
+                return Announced()  # something answers for CORS only; what is refused shows later
+            raise error_of(call, response.status, code, message, response.headers)
         response = await self._accepted(call, response)
-        if await read_error_body(response) and "tus-version" not in response.headers:
+        said = await read_error_body(response)
+        if said and not any(name in response.headers for name in _ANSWERS_TO_OPTIONS):
             raise not_the_service(call, "it does not say which protocol it speaks", response.status)
         return Announced.parse(response.headers)
 
@@ -141,6 +151,8 @@ class Requests:
         response = await self._accepted(call, response, sent, size)
         await read_error_body(response, _DOCUMENT_SIZE)
         told = response.headers.get("tus-resumable")
+        if told and set(re.split(r"\s*,\s*", told)) == {"1.0.0"}:
+            told = "1.0.0"  # a proxy may add the header once more
         if told not in (None, "1.0.0"):
             raise not_the_service(call, f"it speaks version {told:.20} of the protocol", response.status)
         exact = response.status in _TUS_STATUSES[method]

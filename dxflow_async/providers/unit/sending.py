@@ -353,7 +353,9 @@ async def when_unlocked(request: Callable[[], Awaitable[T]], timeout: float) -> 
         try:
             return await request()
         except StorageError as error:
-            busy = error.status == 423 or (error.status == 409 and error.code in (None, "wrong_offset"))
+            busy = error.status == 423 or (
+                error.status == 409 and error.code in (None, "wrong_offset", "ERR_MISMATCHED_OFFSET")
+            )
             wait = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE))
             if not busy or monotonic() + wait > deadline:
                 raise

@@ -89,6 +89,9 @@ async def create(request: web.Request) -> web.Response:
         return await _concatenate(request, unit, concat, metadata)
     if concat not in ("", "partial"):
         raise refusal(web.HTTPBadRequest, "invalid_header", "Upload-Concat must be partial, or final;URL URL ...")
+    if "Upload-Defer-Length" in request.headers and "Upload-Length" not in request.headers:
+        text = "this server needs the length when an upload is created; send Upload-Length"
+        raise refusal(web.HTTPBadRequest, "invalid_header", text)
     upload = metadata.upload(_new_id(metadata.group), _number(request, "Upload-Length"), concat)
     if _has_body(request):
         status = await _create_with_bytes(request, unit, upload)
