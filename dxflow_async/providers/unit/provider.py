@@ -136,7 +136,7 @@ class UnitProvider(Provider):
         self._modes = DirectoryModesSeen()
         self._whole = WholeObjects(http.stall_timeout)
         self._ignores_ranges = False
-        self._limit = BodyLimit()
+        self._limit = BodyLimit(self._buffers_bodies)
         self._learn(announced or Announced())
 
     def _learn(self, announced: Announced) -> None:
@@ -249,10 +249,12 @@ class UnitProvider(Provider):
             if "group" not in self._announced.ours:
                 most = min(FEW_PARTS, await self._tus.most_parts(call))
                 self.features = replace(self.features, max_parts=most)
+                if size is None and most < FEW_PARTS:
+                    return self._spooled(call, key, options)
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
-        metadata = self._tus.metadata(call, key, options)
         if size is None:
-            return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
+            return self._spooled(call, key, options)
+        metadata = self._tus.metadata(call, key, options)
         sending = Sending(self._tus, call, size, metadata, partial=False, key=key)
         await sending.begin()
         return StreamUpload(call, key, sending, size)
@@ -343,6 +345,10 @@ class UnitProvider(Provider):
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{self.unit}/{key}")
 
+    def _buffers_bodies(self) -> None:
+        """Notes that bodies are sent in pieces from now on, each of which is in memory meanwhile."""
+        self.features = replace(self.features, buffered_size=self._limit.piece_size)
+
     def _knows_ranges(self) -> None:
         if not self.features.ranges:
             self.features = replace(self.features, ranges=True)
@@ -375,6 +381,10 @@ class UnitProvider(Provider):
             return None
         self._limit.passed(call.path)
         return stored
+
+    def _spooled(self, call: Call, key: str, options: ObjectOptions) -> Upload:
+        """Returns an upload of unknown length for a server that must be told the length, or takes a few parts only."""
+        return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
 
     async def _write_plainly(
         self, call: Call, key: str, metadata: Mapping[str, str], body: Body

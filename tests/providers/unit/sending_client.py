@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 
 from dxflow_async.exceptions import TransferError
@@ -12,6 +12,7 @@ from dxflow_async.providers.unit.provider import UnitProvider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 
@@ -45,3 +46,12 @@ class Client:
             (failed,) = error.report
             assert failed.error is not None
             raise failed.error from error
+
+    async def stream(self, data: AsyncIterable[bytes], name: str) -> None:
+        """Stores a stream of unknown length.
+
+        Raises:
+            StorageError: it was not stored.
+        """
+        call = self._resources.begin(JobSpec("write", name, name), None)
+        await StreamWriter(call.context, Place(self.unit, name, name), ObjectOptions()).write(data)

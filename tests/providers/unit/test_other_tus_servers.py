@@ -7,6 +7,7 @@ https://github.com/tus/tus-node-server (134, 469) and https://github.com/nginx-p
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceErr
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.provider import UnitProvider
+from dxflow_async.transfer.plan import PartPolicy
 from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
 from tests.providers.unit.connected_client import connected
@@ -180,22 +182,15 @@ async def test_forms_of_addresses(tmp_path: Path, location: str) -> None:
         assert server.methods() == ["POST", "PATCH"]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_long_addresses_of_parts(tmp_path: Path, stream: bool) -> None:
+async def test_long_addresses_of_parts(tmp_path: Path) -> None:
     """Where addresses are long, a file has fewer and larger parts, so that they fit into a header of 8 KiB."""
     server = OddTus(extensions=PARTS, file_number="{:0>1500}", max_header=8000)
     async with connected(server, tmp_path) as client:
         for name in ("file", "again"):
-            if stream:
-                upload = await client.unit.start_upload(name, None, OPTIONS)
-                assert client.unit.features.max_parts == 4
-                await upload.abort()
-            else:
-                await client.send(DATA * 3, name)
-                assert server.files[name] == DATA * 3
-        created = [1 for method in server.methods() if method == "POST"]
-        assert len(created) <= (1 if stream else 1 + 2 * 5)
-        assert len(server.uploads) <= (0 if stream else 2 * 5)
+            await client.send(DATA * 3, name)
+            assert server.files[name] == DATA * 3
+        assert server.methods().count("POST") <= 1 + 2 * 5
+        assert len(server.uploads) <= 2 * 5
 
 
 async def test_short_addresses_of_parts(tmp_path: Path) -> None:
@@ -205,3 +200,32 @@ async def test_short_addresses_of_parts(tmp_path: Path) -> None:
         await client.send(DATA)
         assert client.unit.features.max_parts == 64
         assert server.methods().count("PATCH") == 3
+
+
+@pytest.mark.parametrize("extensions", ["creation,termination", "creation,creation-defer-length", PARTS])
+@pytest.mark.parametrize("number", ["{}", "{:0>1500}"])
+async def test_streams_of_unknown_length(tmp_path: Path, extensions: str, number: str) -> None:
+    """A stream of unknown length is stored, whatever its length, also where a file may have few parts."""
+    server = OddTus(extensions=extensions, file_number=number, max_header=8000)
+    async with connected(server, tmp_path) as client:
+
+        async def stream() -> AsyncIterator[bytes]:
+            for start in range(0, 3 * len(DATA), 700_000):
+                yield (DATA * 3)[start : start + 700_000]
+
+        await client.stream(stream(), "file")
+        assert server.files["file"] == DATA * 3
+
+
+async def test_bodies_in_memory_are_booked(tmp_path: Path) -> None:
+    """Once bodies are sent in pieces, what is in memory of each of them counts in the budget of the session."""
+    server = OddTus(extensions=PARTS, limit=6 * MiB)
+    async with connected(server, tmp_path) as client:
+        await client.send(DATA)
+        assert client.unit.features.buffered_size == 0
+        server.limit = 150 * KiB
+        await client.send(DATA)
+        assert client.unit.features.buffered_size == 128 * KiB
+        assert (
+            PartPolicy(client.unit.features, client.unit.features, 5 * MiB).memory_for(5 * MiB) == 2 * MiB + 128 * KiB
+        )
