@@ -62,9 +62,11 @@ class Upload(ABC):
 
     Attributes:
         id: identifies the upload to the provider, also from another process; see `Provider.resume_upload`.
+        max_parts: the most parts of this upload; None: `Features.max_parts`.
     """
 
     id: str
+    max_parts: int | None = None
 
     @abstractmethod
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
