@@ -203,6 +203,13 @@ class Provider(ABC):
         """
         raise TypeError(f"{self.name} does not list from a key: Features.list_after is not set ({prefix}, {after})")
 
+    def listing_order(self, key: str) -> Any:
+        """Returns a value that orders keys as listings do, where `Features.list_directories` is set.
+
+        A directory has its slash. What is in it follows the keys before it, and precedes the keys after it.
+        """
+        return key
+
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
         """Writes an object as `write` does, without its name, where `Features.stages` is set."""
         raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")

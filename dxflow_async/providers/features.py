@@ -61,6 +61,8 @@ class Features:
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
             listings are in the order of the keys' bytes.
+        list_directories: a long listing may be requested directory by directory, several at once, where `list_after`
+            does not work. All listings are in the order of `Provider.listing_order`.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
         versions: every answer about an object reports its etag.
         checksum_told: `tell_checksum` computes the CRC32C of objects that are stored without one.
@@ -106,6 +108,7 @@ class Features:
     mtime_resolution: float = 0.0
     ordered: bool = False
     list_after: bool = False
+    list_directories: bool = False
     buckets: bool = False
     versions: bool = False
     checksum_told: bool = False

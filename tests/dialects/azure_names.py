@@ -5,6 +5,7 @@ Source: https://learn.microsoft.com/rest/api/storageservices/list-blobs
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -22,20 +23,26 @@ class AzureNames:
     Args:
         names: the names of its blobs.
         start: what it does with `startFrom`: `honoured`, `ignored`, or `empty`, as at OneLake: the page is empty.
+        delay: seconds before each answer.
         markers: names of blobs that stand for directories (`hdi_isfolder`).
 
     Attributes:
         names: of the blobs; they may change while the server runs.
         queries: of the requests so far.
         before_answer: called before each answer.
+        most_at_once: the most requests that waited for an answer at a time.
     """
 
-    def __init__(self, names: Iterable[str], *, start: str = "honoured", markers: Iterable[str] = ()) -> None:
+    def __init__(
+        self, names: Iterable[str], *, start: str = "honoured", markers: Iterable[str] = (), delay: float = 0.0
+    ) -> None:
         self.names = set(names)
         self.queries: list[dict[str, str]] = []
         self.before_answer: Callable[[], None] = lambda: None
         self._start = start
         self._markers = set(markers)
+        self._delay = delay
+        self._at_once = self.most_at_once = 0
         self._sorted: tuple[frozenset[str], list[str]] = frozenset(), []
 
     async def __aenter__(self) -> Self:
@@ -59,6 +66,10 @@ class AzureNames:
     async def _list(self, request: web.Request) -> web.Response:
         query = dict(request.query)
         self.queries.append(query)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await asyncio.sleep(self._delay)
+        self._at_once -= 1
         self.before_answer()
         prefix, marker, size = query["prefix"], query.get("marker", ""), int(query["maxresults"])
         if "startFrom" in query and self._start == "empty":

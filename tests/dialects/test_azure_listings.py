@@ -9,6 +9,7 @@ import pytest
 from dxflow_async import AsyncSession, AzureSettings, Settings
 from dxflow_async.exceptions import StorageError
 from tests.dialects.azure_names import AzureNames
+from tests.dialects.azure_server import AzureServer
 from tests.sessions import retry_soon
 
 FLAT = [f"data/file-{number:06}" for number in range(6000)]
@@ -92,3 +93,70 @@ async def test_directories_late_in_the_listing(tmp_path: Path) -> None:
     files = [name for name in found if not name.endswith("/")]
     assert sorted(files) == sorted(set(names) - set(markers))
     assert {name for name in found if name.endswith("/")} <= {f"{name}/" for name in markers}
+
+
+LEVELS = {
+    "top": [f"data/{number // 400:03}/{number:06}" for number in range(12000)],
+    "hot": [f"data/a/hot/{number // 400:02}/{number:06}" for number in range(12000)],
+    "mixed": [f"data/{number // 400:02}{'/' if number % 400 > 3 else '-'}{number:06}" for number in range(6000)],
+    "nested": [f"data/{number // 3000}/{number // 600 % 5}/{number:06}" for number in range(6000)],
+    "small": [f"data/{number // 5:05}/{number:06}" for number in range(5000)],
+    "other order": [
+        f"data/{'😀' if number % 2 else chr(0xFF21)}{number // 1000}/{number:06}" for number in range(6000)
+    ],
+}
+
+
+@pytest.mark.parametrize("shape", LEVELS)
+async def test_by_directories(tmp_path: Path, shape: str) -> None:
+    """Where no listing begins at a key, large directories are listed side by side, each name once and in order."""
+    names = LEVELS[shape]
+    async with AzureNames([*names, "data", "data0/x"], start="ignored", delay=0.02) as server:
+        found = await listed(server, tmp_path)
+        order = sorted(names, key=lambda name: name.encode("utf-16-be"))
+        assert sorted(found) == sorted(names)
+        assert found == order or shape == "other order"
+        assert server.most_at_once > 4 or shape not in ("top", "hot")
+        assert server.most_at_once <= 4 or shape != "small"
+        assert len(server.queries) < 80
+
+
+async def test_directories_come_and_go(tmp_path: Path) -> None:
+    """Names that stay are found once, and in order, while others come and go in the directories and beside them."""
+    names = LEVELS["mixed"]
+    stay, others = set(names[::2]), names[1::2]
+    async with AzureNames(names, start="ignored") as server:
+
+        def change() -> None:
+            server.names.symmetric_difference_update(others[len(server.queries) % 7 :: 50])
+
+        server.before_answer = change
+        found = await listed(server, tmp_path)
+    assert found == sorted(set(found))
+    assert [name for name in found if name in stay] == sorted(stay)
+
+
+async def test_hierarchical_namespace(tmp_path: Path) -> None:
+    """Real directories, empty ones too, are listed side by side in the order of the tree, and deleted with them."""
+    async with AzureServer() as server:
+        for number in range(3000):
+            server.put(f"data/{number // 300:02}{'-file' if number % 300 == 0 else f'/{number:05}'}", b"1")
+        server.put("data/05/empty/")
+        server.put("data/99/")
+        azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
+            retry_soon(session)
+            storage = session.get_storage_manager()
+            found = [item.path async for item in storage.scan("AZURE", "/container/data/")]
+            files = [path for path in found if not path.endswith("/")]
+            assert sorted(files) == [f"/container/{name}" for name in server.files]
+            assert len(files) == len(set(files))
+            assert {path for path in found if path.endswith("/")} == {
+                "/container/data/05/empty/",
+                "/container/data/99/",
+            }
+            begun = len(server.requests)
+            assert sum(verb == "GET list" for verb, _ in server.requests) > 10
+            await storage.delete("/container/data/", "AZURE")
+            assert server.content == {}
+            assert begun < len(server.requests)

@@ -36,6 +36,10 @@ class Listings:
         self._requests = requests
         self._namespace = namespace
 
+    def order(self, key: str) -> bytes:
+        """Returns a value that orders keys as the service does."""
+        return (key.replace("/", "\0") if self._namespace.typed else key).encode("utf-16-be", "surrogatepass")
+
     async def page(
         self, call: Call, prefix: str, cursor: Cursor | None, *, recursive: bool, after: str | None = None
     ) -> Page:

@@ -83,6 +83,7 @@ def _features(identity: CloudCredentials) -> Features:
         mtime=True,
         mtime_listed=True,
         list_after=True,
+        list_directories=True,
         min_part_size=1,
         max_part_size=4000 * MiB,
         max_parts=50_000,
@@ -144,6 +145,9 @@ class AzureProvider(Provider):
         call = Call(self.name, "list", f"/{prefix}")
         page = await self._list(call, prefix, Cursor("", partial=True), recursive=True, after=after)
         return entries_after(self, call, page, after)
+
+    def listing_order(self, key: str) -> bytes:
+        return self._listings.order(key)
 
     async def _list(
         self, call: Call, prefix: str, cursor: Cursor | None, *, recursive: bool, after: str | None = None

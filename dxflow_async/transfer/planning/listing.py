@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 from anyio import CancelScope
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, UnsupportedError
 from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.contract import Entry, Page, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.cursors import Cursors
+from dxflow_async.transfer.planning.directory_listing import DirectoryListing
 from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
@@ -84,10 +86,13 @@ async def _listing(
     if first.cursor is None:
         return
     second = await get.page(first.cursor)
-    if recursive and second.cursor is not None and second.entries and provider.features.list_after:
-        rest = list_in_parallel(get.call, prefix, second, go_on=get.page, start_after=get.after)
-    else:
-        rest = _read_ahead(get.page, second)
+    long = recursive and second.cursor is not None and bool(second.entries)
+    if long and provider.features.list_directories and provider.features.list_after:
+        yield second
+        following = await get.first_after(second)
+        second = await get.page(second.cursor) if following is None else following
+        long = second.cursor is not None and bool(second.entries)
+    rest = _rest(provider, get, prefix, second, limits, policy) if long else _read_ahead(get.page, second)
     cursors = Cursors()
     cursors.repeat(first.cursor)
     async with aclosing(rest) as found:
@@ -95,6 +100,22 @@ async def _listing(
             if cursors.repeat(page.cursor):
                 raise contradiction(get.call, "the listing goes in a circle")
             yield page
+
+
+def _rest(
+    provider: Provider, get: _Requests, prefix: str, page: Page, limits: Limits, policy: RetryPolicy
+) -> AsyncGenerator[Page, None]:
+    """Returns a page and those after it, requested in the way that the provider can."""
+    if provider.features.list_after:
+        return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after)
+    if not provider.features.list_directories:
+        return _read_ahead(get.page, page)
+
+    async def page_of(directory: str, recursive: bool, cursor: Any) -> Page:
+        requests = _Requests(provider, directory, recursive=recursive, limits=limits, policy=policy)
+        return await requests.page(cursor)
+
+    return DirectoryListing(page_of, provider.listing_order, lambda: provider.real_directories).pages(prefix, page)
 
 
 class _Requests:
@@ -122,6 +143,17 @@ class _Requests:
     async def after(self, key: str) -> Page:
         """Returns the first page of the keys above one."""
         return await self._checked(lambda: self._provider.list_after(self._prefix, key))
+
+    async def first_after(self, page: Page) -> Page | None:
+        """Returns the page after another one, requested by its last key; None if the service begins elsewhere."""
+        try:
+            following = await self.after(page.entries[-1].key)
+        except UnsupportedError:
+            return None
+        if following.entries:
+            return following
+        self._provider.features = replace(self._provider.features, list_after=False)  # there is more
+        return None
 
     async def _checked(self, look: Callable[[], Awaitable[Page]]) -> Page:
         async def once() -> Page:
