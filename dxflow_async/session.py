@@ -13,7 +13,7 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.closing import close_session
@@ -219,7 +219,7 @@ class AsyncSession:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
 
-    async def jobs(self, *job_ids: str) -> list[JobInfo]:
+    async def jobs(self, *job_ids: str) -> JobList:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
         return await self._jobs.unfinished(job_ids)
 

@@ -27,6 +27,8 @@ FOUNDATION = {
     "exceptions",
     "models",
     "compressed_sequence",
+    "result_tables",
+    "reports",
     "paths",
     "foreign_locations",
     "checksum",

@@ -13,7 +13,7 @@ from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.progress import OnProgress
 
@@ -39,10 +39,8 @@ class AreaStorage:
     @overload
     def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[False] = False) -> None: ...
     @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(
-        self, path: str = "/", *, recursive: bool = False, return_info: bool = False
-    ) -> builtins.list[Item] | None:
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> ItemList: ...
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: bool = False) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
         items = self._portal.call(self._twin.list, path, recursive=recursive)
         if return_info:
@@ -66,7 +64,7 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.is_bucket`."""
         return self._portal.call(self._twin.is_bucket, path)
 
-    def update_path_items(self, path: str = "/") -> builtins.list[Item]:
+    def update_path_items(self, path: str = "/") -> ItemList:
         """Twin: `AsyncAreaStorage.update_path_items`."""
         return self._portal.call(self._twin.update_path_items, path)
 

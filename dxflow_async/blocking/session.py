@@ -15,7 +15,7 @@ from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
@@ -157,7 +157,7 @@ class Session:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def jobs(self, *job_ids: str) -> JobList:
         """Twin: `AsyncSession.jobs`."""
         return self._portal.call(self._session.jobs, *job_ids)
 

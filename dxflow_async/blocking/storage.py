@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.progress import OnProgress
 
@@ -58,7 +58,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: Literal[True],
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     def list(
         self,
         provider: str = "AWS",
@@ -67,7 +67,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: bool = False,
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:

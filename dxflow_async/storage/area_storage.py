@@ -19,7 +19,7 @@ from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
@@ -37,9 +37,6 @@ from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["AsyncAreaStorage"]
-
-# In the class below, `list` is a method.
-Items = list[Item]
 
 
 class AsyncAreaStorage:
@@ -65,7 +62,7 @@ class AsyncAreaStorage:
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
+    async def list(self, path: str = "/", *, recursive: bool = False) -> ItemList:
         """Lists a directory, or the one object of that name.
 
         Args:
@@ -78,7 +75,7 @@ class AsyncAreaStorage:
         Raises:
             NotFoundError: there is no such directory or object.
         """
-        items: Items = []
+        items = ItemList()
         try:
             async for item in self.scan(path, recursive=recursive):
                 items.append(item)
@@ -88,22 +85,20 @@ class AsyncAreaStorage:
         if items:
             return items
         found = await self.stat(path)
-        return [] if found.directory else [found]
+        return ItemList(() if found.directory else (found,))
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
 
-    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Item, None]:
+    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
             prefix += "/"
         limits, policy = self._resources.limits, self._resources.policy
         async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
-            for entry in page:
-                if entry.key != prefix:
-                    yield area.item(entry)
+            yield [area.item(entry) for entry in page if entry.key != prefix]
 
     async def stat(self, path: str) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
@@ -137,16 +132,16 @@ class AsyncAreaStorage:
         key = area.key(path).removesuffix("/")
         return bool(key) and area.provider.features.buckets and "/" not in key
 
-    async def update_path_items(self, path: str = "/") -> Items:
+    async def update_path_items(self, path: str = "/") -> ItemList:
         """Lists a directory into the session's listing cache, and returns the listing."""
         area, path = await self._find(), directory_path(path)
         try:
-            items = [item async for item in self.scan(path, recursive=False)]
+            items = ItemList([item async for item in self.scan(path, recursive=False)])
         except NotFoundError:
             # Where directories are real, one that is missing is as empty as a prefix without keys.
             if not area.provider.features.directories:
                 raise
-            items = []
+            items = ItemList()
         self._transfers.cache.put(area.cache_key, path, items)
         return items
 
@@ -296,7 +291,7 @@ class AsyncAreaStorage:
         """
         return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
-    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[Sequence[bytes], None]:
         for name, value in (("start", start), ("end", end)):
             if value is not None and not isinstance(value, int):
                 text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
@@ -317,7 +312,7 @@ class AsyncAreaStorage:
         try:
             while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-                yield bytes(chunk)
+                yield (bytes(chunk),)
         finally:
             await reader.aclose()
         if comparable and reader.crc32c is None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
@@ -17,7 +17,6 @@ from dxflow_async.transfer.progress import OnProgress
 __all__ = ["AsyncStorageManager"]
 
 # In the class below, `list` is a method.
-Items = list[Item]
 Contents = list[dict[str, Any]]
 
 
@@ -63,7 +62,7 @@ class AsyncStorageManager:
 
     async def list(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
-    ) -> Items:
+    ) -> ItemList:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
         return await self._at(provider, storage_type).list(path, recursive=recursive)
 
