@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import builtins
 import functools
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
+from dxflow_async.blocking.files import FileWriter, TextWriter, reader, text_writer, writer
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, OpenOptions, check_mode
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -138,6 +143,50 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.read`."""
         chunks = functools.partial(self._twin.read, path, start, end)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
+
+    @overload
+    def open(self, path: str, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]) -> io.BufferedReader: ...
+    @overload
+    def open(self, path: str, mode: Literal["wb", "xb"], **options: Unpack[OpenOptions]) -> FileWriter: ...
+    @overload
+    def open(self, path: str, mode: Literal["r"], **options: Unpack[OpenOptions]) -> io.TextIOWrapper: ...
+    @overload
+    def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Opens an object as a file of `io`, which other libraries take. Twin: `AsyncAreaStorage.open`.
+
+        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
+        without being closed, nothing is stored.
+        """
+        kind, text = check_mode(mode)
+        binary: Literal["rb", "wb", "xb"] = "rb" if kind == "r" else "wb" if kind == "w" else "xb"
+        twin: Any = self._portal.call(self._open, path, binary, content_type, metadata)
+        if kind == "r":
+            file = reader(twin, self._portal, self._session)
+            return io.TextIOWrapper(file, encoding, errors, newline) if text else file
+        written = writer(twin, self._portal, self._session)
+        return text_writer(written, encoding, errors, newline) if text else written
+
+    async def _open(
+        self,
+        path: str,
+        mode: Literal["rb", "wb", "xb"],
+        content_type: str | None,
+        metadata: Mapping[str, str] | None,
+    ) -> AsyncFileReader | AsyncFileWriter:
+        file = await self._twin.open(path, mode, content_type=content_type, metadata=metadata)
+        assert isinstance(file, AsyncFileReader | AsyncFileWriter)
+        return file
 
     def copy(self, src: str, dst: str) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""

@@ -18,28 +18,33 @@ from functools import partial
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    UnsupportedError,
+)
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
+from dxflow_async.storage.files.object_ranges import open_reader
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
-from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["AsyncAreaStorage"]
 
 
-class AsyncAreaStorage:
+class AsyncAreaStorage(AreaFiles):
     """One storage area. `AsyncStorageManager.at` and `AsyncSession.storage_at` return it.
 
     Paths are written `/first/second/name`; a path that ends in a slash is a directory. Every call raises
@@ -55,10 +60,9 @@ class AsyncAreaStorage:
     """
 
     def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
-        self._transfers = transfers
-        self._resources = transfers.resources
         # Each call finds the area anew: the first one signs in, and a unit may move to another address.
-        self._find = find
+        super().__init__(transfers.resources, find)
+        self._transfers = transfers
 
     # Listing
 
@@ -302,19 +306,15 @@ class AsyncAreaStorage:
         area = await self._find()
         if start == end:
             return
-        limits, policy = self._resources.limits, self._resources.policy
-        reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-        limit = limits.requests(area.provider)
-        with translated(area.provider):
-            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
+        reader, step = await open_reader(self._resources, area, area.key(path), start, end)
         crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
+            while chunk := await step(reader.read):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
                 yield (bytes(chunk),)
         finally:
             await reader.aclose()
+        limits, policy = self._resources.limits, self._resources.policy
         if comparable and reader.crc32c is None:
             reader.crc32c = await stored_checksum(
                 area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
