@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from dxflow_async.blocking.item_stream import ItemStream
+    from dxflow_async.blocking.path import StoragePath
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
+    from dxflow_async.storage.path import AsyncStoragePath
 
 __all__ = [
     "AWSSettings",
@@ -73,6 +75,7 @@ __all__ = [
     "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
+    "AsyncStoragePath",
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
@@ -105,6 +108,7 @@ __all__ = [
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
+    "StoragePath",
     "SyncAction",
     "SyncPlan",
     "ThrottledError",
@@ -134,6 +138,8 @@ _HOMES = {
     "AsyncItemStream": "concurrency.item_stream",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
+    "AsyncStoragePath": "storage.path",
+    "StoragePath": "blocking.path",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
     "DeleteResult": "models",

@@ -20,6 +20,7 @@ from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.progress import OnProgress
@@ -208,16 +209,14 @@ class AsyncSession:
         Raises:
             ConfigurationError: the text is not a location, or a local path.
             UnitNotFoundError: there is no such compute unit.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with AsyncSession() as session:
-            ...         storage, path = await session.storage_at("gcp:/bucket/results/")
-            ...         print([item.name for item in await storage.list(path)])
         """
         area, path = await self._resolver.resolve_remote(location, storage_type)
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
+
+    def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
+        """Returns any location as a path like those of `pathlib`, without looking at it."""
+        return AsyncStoragePath(location, self._transfers, storage_type)
 
     async def jobs(self, *job_ids: str) -> JobList:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""

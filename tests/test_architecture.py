@@ -31,6 +31,7 @@ FOUNDATION = {
     "reports",
     "paths",
     "foreign_locations",
+    "location_path",
     "checksum",
     "digests",
     "streams",

@@ -7,19 +7,17 @@ import functools
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
+from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
-from dxflow_async.blocking.files import FileWriter, TextWriter, reader, text_writer, writer
+from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
-from dxflow_async.storage.files.opening import FileMode, OpenOptions, check_mode
-from dxflow_async.storage.files.reader import AsyncFileReader
-from dxflow_async.storage.files.writer import AsyncFileWriter
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -168,25 +166,14 @@ class AreaStorage:
         A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
         without being closed, nothing is stored.
         """
-        kind, text = check_mode(mode)
-        binary: Literal["rb", "wb", "xb"] = "rb" if kind == "r" else "wb" if kind == "w" else "xb"
-        twin: Any = self._portal.call(self._open, path, binary, content_type, metadata)
-        if kind == "r":
-            file = reader(twin, self._portal, self._session)
-            return io.TextIOWrapper(file, encoding, errors, newline) if text else file
-        written = writer(twin, self._portal, self._session)
-        return text_writer(written, encoding, errors, newline) if text else written
-
-    async def _open(
-        self,
-        path: str,
-        mode: Literal["rb", "wb", "xb"],
-        content_type: str | None,
-        metadata: Mapping[str, str] | None,
-    ) -> AsyncFileReader | AsyncFileWriter:
-        file = await self._twin.open(path, mode, content_type=content_type, metadata=metadata)
-        assert isinstance(file, AsyncFileReader | AsyncFileWriter)
-        return file
+        options: OpenOptions = {
+            "encoding": encoding,
+            "errors": errors,
+            "newline": newline,
+            "content_type": content_type,
+            "metadata": metadata,
+        }
+        return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
     def copy(self, src: str, dst: str) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""

@@ -12,10 +12,21 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from dxflow_async.storage.files.opening import OpenOptions, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
-__all__ = ["Calls", "FileWriter", "RawReader", "RawWriter", "TextWriter", "reader", "text_writer", "writer"]
+__all__ = [
+    "Calls",
+    "FileWriter",
+    "RawReader",
+    "RawWriter",
+    "TextWriter",
+    "open_file",
+    "reader",
+    "text_writer",
+    "writer",
+]
 
 T = TypeVar("T")
 
@@ -177,6 +188,34 @@ def writer(file: AsyncFileWriter, calls: Calls, keep: object = None) -> FileWrit
 def text_writer(file: FileWriter, encoding: str, errors: str, newline: str | None) -> TextWriter:
     """Returns a text file over a binary one. Line feeds are written as they are, unless `newline` names another end."""
     return TextWriter(file, encoding, errors, newline or "\n")
+
+
+def open_file(
+    open_twin: Callable[..., Awaitable[Any]], mode: str, calls: Calls, keep: object, options: OpenOptions
+) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+    """Opens a file of `io`.
+
+    Args:
+        open_twin: opens the asynchronous twin in a binary mode.
+        mode: as for `AsyncAreaStorage.open`.
+        calls: runs the twin's methods.
+        keep: what must not be collected while the file is open.
+        options: the other arguments of `AsyncAreaStorage.open`.
+    """
+    kind, text = check_mode(mode)
+    stored = {name: value for name, value in options.items() if name in ("content_type", "metadata")}
+
+    async def begin() -> Any:
+        return await open_twin(f"{kind}b", **stored)
+
+    twin = calls.call(begin)
+    encoding, errors = options.get("encoding", "utf-8"), options.get("errors", "strict")
+    newline = options.get("newline")
+    if kind == "r":
+        file = reader(twin, calls, keep)
+        return io.TextIOWrapper(file, encoding, errors, newline) if text else file
+    written = writer(twin, calls, keep)
+    return text_writer(written, encoding, errors, newline) if text else written
 
 
 def _raw(file: Any) -> RawWriter:

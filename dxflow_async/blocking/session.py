@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.compute import ComputeManager, UnitStorage
+from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
@@ -156,6 +157,10 @@ class Session:
         if isinstance(twin, AsyncUnitStorage):
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
+
+    def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
+        """Twin: `AsyncSession.path`."""
+        return StoragePath(location, self, storage_type)
 
     def jobs(self, *job_ids: str) -> JobList:
         """Twin: `AsyncSession.jobs`."""

@@ -187,7 +187,9 @@ class AsyncAreaStorage(AreaFiles):
         area = await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
         source = ResolvedLocation(os.fspath(src))
-        return await self._transfers.run("upload", source, ResolvedLocation(dst, area), arguments, on_progress)
+        return await self._transfers.run(
+            "upload", source, ResolvedLocation(area.path_of(dst), area), arguments, on_progress
+        )
 
     async def download(
         self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
@@ -212,7 +214,9 @@ class AsyncAreaStorage(AreaFiles):
         """
         area = await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
+        return await self._transfers.run(
+            "download", ResolvedLocation(area.path_of(src), area), destination, {}, on_progress
+        )
 
     async def upload_many(
         self,
@@ -336,12 +340,14 @@ class AsyncAreaStorage(AreaFiles):
             dst: with a trailing slash the directory to copy into, else exactly the new name.
         """
         area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area))
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination)
 
     async def move(self, src: str, dst: str) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
         area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, move=True)
 
     # Deleting
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.location_path import LocationPath
 from dxflow_async.paths import (
     URL,
     Location,
@@ -35,7 +36,10 @@ __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 _log = logging.getLogger("dxflow_async.session")
 
 Written = str | os.PathLike[str]
-"""A location as users write it: `aws:/bucket/key`, a URL, or a local path. A path object is a local path."""
+"""A location as users write it: `aws:/bucket/key`, a URL, a local path, or what `AsyncSession.path` returned.
+
+Any other path object is a local path.
+"""
 
 Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""
@@ -89,6 +93,7 @@ class LocationResolver:
         self._connections = Connections(resources)
         self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
+        self._local: Area | None = None
 
     @property
     def account(self) -> AccountConnection:
@@ -134,6 +139,19 @@ class LocationResolver:
             raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
         return location.area, location.path
 
+    async def resolve_any(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area and the path of a location; a local path lies in the area of this machine's disks.
+
+        Raises as `resolve`.
+        """
+        location = await self.resolve(written, storage_type)
+        if location.area is not None:
+            return location.area, location.path
+        if self._local is None:
+            provider = registry.local_provider("/", self._resources.threads, follow_symlinks=True)
+            self._local = Area("LOCAL", provider, location="local:/")
+        return self._local, await self._resources.threads.run(os.path.abspath, location.path)
+
     async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
         """Returns the area of a remote location. Raises as `resolve_remote`."""
         area, _ = await self.resolve_remote(written, storage_type)
@@ -145,8 +163,12 @@ class LocationResolver:
         Raises:
             ConfigurationError: the text is not a location.
         """
-        text, remotes = os.fspath(written), self._resources.settings.remotes
-        if isinstance(written, os.PathLike):
+        remotes = self._resources.settings.remotes
+        if isinstance(written, LocationPath) and not written.is_local:
+            text: str = written.text
+        else:
+            text = os.fspath(written)
+        if isinstance(written, os.PathLike) and (not isinstance(written, LocationPath) or written.is_local):
             return Location("LOCAL", text)
         run = self._resources.threads.run
         # The URL of an Azure account may be of any host.
