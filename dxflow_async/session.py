@@ -12,11 +12,12 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.progress import OnProgress
@@ -199,7 +200,11 @@ class AsyncSession(AsyncLocationCalls):
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress)
 
-    async def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
+        """Returns any location as a path like those of `pathlib`, without looking at it."""
+        return AsyncStoragePath(location, self._transfers, storage_type)
+
+    async def jobs(self, *job_ids: str) -> JobList:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
         return await self._jobs.unfinished(job_ids)
 

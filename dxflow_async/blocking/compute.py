@@ -14,7 +14,7 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import Item, TransferReport, Unit
+from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -143,10 +143,10 @@ class UnitStorage(AreaStorage):
     @overload
     def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
     @overload
-    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> builtins.list[Item]: ...
+    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> ItemList: ...
     @overload
-    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> builtins.list[Item] | None:
+    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> ItemList: ...
+    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
         if return_info:

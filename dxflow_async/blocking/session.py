@@ -10,11 +10,12 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from dxflow_async.blocking.compute import ComputeManager
 from dxflow_async.blocking.location_calls import LocationCalls
+from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
@@ -149,7 +150,11 @@ class Session(LocationCalls):
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
-    def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
+        """Twin: `AsyncSession.path`."""
+        return StoragePath(location, self, storage_type)
+
+    def jobs(self, *job_ids: str) -> JobList:
         """Twin: `AsyncSession.jobs`."""
         return self._portal.call(self._session.jobs, *job_ids)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, ItemList, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.planning.destination import directory
@@ -15,9 +15,6 @@ from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
 __all__ = ["AsyncUnitStorage"]
-
-# In the class below, `list` is a method.
-Items = list[Item]
 
 
 class AsyncUnitStorage(AsyncAreaStorage):
@@ -32,7 +29,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         ...         await unit.storage.upload("inputs/", "/inputs/")
     """
 
-    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> Items:
+    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList:
         """Lists a directory, or one file.
 
         Args:
@@ -56,13 +53,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             entries = await request(
                 lambda: provider.list_directory(key), provider, limits=limits, policy=policy, kind="list"
             )
-            return [area.item(entry) for entry in entries]
+            return ItemList([area.item(entry) for entry in entries])
         except NotFoundError:
             if not key or path.endswith("/"):
                 raise
-            return [await self.stat(path)]
+            return ItemList([await self.stat(path)])
 
-    async def ls(self, path: str = "/", recursive: bool = False) -> Items:
+    async def ls(self, path: str = "/", recursive: bool = False) -> ItemList:
         """Lists a directory, or one file: `list` under a short name."""
         return await self.list(path, recursive)
 

@@ -202,11 +202,13 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(context, LocalPlaces(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+            return upload_each(
+                context, LocalPlaces(threads), ((os.fspath(s), place(d)) async for s, d in _each(pairs)), options
+            )
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
-            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)))
+            return download_each(context, threads, ((place(s), os.fspath(d)) async for s, d in _each(pairs)))
         if operation == "download":
             assert source.area is not None
             return download(context, threads, source.area.place(source.path), destination.path)
@@ -306,7 +308,7 @@ def _is_real_directory(path: str) -> bool:
 async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
     if isinstance(pairs, AsyncIterable):
         async for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination
     else:
         for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination
