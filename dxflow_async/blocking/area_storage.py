@@ -6,7 +6,7 @@ import builtins
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.item_stream import ItemStream
@@ -15,6 +15,7 @@ from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -82,17 +83,24 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
-        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata, **where)
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
     def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
+        call = functools.partial(self._twin.download, src, path, **where)
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
         self,
@@ -101,18 +109,23 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata, **where)
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
 
     def download_many(
-        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = self._twin.download_many
+        call = functools.partial(self._twin.download_many, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -141,13 +154,13 @@ class AreaStorage:
         chunks = functools.partial(self._twin.read, path, start, end)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
-    def copy(self, src: str, dst: str) -> TransferReport:
+    def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(self._twin.copy, src, dst)
+        return self._calls.call(functools.partial(self._twin.copy, **where), src, dst)
 
-    def move(self, src: str, dst: str) -> TransferReport:
+    def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(self._twin.move, src, dst)
+        return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
 
     def delete(self, path: str | Iterable[str]) -> int:
         """Twin: `AsyncAreaStorage.delete`."""

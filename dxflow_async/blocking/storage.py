@@ -5,13 +5,14 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -116,10 +117,11 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
-        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where)
 
     def download(
         self,
@@ -129,9 +131,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     def upload_many(
         self,
@@ -142,10 +145,13 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
-        return storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     def download_many(
         self,
@@ -154,9 +160,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     def write(
         self,
@@ -195,13 +202,29 @@ class StorageManager:
         """Twin: `AsyncStorageManager.delete`."""
         return self._at(provider, storage_type).delete(path)
 
-    def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst)
+        return self._at(provider, storage_type).copy(src, dst, **where)
 
-    def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst)
+        return self._at(provider, storage_type).move(src, dst, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

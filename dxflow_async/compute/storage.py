@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable
+from typing import Unpack
 
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
@@ -74,6 +76,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         create_dir: bool = True,
         *,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
 
@@ -83,6 +86,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
@@ -92,7 +96,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
-        return await super().download(src, destination, on_progress=on_progress)
+        return await super().download(src, destination, on_progress=on_progress, **where)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it. A directory that exists already is no error."""

@@ -14,6 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
+from typing import Unpack
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
@@ -26,6 +27,7 @@ from dxflow_async.storage.deletion import Deletion, keys_to_delete
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
@@ -167,6 +169,7 @@ class AsyncAreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -176,6 +179,8 @@ class AsyncAreaStorage:
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Returns:
             The result of each file.
@@ -185,13 +190,18 @@ class AsyncAreaStorage:
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        source = ResolvedLocation(os.fspath(src))
-        return await self._transfers.run("upload", source, ResolvedLocation(dst, area), arguments, on_progress)
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
+        return await self._transfers.run("upload", source, destination, arguments, on_progress, workers)
 
     async def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -201,6 +211,7 @@ class AsyncAreaStorage:
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -211,9 +222,10 @@ class AsyncAreaStorage:
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
+        source = ResolvedLocation(src, area)
+        return await self._transfers.run("download", source, destination, {}, on_progress, workers)
 
     async def upload_many(
         self,
@@ -222,6 +234,7 @@ class AsyncAreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -230,22 +243,27 @@ class AsyncAreaStorage:
             content_type: as for `upload`.
             metadata: as for `upload`.
             on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        return await self._transfers.run("upload_many", source, destination, arguments, on_progress, pairs=pairs)
+        run = self._transfers.run
+        return await run("upload_many", source, destination, arguments, on_progress, workers, pairs=pairs)
 
-    async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def download_many(
+        self, pairs: Pairs, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         source, destination = ResolvedLocation("", area), ResolvedLocation("")
-        return await self._transfers.run("download_many", source, destination, {}, on_progress, pairs=pairs)
+        return await self._transfers.run("download_many", source, destination, {}, on_progress, workers, pairs=pairs)
 
     async def write(
         self,
@@ -333,20 +351,23 @@ class AsyncAreaStorage:
                 path=path,
             )
 
-    async def copy(self, src: str, dst: str) -> TransferReport:
+    async def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
         Args:
             src: the source. Of a directory with a trailing slash only the content is copied.
             dst: with a trailing slash the directory to copy into, else exactly the new name.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area))
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
+        return await self._transfers.relocate(source, destination, None, workers)
 
-    async def move(self, src: str, dst: str) -> TransferReport:
+    async def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
+        return await self._transfers.relocate(source, destination, None, workers, move=True)
 
     # Deleting
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
@@ -110,10 +111,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
-        return await storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload(
+            src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download(
         self,
@@ -123,9 +127,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     async def upload_many(
         self,
@@ -136,10 +141,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
-        return await storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download_many(
         self,
@@ -148,9 +156,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     async def write(
         self,
@@ -179,13 +188,29 @@ class AsyncStorageManager:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst)
+        return await self._at(provider, storage_type).copy(src, dst, **where)
 
-    async def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst)
+        return await self._at(provider, storage_type).move(src, dst, **where)
 
     # Deleting, sharing
 
