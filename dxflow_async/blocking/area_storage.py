@@ -162,15 +162,15 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.move`."""
         return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
 
-    def delete(self, path: str | Iterable[str]) -> int:
+    def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths)
+        return self._portal.call(functools.partial(self._twin.delete, **where), paths)
 
-    def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths)
+        return self._portal.call(functools.partial(self._twin.try_delete, **where), paths)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

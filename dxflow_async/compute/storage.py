@@ -107,7 +107,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         place.check_target("mkdir", directory=True)
         await make_directory(self._resources.context(None), place)
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
         Returns:
@@ -118,13 +118,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path)
+        return await super().delete(path, **where)
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path)
+        return await super().try_delete(path, **where)
 
     async def _is_directory(self, path: str) -> bool:
         try:

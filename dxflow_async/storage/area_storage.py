@@ -371,7 +371,7 @@ class AsyncAreaStorage:
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
         Returns:
@@ -382,15 +382,16 @@ class AsyncAreaStorage:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path)
+        result = await self.try_delete(path, **where)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
-        area = await self._find()
-        deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
+        workers, area = Workers.of(**where), await self._find()
+        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
+        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
         return await deletion.run((path,) if isinstance(path, str) else path)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:

@@ -214,9 +214,16 @@ class AsyncStorageManager:
 
     # Deleting, sharing
 
-    async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path)
+        return await self._at(provider, storage_type).delete(path, **where)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

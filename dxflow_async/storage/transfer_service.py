@@ -24,7 +24,7 @@ from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, given_
 from dxflow_async.storage.worker_pools import WorkerPools
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.coordinator import Placement
+from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
 from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
@@ -208,6 +208,12 @@ class TransferService:
         if spec.operation == "move":
             return await self._move(again, source, destination, call.run(items))
         return await self._finish(again, source, destination, call.run(items))
+
+    def deleter(self, area: Area, workers: Workers | None) -> Coordinator | None:
+        """Returns what has workers delete objects of an area; None without workers."""
+        spec = JobSpec("copy", None, None, {}, (area.id, area.id), self.resolver.account.name)
+        placement = self._placement(workers, spec)
+        return None if placement is None else Coordinator(placement, None, self.resources.threads)
 
     def _placement(self, workers: Workers | None, spec: JobSpec) -> Placement | None:
         if workers is None:

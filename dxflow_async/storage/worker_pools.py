@@ -10,6 +10,7 @@ from typing import Any
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.storage.shard_worker import WorkerSetup, do_shard, initialize, settings_that_matter
+from dxflow_async.transfer.executor.dask import DaskExecutor, is_dask_client
 from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.executor.seam import FuturesExecutor, OwnedPoolExecutor, ProcessPool, ShardExecutor
 from dxflow_async.transfer.executor.shard import Budget, Shard, package_version
@@ -85,6 +86,8 @@ class WorkerPools:
 
 
 def _adapted(executor: Any, setup: WorkerSetup | None) -> ShardExecutor:
+    if is_dask_client(executor):
+        return DaskExecutor(executor, do_shard, setup)
     if isinstance(executor, Executor) or (callable(getattr(executor, "submit", None)) and _is_futures(executor)):
         return FuturesExecutor(executor, do_shard, setup)
     raise ConfigurationError(

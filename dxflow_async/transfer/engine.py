@@ -43,7 +43,7 @@ from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
-__all__ = ["Engine", "TransferItem"]
+__all__ = ["Engine", "TransferItem", "close_items"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
 
@@ -266,7 +266,7 @@ class Engine:
         except DxflowError as error:
             self._plan_error = error
         finally:
-            await _close(items)
+            await close_items(items)
         self._planned = True
         self._meter.plan_ended()
         self._wake_all()
@@ -446,7 +446,7 @@ class Engine:
             failure_of(error, item.ends, "clean-up")
 
 
-async def _close(items: AsyncIterator[TransferItem]) -> None:
+async def close_items(items: AsyncIterator[TransferItem]) -> None:
     """Closes the plan now, instead of whenever it is garbage collected."""
     if isinstance(items, AsyncGenerator):
         with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):

@@ -27,7 +27,7 @@ from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageErro
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import Part, Provider
 from dxflow_async.providers.registry import local_provider
-from dxflow_async.transfer.engine import Engine, TransferItem
+from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
@@ -138,8 +138,18 @@ class Coordinator:
                 await gathered.ended.wait()
             raise
 
+    @asynccontextmanager
+    async def deleting(self) -> AsyncIterator[int]:
+        """Prepares for `delete`; yields how many calls of it are worth making at a time."""
+        async with self._serving(Meter()):
+            yield self._most()
+
     async def delete(self, keys: Sequence[str]) -> Mapping[str, StorageError]:
-        """Has a worker delete keys; returns the errors of those that could not be deleted."""
+        """Has a worker delete keys; returns the errors of those that could not be deleted.
+
+        Raises:
+            StorageError: the service never answered for any of the keys.
+        """
         future: asyncio.Future[Mapping[str, StorageError]] = asyncio.get_running_loop().create_future()
         await self.perform(DeletionWork(keys, future))
         return await future
@@ -219,6 +229,8 @@ class Coordinator:
                 broken = error
             else:
                 self._engine.note_plan_ended()
+            finally:
+                await close_items(items)
             if batch.count:
                 await self._begin(batch, dealt)
         await self._ready.put(broken)
@@ -298,12 +310,12 @@ class Coordinator:
                 self._abandoned = True
                 task.add_done_callback(_ignore)
             raise
-        except WorkerLostError:
+        except WorkerLostError as error:
             if not task.done():
                 raise
             owner_id = await self._monitor.lost(number)
             begun = owner_id is not None or not call.executor.same_machine
-            work.losses += begun
+            work.losses += error.workers if begun else 0
             if owner_id is not None:
                 await self._sweep(work, owner_id)
             raise

@@ -34,7 +34,13 @@ RunShard = Callable[[Shard, Any], ShardReceipt]
 
 
 class WorkerLostError(Exception):
-    """The worker that held a shard is gone. The shard may be handed out again."""
+    """The worker that held a shard is gone. The shard may be handed out again.
+
+    Attributes:
+        workers: how many workers were lost with it.
+    """
+
+    workers: int = 1
 
 
 class ShardExecutor(ABC):

@@ -156,6 +156,28 @@ async def test_the_embedded_hub(files: Path, tmp_path: Path, own_pool: ProcessPo
     assert content(tmp_path / "back") == content(files)
 
 
+async def test_deletions(session: AsyncSession, files: Path, place: str) -> None:
+    """Workers delete what a directory holds; the number is that of one process."""
+    await session.copy(f"{files}/", f"aws:{place}", processes=2)
+    storage = session.get_storage_manager().at("aws")
+    assert await storage.delete(place, processes=2) == 301
+    assert not await storage.list(place, recursive=True)
+
+
+async def test_syncs(session: AsyncSession, place: str, tmp_path: Path) -> None:
+    """A sync on workers copies what is new, deletes what is gone, and finds nothing to do after that."""
+    source = make_files(tmp_path / "source", 40)
+    await session.sync(source, f"aws:{place}", processes=2)
+    (source / "00007").unlink()
+    (source / "new").write_bytes(b"new")
+    report = await session.sync(source, f"aws:{place}", delete=True, processes=2)
+    assert sorted(
+        (Path(each.source or each.destination).name, each.deleted) for each in report if not each.deleted
+    ) == [("new", False)]
+    assert len(report.deleted) == 1
+    assert not len(await session.sync(source, f"aws:{place}", delete=True, processes=2))
+
+
 async def test_invalid_options(session: AsyncSession, files: Path, place: str) -> None:
     """Options that contradict each other or are not valid are refused before anything is done."""
     wrong: list[tuple[dict[str, Any], str]] = [
