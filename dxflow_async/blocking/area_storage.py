@@ -18,6 +18,7 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AreaStorage"]
@@ -84,17 +85,24 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
-        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata, **where)
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
     def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
+        call = functools.partial(self._twin.download, src, path, **where)
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
         self,
@@ -103,18 +111,23 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata, **where)
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
 
     def download_many(
-        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = self._twin.download_many
+        call = functools.partial(self._twin.download_many, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -176,27 +189,27 @@ class AreaStorage:
         }
         return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
-    def copy(self, src: str, dst: str) -> TransferReport:
+    def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(self._twin.copy, src, dst)
+        return self._calls.call(functools.partial(self._twin.copy, **where), src, dst)
 
-    def move(self, src: str, dst: str) -> TransferReport:
+    def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(self._twin.move, src, dst)
+        return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
 
     def mkdir(self, path: str) -> None:
         """Twin: `AsyncAreaStorage.mkdir`."""
         self._portal.call(self._twin.mkdir, path)
 
-    def delete(self, path: str | Iterable[str]) -> int:
+    def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths)
+        return self._portal.call(functools.partial(self._twin.delete, **where), paths)
 
-    def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths)
+        return self._portal.call(functools.partial(self._twin.try_delete, **where), paths)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""
