@@ -40,6 +40,7 @@ from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
@@ -379,6 +380,8 @@ class GCPProvider(Provider):
             raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
+        if is_page(headers) and seen.content_type != now.content_type:
+            raise contradiction(call, "a page in place of the object")
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
 
     async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
