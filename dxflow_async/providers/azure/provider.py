@@ -79,6 +79,7 @@ def _features(identity: CloudCredentials) -> Features:
         presign=identity.has_key,
         public=True,
         metadata=True,
+        metadata_identifiers=True,
         mtime=True,
         mtime_listed=True,
         min_part_size=1,
