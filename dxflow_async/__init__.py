@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
+    from dxflow_async.transfer.sync.check_report import CheckReport, Difference
 
 __all__ = [
     "AWSSettings",
@@ -75,10 +76,12 @@ __all__ = [
     "AuthenticationError",
     "AzureSettings",
     "BearerToken",
+    "CheckReport",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DeleteResult",
+    "Difference",
     "DxflowError",
     "GCPSettings",
     "GCSSettings",
@@ -132,6 +135,8 @@ _HOMES = {
     "AsyncStorageManager": "storage.manager",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
+    "CheckReport": "transfer.sync.check_report",
+    "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",
     "Item": "models",
     "JobInfo": "models",

@@ -47,8 +47,9 @@ LAYERS = [
     {"account_connection"},
     {"storage"},
     {"compute"},
+    {"location_calls"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow", "testing"},
+    {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},

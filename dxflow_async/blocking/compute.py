@@ -136,7 +136,7 @@ class ComputeUnit:
 class UnitStorage(AreaStorage):
     """The storage of a compute unit: an `AreaStorage` with a few calls of its own; the twin of `AsyncUnitStorage`."""
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
         super().__init__(session, calls, twin)
         self._unit_twin = twin
 
@@ -169,7 +169,3 @@ class UnitStorage(AreaStorage):
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
         call = functools.partial(self._unit_twin.download, src, working_directory() if dst is None else dst, create_dir)
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
-
-    def mkdir(self, path: str) -> None:
-        """Twin: `AsyncUnitStorage.mkdir`."""
-        self._portal.call(self._unit_twin.mkdir, path)

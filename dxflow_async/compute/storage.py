@@ -11,7 +11,6 @@ from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
@@ -93,15 +92,6 @@ class AsyncUnitStorage(AsyncAreaStorage):
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
         return await super().download(src, destination, on_progress=on_progress)
-
-    async def mkdir(self, path: str) -> None:
-        """Makes a directory, and those above it. A directory that exists already is no error."""
-        area = await self._find()
-        place = directory(area.place(path))
-        if not place.key:
-            return
-        place.check_target("mkdir", directory=True)
-        await make_directory(self._resources.context(None), place)
 
     async def delete(self, path: str | Iterable[str]) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.

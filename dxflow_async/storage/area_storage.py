@@ -21,16 +21,20 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.planning.destination import directory
+from dxflow_async.transfer.planning.directories import make_directory
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
@@ -130,6 +134,28 @@ class AsyncAreaStorage:
         except NotFoundError:
             return False
         return True
+
+    def glob(self, pattern: str) -> AsyncItemStream[Item]:
+        """Yields the objects and directories that match a pattern, in the order of their names.
+
+        `*`, `?` and `[a-z]` match within one component of the path, and `**` matches any number of directories. A path
+        that exists is itself the only match. On this machine's disks, wildcards do not match a leading dot.
+
+        Args:
+            pattern: the pattern, such as `/bucket/run-*/**/*.csv`; with a slash at its end it matches directories only.
+
+        Example:
+            >>> async def names(storage: AsyncAreaStorage) -> list[str]:
+            ...     return [item.name async for item in storage.glob("/bucket/tables/*.csv")]
+        """
+        return AsyncItemStream(self._glob(pattern), self._resources.owner)
+
+    async def _glob(self, pattern: str) -> AsyncGenerator[Item, None]:
+        area = await self._find()
+        hidden = not isinstance(area, LocalArea)
+        limits, policy = self._resources.limits, self._resources.policy
+        async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
+            yield area.item(entry)
 
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
@@ -250,7 +276,7 @@ class AsyncAreaStorage:
     async def write(
         self,
         path: str,
-        data: AsyncIterable[bytes],
+        data: WrittenData,
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -260,7 +286,8 @@ class AsyncAreaStorage:
 
         Args:
             path: the new object.
-            data: the bytes. An exception that it raises passes through.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not. An exception that it raises
+                passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
             on_progress: called with a `Progress` at most ten times a second.
@@ -273,7 +300,8 @@ class AsyncAreaStorage:
         place.check_target("write")
         options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
-        report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
+        chunks = data if isinstance(data, AsyncIterable) else chunks_of_data(data, self._resources.threads)
+        report = TransferReport([await StreamWriter(context, place, options).write(chunks)], context.meter.seconds)
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
@@ -347,6 +375,26 @@ class AsyncAreaStorage:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
         area = await self._find()
         return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
+
+    async def mkdir(self, path: str) -> None:
+        """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Raises:
+            UnsupportedError: directories are not real there: a directory is what names of objects begin with.
+        """
+        area = await self._find()
+        place = directory(area.place(path))
+        if not place.key:
+            return
+        place.check_target("mkdir", directory=True)
+        if not area.provider.real_directories:
+            raise UnsupportedError(
+                f"{area.name} mkdir of {path} failed: directories are not real there; write an object below it",
+                provider=area.name,
+                operation="mkdir",
+                path=path,
+            )
+        await make_directory(self._resources.context(None), place)
 
     # Deleting
 
