@@ -52,6 +52,7 @@ LAYERS = [
     {"compute"},
     {"session"},
     {"blocking", "cli", "distributed", "dxflow", "testing"},
+    {"doors"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},
