@@ -53,6 +53,7 @@ LAYERS = [
     {"location_calls"},
     {"session"},
     {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
+    {"doors"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},

@@ -18,6 +18,7 @@ from dxflow_async.storage.files.writer import AsyncFileWriter
 
 __all__ = [
     "Calls",
+    "FileReader",
     "FileWriter",
     "RawReader",
     "RawWriter",
@@ -175,9 +176,20 @@ class TextWriter(io.TextIOWrapper):
             _drop(self, self.buffer)
 
 
-def reader(file: AsyncFileReader, calls: Calls, keep: object = None) -> io.BufferedReader:
+class FileReader(io.BufferedReader):
+    """A binary file open for reading."""
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes."""
+        raw = self.raw
+        assert isinstance(raw, RawReader)
+        return raw.size
+
+
+def reader(file: AsyncFileReader, calls: Calls, keep: object = None) -> FileReader:
     """Returns a buffered file for reading."""
-    return io.BufferedReader(RawReader(file, calls, keep), _READ_BUFFER)
+    return FileReader(RawReader(file, calls, keep), _READ_BUFFER)
 
 
 def writer(file: AsyncFileWriter, calls: Calls, keep: object = None) -> FileWriter:
