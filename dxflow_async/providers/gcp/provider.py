@@ -244,7 +244,8 @@ class GCPProvider(Provider):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        bucket, _ = self._split(call, key)
+        bucket, name = self._split(call, key)
+        resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
             return ComposeUpload(self._store, self._rules, key, options, self._read_part)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
