@@ -75,7 +75,12 @@ def _account_of(environ: Mapping[str, str]) -> dict[str, Any]:
         return {}
     if login:
         return {"account": account}
-    return {"account": account, "account_key": key, "sas_token": _value(environ, _SAS)}
+    sas = _value(environ, _SAS)
+    if key is None and sas is None and _value(environ, _MODE) is not None:
+        raise ConfigurationError(
+            f"{_MODE} is key, and there is no key: set {_KEYS[0]} or {_SAS}, or set {_MODE} to login"
+        )
+    return {"account": account, "account_key": key, "sas_token": sas}
 
 
 def _named(text: str) -> tuple[dict[str, str], str | None]:

@@ -101,6 +101,7 @@ def test_contradictions_name_both_sources(environ: dict[str, str], one: str, oth
     [
         ({"CONNECTION_STRING": "AccountName=science;AccountKey"}, "CONNECTION_STRING"),
         ({"ACCOUNT": "science", "AUTH_MODE": "password"}, "AUTH_MODE"),
+        ({"ACCOUNT": "science", "AUTH_MODE": "key"}, "AUTH_MODE is key, and there is no key: set AZURE_STORAGE_KEY"),
     ],
 )
 def test_values_that_are_not_valid(environ: dict[str, str], variable: str) -> None:

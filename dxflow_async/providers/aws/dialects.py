@@ -124,6 +124,7 @@ class Dialect:
     Attributes:
         amazon: whether it is Amazon's own, as far as the host is known.
         compares: whether the checksums that answers report are compared.
+        names_kept: whether a listing had an odd name as it was written; see `odd_names`.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Dialect:
         self._host: str | None = None
         self.amazon = False
         self.compares = True
+        self.names_kept = False
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:

@@ -3,17 +3,27 @@
 Many compatible servers fold `a//b` into `a/b`, so that writing one key replaces another, and deleting one deletes the
 other. Before the first such key is written or deleted, a multipart upload of one is begun and aborted: its answer names
 the key as the server understood it, and nothing is stored. A listing that has such a key tells it as well.
+
+A small object that is written, listed and deleted would tell more. But it stays behind where the credentials may not
+delete, where versions or locks keep it, and when the process is killed. A service that repeats the key as it was sent
+and folds it later is found out by the first such object itself: it must be listed under its own key, or all such names
+are refused from then on.
 """
 
 from __future__ import annotations
 
-from dxflow_async.exceptions import StorageError, UnsafePathError
+from typing import TYPE_CHECKING
+
+from dxflow_async.exceptions import AccessDeniedError, StorageError, UnsafePathError
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.http import Call
 
-__all__ = ["check_name"]
+if TYPE_CHECKING:
+    from dxflow_async.providers.aws.provider import AWSProvider
+
+__all__ = ["check_name", "confirm_name"]
 
 _PROBE = "/dxflow-names//./../probe"
 _NOT_KEPT = (301, 302, 307, 308, 400, 404, 405, 501)
@@ -39,6 +49,30 @@ async def check_name(requests: Requests, call: Call, bucket: str, name: str) -> 
         raise call.error(
             UnsafePathError,
             "such a name is refused: this service does not keep '//', '.' and '..' in names; rename it",
+        )
+
+
+async def confirm_name(provider: AWSProvider, call: Call, key: str) -> None:
+    """Checks that an object that was just stored is listed under its key. Only the first odd name costs a request.
+
+    Raises:
+        UnsafePathError: it is not: the service stored it under another name.
+    """
+    dialect = provider.dialect
+    if dialect.names_kept or dialect.amazon or not has_odd_segment(key.partition("/")[2]):
+        return
+    try:
+        page = await provider.list_page(key, recursive=True)
+    except AccessDeniedError:  # the credentials may only write: the probe has to do
+        dialect.names_kept = True
+        return
+    dialect.names_kept = any(entry.key == key for entry in page.entries)
+    if not dialect.names_kept:
+        provider._requests.refused(Ability.ANY_NAMES, "listed otherwise", "such keys are refused")
+        raise call.error(
+            UnsafePathError,
+            "the service stored it under another name: it does not keep '//', '.' and '..' in names; look at the name "
+            "without them, which may have been replaced, and rename the source",
         )
 
 

@@ -35,7 +35,7 @@ from dxflow_async.providers.aws.headers import (
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_objects, list_objects_after
-from dxflow_async.providers.aws.odd_names import check_name
+from dxflow_async.providers.aws.odd_names import check_name, confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
@@ -230,6 +230,7 @@ class AWSProvider(Provider):
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
+        await confirm_name(self, call, key)
         if options.public:
             await self._check_readable(call, bucket, name)
         return stored

@@ -18,6 +18,7 @@ from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
 from dxflow_async.providers.aws.limits import part_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
+from dxflow_async.providers.aws.odd_names import confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
@@ -126,6 +127,7 @@ class S3Upload(Upload):
             if not completion.made(entry):
                 raise
             return entry
+        await confirm_name(self._provider, call, self._key)
         if self._public:
             await self._provider._check_readable(call, self._bucket, self._name)
         return entry

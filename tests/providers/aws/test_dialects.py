@@ -28,6 +28,7 @@ from dxflow_async.providers.contract import (
     PartReceipt,
     RangeIgnoredError,
 )
+from tests.providers.aws.scripted_services import STORED, Service, refusal
 from tests.providers.connected_providers import Connect
 from tests.providers.in_memory_bodies import body, read
 from tests.scripted_server import Request, ScriptedServer, answer
@@ -38,25 +39,6 @@ PARTS = (b"first part", b"last")
 CRCS = [crc32c(part) for part in PARTS]
 WHOLE = crc32c(b"".join(PARTS))
 COMPOSITE = encode(crc32c(b"".join(each.to_bytes(4, "big") for each in CRCS)))
-STORED = answer(x_amz_request_id="1", ETag='"1"')
-
-
-def refusal(status: str, code: str, message: str = "said so", extra: str = "", **headers: str) -> bytes:
-    """S3's way to refuse."""
-    document = f"<Error><Code>{code}</Code><Message>{message}</Message>{extra}</Error>"
-    return answer(status, document.encode(), **headers)
-
-
-class Service(ScriptedServer):
-    """A server that answers each request by a function of it."""
-
-    def __init__(self, reply: Callable[[Request], bytes]) -> None:
-        async def judge(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            request = self.requests[-1]
-            said = reply(request)
-            writer.write(said.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else said)
-
-        super().__init__(judge)
 
 
 def completed(etag: str = "e-2", **values: str) -> bytes:
@@ -261,70 +243,6 @@ async def test_wrong_keys_are_not_tried_twice_each_time(connect: Connect) -> Non
             with pytest.raises(AccessDeniedError):
                 await aws.write("bucket/name", body(b"x"), OPTIONS)
     assert len(server.requests) == 4
-
-
-# Deletion
-
-
-NO_BATCH = [
-    ("501 No", "NotImplemented"),
-    ("405 No", "MethodNotAllowed"),
-    ("400 No", "InvalidArgument"),
-    ("400 No", "InvalidRequest"),
-    ("403 No", "AccessDenied"),
-]
-
-
-@pytest.mark.parametrize("said", NO_BATCH)
-@pytest.mark.parametrize("deleted", ["204 No Content", "200 OK", "404 Not Found"])
-async def test_deletion_one_by_one(connect: Connect, said: tuple[str, str], deleted: str) -> None:
-    """Without DeleteObjects each key takes one DELETE, a few at a time, and the next keys ask for nothing else."""
-    missing = refusal("404 Not Found", "NoSuchKey")
-
-    def reply(request: Request) -> bytes:
-        if request.method == "POST":
-            return refusal(*said)
-        return missing if request.method == "HEAD" or deleted.startswith("404") else answer(deleted)
-
-    keys = [f"bucket/{number}" for number in range(20)]
-    async with Service(reply) as server:
-        aws = connect(server.url)
-        assert await aws.delete(keys) == {}
-        first = len(server.requests)
-        assert await aws.delete(keys) == {}
-        assert [request.method for request in server.requests[first:]] == ["DELETE"] * 20
-        assert server.connections <= 10
-
-
-async def test_one_key_takes_one_delete(connect: Connect) -> None:
-    """A single key is never a batch."""
-    async with ScriptedServer(answer("204 No Content")) as server:
-        assert await connect(server.url).delete(["bucket/name"]) == {}
-    assert [(request.method, request.target) for request in server.requests] == [("DELETE", "/bucket/name")]
-
-
-async def test_denied_batch_and_denied_key(connect: Connect) -> None:
-    """Keys without the right to delete are not all tried one by one."""
-    async with ScriptedServer(refusal("403 No", "AccessDenied")) as server:
-        with pytest.raises(AccessDeniedError):
-            await connect(server.url).delete([f"bucket/{number}" for number in range(100)])
-    assert len(server.requests) < 6
-
-
-async def test_deletion_without_md5(connect: Connect) -> None:
-    """A service that refuses a Content-MD5 gets a CRC32C of the list of keys, from the first on."""
-
-    def reply(request: Request) -> bytes:
-        refused = "content-md5" in request.headers
-        return refusal("400 No", "InvalidRequest") if refused else answer(body=b"<DeleteResult></DeleteResult>")
-
-    async with Service(reply) as server:
-        aws = connect(server.url)
-        for _ in range(2):
-            assert await aws.delete(["bucket/a", "bucket/b"]) == {}
-    assert len(server.requests) == 3
-    last = server.requests[-1]
-    assert last.headers["x-amz-checksum-crc32c"] == encode(crc32c(last.body))
 
 
 # Limits

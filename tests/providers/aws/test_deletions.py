@@ -1,0 +1,71 @@
+"""Deletions at services without DeleteObjects, or with a part of it only."""
+
+from __future__ import annotations
+
+import pytest
+
+from dxflow_async.checksum import crc32c, encode
+from dxflow_async.exceptions import AccessDeniedError
+from tests.providers.aws.scripted_services import Service, refusal
+from tests.providers.connected_providers import Connect
+from tests.scripted_server import Request, ScriptedServer, answer
+
+NO_BATCH = [
+    ("501 No", "NotImplemented"),
+    ("405 No", "MethodNotAllowed"),
+    ("400 No", "InvalidArgument"),
+    ("400 No", "InvalidRequest"),
+    ("403 No", "AccessDenied"),
+]
+
+
+@pytest.mark.parametrize("said", NO_BATCH)
+@pytest.mark.parametrize("deleted", ["204 No Content", "200 OK", "404 Not Found"])
+async def test_deletion_one_by_one(connect: Connect, said: tuple[str, str], deleted: str) -> None:
+    """Without DeleteObjects each key takes one DELETE, a few at a time, and the next keys ask for nothing else."""
+    missing = refusal("404 Not Found", "NoSuchKey")
+
+    def reply(request: Request) -> bytes:
+        if request.method == "POST":
+            return refusal(*said)
+        return missing if request.method == "HEAD" or deleted.startswith("404") else answer(deleted)
+
+    keys = [f"bucket/{number}" for number in range(20)]
+    async with Service(reply) as server:
+        aws = connect(server.url)
+        assert await aws.delete(keys) == {}
+        first = len(server.requests)
+        assert await aws.delete(keys) == {}
+        assert [request.method for request in server.requests[first:]] == ["DELETE"] * 20
+        assert server.connections <= 10
+
+
+async def test_one_key_takes_one_delete(connect: Connect) -> None:
+    """A single key is never a batch."""
+    async with ScriptedServer(answer("204 No Content")) as server:
+        assert await connect(server.url).delete(["bucket/name"]) == {}
+    assert [(request.method, request.target) for request in server.requests] == [("DELETE", "/bucket/name")]
+
+
+async def test_denied_batch_and_denied_key(connect: Connect) -> None:
+    """Keys without the right to delete are not all tried one by one."""
+    async with ScriptedServer(refusal("403 No", "AccessDenied")) as server:
+        with pytest.raises(AccessDeniedError):
+            await connect(server.url).delete([f"bucket/{number}" for number in range(100)])
+    assert len(server.requests) < 6
+
+
+async def test_deletion_without_md5(connect: Connect) -> None:
+    """A service that refuses a Content-MD5 gets a CRC32C of the list of keys, from the first on."""
+
+    def reply(request: Request) -> bytes:
+        refused = "content-md5" in request.headers
+        return refusal("400 No", "InvalidRequest") if refused else answer(body=b"<DeleteResult></DeleteResult>")
+
+    async with Service(reply) as server:
+        aws = connect(server.url)
+        for _ in range(2):
+            assert await aws.delete(["bucket/a", "bucket/b"]) == {}
+    assert len(server.requests) == 3
+    last = server.requests[-1]
+    assert last.headers["x-amz-checksum-crc32c"] == encode(crc32c(last.body))
