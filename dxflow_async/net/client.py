@@ -108,7 +108,8 @@ class Client:
         """
         if self._closed:
             raise SessionClosedError("the session was closed; make a new one")
-        url = Secret(url)  # it may be signed
+        if not isinstance(url, Secret):
+            url = Secret(url)  # it may be signed
         try:
             request = self._prepare(method, url, headers, body, throttle)
         except InvalidRequestError as error:

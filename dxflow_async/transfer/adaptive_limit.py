@@ -382,7 +382,7 @@ class AdaptiveLimit:
             size: the bytes that the request moves.
             kind: of the request; its time is compared with those of the same kind.
         """
-        permit = await self.acquire(size, kind)
+        permit = self.try_acquire(size, kind) or await self.acquire(size, kind)
         try:
             result = await request()
         except BaseException as error:

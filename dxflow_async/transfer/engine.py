@@ -19,7 +19,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import nullcontext
 from time import monotonic
 
 import anyio
@@ -279,12 +278,16 @@ class Engine:
         return self._max_workers() + self._finishing - self._workers + len(self._idle)
 
     def _call_worker(self, group: TaskGroup) -> None:
-        while self._idle and self._free_places() > 0:
+        free = self._free_places()
+        if free <= 0:
+            return
+        while self._idle and free > 0:
             waiter = self._idle.popleft()
+            free -= 1
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        if self._free_places() > len(self._idle):
+        if free > len(self._idle):
             self._workers += 1
             group.start_soon(self._work, group)
 
@@ -306,8 +309,11 @@ class Engine:
                 if part is None:
                     part = await self._begin(running, group)
                 if running.error is None:
-                    with nullcontext() if self._watch is None else self._watch.part(running, part):
+                    if self._watch is None:
                         await running.item.move(part)
+                    else:
+                        with self._watch.part(running, part):
+                            await running.item.move(part)
             except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
                 failure = self._failure(running.item, error)
                 running.error = running.error or failure

@@ -16,7 +16,7 @@ import anyio
 from dxflow_async.exceptions import StallTimeoutError, StorageError
 from dxflow_async.transfer import telemetry
 
-__all__ = ["MAX_SMALL_STEPS", "SUBSTANTIAL_PROGRESS", "Attempts", "RetryPolicy", "retry"]
+__all__ = ["MAX_SMALL_STEPS", "SUBSTANTIAL_PROGRESS", "Attempts", "RetryPolicy", "retry", "retry_after"]
 
 _log = logging.getLogger("dxflow_async.transfer.retry")
 
@@ -122,3 +122,15 @@ async def retry(operation: Callable[[], Awaitable[T]], policy: RetryPolicy, atte
             return await operation()
         except StorageError as error:
             await attempts.failed(error, policy)
+
+
+async def retry_after(
+    error: StorageError, operation: Callable[[], Awaitable[T]], policy: RetryPolicy, attempts: Attempts
+) -> T:
+    """Does what `retry` does after a first attempt that failed. Callers that rarely retry save a frame by it.
+
+    Raises:
+        StorageError: the error of the last attempt, which is `error` if it cannot be retried.
+    """
+    await attempts.failed(error, policy)
+    return await retry(operation, policy, attempts)

@@ -63,7 +63,8 @@ async def send_body(
     Raises:
         ChecksumMismatchError: the body has another CRC32C than it announces.
     """
-    await requests.prepare()
+    if not requests.prepared:
+        await requests.prepare()
     if ability is None or requests.dialect.known(ability):
         return await _send(requests, call, bucket, name, query, headers, body, ability, judge)
     async with requests.dialect.first(ability):

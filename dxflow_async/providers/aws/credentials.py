@@ -39,6 +39,7 @@ class CloudCredentials:
 
     Attributes:
         clock: the service's time, which signatures have.
+        fixed: the keys, where the settings have them.
     """
 
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
@@ -53,15 +54,15 @@ class CloudCredentials:
         self._chain: Any = None
         self._region = settings.region
         self._rules: dict[str, RuleSet] = {}
-        self._fixed: Credentials | None = None
+        self.fixed: Credentials | None = None
         self._given: Credentials | None = None
         self._renewed: RenewedCredentials[AccessKeys] | None = None
         self._keys: AccessKeys | None = None
         if settings.credentials is not None:
             self._renewed = RenewedCredentials(name, "AWS", settings.credentials, AccessKeys)
         if settings.access_key and settings.secret_key:
-            self._fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
-        known = self._fixed is not None or self._renewed is not None
+            self.fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
+        known = self.fixed is not None or self._renewed is not None
         self._complete = bool(known and settings.endpoint and not settings.profile)
         if self._complete:
             self._region = settings.region or _region_of_environment() or "us-east-1"
@@ -74,8 +75,8 @@ class CloudCredentials:
             AccessDeniedError: the keys could not be refreshed.
             StorageError: the function of the settings failed.
         """
-        if self._fixed is not None:
-            return self._fixed
+        if self.fixed is not None:
+            return self.fixed
         if self._renewed is not None:
             keys = await self._renewed.get()
             if self._given is None or keys is not self._keys:
@@ -112,7 +113,7 @@ class CloudCredentials:
             if not is_key_refusal(status, code):
                 return False
             return refused is not self._given or self._keys is None or self._renewed.forget(self._keys, sure=bool(code))
-        if refused.token is None or self._fixed is not None or not is_token_refusal(status, code):
+        if refused.token is None or self.fixed is not None or not is_token_refusal(status, code):
             return False
         if refused == self._given:
             self._sdk = self._chain = self._given = None

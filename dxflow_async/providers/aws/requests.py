@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -42,6 +43,9 @@ _log = logging.getLogger("dxflow_async.providers.aws")
 
 _MAX_BASES = 1000
 
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
+"""Tells a name that nothing has to be escaped in, for a tenth of the time that `quote` takes."""
+
 _ABOUT_OBJECTS = (404, 412, 416)
 """Statuses of refusals that are about an object: the service took the request itself as it is."""
 
@@ -74,6 +78,7 @@ class Requests:
     Attributes:
         identity: credentials, region and endpoint.
         http, threads, dialect: see above.
+        prepared: whether `prepare` has ended.
     """
 
     def __init__(
@@ -97,7 +102,7 @@ class Requests:
         self._asking_region = asyncio.Lock()
         self._bases: dict[tuple[str, str], Base] = {}
         self._met = met
-        self._prepared = False
+        self.prepared = False
         self._always = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
 
     async def prepare(self) -> None:
@@ -108,7 +113,7 @@ class Requests:
         Raises:
             ConfigurationError: the configuration is not valid.
         """
-        if self._prepared:
+        if self.prepared:
             return
         sent, compared = await load_checksum_settings(self._settings, self.identity)
         if self._settings.endpoint is None:
@@ -116,8 +121,8 @@ class Requests:
             self.dialect.meet(base.host)
             if self._met is not None:
                 self._met(base.host)
-        if not self._prepared:
-            self._prepared = True
+        if not self.prepared:
+            self.prepared = True
             self.dialect.use_checksums(sent=sent, compared=compared)
 
     async def send(
@@ -143,7 +148,7 @@ class Requests:
             judge: chooses the error of a refusal; None from it leaves that to the table of errors.
         """
         headers, dialect = headers or {}, self.dialect
-        if not self._prepared:
+        if not self.prepared:
             await self.prepare()
         if CHECKSUM_MODE in headers and not dialect.known(Ability.READ_CHECKSUMS):
             async with dialect.first(Ability.READ_CHECKSUMS):
@@ -164,12 +169,13 @@ class Requests:
         dialect = self.dialect
         if CHECKSUM_MODE in headers and not dialect.allows(Ability.READ_CHECKSUMS):
             headers = without_mode(headers)
-        region, unsigned = await self.region_of(bucket), dialect.allows(_unsigned(body))
+        region = self._regions.get(bucket) or await self.identity.region()
+        unsigned = dialect.allows(_unsigned(body))
         attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
         changed: dict[str, str] = {}
         expired: Credentials | None = None
         while True:
-            credentials = await self.identity.credentials()
+            credentials = self.identity.fixed or await self.identity.credentials()
             if credentials != expired:
                 offset = self.identity.clock.offset
                 response = await self._send_once(attempt, credentials)
@@ -255,7 +261,7 @@ class Requests:
     async def _send_once(self, attempt: _Attempt, credentials: Credentials) -> Response:
         call, method, bucket, name, headers, query, body, region, unsigned = attempt
         host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
-        escaped = quote(name, safe="/-_.~") if name else ""
+        escaped = name if _PLAIN(name) else quote(name, safe="/-_.~")
         path = root + escaped
         text = query_string(query.items()) if query else ""
         url = base + (f"{escaped}?{text}" if text else escaped)

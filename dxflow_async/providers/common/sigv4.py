@@ -51,6 +51,7 @@ class Signer:
         self._clock = ServerClock(service) if clock is None else clock
         self._keys: dict[tuple[str, str, str], tuple[HMACKey, str]] = {}
         self._stamp: tuple[int, str] = (0, "")
+        self._orders: dict[tuple[str, ...], tuple[list[str], str]] = {}
 
     def sign(
         self,
@@ -78,8 +79,7 @@ class Signer:
         headers["x-amz-content-sha256"] = payload
         if credentials.token is not None:
             headers["x-amz-security-token"] = Secret(credentials.token)
-        names = sorted(headers)
-        signed = ";".join(names)
+        names, signed = self._names(tuple(headers))
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
         if "  " in lines or ": " in lines or " \n" in lines or not lines.replace("\n", "").isprintable():
             lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
@@ -125,6 +125,16 @@ class Signer:
         key, scope = self._key(credentials, stamp[:8], region)
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         return scope, key.sign(text).hex()
+
+    def _names(self, names: tuple[str, ...]) -> tuple[list[str], str]:
+        """Returns the names of headers in order, and as a list in a text. Most requests have the same ones."""
+        known = self._orders.get(names)
+        if known is None:
+            if len(self._orders) >= 64:
+                self._orders.clear()
+            order = sorted(names)
+            known = self._orders[names] = order, ";".join(order)
+        return known
 
     def _now(self) -> str:
         second = int(time() + self._clock.offset)

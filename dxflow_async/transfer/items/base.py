@@ -16,7 +16,7 @@ from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import checksum_of
 from dxflow_async.transfer.items.resumed_reader import look_again
-from dxflow_async.transfer.retry import Attempts, retry
+from dxflow_async.transfer.retry import Attempts, retry_after
 
 __all__ = ["BaseItem"]
 
@@ -163,9 +163,13 @@ class BaseItem:
             kind: of the request, if it takes longer than most, such as `"finish"`.
         """
         limit = self._source_limit if place is self._source else self._destination_limit
+        limited = operation if limit is None else partial(limit.run, operation, size, kind)
+        try:
+            return await limited()
+        except StorageError as error:
+            failure = error
         attempts = Attempts()
         try:
-            limited = operation if limit is None else partial(limit.run, operation, size, kind)
-            return await retry(limited, self._context.policy, attempts)
+            return await retry_after(failure, limited, self._context.policy, attempts)
         finally:
             self._retries += attempts.retries

@@ -40,7 +40,7 @@ from dxflow_async.transfer.items.source_reads import SourceReads
 from dxflow_async.transfer.items.verification import Verification
 from dxflow_async.transfer.plan import PartPolicy
 from dxflow_async.transfer.progress import MeteredBody, MeteredReader
-from dxflow_async.transfer.retry import Attempts, retry
+from dxflow_async.transfer.retry import Attempts, retry_after
 
 __all__ = ["CopyItem"]
 
@@ -279,11 +279,19 @@ class CopyItem(Multipart, TransferItem):
         memory = self._reads.take_reserved()
         if not memory:
             memory = await self._context.limits.memory.take(self._policy.memory_for(part.size))
-        attempts = Attempts()
+        attempts, policy = Attempts(), self._context.policy
         try:
             if not self._policy.buffers:
-                return await retry(lambda: self._stream(part, deliver, attempts), self._context.policy, attempts)
-            body = await retry(lambda: self._buffer(part, attempts), self._context.policy, attempts)
+                try:
+                    return await self._stream(part, deliver, attempts)
+                except StorageError as error:
+                    failure = error
+                return await retry_after(failure, lambda: self._stream(part, deliver, attempts), policy, attempts)
+            try:
+                body = await self._buffer(part, attempts)
+            except StorageError as error:
+                failure = error
+                body = await retry_after(failure, lambda: self._buffer(part, attempts), policy, attempts)
             if body.size <= _COUNTED_WHOLE:
                 delivered = await self._try(lambda: deliver(body), size=part.size)
                 self._count(body.size)

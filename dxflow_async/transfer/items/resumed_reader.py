@@ -218,7 +218,8 @@ class ResumedReader(Reader):
 
     async def _enter(self) -> None:
         if self._limit is not None:
-            self._permit = await self._limit.acquire(self._bytes, "read")
+            limit = self._limit
+            self._permit = limit.try_acquire(self._bytes, "read") or await limit.acquire(self._bytes, "read")
 
     def _release(self, error: BaseException | None = None) -> None:
         permit, self._permit = self._permit, None

@@ -8,13 +8,15 @@ one part, the open read also serves its bytes. If the object is large, the read 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
+from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import Entry, Part, Reader
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
-from dxflow_async.transfer.retry import Attempts, retry
+from dxflow_async.transfer.retry import Attempts, retry, retry_after
 
 __all__ = ["SourceReads"]
 
@@ -115,8 +117,12 @@ class SourceReads:
         provider, key = self._place.provider, self._place.key
         if self._limit is None:  # a local disk
             whole = listed if end is None else None
-            policy = self._context.policy
-            return await retry(lambda: provider.read(key, start, end, etag=etag, listed=whole), policy, attempts)
+            try:
+                return await provider.read(key, start, end, etag=etag, listed=whole)
+            except StorageError as error:
+                failure = error
+            again = partial(provider.read, key, start, end, etag=etag, listed=whole)
+            return await retry_after(failure, again, self._context.policy, attempts)
         reading = ResumedReader(
             provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed, is_part=is_part
         )
