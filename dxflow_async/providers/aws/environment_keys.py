@@ -36,7 +36,7 @@ def keys_of_environment(name: str, environ: Mapping[str, str] = os.environ) -> C
     access, secret = (trim(environ.get(each, "")) for each in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     if not access or not secret or os.path.lexists(os.path.expanduser(environ.get("AWS_CONFIG_FILE") or _CONFIG)):
         return None
-    token = trim(next((environ[each] for each in _TOKENS if each in environ), ""))
+    token = trim(next((token for each in _TOKENS if (token := environ.get(each))), ""))
     try:
         for key in (access, secret, token):
             check_secret(name, key)
