@@ -86,7 +86,7 @@ def at_best() -> dict[str, Contestant]:
     ours, obstore, s5cmd, rclone = (CONTESTANTS[name] for name in (OURS, "obstore", "s5cmd", "rclone"))
     variants = [
         ours,
-        dataclasses.replace(ours, name=NOT_DURABLE, environment=lambda _: {"BENCHMARK_DURABLE": "0"}),
+        dataclasses.replace(ours, name=NOT_DURABLE, environment=lambda _: {"DXFLOW_DURABLE": "false"}),
         *(_obstore_with(obstore, number) for number in (48, 256, 512)),
         dataclasses.replace(s5cmd, name="s5cmd, default", command=lambda job: programs.s5cmd(job, None)),
         dataclasses.replace(s5cmd, name="s5cmd, 256", command=lambda job: programs.s5cmd(job, 256)),

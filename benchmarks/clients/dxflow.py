@@ -24,9 +24,16 @@ def _settings(job: TransferItem, home: Path) -> Settings:
         elif place.provider == "GCP":
             gcp = GCPSettings(endpoint=place.endpoint)
         ca_bundle = ca_bundle or (Path(place.ca_bundle) if place.ca_bundle else None)
-    transport = os.environ.get("DXFLOW_TRANSPORT", "auto")
-    durable = os.environ.get("BENCHMARK_DURABLE", "1") == "1"
-    return Settings(home=home, transport=transport, ca_bundle=ca_bundle, durable=durable, aws=aws, azure=azure, gcp=gcp)
+    return Settings(
+        home=home,
+        transport=os.environ.get("DXFLOW_TRANSPORT", "auto"),
+        journal=os.environ.get("DXFLOW_JOURNAL") != "false",
+        durable=os.environ.get("DXFLOW_DURABLE") != "false",
+        ca_bundle=ca_bundle,
+        aws=aws,
+        azure=azure,
+        gcp=gcp,
+    )
 
 
 def _location(place: Place) -> str:

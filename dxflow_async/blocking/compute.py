@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.tables import print_items, print_units
@@ -14,7 +14,8 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import Item, TransferReport, Unit
+from dxflow_async.models import ItemList, TransferReport, Unit
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -143,10 +144,10 @@ class UnitStorage(AreaStorage):
     @overload
     def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
     @overload
-    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> builtins.list[Item]: ...
+    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> ItemList: ...
     @overload
-    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> builtins.list[Item] | None:
+    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> ItemList: ...
+    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
         if return_info:
@@ -165,7 +166,9 @@ class UnitStorage(AreaStorage):
         create_dir: bool = True,
         *,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
-        call = functools.partial(self._unit_twin.download, src, working_directory() if dst is None else dst, create_dir)
+        path = working_directory() if dst is None else dst
+        call = functools.partial(self._unit_twin.download, src, path, create_dir, **where)
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.files import FileWriter, TextWriter
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -58,7 +62,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: Literal[True],
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     def list(
         self,
         provider: str = "AWS",
@@ -67,7 +71,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: bool = False,
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:
@@ -116,10 +120,11 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
-        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where)
 
     def download(
         self,
@@ -129,9 +134,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     def upload_many(
         self,
@@ -142,10 +148,13 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
-        return storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     def download_many(
         self,
@@ -154,9 +163,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     def write(
         self,
@@ -191,17 +201,104 @@ class StorageManager:
         """Twin: `AsyncStorageManager.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.BufferedReader: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> FileWriter: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Twin: `AsyncStorageManager.open`."""
+        return self._at(provider, storage_type).open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
+
+    def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path)
+        return self._at(provider, storage_type).delete(path, **where)
 
-    def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst)
+        return self._at(provider, storage_type).copy(src, dst, **where)
 
-    def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst)
+        return self._at(provider, storage_type).move(src, dst, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

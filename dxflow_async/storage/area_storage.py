@@ -14,23 +14,31 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
+from typing import Unpack
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    UnsupportedError,
+)
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area, LocalArea
+from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
+from dxflow_async.storage.files.object_ranges import open_reader
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
@@ -38,15 +46,11 @@ from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
-from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["AsyncAreaStorage"]
 
-# In the class below, `list` is a method.
-Items = list[Item]
 
-
-class AsyncAreaStorage:
+class AsyncAreaStorage(AreaFiles):
     """One storage area. `AsyncStorageManager.at` and `AsyncSession.storage_at` return it.
 
     Paths are written `/first/second/name`; a path that ends in a slash is a directory. Every call raises
@@ -62,14 +66,13 @@ class AsyncAreaStorage:
     """
 
     def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
-        self._transfers = transfers
-        self._resources = transfers.resources
         # Each call finds the area anew: the first one signs in, and a unit may move to another address.
-        self._find = find
+        super().__init__(transfers.resources, find)
+        self._transfers = transfers
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
+    async def list(self, path: str = "/", *, recursive: bool = False) -> ItemList:
         """Lists a directory, or the one object of that name.
 
         Args:
@@ -82,7 +85,7 @@ class AsyncAreaStorage:
         Raises:
             NotFoundError: there is no such directory or object.
         """
-        items: Items = []
+        items = ItemList()
         try:
             async for item in self.scan(path, recursive=recursive):
                 items.append(item)
@@ -92,22 +95,20 @@ class AsyncAreaStorage:
         if items:
             return items
         found = await self.stat(path)
-        return [] if found.directory else [found]
+        return ItemList(() if found.directory else (found,))
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
 
-    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Item, None]:
+    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
             prefix += "/"
         limits, policy = self._resources.limits, self._resources.policy
         async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
-            for entry in page:
-                if entry.key != prefix:
-                    yield area.item(entry)
+            yield [area.item(entry) for entry in page if entry.key != prefix]
 
     async def stat(self, path: str) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
@@ -150,12 +151,12 @@ class AsyncAreaStorage:
         """
         return AsyncItemStream(self._glob(pattern), self._resources.owner)
 
-    async def _glob(self, pattern: str) -> AsyncGenerator[Item, None]:
+    async def _glob(self, pattern: str) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         hidden = not isinstance(area, LocalArea)
         limits, policy = self._resources.limits, self._resources.policy
         async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
-            yield area.item(entry)
+            yield (area.item(entry),)
 
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
@@ -163,16 +164,16 @@ class AsyncAreaStorage:
         key = area.key(path).removesuffix("/")
         return bool(key) and area.provider.features.buckets and "/" not in key
 
-    async def update_path_items(self, path: str = "/") -> Items:
+    async def update_path_items(self, path: str = "/") -> ItemList:
         """Lists a directory into the session's listing cache, and returns the listing."""
         area, path = await self._find(), directory_path(path)
         try:
-            items = [item async for item in self.scan(path, recursive=False)]
+            items = ItemList([item async for item in self.scan(path, recursive=False)])
         except NotFoundError:
             # Where directories are real, one that is missing is as empty as a prefix without keys.
             if not area.provider.features.directories:
                 raise
-            items = []
+            items = ItemList()
         self._transfers.cache.put(area.cache_key, path, items)
         return items
 
@@ -193,6 +194,7 @@ class AsyncAreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -202,6 +204,8 @@ class AsyncAreaStorage:
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Returns:
             The result of each file.
@@ -211,13 +215,18 @@ class AsyncAreaStorage:
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        source = ResolvedLocation(os.fspath(src))
-        return await self._transfers.run("upload", source, ResolvedLocation(dst, area), arguments, on_progress)
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
+        return await self._transfers.run("upload", source, destination, arguments, on_progress, workers)
 
     async def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -227,6 +236,7 @@ class AsyncAreaStorage:
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -237,9 +247,10 @@ class AsyncAreaStorage:
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
+        source = ResolvedLocation(area.path_of(src), area)
+        return await self._transfers.run("download", source, destination, {}, on_progress, workers)
 
     async def upload_many(
         self,
@@ -248,6 +259,7 @@ class AsyncAreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -256,22 +268,27 @@ class AsyncAreaStorage:
             content_type: as for `upload`.
             metadata: as for `upload`.
             on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        return await self._transfers.run("upload_many", source, destination, arguments, on_progress, pairs=pairs)
+        run = self._transfers.run
+        return await run("upload_many", source, destination, arguments, on_progress, workers, pairs=pairs)
 
-    async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def download_many(
+        self, pairs: Pairs, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         source, destination = ResolvedLocation("", area), ResolvedLocation("")
-        return await self._transfers.run("download_many", source, destination, {}, on_progress, pairs=pairs)
+        return await self._transfers.run("download_many", source, destination, {}, on_progress, workers, pairs=pairs)
 
     async def write(
         self,
@@ -324,7 +341,7 @@ class AsyncAreaStorage:
         """
         return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
-    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[Sequence[bytes], None]:
         for name, value in (("start", start), ("end", end)):
             if value is not None and not isinstance(value, int):
                 text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
@@ -335,19 +352,15 @@ class AsyncAreaStorage:
         area = await self._find()
         if start == end:
             return
-        limits, policy = self._resources.limits, self._resources.policy
-        reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-        limit = limits.requests(area.provider)
-        with translated(area.provider):
-            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
+        reader, step = await open_reader(self._resources, area, area.key(path), start, end)
         crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
+            while chunk := await step(reader.read):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-                yield bytes(chunk)
+                yield (bytes(chunk),)
         finally:
             await reader.aclose()
+        limits, policy = self._resources.limits, self._resources.policy
         if comparable and reader.crc32c is None:
             reader.crc32c = await stored_checksum(
                 area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
@@ -361,20 +374,23 @@ class AsyncAreaStorage:
                 path=path,
             )
 
-    async def copy(self, src: str, dst: str) -> TransferReport:
+    async def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
         Args:
             src: the source. Of a directory with a trailing slash only the content is copied.
             dst: with a trailing slash the directory to copy into, else exactly the new name.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area))
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers)
 
-    async def move(self, src: str, dst: str) -> TransferReport:
+    async def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers, move=True)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
@@ -398,7 +414,7 @@ class AsyncAreaStorage:
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
         Returns:
@@ -409,15 +425,16 @@ class AsyncAreaStorage:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path)
+        result = await self.try_delete(path, **where)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
-        area = await self._find()
-        deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
+        workers, area = Workers.of(**where), await self._find()
+        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
+        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
         return await deletion.run((path,) if isinstance(path, str) else path)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
+from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
 
 # In the class below, `list` is a method.
-Items = list[Item]
 Contents = list[dict[str, Any]]
 
 
@@ -63,7 +67,7 @@ class AsyncStorageManager:
 
     async def list(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
-    ) -> Items:
+    ) -> ItemList:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
         return await self._at(provider, storage_type).list(path, recursive=recursive)
 
@@ -110,10 +114,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
-        return await storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload(
+            src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download(
         self,
@@ -123,9 +130,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     async def upload_many(
         self,
@@ -136,10 +144,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
-        return await storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download_many(
         self,
@@ -148,9 +159,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     async def write(
         self,
@@ -179,19 +191,107 @@ class AsyncStorageManager:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst)
+        return await self._at(provider, storage_type).copy(src, dst, **where)
 
-    async def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst)
+        return await self._at(provider, storage_type).move(src, dst, **where)
 
     # Deleting, sharing
 
-    async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileWriter]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextWriter]: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Opening[Any]:
+        """Opens an object as a file. See `AsyncAreaStorage.open`."""
+        storage = self._at(provider, storage_type)
+        return storage.open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
+
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path)
+        return await self._at(provider, storage_type).delete(path, **where)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

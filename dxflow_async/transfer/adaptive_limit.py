@@ -364,6 +364,11 @@ class AdaptiveLimit:
         """How many requests may be in flight now."""
         return min(self._all.capacity, self._small.limit + self._large.limit)
 
+    def change_maximum(self, maximum: int) -> None:
+        """Changes the most requests in flight. Requests that are in flight stay."""
+        self._all.capacity = maximum
+        self._all.admit()
+
     @property
     def in_flight(self) -> int:
         """How many requests are in flight."""

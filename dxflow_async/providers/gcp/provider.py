@@ -40,6 +40,7 @@ from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
@@ -243,7 +244,8 @@ class GCPProvider(Provider):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        bucket, _ = self._split(call, key)
+        bucket, name = self._split(call, key)
+        resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
             return ComposeUpload(self._store, self._rules, key, options, self._read_part)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
@@ -379,6 +381,8 @@ class GCPProvider(Provider):
             raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
+        if is_page(headers) and seen.content_type != now.content_type:
+            raise contradiction(call, "a page in place of the object")
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
 
     async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
