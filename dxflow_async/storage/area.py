@@ -96,14 +96,15 @@ class Area:
     def item(self, entry: Entry) -> Item:
         """Returns an entry of the provider as users see it."""
         path = self.path(entry.key)
+        crc32c = entry.crc32c
         return Item(
-            path.rstrip("/").rpartition("/")[2],
+            path[path.rfind("/") + 1 :] or path.rstrip("/").rpartition("/")[2],
             path,
             entry.directory,
             entry.size,
             entry.modified,
             entry.etag,
-            label(entry.crc32c),
+            None if crc32c is None else label(crc32c),
             entry.content_type,
             entry.metadata,
         )

@@ -16,6 +16,7 @@ from dxflow_async.config.texts import check_secret, trim
 from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
+from dxflow_async.providers.aws.environment_keys import keys_of_environment
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
 from dxflow_async.providers.aws.sdk_transport import SDKTransport, reach_metadata_directly, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
@@ -66,6 +67,9 @@ class CloudCredentials:
         self._complete = bool(known and settings.endpoint and not settings.profile)
         if self._complete:
             self._region = settings.region or _region_of_environment() or "us-east-1"
+        self._plain: Credentials | None = None  # the environment's keys, where nothing else needs the SDK
+        region = settings.region or _region_of_environment()
+        self._looked = bool(known or not settings.endpoint or settings.profile or region is None)
 
     async def credentials(self) -> Credentials:
         """Returns the keys for the next request. Call it for each request, so that expiring keys are refreshed.
@@ -83,6 +87,9 @@ class CloudCredentials:
                 self._given = Credentials(keys.access_key, keys.secret_key, keys.session_token)
                 self._keys = keys
             return self._given
+        if (plain := await self._plain_keys()) is not None:
+            self._given = plain
+            return plain
         try:
             frozen = await (self._chain or await self._find_chain()).get_frozen_credentials()
         except _sdk_errors() as error:
@@ -116,11 +123,13 @@ class CloudCredentials:
         if refused.token is None or self.fixed is not None or not is_token_refusal(status, code):
             return False
         if refused == self._given:
-            self._sdk = self._chain = self._given = None
+            self._sdk = self._chain = self._given = self._plain = None
         return True
 
     async def region(self) -> str:
         """Returns the region for buckets whose own region is not known yet."""
+        if self._region is None and await self._plain_keys() is not None:
+            self._region = _region_of_environment()
         if self._region is None:
             self._region = trim((await self._session()).region_name or "") or "us-east-1"
         return "us-east-1" if self._region == "aws-global" else self._region
@@ -129,6 +138,8 @@ class CloudCredentials:
         """Returns a setting of the SDK's configuration; None if there is none, or our settings leave nothing open."""
         if self._complete:
             return None
+        if await self._plain_keys() is not None:  # there is no configuration file
+            return os.environ.get(f"AWS_{name.upper()}")
         found = (await self._session())._session.get_config_variable(name)
         return None if found is None else str(found)
 
@@ -182,6 +193,14 @@ class CloudCredentials:
                 except (BotoCoreError, ValueError) as error:  # a ValueError: an endpoint that is no URL
                     raise no_endpoint(error, self._name) from error
         return self._rules[region]
+
+    async def _plain_keys(self) -> Credentials | None:
+        if not self._looked:
+            async with self._loading:
+                if not self._looked:
+                    self._plain = await self._threads.run(keys_of_environment, self._name)
+                    self._looked = True
+        return self._plain
 
     async def _session(self) -> Any:
         async with self._loading:

@@ -49,4 +49,5 @@ def has_odd_segment(name: str) -> bool:
     """
     if "//" in name or name.startswith("/"):
         return True
-    return "." in name and not {".", ".."}.isdisjoint(name.split("/"))
+    # Most names with a dot have it in an extension.
+    return ("/." in name or name.startswith(".")) and not {".", ".."}.isdisjoint(name.split("/"))

@@ -47,8 +47,10 @@ class SyncOptions(ExecutorOptions, total=False):
             deleted before the copy. What cannot be read at `src` protects its name, and everything below it.
         compare: when two items count as the same. `"size+mtime"` (the default): equal size and time, or equal
             checksums where both sides tell them for free; where `dst` keeps no times, an item of equal size that is not
-            older. `"checksum"`: equal checksums; files and objects stored without one are read for it. `"size"`: equal
-            size.
+            older. S3's listings tell no such time, so it costs a request for each item of equal size, except for files
+            up to 64 KiB whose MD5 is the listed etag: they are the same. A stored date alone proves nothing, since an
+            older file may have been renamed to that name. `"checksum"`: equal checksums; files and objects stored
+            without one are read for it. `"size"`: equal size.
         include: glob patterns; when there are any, only matching names are synced.
         exclude: glob patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
             `raw/*.csv` from the top, `**` any number of directories; a matching directory includes everything in it.
