@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from dxflow_async.blocking.item_stream import ItemStream
+    from dxflow_async.blocking.path import StoragePath
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
     from dxflow_async.models import (
         DeleteResult,
         Item,
+        ItemList,
         JobInfo,
+        JobList,
         Leftover,
         Progress,
         SyncAction,
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
+    from dxflow_async.storage.path import AsyncStoragePath
+    from dxflow_async.transfer.sync.check_report import CheckReport, Difference
 
 __all__ = [
     "AWSSettings",
@@ -72,22 +77,27 @@ __all__ = [
     "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
+    "AsyncStoragePath",
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
     "BearerToken",
+    "CheckReport",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DeleteResult",
+    "Difference",
     "DxflowError",
     "ExecutorError",
     "GCPSettings",
     "GCSSettings",
     "Item",
+    "ItemList",
     "ItemStream",
     "JobBusyError",
     "JobInfo",
+    "JobList",
     "Leftover",
     "NetworkError",
     "NotFoundError",
@@ -103,6 +113,7 @@ __all__ = [
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
+    "StoragePath",
     "SyncAction",
     "SyncPlan",
     "ThrottledError",
@@ -132,11 +143,17 @@ _HOMES = {
     "AsyncItemStream": "concurrency.item_stream",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
+    "AsyncStoragePath": "storage.path",
+    "StoragePath": "blocking.path",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
+    "CheckReport": "transfer.sync.check_report",
+    "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",
     "Item": "models",
+    "ItemList": "models",
     "JobInfo": "models",
+    "JobList": "models",
     "Leftover": "models",
     "Progress": "models",
     "SyncAction": "models",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from dxflow_async.config.settings import Settings
-    from dxflow_async.control.account import Secrets
+    from dxflow_async.control.stored_login import Secrets
     from dxflow_async.control.units import UnitHub
     from dxflow_async.server.embedded import EmbeddedHub
 
@@ -276,7 +276,7 @@ class AccountConnection:
         return self._secrets, self._hub
 
     async def _hub_url(self) -> str:
-        from dxflow_async.control.account import StoredLogin
+        from dxflow_async.control.stored_login import StoredLogin
         from dxflow_async.server.embedded import EmbeddedHub
 
         settings = self._resources.settings
@@ -313,6 +313,6 @@ class AccountConnection:
 
 
 def _parse_secrets(secrets: Mapping[str, Any]) -> Secrets:
-    from dxflow_async.control.account import Secrets
+    from dxflow_async.control.stored_login import Secrets
 
     return Secrets.from_dict(secrets)

@@ -27,8 +27,11 @@ FOUNDATION = {
     "exceptions",
     "models",
     "compressed_sequence",
+    "result_tables",
+    "reports",
     "paths",
     "foreign_locations",
+    "location_path",
     "checksum",
     "digests",
     "streams",
@@ -47,8 +50,10 @@ LAYERS = [
     {"account_connection"},
     {"storage"},
     {"compute"},
+    {"location_calls"},
     {"session"},
-    {"blocking", "cli", "distributed", "dxflow", "testing"},
+    {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
+    {"doors"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},

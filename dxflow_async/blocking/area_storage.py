@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import builtins
 import functools
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
+from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
+from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
-
-if TYPE_CHECKING:
-    from dxflow_async.blocking.session import Session
 
 __all__ = ["AreaStorage"]
 
@@ -31,7 +31,7 @@ class AreaStorage:
     same errors. Transfers show a progress bar on a terminal, unless `on_progress` is given.
     """
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
         self._session = session  # a session that nobody holds is closed
         self._calls = calls
         self._portal = calls.portal
@@ -40,10 +40,8 @@ class AreaStorage:
     @overload
     def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[False] = False) -> None: ...
     @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(
-        self, path: str = "/", *, recursive: bool = False, return_info: bool = False
-    ) -> builtins.list[Item] | None:
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> ItemList: ...
+    def list(self, path: str = "/", *, recursive: bool = False, return_info: bool = False) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
         items = self._portal.call(self._twin.list, path, recursive=recursive)
         if return_info:
@@ -63,11 +61,15 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.exists`."""
         return self._portal.call(self._twin.exists, path)
 
+    def glob(self, pattern: str) -> ItemStream[Item]:
+        """Twin: `AsyncAreaStorage.glob`."""
+        return ItemStream(self._portal.iterate(functools.partial(self._twin.glob, pattern)))
+
     def is_bucket(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.is_bucket`."""
         return self._portal.call(self._twin.is_bucket, path)
 
-    def update_path_items(self, path: str = "/") -> builtins.list[Item]:
+    def update_path_items(self, path: str = "/") -> ItemList:
         """Twin: `AsyncAreaStorage.update_path_items`."""
         return self._portal.call(self._twin.update_path_items, path)
 
@@ -154,6 +156,39 @@ class AreaStorage:
         chunks = functools.partial(self._twin.read, path, start, end)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
+    @overload
+    def open(self, path: str, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]) -> io.BufferedReader: ...
+    @overload
+    def open(self, path: str, mode: Literal["wb", "xb"], **options: Unpack[OpenOptions]) -> FileWriter: ...
+    @overload
+    def open(self, path: str, mode: Literal["r"], **options: Unpack[OpenOptions]) -> io.TextIOWrapper: ...
+    @overload
+    def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Opens an object as a file of `io`, which other libraries take. Twin: `AsyncAreaStorage.open`.
+
+        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
+        without being closed, nothing is stored.
+        """
+        options: OpenOptions = {
+            "encoding": encoding,
+            "errors": errors,
+            "newline": newline,
+            "content_type": content_type,
+            "metadata": metadata,
+        }
+        return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
+
     def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
         return self._calls.call(functools.partial(self._twin.copy, **where), src, dst)
@@ -161,6 +196,10 @@ class AreaStorage:
     def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
         return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
+
+    def mkdir(self, path: str) -> None:
+        """Twin: `AsyncAreaStorage.mkdir`."""
+        self._portal.call(self._twin.mkdir, path)
 
     def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Twin: `AsyncAreaStorage.delete`."""

@@ -14,7 +14,7 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import Item, TransferReport, Unit
+from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
@@ -137,17 +137,17 @@ class ComputeUnit:
 class UnitStorage(AreaStorage):
     """The storage of a compute unit: an `AreaStorage` with a few calls of its own; the twin of `AsyncUnitStorage`."""
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
         super().__init__(session, calls, twin)
         self._unit_twin = twin
 
     @overload
     def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
     @overload
-    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> builtins.list[Item]: ...
+    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> ItemList: ...
     @overload
-    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> builtins.list[Item] | None:
+    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> ItemList: ...
+    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
         if return_info:
@@ -172,7 +172,3 @@ class UnitStorage(AreaStorage):
         path = working_directory() if dst is None else dst
         call = functools.partial(self._unit_twin.download, src, path, create_dir, **where)
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
-
-    def mkdir(self, path: str) -> None:
-        """Twin: `AsyncUnitStorage.mkdir`."""
-        self._portal.call(self._unit_twin.mkdir, path)

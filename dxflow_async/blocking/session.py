@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, Unpack, overload
 
-from dxflow_async.blocking.area_storage import AreaStorage
-from dxflow_async.blocking.compute import ComputeManager, UnitStorage
+from dxflow_async.blocking.compute import ComputeManager
+from dxflow_async.blocking.location_calls import LocationCalls
+from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.executor.options import ExecutorOptions
@@ -26,7 +26,7 @@ from dxflow_async.transfer.sync.sync import SyncOptions
 __all__ = ["Session"]
 
 
-class Session:
+class Session(LocationCalls):
     """A signed-in session whose calls block; the twin of `AsyncSession`.
 
     It can be used without `with`, by many threads at once, and in threads that run an event loop, as in Jupyter. A
@@ -165,14 +165,11 @@ class Session:
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
-    def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
-        """Twin: `AsyncSession.storage_at`."""
-        twin, path = self._portal.call(self._session.storage_at, location, storage_type=storage_type)
-        if isinstance(twin, AsyncUnitStorage):
-            return UnitStorage(self, self._calls, twin), path
-        return AreaStorage(self, self._calls, twin), path
+    def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
+        """Twin: `AsyncSession.path`."""
+        return StoragePath(location, self, storage_type)
 
-    def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def jobs(self, *job_ids: str) -> JobList:
         """Twin: `AsyncSession.jobs`."""
         return self._portal.call(self._session.jobs, *job_ids)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.files import FileWriter, TextWriter
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
@@ -59,7 +62,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: Literal[True],
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     def list(
         self,
         provider: str = "AWS",
@@ -68,7 +71,7 @@ class StorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         return_info: bool = False,
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:
@@ -197,6 +200,70 @@ class StorageManager:
     ) -> ItemStream[bytes]:
         """Twin: `AsyncStorageManager.read`."""
         return self._at(provider, storage_type).read(path, start, end)
+
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.BufferedReader: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> FileWriter: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Twin: `AsyncStorageManager.open`."""
+        return self._at(provider, storage_type).open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
 
     def delete(
         self,

@@ -8,19 +8,15 @@ from typing import Unpack
 
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, ItemList, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
 __all__ = ["AsyncUnitStorage"]
-
-# In the class below, `list` is a method.
-Items = list[Item]
 
 
 class AsyncUnitStorage(AsyncAreaStorage):
@@ -35,7 +31,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         ...         await unit.storage.upload("inputs/", "/inputs/")
     """
 
-    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> Items:
+    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList:
         """Lists a directory, or one file.
 
         Args:
@@ -59,13 +55,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             entries = await request(
                 lambda: provider.list_directory(key), provider, limits=limits, policy=policy, kind="list"
             )
-            return [area.item(entry) for entry in entries]
+            return ItemList([area.item(entry) for entry in entries])
         except NotFoundError:
             if not key or path.endswith("/"):
                 raise
-            return [await self.stat(path)]
+            return ItemList([await self.stat(path)])
 
-    async def ls(self, path: str = "/", recursive: bool = False) -> Items:
+    async def ls(self, path: str = "/", recursive: bool = False) -> ItemList:
         """Lists a directory, or one file: `list` under a short name."""
         return await self.list(path, recursive)
 
@@ -97,15 +93,6 @@ class AsyncUnitStorage(AsyncAreaStorage):
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
         return await super().download(src, destination, on_progress=on_progress, **where)
-
-    async def mkdir(self, path: str) -> None:
-        """Makes a directory, and those above it. A directory that exists already is no error."""
-        area = await self._find()
-        place = directory(area.place(path))
-        if not place.key:
-            return
-        place.check_target("mkdir", directory=True)
-        await make_directory(self._resources.context(None), place)
 
     async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.

@@ -19,32 +19,38 @@ from typing import Unpack
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.exceptions import (
+    ChecksumMismatchError,
+    ConfigurationError,
+    NotFoundError,
+    UnsupportedError,
+)
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
+from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
+from dxflow_async.storage.files.object_ranges import open_reader
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
-from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.planning.destination import directory
+from dxflow_async.transfer.planning.directories import make_directory
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
-from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["AsyncAreaStorage"]
 
-# In the class below, `list` is a method.
-Items = list[Item]
 
-
-class AsyncAreaStorage:
+class AsyncAreaStorage(AreaFiles):
     """One storage area. `AsyncStorageManager.at` and `AsyncSession.storage_at` return it.
 
     Paths are written `/first/second/name`; a path that ends in a slash is a directory. Every call raises
@@ -60,14 +66,13 @@ class AsyncAreaStorage:
     """
 
     def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
-        self._transfers = transfers
-        self._resources = transfers.resources
         # Each call finds the area anew: the first one signs in, and a unit may move to another address.
-        self._find = find
+        super().__init__(transfers.resources, find)
+        self._transfers = transfers
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
+    async def list(self, path: str = "/", *, recursive: bool = False) -> ItemList:
         """Lists a directory, or the one object of that name.
 
         Args:
@@ -80,7 +85,7 @@ class AsyncAreaStorage:
         Raises:
             NotFoundError: there is no such directory or object.
         """
-        items: Items = []
+        items = ItemList()
         try:
             async for item in self.scan(path, recursive=recursive):
                 items.append(item)
@@ -90,22 +95,20 @@ class AsyncAreaStorage:
         if items:
             return items
         found = await self.stat(path)
-        return [] if found.directory else [found]
+        return ItemList(() if found.directory else (found,))
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
 
-    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Item, None]:
+    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
             prefix += "/"
         limits, policy = self._resources.limits, self._resources.policy
         async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
-            for entry in page:
-                if entry.key != prefix:
-                    yield area.item(entry)
+            yield [area.item(entry) for entry in page if entry.key != prefix]
 
     async def stat(self, path: str) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
@@ -133,22 +136,44 @@ class AsyncAreaStorage:
             return False
         return True
 
+    def glob(self, pattern: str) -> AsyncItemStream[Item]:
+        """Yields the objects and directories that match a pattern, in the order of their names.
+
+        `*`, `?` and `[a-z]` match within one component of the path, and `**` matches any number of directories. A path
+        that exists is itself the only match. On this machine's disks, wildcards do not match a leading dot.
+
+        Args:
+            pattern: the pattern, such as `/bucket/run-*/**/*.csv`; with a slash at its end it matches directories only.
+
+        Example:
+            >>> async def names(storage: AsyncAreaStorage) -> list[str]:
+            ...     return [item.name async for item in storage.glob("/bucket/tables/*.csv")]
+        """
+        return AsyncItemStream(self._glob(pattern), self._resources.owner)
+
+    async def _glob(self, pattern: str) -> AsyncGenerator[Sequence[Item], None]:
+        area = await self._find()
+        hidden = not isinstance(area, LocalArea)
+        limits, policy = self._resources.limits, self._resources.policy
+        async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
+            yield (area.item(entry),)
+
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
         area = await self._find()
         key = area.key(path).removesuffix("/")
         return bool(key) and area.provider.features.buckets and "/" not in key
 
-    async def update_path_items(self, path: str = "/") -> Items:
+    async def update_path_items(self, path: str = "/") -> ItemList:
         """Lists a directory into the session's listing cache, and returns the listing."""
         area, path = await self._find(), directory_path(path)
         try:
-            items = [item async for item in self.scan(path, recursive=False)]
+            items = ItemList([item async for item in self.scan(path, recursive=False)])
         except NotFoundError:
             # Where directories are real, one that is missing is as empty as a prefix without keys.
             if not area.provider.features.directories:
                 raise
-            items = []
+            items = ItemList()
         self._transfers.cache.put(area.cache_key, path, items)
         return items
 
@@ -192,7 +217,7 @@ class AsyncAreaStorage:
         """
         workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
         return await self._transfers.run("upload", source, destination, arguments, on_progress, workers)
 
     async def download(
@@ -224,7 +249,7 @@ class AsyncAreaStorage:
         """
         workers, area = Workers.of(**where), await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        source = ResolvedLocation(src, area)
+        source = ResolvedLocation(area.path_of(src), area)
         return await self._transfers.run("download", source, destination, {}, on_progress, workers)
 
     async def upload_many(
@@ -268,7 +293,7 @@ class AsyncAreaStorage:
     async def write(
         self,
         path: str,
-        data: AsyncIterable[bytes],
+        data: WrittenData,
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -278,7 +303,8 @@ class AsyncAreaStorage:
 
         Args:
             path: the new object.
-            data: the bytes. An exception that it raises passes through.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not. An exception that it raises
+                passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
             on_progress: called with a `Progress` at most ten times a second.
@@ -291,7 +317,8 @@ class AsyncAreaStorage:
         place.check_target("write")
         options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
-        report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
+        chunks = data if isinstance(data, AsyncIterable) else chunks_of_data(data, self._resources.threads)
+        report = TransferReport([await StreamWriter(context, place, options).write(chunks)], context.meter.seconds)
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
@@ -314,7 +341,7 @@ class AsyncAreaStorage:
         """
         return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
-    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[Sequence[bytes], None]:
         for name, value in (("start", start), ("end", end)):
             if value is not None and not isinstance(value, int):
                 text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
@@ -325,19 +352,15 @@ class AsyncAreaStorage:
         area = await self._find()
         if start == end:
             return
-        limits, policy = self._resources.limits, self._resources.policy
-        reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-        limit = limits.requests(area.provider)
-        with translated(area.provider):
-            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
+        reader, step = await open_reader(self._resources, area, area.key(path), start, end)
         crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
         try:
-            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
+            while chunk := await step(reader.read):
                 crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-                yield bytes(chunk)
+                yield (bytes(chunk),)
         finally:
             await reader.aclose()
+        limits, policy = self._resources.limits, self._resources.policy
         if comparable and reader.crc32c is None:
             reader.crc32c = await stored_checksum(
                 area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
@@ -360,14 +383,34 @@ class AsyncAreaStorage:
             processes, executor, credentials, shared: as for `upload`.
         """
         workers, area = Workers.of(**where), await self._find()
-        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
         return await self._transfers.relocate(source, destination, None, workers)
 
     async def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
         workers, area = Workers.of(**where), await self._find()
-        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
         return await self._transfers.relocate(source, destination, None, workers, move=True)
+
+    async def mkdir(self, path: str) -> None:
+        """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Raises:
+            UnsupportedError: directories are not real there: a directory is what names of objects begin with.
+        """
+        area = await self._find()
+        place = directory(area.place(path))
+        if not place.key:
+            return
+        place.check_target("mkdir", directory=True)
+        if not area.provider.real_directories:
+            raise UnsupportedError(
+                f"{area.name} mkdir of {path} failed: directories are not real there; write an object below it",
+                provider=area.name,
+                operation="mkdir",
+                path=path,
+            )
+        await make_directory(self._resources.context(None), place)
 
     # Deleting
 

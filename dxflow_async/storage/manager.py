@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
+from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.executor.options import ExecutorOptions
@@ -18,7 +22,6 @@ from dxflow_async.transfer.progress import OnProgress
 __all__ = ["AsyncStorageManager"]
 
 # In the class below, `list` is a method.
-Items = list[Item]
 Contents = list[dict[str, Any]]
 
 
@@ -64,7 +67,7 @@ class AsyncStorageManager:
 
     async def list(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
-    ) -> Items:
+    ) -> ItemList:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
         return await self._at(provider, storage_type).list(path, recursive=recursive)
 
@@ -213,6 +216,71 @@ class AsyncStorageManager:
         return await self._at(provider, storage_type).move(src, dst, **where)
 
     # Deleting, sharing
+
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileWriter]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextWriter]: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Opening[Any]:
+        """Opens an object as a file. See `AsyncAreaStorage.open`."""
+        storage = self._at(provider, storage_type)
+        return storage.open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
 
     async def delete(
         self,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.location_path import LocationPath
 from dxflow_async.paths import (
     URL,
     Location,
@@ -22,12 +23,13 @@ from dxflow_async.paths import (
 )
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.connections import Connections
 from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
 from dxflow_async.storage.url_areas import URLAreas
 from dxflow_async.transfer.journal.records import AreaId, JobSpec
+from dxflow_async.transfer.planning.destination import LocalPlaces
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
@@ -35,7 +37,10 @@ __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 _log = logging.getLogger("dxflow_async.session")
 
 Written = str | os.PathLike[str]
-"""A location as users write it: `aws:/bucket/key`, a URL, or a local path. A path object is a local path."""
+"""A location as users write it: `aws:/bucket/key`, a URL, a local path, or what `AsyncSession.path` returned.
+
+Any other path object is a local path.
+"""
 
 Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""
@@ -89,6 +94,7 @@ class LocationResolver:
         self._connections = Connections(resources)
         self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
+        self._local_places = LocalPlaces(resources.threads)
 
     @property
     def account(self) -> AccountConnection:
@@ -123,20 +129,20 @@ class LocationResolver:
             return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
 
-    async def resolve_remote(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
-        """Returns the area and the path of a remote location. Raises as `resolve`, and for a local path.
+    async def area_and_path(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area of a location, and the path there. Of a local path, that is its absolute path.
 
-        Raises:
-            ConfigurationError: it is a local path.
+        Raises as `resolve`.
         """
         location = await self.resolve(written, storage_type)
-        if location.area is None:
-            raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
-        return location.area, location.path
+        if location.area is not None:
+            return location.area, location.path
+        place = self._local_places.place(location.path)
+        return LocalArea("LOCAL", place.provider), f"/{place.key}"
 
-    async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
-        """Returns the area of a remote location. Raises as `resolve_remote`."""
-        area, _ = await self.resolve_remote(written, storage_type)
+    async def area_of(self, written: Written, storage_type: str = "private") -> Area:
+        """Returns the area of a location. Raises as `resolve`."""
+        area, _ = await self.area_and_path(written, storage_type)
         return area
 
     async def parse(self, written: Written, *, new: bool = False) -> Location:
@@ -145,8 +151,12 @@ class LocationResolver:
         Raises:
             ConfigurationError: the text is not a location.
         """
-        text, remotes = os.fspath(written), self._resources.settings.remotes
-        if isinstance(written, os.PathLike):
+        remotes = self._resources.settings.remotes
+        if isinstance(written, LocationPath) and not written.is_local:
+            text: str = written.text
+        else:
+            text = os.fspath(written)
+        if isinstance(written, os.PathLike) and (not isinstance(written, LocationPath) or written.is_local):
             return Location("LOCAL", text)
         run = self._resources.threads.run
         # The URL of an Azure account may be of any host.

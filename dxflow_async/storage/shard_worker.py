@@ -192,7 +192,7 @@ class _Worker:
 
     async def _account(self, resources: Resources) -> AccountConnection:
         if self._setup is None:
-            from dxflow_async.control.account import StoredLogin
+            from dxflow_async.control.stored_login import StoredLogin
 
             login = await resources.threads.run(StoredLogin.load, self._settings.home)
             if login is not None:

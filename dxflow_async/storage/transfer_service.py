@@ -38,10 +38,11 @@ from dxflow_async.transfer.planning.destination import (
 )
 from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.relocate import relocate
+from dxflow_async.transfer.planning.relocate import look_up, relocate
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
@@ -118,6 +119,13 @@ class TransferService:
         """Returns the actions that `sync` would take."""
         source, destination = await self._resolve(src, dst, storage_type)
         return await (await self._sync(source, destination, rules)).plan()
+
+    async def check(self, a: Written, b: Written, rules: Rules, storage_type: str) -> CheckReport:
+        """Compares; see `AsyncSession.check`."""
+        source, destination = [await self.resolver.resolve(each, storage_type) for each in (a, b)]
+        place = (await self._destination(destination)).directory()
+        await look_up(self.resources.context(None), place, "check")
+        return CheckReport(await (await self._sync(source, destination, rules)).plan())
 
     async def run(
         self,
@@ -239,11 +247,13 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(context, LocalPlaces(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+            return upload_each(
+                context, LocalPlaces(threads), ((os.fspath(s), place(d)) async for s, d in _each(pairs)), options
+            )
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
-            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)))
+            return download_each(context, threads, ((place(s), os.fspath(d)) async for s, d in _each(pairs)))
         if operation == "download":
             assert source.area is not None
             return download(context, threads, source.area.place(source.path), destination.path)
@@ -346,7 +356,7 @@ def _is_real_directory(path: str) -> bool:
 async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
     if isinstance(pairs, AsyncIterable):
         async for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination
     else:
         for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination

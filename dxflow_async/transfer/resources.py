@@ -211,6 +211,7 @@ class TransferCall:
             report = await (self._run(engine, items) if journal is None else self._recorded(journal, engine, items))
         finally:
             limits.calls -= 1
+        report.concurrency = limits.concurrency()
         meter.close()
         return raise_failures(report)
 
