@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     )
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
+    from dxflow_async.storage.files.reader import AsyncFileReader
+    from dxflow_async.storage.files.writer import AsyncFileWriter
     from dxflow_async.storage.manager import AsyncStorageManager
     from dxflow_async.storage.path import AsyncStoragePath
 
@@ -72,6 +74,8 @@ __all__ = [
     "AsyncAreaStorage",
     "AsyncComputeManager",
     "AsyncComputeUnit",
+    "AsyncFileReader",
+    "AsyncFileWriter",
     "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
@@ -136,6 +140,8 @@ _HOMES = {
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",
     "AsyncItemStream": "concurrency.item_stream",
+    "AsyncFileReader": "storage.files.reader",
+    "AsyncFileWriter": "storage.files.writer",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
     "AsyncStoragePath": "storage.path",
