@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ComputeUnitError,
         ConfigurationError,
         DxflowError,
+        ExecutorError,
         JobBusyError,
         NetworkError,
         NotFoundError,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from dxflow_async.storage.files.writer import AsyncFileWriter
     from dxflow_async.storage.manager import AsyncStorageManager
     from dxflow_async.storage.path import AsyncStoragePath
+    from dxflow_async.transfer.sync.check_report import CheckReport, Difference
 
 __all__ = [
     "AWSSettings",
@@ -84,11 +86,14 @@ __all__ = [
     "AuthenticationError",
     "AzureSettings",
     "BearerToken",
+    "CheckReport",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DeleteResult",
+    "Difference",
     "DxflowError",
+    "ExecutorError",
     "GCPSettings",
     "GCSSettings",
     "Item",
@@ -148,6 +153,8 @@ _HOMES = {
     "StoragePath": "blocking.path",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
+    "CheckReport": "transfer.sync.check_report",
+    "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",
     "Item": "models",
     "ItemList": "models",

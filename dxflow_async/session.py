@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, Self, Unpack, overload
 
 from anyio import CancelScope
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.manager import AsyncComputeManager
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
+from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
-from dxflow_async.storage.area import UnitArea
-from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -23,6 +20,7 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Compare
@@ -31,7 +29,7 @@ from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 __all__ = ["AsyncSession"]
 
 
-class AsyncSession:
+class AsyncSession(AsyncLocationCalls):
     """A user's connections to storage. Use it with `async with`, or call `aclose` at the end.
 
     Without an account the session works directly with the clouds, with the credentials that each SDK finds, and the
@@ -115,7 +113,13 @@ class AsyncSession:
         return self._compute
 
     async def copy(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -130,8 +134,11 @@ class AsyncSession:
                 name.
             storage_type: the area of remotes, `"private"` or `"public"`.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Raises:
+            ExecutorError: the workers cannot go on.
             ConfigurationError: `src` or `dst` is not a location.
             NotFoundError: there is no such source.
             UnsupportedError: the source is a pipe, a socket or a device.
@@ -144,17 +151,23 @@ class AsyncSession:
             ...     async with AsyncSession() as session:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where))
 
     async def move(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress, move=True)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), move=True)
 
     @overload
     async def sync(
@@ -176,6 +189,7 @@ class AsyncSession:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -186,7 +200,8 @@ class AsyncSession:
             src: the directory to read, as for `copy`.
             dst: the directory to change.
             delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
-            dry_run: whether only to return the plan.
+            dry_run: whether only to return the plan, which this process makes.
+            processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The copied and the deleted items; with `dry_run` the plan.
@@ -198,21 +213,10 @@ class AsyncSession:
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules = Rules.of(compare, include, exclude, delete=delete)
+        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
-        return await self._transfers.sync(src, dst, rules, storage_type, on_progress)
-
-    async def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AsyncAreaStorage, str]:
-        """Returns the storage that a remote location is in, and the path there.
-
-        Raises:
-            ConfigurationError: the text is not a location, or a local path.
-            UnitNotFoundError: there is no such compute unit.
-        """
-        area, path = await self._resolver.resolve_remote(location, storage_type)
-        storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
-        return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
+        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
         """Returns any location as a path like those of `pathlib`, without looking at it."""
@@ -222,7 +226,9 @@ class AsyncSession:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
         return await self._jobs.unfinished(job_ids)
 
-    async def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def resume(
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 
         Sources that have changed since are transferred again. The report has the items that were not done.
@@ -232,7 +238,7 @@ class AsyncSession:
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
         """
-        return await self._transfers.resume(job_id, on_progress)
+        return await self._transfers.resume(job_id, on_progress, Workers.of(**where))
 
     async def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.

@@ -7,7 +7,7 @@ import functools
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
+from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
@@ -18,10 +18,8 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
-
-if TYPE_CHECKING:
-    from dxflow_async.blocking.session import Session
 
 __all__ = ["AreaStorage"]
 
@@ -33,7 +31,7 @@ class AreaStorage:
     same errors. Transfers show a progress bar on a terminal, unless `on_progress` is given.
     """
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
         self._session = session  # a session that nobody holds is closed
         self._calls = calls
         self._portal = calls.portal
@@ -63,6 +61,10 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.exists`."""
         return self._portal.call(self._twin.exists, path)
 
+    def glob(self, pattern: str) -> ItemStream[Item]:
+        """Twin: `AsyncAreaStorage.glob`."""
+        return ItemStream(self._portal.iterate(functools.partial(self._twin.glob, pattern)))
+
     def is_bucket(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.is_bucket`."""
         return self._portal.call(self._twin.is_bucket, path)
@@ -83,17 +85,24 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
-        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata, **where)
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
     def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
+        call = functools.partial(self._twin.download, src, path, **where)
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
         self,
@@ -102,18 +111,23 @@ class AreaStorage:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata)
+        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata, **where)
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
 
     def download_many(
-        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = self._twin.download_many
+        call = functools.partial(self._twin.download_many, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -175,23 +189,27 @@ class AreaStorage:
         }
         return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
-    def copy(self, src: str, dst: str) -> TransferReport:
+    def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(self._twin.copy, src, dst)
+        return self._calls.call(functools.partial(self._twin.copy, **where), src, dst)
 
-    def move(self, src: str, dst: str) -> TransferReport:
+    def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(self._twin.move, src, dst)
+        return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
 
-    def delete(self, path: str | Iterable[str]) -> int:
+    def mkdir(self, path: str) -> None:
+        """Twin: `AsyncAreaStorage.mkdir`."""
+        self._portal.call(self._twin.mkdir, path)
+
+    def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths)
+        return self._portal.call(functools.partial(self._twin.delete, **where), paths)
 
-    def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths)
+        return self._portal.call(functools.partial(self._twin.try_delete, **where), paths)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

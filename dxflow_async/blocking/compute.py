@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.tables import print_items, print_units
@@ -15,6 +15,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import ItemList, TransferReport, Unit
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class ComputeUnit:
 class UnitStorage(AreaStorage):
     """The storage of a compute unit: an `AreaStorage` with a few calls of its own; the twin of `AsyncUnitStorage`."""
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
         super().__init__(session, calls, twin)
         self._unit_twin = twin
 
@@ -165,11 +166,9 @@ class UnitStorage(AreaStorage):
         create_dir: bool = True,
         *,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
-        call = functools.partial(self._unit_twin.download, src, working_directory() if dst is None else dst, create_dir)
+        path = working_directory() if dst is None else dst
+        call = functools.partial(self._unit_twin.download, src, path, create_dir, **where)
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
-
-    def mkdir(self, path: str) -> None:
-        """Twin: `AsyncUnitStorage.mkdir`."""
-        self._portal.call(self._unit_twin.mkdir, path)

@@ -8,17 +8,17 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, Unpack, overload
 
-from dxflow_async.blocking.area_storage import AreaStorage
-from dxflow_async.blocking.compute import ComputeManager, UnitStorage
+from dxflow_async.blocking.compute import ComputeManager
+from dxflow_async.blocking.location_calls import LocationCalls
 from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -26,7 +26,7 @@ from dxflow_async.transfer.sync.sync import SyncOptions
 __all__ = ["Session"]
 
 
-class Session:
+class Session(LocationCalls):
     """A signed-in session whose calls block; the twin of `AsyncSession`.
 
     It can be used without `with`, by many threads at once, and in threads that run an event loop, as in Jupyter. A
@@ -102,17 +102,29 @@ class Session:
         return ComputeManager(self, self._calls, twin)
 
     def copy(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
-        call = functools.partial(self._session.copy, src, dst, storage_type=storage_type)
+        call = functools.partial(self._session.copy, src, dst, storage_type=storage_type, **where)
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
-        call = functools.partial(self._session.move, src, dst, storage_type=storage_type)
+        call = functools.partial(self._session.move, src, dst, storage_type=storage_type, **where)
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     @overload
@@ -135,6 +147,7 @@ class Session:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport | SyncPlan:
         """Twin: `AsyncSession.sync`."""
         call = functools.partial(
@@ -146,17 +159,11 @@ class Session:
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             storage_type=storage_type,
+            **where,
         )
         if dry_run:
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
-
-    def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
-        """Twin: `AsyncSession.storage_at`."""
-        twin, path = self._portal.call(self._session.storage_at, location, storage_type=storage_type)
-        if isinstance(twin, AsyncUnitStorage):
-            return UnitStorage(self, self._calls, twin), path
-        return AreaStorage(self, self._calls, twin), path
 
     def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
         """Twin: `AsyncSession.path`."""
@@ -166,9 +173,12 @@ class Session:
         """Twin: `AsyncSession.jobs`."""
         return self._portal.call(self._session.jobs, *job_ids)
 
-    def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+    def resume(
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Twin: `AsyncSession.resume`."""
-        return self._calls.run("resume", on_progress, lambda show: self._session.resume(job_id, on_progress=show))
+        call = functools.partial(self._session.resume, job_id, **where)
+        return self._calls.run("resume", on_progress, lambda show: call(on_progress=show))
 
     def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Twin: `AsyncSession.clean_jobs`."""

@@ -15,6 +15,7 @@ from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -119,10 +120,11 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
-        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where)
 
     def download(
         self,
@@ -132,9 +134,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     def upload_many(
         self,
@@ -145,10 +148,13 @@ class StorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
-        return storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     def download_many(
         self,
@@ -157,9 +163,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     def write(
         self,
@@ -258,17 +265,40 @@ class StorageManager:
             metadata=metadata,
         )
 
-    def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path)
+        return self._at(provider, storage_type).delete(path, **where)
 
-    def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst)
+        return self._at(provider, storage_type).copy(src, dst, **where)
 
-    def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst)
+        return self._at(provider, storage_type).move(src, dst, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable
+from typing import Unpack
 
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, ItemList, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
@@ -71,6 +72,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         create_dir: bool = True,
         *,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
 
@@ -80,6 +82,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
@@ -89,18 +92,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
-        return await super().download(src, destination, on_progress=on_progress)
+        return await super().download(src, destination, on_progress=on_progress, **where)
 
-    async def mkdir(self, path: str) -> None:
-        """Makes a directory, and those above it. A directory that exists already is no error."""
-        area = await self._find()
-        place = directory(area.place(path))
-        if not place.key:
-            return
-        place.check_target("mkdir", directory=True)
-        await make_directory(self._resources.context(None), place)
-
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
         Returns:
@@ -111,13 +105,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path)
+        return await super().delete(path, **where)
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path)
+        return await super().try_delete(path, **where)
 
     async def _is_directory(self, path: str) -> bool:
         try:

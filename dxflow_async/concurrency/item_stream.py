@@ -59,6 +59,16 @@ class AsyncItemStream(AsyncGenerator[T_co, None]):
                 raise StopAsyncIteration
             await self._next_batch()
 
+    async def batches(self) -> AsyncGenerator[Sequence[T_co], None]:
+        """Yields the items that are left several at a time, as they arrive."""
+        self._owner.check()
+        while not self._ended:
+            if left := [*self._batch]:
+                yield left
+            await self._next_batch()
+        if left := [*self._batch]:
+            yield left
+
     async def asend(self, value: None) -> T_co:
         return await anext(self)
 

@@ -11,8 +11,8 @@ not in `__all__` may change in any release.
   answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
   finish_or_undo, XMLParser
-- errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
-  begins an object anew
+- errors: those of `dxflow_async` that a provider raises; CopyRefusedError, PartLimitError and RangeIgnoredError, by
+  which the engine begins an object anew
 
 Nothing is imported before it is used.
 """
@@ -36,6 +36,7 @@ __all__ = [
     "ChecksummedReader",
     "ConfigurationError",
     "ConnectionBrokenError",
+    "CopyRefusedError",
     "DxflowError",
     "Entry",
     "ExpectedDigest",
@@ -196,6 +197,7 @@ if TYPE_CHECKING:
         Body,
         Buffer,
         Buffered,
+        CopyRefusedError,
         Entry,
         Features,
         LocalDisk,
@@ -294,6 +296,7 @@ _HOMES = {
         "ObjectOptions",
         "Page",
         "Part",
+        "CopyRefusedError",
         "PartLimitError",
         "PartReceipt",
         "Provider",

@@ -24,6 +24,7 @@ class Features:
             length still use `start_upload`. Without effect where `checksum_first` is set, too.
         parts_are_objects: each part costs requests and storage of its own, so parts are made larger, and only larger
             objects are cut into parts.
+        buffered_size: bytes of each streamed body that the provider holds in memory while it sends them.
         cheap_reread: reading an object again costs next to nothing, and `Reader.buffer_or_reopen` keeps little in
             memory. Checksums that are missing are computed from the bytes.
         directories: directories are real: `make_directory` and `remove_directory` work, and an object and a directory
@@ -53,6 +54,8 @@ class Features:
         varied_parts_doubtful: the service may require parts of one size, which only the end of an upload tells. The
             parts of a stream of unknown length vary only where it would not fit otherwise.
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
+        metadata_identifiers: the names of metadata are identifiers: ASCII letters, digits and underscores, without a
+            digit at the beginning. Copies from other providers get an underscore in the place of other characters.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
@@ -77,6 +80,7 @@ class Features:
     streams_parts: bool = False
     streams_whole: bool = False
     parts_are_objects: bool = False
+    buffered_size: int = 0
     cheap_reread: bool = False
     directories: bool = False
     directories_vary: bool = False
@@ -99,6 +103,7 @@ class Features:
     uniform_parts: bool = False
     varied_parts_doubtful: bool = False
     metadata: bool = False
+    metadata_identifiers: bool = False
     mtime: bool = False
     mtime_listed: bool = False
     mtime_resolution: float = 0.0

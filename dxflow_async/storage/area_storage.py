@@ -14,6 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
+from typing import Unpack
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
@@ -26,17 +27,22 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, keys_to_delete
 from dxflow_async.storage.files.object_ranges import open_reader
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.written_data import WrittenData, chunks_of_data
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.object_options import content_type_of
 from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.planning.destination import directory
+from dxflow_async.transfer.planning.directories import make_directory
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
@@ -130,6 +136,28 @@ class AsyncAreaStorage(AreaFiles):
             return False
         return True
 
+    def glob(self, pattern: str) -> AsyncItemStream[Item]:
+        """Yields the objects and directories that match a pattern, in the order of their names.
+
+        `*`, `?` and `[a-z]` match within one component of the path, and `**` matches any number of directories. A path
+        that exists is itself the only match. On this machine's disks, wildcards do not match a leading dot.
+
+        Args:
+            pattern: the pattern, such as `/bucket/run-*/**/*.csv`; with a slash at its end it matches directories only.
+
+        Example:
+            >>> async def names(storage: AsyncAreaStorage) -> list[str]:
+            ...     return [item.name async for item in storage.glob("/bucket/tables/*.csv")]
+        """
+        return AsyncItemStream(self._glob(pattern), self._resources.owner)
+
+    async def _glob(self, pattern: str) -> AsyncGenerator[Sequence[Item], None]:
+        area = await self._find()
+        hidden = not isinstance(area, LocalArea)
+        limits, policy = self._resources.limits, self._resources.policy
+        async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
+            yield (area.item(entry),)
+
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
         area = await self._find()
@@ -166,6 +194,7 @@ class AsyncAreaStorage(AreaFiles):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -175,6 +204,8 @@ class AsyncAreaStorage(AreaFiles):
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Returns:
             The result of each file.
@@ -184,15 +215,18 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        source = ResolvedLocation(os.fspath(src))
-        return await self._transfers.run(
-            "upload", source, ResolvedLocation(area.path_of(dst), area), arguments, on_progress
-        )
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
+        return await self._transfers.run("upload", source, destination, arguments, on_progress, workers)
 
     async def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -202,6 +236,7 @@ class AsyncAreaStorage(AreaFiles):
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -212,11 +247,10 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        return await self._transfers.run(
-            "download", ResolvedLocation(area.path_of(src), area), destination, {}, on_progress
-        )
+        source = ResolvedLocation(area.path_of(src), area)
+        return await self._transfers.run("download", source, destination, {}, on_progress, workers)
 
     async def upload_many(
         self,
@@ -225,6 +259,7 @@ class AsyncAreaStorage(AreaFiles):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -233,27 +268,32 @@ class AsyncAreaStorage(AreaFiles):
             content_type: as for `upload`.
             metadata: as for `upload`.
             on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        return await self._transfers.run("upload_many", source, destination, arguments, on_progress, pairs=pairs)
+        run = self._transfers.run
+        return await run("upload_many", source, destination, arguments, on_progress, workers, pairs=pairs)
 
-    async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def download_many(
+        self, pairs: Pairs, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         source, destination = ResolvedLocation("", area), ResolvedLocation("")
-        return await self._transfers.run("download_many", source, destination, {}, on_progress, pairs=pairs)
+        return await self._transfers.run("download_many", source, destination, {}, on_progress, workers, pairs=pairs)
 
     async def write(
         self,
         path: str,
-        data: AsyncIterable[bytes],
+        data: WrittenData,
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -263,7 +303,8 @@ class AsyncAreaStorage(AreaFiles):
 
         Args:
             path: the new object.
-            data: the bytes. An exception that it raises passes through.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not. An exception that it raises
+                passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
             on_progress: called with a `Progress` at most ten times a second.
@@ -276,7 +317,8 @@ class AsyncAreaStorage(AreaFiles):
         place.check_target("write")
         options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
-        report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
+        chunks = data if isinstance(data, AsyncIterable) else chunks_of_data(data, self._resources.threads)
+        report = TransferReport([await StreamWriter(context, place, options).write(chunks)], context.meter.seconds)
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
@@ -332,26 +374,47 @@ class AsyncAreaStorage(AreaFiles):
                 path=path,
             )
 
-    async def copy(self, src: str, dst: str) -> TransferReport:
+    async def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
         Args:
             src: the source. Of a directory with a trailing slash only the content is copied.
             dst: with a trailing slash the directory to copy into, else exactly the new name.
+            processes, executor, credentials, shared: as for `upload`.
+        """
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers)
+
+    async def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
+        workers, area = Workers.of(**where), await self._find()
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers, move=True)
+
+    async def mkdir(self, path: str) -> None:
+        """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Raises:
+            UnsupportedError: directories are not real there: a directory is what names of objects begin with.
         """
         area = await self._find()
-        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination)
-
-    async def move(self, src: str, dst: str) -> TransferReport:
-        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        area = await self._find()
-        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination, move=True)
+        place = directory(area.place(path))
+        if not place.key:
+            return
+        place.check_target("mkdir", directory=True)
+        if not area.provider.real_directories:
+            raise UnsupportedError(
+                f"{area.name} mkdir of {path} failed: directories are not real there; write an object below it",
+                provider=area.name,
+                operation="mkdir",
+                path=path,
+            )
+        await make_directory(self._resources.context(None), place)
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
         Returns:
@@ -362,15 +425,16 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path)
+        result = await self.try_delete(path, **where)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
-        area = await self._find()
-        deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
+        workers, area = Workers.of(**where), await self._find()
+        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
+        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
         return await deletion.run((path,) if isinstance(path, str) else path)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:

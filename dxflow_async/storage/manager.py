@@ -16,6 +16,7 @@ from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
@@ -113,10 +114,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
-        return await storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload(
+            src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download(
         self,
@@ -126,9 +130,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
 
     async def upload_many(
         self,
@@ -139,10 +144,13 @@ class AsyncStorageManager:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
-        return await storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload_many(
+            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+        )
 
     async def download_many(
         self,
@@ -151,9 +159,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
 
     async def write(
         self,
@@ -182,13 +191,29 @@ class AsyncStorageManager:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst)
+        return await self._at(provider, storage_type).copy(src, dst, **where)
 
-    async def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst)
+        return await self._at(provider, storage_type).move(src, dst, **where)
 
     # Deleting, sharing
 
@@ -257,9 +282,16 @@ class AsyncStorageManager:
             metadata=metadata,
         )
 
-    async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path)
+        return await self._at(provider, storage_type).delete(path, **where)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

@@ -195,7 +195,7 @@ class AsyncStoragePath(LocationPath):
     async def _at(self) -> tuple[AsyncAreaStorage, str]:
         """Returns the storage, and the path there."""
         transfers = self._bound
-        area, path = await transfers.resolver.resolve_any(self, self._storage_type)
+        area, path = await transfers.resolver.area_and_path(self, self._storage_type)
 
         async def find() -> Any:
             return area
@@ -213,7 +213,7 @@ class AsyncStoragePath(LocationPath):
 
     async def _children(self) -> AsyncGenerator[Sequence[Self], None]:
         storage, path = await self._at()
-        async with aclosing(storage.scan(f"{path}/", recursive=False)) as items:
+        async with aclosing(storage.scan(f"{path.rstrip('/')}/", recursive=False)) as items:
             async for item in items:
                 yield (self._with((*self._segments, item.name)),)
 
@@ -232,7 +232,9 @@ class AsyncStoragePath(LocationPath):
         if set(parts[fixed:]) == {"**"}:
             yield (top,)
         try:
-            async with aclosing(storage.scan(f"{path}/", recursive=len(parts) - fixed > 1 or rest == "**")) as items:
+            async with aclosing(
+                storage.scan(f"{path.rstrip('/')}/", recursive=len(parts) - fixed > 1 or rest == "**")
+            ) as items:
                 async for item in items:
                     names = item.path[len(path) :].strip("/").split("/")
                     # A recursive listing has objects only: directories are the beginnings of their names.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.contract import Part, Provider
+from dxflow_async.transfer.executor.shard import MovedPart, PartRange
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["Place", "TransferContext"]
+__all__ = ["PartMover", "Place", "TransferContext"]
 
 
 class Place(NamedTuple):
@@ -51,6 +52,21 @@ class Place(NamedTuple):
             )
 
 
+class PartMover(Protocol):
+    """Has the workers of an executor write parts."""
+
+    async def move(self, span: PartRange, part: Part) -> MovedPart:
+        """Has a part of an upload written. Parts of one upload that are asked for together go to one worker.
+
+        Args:
+            span: describes the upload; its parts do not matter.
+            part: the part.
+
+        Raises:
+            StorageError: the part was not written.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TransferContext:
     """What all items of a call share.
@@ -62,6 +78,7 @@ class TransferContext:
         part_size: the configured part size in bytes. An object of up to twice this size moves as one part.
         threads: for blocking work.
         journal: notes what is done; None without a journal.
+        part_mover: writes the parts of large objects; None: this process does.
     """
 
     limits: Limits
@@ -70,3 +87,4 @@ class TransferContext:
     part_size: int
     threads: Threads
     journal: Journal | None = None
+    part_mover: PartMover | None = None

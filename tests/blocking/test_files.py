@@ -37,7 +37,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AreaStor
 @pytest.fixture
 def top(storage: AreaStorage, request: pytest.FixtureRequest) -> str:
     """A directory of the test's own."""
-    if storage._session.settings.aws.endpoint is None:
+    session = storage._session
+    assert isinstance(session, Session)
+    if session.settings.aws.endpoint is None:
         return "/bucket/area"
     prefix: str = request.getfixturevalue("prefix")
     return f"/{prefix.rstrip('/')}"

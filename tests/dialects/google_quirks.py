@@ -39,6 +39,7 @@ class GoogleQuirks:
         numbers: generations and sizes are numbers, not texts.
         empty_pages: every other page of a listing is empty and has a token.
         no_checksums: no CRC32C is reported.
+        no_rewrites: status and reason with which the service's own copies are refused.
         rewrite_size: bytes that one call of a rewrite copies.
         decompresses: compressed objects are read decompressed, whatever is accepted and whole, whichever range.
         sends_whole: bytes of objects are sent whole, whichever range, and without a length.
@@ -46,6 +47,8 @@ class GoogleQuirks:
         held: the names of objects under a hold.
         busy: statuses of the next requests, in the order in which they come.
         busy_writes: as many writes of objects are refused because of their rate.
+        foreign: a method and a part of the path and query; such requests are answered by a network's sign-in page, with
+            status 200.
         sessions_elsewhere: a session's URL names another host.
     """
 
@@ -59,6 +62,7 @@ class GoogleQuirks:
     numbers: bool = False
     empty_pages: bool = False
     no_checksums: bool = False
+    no_rewrites: tuple[int, str] | None = None
     rewrite_size: int = 1 << 60
     decompresses: bool = False
     sends_whole: bool = False
@@ -66,4 +70,5 @@ class GoogleQuirks:
     held: frozenset[str] = frozenset()
     busy: list[int] = field(default_factory=list)
     busy_writes: int = 0
+    foreign: tuple[str, str] | None = None
     sessions_elsewhere: bool = False

@@ -18,9 +18,10 @@ from aiohttp import web
 from tests.dialects.google_quirks import GoogleQuirks
 from tests.servers.resumable import ResumableServer, Stored
 
-__all__ = ["TOKEN", "GoogleServer"]
+__all__ = ["PAGE", "TOKEN", "GoogleServer"]
 
 TOKEN = "a-token"
+PAGE = "<html><body>Please sign in</body></html>"
 _WHO = "science@project-one.iam.gserviceaccount.com"
 _PAYS = "Bucket is a requester pays bucket but no user project provided."
 
@@ -68,6 +69,9 @@ class GoogleServer(ResumableServer):
     @web.middleware
     async def _check(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.seen.append((request.method, request.path))
+        foreign = self.quirks.foreign
+        if foreign is not None and request.method == foreign[0] and foreign[1] in request.path_qs:
+            return web.Response(text=PAGE, content_type="text/html")
         if self.quirks.busy and request.path != "/token":
             status = self.quirks.busy.pop(0)
             return refusal(status, "rateLimitExceeded" if status == 429 else "backendError", "Busy")
@@ -229,6 +233,11 @@ class GoogleServer(ResumableServer):
 
     async def _rewrite(self, request: web.Request) -> web.Response:
         """Copies an object, `rewrite_size` bytes in each call."""
+        if self.quirks.no_rewrites is not None:
+            status, reason = self.quirks.no_rewrites
+            if not reason:
+                return web.Response(status=status, text="404 page not found")
+            raise RefusedError(status, reason, "Request is prohibited by organization's policy.")
         self._need("objects.get", "objects.create")
         source, target = self._find(request.match_info["name"]), request.match_info["target"]
         if request.query.get("sourceGeneration") not in (None, source.generation):

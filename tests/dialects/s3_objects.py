@@ -132,6 +132,8 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
     Raises:
         S3Error: there is none, or it is another version.
     """
+    if service.quirks.refuses_copies is not None:
+        raise S3Error(*service.quirks.refuses_copies, "A header you provided implies functionality that is not there")
     bucket, _, key = unquote(ask.headers["x-amz-copy-source"]).lstrip("/").partition("/")
     found = service.object(bucket, key)
     match = ask.headers.get("x-amz-copy-source-if-match")

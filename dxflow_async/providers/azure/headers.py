@@ -15,6 +15,7 @@ from dxflow_async.digests import md5_expected
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.metadata_limits import check_metadata_size, twice
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call
@@ -28,11 +29,18 @@ __all__ = [
     "entry_of",
     "etag_of",
     "is_directory",
+    "keeps_checksums",
     "object_headers",
     "range_headers",
 ]
 
 _METADATA = "x-ms-meta-"
+_MAX_METADATA_SIZE = 8 << 10
+"""Bytes of all names and values.
+
+Source: https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources
+"""
+
 _CRC32C = "dxflow_crc32c"
 _FOLDER = "hdi_isfolder"
 
@@ -51,6 +59,7 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     headers = {"x-ms-blob-content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[_METADATA + NAME] = format_mtime(options.modified)
+    metadata: dict[str, str] = {}
     for name, value in options.metadata.items():
         if not _IDENTIFIER.fullmatch(name):
             raise call.error(
@@ -64,8 +73,12 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
                 f"metadata {name!r} cannot be kept: Azure takes only ASCII in a value, without control characters; "
                 "encode the value, or remove it",
             )
+        if name.lower() in metadata:
+            raise twice(call, name, "Azure")
+        metadata[name.lower()] = value.strip()  # signed as it arrives
         if name.lower() != _CRC32C:
-            headers[_METADATA + name.lower()] = value.strip()  # signed as it arrives
+            headers[_METADATA + name.lower()] = value.strip()
+    check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "Azure")
     return headers
 
 
@@ -106,11 +119,22 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         content_type=headers.get("content-type"),
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
-    if entry.crc32c is None:
+    if not keeps_checksums(headers.get("x-ms-blob-type")):
+        entry.crc32c = None
+    elif entry.crc32c is None:
         # In the response to a range, `content-md5` is that of the range.
         name = "x-ms-blob-content-md5" if "content-range" in headers else "content-md5"
         entry.digest = md5_expected(headers.get(name))
     return entry
+
+
+def keeps_checksums(blob_type: str | None) -> bool:
+    """Returns whether a checksum that is stored with a blob is that of its bytes.
+
+    Blocks and pages are added to append and page blobs without a change of the MD5 and of the metadata.
+    Source: https://learn.microsoft.com/rest/api/storageservices/append-block and put-page
+    """
+    return blob_type in (None, "", "BlockBlob")
 
 
 def describe(entry: Entry, metadata: dict[str, str]) -> None:

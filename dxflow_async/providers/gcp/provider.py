@@ -35,10 +35,12 @@ from dxflow_async.providers.common.confirm import (
     extent,
     not_the_service,
 )
+from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
@@ -56,6 +58,7 @@ from dxflow_async.providers.contract import (
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp.credentials import CloudCredentials
+from dxflow_async.providers.gcp.errors import refuses_rewrite
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
@@ -138,6 +141,7 @@ class GCPProvider(Provider):
         self._rules = BucketRules(self._requests)
         self._threads = threads
         self._buckets: set[str] = set()
+        self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
         self.features = _features(self._identity, signs=settings.credentials is None)
 
@@ -240,7 +244,8 @@ class GCPProvider(Provider):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        bucket, _ = self._split(call, key)
+        bucket, name = self._split(call, key)
+        resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
             return ComposeUpload(self._store, self._rules, key, options, self._read_part)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
@@ -285,6 +290,13 @@ class GCPProvider(Provider):
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
+
+        async def copy() -> Entry:
+            return await self._rewrite(call, source, key, options)
+
+        return await self._copy_refusals.attempt(self, call, (source, key), copy, refuses_rewrite)
+
+    async def _rewrite(self, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
         bucket, name = self._split(call, key)
         path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
         query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS},metadata)"}
@@ -330,7 +342,7 @@ class GCPProvider(Provider):
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
         refused = [(name, f"refused ({reason}): made another way") for name, reason in self._store.refused.items()]
-        return [*refused, *self._rules.facts]
+        return [*refused, *self._rules.facts, *self._copy_refusals.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
@@ -369,6 +381,8 @@ class GCPProvider(Provider):
             raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
+        if is_page(headers) and seen.content_type != now.content_type:
+            raise contradiction(call, "a page in place of the object")
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
 
     async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:

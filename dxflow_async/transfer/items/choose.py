@@ -9,6 +9,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
+from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
 
@@ -72,7 +73,8 @@ def _item_for(
     if marker:
         return MarkerItem(context, source, target, delete_source=move)
     if entry is not None and source.provider is target.provider and source.provider.features.copy:
-        return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+        copied = ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+        return RelayedCopyItem(copied)
     return CopyItem(context, source, target, options, entry, delete_source=move)
 
 

@@ -9,15 +9,29 @@ they arrive.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Staged, Upload
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Part,
+    PartLimitError,
+    PartReceipt,
+    RangeIgnoredError,
+    Reader,
+    Staged,
+    Upload,
+)
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import ItemRecord, PartRange, ShardPlace
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.object_options import complete_options
@@ -104,7 +118,7 @@ class CopyItem(Multipart, TransferItem):
             entry = await self._try(lambda: look_again(source, self._source.key, None), self._source)
         else:
             attempts = Attempts()
-            entry = await self._reads.open_first(self._policy.stream_memory(self._whole_size), attempts)
+            entry = await self._reads.open_first(self._policy.memory_for(self._whole_size), attempts)
             self._retries += attempts.retries
         self._context.meter.sized(entry.size - self.size)
         self.size = entry.size
@@ -114,6 +128,8 @@ class CopyItem(Multipart, TransferItem):
         upload, provider, key = self._upload, self._destination.provider, self._destination.key
         if self._checks.rereads:
             await self._read_again(part)
+        elif upload is not None and self._shares_parts:
+            await self._keep(await self._move_elsewhere(part, upload))
         elif upload is not None:
             await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
         elif provider.features.stages:
@@ -122,8 +138,37 @@ class CopyItem(Multipart, TransferItem):
         else:
             self._stored = await self._send(part, lambda body: provider.write(key, body, self._completed_options()))
 
+    def record(self) -> ItemRecord | None:
+        self._decide()
+        if self.size > self._whole_size:
+            return None
+        ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
+        return ItemRecord("copy", *ends, self._reads.listed, self._options, self._moves)
+
+    @property
+    def _shares_parts(self) -> bool:
+        return self._context.part_mover is not None and self._destination.provider.features.resumable
+
+    async def _move_elsewhere(self, part: Part, upload: Upload) -> PartReceipt:
+        """Has a worker of an executor move a part. This process does it where the part shows another limit."""
+        mover, entry = self._context.part_mover, self._reads.entry
+        assert mover is not None
+        assert entry is not None
+        ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
+        try:
+            moved = await mover.move(PartRange(*ends, entry, self._completed_options(), upload.id, ()), part)
+        except (PartLimitError, RangeIgnoredError):
+            return await self._send(part, lambda body: upload.write_part(part, body))
+        if self._checks.digests is not None and moved.digest is not None:
+            self._checks.digests.values[part.number] = moved.digest
+        self._moved += part.size
+        self._context.meter.moved(part.size)
+        return moved.receipt
+
     async def finish(self) -> TransferResult:
         if self._upload is not None:
+            if self._shares_parts:
+                await self._take_over_parts(self._upload, self._completed_options())
             await self._finish_upload(self._upload)
         else:
             await self._finish_whole()
@@ -205,6 +250,9 @@ class CopyItem(Multipart, TransferItem):
         staged, self._staged = self._staged, None
         if staged is not None:
             await staged.discard()
+        if self._upload is not None and self._shares_parts:
+            with suppress(StorageError):  # what is known of the upload is removed anyway
+                await self._take_over_parts(self._upload, self._completed_options())
         await super().abort()
 
     def _completed_options(self) -> ObjectOptions:

@@ -64,6 +64,7 @@ class Multipart(BaseItem):
         self._receipts = []
         key, size = self._destination.key, source.size
         self._upload = upload = await self._create(key, size, options)
+        part_size = part_size_for(source.size, wanted, provider.features)  # creating it may have taught a limit
         if journal is not None and provider.features.resumable:
             await journal.upload_begun(self, BegunUpload(key, upload.id, source.etag, size, part_size))
         elif journal is not None:
@@ -85,7 +86,7 @@ class Multipart(BaseItem):
 
         self._created_at = [*await journal.wanted_before(key), time.time()]
         self._unsure = self._unsure or len(self._created_at) > 1
-        journal.upload_wanted(key)
+        await journal.upload_wanted(key)
         try:
             upload = await self._try(create)
         except StorageError:
@@ -128,6 +129,19 @@ class Multipart(BaseItem):
         self._receipts.append(receipt)
         if self._context.journal is not None and self._destination.provider.features.resumable:
             await self._context.journal.part_done(self, receipt)
+
+    async def _take_over_parts(self, upload: Upload, options: ObjectOptions) -> None:
+        """Learns from the service which parts of an upload other processes have stored.
+
+        Raises:
+            StorageError: a part is gone; the item starts anew when it is transferred again.
+        """
+        provider, key, receipts = self._destination.provider, self._destination.key, self._receipts
+        if provider.local_disk is not None:
+            return
+        self._upload, kept = await self._try(lambda: provider.resume_upload(key, upload.id, receipts, options))
+        if len(kept) != len(receipts):
+            raise self._failed(StorageError, f"the service lost {len(receipts) - len(kept)} of its parts; try again")
 
     def _whole(self) -> int | None:
         """Sorts the receipts and returns the checksum of all parts together; None if a part's checksum is not known."""
