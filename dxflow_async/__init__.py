@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     )
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
+    from dxflow_async.storage.files.reader import AsyncFileReader
+    from dxflow_async.storage.files.writer import AsyncFileWriter
     from dxflow_async.storage.manager import AsyncStorageManager
     from dxflow_async.storage.path import AsyncStoragePath
     from dxflow_async.transfer.sync.check_report import CheckReport, Difference
@@ -74,6 +76,8 @@ __all__ = [
     "AsyncAreaStorage",
     "AsyncComputeManager",
     "AsyncComputeUnit",
+    "AsyncFileReader",
+    "AsyncFileWriter",
     "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
@@ -141,6 +145,8 @@ _HOMES = {
     "AsyncComputeUnit": "compute.unit",
     "AsyncUnitStorage": "compute.storage",
     "AsyncItemStream": "concurrency.item_stream",
+    "AsyncFileReader": "storage.files.reader",
+    "AsyncFileWriter": "storage.files.writer",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
     "AsyncStoragePath": "storage.path",

@@ -294,7 +294,9 @@ MODULES = [each.name for each in pkgutil.walk_packages(dxflow_async.__path__, "d
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
 def test_each_module_says_what_it_is_for(name: str) -> None:
-    """Every module can be imported and has a docstring."""
+    """Every module can be imported, once the package that it adapts is there, and has a docstring."""
+    if name in ("dxflow_async.doors.fsspec", "dxflow_async.doors.zarr"):
+        pytest.importorskip(name.rpartition(".")[2])
     assert importlib.import_module(name).__doc__
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from fsspec.asyn import AsyncFileSystem, sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.spec import AbstractBufferedFile
 
 from dxflow_async.blocking.files import FileWriter, reader, writer
 from dxflow_async.compute.storage import AsyncUnitStorage
@@ -184,8 +185,8 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         path = self._strip_protocol(path)
         if (start is not None and start < 0) or (end is not None and end < 0):
-            start, end = await self._process_limits(path, start, end)
-            end = max(end, start)
+            start, end = slice(start, end).indices((await self._info(path))["size"])[:2]
+            end = max(start, end)
         storage, inner = await self._at(path)
         chunks = [chunk async for chunk in storage.read(inner, start, end)]
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -297,12 +298,14 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     # Opening
 
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> io.BufferedReader | FileWriter:
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> io.BufferedReader | FileWriter | _CachedFile:
         if options.get("autocommit") is False:
             raise NotImplementedError("dxflow has no transactions; an object appears when its file is closed")
         calls = _Calls(self)
         file = calls.call(partial(self.open_async, path, mode, **_write_options(options)))
         if isinstance(file, AsyncFileReader):
+            if options.get("cache_type") is not None:
+                return _CachedFile(self, path, file, calls, options)
             return reader(file, calls, self)
         return writer(file, calls, self)
 
@@ -346,6 +349,30 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     async def _check_new(self, path: str, mode: str) -> None:
         if mode == "create" and await self._exists(path):
             raise AlreadyExistsError(f"{path} exists; choose another name, or overwrite it", operation="create")
+
+
+class _CachedFile(AbstractBufferedFile):  # type: ignore[misc]
+    """A file open for reading with one of the caches of fsspec, as its caching file systems ask for it."""
+
+    def __init__(
+        self, filesystem: Any, path: str, file: AsyncFileReader, calls: _Calls, options: Mapping[str, Any]
+    ) -> None:
+        self._file = file
+        self._calls = calls
+        block_size = options.get("block_size")
+        super().__init__(
+            filesystem,
+            path,
+            "rb",
+            **({} if block_size is None else {"block_size": block_size}),
+            cache_type=options["cache_type"],
+            cache_options=options.get("cache_options"),
+            size=file.size,
+        )
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        end = min(end, self._file.size)
+        return bytes(self._calls.call(self._file._ranges.read, start, end)) if start < end else b""
 
 
 class _Calls:

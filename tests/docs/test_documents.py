@@ -32,8 +32,11 @@ DOCUMENTS = sorted(
         *(ROOT / "dxflow_async/docs").glob("*.md"),
     ]
 )
-PACKAGES_OF_THEIR_OWN = {"dxflow_async/docs/providers.md"}
-"""Documents whose blocks are the files of one package; `tests/providers/test_outside_package.py` runs them."""
+PACKAGES_OF_THEIR_OWN = {"dxflow_async/docs/providers.md", "dxflow_async/docs/applications.md"}
+"""Documents whose blocks are the files of one package.
+
+`tests/providers/test_outside_package.py` and `tests/doors/test_applications.py` run them.
+"""
 
 
 def blocks_of(language: str) -> list[object]:

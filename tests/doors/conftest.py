@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AzureSettings, GCPSettings, Settings
-from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers import Azurite, GCSServer, MotoServer
 from tests.sessions import settings_for
 
 Tops = Callable[[str], str]
@@ -22,8 +22,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings for the remote that the test's parameter names."""
     remote = request.node.callspec.params.get("remote", "local") if hasattr(request.node, "callspec") else "local"
     if remote == "aws":
-        weed: SeaweedFS = request.getfixturevalue("weed")
-        return settings_for(weed, tmp_path / "home")
+        moto: MotoServer = request.getfixturevalue("moto")
+        return settings_for(moto, tmp_path / "home")
     if remote == "azure":
         azurite: Azurite = request.getfixturevalue("azurite")
         azure = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
@@ -34,10 +34,23 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
 
 
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """S3 as Amazon has it: SeaweedFS lists a directory for a while after its last object was deleted."""
+    with MotoServer.start(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def moto_bucket(moto: MotoServer) -> str:
+    """A bucket there, of the test's own."""
+    return moto.create_bucket(f"bucket-{uuid4().hex[:12]}")
+
+
 @pytest.fixture
 def tops(request: pytest.FixtureRequest, tmp_path: Path) -> Tops:
     """Makes a directory of the test's own at a remote, written without a scheme: `aws/bucket/directory`."""
-    buckets = {"aws": "bucket", "azure": "container", "gcp": "gcs_bucket"}
+    buckets = {"aws": "moto_bucket", "azure": "container", "gcp": "gcs_bucket"}
 
     def top(remote: str) -> str:
         name = uuid4().hex[:8]

@@ -76,6 +76,11 @@ class ObjectRanges:
         """The object's size in bytes."""
         return self._entry.size
 
+    @property
+    def etag(self) -> str | None:
+        """The version's tag, unquoted; None where the provider has none."""
+        return self._entry.etag
+
     async def read(self, start: int, end: int) -> bytearray:
         """Returns the bytes `[start, end)`, which must lie within the object.
 

@@ -39,6 +39,7 @@ class AsyncFileReader:
         name: the path, as it was given.
         mode: `"rb"`.
         size: the object's size in bytes.
+        etag: the tag of the version that it reads, unquoted; None where the provider has none.
         closed: whether `aclose` was called.
 
     Example:
@@ -53,6 +54,7 @@ class AsyncFileReader:
     def __init__(self, ranges: ObjectRanges, name: str, owner: Owner) -> None:
         self.name = name
         self.size = ranges.size
+        self.etag = ranges.etag
         self.closed = False
         self._ranges = ranges
         self._owner = owner

@@ -1,0 +1,169 @@
+"""The protocols of obspec, the interface of object stores, over any location of a session.
+
+Libraries that ask for the asynchronous protocols of obspec, such as `GetRangesAsync` or `ListAsync`, take an
+`ObspecStore`. It needs no package: the protocols are structural.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dxflow_async.concurrency.pool import results_of
+from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError
+from dxflow_async.models import Item
+from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.path import AsyncStoragePath
+
+if TYPE_CHECKING:
+    from obspec import ListResult, ObjectMeta
+
+__all__ = ["ObspecStore"]
+
+_RANGES = 32
+"""How many ranges of one call are read at a time."""
+
+_PAGE = 1000
+
+
+class ObspecStore:
+    """The objects below a path, by names without a slash at the beginning.
+
+    It implements `GetRangeAsync`, `GetRangesAsync`, `HeadAsync`, `ListAsync`, `ListWithDelimiterAsync`, `DeleteAsync`,
+    `CopyAsync` and `RenameAsync`.
+
+    Args:
+        top: a path of `AsyncSession.path`.
+
+    Example:
+        >>> async def head(session: "AsyncSession") -> int:
+        ...     store = ObspecStore(session.path("aws:/bucket/dir"))
+        ...     return (await store.head_async("x"))["size"]
+    """
+
+    def __init__(self, top: AsyncStoragePath) -> None:
+        self._top = top
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> bytes:
+        """Returns the bytes `[start, end)`, or `length` bytes from `start` on.
+
+        Raises:
+            ConfigurationError: not exactly one of `end` and `length` is given.
+            StorageError: the range could not be read.
+        """
+        if (end is None) == (length is None):
+            raise ConfigurationError(f"end = {end}, length = {length} is not allowed; give one of them")
+        stop = end if end is not None else start + (length or 0)
+        storage, top = await self._place()
+        return b"".join([chunk async for chunk in storage.read(top + path, start, stop)])
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> list[bytes]:
+        """Returns several ranges of an object, read at the same time. Raises as `get_range_async`."""
+        stops = ends if ends is not None else lengths
+        if stops is None or len(stops) != len(starts) or (ends is not None and lengths is not None):
+            raise ConfigurationError("ends, lengths are not allowed so; give one of them, as long as starts")
+        name = "end" if ends is not None else "length"
+        pairs = zip(starts, stops, strict=True)
+        reads = [partial(self.get_range_async, path, start=start, **{name: stop}) for start, stop in pairs]
+        return await results_of(reads, _RANGES)
+
+    async def head_async(self, path: str) -> ObjectMeta:
+        """Returns what is known of an object.
+
+        Raises:
+            NotFoundError: there is no such object.
+        """
+        storage, top = await self._place()
+        return _meta(await storage.stat(top + path), top)
+
+    def list_async(
+        self, prefix: str | None = None, *, offset: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectMeta]]:
+        """Yields all objects below a prefix, in order, a thousand at a time; with `offset` those after that name."""
+        return self._pages(prefix or "", offset)
+
+    async def list_with_delimiter_async(self, prefix: str | None = None) -> ListResult[Sequence[ObjectMeta]]:
+        """Returns the objects and the directories directly below a prefix."""
+        storage, top = await self._place()
+        objects: list[ObjectMeta] = []
+        prefixes: list[str] = []
+        async with aclosing(storage.scan(_directory(top, prefix or ""), recursive=False)) as items:
+            async for item in items:
+                if item.directory:
+                    prefixes.append(item.path[len(top) :].rstrip("/"))
+                else:
+                    objects.append(_meta(item, top))
+        return {"common_prefixes": prefixes, "objects": objects}
+
+    async def delete_async(self, paths: str | Sequence[str]) -> None:
+        """Deletes objects, many with one request where the service can. One that does not exist is no error."""
+        storage, top = await self._place()
+        await storage.delete([top + path for path in ([paths] if isinstance(paths, str) else paths)])
+
+    async def copy_async(self, from_: str, to: str, *, overwrite: bool = True) -> None:
+        """Copies an object.
+
+        Raises:
+            AlreadyExistsError: `overwrite` is not set, and the target exists when the copy begins.
+        """
+        await self._check(to, overwrite=overwrite)
+        storage, top = await self._place()
+        await storage.copy(top + from_, top + to)
+
+    async def rename_async(self, from_: str, to: str, *, overwrite: bool = True) -> None:
+        """Moves an object. Raises as `copy_async`."""
+        await self._check(to, overwrite=overwrite)
+        storage, top = await self._place()
+        await storage.move(top + from_, top + to)
+
+    async def _place(self) -> tuple[AsyncAreaStorage, str]:
+        storage, path = await self._top._at()
+        return storage, f"{path.rstrip('/')}/"
+
+    async def _check(self, path: str, *, overwrite: bool) -> None:
+        storage, top = await self._place()
+        if not overwrite and await storage.exists(top + path):
+            raise AlreadyExistsError(
+                f"{path} exists; choose another name, or set overwrite", operation="copy", path=path
+            )
+
+    async def _pages(self, prefix: str, offset: str | None) -> AsyncIterator[Sequence[ObjectMeta]]:
+        storage, top = await self._place()
+        page: list[ObjectMeta] = []
+        async with aclosing(storage.scan(_directory(top, prefix), recursive=True)) as items:
+            async for item in items:
+                meta = _meta(item, top)
+                if offset is None or meta["path"] > offset:
+                    page.append(meta)
+                if len(page) >= _PAGE:
+                    yield page
+                    page = []
+        if page:
+            yield page
+
+
+def _directory(top: str, prefix: str) -> str:
+    name = prefix.strip("/")
+    return f"{top}{name}/" if name else top
+
+
+def _meta(item: Item, top: str) -> ObjectMeta:
+    return {
+        "path": item.path[len(top) :],
+        "last_modified": datetime.fromtimestamp(item.modification, tz=UTC),
+        "size": item.size,
+        "e_tag": item.etag,
+        "version": None,
+    }
