@@ -40,6 +40,8 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Settings
     return str(tmp_path / "store"), Settings(home=tmp_path / "home")
 
 
+# The suite closes no store, and ends the event loops that their connections belong to.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestStore(StoreTests[DxflowStore, cpu.Buffer]):
     """What every store of zarr does."""
 
