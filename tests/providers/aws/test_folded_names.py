@@ -32,9 +32,10 @@ def service(*keys: str) -> Service:
     return Service(reply)
 
 
-async def test_name_that_is_listed_otherwise(connect: Connect) -> None:
+@pytest.mark.parametrize("listed", [(), ("a//bc",)])
+async def test_name_that_is_listed_otherwise(connect: Connect, listed: tuple[str, ...]) -> None:
     """The first odd name is found out by a listing; the second one is refused before anything is sent."""
-    async with service() as server:
+    async with service(*listed) as server:
         aws = connect(server.url)
         with pytest.raises(UnsafePathError, match="stored it under another name"):
             await aws.write("bucket/a//b", body(b"x"), ObjectOptions())
