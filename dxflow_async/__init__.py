@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         TransferResult,
         Unit,
     )
+    from dxflow_async.providers.encryption import Encryption
+    from dxflow_async.providers.entries import ObjectOptions
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
@@ -80,6 +82,7 @@ __all__ = [
     "ConfigurationError",
     "DeleteResult",
     "DxflowError",
+    "Encryption",
     "GCPSettings",
     "GCSSettings",
     "Item",
@@ -89,6 +92,7 @@ __all__ = [
     "Leftover",
     "NetworkError",
     "NotFoundError",
+    "ObjectOptions",
     "PreconditionFailedError",
     "Progress",
     "S3Settings",
@@ -132,6 +136,8 @@ _HOMES = {
     "AsyncStorageManager": "storage.manager",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
+    "Encryption": "providers.encryption",
+    "ObjectOptions": "providers.entries",
     "DeleteResult": "models",
     "Item": "models",
     "JobInfo": "models",

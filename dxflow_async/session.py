@@ -14,6 +14,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.closing import close_session
@@ -22,6 +23,8 @@ from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Compare
@@ -114,7 +117,14 @@ class AsyncSession:
         return self._compute
 
     async def copy(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -128,6 +138,8 @@ class AsyncSession:
             dst: with a trailing slash (or an existing local directory) the directory to copy into, else exactly the new
                 name.
             storage_type: the area of remotes, `"private"` or `"public"`.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that exist; as for `AsyncAreaStorage.upload`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
@@ -143,17 +155,26 @@ class AsyncSession:
             ...     async with AsyncSession() as session:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress)
+        rules = WriteRules.of(options, overwrite=overwrite)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, rules=rules)
 
     async def move(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress, move=True)
+        rules = WriteRules.of(options, overwrite=overwrite)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, move=True, rules=rules)
 
     @overload
     async def sync(

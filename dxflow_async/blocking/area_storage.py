@@ -14,7 +14,9 @@ from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -81,18 +83,36 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
-        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata)
+        call = functools.partial(
+            self._twin.upload,
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+        )
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
     def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        return self._calls.run("download", on_progress, lambda show: self._twin.download(src, path, on_progress=show))
+        call = functools.partial(self._twin.download, src, path, overwrite=overwrite)
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
         self,
@@ -100,19 +120,27 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata)
+        call = functools.partial(
+            self._twin.upload_many, content_type=content_type, metadata=metadata, options=options, overwrite=overwrite
+        )
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
 
     def download_many(
-        self, pairs: Iterable[tuple[str, str]], *, on_progress: OnProgress | None = None
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = self._twin.download_many
+        call = functools.partial(self._twin.download_many, overwrite=overwrite)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -124,6 +152,9 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
@@ -133,7 +164,15 @@ class AreaStorage:
         Raises:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
-        call = functools.partial(self._twin.write, path, content_type=content_type, metadata=metadata)
+        call = functools.partial(
+            self._twin.write,
+            path,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+        )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
     def read(self, path: str, start: int | None = None, end: int | None = None) -> ItemStream[bytes]:
@@ -141,23 +180,27 @@ class AreaStorage:
         chunks = functools.partial(self._twin.read, path, start, end)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
-    def copy(self, src: str, dst: str) -> TransferReport:
+    def copy(
+        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+    ) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(self._twin.copy, src, dst)
+        return self._calls.call(functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite))
 
-    def move(self, src: str, dst: str) -> TransferReport:
+    def move(
+        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+    ) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(self._twin.move, src, dst)
+        return self._calls.call(functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite))
 
-    def delete(self, path: str | Iterable[str]) -> int:
+    def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths)
+        return self._portal.call(self._twin.delete, paths, if_match=if_match)
 
-    def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths)
+        return self._portal.call(self._twin.try_delete, paths, if_match=if_match)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

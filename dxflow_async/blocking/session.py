@@ -16,8 +16,10 @@ from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -101,17 +103,35 @@ class Session:
         return ComputeManager(self, self._calls, twin)
 
     def copy(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
-        call = functools.partial(self._session.copy, src, dst, storage_type=storage_type)
+        call = functools.partial(
+            self._session.copy, src, dst, storage_type=storage_type, options=options, overwrite=overwrite
+        )
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
-        self, src: Written, dst: Written, *, storage_type: str = "private", on_progress: OnProgress | None = None
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
-        call = functools.partial(self._session.move, src, dst, storage_type=storage_type)
+        call = functools.partial(
+            self._session.move, src, dst, storage_type=storage_type, options=options, overwrite=overwrite
+        )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     @overload

@@ -11,7 +11,9 @@ from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -115,11 +117,23 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
-        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload(
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     def download(
         self,
@@ -128,10 +142,11 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return self._at(provider, storage_type).download(src, dst, overwrite=overwrite, on_progress=on_progress)
 
     def upload_many(
         self,
@@ -141,11 +156,20 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
-        return storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.upload_many(
+            pairs,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
 
     def download_many(
         self,
@@ -153,10 +177,11 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return self._at(provider, storage_type).download_many(pairs, overwrite=overwrite, on_progress=on_progress)
 
     def write(
         self,
@@ -167,6 +192,9 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, an open binary file's rest, or what an iterable of bytes yields in the calling thread.
@@ -177,7 +205,16 @@ class StorageManager:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
         storage = self._at(provider, utype)
-        return storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     def read(
         self,
@@ -191,17 +228,42 @@ class StorageManager:
         """Twin: `AsyncStorageManager.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        if_match: str | None = None,
+    ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path)
+        return self._at(provider, storage_type).delete(path, if_match=if_match)
 
-    def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst)
+        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite)
 
-    def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+    ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst)
+        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

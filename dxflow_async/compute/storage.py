@@ -10,6 +10,7 @@ from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
@@ -73,6 +74,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         dst: str | os.PathLike[str] | None = None,
         create_dir: bool = True,
         *,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
@@ -82,6 +84,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             dst: the local directory; by default the current one. When its last component is the source's name (and not
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
+            overwrite: what happens to files that are there already; as for `AsyncAreaStorage.upload`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
@@ -92,7 +95,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
-        return await super().download(src, destination, on_progress=on_progress)
+        return await super().download(src, destination, overwrite=overwrite, on_progress=on_progress)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it. A directory that exists already is no error."""
@@ -103,8 +106,12 @@ class AsyncUnitStorage(AsyncAreaStorage):
         place.check_target("mkdir", directory=True)
         await make_directory(self._resources.context(None), place)
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
+
+        Args:
+            path: the file, the directory, or several of them.
+            if_match: delete a single file only if it has this etag.
 
         Returns:
             The number of files whose deletion was requested. A file that does not exist is no error. A directory
@@ -114,13 +121,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path)
+        return await super().delete(path, if_match=if_match)
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path)
+        return await super().try_delete(path, if_match=if_match)
 
     async def _is_directory(self, path: str) -> bool:
         try:

@@ -4,7 +4,8 @@ A provider is a subclass of `Provider`; a `ProviderKind` under the entry-point g
 it. `docs/providers.md` shows a whole one, and `dxflow_async.testing` has the tests that each of them passes. What is
 not in `__all__` may change in any release.
 
-- the contract: Provider, Features, Entry, Page, ObjectOptions, Reader, Upload, Part, PartReceipt, Staged, LocalDisk
+- the contract: Provider, Features, Entry, Page, ObjectOptions, Encryption, Reader, Upload, Part, PartReceipt, Staged,
+  LocalDisk
 - registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
@@ -24,7 +25,9 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "CONTRACT_VERSION",
+    "EXISTS",
     "HTTP",
+    "REPLACED",
     "STATUS_ERRORS",
     "AccessDeniedError",
     "AlreadyExistsError",
@@ -37,6 +40,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionBrokenError",
     "DxflowError",
+    "Encryption",
     "Entry",
     "ExpectedDigest",
     "Features",
@@ -85,7 +89,10 @@ __all__ = [
     "XMLDocument",
     "XMLParser",
     "body_reader",
+    "check_absent",
+    "check_condition",
     "check_endpoint",
+    "check_matching",
     "check_names",
     "check_status",
     "check_unchanged",
@@ -157,6 +164,13 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from dxflow_async.net import ConnectionBrokenError, NetError, ProxyRules, StalledError, TLSOptions
+    from dxflow_async.providers.common.conditions import (
+        EXISTS,
+        REPLACED,
+        check_absent,
+        check_condition,
+        check_matching,
+    )
     from dxflow_async.providers.common.confirm import (
         check_names,
         check_status,
@@ -196,6 +210,7 @@ if TYPE_CHECKING:
         Body,
         Buffer,
         Buffered,
+        Encryption,
         Entry,
         Features,
         LocalDisk,
@@ -252,6 +267,13 @@ _HOMES = {
         "UnsupportedError",
     ),
     "dxflow_async.net": ("ConnectionBrokenError", "NetError", "ProxyRules", "StalledError", "TLSOptions"),
+    "dxflow_async.providers.common.conditions": (
+        "EXISTS",
+        "REPLACED",
+        "check_absent",
+        "check_condition",
+        "check_matching",
+    ),
     "dxflow_async.providers.common.confirm": (
         "check_names",
         "check_status",
@@ -288,6 +310,7 @@ _HOMES = {
         "Body",
         "Buffer",
         "Buffered",
+        "Encryption",
         "Entry",
         "Features",
         "LocalDisk",

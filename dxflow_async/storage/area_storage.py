@@ -14,6 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
+from typing import Literal
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
@@ -22,15 +23,16 @@ from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, N
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.deletion import Deletion, keys_to_delete
+from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.resolver import ResolvedLocation
+from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
-from dxflow_async.transfer.items.object_options import content_type_of
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
-from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
@@ -166,6 +168,9 @@ class AsyncAreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
@@ -175,6 +180,11 @@ class AsyncAreaStorage:
             dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
+            options: everything that is stored with each object, such as its storage class; the two arguments above win.
+            overwrite: what happens to an object that is there already. `True` replaces it, and `False` is an
+                `AlreadyExistsError` of the item. `"skip"` skips the item. `"if-newer"` replaces the object if the file
+                was changed later, `"if-different"` if size, checksum or time differ.
+            if_match: replace only the object with this etag; for a single file.
             on_progress: called with a `Progress` at most ten times a second.
 
         Returns:
@@ -182,16 +192,24 @@ class AsyncAreaStorage:
 
         Raises:
             NotFoundError: there is no such file, and nothing matches.
-            TransferError: some file failed; the others are stored.
-            UnsupportedError: the area is public, and the provider has no public objects.
+            TransferError: some file failed; the others are stored. The error of an item is a `PreconditionFailedError`
+                if `if_match` is another object's.
+            UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
         """
         area = await self._find()
-        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
-        source = ResolvedLocation(os.fspath(src))
-        return await self._transfers.run("upload", source, ResolvedLocation(dst, area), arguments, on_progress)
+        rules = WriteRules.of(
+            options, overwrite=overwrite, content_type=content_type, metadata=metadata, if_match=if_match
+        )
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
+        return await self._transfers.run("upload", source, destination, {}, on_progress, rules=rules)
 
     async def download(
-        self, src: str, dst: str | os.PathLike[str] | None = None, *, on_progress: OnProgress | None = None
+        self,
+        src: str,
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -200,6 +218,7 @@ class AsyncAreaStorage:
             dst: the local directory, which is made when it is missing; by default the current one. When its last
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
+            overwrite: what happens to files that are there already; as for `upload`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Returns:
@@ -213,7 +232,9 @@ class AsyncAreaStorage:
         """
         area = await self._find()
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        return await self._transfers.run("download", ResolvedLocation(src, area), destination, {}, on_progress)
+        rules = WriteRules(overwrite=overwrite)
+        source = ResolvedLocation(src, area)
+        return await self._transfers.run("download", source, destination, {}, on_progress, rules=rules)
 
     async def upload_many(
         self,
@@ -221,6 +242,8 @@ class AsyncAreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
@@ -229,23 +252,29 @@ class AsyncAreaStorage:
             pairs: pairs of a local and a remote path; read as fast as the files are sent.
             content_type: as for `upload`.
             metadata: as for `upload`.
+            options, overwrite: as for `upload`.
             on_progress: as for `upload`.
         """
         area = await self._find()
-        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
+        rules = WriteRules.of(options, overwrite=overwrite, content_type=content_type, metadata=metadata)
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        return await self._transfers.run("upload_many", source, destination, arguments, on_progress, pairs=pairs)
+        return await self._transfers.run("upload_many", source, destination, {}, on_progress, pairs=pairs, rules=rules)
 
-    async def download_many(self, pairs: Pairs, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def download_many(
+        self, pairs: Pairs, *, overwrite: Overwrite = True, on_progress: OnProgress | None = None
+    ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            overwrite: as for `download`.
             on_progress: as for `download`.
         """
         area = await self._find()
-        source, destination = ResolvedLocation("", area), ResolvedLocation("")
-        return await self._transfers.run("download_many", source, destination, {}, on_progress, pairs=pairs)
+        source, destination, rules = ResolvedLocation("", area), ResolvedLocation(""), WriteRules(overwrite=overwrite)
+        return await self._transfers.run(
+            "download_many", source, destination, {}, on_progress, pairs=pairs, rules=rules
+        )
 
     async def write(
         self,
@@ -254,6 +283,9 @@ class AsyncAreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores a stream of unknown length under a path. Memory stays bounded; a broken stream stores nothing.
@@ -263,17 +295,29 @@ class AsyncAreaStorage:
             data: the bytes. An exception that it raises passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: what happens to an object that is there already: `True` replaces it, `False` is an error, and
+                with `"skip"` nothing is read from `data`.
+            if_match: replace only the object with this etag.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            AlreadyExistsError: `overwrite` is False, and there is an object.
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
+            UnsupportedError: the storage keeps no such option.
             StorageError: the object could not be stored.
         """
-        area = await self._find()
+        rules = WriteRules.of(
+            options, overwrite=overwrite, content_type=content_type, metadata=metadata, if_match=if_match
+        )
+        destination = rules.applied_to(ResolvedLocation(path, await self._find()), "write")
+        area = destination.area
+        assert area is not None
         place = area.place(path)
         place.check_target("write")
-        options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
-        report = TransferReport([await StreamWriter(context, place, options).write(data)], context.meter.seconds)
+        report = TransferReport([await write_stream(context, place, rules, data, public=area.public)])
+        report.seconds = context.meter.seconds
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
@@ -333,42 +377,56 @@ class AsyncAreaStorage:
                 path=path,
             )
 
-    async def copy(self, src: str, dst: str) -> TransferReport:
+    async def copy(
+        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+    ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
         Args:
             src: the source. Of a directory with a trailing slash only the content is copied.
             dst: with a trailing slash the directory to copy into, else exactly the new name.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that are there already; as for `upload`.
         """
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area))
+        area, rules = await self._find(), WriteRules.of(options, overwrite=overwrite)
+        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), rules=rules)
 
-    async def move(self, src: str, dst: str) -> TransferReport:
+    async def move(
+        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+    ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        area = await self._find()
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), move=True)
+        area, rules = await self._find(), WriteRules.of(options, overwrite=overwrite)
+        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
+        return await self._transfers.relocate(source, destination, move=True, rules=rules)
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str]) -> int:
+    async def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Args:
+            path: the object, the directory, or several of them.
+            if_match: delete a single object only if it has this etag.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error. A real
             directory counts as one.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path)
+        result = await self.try_delete(path, if_match=if_match)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str]) -> DeleteResult:
+    async def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         area = await self._find()
+        if if_match is not None:
+            return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
         deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
         return await deletion.run((path,) if isinstance(path, str) else path)
 

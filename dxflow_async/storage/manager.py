@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.models import Item, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
@@ -109,11 +111,23 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
-        return await storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload(
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     async def download(
         self,
@@ -122,10 +136,11 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress)
+        return await self._at(provider, storage_type).download(src, dst, overwrite=overwrite, on_progress=on_progress)
 
     async def upload_many(
         self,
@@ -135,11 +150,20 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
-        return await storage.upload_many(pairs, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.upload_many(
+            pairs,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
 
     async def download_many(
         self,
@@ -147,10 +171,11 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress)
+        return await self._at(provider, storage_type).download_many(pairs, overwrite=overwrite, on_progress=on_progress)
 
     async def write(
         self,
@@ -161,11 +186,23 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores a stream of unknown length under a path. See `AsyncAreaStorage.write`."""
         storage = self._at(provider, utype)
-        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     def read(
         self,
@@ -179,19 +216,44 @@ class AsyncStorageManager:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
         return self._at(provider, storage_type).read(path, start, end)
 
-    async def copy(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def copy(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+    ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst)
+        return await self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite)
 
-    async def move(self, src: str, dst: str, provider: str = "AWS", *, storage_type: str = "private") -> TransferReport:
+    async def move(
+        self,
+        src: str,
+        dst: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+    ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst)
+        return await self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite)
 
     # Deleting, sharing
 
-    async def delete(self, path: str | Iterable[str], provider: str = "AWS", *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        if_match: str | None = None,
+    ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path)
+        return await self._at(provider, storage_type).delete(path, if_match=if_match)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

@@ -20,7 +20,15 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
-from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, given_pairs, open_job, resolved_ends
+from dxflow_async.storage.resumed_job import (
+    ResumedJob,
+    check_arguments,
+    check_key_known,
+    given_pairs,
+    open_job,
+    resolved_ends,
+)
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.journal.jobfile import JobFile
@@ -65,11 +73,18 @@ class TransferService:
         self.cache = cache
 
     async def copy(
-        self, src: Written, dst: Written, storage_type: str, on_progress: OnProgress | None, *, move: bool = False
+        self,
+        src: Written,
+        dst: Written,
+        storage_type: str,
+        on_progress: OnProgress | None,
+        *,
+        move: bool = False,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.relocate(source, destination, on_progress, move=move)
+        return await self.relocate(source, destination, on_progress, move=move, rules=rules)
 
     async def relocate(
         self,
@@ -78,11 +93,13 @@ class TransferService:
         on_progress: OnProgress | None = None,
         *,
         move: bool = False,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Copies or moves between two locations that are resolved."""
         into = (await self._destination(destination)).into
         destination = replace(destination, into=into)
-        return await self.run("move" if move else "copy", source, destination, {"into": into}, on_progress)
+        operation = "move" if move else "copy"
+        return await self.run(operation, source, destination, {"into": into}, on_progress, rules=rules)
 
     async def sync(
         self, src: Written, dst: Written, rules: Rules, storage_type: str, on_progress: OnProgress | None
@@ -105,6 +122,7 @@ class TransferService:
         on_progress: OnProgress | None,
         *,
         pairs: Pairs | None = None,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Runs a new call.
 
@@ -115,10 +133,14 @@ class TransferService:
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
             pairs: the items of `upload_many` and `download_many`.
+            rules: what is stored with the objects, and which objects are replaced.
 
         Raises:
             TransferError: some item failed.
         """
+        if rules is not None:
+            destination = rules.applied_to(destination, operation)
+            arguments = {**arguments, **rules.to_json()}
         areas, account = (source.area_id, destination.area_id), self.resolver.account.name
         if pairs is None:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
@@ -148,6 +170,7 @@ class TransferService:
         spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
+        check_key_known(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
         moved = await job.has_moved_any()
         await job.warn_when_incomplete()
@@ -188,24 +211,41 @@ class TransferService:
     ) -> AsyncIterator[TransferItem]:
         """Returns the items of a call, which are planned as they are transferred."""
         threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
-        options = ObjectOptions(
-            arguments.get("content_type"), arguments.get("metadata") or {}, _is_public(destination.area)
-        )
+        rules = WriteRules.from_json(arguments, public=_is_public(destination.area))
+        options, overwrite = rules.options, rules.overwrite
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(context, LocalPlaces(threads), ((s, place(d)) async for s, d in _each(pairs)), options)
+            items = ((s, place(d)) async for s, d in _each(pairs))
+            return upload_each(context, LocalPlaces(threads), items, options, overwrite=overwrite)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
-            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)))
+            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)), overwrite=overwrite)
         if operation == "download":
             assert source.area is not None
-            return download(context, threads, source.area.place(source.path), destination.path)
+            return download(context, threads, source.area.place(source.path), destination.path, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         if source.area is None:
-            return upload(context, LocalPlaces(threads), source.path, end, options, operation=operation, move=move)
-        return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
+            return upload(
+                context,
+                LocalPlaces(threads),
+                source.path,
+                end,
+                options,
+                operation=operation,
+                move=move,
+                overwrite=overwrite,
+            )
+        return relocate(
+            context,
+            source.area.place(source.path),
+            end,
+            options,
+            operation=operation,
+            move=move,
+            overwrite=overwrite,
+        )
 
     async def _move(
         self,

@@ -84,12 +84,7 @@ def put(service: S3Service, ask: Ask) -> Answer:
     _check_key(ask)
     service.check_size(ask)
     verify_md5(ask.headers, ask.body)
-    old = bucket.objects.get(ask.key)
-    if ask.headers.get("if-none-match") == "*" and old is not None:
-        raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-    match = ask.headers.get("if-match")
-    if match is not None and (old is None or not service.matches(match, old.etag)):
-        raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+    service.check_condition(ask)
     checksums: dict[str, str] = {}
     if not service.quirks.no_checksums:
         checksums = sent_checksums(ask.headers, ask.body) or {"crc64nvme": checksum("crc64nvme", ask.body)}
@@ -112,6 +107,7 @@ def copy(service: S3Service, ask: Ask) -> Answer:
     if (source_bucket, source_key) == (ask.bucket, ask.key) and not replaces:
         text = "This copy request is illegal because it is trying to copy an object to itself without changing it."
         raise S3Error(400, "InvalidRequest", text)
+    service.check_condition(ask)
     service.fail_once("copy", ask)
     base = template(service, ask)
     if not replaces:
@@ -142,6 +138,7 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
 
 def delete(service: S3Service, ask: Ask) -> Answer:
     """Answers DELETE of an object, which need not exist."""
+    service.check_condition(ask)
     _remove(service, ask.bucket, ask.key)
     return Answer(204)
 

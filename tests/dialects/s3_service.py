@@ -95,6 +95,33 @@ class S3Service:
             details = {"ProposedSize": str(len(ask.body)), "MaxSizeAllowed": str(self.quirks.max_put)}
             raise S3Error(400, "EntityTooLarge", text, details=details)
 
+    def check_condition(self, ask: Ask) -> None:
+        """Refuses a write or a deletion whose condition does not hold.
+
+        Raises:
+            S3Error: 412, 404 where there is no object to match, or 501.
+        """
+        none_match, match = ask.headers.get("if-none-match"), ask.headers.get("if-match")
+        if (none_match is None and match is None) or self.quirks.conditions == "ignored":
+            return
+        if self.quirks.conditions == "refused":
+            raise S3Error(501, "NotImplemented", "A header you provided implies functionality that is not implemented")
+        found = self.bucket(ask.bucket).objects.get(ask.key)
+        if match is not None and found is None:
+            raise S3Error(404, "NoSuchKey", "The specified key does not exist.", details={"Key": ask.key})
+        differs = match is not None and found is not None and not self.matches(match, found.etag)
+        if differs or (none_match == "*" and found is not None):
+            raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+
+    def loses(self, operation: str, ask: Ask) -> bool:
+        """Returns whether the answer to a write is lost, which happens once for each key."""
+        writes = operation in ("PutObject", "CopyObject", "CompleteMultipartUpload")
+        conditional = "if-none-match" in ask.headers or "if-match" in ask.headers
+        if not (self.quirks.loses_answers and writes and conditional) or ("lost", ask.bucket, ask.key) in self.failed:
+            return False
+        self.failed.add(("lost", ask.bucket, ask.key))
+        return True
+
     def fail_once(self, operation: str, ask: Ask) -> None:
         """Makes an operation fail once for each key, after its status was sent."""
         if self.quirks.fails_after_200 and (operation, ask.bucket, ask.key) not in self.failed:

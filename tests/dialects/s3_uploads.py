@@ -93,6 +93,7 @@ def complete(service: S3Service, ask: Ask) -> Answer:
         or (len(parts) > 1 and len(parts[-1].data) > len(parts[0].data))
     ):
         raise S3Error(400, "InvalidPart", "All non-trailing parts must have the same length.")
+    service.check_condition(ask)
     stored = _whole(service, upload, ask, parts)
     service.fail_once("complete", ask)
     bucket = service.bucket(ask.bucket)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import (
     copy_headers,
@@ -24,6 +25,7 @@ from dxflow_async.providers.aws.headers import (
     stored_headers,
 )
 from dxflow_async.providers.aws.odd_names import check_name
+from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, contradiction
 from dxflow_async.providers.common.etags import parse_etag, same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions
@@ -45,8 +47,15 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     if options.modified is not None:
         headers |= stored_headers(await _look(provider, call, source), options.modified)
         headers["x-amz-metadata-directive"] = "REPLACE"
-    response = await requests.send(call, "PUT", *split_key(key), headers)
-    document = await requests.document(call, response, "CopyObjectResult")
+
+    async def send(condition: Mapping[str, str]) -> Document:
+        response = await requests.send(call, "PUT", *split_key(key), {**headers, **condition})
+        return await requests.document(call, response, "CopyObjectResult")
+
+    if options.conditional:
+        document = await write_on_condition(provider, call, key, options, send, certain=provider.dialect.amazon)
+    else:
+        document = await send({})
     etag = parse_etag(document.values.get("ETag"))
     await check_unchanged(provider, call, source)
     await _check_version(provider, call, source, etag)

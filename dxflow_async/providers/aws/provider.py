@@ -15,7 +15,8 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.bodies import send_body
+from dxflow_async.providers.aws.bodies import SentBody, send_body
+from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.copies import copy_object, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
@@ -82,6 +83,7 @@ _UPLOAD_CHECKSUMS = (Ability.UPLOAD_CRC32C, Ability.PART_CRC32C)
 
 def _features(endpoint: str | None) -> Features:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    amazon = endpoint is None or is_amazon(urlsplit(endpoint).netloc)
     return Features(
         checksum=True,
         checksum_first=True,
@@ -99,10 +101,14 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
-        varied_parts_doubtful=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
+        varied_parts_doubtful=not amazon,
         buckets=True,
         versions=True,
         any_names=True,  # `odd_names` refuses them where the service does not keep them
+        conditions=True,
+        # Other services show it by what they answer.
+        atomic_create=amazon,
+        atomic_replace=amazon,
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -212,22 +218,31 @@ class AWSProvider(Provider):
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
         await check_name(self._requests, call, bucket, name)
-        response, confirmed = await send_body(
-            self._requests,
-            call,
-            bucket,
-            name,
-            {},
-            headers,
-            body,
-            judge=lambda refusal: self._write_limit(call, refusal, body.size),
-        )
+
+        async def send(condition: Mapping[str, str]) -> SentBody:
+            return await send_body(
+                self._requests,
+                call,
+                bucket,
+                name,
+                {},
+                {**headers, **condition} if condition else headers,
+                body,
+                judge=lambda refusal: self._write_limit(call, refusal, body.size),
+            )
+
+        if options.conditional:
+            response, confirmed = await write_on_condition(self, call, key, options, send)
+        else:
+            response, confirmed = await send({})
         if await self._signs.confirm(response, body, "object"):
             crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
+        if options.if_absent and not self.dialect.known(Ability.CREATE_ONLY):
+            await probe(self, call, key, body, {**headers, "if-none-match": "*"})
         if options.public:
             await self._check_readable(call, bucket, name)
         return stored
@@ -267,7 +282,7 @@ class AWSProvider(Provider):
         if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
             checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
+        return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
@@ -279,7 +294,7 @@ class AWSProvider(Provider):
             self,
             key,
             upload_id,
-            public=options.public,
+            options,
             checksums=checksums,
             full=listed.checksum_type == FULL_OBJECT,
             told=listed.checksums,
@@ -298,7 +313,7 @@ class AWSProvider(Provider):
             found = await unfinished(name, ask)
         except s3xml.MalformedXMLError as error:
             raise not_the_service(call, str(error)) from error
-        return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
+        return [(S3Upload(self, key, each, ObjectOptions(), checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         refused: dict[str, StorageError] = {}
@@ -311,6 +326,9 @@ class AWSProvider(Provider):
             return await delete_keys(self, keys)
         kept = [key for key in keys if key not in refused]
         return refused | (await delete_keys(self, kept) if kept else {})
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        await delete_matching(self, key, etag)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         return await copy_object(self, source, key, options)
@@ -332,10 +350,17 @@ class AWSProvider(Provider):
             entry.crc32c = entry.digest = None
         return entry
 
+    def _learn_conditions(self) -> None:
+        """Takes over which conditions of writes the service is known to obey itself."""
+        create, replaces = self.dialect.has(Ability.CREATE_ONLY), self.dialect.has(Ability.REPLACE_ONLY)
+        self.features = replace(self.features, atomic_create=create, atomic_replace=replaces)
+
     def _note_host(self, host: str) -> None:
         """Notes the host that the SDK's configuration names."""
         if not is_amazon(host):
-            self.features = replace(self.features, varied_parts_doubtful=True, endpoint=host)
+            self.features = replace(
+                self.features, varied_parts_doubtful=True, atomic_create=False, atomic_replace=False, endpoint=host
+            )
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})

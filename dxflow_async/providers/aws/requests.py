@@ -262,6 +262,10 @@ class Requests:
         signed = {**headers, **self._always, "host": host}
         payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
         self._signer.sign(credentials, region, method, path, text, signed, payload)
+        # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+        conditional = method != "GET" and ("if-none-match" in headers or (method != "HEAD" and "if-match" in headers))
+        if conditional:
+            return await self.http.send(call, method, url, signed, body, repeatable=False)
         return await self.http.send(call, method, url, signed, body)
 
     def _learn(self, attempt: _Attempt, changed: Mapping[str, str]) -> None:

@@ -22,6 +22,7 @@ from dxflow_async.providers.http import Call
 __all__ = [
     "DIRECTORY_HEADER",
     "checksum_header",
+    "condition_headers",
     "copied_metadata",
     "crc32c_of",
     "describe",
@@ -67,6 +68,13 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
         if name.lower() != _CRC32C:
             headers[_METADATA + name.lower()] = value.strip()  # signed as it arrives
     return headers
+
+
+def condition_headers(options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers of the condition on which an object is stored or deleted."""
+    if options.if_absent:
+        return {"if-none-match": "*"}
+    return {} if options.if_match is None else {"if-match": if_match(options.if_match) or "*"}
 
 
 def checksum_header(crc32c: int) -> dict[str, str]:

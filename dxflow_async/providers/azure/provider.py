@@ -6,11 +6,13 @@ the container. Source: https://learn.microsoft.com/rest/api/storageservices/
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AzureSettings
@@ -23,13 +25,14 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import look_up, look_up_container, stored
+from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, stored
 from dxflow_async.providers.azure.copy import copy_blob
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
 from dxflow_async.providers.azure.directories import Cursor, Directory, Namespace, sort_out
 from dxflow_async.providers.azure.headers import (
     DIRECTORY_HEADER,
+    condition_headers,
     entry_of,
     etag_of,
     is_directory,
@@ -40,6 +43,7 @@ from dxflow_async.providers.azure.names import check_container, split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
+from dxflow_async.providers.common.conditions import ConditionalUpload, check_condition, refused
 from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, extent
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
@@ -69,6 +73,8 @@ MiB = 1 << 20
 
 
 def _features(identity: CloudCredentials) -> Features:
+    # Servers of others may ignore conditions: https://learn.microsoft.com/azure/storage/common/storage-account-overview
+    azure = re.search(r"\.(core\.[a-z.]+|storage\.azure\.net)$", urlsplit(identity.endpoint).hostname or "") is not None
     # https://learn.microsoft.com/azure/storage/blobs/scalability-targets: 50,000 blocks of up to 4,000 MiB
     return Features(
         checksum=True,
@@ -88,6 +94,9 @@ def _features(identity: CloudCredentials) -> Features:
         max_copy_size=50_000 * 4000 * MiB,
         buckets=True,
         versions=True,
+        conditions=True,
+        atomic_create=azure,
+        atomic_replace=azure,
         endpoint=identity.endpoint,
     )
 
@@ -236,12 +245,16 @@ class AzureProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
         container, name = split_key(call, key)
-        headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options)}
+        headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options), **condition_headers(options)}
         if options.public:
             await self._check_public(call, container)
+        await self._check_condition(call, key, options)
         if name.endswith("/") and not body.size:
             return await self._mark_directory(call, key, container, name, headers, body)
-        response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
+        try:
+            response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
+        except StorageError as error:
+            raise refused(call, options, error) from error
         etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
         return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
@@ -251,19 +264,40 @@ class AzureProvider(Provider):
         headers = object_headers(call, options)
         if options.public:
             await self._check_public(call, container)
-        return BlockUpload(self._requests, call, key, (container, name), headers, secrets.token_hex(8))
+        upload = BlockUpload(self._requests, call, key, (container, name), headers, options, secrets.token_hex(8))
+        return self._checked(call, key, upload, options)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
-        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)
-        return upload, await upload.confirmed(receipts)
+        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, options, upload_id)
+        return self._checked(call, key, upload, options), await upload.confirmed(receipts)
+
+    def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:
+        """Returns an upload that looks at the object before it replaces it, where the service may not."""
+        checked = options.conditional and not self.features.atomic_replace
+        return ConditionalUpload(self, call, key, upload, options) if checked else upload
+
+    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
+        if options.conditional and not self.features.atomic_replace:
+            await check_condition(self, call, key, options)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Implements `Provider.delete`. Directories are deleted last, the deepest first, and only if they are empty."""
         return await self._deletions.delete(keys)
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
+        container, name = split_key(call, key)
+        options = ObjectOptions(if_match=etag)
+        await self._check_condition(call, key, options)
+        try:
+            response = await self._requests.send(call, "DELETE", container, name, condition_headers(options))
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
+        await deleted(self._requests, call, container, name, response)
 
     async def remove_directory(self, key: str) -> None:
         if not self._namespace.has_directories:
@@ -281,7 +315,12 @@ class AzureProvider(Provider):
         origin = split_key(call, source.key)
         if options.public:
             await self._check_public(call, container)
-        etag = await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
+        await self._check_condition(call, key, options)
+        try:
+            etag = await copy_blob(self._requests, call, source, origin, (container, name), options)
+        except StorageError as error:
+            # The service tells a source that was replaced from a target by the code.
+            raise error if error.code == "SourceConditionNotMet" else refused(call, options, error) from error
         await check_unchanged(self, call, source)
         return Entry(key, source.size, etag=etag)
 

@@ -102,7 +102,10 @@ class Requests:
             offset, version = clock.offset, self.dialect.version
             signed = {"host": account.host, "x-ms-version": version, "x-ms-date": self._now(), **(headers or {})}
             access = await _authorize(account, method, path, query or {}, signed, size)
-            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
+            # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+            conditional = method not in ("GET", "HEAD") and ("if-none-match" in signed or "if-match" in signed)
+            more = {"repeatable": False} if conditional else {}
+            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body, **more)
             if 200 <= response.status < 300:
                 self.dialect.confirm(version)
                 if accept and response.status not in accept:

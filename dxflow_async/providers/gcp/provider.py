@@ -13,9 +13,10 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import GCPSettings
@@ -27,6 +28,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.conditions import ConditionalUpload, check_condition, refused
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
@@ -67,7 +69,7 @@ from dxflow_async.providers.gcp.objects import (
     resource_of,
 )
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
-from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
+from dxflow_async.providers.gcp.store import Store, Version, acl, condition, object_path
 from dxflow_async.providers.http import HTTP, Call
 
 __all__ = ["GCPProvider"]
@@ -89,6 +91,7 @@ _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z
 
 
 def _features(identity: CloudCredentials, *, signs: bool) -> Features:
+    google = (urlsplit(identity.endpoint).hostname or "").endswith("googleapis.com")
     # https://cloud.google.com/storage/quotas#objects; parts are objects, put together in rounds: their number is ours.
     return Features(
         checksum=True,
@@ -109,6 +112,10 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         max_copy_size=5 * TiB,
         buckets=True,
         versions=True,
+        conditions=True,
+        # Emulators ignore some conditions.
+        atomic_create=google,
+        atomic_replace=google,
         any_names=True,
         endpoint=identity.endpoint,
     )
@@ -234,15 +241,20 @@ class GCPProvider(Provider):
         call = Call(self.name, "write", f"/{key}")
         bucket, name = self._split(call, key)
         resource = resource_of(name, options, body.crc32c)
-        query = acl("predefinedAcl", public=options.public)
+        query = acl("predefinedAcl", public=options.public) + condition(options)
+        await self._check_condition(call, key, options)
         put = self._store.put if body.size <= SINGLE_SIZE else self._store.put_in_session
-        return (await put(call, bucket, resource, body, query)).entry
+        try:
+            return (await put(call, bucket, resource, body, query)).entry
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         bucket, _ = self._split(call, key)
         if self._store.composes and not await self._rules.obstacle(bucket):
-            return ComposeUpload(self._store, self._rules, key, options, self._read_part)
+            composed = ComposeUpload(self._store, self._rules, key, options, self._read_part)
+            return self._checked(call, key, composed, options)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
         upload.id = f"{_WHOLE}{secrets.token_hex(8)}"
         return upload
@@ -260,7 +272,17 @@ class GCPProvider(Provider):
         while page.cursor is not None:
             page = await self.list_page(upload.directory, recursive=True, cursor=page.cursor)
             found += page.entries
-        return upload, upload.go_on(found, receipts)
+        kept = upload.go_on(found, receipts)
+        return self._checked(call, key, upload, options), kept
+
+    def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:
+        """Returns an upload that looks at the object before it replaces it, where the service may not."""
+        checked = options.conditional and not self.features.atomic_replace
+        return ConditionalUpload(self, call, key, upload, options) if checked else upload
+
+    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
+        if options.conditional and not self.features.atomic_replace:
+            await check_condition(self, call, key, options)
 
     async def _read_part(self, key: str, generation: str | None) -> Reader:
         return await self.read(key, etag=generation)
@@ -283,15 +305,34 @@ class GCPProvider(Provider):
 
         return refused | await delete_batches(list(by_bucket.values()), delete)
 
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call, options = Call(self.name, "delete", f"/{key}"), ObjectOptions(if_match=etag)
+        bucket, name = self._split(call, key)
+        await self._check_condition(call, key, options)
+        path = f"{object_path(bucket, name)}?{condition(options)[1:]}"
+        try:
+            response = await self._requests.send(call, "DELETE", path)
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
+        response.close()
+        if response.status != 204:
+            with suppress(NotFoundError):
+                await self._store.look(call, bucket, name)
+                raise not_the_service(call, "the object is there still", response.status)
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         bucket, name = self._split(call, key)
+        await self._check_condition(call, key, options)
         path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
         query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS},metadata)"}
         if source.etag is not None:
             query["sourceGeneration"] = source.etag
         if options.public:
             query["destinationPredefinedAcl"] = "publicRead"
+        if options.conditional:
+            name_of_condition, _, value = condition(options)[1:].partition("=")
+            query[name_of_condition] = value
         reached = None
         while True:  # a large object takes several calls, each of which continues the one before
             try:
@@ -299,6 +340,8 @@ class GCPProvider(Provider):
             except NotFoundError as error:
                 await self._check_replaced(call, source.key, source.etag, error)
                 raise
+            except StorageError as error:
+                raise refused(call, options, error) from error
             document = await self._requests.document(call, response, "storage#rewriteResponse", signs=("done",))
             if document.get("done") is True:
                 stored = parsed(call, described, bucket, name, document.get("resource") or {})

@@ -76,7 +76,9 @@ class Requests:
         if not self._identity.anonymous:
             grant = await self._identity.grant()
             sent["authorization"] = grant.authorization
-        response = await self.http.send(call, method, self._base + self.billed(path), sent, body)
+        # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+        more = {"repeatable": False} if "ifGenerationMatch=" in path and method != "GET" else {}
+        response = await self.http.send(call, method, self._base + self.billed(path), sent, body, **more)
         if 200 <= response.status < 300:
             if grant is not None:
                 grant.proven = True

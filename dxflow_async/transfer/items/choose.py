@@ -9,6 +9,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
+from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
 
@@ -26,6 +27,7 @@ def item_for(
     operation: str,
     move: bool = False,
     keep_time: bool = False,
+    overwrite: Overwrite = True,
 ) -> TransferItem:
     """Returns the item that copies or moves one entry. Where the provider can copy, the provider does it.
 
@@ -40,26 +42,37 @@ def item_for(
         operation: what is being done, for errors.
         move: deletes the source once its copy is stored.
         keep_time: a copy within a provider keeps the time at which the source was stored, if no other time is known.
+        overwrite: what happens to an object that is there already.
     """
+
+    def make(options: ObjectOptions) -> TransferItem:
+        if entry is not None and _copies(source, target):
+            return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+        return CopyItem(context, source, target, options, entry, delete_source=move)
+
     try:
-        return _item_for(context, source, end, target, entry, options, operation, move=move, keep_time=keep_time)
+        item = _item_without_bytes(context, source, end, target, entry, operation, move=move)
+        if item is not None:
+            return item
+        if overwrite is True and options.if_match is None:
+            return make(options)
+        return OverwritingItem(context, source, target, entry, options, overwrite, make)
     except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
         failure = failure_of(error, (source.shown, target.shown), operation)
         return SettledItem(TransferResult(source.shown, target.shown, error=failure))
 
 
-def _item_for(
+def _item_without_bytes(
     context: TransferContext,
     source: Place,
     end: Destination,
     target: Place,
     entry: Entry | None,
-    options: ObjectOptions,
     operation: str,
     *,
     move: bool,
-    keep_time: bool,
-) -> TransferItem:
+) -> TransferItem | None:
+    """Checks the names of an entry, and returns its item unless it is an object that can be read."""
     marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
     end.check(target, operation, marker=marker)
@@ -71,9 +84,12 @@ def _item_for(
         return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable))
     if marker:
         return MarkerItem(context, source, target, delete_source=move)
-    if entry is not None and source.provider is target.provider and source.provider.features.copy:
-        return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
-    return CopyItem(context, source, target, options, entry, delete_source=move)
+    return None
+
+
+def _copies(source: Place, target: Place) -> bool:
+    """Returns whether the provider can copy from one place to the other."""
+    return source.provider.origin is target.provider.origin and source.provider.features.copy
 
 
 def is_marker(entry: Entry) -> bool:

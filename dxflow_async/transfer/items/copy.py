@@ -21,6 +21,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.object_options import complete_options
+from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.items.source_reads import SourceReads
 from dxflow_async.transfer.items.verification import Verification
@@ -60,6 +61,7 @@ class CopyItem(Multipart, TransferItem):
         super().__init__(context, source, destination, 0 if entry is None else entry.size)
         self._moves = delete_source
         self._options = options
+        self._own_writes = OwnWrites(context, destination) if options.conditional else None
         self._policy: PartPolicy
         self._reads = SourceReads(context, source, self._source_limit, entry)
         self._checks: Verification
@@ -119,8 +121,15 @@ class CopyItem(Multipart, TransferItem):
         elif provider.features.stages:
             self._staged = await self._send(part, lambda body: provider.stage(key, body, self._completed_options()))
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
+        elif self._own_writes is not None:
+            self._stored = await self._send(part, self._write_on_condition)
         else:
             self._stored = await self._send(part, lambda body: provider.write(key, body, self._completed_options()))
+
+    async def _write_on_condition(self, body: Body) -> Entry:
+        provider, key, options = self._destination.provider, self._destination.key, self._completed_options()
+        assert self._own_writes is not None
+        return await self._own_writes.attempt(lambda: provider.write(key, body, options), body.size, body.crc32c)
 
     async def finish(self) -> TransferResult:
         if self._upload is not None:
@@ -307,7 +316,12 @@ class CopyItem(Multipart, TransferItem):
 
 
 def _is_complete(features: Features, listed: Entry) -> bool:
-    """Returns whether a listing tells everything that is needed to read an object in parts."""
+    """Returns whether a listing tells everything that is needed to copy an object in parts.
+
+    No listing has the HTTP headers that are stored with an object.
+    """
+    if features.options:
+        return False
     return (listed.crc32c is not None or not features.checksum) and (
         listed.mtime is not None or features.mtime_listed or not features.mtime
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Mapping
 
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.contract import Entry, Features, ObjectOptions
 
 __all__ = ["complete_options", "content_type_of"]
+
+_NOTHING: Mapping[str, str] = {}
 
 
 def complete_options(
@@ -37,7 +40,23 @@ def complete_options(
     mode = options.mode
     if mode is None and destination.modes:
         mode = next((each.mode for each in (seen, listed) if each is not None), None)
-    return ObjectOptions(content_type, options.metadata, options.public, modified, mode)
+    headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
+    return ObjectOptions(
+        content_type,
+        options.metadata,
+        options.public,
+        modified,
+        mode,
+        storage_class=options.storage_class,
+        cache_control=options.cache_control or headers.get("cache_control"),
+        content_disposition=options.content_disposition or headers.get("content_disposition"),
+        content_encoding=options.content_encoding or headers.get("content_encoding"),
+        content_language=options.content_language or headers.get("content_language"),
+        tags=options.tags,
+        encryption=options.encryption,
+        if_absent=options.if_absent,
+        if_match=options.if_match,
+    )
 
 
 def content_type_of(name: str) -> str:
