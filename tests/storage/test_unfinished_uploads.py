@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import AsyncSession, StorageError, TransferError
+from dxflow_async.transfer.journal.jobfile import JobFile, directory_of, job_ids
+from dxflow_async.transfer.journal.queries import Row
 from tests.faults.foreign.answers import ANSWERS
 from tests.faults.foreign.proxy import ForeignProxy, Rule
 from tests.faults.killed_processes import until
@@ -85,6 +89,32 @@ async def break_down(session: AsyncSession, outages: Outages, large: Path, place
     with pytest.raises(TransferError):
         await session.copy(large, place)
     outages.breaks = lambda _: False
+
+
+async def test_a_creation_is_written_before_it_is_requested(
+    session: AsyncSession, outages: Outages, tmp_path: Path, prefix: str, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When an upload is requested, the job is on disk, so that whoever resumes it knows where to look."""
+    write = JobFile.write
+
+    def write_slowly(file: JobFile, rows: list[Row]) -> None:
+        time.sleep(0.2)
+        write(file, rows)
+
+    monkeypatch.setattr(JobFile, "write", write_slowly)
+    written: list[bool] = []
+
+    def looks(request: Request) -> bool:
+        if is_creation(request):
+            (job,) = job_ids(tmp_path / "home")
+            with closing(sqlite3.connect(directory_of(tmp_path / "home") / f"{job}.sqlite3")) as database:
+                written.extend(bool(count) for (count,) in database.execute("SELECT count(*) FROM creations"))
+        return False
+
+    outages.breaks = looks
+    report = await session.copy(large, f"aws:/{prefix}large")
+    assert report.ok
+    assert written == [True]
 
 
 async def test_an_outage_that_outlives_the_call_is_resumed(

@@ -88,7 +88,7 @@ class Multipart(BaseItem):
 
         self._created_at = [*await journal.wanted_before(key), time.time()]
         self._unsure = self._unsure or len(self._created_at) > 1
-        journal.upload_wanted(key)
+        await journal.upload_wanted(key)
         try:
             upload = await self._try(create)
         except StorageError:

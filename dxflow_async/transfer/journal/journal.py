@@ -1,9 +1,10 @@
 """The journal: what a call has done so far, kept on disk so that another process can resume it.
 
-How it works: events are noted in memory and written together, a quarter of a second later, in a thread. The beginning
-of an upload and each stored part are written before the transfer goes on. So a call that ends within a quarter of a
-second writes nothing, and after a kill only the parts that were on their way are sent again. A file is created by the
-first write. It is removed at the end of a call that went well.
+How it works: events are noted in memory and written together, a quarter of a second later, in a thread. The creation of
+an upload is written before it is requested, and its beginning and each stored part before the transfer goes on. So a
+call without large files that ends within a quarter of a second writes nothing, and after a kill only the parts that
+were on their way are sent again. A file is created by the first write. It is removed at the end of a call that went
+well.
 
 An upload stays in the file until it is gone: finished, or its removal confirmed. Until then, whoever resumes the job or
 cleans up after it knows the upload. Where the answer to a creation may be lost, the upload's key is kept until the
@@ -150,14 +151,18 @@ class Journal:
         if len(self._rows) >= _MAX_ROWS:
             await self._flush()
 
-    def upload_wanted(self, key: str) -> None:
-        """Notes that an upload is about to be created. It is written while the answer is awaited."""
+    async def upload_wanted(self, key: str) -> None:
+        """Notes that an upload is about to be created. It is written when this returns.
+
+        Otherwise, a process that is killed before the answer arrives leaves an upload that nobody looks for.
+        """
         self._unsure.add(key)
         self._note(CREATING, (key, time.time()))
-        if not self._broken:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._flush_soon()
+        try:
+            await self._flush()
+        except asyncio.CancelledError:
+            self.upload_certain(key)  # nothing was requested
+            raise
 
     async def wanted_before(self, key: str) -> list[float]:
         """Returns when earlier processes requested uploads of a key without, perhaps, learning their ids."""
