@@ -14,7 +14,7 @@ from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
@@ -56,9 +56,9 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.scan`."""
         return ItemStream(self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive)))
 
-    def stat(self, path: str) -> Item:
+    def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
         """Twin: `AsyncAreaStorage.stat`."""
-        return self._portal.call(self._twin.stat, path)
+        return self._portal.call(self._twin.stat, path, version=version, encryption=encryption)
 
     def exists(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.exists`."""
@@ -107,11 +107,15 @@ class AreaStorage:
         dst: str | os.PathLike[str] | None = None,
         *,
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        call = functools.partial(self._twin.download, src, path, overwrite=overwrite)
+        call = functools.partial(
+            self._twin.download, src, path, overwrite=overwrite, version=version, encryption=encryption
+        )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
@@ -175,9 +179,17 @@ class AreaStorage:
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> ItemStream[bytes]:
+    def read(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> ItemStream[bytes]:
         """Twin: `AsyncAreaStorage.read`."""
-        chunks = functools.partial(self._twin.read, path, start, end)
+        chunks = functools.partial(self._twin.read, path, start, end, version=version, encryption=encryption)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def copy(

@@ -15,6 +15,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import Item, TransferReport, Unit
+from dxflow_async.providers.contract import Encryption
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -166,11 +167,21 @@ class UnitStorage(AreaStorage):
         create_dir: bool = True,
         *,
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        call = functools.partial(self._unit_twin.download, src, path, create_dir, overwrite=overwrite)
+        call = functools.partial(
+            self._unit_twin.download,
+            src,
+            path,
+            create_dir,
+            overwrite=overwrite,
+            version=version,
+            encryption=encryption,
+        )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:

@@ -11,7 +11,7 @@ from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
@@ -88,9 +88,17 @@ class StorageManager:
         """Twin: `AsyncStorageManager.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
-    def stat(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> Item:
         """Twin: `AsyncStorageManager.stat`."""
-        return self._at(provider, storage_type).stat(path)
+        return self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
     def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
         """Twin: `AsyncStorageManager.exists`."""
@@ -143,10 +151,19 @@ class StorageManager:
         *,
         storage_type: str = "private",
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, overwrite=overwrite, on_progress=on_progress)
+        return self._at(provider, storage_type).download(
+            src,
+            dst,
+            overwrite=overwrite,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
+        )
 
     def upload_many(
         self,
@@ -224,9 +241,11 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
     ) -> ItemStream[bytes]:
         """Twin: `AsyncStorageManager.read`."""
-        return self._at(provider, storage_type).read(path, start, end)
+        return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     def delete(
         self,

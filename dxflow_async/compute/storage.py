@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.items.overwriting import Overwrite
@@ -75,6 +76,8 @@ class AsyncUnitStorage(AsyncAreaStorage):
         create_dir: bool = True,
         *,
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
@@ -85,6 +88,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
             overwrite: what happens to files that are there already; as for `AsyncAreaStorage.upload`.
+            version, encryption: as for `AsyncAreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
@@ -95,7 +99,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
-        return await super().download(src, destination, overwrite=overwrite, on_progress=on_progress)
+        return await super().download(
+            src, destination, overwrite=overwrite, version=version, encryption=encryption, on_progress=on_progress
+        )
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it. A directory that exists already is no error."""

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Self
 
 from dxflow_async.digests import ExpectedDigest
+from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.encryption import Encryption
 
 __all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectOptions", "Page"]
@@ -126,6 +127,16 @@ class ObjectOptions:
     def conditional(self) -> bool:
         """Whether the object is stored on a condition only."""
         return self.if_absent or self.if_match is not None
+
+    def stored_encryption(self) -> Encryption | None:
+        """Returns the encryption, unless it is by a customer's key, which belongs to the provider.
+
+        Raises:
+            ConfigurationError: it is by a customer's key, so the object would be stored without it.
+        """
+        if self.encryption is not None and self.encryption.kind == "customer":
+            raise ConfigurationError("a customer's key is given to Provider.with_customer_key, not with each object")
+        return self.encryption
 
     def named(self) -> list[str]:
         """Returns the names of the options that `Features.options` must have."""

@@ -58,6 +58,7 @@ class Features:
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
             change again within that time; 0.0: they are exact to the microsecond.
         options: the names of `ObjectOptions`, from `storage_class` on, that are kept with an object, also by `copy`.
+        copies_with_options: `copy` stores the options of a call with the copy, in place of those of the source.
         encryptions: the kinds of `Encryption` that the provider knows; with `"customer"`, `with_customer_key` works.
         conditions: `ObjectOptions.if_absent` and `if_match` are obeyed by `write`, by uploads in parts and by `copy`,
             at least by a look right before; `delete_matching` works. Elsewhere callers look themselves.
@@ -110,6 +111,7 @@ class Features:
     mtime_listed: bool = False
     mtime_resolution: float = 0.0
     options: frozenset[str] = frozenset()
+    copies_with_options: bool = False
     encryptions: frozenset[str] = frozenset()
     conditions: bool = False
     atomic_create: bool = False

@@ -14,17 +14,18 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete
 from dxflow_async.storage.listing import directory_path
+from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
@@ -107,13 +108,19 @@ class AsyncAreaStorage:
                 if entry.key != prefix:
                     yield area.item(entry)
 
-    async def stat(self, path: str) -> Item:
+    async def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            path: the object or directory.
+            version: the `Item.version` of an older version.
+            encryption: the customer's key that the object is encrypted with, from `Encryption.customer`.
 
         Raises:
             NotFoundError: there is no such object or directory.
+            UnsupportedError: the storage keeps no versions, or takes no customer's keys.
         """
-        area = await self._find()
+        area = reading_area(await self._find(), path, version, encryption)
         limits, policy = self._resources.limits, self._resources.policy
         found = await stat(area.provider, area.key(path), limits=limits, policy=policy)
         if found is None:
@@ -209,6 +216,8 @@ class AsyncAreaStorage:
         dst: str | os.PathLike[str] | None = None,
         *,
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
@@ -219,6 +228,7 @@ class AsyncAreaStorage:
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
             overwrite: what happens to files that are there already; as for `upload`.
+            version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
 
         Returns:
@@ -230,11 +240,13 @@ class AsyncAreaStorage:
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        area = await self._find()
+        area = reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        rules = WriteRules(overwrite=overwrite)
-        source = ResolvedLocation(src, area)
-        return await self._transfers.run("download", source, destination, {}, on_progress, rules=rules)
+        rules, source = WriteRules(overwrite=overwrite), ResolvedLocation(src, area)
+        arguments: dict[str, Any] = {} if version is None else {"version": version}
+        if encryption is not None:
+            arguments["keyed"] = True
+        return await self._transfers.run("download", source, destination, arguments, on_progress, rules=rules)
 
     async def upload_many(
         self,
@@ -322,10 +334,23 @@ class AsyncAreaStorage:
         context.meter.close()
         return report
 
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncItemStream[bytes]:
+    def read(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> AsyncItemStream[bytes]:
         r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
 
         Where not all of them are read, use `async with`, which gives the connection back.
+
+        Args:
+            path: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `stat`.
 
         Raises:
             NotFoundError: there is no such object.
@@ -338,9 +363,11 @@ class AsyncAreaStorage:
             ...     async with storage.read("/bucket/results.csv") as chunks:
             ...         return (await anext(chunks, b"")).partition(b"\n")[0]
         """
-        return AsyncItemStream(self._read(path, start, end), self._resources.owner)
+        return AsyncItemStream(self._read(path, start, end, version, encryption), self._resources.owner)
 
-    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[bytes, None]:
+    async def _read(
+        self, path: str, start: int | None, end: int | None, version: str | None, encryption: Encryption | None
+    ) -> AsyncGenerator[bytes, None]:
         for name, value in (("start", start), ("end", end)):
             if value is not None and not isinstance(value, int):
                 text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
@@ -348,7 +375,7 @@ class AsyncAreaStorage:
         start = start or 0
         if start < 0 or (end is not None and end < start):
             raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
-        area = await self._find()
+        area = reading_area(await self._find(), path, version, encryption)
         if start == end:
             return
         limits, policy = self._resources.limits, self._resources.policy

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.models import Item, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
@@ -75,9 +75,17 @@ class AsyncStorageManager:
         """Yields the items below a directory. See `AsyncAreaStorage.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
-    async def stat(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> Item:
+    async def stat(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> Item:
         """Returns an object or a directory. See `AsyncAreaStorage.stat`."""
-        return await self._at(provider, storage_type).stat(path)
+        return await self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
     async def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a path. See `AsyncAreaStorage.exists`."""
@@ -137,10 +145,19 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, overwrite=overwrite, on_progress=on_progress)
+        return await self._at(provider, storage_type).download(
+            src,
+            dst,
+            overwrite=overwrite,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
+        )
 
     async def upload_many(
         self,
@@ -212,9 +229,11 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
     ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
-        return self._at(provider, storage_type).read(path, start, end)
+        return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     async def copy(
         self,

@@ -90,7 +90,7 @@ def check_arguments(spec: JobSpec) -> None:
     if spec.operation == "sync":
         assert Rules(**spec.arguments)
         return
-    known = {"content_type", "metadata", "overwrite", "if_match", "options", "symlinks", "version"}
+    known = {"content_type", "metadata", "overwrite", "if_match", "options", "symlinks", "version", "keyed"}
     if spec.operation in ("copy", "move"):
         assert spec.arguments["into"] in (True, False, None)
         known.add("into")
@@ -105,7 +105,8 @@ def check_key_known(spec: JobSpec) -> None:
     Raises:
         ConfigurationError: it is such a job.
     """
-    if (spec.arguments.get("options") or {}).get("encryption", [None])[0] == "customer":
+    encryption = (spec.arguments.get("options") or {}).get("encryption", [None])
+    if spec.arguments.get("keyed") or encryption[0] == "customer":
         text = "it needs the customer's key, which no job keeps; make a new call with it, or remove the job"
         raise ConfigurationError(f"the job cannot be resumed: {text}")
 

@@ -28,7 +28,7 @@ async def write_stream(
         AlreadyExistsError, PreconditionFailedError: the object must not be replaced.
         StorageError: the stream could not be stored.
     """
-    options = rules.options
+    options = rules.without_key().options
     options = replace(options, content_type=options.content_type or content_type_of(place.key), public=public)
     if rules.overwrite is True and options.if_match is None:
         return await StreamWriter(context, place, options).write(data)

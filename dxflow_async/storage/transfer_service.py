@@ -19,6 +19,7 @@ from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
 from dxflow_async.storage.resumed_job import (
     ResumedJob,
@@ -224,7 +225,8 @@ class TransferService:
             return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)), overwrite=overwrite)
         if operation == "download":
             assert source.area is not None
-            return download(context, threads, source.area.place(source.path), destination.path, overwrite=overwrite)
+            area = reading_area(source.area, source.path, arguments.get("version"), None)
+            return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         if source.area is None:
             return upload(

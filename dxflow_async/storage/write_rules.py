@@ -99,9 +99,14 @@ class WriteRules:
             public=public,
             if_match=arguments.get("if_match"),
         )
-        if options.encryption is not None and options.encryption.kind == "customer":
-            options = replace(options, encryption=None)  # the provider has the key
-        return cls(options, arguments.get("overwrite", True))
+        return cls(options, arguments.get("overwrite", True)).without_key()
+
+    def without_key(self) -> Self:
+        """Returns the rules without a customer's key, for a provider that has it."""
+        encryption = self.options.encryption
+        if encryption is None or encryption.kind != "customer":
+            return self
+        return replace(self, options=replace(self.options, encryption=None))
 
 
 def merged_options(

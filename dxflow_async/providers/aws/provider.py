@@ -6,6 +6,7 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,9 +55,11 @@ from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -68,6 +71,7 @@ from dxflow_async.providers.contract import (
     Reader,
     Upload,
 )
+from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AWSProvider"]
@@ -105,12 +109,26 @@ def _features(endpoint: str | None) -> Features:
         buckets=True,
         versions=True,
         any_names=True,  # `odd_names` refuses them where the service does not keep them
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
+        copies_with_options=True,
+        encryptions=frozenset(("service", "managed", "customer")),
         conditions=True,
         # Other services show it by what they answer.
         atomic_create=amazon,
         atomic_replace=amazon,
         endpoint=endpoint or "s3.amazonaws.com",
     )
+
+
+def _defaults(settings: AWSSettings) -> ObjectOptions | None:
+    """Returns what the settings say about all new objects; None if they say nothing."""
+    encryption = None
+    if settings.encryption is not None:
+        kms = settings.encryption == "aws:kms"
+        encryption = Encryption.managed(settings.kms_key) if kms else Encryption.service()
+    if settings.storage_class is None and encryption is None:
+        return None
+    return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
 # The provider
@@ -128,7 +146,12 @@ class AWSProvider(Provider):
 
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self.name = name
-        self.features = _features(settings.endpoint)
+        self._known = Known(_features(settings.endpoint))
+        self._origin: AWSProvider | None = None
+        self._version: str | None = None
+        self._defaults = _defaults(settings)
+        if settings.anonymous:
+            self.features = replace(self.features, presign=False)
         self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
         self._requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
@@ -136,6 +159,26 @@ class AWSProvider(Provider):
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
         self._whole = WholeObjects(http.stall_timeout)
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known: also for every view of this provider."""
+        return self._known.features
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_customer_key(encryption)
+        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        return view
 
     async def connect(self) -> None:
         await self._requests.prepare()
@@ -216,7 +259,7 @@ class AWSProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(call, options)
+        headers = object_headers(call, self.completed(options))
         await check_name(self._requests, call, bucket, name)
 
         async def send(condition: Mapping[str, str]) -> SentBody:
@@ -252,6 +295,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "write", f"/{key}")
         query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
         await check_name(requests, call, bucket, name)
+        options = self.completed(options)
         copied = options.copied_from is not None
         headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
         refused: dict[Ability, str] = {}
@@ -283,6 +327,10 @@ class AWSProvider(Provider):
             checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
+
+    def completed(self, options: ObjectOptions) -> ObjectOptions:
+        """Returns options with the defaults of the settings."""
+        return options if self._defaults is None else options.with_defaults(self._defaults)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions

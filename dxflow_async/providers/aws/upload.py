@@ -103,7 +103,7 @@ class S3Upload(Upload):
         etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", response.status)
-        await check_unchanged(self._provider, call, source)
+        await check_unchanged(self._provider.origin, call, source)
         if (told := document.values.get("ChecksumCRC32C")) is not None:
             self._told[part.number] = told
         return PartReceipt(part, etag)

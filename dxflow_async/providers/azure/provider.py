@@ -6,6 +6,7 @@ the container. Source: https://learn.microsoft.com/rest/api/storageservices/
 
 from __future__ import annotations
 
+import copy
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -49,9 +50,11 @@ from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -62,6 +65,7 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AzureProvider"]
@@ -94,6 +98,8 @@ def _features(identity: CloudCredentials) -> Features:
         max_copy_size=50_000 * 4000 * MiB,
         buckets=True,
         versions=True,
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
+        encryptions=frozenset(("customer", "scope")),
         conditions=True,
         atomic_create=azure,
         atomic_replace=azure,
@@ -131,13 +137,48 @@ class AzureProvider(Provider):
     ) -> None:
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, credential, name=name)
-        self.features = _features(self._identity)
+        self._known = Known(_features(self._identity))
+        self._origin: AzureProvider | None = None
+        self._defaults = None if settings.storage_class is None else ObjectOptions(storage_class=settings.storage_class)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
+        if settings.customer_key is not None:
+            self._requests.encryption = Encryption.customer(settings.customer_key)
+        elif settings.encryption_scope is not None:
+            self._requests.encryption = Encryption.scope(settings.encryption_scope)
         self._public_containers: set[str] = set()
         self._whole = WholeObjects(http.stall_timeout)
         self._namespace = Namespace()
         self._deletions = Deletions(self.name, self._requests, self._namespace)
         self._requests.dialect.on_older = self._learn_limits
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known. Blobs under a customer's key are copied through memory."""
+        encryption, features = self._requests.encryption, self._known.features
+        return features if encryption is None else replace(features, copy=False)
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_encryption(encryption)
+        view._deletions = Deletions(self.name, view._requests, self._namespace)
+        return view
+
+    def _completed(self, call: Call, options: ObjectOptions) -> tuple[dict[str, str], Requests]:
+        """Returns the headers of options and of the settings, and the requests that encrypt as they say."""
+        if self._defaults is not None:
+            options = options.with_defaults(self._defaults)
+        encryption = options.stored_encryption()
+        requests = self._requests if encryption is None else self._requests.with_encryption(encryption)
+        return object_headers(call, options), requests
 
     @property
     def real_directories(self) -> bool:
@@ -245,14 +286,15 @@ class AzureProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
         container, name = split_key(call, key)
-        headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options), **condition_headers(options)}
+        stored_with, requests = self._completed(call, options)
+        headers = {"x-ms-blob-type": "BlockBlob", **stored_with, **condition_headers(options)}
         if options.public:
             await self._check_public(call, container)
         await self._check_condition(call, key, options)
         if name.endswith("/") and not body.size:
             return await self._mark_directory(call, key, container, name, headers, body)
         try:
-            response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
+            response, measured = await requests.send_body(call, container, name, {}, headers, body, keep=True)
         except StorageError as error:
             raise refused(call, options, error) from error
         etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
@@ -261,18 +303,18 @@ class AzureProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         container, name = split_key(call, key)
-        headers = object_headers(call, options)
+        headers, requests = self._completed(call, options)
         if options.public:
             await self._check_public(call, container)
-        upload = BlockUpload(self._requests, call, key, (container, name), headers, options, secrets.token_hex(8))
+        upload = BlockUpload(requests, call, key, (container, name), headers, options, secrets.token_hex(8))
         return self._checked(call, key, upload, options)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(call, options)
-        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, options, upload_id)
+        headers, requests = self._completed(call, options)
+        upload = BlockUpload(requests, call, key, split_key(call, key), headers, options, upload_id)
         return self._checked(call, key, upload, options), await upload.confirmed(receipts)
 
     def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:

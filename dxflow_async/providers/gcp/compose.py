@@ -22,7 +22,7 @@ from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.joined_parts import JoinedParts, Piece, refuses_compose
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
-from dxflow_async.providers.gcp.store import Sent, Store, Version, acl, condition
+from dxflow_async.providers.gcp.store import Sent, Store, Version, acl, condition, managed_key
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -156,7 +156,11 @@ class ComposeUpload(Upload):
         """Stores the whole by one upload. Another attempt continues from where it was."""
         begun = self._begun.get(self._name)
         if begun is None:
-            query = acl("predefinedAcl", public=self._options.public) + condition(self._options)
+            query = (
+                acl("predefinedAcl", public=self._options.public)
+                + condition(self._options)
+                + managed_key(self._options)
+            )
             begun = ResumableUpload(self._store.requests, call, self._bucket, resource, query)
             self._begun[self._name] = begun
 
@@ -173,7 +177,11 @@ class ComposeUpload(Upload):
         while len(pieces) > COMPOSE_SIZE:
             level += 1
             pieces = await self._compose_level(call, level, pieces)
-        query = acl("destinationPredefinedAcl", public=self._options.public) + condition(self._options)
+        query = (
+            acl("destinationPredefinedAcl", public=self._options.public)
+            + condition(self._options)
+            + managed_key(self._options)
+        )
         return await self._compose(call, pieces, resource, query)
 
     async def _compose_level(self, call: Call, level: int, pieces: Sequence[Piece]) -> list[Piece]:

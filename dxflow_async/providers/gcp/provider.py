@@ -8,7 +8,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 
 from __future__ import annotations
 
-import json
+import copy
 import logging
 import re
 import secrets
@@ -39,12 +39,13 @@ from dxflow_async.providers.common.confirm import (
 )
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
-from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -55,21 +56,22 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
+from dxflow_async.providers.gcp.copies import rewrite
 from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
-    STORED_FIELDS,
-    described,
     entries_of,
     entry_of_headers,
     is_decompressed,
     resource_of,
+    text_of,
 )
-from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
-from dxflow_async.providers.gcp.store import Store, Version, acl, condition, object_path
+from dxflow_async.providers.gcp.requests import Requests, parsed
+from dxflow_async.providers.gcp.store import Store, Version, acl, condition, managed_key, object_path
 from dxflow_async.providers.http import HTTP, Call
 
 __all__ = ["GCPProvider"]
@@ -100,7 +102,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         parts_are_objects=True,
         copy=True,
         resumable=True,
-        presign=signs and not identity.anonymous,
+        presign=signs and not (identity.anonymous or identity.unsigned),
         public=True,
         metadata=True,
         mtime=True,
@@ -112,6 +114,8 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         max_copy_size=5 * TiB,
         buckets=True,
         versions=True,
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "encryption")),
+        encryptions=frozenset(("managed", "customer")),
         conditions=True,
         # Emulators ignore some conditions.
         atomic_create=google,
@@ -119,6 +123,14 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         any_names=True,
         endpoint=identity.endpoint,
     )
+
+
+def _defaults(settings: GCPSettings) -> ObjectOptions | None:
+    """Returns what the settings say about all new objects; None if they say nothing."""
+    if settings.storage_class is None and settings.kms_key is None:
+        return None
+    encryption = None if settings.kms_key is None else Encryption.managed(settings.kms_key)
+    return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
 # The provider
@@ -141,12 +153,41 @@ class GCPProvider(Provider):
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity, settings.user_project, name)
+        if settings.customer_key is not None:
+            self._requests.use_customer_key(Encryption.customer(settings.customer_key))
         self._store = Store(self._requests)
         self._rules = BucketRules(self._requests)
+        self._origin: GCPProvider | None = None
+        self._defaults = _defaults(settings)
         self._threads = threads
         self._buckets: set[str] = set()
         self._whole = WholeObjects(http.stall_timeout)
-        self.features = _features(self._identity, signs=settings.credentials is None)
+        self._known = Known(_features(self._identity, signs=settings.credentials is None))
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known: also for every view of this provider."""
+        return self._known.features
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_customer_key(encryption)
+        view._store = Store(view._requests)
+        view._store.refused = self._store.refused
+        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        return view
+
+    def _completed(self, options: ObjectOptions) -> ObjectOptions:
+        return options if self._defaults is None else options.with_defaults(self._defaults)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
@@ -240,8 +281,9 @@ class GCPProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
         bucket, name = self._split(call, key)
+        options = self._completed(options)
         resource = resource_of(name, options, body.crc32c)
-        query = acl("predefinedAcl", public=options.public) + condition(options)
+        query = acl("predefinedAcl", public=options.public) + condition(options) + managed_key(options)
         await self._check_condition(call, key, options)
         put = self._store.put if body.size <= SINGLE_SIZE else self._store.put_in_session
         try:
@@ -252,6 +294,7 @@ class GCPProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         bucket, _ = self._split(call, key)
+        options = self._completed(options)
         if self._store.composes and not await self._rules.obstacle(bucket):
             composed = ComposeUpload(self._store, self._rules, key, options, self._read_part)
             return self._checked(call, key, composed, options)
@@ -266,6 +309,7 @@ class GCPProvider(Provider):
         self._split(call, key)
         if upload_id.startswith(_WHOLE):
             raise call.error(NotFoundError, "its bytes were on the disk of the process that began it")
+        options = self._completed(options)
         upload = ComposeUpload(self._store, self._rules, key, options, self._read_part, upload_id)
         page = await self.list_page(upload.directory, recursive=True)
         found = list(page.entries)
@@ -321,54 +365,7 @@ class GCPProvider(Provider):
                 raise not_the_service(call, "the object is there still", response.status)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        call = Call(self.name, "copy", f"/{source.key} to /{key}")
-        bucket, name = self._split(call, key)
-        await self._check_condition(call, key, options)
-        path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
-        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS},metadata)"}
-        if source.etag is not None:
-            query["sourceGeneration"] = source.etag
-        if options.public:
-            query["destinationPredefinedAcl"] = "publicRead"
-        if options.conditional:
-            name_of_condition, _, value = condition(options)[1:].partition("=")
-            query[name_of_condition] = value
-        reached = None
-        while True:  # a large object takes several calls, each of which continues the one before
-            try:
-                response = await self._requests.send(call, "POST", f"{path}?{urlencode(query)}")
-            except NotFoundError as error:
-                await self._check_replaced(call, source.key, source.etag, error)
-                raise
-            except StorageError as error:
-                raise refused(call, options, error) from error
-            document = await self._requests.document(call, response, "storage#rewriteResponse", signs=("done",))
-            if document.get("done") is True:
-                stored = parsed(call, described, bucket, name, document.get("resource") or {})
-                stored = await self._compared_with_source(call, source, stored)
-                if options.modified is not None and stored.mtime is None:
-                    stored.mtime = await self._keep_time(call, bucket, name, stored, options.modified)
-                return stored
-            token, before = parsed(call, _text, document, "rewriteToken"), reached
-            reached = token, document.get("totalBytesRewritten")
-            if reached == before:
-                raise contradiction(call, "the copy goes on without getting further")
-            query["rewriteToken"] = token
-
-    async def _keep_time(self, call: Call, bucket: str, name: str, stored: Entry, modified: float) -> float | None:
-        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it.
-
-        The copy exists already, so that it stays without a time if the credentials may not change it.
-        """
-        path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
-        body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
-        try:
-            response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
-        except AccessDeniedError as error:
-            _log.info("/%s/%s keeps no time: %s", bucket, name, error)
-            return None
-        document = await self._requests.document(call, response, "storage#object", needed=False)
-        return parsed(call, described, bucket, name, document).mtime
+        return await rewrite(self, source, key, options)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
@@ -413,18 +410,6 @@ class GCPProvider(Provider):
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
-
-    async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
-        """Returns a copy that has the size of its source, which may have been replaced if no version was requested.
-
-        Raises:
-            ServiceError: the copy has another size or another checksum.
-        """
-        if source.etag is None and source.size != stored.size:
-            source = await self.stat(source.key)
-        if (differs := disagreement(replace(source, etag=None), stored)) is not None:
-            raise contradiction(call, f"the copy: {differs}")
-        return stored
 
     def _media_path(self, bucket: str, name: str, generation: str | None) -> str:
         """Returns the path of an object's bytes at the XML API, which sends its metadata, too.
@@ -477,7 +462,7 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
     """Returns the token that requests the next page; None on the last one."""
     if document.get("nextPageToken") is None:
         return None
-    token = parsed(call, _text, document, "nextPageToken")
+    token = parsed(call, text_of, document, "nextPageToken")
     if token == cursor:
         raise contradiction(call, "the page names itself as the next page")
     return token
@@ -485,11 +470,4 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
 
 def _names(document: Mapping[str, Any]) -> list[str]:
     """Returns the bucket names of a page, in order."""
-    return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
-
-
-def _text(document: Mapping[str, Any], name: str) -> str:
-    text = document[name]
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"{name} = {text!r}")
-    return text
+    return sorted(text_of(bucket, "name") for bucket in document.get("items", ()))

@@ -25,7 +25,7 @@ from dxflow_async.providers.http import Call, Response, read_error_body
 
 _log = logging.getLogger("dxflow_async.providers.gcp")
 
-__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "condition", "object_path"]
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "condition", "managed_key", "object_path"]
 
 T = TypeVar("T")
 
@@ -281,6 +281,13 @@ def object_path(bucket: str, name: str) -> str:
 def acl(parameter: str, *, public: bool) -> str:
     """Returns the query parameter that makes an object publicly readable."""
     return f"&{parameter}=publicRead" if public else ""
+
+
+def managed_key(options: ObjectOptions, parameter: str = "kmsKeyName") -> str:
+    """Returns the query parameter of a Cloud KMS key."""
+    encryption = options.stored_encryption()
+    name = None if encryption is None else encryption.name
+    return "" if name is None else f"&{parameter}={quote(name, safe='')}"
 
 
 def condition(options: ObjectOptions) -> str:

@@ -46,7 +46,7 @@ def item_for(
     """
 
     def make(options: ObjectOptions) -> TransferItem:
-        if entry is not None and _copies(source, target):
+        if entry is not None and _copies(source, target, options):
             return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
         return CopyItem(context, source, target, options, entry, delete_source=move)
 
@@ -87,9 +87,13 @@ def _item_without_bytes(
     return None
 
 
-def _copies(source: Place, target: Place) -> bool:
-    """Returns whether the provider can copy from one place to the other."""
-    return source.provider.origin is target.provider.origin and source.provider.features.copy
+def _copies(source: Place, target: Place, options: ObjectOptions) -> bool:
+    """Returns whether the provider can copy from one place to the other, with what is to be stored with the copy."""
+    features = target.provider.features
+    if source.provider.origin is not target.provider.origin or not features.copy:
+        return False
+    given = options.content_type is not None or options.metadata or options.named()
+    return features.copies_with_options or not given
 
 
 def is_marker(entry: Entry) -> bool:

@@ -85,7 +85,7 @@ class ServerCopyItem(Multipart, TransferItem):
         return seen
 
     async def move(self, part: Part) -> None:
-        provider, upload = self._source.provider, self._upload
+        provider, upload = self._destination.provider, self._upload  # it may have a key of its own
         if upload is None:
             own, entry = self._own_writes, self._entry
             copy: Callable[[], Awaitable[Entry]] = partial(provider.copy, entry, self._destination.key, self._options)
