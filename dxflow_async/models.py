@@ -38,6 +38,8 @@ class Item:
         checksum: `"crc32c:<base64>"`, if the provider reports it.
         content_type: the media type, from `stat` only.
         metadata: the user's own metadata, from `stat` only.
+        version: identifies the version, where the bucket keeps versions: from `stat` and from listings of versions.
+        latest: False for older versions, in listings of versions.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Item:
     checksum: str | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    version: str | None = None
+    latest: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,14 +39,18 @@ class AreaStorage:
         self._twin = twin
 
     @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[False] = False) -> None: ...
-    @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> builtins.list[Item]: ...
     def list(
-        self, path: str = "/", *, recursive: bool = False, return_info: bool = False
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[False] = False
+    ) -> None: ...
+    @overload
+    def list(
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[True]
+    ) -> builtins.list[Item]: ...
+    def list(
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: bool = False
     ) -> builtins.list[Item] | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
-        items = self._portal.call(self._twin.list, path, recursive=recursive)
+        items = self._portal.call(self._twin.list, path, recursive=recursive, versions=versions)
         if return_info:
             return items
         print_items(items, below=path if recursive else None)
@@ -204,15 +208,17 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.move`."""
         return self._calls.call(functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite))
 
-    def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
+    def delete(self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths, if_match=if_match)
+        return self._portal.call(self._twin.delete, paths, if_match=if_match, version=version)
 
-    def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
+    def try_delete(
+        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+    ) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths, if_match=if_match)
+        return self._portal.call(self._twin.try_delete, paths, if_match=if_match, version=version)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

@@ -143,14 +143,22 @@ class UnitStorage(AreaStorage):
         self._unit_twin = twin
 
     @overload
-    def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False, *, versions: bool = False
+    ) -> None: ...
     @overload
-    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> builtins.list[Item]: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, *, return_info: Literal[True], versions: bool = False
+    ) -> builtins.list[Item]: ...
     @overload
-    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> builtins.list[Item]: ...
-    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> builtins.list[Item] | None:
+    def list(
+        self, path: str, recursive: bool, return_info: Literal[True], *, versions: bool = False
+    ) -> builtins.list[Item]: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
+    ) -> builtins.list[Item] | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
-        items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
+        items = self._portal.call(self._unit_twin.list, path, recursive, return_info, versions=versions)
         if return_info:
             return items
         print_items(items, below=path if recursive else None)

@@ -49,6 +49,7 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: Literal[False] = False,
     ) -> None: ...
     @overload
@@ -59,6 +60,7 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: Literal[True],
     ) -> builtins.list[Item]: ...
     def list(
@@ -68,13 +70,14 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: bool = False,
     ) -> builtins.list[Item] | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:
-            return storage.list(path, recursive=recursive, return_info=True)
-        storage.list(path, recursive=recursive)
+            return storage.list(path, recursive=recursive, versions=versions, return_info=True)
+        storage.list(path, recursive=recursive, versions=versions)
         return None
 
     def scan(
@@ -254,9 +257,10 @@ class StorageManager:
         *,
         storage_type: str = "private",
         if_match: str | None = None,
+        version: str | None = None,
     ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path, if_match=if_match)
+        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version)
 
     def copy(
         self,

@@ -35,7 +35,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         ...         await unit.storage.upload("inputs/", "/inputs/")
     """
 
-    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> Items:
+    async def list(
+        self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
+    ) -> Items:
         """Lists a directory, or one file.
 
         Args:
@@ -43,6 +45,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             recursive: whether to list everything below the directory.
             return_info: for the blocking twin, which prints the items unless it is set. This method returns them
                 either way.
+            versions: as for `AsyncAreaStorage.list`; units keep none.
 
         Returns:
             The items; without `recursive` in the order in which the unit sends them.
@@ -50,8 +53,8 @@ class AsyncUnitStorage(AsyncAreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        if recursive:
-            return await super().list(path, recursive=True)
+        if recursive or versions:
+            return await super().list(path, recursive=recursive, versions=versions)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
         limits, policy = self._resources.limits, self._resources.policy
@@ -112,12 +115,15 @@ class AsyncUnitStorage(AsyncAreaStorage):
         place.check_target("mkdir", directory=True)
         await make_directory(self._resources.context(None), place)
 
-    async def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
+    async def delete(
+        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+    ) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
         Args:
             path: the file, the directory, or several of them.
             if_match: delete a single file only if it has this etag.
+            version: as for `AsyncAreaStorage.delete`; units keep none.
 
         Returns:
             The number of files whose deletion was requested. A file that does not exist is no error. A directory
@@ -127,13 +133,15 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path, if_match=if_match)
+        return await super().delete(path, if_match=if_match, version=version)
 
-    async def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
+    async def try_delete(
+        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+    ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path, if_match=if_match)
+        return await super().try_delete(path, if_match=if_match, version=version)
 
     async def _is_directory(self, path: str) -> bool:
         try:

@@ -89,6 +89,8 @@ class Area:
             label(entry.crc32c),
             entry.content_type,
             entry.metadata,
+            entry.version,
+            entry.latest,
         )
 
 

@@ -16,28 +16,24 @@ from collections.abc import (
 from functools import partial
 from typing import Any, Literal
 
-from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, NotFoundError, UnsupportedError
+from dxflow_async.exceptions import NotFoundError, UnsupportedError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete
+from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
 from dxflow_async.storage.listing import directory_path
-from dxflow_async.storage.object_views import reading_area
+from dxflow_async.storage.object_views import list_versions, reading_area
+from dxflow_async.storage.reading import read_object
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.overwriting import Overwrite
-from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import request
-from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["AsyncAreaStorage"]
 
@@ -68,19 +64,23 @@ class AsyncAreaStorage:
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False) -> Items:
+    async def list(self, path: str = "/", *, recursive: bool = False, versions: bool = False) -> Items:
         """Lists a directory, or the one object of that name.
 
         Args:
             path: the directory or object.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
 
         Returns:
             The items in the order of their names.
 
         Raises:
             NotFoundError: there is no such directory or object.
+            UnsupportedError: `versions` is set, and the storage keeps no versions.
         """
+        if versions:
+            return await list_versions(self._resources, await self._find(), path, recursive=recursive)
         items: Items = []
         try:
             async for item in self.scan(path, recursive=recursive):
@@ -363,46 +363,11 @@ class AsyncAreaStorage:
             ...     async with storage.read("/bucket/results.csv") as chunks:
             ...         return (await anext(chunks, b"")).partition(b"\n")[0]
         """
-        return AsyncItemStream(self._read(path, start, end, version, encryption), self._resources.owner)
 
-    async def _read(
-        self, path: str, start: int | None, end: int | None, version: str | None, encryption: Encryption | None
-    ) -> AsyncGenerator[bytes, None]:
-        for name, value in (("start", start), ("end", end)):
-            if value is not None and not isinstance(value, int):
-                text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
-                raise ConfigurationError(f"{name} = {value!r:.100} is not allowed; {text}")
-        start = start or 0
-        if start < 0 or (end is not None and end < start):
-            raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
-        area = reading_area(await self._find(), path, version, encryption)
-        if start == end:
-            return
-        limits, policy = self._resources.limits, self._resources.policy
-        reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
-        # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-        limit = limits.requests(area.provider)
-        with translated(area.provider):
-            await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
-        crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
-        try:
-            while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
-                crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-                yield bytes(chunk)
-        finally:
-            await reader.aclose()
-        if comparable and reader.crc32c is None:
-            reader.crc32c = await stored_checksum(
-                area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
-            )
-        if reader.crc32c not in (None, crc):
-            raise ChecksumMismatchError(
-                f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
-                "do not use them, and read it again",
-                provider=area.name,
-                operation="read",
-                path=path,
-            )
+        async def find() -> Area:
+            return reading_area(await self._find(), path, version, encryption)
+
+        return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
     async def copy(
         self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
@@ -428,12 +393,15 @@ class AsyncAreaStorage:
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> int:
+    async def delete(
+        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+    ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
         Args:
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
+            version: delete this version of a single object, for good.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error. A real
@@ -444,16 +412,20 @@ class AsyncAreaStorage:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path, if_match=if_match)
+        result = await self.try_delete(path, if_match=if_match, version=version)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str], *, if_match: str | None = None) -> DeleteResult:
+    async def try_delete(
+        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+    ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         area = await self._find()
         if if_match is not None:
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
+        if version is not None:
+            area = reading_area(area, single_path(path, "version"), version, None)
         deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
         return await deletion.run((path,) if isinstance(path, str) else path)
 

@@ -24,7 +24,7 @@ from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import may_have_happened
 
-__all__ = ["Deletion", "delete_matching", "keys_to_delete"]
+__all__ = ["Deletion", "delete_matching", "keys_to_delete", "single_path"]
 
 _BATCH = 1000
 _MAX_FAILURES = 10_000
@@ -60,8 +60,7 @@ async def delete_matching(
     Raises:
         ConfigurationError: the path is not that of one object.
     """
-    if not isinstance(path, str) or path.endswith("/"):
-        raise ConfigurationError("if_match is the etag of one object: give the path of one object")
+    path = single_path(path, "if_match")
     provider, key, unsure = area.provider, area.key(path), False
 
     async def delete() -> None:
@@ -87,6 +86,17 @@ async def delete_matching(
         return DeleteResult(1, 0, error)
     cache.removed(area.cache_key, f"/{key_of(path)}")
     return DeleteResult(1, 1)
+
+
+def single_path(path: str | Iterable[str], argument: str) -> str:
+    """Returns the path of one object.
+
+    Raises:
+        ConfigurationError: it is that of a directory, or there are several.
+    """
+    if not isinstance(path, str) or path.endswith("/"):
+        raise ConfigurationError(f"{argument} belongs to one object: give the path of one object")
+    return path
 
 
 async def _exists(provider: Provider, key: str) -> bool:

@@ -64,10 +64,16 @@ class AsyncStorageManager:
     # Listing
 
     async def list(
-        self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
+        self,
+        provider: str = "AWS",
+        path: str = "/",
+        *,
+        storage_type: str = "private",
+        recursive: bool = False,
+        versions: bool = False,
     ) -> Items:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
-        return await self._at(provider, storage_type).list(path, recursive=recursive)
+        return await self._at(provider, storage_type).list(path, recursive=recursive, versions=versions)
 
     def scan(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = True
@@ -270,9 +276,10 @@ class AsyncStorageManager:
         *,
         storage_type: str = "private",
         if_match: str | None = None,
+        version: str | None = None,
     ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path, if_match=if_match)
+        return await self._at(provider, storage_type).delete(path, if_match=if_match, version=version)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

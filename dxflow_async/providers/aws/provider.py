@@ -42,6 +42,7 @@ from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
+from dxflow_async.providers.aws.versions import delete_version, list_versions
 from dxflow_async.providers.common.confirm import (
     check_status,
     check_version,
@@ -113,6 +114,7 @@ def _features(endpoint: str | None) -> Features:
         copies_with_options=True,
         encryptions=frozenset(("service", "managed", "customer")),
         conditions=True,
+        object_versions=True,
         # Other services show it by what they answer.
         atomic_create=amazon,
         atomic_replace=amazon,
@@ -179,6 +181,16 @@ class AWSProvider(Provider):
         view._requests = self._requests.with_customer_key(encryption)
         view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
         return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._requests = self._requests.with_version(version)
+        view._version = version
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        return await list_versions(self, prefix, recursive=recursive, cursor=cursor)
 
     async def connect(self) -> None:
         await self._requests.prepare()
@@ -364,6 +376,8 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, ObjectOptions(), checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        if self._version is not None:
+            return await delete_version(self, keys[0])
         refused: dict[str, StorageError] = {}
         for key in filter(has_odd_segment, keys):
             try:

@@ -109,12 +109,19 @@ class Requests:
         if settings.customer_key is not None:
             self.use_customer_key(Encryption.customer(settings.customer_key))
             self._source_customer = customer_headers(Encryption.customer(settings.customer_key), "x-amz-copy-source")
+        self._version: str | None = None
         self._always = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
 
     def with_customer_key(self, encryption: Encryption) -> Requests:
         """Returns these requests with a customer's key; sources of copies are read with the key of these."""
         other = copy.copy(self)
         other.use_customer_key(encryption)
+        return other
+
+    def with_version(self, version: str) -> Requests:
+        """Returns these requests for one version of each object that is read, looked up or deleted."""
+        other = copy.copy(self)
+        other._version = version
         return other
 
     def use_customer_key(self, encryption: Encryption) -> None:
@@ -278,6 +285,8 @@ class Requests:
         host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
         escaped = quote(name, safe="/-_.~") if name else ""
         path = root + escaped
+        if self._version is not None and name:
+            query = {**(query or {}), "versionId": self._version}
         text = query_string(query.items()) if query else ""
         url = base + (f"{escaped}?{text}" if text else escaped)
         signed = {**headers, **self._always, "host": host}

@@ -44,7 +44,7 @@ from dxflow_async.providers.azure.names import check_container, split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
-from dxflow_async.providers.common.conditions import ConditionalUpload, check_condition, refused
+from dxflow_async.providers.common.conditions import LooksFirst, refused
 from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, extent
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
@@ -101,6 +101,7 @@ def _features(identity: CloudCredentials) -> Features:
         options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
         encryptions=frozenset(("customer", "scope")),
         conditions=True,
+        object_versions=True,
         atomic_create=azure,
         atomic_replace=azure,
         endpoint=identity.endpoint,
@@ -110,7 +111,7 @@ def _features(identity: CloudCredentials) -> Features:
 # The provider
 
 
-class AzureProvider(Provider):
+class AzureProvider(LooksFirst):
     """The blobs of a storage account.
 
     Keys are listed in the order of their names in UTF-16. It differs from the order of bytes only where characters
@@ -171,6 +172,26 @@ class AzureProvider(Provider):
         view._requests = self._requests.with_encryption(encryption)
         view._deletions = Deletions(self.name, view._requests, self._namespace)
         return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._requests = self._requests.with_version(version)
+        view._deletions = Deletions(self.name, view._requests, self._namespace)
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        container, _, rest = prefix.partition("/")
+        check_container(call, container)
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"comp": "list", "restype": "container", "include": "versions", "prefix": rest, "maxresults": size}
+        if not recursive:
+            query["delimiter"] = "/"
+        if cursor is not None:
+            query["marker"] = cursor.marker
+        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest, versions=True))
+        return Page(blobs.entries, _next(call, cursor, blobs.marker))
 
     def _completed(self, call: Call, options: ObjectOptions) -> tuple[dict[str, str], Requests]:
         """Returns the headers of options and of the settings, and the requests that encrypt as they say."""
@@ -316,15 +337,6 @@ class AzureProvider(Provider):
         headers, requests = self._completed(call, options)
         upload = BlockUpload(requests, call, key, split_key(call, key), headers, options, upload_id)
         return self._checked(call, key, upload, options), await upload.confirmed(receipts)
-
-    def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:
-        """Returns an upload that looks at the object before it replaces it, where the service may not."""
-        checked = options.conditional and not self.features.atomic_replace
-        return ConditionalUpload(self, call, key, upload, options) if checked else upload
-
-    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
-        if options.conditional and not self.features.atomic_replace:
-            await check_condition(self, call, key, options)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Implements `Provider.delete`. Directories are deleted last, the deepest first, and only if they are empty."""

@@ -65,6 +65,7 @@ class Requests:
         self._stamp = (0, "")
         self._checksum = checksum
         self.encryption: Encryption | None = None
+        self.version: str | None = None
         # None: not known yet; True: the server compared a CRC64; False: it refused one, or gets none.
         self._crc64: bool | None = None
 
@@ -96,6 +97,7 @@ class Requests:
         account = self._account or await self._open()
         url, path = self._bases.get(container) or self._base(account, container)
         escaped = f"/{_escaped(name)}" if name else ""
+        query = self._query(method, name, query)
         text = query_string(query.items()) if query else ""
         url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
@@ -135,6 +137,18 @@ class Requests:
         """Returns these requests with another encryption of the blobs that they write."""
         other = copy.copy(self)
         other.encryption = encryption
+        return other
+
+    def _query(self, method: str, name: str, query: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """Returns the query of a request with the version that it is about."""
+        if self.version is None or not name or method == "PUT":
+            return query
+        return {**(query or {}), "versionid": self.version}
+
+    def with_version(self, version: str) -> Requests:
+        """Returns these requests for one version of each blob that is read, looked up or deleted."""
+        other = copy.copy(self)
+        other.version = version
         return other
 
     def _encryption_headers(

@@ -9,7 +9,16 @@ from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.providers.http import Call
 
-__all__ = ["EXISTS", "REPLACED", "ConditionalUpload", "check_absent", "check_condition", "check_matching", "refused"]
+__all__ = [
+    "EXISTS",
+    "REPLACED",
+    "ConditionalUpload",
+    "LooksFirst",
+    "check_absent",
+    "check_condition",
+    "check_matching",
+    "refused",
+]
 
 EXISTS = "there is an object of that name already, and it must not be replaced; choose another name"
 REPLACED = "the object does not have the etag that was asked for; look at it again, nothing was changed"
@@ -47,6 +56,19 @@ class ConditionalUpload(Upload):
 
     async def abort(self) -> None:
         await self._upload.abort()
+
+
+class LooksFirst(Provider):
+    """The base of providers whose service may not check conditions itself; `Features.atomic_replace` says so."""
+
+    def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:
+        """Returns an upload that looks at the object before it replaces it, where the service may not."""
+        checked = options.conditional and not self.features.atomic_replace
+        return ConditionalUpload(self, call, key, upload, options) if checked else upload
+
+    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
+        if options.conditional and not self.features.atomic_replace:
+            await check_condition(self, call, key, options)
 
 
 async def check_condition(provider: Provider, call: Call, key: str, options: ObjectOptions) -> None:

@@ -43,7 +43,7 @@ ENTRY_FIELDS = (
     "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata,"
     "cacheControl,contentDisposition,contentEncoding,contentLanguage"
 )
-LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
+LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,timeDeleted,crc32c,metadata)"
 
 _SYSTEM = (
     ("cache_control", "cacheControl"),
@@ -107,6 +107,8 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         metadata,
         mtime=_seconds(mtime),
         system={option: resource[field] for option, field in _SYSTEM if resource.get(field)} or None,
+        version=str(resource["generation"]) if "generation" in resource else None,
+        latest=not resource.get("timeDeleted"),
     )
 
 

@@ -28,7 +28,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.common.conditions import ConditionalUpload, check_condition, refused
+from dxflow_async.providers.common.conditions import LooksFirst, refused
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
@@ -117,6 +117,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         options=frozenset(("storage_class", *SYSTEM_OPTIONS, "encryption")),
         encryptions=frozenset(("managed", "customer")),
         conditions=True,
+        object_versions=True,
         # Emulators ignore some conditions.
         atomic_create=google,
         atomic_replace=google,
@@ -136,7 +137,7 @@ def _defaults(settings: GCPSettings) -> ObjectOptions | None:
 # The provider
 
 
-class GCPProvider(Provider):
+class GCPProvider(LooksFirst):
     """A Google Cloud Storage account.
 
     Args:
@@ -158,6 +159,7 @@ class GCPProvider(Provider):
         self._store = Store(self._requests)
         self._rules = BucketRules(self._requests)
         self._origin: GCPProvider | None = None
+        self._version: str | None = None
         self._defaults = _defaults(settings)
         self._threads = threads
         self._buckets: set[str] = set()
@@ -185,6 +187,23 @@ class GCPProvider(Provider):
         view._store.refused = self._store.refused
         view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
         return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._version = version
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        bucket, rest = self._split(call, prefix)
+        query = {"versions": "true"} if recursive else {"versions": "true", "delimiter": "/"}
+        if cursor is not None:
+            query["pageToken"] = cursor
+        page = await self._list(call, bucket, rest, query)
+        # The service lists the oldest version of a key first.
+        newest_first = sorted(page.entries, key=lambda entry: -int(entry.version or 0))
+        return replace(page, entries=sorted(newest_first, key=lambda entry: entry.key.encode()))
 
     def _completed(self, options: ObjectOptions) -> ObjectOptions:
         return options if self._defaults is None else options.with_defaults(self._defaults)
@@ -234,7 +253,7 @@ class GCPProvider(Provider):
             else:
                 await self._requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
-        return await self._store.look(call, bucket, name)
+        return await self._store.look(call, bucket, name, self._version)
 
     async def read(
         self,
@@ -253,7 +272,7 @@ class GCPProvider(Provider):
         headers = {"accept-encoding": "gzip"}
         if start or end is not None:
             headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        path = self._media_path(bucket, name, etag)
+        path = self._media_path(bucket, name, self._version or etag)
         try:
             response = await self._requests.send(call, "GET", path, headers)
         except NotFoundError as error:
@@ -319,15 +338,6 @@ class GCPProvider(Provider):
         kept = upload.go_on(found, receipts)
         return self._checked(call, key, upload, options), kept
 
-    def _checked(self, call: Call, key: str, upload: Upload, options: ObjectOptions) -> Upload:
-        """Returns an upload that looks at the object before it replaces it, where the service may not."""
-        checked = options.conditional and not self.features.atomic_replace
-        return ConditionalUpload(self, call, key, upload, options) if checked else upload
-
-    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
-        if options.conditional and not self.features.atomic_replace:
-            await check_condition(self, call, key, options)
-
     async def _read_part(self, key: str, generation: str | None) -> Reader:
         return await self.read(key, etag=generation)
 
@@ -343,7 +353,8 @@ class GCPProvider(Provider):
                 by_bucket.setdefault(bucket, []).append(key)
 
         async def delete(same: Sequence[str]) -> dict[str, StorageError]:
-            bucket, versions = same[0].partition("/")[0], [Version(key.partition("/")[2]) for key in same]
+            bucket = same[0].partition("/")[0]
+            versions = [Version(key.partition("/")[2], self._version) for key in same]
             failed = await self._store.remove(Call(self.name, "delete", f"/{same[0]}"), bucket, versions)
             return {f"{bucket}/{name}": error for name, error in failed.items()} if failed else failed
 
