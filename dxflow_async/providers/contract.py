@@ -16,7 +16,7 @@ from typing import Any
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.encryption import Encryption
-from dxflow_async.providers.entries import Entry, ObjectOptions, Page
+from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
@@ -24,6 +24,7 @@ from dxflow_async.providers.uploads import Part, PartLimitError, PartReceipt, St
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
+    "SYSTEM_OPTIONS",
     "Body",
     "Buffer",
     "Buffered",

@@ -33,8 +33,7 @@ from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, contradiction
 from dxflow_async.providers.common.etags import parse_etag, same_etag
-from dxflow_async.providers.contract import Entry, ObjectOptions
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from dxflow_async.providers.aws.metadata import decode_value, encode_value, meta
 from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
-from dxflow_async.providers.contract import Encryption, Entry, ObjectOptions, PartReceipt
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions, PartReceipt
 from dxflow_async.providers.http import Call
 from dxflow_async.security.redaction import Secret
 

@@ -59,6 +59,7 @@ from dxflow_async.providers.common.verified_reader import VerifiedReader, body_r
 from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
     Encryption,
     Entry,
@@ -72,7 +73,6 @@ from dxflow_async.providers.contract import (
     Reader,
     Upload,
 )
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AWSProvider"]

@@ -17,8 +17,7 @@ from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
-from dxflow_async.providers.contract import Encryption, Entry, ObjectOptions
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.security.redaction import Secret
 

@@ -53,6 +53,7 @@ from dxflow_async.providers.common.verified_reader import VerifiedReader, body_r
 from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
     Encryption,
     Entry,
@@ -65,7 +66,6 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.http import HTTP, Call, Response
 
 __all__ = ["AzureProvider"]

@@ -44,6 +44,7 @@ from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
     Encryption,
     Entry,
@@ -56,7 +57,6 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
-from dxflow_async.providers.entries import SYSTEM_OPTIONS
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp.copies import rewrite
