@@ -24,6 +24,7 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
@@ -124,6 +125,7 @@ class AsyncSession:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
@@ -139,7 +141,7 @@ class AsyncSession:
                 name.
             storage_type: the area of remotes, `"private"` or `"public"`.
             options: what is stored with each copy, instead of what is stored with its source.
-            overwrite: what happens to objects that exist; as for `AsyncAreaStorage.upload`.
+            overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
@@ -155,7 +157,7 @@ class AsyncSession:
             ...     async with AsyncSession() as session:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
-        rules = WriteRules.of(options, overwrite=overwrite)
+        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
         return await self._transfers.copy(src, dst, storage_type, on_progress, rules=rules)
 
     async def move(
@@ -166,6 +168,7 @@ class AsyncSession:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
@@ -173,7 +176,7 @@ class AsyncSession:
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
-        rules = WriteRules.of(options, overwrite=overwrite)
+        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
         return await self._transfers.copy(src, dst, storage_type, on_progress, move=True, rules=rules)
 
     @overload

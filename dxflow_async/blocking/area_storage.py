@@ -16,6 +16,7 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -90,6 +91,7 @@ class AreaStorage:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
@@ -101,6 +103,7 @@ class AreaStorage:
             metadata=metadata,
             options=options,
             overwrite=overwrite,
+            symlinks=symlinks,
             if_match=if_match,
         )
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
@@ -113,12 +116,19 @@ class AreaStorage:
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
         call = functools.partial(
-            self._twin.download, src, path, overwrite=overwrite, version=version, encryption=encryption
+            self._twin.download,
+            src,
+            path,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 

@@ -16,6 +16,7 @@ from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import Item, TransferReport, Unit
 from dxflow_async.providers.contract import Encryption
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -177,6 +178,7 @@ class UnitStorage(AreaStorage):
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
@@ -187,6 +189,7 @@ class UnitStorage(AreaStorage):
             path,
             create_dir,
             overwrite=overwrite,
+            symlinks=symlinks,
             version=version,
             encryption=encryption,
         )

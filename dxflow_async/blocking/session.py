@@ -19,6 +19,7 @@ from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
@@ -110,11 +111,18 @@ class Session:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
         call = functools.partial(
-            self._session.copy, src, dst, storage_type=storage_type, options=options, overwrite=overwrite
+            self._session.copy,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
         )
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
@@ -126,11 +134,18 @@ class Session:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
         call = functools.partial(
-            self._session.move, src, dst, storage_type=storage_type, options=options, overwrite=overwrite
+            self._session.move,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
         )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 

@@ -13,6 +13,7 @@ from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -131,6 +132,7 @@ class StorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
@@ -142,6 +144,7 @@ class StorageManager:
             metadata=metadata,
             options=options,
             overwrite=overwrite,
+            symlinks=symlinks,
             if_match=if_match,
             on_progress=on_progress,
         )
@@ -156,6 +159,7 @@ class StorageManager:
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
@@ -163,6 +167,7 @@ class StorageManager:
             src,
             dst,
             overwrite=overwrite,
+            symlinks=symlinks,
             version=version,
             encryption=encryption,
             on_progress=on_progress,

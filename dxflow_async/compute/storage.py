@@ -11,6 +11,7 @@ from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
@@ -81,6 +82,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
@@ -91,6 +93,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
             overwrite: what happens to files that are there already; as for `AsyncAreaStorage.upload`.
+            symlinks: as for `AsyncAreaStorage.download`.
             version, encryption: as for `AsyncAreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
 
@@ -103,7 +106,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
         return await super().download(
-            src, destination, overwrite=overwrite, version=version, encryption=encryption, on_progress=on_progress
+            src,
+            destination,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
         )
 
     async def mkdir(self, path: str) -> None:

@@ -38,6 +38,7 @@ class Entry:
         digest: a checksum of the whole object of another kind, where the provider reports one and no CRC32C.
         system: the values of `SYSTEM_OPTIONS` that are stored with it, where `stat` or `read` reports them.
         version: identifies the version among those that the bucket keeps, where the provider reports it.
+        link: the target of a symbolic link that a listing does not follow; see `LocalDisk.mark_links`.
         latest: False for an older version, and for one that a deletion hides, in a listing of versions.
     """
 
@@ -57,6 +58,7 @@ class Entry:
     system: Mapping[str, str] | None = None
     version: str | None = None
     latest: bool = True
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.listing import pages, stat
@@ -178,6 +179,7 @@ class AsyncAreaStorage:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
@@ -192,6 +194,8 @@ class AsyncAreaStorage:
                 `AlreadyExistsError` of the item. `"skip"` skips the item. `"if-newer"` replaces the object if the file
                 was changed later, `"if-different"` if size, checksum or time differ.
             if_match: replace only the object with this etag; for a single file.
+            symlinks: what becomes of symbolic links below a directory. `"follow"` uploads what they lead to, `"skip"`
+                skips them, and `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Returns:
@@ -205,7 +209,12 @@ class AsyncAreaStorage:
         """
         area = await self._find()
         rules = WriteRules.of(
-            options, overwrite=overwrite, content_type=content_type, metadata=metadata, if_match=if_match
+            options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            content_type=content_type,
+            metadata=metadata,
+            if_match=if_match,
         )
         source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
         return await self._transfers.run("upload", source, destination, {}, on_progress, rules=rules)
@@ -218,6 +227,7 @@ class AsyncAreaStorage:
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
@@ -228,6 +238,8 @@ class AsyncAreaStorage:
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
             overwrite: what happens to files that are there already; as for `upload`.
+            symlinks: with `"preserve"`, objects named `NAME.rclonelink` below a directory become symbolic links again,
+                if they lead to a place inside the destination.
             version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
 
@@ -242,7 +254,7 @@ class AsyncAreaStorage:
         """
         area = reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        rules, source = WriteRules(overwrite=overwrite), ResolvedLocation(src, area)
+        rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(src, area)
         arguments: dict[str, Any] = {} if version is None else {"version": version}
         if encryption is not None:
             arguments["keyed"] = True

@@ -13,6 +13,7 @@ from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -128,6 +129,7 @@ class AsyncStorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
@@ -139,6 +141,7 @@ class AsyncStorageManager:
             metadata=metadata,
             options=options,
             overwrite=overwrite,
+            symlinks=symlinks,
             if_match=if_match,
             on_progress=on_progress,
         )
@@ -153,6 +156,7 @@ class AsyncStorageManager:
         overwrite: Overwrite = True,
         version: str | None = None,
         encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
@@ -160,6 +164,7 @@ class AsyncStorageManager:
             src,
             dst,
             overwrite=overwrite,
+            symlinks=symlinks,
             version=version,
             encryption=encryption,
             on_progress=on_progress,

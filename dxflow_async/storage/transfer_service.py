@@ -214,6 +214,8 @@ class TransferService:
         threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
         rules = WriteRules.from_json(arguments, public=_is_public(destination.area))
         options, overwrite = rules.options, rules.overwrite
+        if rules.symlinks != "follow":
+            context = replace(context, symlinks=rules.symlinks)
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
@@ -231,7 +233,7 @@ class TransferService:
         if source.area is None:
             return upload(
                 context,
-                LocalPlaces(threads),
+                LocalPlaces(threads, marks_links=rules.symlinks != "follow"),
                 source.path,
                 end,
                 options,

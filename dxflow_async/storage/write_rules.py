@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from dxflow_async.exceptions import ConfigurationError, UnsupportedError
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.storage.resolver import ResolvedLocation
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite, check_overwrite
 
 __all__ = ["WriteRules", "check_options", "merged_options"]
@@ -23,6 +24,7 @@ class WriteRules:
     Attributes:
         options: what is stored with objects; `if_match` may be set.
         overwrite: what happens to objects that are there already.
+        symlinks: what becomes of symbolic links below local directories.
 
     Raises:
         ConfigurationError: the rules contradict each other, or have a value that is not allowed.
@@ -30,9 +32,13 @@ class WriteRules:
 
     options: ObjectOptions = field(default_factory=ObjectOptions)
     overwrite: Overwrite = True
+    symlinks: Symlinks = "follow"
 
     def __post_init__(self) -> None:
         check_overwrite(self.overwrite)
+        if self.symlinks not in get_args(Symlinks):
+            allowed = ", ".join(map(repr, get_args(Symlinks)))
+            raise ConfigurationError(f"symlinks = {self.symlinks!r} is not allowed; it must be one of {allowed}")
         if self.options.if_match is not None and self.overwrite is not True:
             raise ConfigurationError("if_match and overwrite exclude each other: give one of them")
 
@@ -42,12 +48,13 @@ class WriteRules:
         options: ObjectOptions | None = None,
         *,
         overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
     ) -> Self:
         """Returns the rules of a call's arguments."""
-        return cls(merged_options(options, content_type, metadata, if_match), overwrite)
+        return cls(merged_options(options, content_type, metadata, if_match), overwrite, symlinks)
 
     def applied_to(self, destination: ResolvedLocation, operation: str) -> ResolvedLocation:
         """Returns the destination of a call with these rules, before anything is sent.
@@ -77,6 +84,8 @@ class WriteRules:
         kept: dict[str, Any] = {}
         if self.overwrite is not True:
             kept["overwrite"] = self.overwrite
+        if self.symlinks != "follow":
+            kept["symlinks"] = self.symlinks
         if self.options.if_match is not None:
             kept["if_match"] = self.options.if_match
         options = self.options.to_json()
@@ -99,7 +108,7 @@ class WriteRules:
             public=public,
             if_match=arguments.get("if_match"),
         )
-        return cls(options, arguments.get("overwrite", True)).without_key()
+        return cls(options, arguments.get("overwrite", True), arguments.get("symlinks", "follow")).without_key()
 
     def without_key(self) -> Self:
         """Returns the rules without a customer's key, for a provider that has it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
-from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.context import LINK_SUFFIX, Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
+from dxflow_async.transfer.items.links import KeptLinkItem, RestoredLinkItem
 from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
@@ -44,8 +45,17 @@ def item_for(
         keep_time: a copy within a provider keeps the time at which the source was stored, if no other time is known.
         overwrite: what happens to an object that is there already.
     """
+    if entry is not None and entry.link is not None and target.provider.local_disk is None:
+        target = Place(target.provider, target.key + LINK_SUFFIX, target.shown + LINK_SUFFIX)
+    restores = context.symlinks == "preserve" and _stands_for_link(source, target)
+    if restores:
+        target = Place(target.provider, target.key.removesuffix(LINK_SUFFIX), target.shown.removesuffix(LINK_SUFFIX))
 
     def make(options: ObjectOptions) -> TransferItem:
+        if entry is not None and entry.link is not None:
+            return KeptLinkItem(context, source, target, entry.link, options, delete_source=move)
+        if restores:
+            return RestoredLinkItem(context, source, target, options, delete_source=move)
         if entry is not None and _copies(source, target, options):
             return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
         return CopyItem(context, source, target, options, entry, delete_source=move)
@@ -82,9 +92,17 @@ def _item_without_bytes(
         return SettledItem(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:
         return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable))
+    if entry is not None and entry.link is not None and context.symlinks != "preserve":
+        return SettledItem(TransferResult(source.shown, target.shown, skipped="it is a symbolic link"))
     if marker:
         return MarkerItem(context, source, target, delete_source=move)
     return None
+
+
+def _stands_for_link(source: Place, target: Place) -> bool:
+    """Returns whether an object that is copied to this machine stands for a symbolic link."""
+    name = source.key.rpartition("/")[2]
+    return target.provider.local_disk is not None and name.endswith(LINK_SUFFIX) and name != LINK_SUFFIX
 
 
 def _copies(source: Place, target: Place, options: ObjectOptions) -> bool:

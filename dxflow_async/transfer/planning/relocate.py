@@ -98,7 +98,7 @@ async def relocate_found(
         target = resolved
         destination.claim(source, target, operation)
     # A rename replaces what has the new name, without a look at it.
-    renames = move and overwrite is True
+    renames = move and overwrite is True and context.symlinks == "follow"
     if renames and source.provider is target.provider and source.provider.features.rename:
         destination.check(target, operation, marker=found.directory)
         yield RenameItem(context, source, target, found)
