@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
+    from dxflow_async.transfer.sync.check_report import CheckReport, Difference
 
 __all__ = [
     "AWSSettings",
@@ -77,10 +78,12 @@ __all__ = [
     "AuthenticationError",
     "AzureSettings",
     "BearerToken",
+    "CheckReport",
     "ChecksumMismatchError",
     "ComputeUnitError",
     "ConfigurationError",
     "DeleteResult",
+    "Difference",
     "DxflowError",
     "Encryption",
     "GCPSettings",
@@ -138,6 +141,8 @@ _HOMES = {
     "Session": "blocking.session",
     "Encryption": "providers.encryption",
     "ObjectOptions": "providers.entries",
+    "CheckReport": "transfer.sync.check_report",
+    "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",
     "Item": "models",
     "JobInfo": "models",

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, Self, Unpack, overload
 
 from anyio import CancelScope
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.compute.manager import AsyncComputeManager
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
+from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.area import UnitArea
-from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -34,7 +31,7 @@ from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 __all__ = ["AsyncSession"]
 
 
-class AsyncSession:
+class AsyncSession(AsyncLocationCalls):
     """A user's connections to storage. Use it with `async with`, or call `aclose` at the end.
 
     Without an account the session works directly with the clouds, with the credentials that each SDK finds, and the
@@ -225,23 +222,6 @@ class AsyncSession:
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress)
-
-    async def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AsyncAreaStorage, str]:
-        """Returns the storage that a remote location is in, and the path there.
-
-        Raises:
-            ConfigurationError: the text is not a location, or a local path.
-            UnitNotFoundError: there is no such compute unit.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with AsyncSession() as session:
-            ...         storage, path = await session.storage_at("gcp:/bucket/results/")
-            ...         print([item.name for item in await storage.list(path)])
-        """
-        area, path = await self._resolver.resolve_remote(location, storage_type)
-        storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
-        return storage(self._transfers, partial(self._resolver.remote_area, location, storage_type)), path
 
     async def jobs(self, *job_ids: str) -> list[JobInfo]:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""

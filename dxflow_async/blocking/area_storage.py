@@ -6,7 +6,7 @@ import builtins
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Literal, overload
+from typing import BinaryIO, Literal, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.item_stream import ItemStream
@@ -20,9 +20,6 @@ from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
-if TYPE_CHECKING:
-    from dxflow_async.blocking.session import Session
-
 __all__ = ["AreaStorage"]
 
 
@@ -33,7 +30,7 @@ class AreaStorage:
     same errors. Transfers show a progress bar on a terminal, unless `on_progress` is given.
     """
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
         self._session = session  # a session that nobody holds is closed
         self._calls = calls
         self._portal = calls.portal
@@ -68,6 +65,10 @@ class AreaStorage:
     def exists(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.exists`."""
         return self._portal.call(self._twin.exists, path)
+
+    def glob(self, pattern: str) -> ItemStream[Item]:
+        """Twin: `AsyncAreaStorage.glob`."""
+        return ItemStream(self._portal.iterate(functools.partial(self._twin.glob, pattern)))
 
     def is_bucket(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.is_bucket`."""
@@ -217,6 +218,10 @@ class AreaStorage:
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
         return self._calls.call(functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite))
+
+    def mkdir(self, path: str) -> None:
+        """Twin: `AsyncAreaStorage.mkdir`."""
+        self._portal.call(self._twin.mkdir, path)
 
     def delete(self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None) -> int:
         """Twin: `AsyncAreaStorage.delete`."""

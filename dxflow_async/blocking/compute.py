@@ -139,7 +139,7 @@ class ComputeUnit:
 class UnitStorage(AreaStorage):
     """The storage of a compute unit: an `AreaStorage` with a few calls of its own; the twin of `AsyncUnitStorage`."""
 
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
+    def __init__(self, session: object, calls: TransferCalls, twin: AsyncUnitStorage) -> None:
         super().__init__(session, calls, twin)
         self._unit_twin = twin
 
@@ -194,7 +194,3 @@ class UnitStorage(AreaStorage):
             encryption=encryption,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
-
-    def mkdir(self, path: str) -> None:
-        """Twin: `AsyncUnitStorage.mkdir`."""
-        self._portal.call(self._unit_twin.mkdir, path)

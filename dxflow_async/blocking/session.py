@@ -8,12 +8,11 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, Unpack, overload
 
-from dxflow_async.blocking.area_storage import AreaStorage
-from dxflow_async.blocking.compute import ComputeManager, UnitStorage
+from dxflow_async.blocking.compute import ComputeManager
+from dxflow_async.blocking.location_calls import LocationCalls
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
@@ -28,7 +27,7 @@ from dxflow_async.transfer.sync.sync import SyncOptions
 __all__ = ["Session"]
 
 
-class Session:
+class Session(LocationCalls):
     """A signed-in session whose calls block; the twin of `AsyncSession`.
 
     It can be used without `with`, by many threads at once, and in threads that run an event loop, as in Jupyter. A
@@ -184,13 +183,6 @@ class Session:
         if dry_run:
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
-
-    def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
-        """Twin: `AsyncSession.storage_at`."""
-        twin, path = self._portal.call(self._session.storage_at, location, storage_type=storage_type)
-        if isinstance(twin, AsyncUnitStorage):
-            return UnitStorage(self, self._calls, twin), path
-        return AreaStorage(self, self._calls, twin), path
 
     def jobs(self, *job_ids: str) -> list[JobInfo]:
         """Twin: `AsyncSession.jobs`."""

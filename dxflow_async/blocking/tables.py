@@ -25,8 +25,13 @@ def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
         write_line(format_item(item, below=below))
 
 
-def format_item(item: Item, *, below: str | None = None) -> str:
+def format_item(item: Item, *, below: str | None = None, size: str | None = None) -> str:
     """Formats an item: type, size in bytes, local time (blank if unknown), name.
+
+    Args:
+        item: the item.
+        below: a directory; the item's path below it is printed instead of its name.
+        size: the size as it is to be printed; by default the number of bytes.
 
     Example:
         >>> format_item(Item("preview.png", "/data/preview.png", size=137484), below="/")
@@ -34,7 +39,7 @@ def format_item(item: Item, *, below: str | None = None) -> str:
     """
     kind = "d" if item.directory else "-"
     name = item.name if below is None else _relative(item, below)
-    return f"{kind} {item.size:>10} {_local_time(item.modification)} {printable(name)}"
+    return f"{kind} {size or item.size:>10} {_local_time(item.modification)} {printable(name)}"
 
 
 def print_units(units: Iterable[Unit]) -> None:

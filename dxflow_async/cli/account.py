@@ -1,4 +1,4 @@
-"""The commands `login` and `logout`."""
+"""The commands `login`, `logout` and `whoami`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from functools import partial
 from typing import Any
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.run import read_password, run_loop
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.config.settings import Settings
 from dxflow_async.control.account import Secrets, StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 
-__all__ = ["login", "logout"]
+__all__ = ["login", "logout", "whoami"]
 
 
 def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> int:
@@ -42,6 +43,24 @@ def logout() -> int:
     """Delete the stored login."""
     StoredLogin.forget(Settings.load().home)
     write_line("signed out: there is no stored login")
+    return 0
+
+
+def whoami(*, json: Flag = False) -> int:
+    """Print the account that commands use. No request is made.
+
+    Args:
+        json: Print a JSON object.
+    """
+    settings = Settings.load()
+    login = StoredLogin.load(settings.home)
+    if json:
+        pointer = login.secrets.user_pointer if login is not None else None
+        print_json("account", {"hub": login.hub if login is not None else None, "user": pointer})
+    elif login is None:
+        write_line("no account: commands work directly with the clouds; dxflow-async login signs in to a hub")
+    else:
+        write_line(f"signed in to {printable(login.hub)} as user {printable(login.secrets.user_pointer)}")
     return 0
 
 

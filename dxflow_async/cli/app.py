@@ -4,55 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NamedTuple
 
 from cyclopts import App, CycloptsError
 
+from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.status import STATUSES, USAGE, reported
+from dxflow_async.cli.summaries import HEADLINE, SUMMARIES, examples_of
 
 __all__ = ["run_app"]
 
+
+class _Command(NamedTuple):
+    """A command: the module in this package, and the function or group of commands there."""
+
+    module: str
+    name: str
+
+
 _COMMANDS = {
-    "cp": ("transfer:cp", "Copy files and directories between any two locations."),
-    "mv": ("transfer:mv", "Move files and directories between any two locations."),
-    "sync": ("transfer:sync", "Sync a directory: copy what is new or changed."),
-    "ls": ("objects:ls", "List a directory or an object."),
-    "cat": ("objects:cat", "Write an object's bytes to standard output."),
-    "rm": (
-        "objects:rm",
-        "Delete objects. An object that does not exist is an error; the others are deleted all the same.",
-    ),
-    "presign": ("objects:presign", "Print a URL that downloads an object without an account, for a limited time."),
-    "jobs": ("jobs:jobs", "List and resume running, interrupted and partly failed transfers, and clean up after them."),
-    "login": ("account:login", "Sign in to a hub, and store the login."),
-    "logout": ("account:logout", "Delete the stored login."),
-    "units": ("units:units", "List, start, stop and register the account's compute units."),
-    "providers": ("providers:providers", "The settings of providers that the account's hub keeps."),
-    "remotes": ("remotes:remotes", "Named places to keep bytes: list, add, test and remove them."),
-    "hub": ("hub:hub", "Run a hub of your own, and manage its accounts."),
-    "unit": ("unit:unit", "Serve a directory as a compute unit's storage."),
-    "demo": ("demo:demo", "Upload, list, download and compare a tree of unusual files."),
+    "cp": _Command("transfer", "cp"),
+    "mv": _Command("transfer", "mv"),
+    "sync": _Command("transfer", "sync"),
+    "check": _Command("check", "check"),
+    "ls": _Command("listing", "ls"),
+    "du": _Command("listing", "du"),
+    "stat": _Command("listing", "stat"),
+    "cat": _Command("reading", "cat"),
+    "tail": _Command("reading", "tail"),
+    "rm": _Command("deleting", "rm"),
+    "mkdir": _Command("making", "mkdir"),
+    "presign": _Command("making", "presign"),
+    "jobs": _Command("jobs", "jobs"),
+    "login": _Command("account", "login"),
+    "logout": _Command("account", "logout"),
+    "whoami": _Command("account", "whoami"),
+    "units": _Command("units", "units"),
+    "providers": _Command("providers", "providers"),
+    "remotes": _Command("remotes", "remotes"),
+    "config": _Command("config", "config"),
+    "hub": _Command("hub", "hub"),
+    "unit": _Command("unit", "unit"),
+    "demo": _Command("demo", "demo"),
+    "completion": _Command("completion", "completion"),
 }
 
 
 def run_app(arguments: Sequence[str]) -> int:
     """Parses the arguments and runs their command; returns its exit status."""
+    app = make_app()
+    given = list(arguments)
+    if given[:1] == ["help"]:
+        given = [*given[1:], "--help"]
+
+    def call() -> int:
+        return app(given) or 0
+
+    json = wants_json(given)
+    try:
+        return reported(call, json=json)
+    except CycloptsError as error:  # cyclopts has printed it
+        if json:
+            print(error_line(error, USAGE))
+        return USAGE
+
+
+def make_app() -> App:
+    """Returns the program with all its commands, none of which is imported yet."""
     app = App(
         name="dxflow-async",
-        help="Move files between this machine and cloud storage. Locations are written aws:/bucket/key or ./path.\n\n"
-        f"{STATUSES}",
+        help=f"{HEADLINE}\n\n{STATUSES}",
         version=lambda: version("dxflow-async"),
+        version_flags=("--version", "-V"),
+        help_flags=("--help",),
         result_action="return_value",
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
     )
-    for name, (target, summary) in _COMMANDS.items():
-        app.command(f"dxflow_async.cli.{target}", name=name, help=f"{summary}\n\n{STATUSES}")
-
-    def call() -> int:
-        return app(arguments) or 0
-
-    try:
-        return reported(call)
-    except CycloptsError:  # cyclopts has printed it
-        return USAGE
+    for name, (module, function) in _COMMANDS.items():
+        text = f"{SUMMARIES[name]}\n\n{examples_of(name)}\n\n{STATUSES}"
+        app.command(f"dxflow_async.cli.{module}:{function}", name=name, help=text)
+    return app

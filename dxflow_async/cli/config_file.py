@@ -1,4 +1,4 @@
-"""Changes the remotes of a configuration file, with its comments and its order kept.
+"""Changes the settings and remotes of a configuration file, with its comments and its order kept.
 
 A file is written anew beside itself and renamed, so that readers see the old one or the new one; only its owner may
 read it. A lock on its directory orders the changes of several processes. All functions block for as long as that takes.
@@ -21,7 +21,40 @@ from tomlkit.exceptions import TOMLKitError
 from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["put_remote", "remove_remote"]
+__all__ = ["put_remote", "put_setting", "remove_remote", "remove_setting"]
+
+
+def put_setting(path: Path, name: str, value: Any) -> None:
+    """Sets a setting at the top of the file.
+
+    Raises:
+        ConfigurationError: the file cannot be changed.
+    """
+
+    def change(document: TOMLDocument) -> TOMLDocument:
+        if name in document:
+            document[name] = value
+            return document
+        # Behind the header of a table, it would belong to that table.
+        return tomlkit.parse(tomlkit.dumps({name: value}) + tomlkit.dumps(document))
+
+    _edit(path, change)
+
+
+def remove_setting(path: Path, name: str) -> bool:
+    """Removes a setting; returns whether there was one.
+
+    Raises:
+        ConfigurationError: the file cannot be changed.
+    """
+
+    def change(document: TOMLDocument) -> bool:
+        if name not in document:
+            return False
+        del document[name]
+        return True
+
+    return _edit(path, change)
 
 
 def put_remote(path: Path, name: str, values: Mapping[str, Any], *, replace: bool) -> None:
@@ -84,16 +117,17 @@ def _written(document: TOMLDocument, name: str) -> str | None:
     return next((each for each in remotes if each.lower() == name), None)
 
 
-def _edit(path: Path, change: Callable[[TOMLDocument], bool]) -> bool:
-    """Changes a file as `change` does, unless that returns False."""
+def _edit(path: Path, change: Callable[[TOMLDocument], TOMLDocument | bool]) -> bool:
+    """Changes a file as `change` does, unless that returns False. It may return another document to write."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = Path(os.path.realpath(path))  # a link to the file stays one
         with _locked(target.parent):
             document = tomlkit.parse(target.read_text("utf-8") if target.exists() else "")
-            if not change(document):
+            changed = change(document)
+            if changed is False:
                 return False
-            _write(target, tomlkit.dumps(document))
+            _write(target, tomlkit.dumps(document if changed is True else changed))
     except TOMLKitError as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

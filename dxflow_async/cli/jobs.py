@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
 from dxflow_async.exceptions import ConfigurationError
@@ -30,10 +30,13 @@ def list_jobs(*, json: Flag = False) -> int:
     """List the running, interrupted and partly failed transfers.
 
     Args:
-        json: Print them as JSON, one on each line.
+        json: Print a JSON object on each line.
     """
     for job in with_session(_DIRECT, lambda session: session.jobs()):
-        write_line(_as_json(job) if json else _line(job))
+        if json:
+            print_json("job", job.to_dict())
+        else:
+            write_line(_line(job))
     return 0
 
 
@@ -47,7 +50,7 @@ def show(job_id: str, *, json: Flag = False) -> int:
     """
     (job,) = with_session(_DIRECT, lambda session: session.jobs(job_id))
     if json:
-        write_line(_as_json(job))
+        print_json("job", job.to_dict())
         return 0
     write_line(_line(job))
     for place in job.uploads:
@@ -68,20 +71,26 @@ def resume(job_id: str, *, output: Output = _PLAIN, account: Account = _DIRECT) 
 
 
 @jobs.command
-def clean(*job_ids: str, dry_run: Flag = False, yes: Flag = False, account: Account = _DIRECT) -> int:
+def clean(
+    *job_ids: str, dry_run: Flag = False, yes: Flag = False, json: Flag = False, account: Account = _DIRECT
+) -> int:
     """List what idle jobs have left: unfinished uploads, temporary files, the jobs themselves.
 
     Args:
         job_ids: The jobs; by default all of them.
         dry_run: Only list it, as without --yes.
         yes: Remove it. These jobs cannot be resumed afterwards.
+        json: Print a JSON object on each line.
     """
     if dry_run and yes:
         raise ConfigurationError("--dry-run and --yes exclude each other: give one of them")
     left = with_session(account, lambda session: session.clean_jobs(*job_ids, dry_run=not yes))
     for each in left:
-        write_line(_cleaned(each, done=yes))
-    if left and not yes:
+        if json:
+            print_json("leftover", {"job_id": each.job_id, "kind": each.kind, "place": each.place, "removed": yes})
+        else:
+            write_line(_cleaned(each, done=yes))
+    if left and not yes and not json:
         write_line("nothing was removed; --yes removes it")
     return 0
 
@@ -98,7 +107,3 @@ def _line(job: JobInfo) -> str:
     ends = f" {printable(job.source)} to {printable(job.destination or '')}" if job.source is not None else ""
     counts = f"{job.done} done, {job.failed} failed, {len(job.uploads)} uploads begun"
     return f"{job.id}  {began}  {job.operation}{ends}: {counts}, {state}"
-
-
-def _as_json(job: JobInfo) -> str:
-    return json.dumps(job.to_dict())

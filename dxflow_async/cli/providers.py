@@ -5,7 +5,8 @@ from __future__ import annotations
 from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.run import Account, with_session
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import FAILED, complain
 from dxflow_async.paths import provider_name
 from dxflow_async.security.redaction import printable
@@ -20,10 +21,17 @@ providers = App(
 
 
 @providers.command(name="list")
-def list_providers(*, account: Account = _DIRECT) -> int:
-    """List the providers that the hub keeps settings of, and the settings' names; no values."""
+def list_providers(*, json: Flag = False, account: Account = _DIRECT) -> int:
+    """List the providers that the hub keeps settings of, and the settings' names; no values.
+
+    Args:
+        json: Print a JSON object on each line.
+    """
     for name, kept in sorted(with_session(account, lambda session: session.provider_settings()).items()):
-        write_line(f"{printable(name):6} {printable(', '.join(kept))}")
+        if json:
+            print_json("providers", {"provider": name, "settings": kept})
+        else:
+            write_line(f"{printable(name):6} {printable(', '.join(kept))}")
     return 0
 
 

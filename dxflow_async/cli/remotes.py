@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Flag, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, complain
 from dxflow_async.config.kinds import UnusableSettings, kind_name, settings_class
@@ -41,14 +41,14 @@ def list_remotes(*, json: Flag = False) -> int:
     """List the remotes of this machine and their settings. Secrets are shown as ***.
 
     Args:
-        json: Print them as JSON, one a line.
+        json: Print a JSON object on each line.
     """
     settings = Settings.load()
     file = ConfigFile.read(config_path())
     named = {name: settings.remotes[name] for name in sorted(settings.remotes)}
     for name, own in {**{each: getattr(settings, each) for each in BUILT_IN}, **named}.items():
         row = _row(name, own, _origin(name, own, file))
-        write_line(_as_json(row) if json else _line(row))
+        _print_remote(row, json=json)
     return 0
 
 
@@ -97,7 +97,10 @@ def add(
 
     put_remote(config_path(), name, values, replace=replace)
     row = _row(name, own, str(config_path()))
-    write_line(_as_json(row) if json else f"added {_line(row)}")
+    if json:
+        _print_remote(row, json=True)
+    else:
+        write_line(f"added {_line(row)}")
     return 0
 
 
@@ -138,7 +141,7 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
     seconds = time.monotonic() - started
     if json:
         row = {"name": provider, "path": path, "ok": True, "items": count, "more": more, "seconds": round(seconds, 3)}
-        write_line(_as_json({**row, "facts": dict(facts)}))
+        print_json("test", {**row, "facts": dict(facts)})
         return 0
     kind = "a directory" if item is not None and item.directory else f"{item.size} bytes" if item is not None else ""
     what = kind or f"{count}{' or more' if more else ''} items"
@@ -234,8 +237,12 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{row['name']:12} {row['type']:6} {values}{' ' if values else ''}({printable(origin)})"
 
 
-def _as_json(row: Mapping[str, Any]) -> str:
-    return json.dumps(row)
+def _print_remote(row: Mapping[str, Any], *, json: bool) -> None:
+    if json:
+        # `type` is the type of the line.
+        print_json("remote", {"kind" if name == "type" else name: value for name, value in row.items()})
+    else:
+        write_line(_line(row))
 
 
 def _plain(value: Any) -> Any:

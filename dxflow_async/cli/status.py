@@ -6,57 +6,80 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.exceptions import ConfigurationError, DxflowError, NotFoundError, TransferError, UnitNotFoundError
+from dxflow_async.cli.json_lines import error_line
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    AuthenticationError,
+    ConfigurationError,
+    DxflowError,
+    NetworkError,
+    NotFoundError,
+    StallTimeoutError,
+    TransferError,
+    UnitNotFoundError,
+)
 from dxflow_async.security.redaction import printable
 
 __all__ = [
+    "DENIED",
+    "DIFFERS",
+    "DONE",
     "FAILED",
     "INTERRUPTED",
+    "NETWORK",
     "NOT_FOUND",
     "STATUSES",
+    "TERMINATED",
     "USAGE",
+    "Failures",
+    "common_status",
     "complain",
     "report_failure",
     "reported",
     "status_of",
 ]
 
-FAILED, USAGE, NOT_FOUND, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+DONE, FAILED, USAGE, NOT_FOUND, DENIED, NETWORK, DIFFERS = range(7)
+INTERRUPTED, TERMINATED = 130, 143
 
 STATUSES = (
     "Exit status: 0 everything was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
-    "3 there is no such file, object or unit; 130 Ctrl-C; 143 terminated."
+    "3 there is no such file, object or unit; 4 access was denied; 5 the network or the service's host failed; "
+    "6 the two sides differ; 130 Ctrl-C; 143 terminated. Failures of several kinds are 1."
 )
 """The exit statuses, for the help."""
 
 _MAX_ITEMS_SHOWN = 20
 
 
-def reported(call: Callable[[], int]) -> int:
-    """Returns the exit status of `call`. Its errors become messages on standard error and an exit status."""
+def reported(call: Callable[[], int], *, json: bool = False) -> int:
+    """Returns the exit status of `call`. Its errors become messages on standard error and an exit status.
+
+    Args:
+        call: the command.
+        json: whether an error is also printed as a JSON line on standard output.
+    """
     logging.basicConfig(format="dxflow-async: %(message)s")
     try:
         status = call()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        complain("interrupted")
-        return INTERRUPTED
+        return _ended("interrupted", INTERRUPTED, json=json)
     except asyncio.CancelledError:
-        complain("terminated")
-        return TERMINATED
+        return _ended("terminated", TERMINATED, json=json)
     except BrokenPipeError:
         # The reader of our output has ended. The interpreter's own last flush would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except ConfigurationError as error:
-        complain(error)
-        return USAGE
     except (DxflowError, OSError) as error:
+        status = status_of(error)
+        if json:
+            write_line(error_line(error, status))
         report_failure(error)
-        return status_of(error)
+        return status
     return status
 
 
@@ -78,12 +101,63 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
 
 
 def status_of(error: Exception) -> int:
-    """Returns the exit status of a failure. A missing destination is an ordinary failure, not "not found"."""
+    """Returns the exit status of a failure: of several items, the one that all share, else 1.
+
+    A missing destination is an ordinary failure, not "not found".
+    """
+    if isinstance(error, TransferError):
+        return common_status(status_of(result.error) for result in error.report.failed if result.error is not None)
+    if isinstance(error, ConfigurationError):
+        return USAGE
     if isinstance(error, NotFoundError):
         return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
-    return NOT_FOUND if isinstance(error, UnitNotFoundError) else FAILED
+    if isinstance(error, UnitNotFoundError):
+        return NOT_FOUND
+    if isinstance(error, AccessDeniedError | AuthenticationError):
+        return DENIED
+    return NETWORK if isinstance(error, NetworkError | StallTimeoutError) else FAILED
+
+
+class Failures:
+    """The failures of a command that goes on after each of them.
+
+    Args:
+        json: whether each is also printed as a JSON line.
+    """
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+        self._statuses: list[int] = []
+
+    def add(self, error: Exception) -> None:
+        """Reports a failure."""
+        status = status_of(error)
+        if self._json:
+            write_line(error_line(error, status))
+        report_failure(error, most=None)
+        self._statuses.append(status)
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return common_status(self._statuses)
+
+
+def common_status(statuses: Iterable[int]) -> int:
+    """Returns the status that several failures share, else 1; 0 without any. A usage error of an item is 1, too."""
+    found = set(statuses)
+    if not found:
+        return DONE
+    return found.pop() if len(found) == 1 and USAGE not in found else FAILED
 
 
 def complain(message: object) -> None:
     """Prints a line on standard error."""
     write_line(f"dxflow-async: {printable(str(message))}", sys.stderr)
+
+
+def _ended(word: str, status: int, *, json: bool) -> int:
+    if json:
+        write_line(error_line(word, status))
+    complain(word)
+    return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
@@ -28,12 +28,12 @@ class Output:
     """The output of a transfer.
 
     Attributes:
-        json: Print the whole report as JSON.
+        json: Print a JSON object for each item, and one with the sums.
         quiet: Print nothing but errors.
     """
 
     json: Flag = False
-    quiet: Flag = False
+    quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False
 
 
 _DIRECT, _PLAIN = Account(), Output()
@@ -81,7 +81,7 @@ def sync(
     compare: Compare = "size+mtime",
     include: Patterns = (),
     exclude: Patterns = (),
-    dry_run: Flag = False,
+    dry_run: Annotated[Flag, Parameter(name=["--dry-run", "-n"])] = False,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
@@ -143,10 +143,10 @@ def run_transfer(transfer: Transfer, output: Output, account: Account) -> int:
             report = with_session(account, lambda session: transfer(session, show))
     except TransferError as error:
         if output.json:
-            write_line(json.dumps(error.report.to_dict()))
+            print_report(error.report)
         raise
     if output.json:
-        write_line(json.dumps(report.to_dict()))
+        print_report(report)
     elif not output.quiet:
         write_line(_summary(report))
     return 0
@@ -173,7 +173,7 @@ def _print_plan(plan: SyncPlan, output: Output) -> None:
     from rich.filesize import decimal
 
     if output.json:
-        write_line(json.dumps(plan.to_dict()))
+        print_plan(plan)
         return
     if output.quiet:
         return

@@ -10,7 +10,8 @@ from typing import TypeVar
 from cyclopts import App
 
 from dxflow_async.blocking.tables import print_units, write_line
-from dxflow_async.cli.run import Account, with_session
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.security.redaction import printable
 from dxflow_async.server.common.unit_secrets import UnitSecrets
@@ -21,6 +22,7 @@ __all__ = ["units"]
 T = TypeVar("T")
 
 _DIRECT = Account()
+_FIELDS = ("name", "status", "ip", "protocol", "cluster_type", "cpu", "memory", "disk")
 
 units = App(
     name="units", help="List, start, stop and register the account's compute units.", result_action="return_value"
@@ -28,9 +30,18 @@ units = App(
 
 
 @units.command(name="list")
-def list_units(*, account: Account = _DIRECT) -> int:
-    """List the units."""
-    print_units(with_session(account, lambda session: session.get_compute_manager().list()))
+def list_units(*, json: Flag = False, account: Account = _DIRECT) -> int:
+    """List the units.
+
+    Args:
+        json: Print a JSON object on each line.
+    """
+    found = with_session(account, lambda session: session.get_compute_manager().list())
+    if not json:
+        print_units(found)
+        return 0
+    for unit in found:
+        print_json("unit", {name: getattr(unit, name) for name in _FIELDS})
     return 0
 
 

@@ -14,7 +14,6 @@ from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
@@ -114,15 +113,6 @@ class AsyncUnitStorage(AsyncAreaStorage):
             encryption=encryption,
             on_progress=on_progress,
         )
-
-    async def mkdir(self, path: str) -> None:
-        """Makes a directory, and those above it. A directory that exists already is no error."""
-        area = await self._find()
-        place = directory(area.place(path))
-        if not place.key:
-            return
-        place.check_target("mkdir", directory=True)
-        await make_directory(self._resources.context(None), place)
 
     async def delete(
         self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None

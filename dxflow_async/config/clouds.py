@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dxflow_async.config.azure_endpoint import read_endpoint
 from dxflow_async.config.credentials import (
     AccessKeys,
     BearerToken,
@@ -133,7 +134,8 @@ class AzureSettings:
     """How to reach Azure Blob Storage. The first of the credentials that is set is used.
 
     Attributes:
-        endpoint: the blob service's URL. None: that of `account`.
+        endpoint: the blob service's URL; it may have a shared access signature. The names of the same account for the
+            Data Lake service and for private links stand for the blob service. None: the endpoint of `account`.
         account: the storage account's name.
         connection_string: as the portal shows it; it also names the endpoint and the account.
         account_key: the account's key, in base64.
@@ -178,6 +180,7 @@ class AzureSettings:
                 "AZURE.customer_key and AZURE.encryption_scope exclude each other: set one of them"
             )
         check_anonymous("AZURE", self, "connection_string", "account_key", "sas_token", "credentials")
+        self._read_endpoint()
         check_endpoint("AZURE", self.endpoint, path=True)
         normalize_endpoint(self)
         others = "connection_string", "account_key", "sas_token"
@@ -190,6 +193,20 @@ class AzureSettings:
             raise ConfigurationError("AZURE.account_key needs AZURE.account: set both")
         check_areas("AZURE", [("private", self.private), ("public", self.public)])
 
+    def _read_endpoint(self) -> None:
+        """Takes the blob service's URL, the account and a shared access signature from the endpoint."""
+        if self.endpoint is None or "@" in self.endpoint:
+            return
+        normalize_endpoint(self)
+        found = read_endpoint(self.endpoint)
+        object.__setattr__(self, "endpoint", found.url)
+        if self.account is None and self.account_key is not None:
+            object.__setattr__(self, "account", found.account)
+        if found.sas is not None:
+            if self.sas_token is not None and self.sas_token.removeprefix("?") != found.sas:
+                raise ConfigurationError("AZURE.endpoint and AZURE.sas_token have different signatures; leave one out")
+            object.__setattr__(self, "sas_token", found.sas)
+
     @property
     def configured(self) -> bool:
         """Whether a setting says that the real service is meant."""
@@ -201,7 +218,8 @@ class GCSSettings:
     """How to reach Google Cloud Storage.
 
     Attributes:
-        endpoint: the service's URL. None: `STORAGE_EMULATOR_HOST` of the environment, else Google's own.
+        endpoint: the service's URL. None: `STORAGE_EMULATOR_HOST` of the environment, else the service of
+            `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, else Google's own.
         project: the project whose buckets are listed. None: the credentials' project.
         user_project: the project that pays for requests to buckets whose requester pays. Every request names it, and
             the credentials need `serviceusage.services.use` in it. None: no request does.
@@ -234,6 +252,8 @@ class GCSSettings:
 
     def __post_init__(self) -> None:
         check_texts("GCP", self, "endpoint")
+        if self.endpoint is not None:
+            object.__setattr__(self, "endpoint", re.sub(r"/storage/v1/?$", "", self.endpoint))  # of the JSON API
         check_endpoint("GCP", self.endpoint, path=False)
         normalize_endpoint(self)
         if self.user_project is not None and not re.fullmatch(r"[A-Za-z0-9:._-]{1,100}", self.user_project):

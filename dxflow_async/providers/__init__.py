@@ -12,8 +12,8 @@ not in `__all__` may change in any release.
   answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
   finish_or_undo, XMLParser
-- errors: those of `dxflow_async` that a provider raises; PartLimitError and RangeIgnoredError, by which the engine
-  begins an object anew
+- errors: those of `dxflow_async` that a provider raises; CopyRefusedError, PartLimitError and RangeIgnoredError, by
+  which the engine begins an object anew
 
 Nothing is imported before it is used.
 """
@@ -39,6 +39,7 @@ __all__ = [
     "ChecksummedReader",
     "ConfigurationError",
     "ConnectionBrokenError",
+    "CopyRefusedError",
     "DxflowError",
     "Encryption",
     "Entry",
@@ -210,6 +211,7 @@ if TYPE_CHECKING:
         Body,
         Buffer,
         Buffered,
+        CopyRefusedError,
         Encryption,
         Entry,
         Features,
@@ -317,6 +319,7 @@ _HOMES = {
         "ObjectOptions",
         "Page",
         "Part",
+        "CopyRefusedError",
         "PartLimitError",
         "PartReceipt",
         "Provider",

@@ -20,7 +20,7 @@ from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions,
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
-from dxflow_async.providers.uploads import Part, PartLimitError, PartReceipt, Staged, Upload
+from dxflow_async.providers.uploads import CopyRefusedError, Part, PartLimitError, PartReceipt, Staged, Upload
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Body",
     "Buffer",
     "Buffered",
+    "CopyRefusedError",
     "Encryption",
     "Entry",
     "Features",
@@ -301,6 +302,7 @@ class Provider(ABC):
         Raises:
             PreconditionFailedError: the source has another etag than `source.etag` by now.
             AlreadyExistsError: a real directory has the name of the copy; it stays.
+            CopyRefusedError: the service refuses to copy, though the source can be read.
         """
         raise TypeError(f"{self.name} does not copy: Features.copy is not set ({source.key} to {key}, {options})")
 

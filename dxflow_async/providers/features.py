@@ -24,6 +24,7 @@ class Features:
             length still use `start_upload`. Without effect where `checksum_first` is set, too.
         parts_are_objects: each part costs requests and storage of its own, so parts are made larger, and only larger
             objects are cut into parts.
+        buffered_size: bytes of each streamed body that the provider holds in memory while it sends them.
         cheap_reread: reading an object again costs next to nothing, and `Reader.buffer_or_reopen` keeps little in
             memory. Checksums that are missing are computed from the bytes.
         directories: directories are real: `make_directory` and `remove_directory` work, and an object and a directory
@@ -85,6 +86,7 @@ class Features:
     streams_parts: bool = False
     streams_whole: bool = False
     parts_are_objects: bool = False
+    buffered_size: int = 0
     cheap_reread: bool = False
     directories: bool = False
     directories_vary: bool = False

@@ -11,7 +11,7 @@ from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.entries import Entry
 from dxflow_async.streams import Body
 
-__all__ = ["Part", "PartLimitError", "PartReceipt", "Staged", "Upload"]
+__all__ = ["CopyRefusedError", "Part", "PartLimitError", "PartReceipt", "Staged", "Upload"]
 
 
 class PartLimitError(UnsupportedError):
@@ -20,6 +20,13 @@ class PartLimitError(UnsupportedError):
     The provider replaces its `features` by those that it learned, and then raises this error from `Upload.write_part`,
     `Upload.copy_part` or `Upload.finish`. The engine aborts the upload and starts the object anew, with parts
     within the new limits, up to four times: an answer may show another limit.
+    """
+
+
+class CopyRefusedError(UnsupportedError):
+    """The service refuses to copy an object that can be read, so the object is copied through this machine.
+
+    A provider raises it from `copy` or `Upload.copy_part`, and remembers what the refusal applies to.
     """
 
 
@@ -55,9 +62,11 @@ class Upload(ABC):
 
     Attributes:
         id: identifies the upload to the provider, also from another process; see `Provider.resume_upload`.
+        max_parts: the most parts of this upload; None: `Features.max_parts`.
     """
 
     id: str
+    max_parts: int | None = None
 
     @abstractmethod
     async def write_part(self, part: Part, body: Body) -> PartReceipt:

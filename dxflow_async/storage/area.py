@@ -11,7 +11,7 @@ from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import AreaId
 
-__all__ = ["Area", "URLArea", "UnitArea"]
+__all__ = ["Area", "LocalArea", "URLArea", "UnitArea"]
 
 _VOLUME = "volume"
 """The directory in which a unit mounts its volume; paths may start with it or not."""
@@ -132,3 +132,12 @@ class UnitArea(Area):
     def path(self, key: str) -> str:
         """Returns the path on the unit of a provider's key."""
         return f"/{_VOLUME}/{key}" if key.partition("/")[0] == _VOLUME else f"/{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalArea(Area):
+    """This machine's disks. Paths are absolute, and symbolic links are followed."""
+
+    def shown(self, path: str) -> str:
+        """Returns a local path as a location: the path itself."""
+        return f"/{key_of(path)}"

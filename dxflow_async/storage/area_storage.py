@@ -14,25 +14,29 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import NotFoundError, UnsupportedError
+from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import DeleteResult, Item, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
 from dxflow_async.storage.listing import directory_path
-from dxflow_async.storage.object_views import list_versions, reading_area
+from dxflow_async.storage.object_views import list_versions, reading_area, unsupported
 from dxflow_async.storage.reading import read_object
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.planning.destination import directory
+from dxflow_async.transfer.planning.directories import make_directory
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 
@@ -78,7 +82,6 @@ class AsyncAreaStorage:
 
         Raises:
             NotFoundError: there is no such directory or object.
-            UnsupportedError: `versions` is set, and the storage keeps no versions.
         """
         if versions:
             return await list_versions(self._resources, await self._find(), path, recursive=recursive)
@@ -115,11 +118,10 @@ class AsyncAreaStorage:
         Args:
             path: the object or directory.
             version: the `Item.version` of an older version.
-            encryption: the customer's key that the object is encrypted with, from `Encryption.customer`.
+            encryption: the customer's key of the object, from `Encryption.customer`.
 
         Raises:
             NotFoundError: there is no such object or directory.
-            UnsupportedError: the storage keeps no versions, or takes no customer's keys.
         """
         area = reading_area(await self._find(), path, version, encryption)
         limits, policy = self._resources.limits, self._resources.policy
@@ -140,6 +142,28 @@ class AsyncAreaStorage:
         except NotFoundError:
             return False
         return True
+
+    def glob(self, pattern: str) -> AsyncItemStream[Item]:
+        """Yields the objects and directories that match a pattern, in the order of their names.
+
+        `*`, `?` and `[a-z]` match within one component of the path, and `**` matches any number of directories. A path
+        that exists is itself the only match. On this machine's disks, wildcards do not match a leading dot.
+
+        Args:
+            pattern: the pattern, such as `/bucket/run-*/**/*.csv`; with a slash at its end it matches directories only.
+
+        Example:
+            >>> async def names(storage: AsyncAreaStorage) -> list[str]:
+            ...     return [item.name async for item in storage.glob("/bucket/tables/*.csv")]
+        """
+        return AsyncItemStream(self._glob(pattern), self._resources.owner)
+
+    async def _glob(self, pattern: str) -> AsyncGenerator[Item, None]:
+        area = await self._find()
+        hidden = not isinstance(area, LocalArea)
+        limits, policy = self._resources.limits, self._resources.policy
+        async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
+            yield area.item(entry)
 
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
@@ -190,12 +214,11 @@ class AsyncAreaStorage:
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
             options: everything that is stored with each object, such as its storage class; the two arguments above win.
-            overwrite: what happens to an object that is there already. `True` replaces it, and `False` is an
-                `AlreadyExistsError` of the item. `"skip"` skips the item. `"if-newer"` replaces the object if the file
-                was changed later, `"if-different"` if size, checksum or time differ.
+            overwrite: what happens to an object that exists: `True` replaces it, `False` is an `AlreadyExistsError` of
+                the item, `"skip"` skips it, `"if-newer"` replaces an older object, `"if-different"` a different one.
             if_match: replace only the object with this etag; for a single file.
-            symlinks: what becomes of symbolic links below a directory. `"follow"` uploads what they lead to, `"skip"`
-                skips them, and `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
+            symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
+                `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
 
         Returns:
@@ -203,19 +226,11 @@ class AsyncAreaStorage:
 
         Raises:
             NotFoundError: there is no such file, and nothing matches.
-            TransferError: some file failed; the others are stored. The error of an item is a `PreconditionFailedError`
-                if `if_match` is another object's.
+            TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
         """
         area = await self._find()
-        rules = WriteRules.of(
-            options,
-            overwrite=overwrite,
-            symlinks=symlinks,
-            content_type=content_type,
-            metadata=metadata,
-            if_match=if_match,
-        )
+        rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite, symlinks=symlinks)
         source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
         return await self._transfers.run("upload", source, destination, {}, on_progress, rules=rules)
 
@@ -255,9 +270,8 @@ class AsyncAreaStorage:
         area = reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
         rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(src, area)
-        arguments: dict[str, Any] = {} if version is None else {"version": version}
-        if encryption is not None:
-            arguments["keyed"] = True
+        given = {"version": version, "keyed": None if encryption is None else True}
+        arguments = {name: value for name, value in given.items() if value is not None}
         return await self._transfers.run("download", source, destination, arguments, on_progress, rules=rules)
 
     async def upload_many(
@@ -280,7 +294,7 @@ class AsyncAreaStorage:
             on_progress: as for `upload`.
         """
         area = await self._find()
-        rules = WriteRules.of(options, overwrite=overwrite, content_type=content_type, metadata=metadata)
+        rules = WriteRules.of(options, content_type, metadata, overwrite=overwrite)
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
         return await self._transfers.run("upload_many", source, destination, {}, on_progress, pairs=pairs, rules=rules)
 
@@ -303,7 +317,7 @@ class AsyncAreaStorage:
     async def write(
         self,
         path: str,
-        data: AsyncIterable[bytes],
+        data: WrittenData,
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -316,32 +330,29 @@ class AsyncAreaStorage:
 
         Args:
             path: the new object.
-            data: the bytes. An exception that it raises passes through.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not. An exception that it raises
+                passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
             options: everything that is stored with the object; the two arguments above win.
-            overwrite: what happens to an object that is there already: `True` replaces it, `False` is an error, and
-                with `"skip"` nothing is read from `data`.
+            overwrite: as for `upload`: `True`, `False`, or `"skip"`, which reads nothing from `data`.
             if_match: replace only the object with this etag.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
-            AlreadyExistsError: `overwrite` is False, and there is an object.
-            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
-            UnsupportedError: the storage keeps no such option.
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
         """
-        rules = WriteRules.of(
-            options, overwrite=overwrite, content_type=content_type, metadata=metadata, if_match=if_match
-        )
+        rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite)
         destination = rules.applied_to(ResolvedLocation(path, await self._find()), "write")
         area = destination.area
         assert area is not None
         place = area.place(path)
         place.check_target("write")
         context = self._resources.context(on_progress)
-        report = TransferReport([await write_stream(context, place, rules, data, public=area.public)])
-        report.seconds = context.meter.seconds
+        chunks = data if isinstance(data, AsyncIterable) else chunks_of_data(data, self._resources.threads)
+        result = await write_stream(context, place, rules, chunks, public=area.public)
+        report = TransferReport([result], context.meter.seconds)
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
@@ -402,6 +413,21 @@ class AsyncAreaStorage:
         area, rules = await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
         return await self._transfers.relocate(source, destination, move=True, rules=rules)
+
+    async def mkdir(self, path: str) -> None:
+        """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Raises:
+            UnsupportedError: directories are not real there: a directory is what names of objects begin with.
+        """
+        area = await self._find()
+        place = directory(area.place(path))
+        if not place.key:
+            return
+        place.check_target("mkdir", directory=True)
+        if not area.provider.real_directories:
+            raise unsupported(area, "mkdir", path, "directories are not real there; write an object below it")
+        await make_directory(self._resources.context(None), place)
 
     # Deleting
 
@@ -469,11 +495,6 @@ class AsyncAreaStorage:
         if not area.provider.features.presign:
             stands_in = area.provider.name != area.name
             advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
-            raise UnsupportedError(
-                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; {advice}",
-                provider=area.name,
-                operation="presign",
-                path=path,
-            )
+            raise unsupported(area, "presign", path, f"{area.provider.name} storage has no URLs; {advice}")
         with translated(area.provider):
             return await area.provider.presign(area.key(path), expires, method=method)

@@ -16,7 +16,7 @@ from dxflow_async.transfer.planning.cursors import Cursors
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 
-__all__ = ["list_versions", "reading_area"]
+__all__ = ["list_versions", "reading_area", "unsupported"]
 
 _NO_VERSIONS = "this storage keeps no versions"
 
@@ -44,7 +44,7 @@ def reading_area(area: Area, path: str, version: str | None, encryption: Encrypt
         elif reason is None:
             provider = provider.at_version(version)
     if reason is not None:
-        raise _unsupported(area, "read", path, reason)
+        raise unsupported(area, "read", path, reason)
     return replace(area, provider=provider)
 
 
@@ -57,7 +57,7 @@ async def list_versions(resources: Resources, area: Area, path: str, *, recursiv
     """
     provider, key = area.provider, area.key(path)
     if not provider.features.object_versions:
-        raise _unsupported(area, "list", path, _NO_VERSIONS)
+        raise unsupported(area, "list", path, _NO_VERSIONS)
     bucket = "/" not in key
     prefix, one = (f"{key}/" if bucket else key), not bucket and not key.endswith("/")
     items: list[Item] = []
@@ -87,6 +87,7 @@ async def list_versions(resources: Resources, area: Area, path: str, *, recursiv
     return items
 
 
-def _unsupported(area: Area, operation: str, path: str, reason: str) -> UnsupportedError:
-    text = f"{area.name} {operation} of {path} refused: {reason}"
+def unsupported(area: Area, operation: str, path: str, reason: str) -> UnsupportedError:
+    """Returns the error for a call that an area cannot do."""
+    text = f"{area.name} {operation} of {path} failed: {reason}"
     return UnsupportedError(text, provider=area.name, operation=operation, path=path)

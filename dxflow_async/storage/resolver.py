@@ -22,12 +22,13 @@ from dxflow_async.paths import (
 )
 from dxflow_async.providers import registry
 from dxflow_async.providers.contract import Provider
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.connections import Connections
 from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
 from dxflow_async.storage.url_areas import URLAreas
 from dxflow_async.transfer.journal.records import AreaId, JobSpec
+from dxflow_async.transfer.planning.destination import LocalPlaces
 from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
@@ -89,6 +90,7 @@ class LocationResolver:
         self._connections = Connections(resources)
         self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
+        self._local_places = LocalPlaces(resources.threads)
 
     @property
     def account(self) -> AccountConnection:
@@ -123,20 +125,20 @@ class LocationResolver:
             return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
 
-    async def resolve_remote(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
-        """Returns the area and the path of a remote location. Raises as `resolve`, and for a local path.
+    async def area_and_path(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
+        """Returns the area of a location, and the path there. Of a local path, that is its absolute path.
 
-        Raises:
-            ConfigurationError: it is a local path.
+        Raises as `resolve`.
         """
         location = await self.resolve(written, storage_type)
-        if location.area is None:
-            raise ConfigurationError(f"{location.path} is a local path; write a remote location as aws:/bucket/key")
-        return location.area, location.path
+        if location.area is not None:
+            return location.area, location.path
+        place = self._local_places.place(location.path)
+        return LocalArea("LOCAL", place.provider), f"/{place.key}"
 
-    async def remote_area(self, written: Written, storage_type: str = "private") -> Area:
-        """Returns the area of a remote location. Raises as `resolve_remote`."""
-        area, _ = await self.resolve_remote(written, storage_type)
+    async def area_of(self, written: Written, storage_type: str = "private") -> Area:
+        """Returns the area of a location. Raises as `resolve`."""
+        area, _ = await self.area_and_path(written, storage_type)
         return area
 
     async def parse(self, written: Written, *, new: bool = False) -> Location:

@@ -44,10 +44,11 @@ from dxflow_async.transfer.planning.destination import (
 )
 from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.relocate import relocate
+from dxflow_async.transfer.planning.relocate import look_up, relocate
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
@@ -113,6 +114,13 @@ class TransferService:
         """Returns the actions that `sync` would take."""
         source, destination = await self._resolve(src, dst, storage_type)
         return await (await self._sync(source, destination, rules)).plan()
+
+    async def check(self, a: Written, b: Written, rules: Rules, storage_type: str) -> CheckReport:
+        """Compares; see `AsyncSession.check`."""
+        source, destination = [await self.resolver.resolve(each, storage_type) for each in (a, b)]
+        place = (await self._destination(destination)).directory()
+        await look_up(self.resources.context(None), place, "check")
+        return CheckReport(await (await self._sync(source, destination, rules)).plan())
 
     async def run(
         self,

@@ -46,12 +46,12 @@ class WriteRules:
     def of(
         cls,
         options: ObjectOptions | None = None,
-        *,
-        overwrite: Overwrite = True,
-        symlinks: Symlinks = "follow",
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         if_match: str | None = None,
+        *,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
     ) -> Self:
         """Returns the rules of a call's arguments."""
         return cls(merged_options(options, content_type, metadata, if_match), overwrite, symlinks)

@@ -8,7 +8,8 @@ hundred thousand tiny ones.
 Workers are started one by one while there is work and while the session's limits allow more. An item that only waits
 for the disk gives its place to another worker. Whatever an item raises is that item's failure and never ends the call.
 When the whole of an item has a wrong checksum, `TransferItem.mend` names parts to move again; where it names none, the
-item starts anew. It also starts anew by the limits that a provider learns: fewer parts than planned, or no ranges.
+item starts anew. It also starts anew by the limits that a provider learns: fewer parts than planned, no ranges, or no
+copies.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from dxflow_async.exceptions import (
     StorageError,
 )
 from dxflow_async.models import TransferReport, TransferResult
-from dxflow_async.providers.contract import Part, PartLimitError, RangeIgnoredError
+from dxflow_async.providers.contract import CopyRefusedError, Part, PartLimitError, RangeIgnoredError
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.journal.journal import Journal
@@ -57,6 +58,8 @@ _RESTARTS = 2
 
 _LEARNED = 4
 """How often an item starts anew by limits that a provider learned. Each of them may show another one."""
+
+_LEARNED_ERRORS = (PartLimitError, RangeIgnoredError, CopyRefusedError)
 
 _MENDS = 5
 """How often its wrong parts are moved again instead: the second read may be wrong too."""
@@ -132,7 +135,7 @@ class _Running:
 
     def anew(self, failure: StorageError) -> _Running | None:
         """Returns what runs when the item starts anew after a failure; None if that would not help."""
-        if isinstance(failure, (PartLimitError, RangeIgnoredError)) and self.learned < _LEARNED:
+        if isinstance(failure, _LEARNED_ERRORS) and self.learned < _LEARNED:
             return _Running(self.item, self.restarts, self.learned + 1, self.waits)
         if isinstance(failure, ChecksumMismatchError) and not self.mends and self.restarts < _RESTARTS:
             return _Running(self.item, self.restarts + 1, self.learned, self.waits)

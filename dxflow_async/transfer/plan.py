@@ -104,7 +104,9 @@ class PartPolicy:
 
     def memory_for(self, size: int) -> int:
         """Returns how much of the memory budget a part of `size` bytes takes while it moves."""
-        return size if self._in_memory else self.stream_memory(size)
+        if self._in_memory:
+            return size
+        return self.stream_memory(size) + min(size, self._destination.buffered_size)
 
     @staticmethod
     def stream_memory(size: int) -> int:

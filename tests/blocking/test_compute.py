@@ -142,7 +142,9 @@ def test_a_session_that_nobody_holds_lives_with_its_unit(home: Path) -> None:
     storage = Session("your@email.com", "your_password").get_compute_manager().get_unit().storage
     storage.write("/a", b"1")
     assert storage.exists("/a")
-    storage._session.close()
+    session = storage._session
+    assert isinstance(session, Session)
+    session.close()
     with pytest.raises(SessionClosedError):
         storage.ls()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.cli import main
-from tests.cli.called_command import Command, s3_variables
+from tests.cli.called_command import Command, check_json_lines, s3_variables
 from tests.python_processes import Outcome
 from tests.servers.weed import SeaweedFS
 
@@ -29,14 +29,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def command(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command with these arguments, and `stdin` as its standard input."""
+    """Runs the command with these arguments, and `stdin` as its standard input. Checks JSON lines by their schema."""
     assert home
 
     def run(*arguments: str, stdin: str = "") -> Outcome:
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         capfd.readouterr()
         status = main(arguments)
-        return Outcome(status, *capfd.readouterr())
+        outcome = Outcome(status, *capfd.readouterr())
+        if "--json" in arguments:
+            check_json_lines(outcome.stdout)
+        return outcome
 
     return run
 

@@ -42,7 +42,7 @@ def test_login_keeps_the_secrets_for_later_commands(
     assert StoredLogin.load(home) is None
 
 
-def test_a_stored_login_that_is_no_longer_good_is_status_1(
+def test_a_stored_login_that_is_no_longer_good_is_status_4(
     command: Command, hub: str, home: Path, configured: SeaweedFS
 ) -> None:
     """The stored secrets are really used: wrong ones fail."""
@@ -54,7 +54,7 @@ def test_a_stored_login_that_is_no_longer_good_is_status_1(
     secrets["user"]["secret"] = "wrong"
     StoredLogin(hub, type(login.secrets).from_dict(secrets)).save(home)
     outcome = command("ls", "aws:/bucket/")
-    assert outcome.status == 1
+    assert outcome.status == 4
     assert "sign in" in outcome.stderr
 
 
@@ -67,15 +67,15 @@ def test_the_hub_may_come_from_the_settings(command: Command, hub: str, monkeypa
     assert command("login", "your@email.com", stdin="your_password\n").status == 0
 
 
-def test_a_wrong_password_is_status_1(command: Command, hub: str, home: Path) -> None:
+def test_a_wrong_password_is_status_4(command: Command, hub: str, home: Path) -> None:
     """Nothing is stored, at login and at a command of its own."""
     command("login", "your@email.com", "--hub", hub, stdin="your_password\n")
     command("logout")
     outcome = command("login", "your@email.com", "--hub", hub, stdin="another_password\n")
-    assert outcome.status == 1
+    assert outcome.status == 4
     assert "password" in outcome.stderr
     assert StoredLogin.load(home) is None
-    assert command("ls", "aws:/", "--email", "your@email.com", "--hub", hub, stdin="another_password\n").status == 1
+    assert command("ls", "aws:/", "--email", "your@email.com", "--hub", hub, stdin="another_password\n").status == 4
 
 
 def test_no_password_is_status_2(command: Command, hub: str) -> None:

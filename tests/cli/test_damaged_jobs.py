@@ -118,5 +118,5 @@ def test_odd_names_can_be_printed(variables: dict[str, str], tmp_path: Path) -> 
     assert "Traceback" not in outcome.stderr
     lines = outcome.stdout.splitlines()
     assert any("caf\\udce9" in line and line.startswith("copy") for line in lines)
-    (report,) = [json.loads(line) for line in lines if line.startswith('{"job_id"')]
-    assert any(each["source"].endswith(BAD) for each in report["items"])
+    results = [json.loads(line) for line in lines if '"type": "result"' in line]
+    assert any(each["source"].endswith(BAD) for each in results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.cli import main
+from dxflow_async.cli.summaries import EXAMPLES, SUMMARIES
 from tests.cli.called_command import Command, s3_variables
 from tests.python_processes import RunningScript, clean_environment, run_script
 from tests.servers.weed import SeaweedFS
 
-_COMMANDS = ("cp", "mv", "ls", "cat", "rm", "presign", "login", "logout", "demo")
+_COMMANDS = tuple(SUMMARIES)
 
 
 def test_help_names_every_command(command: Command) -> None:
@@ -30,6 +32,19 @@ def test_every_command_has_help(command: Command, name: str) -> None:
     outcome = command(name, "--help")
     assert outcome.status == 0
     assert outcome.stdout.startswith(f"Usage: dxflow-async {name}")
+    text = " ".join(outcome.stdout.split())
+    assert all(f"dxflow-async {' '.join(example.split())}" in text for example in EXAMPLES[name])
+    assert "6 the two sides differ" in text
+
+
+def test_every_command_is_documented() -> None:
+    """`docs/cli.md`, whose examples are run, has each of them, and `docs/json.md` each type of line."""
+    docs = Path(main.__globals__["__file__"]).parents[1] / "docs"
+    text = (docs / "cli.md").read_text("utf-8")
+    assert not [name for name in SUMMARIES if f"\ndxflow-async {name}" not in text]
+    schema = json.loads((docs / "json.schema.json").read_text("utf-8"))
+    table = (docs / "json.md").read_text("utf-8")
+    assert not [kind for kind in schema["properties"]["type"]["enum"] if f"\n| `{kind}` |" not in table]
 
 
 def test_version(command: Command) -> None:

@@ -72,12 +72,18 @@ def test_rm_of_a_directory_must_be_said(signed_in: Command) -> None:
     assert "sub" not in signed_in("ls", "-r", "aws:/bucket/").stdout
 
 
-@pytest.mark.parametrize("name", ["ls", "cat", "rm", "presign"])
-def test_a_local_path_is_status_2(signed_in: Command, name: str) -> None:
-    """These are for remote places."""
-    outcome = signed_in(name, "./tree")
-    assert outcome.status == 2
-    assert "aws:/bucket/key" in outcome.stderr
+def test_local_paths_are_places(signed_in: Command, tmp_path: Path) -> None:
+    """`ls`, `cat`, `stat` and `rm` take them; what they cannot be used for says so."""
+    listed = signed_in("ls", "-r", "./tree/").stdout
+    assert [line.split()[-1] for line in listed.splitlines()] == ["a.txt", "sub/b.txt", "z\\x1b[2J"]
+    assert signed_in("cat", "tree/a.txt", str(tmp_path / "tree/sub/b.txt")).stdout == "aaabb"
+    assert f"location: {tmp_path}/tree/a.txt" in signed_in("stat", f"{tmp_path}/tree/a.txt").stdout
+    assert signed_in("cat", "./tree").status == 2
+    assert signed_in("rm", "./tree").status == 2
+    assert signed_in("presign", "./tree/a.txt").status == 1
+    assert signed_in("rm", "./tree/a.txt").stdout == "1 deleted\n"
+    assert signed_in("rm", "-r", "./tree/sub").status == 0
+    assert [path.name for path in (tmp_path / "tree").iterdir()] == ["z\x1b[2J"]
 
 
 @pytest.mark.parametrize("location", ["aws:/bucket/none", "aws:/none/", "aws:/bucket/none/", "aws:/bucket/a.txt/"])

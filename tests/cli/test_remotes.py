@@ -73,8 +73,10 @@ def test_secrets_come_from_variables(command: Command, home: Path, monkeypatch: 
     monkeypatch.setenv("DXFLOW_REMOTE_ARCHIVE_ACCOUNT_KEY", "aHVzaA==")
     added = command("remotes", "add", "archive", "--type", "azure", "--account", "science", "--json")
     assert json.loads(added.stdout) == {
+        "version": 1,
+        "type": "remote",
         "name": "archive",
-        "type": "azure",
+        "kind": "azure",
         "settings": {"account": "science", "account_key": "***"},
         "from": str(home / "config.toml"),
     }
@@ -178,7 +180,8 @@ def test_listing(command: Command, file: Path, monkeypatch: pytest.MonkeyPatch) 
     outcome = command("remotes", "list", "--json")
     rows = {row["name"]: row for row in map(json.loads, outcome.stdout.splitlines())}
     assert list(rows) == ["aws", "azure", "gcp", "env", "old"]
-    assert rows["aws"] == {"name": "aws", "type": "s3", "settings": {"region": "eu-central-1"}, "from": str(file)}
+    assert (rows["aws"]["kind"], rows["aws"]["settings"]) == ("s3", {"region": "eu-central-1"})
+    assert rows["aws"]["from"] == str(file)
     assert rows["gcp"]["from"] == "GOOGLE_APPLICATION_CREDENTIALS"
     assert rows["env"]["settings"] == {"access_key": "me", "secret_key": "***"}
     assert rows["env"]["from"] == "DXFLOW_REMOTE_ENV_*"
@@ -246,10 +249,10 @@ def test_testing_makes_a_request(
     assert (unknown.status, "did you mean minio?" in unknown.stderr) == (2, True)
     monkeypatch.setenv("DXFLOW_REMOTE_MINIO_SECRET_KEY", "wrong-and-hush")
     refused = command("remotes", "test", "minio")
-    assert (refused.status, "MINIO" in refused.stderr, "hush" in refused.stderr) == (1, True, False)
+    assert (refused.status, "MINIO" in refused.stderr, "hush" in refused.stderr) == (4, True, False)
     monkeypatch.setenv("DXFLOW_REMOTE_MINIO_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("DXFLOW_MAX_ATTEMPTS", "1")
-    assert command("remotes", "test", "minio").status == 1
+    assert command("remotes", "test", "minio").status == 5
 
 
 def test_the_sdks_account_is_told(

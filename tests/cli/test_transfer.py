@@ -103,23 +103,25 @@ def test_sync_says_what_it_would_do_and_does_it(signed_in: Command, tree: Path, 
         "delete            2 sub/ü b.txt (not at the source)",
         "1 to copy, 3 bytes; 1 to delete; 0 to skip; 2 unchanged",
     ]
-    plan = json.loads(signed_in("sync", *options, "--dry-run", "--json").stdout)
-    assert [(each["kind"], each["path"]) for each in plan["actions"]] == [("copy", "new"), ("delete", "sub/ü b.txt")]
+    *actions, plan = map(json.loads, signed_in("sync", *options, "--dry-run", "--json").stdout.splitlines())
+    assert (plan["type"], plan["copies"], plan["deletes"]) == ("plan", 1, 1)
+    assert [(each["kind"], each["path"]) for each in actions] == [("copy", "new"), ("delete", "sub/ü b.txt")]
     assert signed_in("sync", *options, "--dry-run", "--quiet").stdout == ""
     done = signed_in("sync", *options)
     assert (done.status, done.stdout.startswith("1 items, 3 bytes"), "1 deleted" in done.stdout) == (0, True, True)
     again = json.loads(signed_in("sync", *options, "--json").stdout)
-    assert again["items"] == []
+    assert (again["type"], again["items"]) == ("report", 0)
     assert signed_in("sync", "aws:/bucket/x", "back", "--compare", "checksum").status == 0
     assert sorted(path.name for path in (tmp_path / "back").rglob("*")) == ["a.txt", "new", "sub"]
 
 
-def test_json_is_the_whole_report(signed_in: Command, tree: Path) -> None:
-    """Standard output is one JSON object and nothing else."""
+def test_json_is_a_line_for_each_item_and_one_with_the_sums(signed_in: Command, tree: Path) -> None:
+    """Standard output is JSON lines and nothing else."""
     assert tree.exists()
-    report = json.loads(signed_in("cp", "my-data", "aws:/bucket/", "--json").stdout)
-    assert report["bytes"] == 5
-    assert sorted(item["destination"] for item in report["items"]) == [
+    *items, report = map(json.loads, signed_in("cp", "my-data", "aws:/bucket/", "--json").stdout.splitlines())
+    assert (report["type"], report["bytes"], report["items"]) == ("report", 5, 2)
+    assert {item["state"] for item in items} == {"done"}
+    assert sorted(item["destination"] for item in items) == [
         "aws:/bucket/my-data/a.txt",
         "aws:/bucket/my-data/sub/ü b.txt",
     ]
@@ -144,7 +146,8 @@ def test_failed_items_are_listed_up_to_twenty(signed_in: Command, tmp_path: Path
     assert sum(line.startswith("  ") for line in outcome.stderr.splitlines()) == 21
     assert outcome.stderr.endswith("  and 5 more\n")
     assert "Traceback" not in outcome.stderr
-    assert sum(item["error"] is not None for item in json.loads(outcome.stdout)["items"]) == 25
+    items = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert sum(item["type"] == "result" and item["state"] == "failed" for item in items) == 25
     assert signed_in("cat", "aws:/bucket/fine").stdout == "fine"
 
 

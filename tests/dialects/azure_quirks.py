@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["AzureQuirks"]
 
@@ -23,6 +23,14 @@ class AzureQuirks:
         mark: listings begin with a byte order mark and white space.
         html_errors: errors are pages, and have no header with a code.
         page_size: entries in a page of a listing, at most.
+        denied: the rights that the credentials lack: `read`, `list`, `write`, `delete`.
+        no_etags: responses to writes have no ETag.
+        no_copies: status and code of the service for reading the source with which copies are refused.
+        failing_copies: why each copy fails after it began.
+        refusals: status, code and headers of the refusals of requests, by their method with its `comp`.
+        next_refusals: the same for the next requests, one after the other; an empty code stands for the page of a load
+            balancer.
+        foreign: methods with their `comp` that are answered by the sign-in page of a network, with status 200.
     """
 
     newest_version: str = "9999"
@@ -36,3 +44,10 @@ class AzureQuirks:
     mark: bool = False
     html_errors: bool = False
     page_size: int = 5000
+    denied: frozenset[str] = frozenset()
+    no_etags: bool = False
+    no_copies: tuple[int, str] | None = None
+    failing_copies: str = ""
+    refusals: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
+    next_refusals: dict[str, list[tuple[int, str, dict[str, str]]]] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()

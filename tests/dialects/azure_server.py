@@ -28,12 +28,14 @@ class AzureServer(HierarchicalAzure):
     Attributes:
         quirks: see above.
         versions: the version of the protocol of each request.
+        copies: how many copies were refused.
     """
 
     def __init__(self, quirks: AzureQuirks | None = None) -> None:
         self.quirks = quirks or AzureQuirks()
         super().__init__(page_size=self.quirks.page_size)
         self.versions: list[str] = []
+        self.copies = 0
         self.answer = self._refuse
 
     @property
@@ -55,12 +57,42 @@ class AzureServer(HierarchicalAzure):
         self.versions.append(version)
         if version > quirks.newest_version:
             return self._old(version)
+        return self._switched(request, comp) or self._without_rights(request, comp)
+
+    def _switched(self, request: web.Request, comp: str) -> web.Response | None:
+        """Returns the answer that a switch asks for."""
+        quirks, asked = self.quirks, f"{request.method} {comp}".strip()
+        if asked in quirks.foreign:
+            return web.Response(text="<html><body>Please sign in</body></html>", content_type="text/html")
+        if following := quirks.next_refusals.get(asked):
+            status, code, headers = following.pop(0)
+            page = "<html><body><h1>Service Unavailable</h1></body></html>"
+            if not code:
+                return web.Response(status=status, text=page, headers=headers, content_type="text/html")
+            return _refusal(status, code, "Refused.", headers=headers)
+        if asked in quirks.refusals:
+            status, code, headers = quirks.refusals[asked]
+            return _refusal(status, code, "Refused.", headers=headers)
+        if "x-ms-copy-source" in request.headers and quirks.no_copies is not None:
+            self.copies += 1
+            status, source = quirks.no_copies
+            more = f"<CopySourceStatusCode>{status}</CopySourceStatusCode>"
+            more += f"<CopySourceErrorCode>{source}</CopySourceErrorCode>"
+            return _refusal(status, "CannotVerifyCopySource", "Could not verify the copy source.", more)
+        return None
+
+    def _without_rights(self, request: web.Request, comp: str) -> web.Response | None:
+        """Returns the refusal of a request for which a right is missing."""
+        quirks = self.quirks
         if comp == "batch" and quirks.batch_refusal is not None:
             return _refusal(*quirks.batch_refusal, "Refused.")
         of_container = request.query.get("restype") == "container" and comp not in ("list", "batch")
         if (of_container and quirks.no_container_rights) or (comp == "list" and quirks.no_list):
             text = "This request is not authorized to perform this operation."
             return _refusal(403, "AuthorizationFailure", text)
+        if _right(request.method, comp) in quirks.denied:
+            text = "This request is not authorized to perform this operation using this permission."
+            return _refusal(403, "AuthorizationPermissionMismatch", text)
         return None
 
     def _old(self, version: str) -> web.Response:
@@ -78,6 +110,16 @@ class AzureServer(HierarchicalAzure):
         if self.quirks.no_checksums:
             for header in ("x-ms-content-crc64", "content-md5"):
                 response.headers.popall(header, None)
+        if self.quirks.no_etags and request.method == "PUT":
+            response.headers.popall("ETag", None)
+        return response
+
+    def _copy(self, name: str, headers: Mapping[str, str]) -> web.Response:
+        response = super()._copy(name, headers)
+        if self.quirks.failing_copies and response.status == 202:
+            self.content[name].data = b""
+            reason = {"x-ms-copy-status-description": self.quirks.failing_copies}
+            response.headers.update({"x-ms-copy-status": "failed", **reason})
         return response
 
     def _list(self, query: Mapping[str, str]) -> web.Response:
@@ -110,9 +152,18 @@ def _with_earlier_states(found: re.Match[str]) -> str:
     return f"{rows}<Blob>{name}{current}{found[2]}</Blob>"
 
 
-def _refusal(status: int, code: str, text: str, more: str = "") -> web.Response:
+def _right(method: str, comp: str) -> str:
+    """The right that a request needs."""
+    if comp in ("list", "batch"):
+        return "list" if comp == "list" else "delete"
+    return {"GET": "read", "HEAD": "read", "PUT": "write"}.get(method, "delete")
+
+
+def _refusal(
+    status: int, code: str, text: str, more: str = "", headers: Mapping[str, str] | None = None
+) -> web.Response:
     document = (
         f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>{text}</Message>{more}</Error>"
     )
-    headers = {"x-ms-error-code": code, "x-ms-request-id": "request-1"}
-    return web.Response(status=status, text=document, headers=headers, content_type="application/xml")
+    told = {"x-ms-error-code": code, "x-ms-request-id": "request-1", **(headers or {})}
+    return web.Response(status=status, text=document, headers=told, content_type="application/xml")

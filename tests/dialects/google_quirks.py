@@ -39,6 +39,7 @@ class GoogleQuirks:
         numbers: generations and sizes are numbers, not texts.
         empty_pages: every other page of a listing is empty and has a token.
         no_checksums: no CRC32C is reported.
+        no_rewrites: status and reason with which the service's own copies are refused.
         rewrite_size: bytes that one call of a rewrite copies.
         decompresses: compressed objects are read decompressed, whatever is accepted and whole, whichever range.
         sends_whole: bytes of objects are sent whole, whichever range, and without a length.
@@ -59,6 +60,7 @@ class GoogleQuirks:
     numbers: bool = False
     empty_pages: bool = False
     no_checksums: bool = False
+    no_rewrites: tuple[int, str] | None = None
     rewrite_size: int = 1 << 60
     decompresses: bool = False
     sends_whole: bool = False

@@ -229,6 +229,11 @@ class GoogleServer(ResumableServer):
 
     async def _rewrite(self, request: web.Request) -> web.Response:
         """Copies an object, `rewrite_size` bytes in each call."""
+        if self.quirks.no_rewrites is not None:
+            status, reason = self.quirks.no_rewrites
+            if not reason:
+                return web.Response(status=status, text="404 page not found")
+            raise RefusedError(status, reason, "Request is prohibited by organization's policy.")
         self._need("objects.get", "objects.create")
         source, target = self._find(request.match_info["name"]), request.match_info["target"]
         if request.query.get("sourceGeneration") not in (None, source.generation):

@@ -137,6 +137,8 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
     Raises:
         S3Error: there is none, or it is another version.
     """
+    if service.quirks.refuses_copies is not None:
+        raise S3Error(*service.quirks.refuses_copies, "A header you provided implies functionality that is not there")
     bucket, _, key = unquote(ask.headers["x-amz-copy-source"]).lstrip("/").partition("/")
     found = service.object(bucket, key)
     service.check_key(ask, found, "x-amz-copy-source")

@@ -17,6 +17,7 @@ class Quirks:
             (Garage, MinIO of 2022).
         refuses_checksums: requests with a checksum header or a checksum algorithm fail with this status and code.
         refuses_checksum_mode: HEAD and GET with `x-amz-checksum-mode` fail with 400 InvalidArgument (Backblaze B2).
+        refuses_copies: status and code with which CopyObject and UploadPartCopy are refused.
         no_checksums: checksum headers are ignored and none is returned; only Content-MD5 is compared.
         refuses_unsigned: UNSIGNED-PAYLOAD fails with XAmzContentSHA256Mismatch, of requests with a body or of all.
         refuses_delete_objects: DeleteObjects fails with this status and code (Google Cloud Storage).
@@ -59,6 +60,7 @@ class Quirks:
     composite_only: bool = False
     refuses_checksums: tuple[int, str] | None = None
     refuses_checksum_mode: bool = False
+    refuses_copies: tuple[int, str] | None = None
     no_checksums: bool = False
     refuses_unsigned: Literal["bodies", "all"] | None = None
     refuses_delete_objects: tuple[int, str] | None = None

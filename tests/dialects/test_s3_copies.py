@@ -74,3 +74,21 @@ async def test_moves_in_parts_keep_what_is_stored(tmp_path: Path) -> None:
         await session.move("aws:/bucket/source", "aws:/bucket/moved")
         assert server.stored("moved").headers == SYSTEM
         assert list(server.objects()) == ["moved"]
+
+
+@pytest.mark.parametrize("refusal", [(501, "NotImplemented"), (405, "MethodNotAllowed"), (403, "AccessDenied")])
+@pytest.mark.parametrize("in_parts", [False, True])
+async def test_refused_copies(tmp_path: Path, refusal: tuple[int, str], *, in_parts: bool) -> None:
+    """Copies that the service refuses are made by this machine, with the metadata, and not tried again."""
+    quirks = Quirks(refuses_copies=refusal)
+    async with S3Server(quirks, min_part_size=PART_SIZE) as server, open_session(server, tmp_path) as session:
+        server.store("source", DATA, headers={"content-type": "text/csv"}, metadata=METADATA)
+        provider = (await session._resolver.area("AWS")).provider
+        provider.features = replace(provider.features, max_copy_size=2 * MiB if in_parts else 5 << 30)
+        for _ in range(2):
+            await session.copy("aws:/bucket/source", "aws:/bucket/copy")
+            copy = server.stored("copy")
+            assert (copy.data, copy.headers["content-type"]) == (DATA, "text/csv")
+            assert METADATA.items() <= copy.metadata.items()
+        asked = server.operations()
+        assert asked["CopyObject"] + (asked["UploadPartCopy"] > 0) == 1

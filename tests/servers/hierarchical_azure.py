@@ -34,6 +34,8 @@ class Blob:
     content_type: str = "application/octet-stream"
     etag: str = ""
     modified: float = 0.0
+    blob_type: str = "BlockBlob"
+    md5: str = ""
 
 
 class HierarchicalAzure:
@@ -164,7 +166,7 @@ class HierarchicalAzure:
         return (
             f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{formatdate(blob.modified, usegmt=True)}"
             f"</Last-Modified><Etag>{blob.etag}</Etag>{kind}<Content-Length>{len(blob.data)}</Content-Length>"
-            f"<Content-Type>{blob.content_type}</Content-Type><BlobType>BlockBlob</BlobType></Properties>"
+            f"<Content-Type>{blob.content_type}</Content-Type><BlobType>{blob.blob_type}</BlobType></Properties>"
             f"<Metadata>{values}</Metadata></Blob>"
         )
 
@@ -178,7 +180,10 @@ class HierarchicalAzure:
             "Content-Type": blob.content_type,
             "ETag": f'"{blob.etag}"',
             "Last-Modified": formatdate(blob.modified, usegmt=True),
+            "x-ms-blob-type": blob.blob_type,
         }
+        if blob.md5:
+            headers["x-ms-blob-content-md5" if "x-ms-range" in asked else "Content-MD5"] = blob.md5
         headers |= {_METADATA + key: value for key, value in blob.metadata.items()}
         if blob.directory:
             headers[f"{_METADATA}hdi_isfolder"] = "true"
@@ -234,7 +239,8 @@ class HierarchicalAzure:
         response = self._write(name, source.data, {"x-ms-blob-content-type": source.content_type})
         if response.status != 201:
             return response
-        self.content[name].metadata = dict(given)
+        copied = self.content[name]
+        copied.metadata, copied.blob_type, copied.md5 = dict(given), source.blob_type, source.md5
         response.headers.update({"x-ms-copy-id": "copy-1", "x-ms-copy-status": "success"})
         response.set_status(202)
         return response

@@ -48,6 +48,18 @@ class OddTus:
         wrong_after: how many requests `PATCH` come before that.
         hidden: how many requests for an upload fail, from its creation on.
         overrides: whether it knows X-HTTP-Method-Override.
+        loses: how many answers to the requests that finish a file are lost, after the file was stored.
+        replaces: how many files get other bytes of the same size when their answer is lost.
+        drops_finished: uploads are gone once they are files, and parts once they were put together.
+        options: the answer to OPTIONS, if it is not that of the protocol: status, headers and text.
+        gone_status: the status of uploads that are gone.
+        length_unsaid: answers to HEAD have no length.
+        doubled: a proxy sends each header of the protocol twice.
+        mismatches: how many bodies are refused with 460.
+        errors: answers to the next `PATCH` requests: status and text.
+        file_number: how addresses of uploads are made of their numbers.
+        max_header: the longest `Upload-Concat` in bytes; longer ones get 431.
+        offset_unsaid: answers to `PATCH` have no offset, and status 200.
         prefix: the path under which a proxy shows the server, which does not know it.
         requests: methods and sizes of the bodies, in order.
         uploads, files: what it has.
@@ -66,6 +78,18 @@ class OddTus:
     wrong_after: int = 0
     hidden: int = 0
     overrides: bool = True
+    loses: int = 0
+    replaces: int = 0
+    drops_finished: bool = False
+    offset_unsaid: bool = False
+    options: tuple[int, dict[str, str], str] | None = None
+    gone_status: int = 410
+    length_unsaid: bool = False
+    doubled: bool = False
+    mismatches: int = 0
+    errors: list[tuple[int, str]] = field(default_factory=list)
+    max_header: int | None = None
+    file_number: str = "{}"
     prefix: str = ""
     requests: list[tuple[str, int]] = field(default_factory=list)
     uploads: dict[str, Stored] = field(default_factory=dict)
@@ -76,6 +100,10 @@ class OddTus:
     def methods(self) -> list[str]:
         """Returns the methods of all requests but OPTIONS."""
         return [method for method, _ in self.requests if method != "OPTIONS"]
+
+    def announced(self) -> dict[str, str]:
+        """Returns what it says in answer to OPTIONS."""
+        return {"Tus-Version": "1.0.0", "Tus-Extension": self.extensions, "Tus-Checksum-Algorithm": "sha1,crc32c"}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers as the proxy and the server behind it."""
@@ -93,12 +121,21 @@ class OddTus:
             return web.Response()
         if not request.path.startswith(self.prefix):
             return web.Response(status=404)
-        return await self._serve(request, request.path.removeprefix(self.prefix))
+        response = await self._serve(request, request.path.removeprefix(self.prefix))
+        for name in ("Tus-Resumable", "Upload-Offset") if self.doubled else ():
+            if name in response.headers:
+                response.headers.add(name, response.headers[name])
+        return response
 
     async def _serve(self, request: web.Request, path: str) -> web.StreamResponse:
         method = request.headers.get("X-HTTP-Method-Override", request.method) if self.overrides else request.method
+        if method == "OPTIONS" and self.options is not None:
+            status, headers, text = self.options
+            return web.Response(status=status, headers=headers, text=text)
         if method == "OPTIONS":
-            return web.Response(status=204, headers={**_TUS, "Tus-Version": "1.0.0", "Tus-Extension": self.extensions})
+            return web.Response(status=204, headers={**_TUS, **self.announced()})
+        if path == "/storage/download/":
+            return web.Response(body=self.files[request.query["path"].removeprefix("/")])
         if not path.startswith("/storage/upload/"):
             return web.json_response([_item(name, data) for name, data in self.files.items()])
         name = path.rpartition("/")[2]
@@ -106,9 +143,18 @@ class OddTus:
             return web.Response(status=405) if name else await self._create(request)
         return self._refusal(name) or await self._serve_upload(request, method, name)
 
+    def _finished(self, request: web.Request, name: str) -> None:
+        """Loses the answer to a request that finished a file, where that is wanted."""
+        if self.loses and request.transport is not None:
+            self.loses -= 1
+            if self.replaces:
+                self.replaces -= 1
+                self.files[name] = bytes(len(self.files[name]))
+            request.transport.abort()
+
     def _refusal(self, name: str) -> web.Response | None:
         if name not in self.uploads:
-            return web.Response(status=410)
+            return web.Response(status=self.gone_status)
         if self.locked:
             self.locked -= 1
             return web.Response(status=self.lock_status, text="file currently locked\n")
@@ -124,19 +170,28 @@ class OddTus:
         if method == "DELETE":
             del self.uploads[name]
             return web.Response(status=204, headers=_TUS)
-        lengths = {"Upload-Offset": str(len(upload.data)), "Upload-Length": str(upload.length)}
+        lengths = {"Upload-Offset": str(len(upload.data))}
+        if not self.length_unsaid:
+            lengths["Upload-Length"] = str(upload.length)
         return web.Response(headers={**_TUS, **lengths})
 
     async def _create(self, request: web.Request) -> web.Response:
         pairs = dict(pair.split(" ") for pair in request.headers.get("Upload-Metadata", "").split(",") if pair)
         name = base64.b64decode(pairs.get("name", "")).decode()
         self.numbers += 1
-        number = str(self.numbers)
+        number = self.file_number.format(self.numbers)
+        if self.max_header is not None and len(request.headers.get("Upload-Concat", "")) > self.max_header:
+            return web.Response(status=431)
         if request.headers.get("Upload-Concat", "").startswith("final"):
             urls = request.headers["Upload-Concat"].partition(";")[2].split()
+            if any(url.rpartition("/")[2] not in self.uploads for url in urls):
+                return web.Response(status=404)
             whole = b"".join(bytes(self.uploads[url.rpartition("/")[2]].data) for url in urls)
             self.files[name] = whole
             self.uploads[number] = Stored(len(whole), name, bytearray(whole))
+            for url in urls if self.drops_finished else ():
+                del self.uploads[url.rpartition("/")[2]]
+            self._finished(request, name)
         else:
             partial = request.headers.get("Upload-Concat") == "partial"
             self.uploads[number] = Stored(int(request.headers["Upload-Length"]), name, parts=partial)
@@ -149,15 +204,34 @@ class OddTus:
         data = await request.read()
         if int(request.headers["Upload-Offset"]) != len(upload.data):
             return web.Response(status=409, text="mismatched offset\n")
+        refused = self._refused_body(request, name)
+        if refused is not None:
+            return refused
+        self._store(upload, data)
+        if len(upload.data) == upload.length and not upload.parts:
+            if self.drops_finished:
+                del self.uploads[name]
+            self._finished(request, upload.name)
+        if self.offset_unsaid:
+            return web.Response()
+        return web.Response(status=204, headers={**_TUS, "Upload-Offset": str(len(upload.data))})
+
+    def _refused_body(self, request: web.Request, name: str) -> web.Response | None:
+        """Returns the answer to a body that is not stored."""
         if self.forgets:
             self.forgets -= 1
             del self.uploads[name]
-            return web.Response(status=410)
+            return web.Response(status=self.gone_status)
+        if self.errors:
+            status, text = self.errors.pop(0)
+            return web.Response(status=status, text=text)
+        if self.mismatches and "Upload-Checksum" in request.headers:
+            self.mismatches -= 1
+            return web.Response(status=460, reason="Checksum Mismatch", headers=_TUS)
         self.wrong_after -= 1
         if self.wrong_offset is not None and self.wrong_after < 0:
             return web.Response(status=204, headers={**_TUS, "Upload-Offset": self.wrong_offset})
-        self._store(upload, data)
-        return web.Response(status=204, headers={**_TUS, "Upload-Offset": str(len(upload.data))})
+        return None
 
     def _store(self, upload: Stored, data: bytes) -> None:
         upload.data += data[: self.stores]

@@ -96,7 +96,7 @@ async def test_what_is_no_area_is_refused_at_once(session: AsyncSession) -> None
 
 
 async def test_a_location_leads_to_its_storage(session: AsyncSession, tmp_path: Path) -> None:
-    """`storage_at` gives the storage and the path there: of a remote, of a URL, of a unit; not of a local path."""
+    """`storage_at` gives the storage and the path there: of a remote, of a URL, of a unit, of this machine's disks."""
     await session.get_storage_manager().write("/bucket/d/x", chunks(b"1"), "GCP", "public")
     await session.get_storage_manager().write("/bucket/d/x", chunks(b"12"))
     for location, storage_type, size in (("gcp:/bucket/d/x", "public", 1), ("s3://bucket/d/x", "private", 2)):
@@ -106,9 +106,15 @@ async def test_a_location_leads_to_its_storage(session: AsyncSession, tmp_path: 
     assert isinstance(storage, AsyncUnitStorage)
     await storage.mkdir(path)
     assert (session.settings.home / "units" / "Demo" / "results").is_dir()
-    for local in ("./x", str(tmp_path), tmp_path):
-        with pytest.raises(ConfigurationError, match="is a local path; write a remote location as aws:/bucket/key"):
-            await session.storage_at(local)
+    (tmp_path / "x").write_bytes(b"123")
+    for local in (f"{tmp_path}/x", tmp_path / "x", f"file://{tmp_path}/x"):
+        storage, path = await session.storage_at(local)
+        assert (await storage.stat(path)).path == path == f"{tmp_path}/x"
+        assert b"".join([chunk async for chunk in storage.read(path)]) == b"123"
+    storage, path = await session.storage_at(f"{tmp_path}/")
+    assert "x" in [item.name for item in await storage.list(path)]
+    assert await storage.delete(f"{path}x") == 1
+    assert not (tmp_path / "x").exists()
     with pytest.raises(UnitNotFoundError, match="'None'"):
         await session.storage_at("unit:/None/x")
 

@@ -39,7 +39,7 @@ from dxflow_async.providers.http import Call, Response
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["copy_object", "upload_headers"]
+__all__ = ["copy_object", "refuses_copy", "upload_headers"]
 
 
 async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
@@ -81,6 +81,15 @@ async def _stored_with_copy(provider: AWSProvider, call: Call, source: Entry, op
     if options.content_type is not None:
         stored["content-type"] = options.content_type
     return stored
+
+
+def refuses_copy(error: StorageError) -> bool:
+    """Returns whether the service may refuse to copy at all, or lack a right that reading and writing do not need.
+
+    CopyObject also reads and writes an object's tags. A target that may not be written refuses a write just the same.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    return error.status in (405, 501) or (error.status == 403 and error.code == "AccessDenied")
 
 
 async def _check_version(provider: AWSProvider, call: Call, source: Entry, etag: str | None) -> None:

@@ -19,7 +19,7 @@ from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.bodies import SentBody, send_body
 from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
-from dxflow_async.providers.aws.copies import copy_object, upload_headers
+from dxflow_async.providers.aws.copies import copy_object, refuses_copy, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
@@ -51,6 +51,7 @@ from dxflow_async.providers.common.confirm import (
     not_the_service,
     read_body,
 )
+from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.key_path import has_odd_segment
@@ -160,6 +161,7 @@ class AWSProvider(Provider):
         self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
+        self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
 
     @property
@@ -393,7 +395,12 @@ class AWSProvider(Provider):
         await delete_matching(self, key, etag)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        return await copy_object(self, source, key, options)
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+
+        async def copy() -> Entry:
+            return await copy_object(self, source, key, options)
+
+        return await self._copy_refusals.attempt(self, call, (source, key), copy, refuses_copy)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
@@ -403,7 +410,7 @@ class AWSProvider(Provider):
         return await self._requests.identity.presign(method, url, region, int(expires), self._query)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
-        return self.dialect.facts()
+        return [*self.dialect.facts(), *self._copy_refusals.facts]
 
     def _entry(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
         """Returns the object that the headers describe, without its checksums if they are not to be compared."""

@@ -14,11 +14,13 @@ from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.completion import Completion
 from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.confirm import confirm_part
+from dxflow_async.providers.aws.copies import refuses_copy
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
 from dxflow_async.providers.aws.limits import part_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.refusals import Refusal
+from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
@@ -90,19 +92,24 @@ class S3Upload(Upload):
         headers = copy_headers(source)
         headers["x-amz-copy-source-range"] = f"bytes={part.offset}-{part.offset + part.size - 1}"
         query = {"partNumber": str(part.number), "uploadId": self.id}
-        response = await self._requests.send(
-            call,
-            "PUT",
-            self._bucket,
-            self._name,
-            headers,
-            query=query,
-            judge=lambda refusal: self._limit_of(call, refusal, part),
-        )
-        document = await self._requests.document(call, response, "CopyPartResult")
+
+        async def copy() -> Document:
+            response = await self._requests.send(
+                call,
+                "PUT",
+                self._bucket,
+                self._name,
+                headers,
+                query=query,
+                judge=lambda refusal: self._limit_of(call, refusal, part),
+            )
+            return await self._requests.document(call, response, "CopyPartResult")
+
+        attempt = self._provider._copy_refusals.attempt
+        document = await attempt(self._provider, call, (source, self._key), copy, refuses_copy)
         etag = parse_etag(document.values.get("ETag"))
         if not etag:
-            raise not_the_service(call, "it does not name the part that was copied", response.status)
+            raise not_the_service(call, "it does not name the part that was copied", 200)
         await check_unchanged(self._provider.origin, call, source)
         if (told := document.values.get("ChecksumCRC32C")) is not None:
             self._told[part.number] = told

@@ -17,6 +17,8 @@ __all__ = ["MAX_BATCH", "Answer", "MalformedBatchError", "batch_answers", "batch
 MAX_BATCH = 256
 """The most requests in one batch."""
 
+_MAX_HEAD_SIZE = 64 << 10
+
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})\b")
 
 
@@ -55,7 +57,8 @@ def batch_answers(content_type: str, data: bytes, count: int) -> list[Answer]:
     if found is None:
         raise MalformedBatchError("an answer without parts")
     answers: dict[int | None, Answer] = {}
-    *parts, end = data.split(b"--" + found.group(1).encode())
+    # Not more pieces than there can be, whatever the body contains.
+    *parts, end = data.split(b"--" + found.group(1).encode(), count + 1)
     if not parts or end.strip() != b"--":
         raise MalformedBatchError("an answer without an end")
     for part in parts[1:]:
@@ -84,5 +87,7 @@ def _answer(http: bytes) -> Answer:
 
 
 def _fields(head: bytes) -> dict[str, str]:
+    if len(head) > _MAX_HEAD_SIZE:
+        raise MalformedBatchError(f"headers of {len(head)} bytes")
     lines = [line.partition(":") for line in head.decode("utf-8", "replace").split("\r\n")]
     return {name.strip().lower(): value.strip() for name, colon, value in lines if colon}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dxflow_async.exceptions import NotFoundError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError
 from dxflow_async.providers.azure.headers import crc32c_of, etag_of, is_directory
 from dxflow_async.providers.azure.xml import BlockListParser
 from dxflow_async.providers.common.confirm import has_body, not_the_service
@@ -59,14 +59,17 @@ async def look_up_container(requests: Requests, call: Call, container: str) -> M
 
 async def stored(
     requests: Requests, call: Call, container: str, name: str, response: Response, size: int, crc32c: int | None
-) -> str:
+) -> str | None:
     """Returns the ETag of a blob that was just written; if the response has none, compares the stored blob.
+
+    None: the service confirms that the blob is stored, but not its ETag, and the credentials may only write.
 
     Raises:
         ServiceError: it is not certain that the blob is stored.
     """
     etag = etag_of(response.headers)
-    if not await has_body(response) and response.status == 201 and etag is not None:
+    created = not await has_body(response) and response.status == 201
+    if created and etag is not None:
         return etag
     odd = not_azures(
         call, response, f"{response.status} {'without' if etag is None else 'with'} an ETag for a new blob"
@@ -74,6 +77,10 @@ async def stored(
     try:
         headers = await look_up(requests, call, container, name)
     except NotFoundError as error:
+        raise odd from error
+    except AccessDeniedError as error:
+        if created and "x-ms-request-id" in response.headers:
+            return None
         raise odd from error
     now = etag_of(headers)
     same = crc32c is not None and crc32c_of(headers) == crc32c and headers.get("content-length") in (None, str(size))
@@ -96,7 +103,7 @@ async def block_stored(
     query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
     try:
         found = await requests.listing(call, container, query, BlockListParser(), name)
-    except NotFoundError as error:
+    except (NotFoundError, AccessDeniedError) as error:
         raise odd from error
     if block not in found.blocks:
         raise odd

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 from anyio import CancelScope, move_on_after
 
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
 from dxflow_async.providers.azure.confirm import look_up, not_azures
+from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES
 from dxflow_async.providers.azure.headers import condition_headers, copied_metadata, etag_of
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.common.etags import if_match
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
-__all__ = ["copy_blob"]
+__all__ = ["copy_blob", "refuses_copy"]
 
 _UNDO_SECONDS = 10.0
 _UNDO_TRIES = 3
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 5.0
+
+_REFUSALS = ("CannotVerifyCopySource", "CopyAcrossAccountsNotSupported", *UNKNOWN_HEADER_CODES)
+_SOURCE_REFUSED = re.compile(r"(400|401|403|404|409)\b")
+"""How the description of a copy begins that failed because the service could not read the source."""
 
 _STATES = ("pending", "success", "failed", "aborted")
 
@@ -54,6 +60,11 @@ async def copy_blob(
     response = await requests.send(call, "PUT", container, name, headers)
     begun = _begun(call, response)
     return etag_of(await _finish(requests, call, container, name, begun))
+
+
+def refuses_copy(error: StorageError) -> bool:
+    """Returns whether the service may refuse to copy, rather than this copy: it could not read the source itself."""
+    return error.code in _REFUSALS or error.status in (405, 501)
 
 
 def _begun(call: Call, response: Response) -> Mapping[str, str]:
@@ -92,6 +103,9 @@ async def _finish(
         status = headers.get("x-ms-copy-status") if headers.get("x-ms-copy-id") == copy_id else "replaced"
     if status != "success":
         reason = headers.get("x-ms-copy-status-description", "no reason given")
+        if status == "failed" and (found := _SOURCE_REFUSED.match(reason)) is not None:
+            told = f"the service could not read the source ({reason})"
+            raise call.error(StorageError, told, status=int(found[1]), code=_REFUSALS[0])
         raise call.error(ServiceError, f"the service gave up ({status}: {reason}); try again")
     return headers
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.azure_endpoint import authority_of
 from dxflow_async.config.azure_environment import azure_account
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.credentials import BearerToken, SASToken
@@ -226,6 +228,11 @@ class CloudCredentials:
         settings = self._settings
         if settings.endpoint is not None:
             return settings.endpoint
+        if settings.connection_string is not None:
+            with suppress(ConfigurationError):  # the first request tells
+                return str(
+                    AzureSettings(endpoint=parse_connection_string(settings.connection_string)["endpoint"]).endpoint
+                )
         return f"{settings.account}.blob.core.windows.net" if settings.account else "blob.core.windows.net"
 
     async def account(self) -> Account:
@@ -285,7 +292,7 @@ class CloudCredentials:
             raise ConfigurationError(for_remote(_IN_CLEAR.format(endpoint=settings.endpoint), self._name, "AZURE"))
         if self._credential is None:
             self._credential = self._chain = await self._threads.run(
-                importing, _default_chain, self._name, self._transport
+                importing, _default_chain, self._name, self._transport, authority_of(account.origin)
             )
         return replace(account, tokens=Tokens(self._credential, self._name))
 
@@ -304,7 +311,7 @@ class CloudCredentials:
             raise ConfigurationError(f"{setting} is not allowed: it must be base64, as the portal shows it") from error
 
 
-def _default_chain(name: str, transport: SDKTransport) -> Any:
+def _default_chain(name: str, transport: SDKTransport, authority: str | None) -> Any:
     try:
         from azure.identity.aio import DefaultAzureCredential
     except ImportError as error:
@@ -313,7 +320,9 @@ def _default_chain(name: str, transport: SDKTransport) -> Any:
             f"no {name} credentials are set: {advice}, or install dxflow-async[azure-identity] to sign in as this "
             "machine or user"
         ) from error
-    return DefaultAzureCredential(transport=transport)
+    if authority is None or os.environ.get("AZURE_AUTHORITY_HOST"):
+        return DefaultAzureCredential(transport=transport)
+    return DefaultAzureCredential(transport=transport, authority=authority)
 
 
 def _sdk_errors() -> type[Exception]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError, StorageError, UnsafePathError
+from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, UnsafePathError
 from dxflow_async.providers.azure.batch import MAX_BATCH
 from dxflow_async.providers.azure.confirm import deleted, look_up
 from dxflow_async.providers.azure.dialects import BATCH
@@ -140,12 +140,15 @@ class Deletions:
         """Returns whether a file has the name of a directory.
 
         A hierarchical namespace finds a file also where the name has a slash at its end, and would delete it.
+
+        Raises:
+            AccessDeniedError: the credentials may not look, so nothing is deleted.
         """
         if self._namespace.flat:
             return False
         try:
             headers = await look_up(self._requests, call, container, name)
-        except (NotFoundError, AccessDeniedError):
+        except NotFoundError:
             return False
         return headers.get("x-ms-resource-type") == "file"
 

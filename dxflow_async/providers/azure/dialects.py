@@ -25,6 +25,7 @@ CRC64 (2019-02-02), batches (2018-11-09), bearer tokens (2017-11-09).
 
 BATCH = "deletion of many blobs in one request"
 
+_FIRST_WITH_START = "2023-05-03"
 _FIRST_WITH_CRC64 = "2019-02-02"
 _FIRST_WITH_BATCHES = "2018-11-09"
 _FIRST_WITH_LARGE_BLOCKS = "2019-12-12"
@@ -60,6 +61,11 @@ class Dialect:
     def has_batches(self) -> bool:
         """Whether the version has batches, and none was refused."""
         return self.version >= _FIRST_WITH_BATCHES and BATCH not in self.refused
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the version lists from a key (`startFrom`)."""
+        return self.version >= _FIRST_WITH_START
 
     @property
     def has_large_blocks(self) -> bool:

@@ -56,12 +56,14 @@ class Cursor:
         earlier: the marker after an earlier page, the last whose number was a power of two. A listing that runs in a
             circle comes to it again, however long the circle is (Brent's algorithm).
         pending: directories of which more may be listed.
+        partial: the listing began at a key, and may end before the last page.
     """
 
     marker: str
     number: int = 1
     earlier: str = ""
     pending: tuple[Directory, ...] = ()
+    partial: bool = False
 
     def repeats(self, marker: str | None) -> bool:
         """Returns whether a page continues where an earlier one did."""
@@ -70,7 +72,7 @@ class Cursor:
     def next(self, marker: str, pending: tuple[Directory, ...]) -> Cursor:
         """Returns the position after one more page."""
         earlier = self.marker if self.number & (self.number - 1) == 0 else self.earlier
-        return Cursor(marker, self.number + 1, earlier, pending)
+        return Cursor(marker, self.number + 1, earlier, pending, self.partial)
 
 
 class SortedPage(NamedTuple):

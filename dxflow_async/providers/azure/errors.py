@@ -64,11 +64,16 @@ _SMALLER = ErrorRow(
 _FEWER_BLOCKS = ErrorRow(StorageError, "it has more blocks than the service takes; set part_size to a larger value")
 _NAME = ErrorRow(
     StorageError,
-    "a container's name has 3 to 63 small letters, digits and hyphens, a blob's name 1 to 1,024 characters; check it",
+    "a container's name has 3 to 63 small letters, digits and hyphens, a blob's name 1 to 1,024 characters in "
+    "at most 254 segments; check it",
 )
 _METADATA = ErrorRow(StorageError, "a metadata name has only letters, digits and underscores, a value only ASCII")
 
 _MESSAGES = (
+    (
+        re.compile(r"write operations are not allowed", re.IGNORECASE),
+        ErrorRow(AccessDeniedError, "a secondary endpoint only reads; write AZURE.endpoint without -secondary"),
+    ),
     (
         re.compile(r"object replication|replication policy", re.IGNORECASE),
         ErrorRow(AccessDeniedError, "a replication policy writes this container; use another one"),
@@ -124,6 +129,11 @@ _CODES: dict[str, ErrorRow] = {
     "InvalidBlobOrBlock": ErrorRow(
         StorageError,
         "blocks of another program's unfinished upload are in the way; store an empty object there first",
+    ),
+    "UncommittedBlockCountExceedsLimit": ErrorRow(
+        StorageError,
+        "unfinished uploads of that name have as many blocks as the service keeps; store an empty object there first, "
+        "or wait a week",
     ),
     "BlockCountExceedsLimit": _FEWER_BLOCKS,
     "BlockListTooLong": _FEWER_BLOCKS,

@@ -32,6 +32,7 @@ __all__ = [
     "entry_of",
     "etag_of",
     "is_directory",
+    "keeps_checksums",
     "object_headers",
     "range_headers",
 ]
@@ -145,11 +146,22 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         version=headers.get("x-ms-version-id"),
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
-    if entry.crc32c is None:
+    if not keeps_checksums(headers.get("x-ms-blob-type")):
+        entry.crc32c = None
+    elif entry.crc32c is None:
         # In the response to a range, `content-md5` is that of the range.
         name = "x-ms-blob-content-md5" if "content-range" in headers else "content-md5"
         entry.digest = md5_expected(headers.get(name))
     return entry
+
+
+def keeps_checksums(blob_type: str | None) -> bool:
+    """Returns whether a checksum that is stored with a blob is that of its bytes.
+
+    Blocks and pages are added to append and page blobs without a change of the MD5 and of the metadata.
+    Source: https://learn.microsoft.com/rest/api/storageservices/append-block and put-page
+    """
+    return blob_type in (None, "", "BlockBlob")
 
 
 def describe(entry: Entry, metadata: dict[str, str]) -> None:

@@ -26,11 +26,11 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, stored
-from dxflow_async.providers.azure.copy import copy_blob
+from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, not_azures, stored
+from dxflow_async.providers.azure.copy import copy_blob, refuses_copy
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
-from dxflow_async.providers.azure.directories import Cursor, Directory, Namespace, sort_out
+from dxflow_async.providers.azure.directories import Cursor, Namespace
 from dxflow_async.providers.azure.headers import (
     DIRECTORY_HEADER,
     condition_headers,
@@ -40,12 +40,14 @@ from dxflow_async.providers.azure.headers import (
     object_headers,
     range_headers,
 )
-from dxflow_async.providers.azure.names import check_container, split_key
+from dxflow_async.providers.azure.listing import Listings
+from dxflow_async.providers.azure.names import split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
-from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
+from dxflow_async.providers.azure.xml import BlobListParser
 from dxflow_async.providers.common.conditions import LooksFirst, refused
-from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, extent
+from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, entries_after, extent
+from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
@@ -64,7 +66,6 @@ from dxflow_async.providers.contract import (
     Provider,
     Reader,
     Upload,
-    page_size,
 )
 from dxflow_async.providers.http import HTTP, Call, Response
 
@@ -91,6 +92,7 @@ def _features(identity: CloudCredentials) -> Features:
         metadata=True,
         mtime=True,
         mtime_listed=True,
+        list_after=True,
         min_part_size=1,
         max_part_size=4000 * MiB,
         max_parts=50_000,
@@ -114,10 +116,8 @@ def _features(identity: CloudCredentials) -> Features:
 class AzureProvider(LooksFirst):
     """The blobs of a storage account.
 
-    Keys are listed in the order of their names in UTF-16. It differs from the order of bytes only where characters
-    beyond U+FFFF meet others above U+E000; within a page, keys are sorted by bytes. Names with a backslash, or with a
-    segment that
-    ends in a dot, are refused: the service would change them.
+    Within a page, keys are sorted by bytes; pages are in the service's order, see `listing`. Names with a backslash, or
+    with a segment that ends in a dot, are refused: the service would change them.
 
     Args:
         settings: endpoint, account and credentials.
@@ -147,8 +147,10 @@ class AzureProvider(LooksFirst):
         elif settings.encryption_scope is not None:
             self._requests.encryption = Encryption.scope(settings.encryption_scope)
         self._public_containers: set[str] = set()
+        self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
         self._namespace = Namespace()
+        self._listings = Listings(self._requests, self._namespace)
         self._deletions = Deletions(self.name, self._requests, self._namespace)
         self._requests.dialect.on_older = self._learn_limits
 
@@ -181,17 +183,7 @@ class AzureProvider(LooksFirst):
         return view
 
     async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
-        call = Call(self.name, "list", f"/{prefix}")
-        container, _, rest = prefix.partition("/")
-        check_container(call, container)
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"comp": "list", "restype": "container", "include": "versions", "prefix": rest, "maxresults": size}
-        if not recursive:
-            query["delimiter"] = "/"
-        if cursor is not None:
-            query["marker"] = cursor.marker
-        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest, versions=True))
-        return Page(blobs.entries, _next(call, cursor, blobs.marker))
+        return await self._listings.versions(Call(self.name, "list", f"/{prefix}"), prefix, cursor, recursive=recursive)
 
     def _completed(self, call: Call, options: ObjectOptions) -> tuple[dict[str, str], Requests]:
         """Returns the headers of options and of the settings, and the requests that encrypt as they say."""
@@ -206,36 +198,22 @@ class AzureProvider(LooksFirst):
         return self._namespace.has_directories
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
-        container, slash, rest = prefix.partition("/")
-        size = str(page_size(recursive=recursive, first=cursor is None))
-        query = {"comp": "list", "maxresults": size}
-        if cursor is not None:
-            query["marker"] = cursor.marker
+        return await self._list(Call(self.name, "list", f"/{prefix}"), prefix, cursor, recursive=recursive)
+
+    async def list_after(self, prefix: str, after: str) -> Page:
+        """Implements `Provider.list_after`; a page that begins elsewhere is not believed."""
         call = Call(self.name, "list", f"/{prefix}")
-        if not slash:
-            query["prefix"] = container
-            containers = await self._requests.listing(call, "", query, ContainerListParser(container))
-            return Page(containers.entries, _next(call, cursor, containers.marker))
-        check_container(call, container)
-        query |= {"restype": "container", "include": "metadata", "prefix": rest}
-        if not recursive:
-            query["delimiter"] = "/"
-        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest))
-        if (differs := blobs.contradiction(recursive=recursive)) is not None:
-            raise contradiction(call, differs)
-        if blobs.directories or blobs.typed:
-            self._namespace.note(typed=blobs.typed)
-        elif any(not entry.directory for entry in blobs.entries):
-            self._namespace.flat = True
-        if not recursive:
-            return Page(blobs.entries, _next(call, cursor, blobs.marker))
-        pending, last = () if cursor is None else cursor.pending, blobs.marker is None
-        page = sort_out(blobs.entries, blobs.directories, pending, last=last)
-        directories = list(page.directories)
-        listed = cursor is not None or blobs.entries  # otherwise the directory may not exist
-        if last and listed and self._namespace.has_directories and rest.endswith("/"):
-            directories.append(Entry(prefix, directory=True))
-        return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
+        page = await self._list(call, prefix, Cursor("", partial=True), recursive=True, after=after)
+        return entries_after(self, call, page, after)
+
+    async def _list(
+        self, call: Call, prefix: str, cursor: Cursor | None, *, recursive: bool, after: str | None = None
+    ) -> Page:
+        try:
+            return await self._listings.page(call, prefix, cursor, recursive=recursive, after=after)
+        finally:
+            if self.features.list_after and not self._listings.ordered:
+                self.features = replace(self.features, list_after=False)
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
@@ -274,6 +252,8 @@ class AzureProvider(LooksFirst):
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))
         try:
             _check_object(call, response.headers)
+            if etag_of(response.headers) is None:
+                raise not_azures(call, response, f"{response.status} without an ETag")
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await self._extent(call, key, response, (start, end), version)
@@ -370,8 +350,13 @@ class AzureProvider(LooksFirst):
         if options.public:
             await self._check_public(call, container)
         await self._check_condition(call, key, options)
+
+        async def copy() -> str | None:
+            return await copy_blob(self._requests, call, source, origin, (container, name), options)
+
         try:
-            etag = await copy_blob(self._requests, call, source, origin, (container, name), options)
+            attempt = self._copy_refusals.attempt
+            etag = await attempt(self.origin, call, (source, key), copy, refuses_copy)
         except StorageError as error:
             # The service tells a source that was replaced from a target by the code.
             raise error if error.code == "SourceConditionNotMet" else refused(call, options, error) from error
@@ -381,7 +366,7 @@ class AzureProvider(LooksFirst):
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
         directories = [("directories", "hierarchical namespace")] if self._namespace.typed else []
-        return [*self._requests.dialect.facts, *directories]
+        return [*self._requests.dialect.facts, *directories, *self._copy_refusals.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         """Implements `Provider.presign`. A PUT needs the header `x-ms-blob-type: BlockBlob`."""
@@ -432,7 +417,9 @@ class AzureProvider(LooksFirst):
             # https://learn.microsoft.com/rest/api/storageservices/put-block and put-blob, before 2019-12-12
             size, most = 100 * MiB, 50_000 * 100 * MiB
             features = replace(features, max_part_size=size, max_write_size=256 * MiB, max_size=most)
-        self.features = replace(features, ranges=self.features.ranges)
+        known = self.features
+        has_start = known.list_after and self._requests.dialect.has_start
+        self.features = replace(features, ranges=known.ranges, list_after=has_start)
 
     # Directories
 
@@ -446,7 +433,12 @@ class AzureProvider(LooksFirst):
         except StorageError as error:
             if error.status not in (400, 409, 412):
                 raise
-            there = await self._marked(key)
+            try:
+                there = await self._marked(key)
+            except AccessDeniedError:  # the credentials may only write
+                if error.code != "BlobAlreadyExists":
+                    raise error from None
+                there = Entry(key, directory=True)
             if there is None:
                 raise
             return there
@@ -473,21 +465,6 @@ class AzureProvider(LooksFirst):
                 "which the account has to allow",
             )
         self._public_containers.add(container)
-
-
-def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
-    """Returns where a listing continues.
-
-    Raises:
-        ServiceError: it would continue where it was before.
-    """
-    if marker is None:
-        return None
-    if cursor is None:
-        return Cursor(marker, pending=pending)
-    if cursor.repeats(marker):
-        raise call.error(ServiceError, "the server's listing is not valid (it goes in a circle); try again")
-    return cursor.next(marker, pending)
 
 
 def _check_object(call: Call, headers: Mapping[str, str]) -> None:

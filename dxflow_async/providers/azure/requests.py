@@ -25,6 +25,7 @@ from dxflow_async.providers.azure.errors import (
 )
 from dxflow_async.providers.azure.headers import checksum_header, encryption_headers
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
+from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
 from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
 from dxflow_async.providers.contract import Body, Encryption, Entry
@@ -218,7 +219,8 @@ class Requests:
                     parser.feed(chunk)
                 parser.close()
             except MalformedXMLError as error:
-                raise call.error(ServiceError, f"the server's listing is not valid ({error})") from error
+                text = f"the server's listing is not valid ({error}); a sign-in page or a proxy may have answered"
+                raise call.error(ServiceError, text, max_attempts=FEW_ATTEMPTS) from error
         return parser
 
     async def batches(self) -> bool:

@@ -6,10 +6,11 @@ Source: https://learn.microsoft.com/rest/api/storageservices/put-block-list
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, StorageError
 from dxflow_async.providers.azure.confirm import block_stored, stored
 from dxflow_async.providers.azure.headers import checksum_header, condition_headers
 from dxflow_async.providers.azure.requests import Requests, compared
@@ -19,6 +20,8 @@ from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 
 __all__ = ["BlockUpload"]
+
+_log = logging.getLogger("dxflow_async.providers.azure")
 
 
 class BlockUpload(Upload):
@@ -62,10 +65,17 @@ class BlockUpload(Upload):
         return PartReceipt(part, None, measured.crc32c, verified=compared(call, response, measured))
 
     async def confirmed(self, receipts: Sequence[PartReceipt]) -> Sequence[PartReceipt]:
-        """Returns those of an earlier session's receipts whose blocks the service still has unchanged."""
+        """Returns those of an earlier session's receipts whose blocks the service still has unchanged.
+
+        Returns none of them where the credentials may not read the list of blocks. Sending a block again is harmless.
+        """
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
         listing = self._requests.listing(self._call, self._container, query, BlockListParser(), self._name)
-        found = dict((await listing).blocks)
+        try:
+            found = dict((await listing).blocks)
+        except AccessDeniedError as error:  # the credentials may only write
+            _log.info("%s; all parts are sent again", error, extra={"fields": error.fields()})
+            return []
         return [each for each in receipts if found.get(self.block_id(each.part.number)) == each.part.size]
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-from dxflow_async.providers.azure.headers import describe
+from dxflow_async.providers.azure.headers import describe, keeps_checksums
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.xml_reader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
@@ -121,6 +121,12 @@ class BlobListParser(_ListParser):
             entries = sorted(entries, key=lambda entry: entry.version or "", reverse=True)  # type: ignore[assignment]
         return sorted(entries, key=lambda entry: entry.key.encode())
 
+    @property
+    def beyond_bmp(self) -> bool:
+        """Whether a name has a character beyond U+FFFF: in the service's order, some others are behind it."""
+        names = "".join(self._entries)
+        return not names.isascii() and _BEYOND_BMP.search(names) is not None
+
     def cut(self, text: str) -> str:
         if self._versions:
             return text
@@ -204,6 +210,8 @@ class BlobListParser(_ListParser):
         entry = Entry(key, size, modified, not size and key.endswith("/"), etag)
         entry.content_type = values.get("Content-Type") or None
         describe(entry, metadata)
+        if not keeps_checksums(values.get("BlobType")):
+            entry.crc32c = None
         return entry
 
 
@@ -227,6 +235,7 @@ class BlockListParser(Parser):
             raise MalformedXMLError(f"<{self.root}> where a list of blocks was expected")
 
 
+_BEYOND_BMP = re.compile("[\U00010000-\U0010ffff]")
 _FIELD = re.compile("<([^/>]+)>([^<]*)</")
 _PLAIN_BLOB = re.compile(
     rf"<Blob><Name>({PLAIN_TEXT}{{1,4096}})</Name>"

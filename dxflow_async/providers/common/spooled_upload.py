@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -40,6 +41,7 @@ class SpooledUpload(Upload):
     """
 
     id = ""
+    max_parts = sys.maxsize
 
     def __init__(self, call: Call, threads: Threads, store: Callable[[Body], Awaitable[Entry]]) -> None:
         self._call = call

@@ -29,9 +29,8 @@ __all__ = ["rewrite"]
 _log = logging.getLogger("dxflow_async.providers.gcp")
 
 
-async def rewrite(provider: GCPProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
+async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object within the service, with everything that is stored with it; see `Provider.copy`."""
-    call = Call(provider.name, "copy", f"/{source.key} to /{key}")
     bucket, name = provider._split(call, key)
     await provider._check_condition(call, key, options)
     path = f"{object_path(*provider._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"

@@ -280,10 +280,16 @@ def _checked(token: Any, seconds: Any) -> tuple[str, float]:
 def _endpoint(settings: GCPSettings) -> str:
     if settings.endpoint is not None:
         return settings.endpoint.rstrip("/")
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST", "").strip()
     if not emulator:
-        return GOOGLE
+        universe = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip()
+        if not universe or universe == "googleapis.com":
+            return GOOGLE
+        if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", universe):
+            raise ConfigurationError("GOOGLE_CLOUD_UNIVERSE_DOMAIN is not allowed; it must be a domain")
+        return f"https://storage.{universe.lower()}"
     url = emulator if "://" in emulator else f"http://{emulator}"
+    url = re.sub(r"/(storage/v1/?)?$", "", url)  # Google's client for Go takes the URL of the JSON API
     if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):
         raise ConfigurationError(
             "STORAGE_EMULATOR_HOST is not allowed; it must be [http://]host[:port], without a user or a password"

@@ -91,7 +91,7 @@ def _fault(info: dict[str, Any], named: str, endpoint: str | None) -> str | None
     if endpoint is not None and universe != _UNIVERSE:
         return (
             f"{named} cannot be used at {endpoint}: it belongs to the universe {printable(str(universe))[:100]}; set "
-            "GCP.endpoint to the storage service of that universe"
+            f"GCP.endpoint to the storage service of that universe, such as https://storage.{printable(str(universe))[:100]}"
         )
     return None
 

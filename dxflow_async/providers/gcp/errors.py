@@ -26,7 +26,7 @@ from dxflow_async.providers.common import xml_reader as xmlreader
 from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, page_text
 from dxflow_async.providers.http import Call
 
-__all__ = ["error_of", "parse_error"]
+__all__ = ["error_of", "parse_error", "refuses_rewrite"]
 
 _RIGHTS = ErrorRow(AccessDeniedError, "check the credentials' rights on this bucket")
 _SLOWER = ErrorRow(ThrottledError, SLOWER)
@@ -169,6 +169,11 @@ _STATUSES: dict[int, ErrorRow] = {
     503: _SLOWER,
 }
 
+_PROTECTED = re.compile(
+    r"retention|\bhold\b|storage\.objects\.(create|delete|get)\b|serviceusage|billing|accountDisabled|quota|rate limit",
+    re.IGNORECASE,
+)
+
 _TABLE = ErrorTable(
     kind="GCP",
     codes=_REASONS,
@@ -199,6 +204,18 @@ def error_of(
     if row.cls is NotFoundError and (missing_bucket or row is _NO_BUCKET):
         message, row = f'bucket "{missing_bucket or call.path.split("/")[1]}" does not exist', _NO_BUCKET
     return _TABLE.error(call, status, reason, message, headers, row)
+
+
+def refuses_rewrite(error: StorageError) -> bool:
+    """Returns whether a copy may be refused that this machine can make by reading and writing.
+
+    Policies and perimeters apply to the service's own access. A protected target refuses a write just the same.
+    """
+    if error.status in (405, 501) or error.code in ("notImplemented", "methodNotAllowed"):
+        return True
+    if isinstance(error, NotFoundError) and not error.code:
+        return True  # there is no such request; a missing object has a reason
+    return error.status == 403 and _PROTECTED.search(str(error)) is None
 
 
 def parse_error(data: bytes) -> tuple[str, str]:

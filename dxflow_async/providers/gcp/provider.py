@@ -37,6 +37,7 @@ from dxflow_async.providers.common.confirm import (
     extent,
     not_the_service,
 )
+from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
@@ -61,6 +62,7 @@ from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp.copies import rewrite
 from dxflow_async.providers.gcp.credentials import CloudCredentials
+from dxflow_async.providers.gcp.errors import refuses_rewrite
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
@@ -163,6 +165,7 @@ class GCPProvider(LooksFirst):
         self._defaults = _defaults(settings)
         self._threads = threads
         self._buckets: set[str] = set()
+        self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
         self._known = Known(_features(self._identity, signs=settings.credentials is None))
 
@@ -376,12 +379,17 @@ class GCPProvider(LooksFirst):
                 raise not_the_service(call, "the object is there still", response.status)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        return await rewrite(self, source, key, options)
+        call = Call(self.name, "copy", f"/{source.key} to /{key}")
+
+        async def rewritten() -> Entry:
+            return await rewrite(self, call, source, key, options)
+
+        return await self._copy_refusals.attempt(self.origin, call, (source, key), rewritten, refuses_rewrite)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
         refused = [(name, f"refused ({reason}): made another way") for name, reason in self._store.refused.items()]
-        return [*refused, *self._rules.facts]
+        return [*refused, *self._rules.facts, *self._copy_refusals.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)

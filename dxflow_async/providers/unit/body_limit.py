@@ -10,7 +10,7 @@ Source: https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import Body, Buffer
@@ -35,9 +35,13 @@ class BodyLimit:
     Attributes:
         size: in bytes; None while no body was refused.
         whole: whether the request that creates an upload may hold a whole file.
+
+    Args:
+        on_lower: called when the limit became known, or smaller.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_lower: Callable[[], None] = lambda: None) -> None:
+        self._on_lower = on_lower
         self.size: int | None = None
         self.whole = True
         self._breaks: dict[str, int] = {}
@@ -88,6 +92,7 @@ class BodyLimit:
         size = max(size, MIN_BODY_SIZE)
         if self.size is None or size < self.size:
             self.size = size
+            self._on_lower()
 
 
 def is_proxy_limit(error: StorageError) -> bool:

@@ -6,6 +6,7 @@ The body of a refusal is `{"error": {"code", "message"}}`. Other servers are jud
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from dxflow_async.exceptions import (
@@ -102,6 +103,25 @@ _CODES: dict[str, ErrorRow] = {
     "internal": _FAILED,
 }
 
+_TUSD = re.compile(r"(ERR_[A-Z0-9_]{1,90}): (.*)", re.DOTALL)
+
+_CODES |= {
+    # Source: https://github.com/tus/tusd/blob/main/pkg/handler/unrouted_handler.go
+    "ERR_UNSUPPORTED_VERSION": _CODES["wrong_version"],
+    "ERR_MAX_SIZE_EXCEEDED": _TOO_LONG,
+    "ERR_SIZE_EXCEEDED": _TOO_LONG,
+    "ERR_NOT_FOUND": _GONE,
+    "ERR_UPLOAD_LOCKED": _LOCKED,
+    "ERR_LOCK_TIMEOUT": _LOCKED,
+    "ERR_MISMATCHED_OFFSET": _MOVED,
+    "ERR_UPLOAD_NOT_FINISHED": _PARTS,
+    "ERR_MODIFY_FINAL": _PARTS,
+    "ERR_UPLOAD_INTERRUPTED": ErrorRow(StorageError, "another request for it took its place", retryable=True),
+    "ERR_READ_TIMEOUT": _CODES["stalled"],
+    "ERR_CONNECTION_RESET": _BROKEN,
+    "ERR_SERVER_SHUTDOWN": _FAILED,
+}
+
 _DIRECTORIES: dict[str, ErrorRow] = {
     "read": ErrorRow(NotFoundError, "name a file"),
     "delete": ErrorRow(AlreadyExistsError, "add a slash to delete it with its content"),
@@ -124,6 +144,7 @@ _STATUSES: dict[int, ErrorRow] = {
     416: _CODES["no_such_range"],
     423: _LOCKED,
     429: _SLOWER,
+    431: ErrorRow(StorageError, "the server takes no longer headers; use larger parts (part_size), or a shorter name"),
     460: _CODES["checksum_mismatch"],
     501: _UNKNOWN,
     503: _SLOWER,
@@ -153,6 +174,8 @@ def error_of(
         body_size: the size of the request's body in bytes.
     """
     row = _DIRECTORIES.get(call.operation) if code == "is_directory" else None
+    if status == 412 and not code and "tus-version" in headers:
+        row = _CODES["wrong_version"]
     if status == 413 and not code and body_size:
         server = headers.get("server", "") or headers.get("via", "")
         advice = _PROXY_LIMIT.format(server=server and f" ({server:.60})", size=body_size)
@@ -161,12 +184,14 @@ def error_of(
 
 
 def parse_error(data: bytes) -> tuple[str, str]:
-    """Returns the code and message of an error body; without that form, its words."""
+    """Returns the code and message of an error body, or of the text that tusd sends; without these forms, its words."""
     try:
         error = json.loads(data)["error"]
         code, message = error["code"], error["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "", page_text(data)
+        text = page_text(data)
+        found = _TUSD.fullmatch(text)
+        return (found[1], found[2].strip()) if found else ("", text)
     if not (isinstance(code, str) and isinstance(message, str)):
         return "", ""
     return code[:100], message[:500]

@@ -7,6 +7,7 @@ and only that is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -48,6 +49,7 @@ from dxflow_async.providers.contract import (
 )
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.unit.body_limit import BodyLimit, is_proxy_limit
+from dxflow_async.providers.unit.copying import PlainCopies
 from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
@@ -60,7 +62,7 @@ from dxflow_async.providers.unit.listing import (
 from dxflow_async.providers.unit.protocol import Announced
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.sending import Sending
-from dxflow_async.providers.unit.stat import confirm_stored, left_of, look_up
+from dxflow_async.providers.unit.stat import Looks
 from dxflow_async.providers.unit.tus import Tus
 from dxflow_async.providers.unit.upload import FEW_PARTS, MAX_PARTS, PartsUpload, StreamedAtEnd, StreamUpload
 from dxflow_async.streams import is_streamed
@@ -136,13 +138,15 @@ class UnitProvider(Provider):
         self._modes = DirectoryModesSeen()
         self._whole = WholeObjects(http.stall_timeout)
         self._ignores_ranges = False
-        self._limit = BodyLimit()
+        self._limit = BodyLimit(self._buffers_bodies)
         self._learn(announced or Announced())
 
     def _learn(self, announced: Announced) -> None:
         self._announced = announced
         self._requests.echoes = "echo" in announced.ours
-        self._tus = Tus(self._requests, announced, self._limit)
+        self._looks = Looks(self._requests, announced)
+        self._copies = PlainCopies(self._requests, self._looks, self._checksum_of)
+        self._tus = Tus(self._requests, announced, self._limit, self._looks, self._checksum_of)
         self.features = _features(self._requests.endpoint.url, announced)
 
     async def connect(self) -> None:
@@ -171,7 +175,7 @@ class UnitProvider(Provider):
         call = self._call("stat", key)
         if not key:
             return Entry("", directory=True)
-        entry = await look_up(self._requests, self._announced, call, key)
+        entry = await self._looks.look_up(call, key)
         if key.endswith("/") and not entry.directory:
             raise call.error(NotFoundError, "it is a file, not a directory; check the path")
         return entry
@@ -222,7 +226,7 @@ class UnitProvider(Provider):
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         call = self._call("read", entry.key)
-        found = await look_up(self._requests, self._announced, call, entry.key, summed=True)
+        found = await self._looks.look_up(call, entry.key, summed=True)
         if not same_etag(entry.etag, found.etag):
             raise call.error(PreconditionFailedError, "the file was replaced in the meantime; start again")
         return found.crc32c
@@ -237,7 +241,7 @@ class UnitProvider(Provider):
         stored = None
         if "creation-with-upload" in self._announced.tus and self._limit.whole and self._limit.allows(body.size):
             stored = await self._store(call, metadata, body, crc)
-        answer, crc = stored or await self._write_plainly(call, metadata, body)
+        answer, crc = stored or await self._write_plainly(call, key, metadata, body)
         await self._tus.confirm(call, key, body.size, certain=answer.certain)
         etag, told = stored_headers(answer.headers)
         return Entry(key, body.size, etag=etag, crc32c=crc if told is None else told)
@@ -248,11 +252,16 @@ class UnitProvider(Provider):
             upload = await self.start_upload(key, size, replace(options, if_absent=False, if_match=None))
             return ConditionalUpload(self, call, key, upload, options)
         if self._announced.in_parts:
+            if "group" not in self._announced.ours:
+                most = min(FEW_PARTS, await self._tus.most_parts(call))
+                self.features = replace(self.features, max_parts=most)
+                if size is None and most < FEW_PARTS:
+                    return self._spooled(call, key, options)
             return PartsUpload(self._tus, call, key, options, self.features.max_parts)
-        metadata = self._tus.metadata(call, key, options)
         if size is None:
-            return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
-        sending = Sending(self._tus, call, size, metadata, partial=False)
+            return self._spooled(call, key, options)
+        metadata = self._tus.metadata(call, key, options)
+        sending = Sending(self._tus, call, size, metadata, partial=False, key=key)
         await sending.begin()
         return StreamUpload(call, key, sending, size)
 
@@ -268,18 +277,22 @@ class UnitProvider(Provider):
             upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
             return upload, await upload.go_on(receipts)
         _, headers = await self._tus.offset(call, upload_id)
-        size = int(headers.get("upload-length", 0))
+        length = headers.get("upload-length", "")
+        if not re.fullmatch(r"[0-9]{1,18}", length):
+            with suppress(StorageError):
+                await self._tus.remove(call, upload_id, patiently=False)
+            raise call.error(NotFoundError, "the server does not tell the length of the upload; start it again")
+        size = int(length)
         metadata = self._tus.metadata(call, key, options)
-        return StreamUpload(
-            call, key, Sending(self._tus, call, size, metadata, partial=False, address=upload_id), size
-        ), ()
+        sending = Sending(self._tus, call, size, metadata, partial=False, address=upload_id, key=key)
+        return StreamUpload(call, key, sending, size), ()
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         failed = await delete_each(keys, lambda key: self._delete(key, all_of_it=key.endswith("/")), _MAX_DELETERS)
         if self._requests.echoes:
             return failed
         deleted = [key for key in keys if key not in failed]
-        return failed | await left_of(self._requests, self._call("delete", ""), deleted)
+        return failed | await self._looks.left_of(self._call("delete", ""), deleted)
 
     async def delete_matching(self, key: str, etag: str) -> None:
         await check_matching(self, self._call("delete", key), key, etag)
@@ -288,14 +301,13 @@ class UnitProvider(Provider):
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
         await check_condition(self, call, key, options)
-        condition = if_match(source.etag)
-        headers = None if condition is None else {"if-match": condition}
-        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key)
         if not self._requests.echoes:
-            await self._requests.done(call, response)
-            await confirm_stored(self._requests, self._announced, call, key, source.size)
+            await self._copies.copy(call, source, key)
             await check_unchanged(self, call, source)
             return Entry(key, source.size, crc32c=source.crc32c)
+        condition = if_match(source.etag)
+        headers = None if condition is None else {"if-match": condition}
+        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key, slow=True)
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
         stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
@@ -333,11 +345,13 @@ class UnitProvider(Provider):
 
     async def remove_directory(self, key: str) -> None:
         call = self._call("delete", key)
-        if "prune" not in self._announced.ours and await read_directory(self._requests, call, key, times=False):
-            raise call.error(AlreadyExistsError, "the directory is not empty")
+        if "prune" not in self._announced.ours:
+            with suppress(NotFoundError):  # an earlier request, whose answer was lost, may have removed it
+                if await read_directory(self._requests, call, key, times=False):
+                    raise call.error(AlreadyExistsError, "the directory is not empty")
         await self._delete(f"{key.removesuffix('/')}/", all_of_it=False)
         if not self._requests.echoes:
-            for error in (await left_of(self._requests, self._call("delete", ""), [key])).values():
+            for error in (await self._looks.left_of(self._call("delete", ""), [key])).values():
                 raise error
 
     async def aclose(self) -> None:
@@ -345,6 +359,10 @@ class UnitProvider(Provider):
 
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{self.unit}/{key}")
+
+    def _buffers_bodies(self) -> None:
+        """Notes that bodies are sent in pieces from now on, each of which is in memory meanwhile."""
+        self.features = replace(self.features, buffered_size=self._limit.piece_size)
 
     def _knows_ranges(self) -> None:
         if not self.features.ranges:
@@ -358,7 +376,9 @@ class UnitProvider(Provider):
             call = self._call("delete", key)
             if "prune" not in self._announced.ours and key.endswith("/"):
                 await self.stat(key)  # such a server ignores the slash, and would delete a file of that name
-            await self._requests.done(call, await self._requests.ask(call, "DELETE", "items", key, query=query))
+            await self._requests.done(
+                call, await self._requests.ask(call, "DELETE", "items", key, query=query, slow=True)
+            )
 
     async def _store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc: int | None
@@ -377,9 +397,15 @@ class UnitProvider(Provider):
         self._limit.passed(call.path)
         return stored
 
-    async def _write_plainly(self, call: Call, metadata: Mapping[str, str], body: Body) -> tuple[TusAnswer, int]:
+    def _spooled(self, call: Call, key: str, options: ObjectOptions) -> Upload:
+        """Returns an upload of unknown length for a server that must be told the length, or takes a few parts only."""
+        return StreamedAtEnd(call, self._threads, lambda size: self.start_upload(key, size, options))
+
+    async def _write_plainly(
+        self, call: Call, key: str, metadata: Mapping[str, str], body: Body
+    ) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending, known = Sending(self._tus, call, body.size, metadata, partial=False), self._limit.size
+        sending, known = Sending(self._tus, call, body.size, metadata, partial=False, key=key), self._limit.size
         try:
             crc = await sending.write(body)
         except BaseException as error:
@@ -389,6 +415,18 @@ class UnitProvider(Provider):
                 await sending.remove()
             raise
         return TusAnswer(sending.headers, sending.certain), crc
+
+    async def _checksum_of(self, entry: Entry) -> int:
+        """Returns the CRC32C of a file: the server's, or else that of its bytes, which are read."""
+        crc = entry.crc32c
+        if crc is None and self.features.checksum_told:
+            crc = await self.tell_checksum(entry)
+        if crc is None:
+            crc = 0
+            async with await self.read(entry.key, etag=entry.etag, listed=entry) as reading:
+                while chunk := await reading.read():
+                    crc = await self._threads.run(checksum.crc32c, chunk, crc)
+        return crc
 
     async def _measure(self, body: Body) -> int:
         """Reads a body once for its checksum. This reading does not count as progress."""

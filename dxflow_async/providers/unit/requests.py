@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from secrets import token_hex
 from typing import Any, NamedTuple
 
 from dxflow_async.providers.common.confirm import check_status, not_the_service
-from dxflow_async.providers.contract import Body, Buffered
-from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
+from dxflow_async.providers.common.status_errors import is_page
+from dxflow_async.providers.contract import Body, Buffered, Entry
+from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 from dxflow_async.providers.unit.errors import error_of, parse_error
 from dxflow_async.providers.unit.protocol import Announced, Endpoint, path_of, quoted
 from dxflow_async.security.redaction import Secret
@@ -25,8 +28,11 @@ _GONE = (404, 410)
 _OVERRIDE = "x-http-method-override"
 _OVERRIDABLE = ("PATCH", "HEAD", "DELETE")
 _REFUSED_METHOD = (405, 501)
+_STALL = "dx-stall-timeout"
 _TUS = {"tus-resumable": "1.0.0"}
 _MISSING = (404, 405, 501)
+_UNASKED = (400, 401, 403)
+_ANSWERS_TO_OPTIONS = ("tus-version", "allow", "access-control-allow-methods", "access-control-allow-origin")
 _TUS_STATUSES = {"POST": (201,), "PATCH": (204,), "HEAD": (200, 204), "DELETE": (204,)}
 
 
@@ -72,8 +78,14 @@ class Requests:
         if response.status in _MISSING:
             response.close()
             return Announced()
+        if response.status in _UNASKED and not is_page(response.headers):
+            code, message = parse_error(await read_error_body(response))
+            if not code:
+                return Announced()  # something answers for CORS only; what is refused shows later
+            raise error_of(call, response.status, code, message, response.headers)
         response = await self._accepted(call, response)
-        if await read_error_body(response) and "tus-version" not in response.headers:
+        said = await read_error_body(response)
+        if said and not any(name in response.headers for name in _ANSWERS_TO_OPTIONS):
             raise not_the_service(call, "it does not say which protocol it speaks", response.status)
         return Announced.parse(response.headers)
 
@@ -88,12 +100,18 @@ class Requests:
         destination: str | None = None,
         query: str = "",
         repeatable: bool | None = None,
+        slow: bool = False,
     ) -> Response:
-        """Sends a request to a storage route (`items`, `download`, ...); returns a response with status 200 to 299."""
+        """Sends a request to a storage route (`items`, `download`, ...); returns a response with status 200 to 299.
+
+        A `slow` request may take minutes: the server is told how soon it has to show that it works.
+        """
         url = f"{self.endpoint.url}/storage/{route}/?path={quoted(call, path_of(call, key))}{query}"
         if destination is not None:
             url = f"{url}&destination={quoted(call, path_of(call, destination))}"
         sent = self._sent(headers or {})
+        if slow and self.echoes:
+            sent[_STALL] = f"{self.http.stall_timeout:.3f}"
         return await self._accepted(call, await self.http.send(call, method, url, sent, repeatable=repeatable), sent)
 
     async def tus(
@@ -133,6 +151,8 @@ class Requests:
         response = await self._accepted(call, response, sent, size)
         await read_error_body(response, _DOCUMENT_SIZE)
         told = response.headers.get("tus-resumable")
+        if told and set(re.split(r"\s*,\s*", told)) == {"1.0.0"}:
+            told = "1.0.0"  # a proxy may add the header once more
         if told not in (None, "1.0.0"):
             raise not_the_service(call, f"it speaks version {told:.20} of the protocol", response.status)
         exact = response.status in _TUS_STATUSES[method]
@@ -163,24 +183,41 @@ class Requests:
         """Reads the response of a route that only reports success.
 
         Raises:
+            NetworkError, StallTimeoutError: the response broke off, so the work may not be done.
             ServiceError: a server of this library would answer with another status. The work of other servers is looked
                 up.
+            StorageError: the body, which was begun before the work was done, reports a failure.
         """
         if self.echoes:
             check_status(call, response, 200)
-        await read_error_body(response, _DOCUMENT_SIZE)
+        with suppress(ValueError, RecursionError):  # other servers may say anything
+            _check_done(call, response, json.loads(await self._body(call, response)))
 
     async def document(self, call: Call, response: Response) -> Any:
         """Returns the JSON of a small response.
 
         Raises:
+            NetworkError, StallTimeoutError: the response broke off.
             ServiceError: it is not JSON.
+            StorageError: it reports a failure, after white space that showed that the server works.
         """
-        data = await read_error_body(response, _DOCUMENT_SIZE)
+        data = await self._body(call, response)
         try:
-            return json.loads(data)
+            document = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise not_the_service(call, "not valid JSON", response.status) from error
+        _check_done(call, response, document)
+        return document
+
+    async def _body(self, call: Call, response: Response) -> bytes:
+        """Returns the beginning of a body, without the white space before it, of which there may be any amount."""
+        pieces, size = [], 0
+        async with HTTPReader(Entry(""), -1, self.http, call, response) as reading:
+            while size < _DOCUMENT_SIZE and (piece := bytes(await reading.read())):
+                kept = piece if size else piece.lstrip()
+                pieces.append(kept)
+                size += len(kept)
+        return b"".join(pieces)[:_DOCUMENT_SIZE]
 
     def _sent(self, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {**self._headers, **headers}
@@ -210,3 +247,15 @@ class Requests:
             return response
         code, message = parse_error(await read_error_body(response))
         raise error_of(call, response.status, code, message, response.headers, size)
+
+
+def _check_done(call: Call, response: Response, document: Any) -> None:
+    """Raises the failure that the body of a successful status reports, if it does."""
+    failure = document.get("error") if isinstance(document, dict) and "directory" not in document else None
+    if not failure:
+        return
+    details = failure if isinstance(failure, dict) else {"message": failure}
+    status, code, message = (details.get(name) for name in ("status", "code", "message"))
+    status = status if type(status) is int and 400 <= status < 600 else 500
+    code, message = (text if isinstance(text, str) else "" for text in (code, message))
+    raise error_of(call, status, code[:100], message[:500], response.headers)

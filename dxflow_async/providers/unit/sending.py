@@ -22,6 +22,7 @@ from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.body_limit import Pieces, is_proxy_limit
 from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.tus import Tus
+from dxflow_async.providers.unit.unanswered import is_unanswered
 from dxflow_async.streams import is_streamed
 
 __all__ = ["Sending", "when_unlocked"]
@@ -41,6 +42,7 @@ class Sending:
         tus, call: send the requests.
         size, metadata, partial: as for `Tus.create`.
         address: of an upload that was created before.
+        key: of the file that it becomes; None for a part.
 
     Attributes:
         address: of the upload; None before it is created.
@@ -48,16 +50,28 @@ class Sending:
         compared: whether the bytes at the server were compared, there or here.
         headers: of the last response.
         certain: whether that response is known to be the unit's.
+        end_unanswered: the last bytes were sent, and this error hides whether they arrived.
     """
 
     def __init__(
-        self, tus: Tus, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool, address: str | None = None
+        self,
+        tus: Tus,
+        call: Call,
+        size: int,
+        metadata: Mapping[str, str],
+        *,
+        partial: bool,
+        address: str | None = None,
+        key: str | None = None,
     ) -> None:
         self.address = address
         self.complete = False
         self.compared = False
         self.headers: Mapping[str, str] = {}
         self.certain = True
+        self.end_unanswered: StorageError | None = None
+        self._gone = False
+        self._key = key
         self._tus = tus
         self._call = call
         self._new = size, metadata, partial
@@ -106,14 +120,56 @@ class Sending:
         if offset == size:
             async for _ in checked:
                 pass
-        elif self._tus.limit.allows(size - offset):
-            await self._send_whole(checked, body.crc32c, offset)
         else:
-            await self._send_pieces(checked, offset)
+            try:
+                if self._tus.limit.allows(size - offset):
+                    await self._send_whole(checked, body.crc32c, offset)
+                else:
+                    await self._send_pieces(checked, offset)
+            except StorageError:
+                if checked.crc32c is None or not await self._arrived():
+                    raise
         self.complete = True
         assert checked.crc32c is not None
+        if self._gone:
+            await self._find_file(checked.crc32c)
         self._compare(checked.crc32c)
         return checked.crc32c
+
+    async def _arrived(self) -> bool:
+        """Returns whether the last bytes arrived although their answer was lost, or the upload is gone since then."""
+        if self.end_unanswered is None or self.address is None:
+            return False
+        address = self.address
+        try:
+            offset, headers = await when_unlocked(
+                lambda: self._tus.offset(self._call, address), self._tus.stall_timeout
+            )
+        except NotFoundError:
+            self._gone = self._key is not None
+            return self._gone
+        except StorageError:
+            return False
+        if offset != self._new[0]:
+            return False
+        self.headers, self.certain, self.end_unanswered = headers, True, None
+        self._tus.limit.passed(self._call.path)
+        return True
+
+    async def _find_file(self, crc32c: int) -> None:
+        """Looks for the file of an upload that is gone: some servers forget an upload once it is a file.
+
+        Raises:
+            ServiceError: the file is not what was sent. The next attempt sends it again.
+        """
+        assert self._key is not None
+        assert self.end_unanswered is not None
+        self.complete = False
+        if not await self._tus.became_file(self._call, self._key, self._new[0], crc32c, self.end_unanswered):
+            self.address, self.end_unanswered = None, None
+            text = "the server no longer has the upload, and the file is not what was sent; it is sent again"
+            raise self._call.error(ServiceError, text)
+        self.headers, self.certain, self.complete = {}, False, True
 
     async def _position(self) -> int:
         """Returns the offset from which to continue; creates the upload if it does not exist.
@@ -121,6 +177,7 @@ class Sending:
         It waits while another request holds the upload's lock, such as one whose connection broke.
         """
         address, size = self.address, self._new[0]
+        self._gone = False
         if address is None:
             await self.begin()
             return 0
@@ -140,6 +197,9 @@ class Sending:
         try:
             offset = await when_unlocked(look, self._tus.stall_timeout)
         except NotFoundError:
+            if self.end_unanswered is not None and self._key is not None:
+                self._gone = True
+                return size
             await self.begin()
             return 0
         self._reached = max(self._reached, offset)
@@ -189,9 +249,12 @@ class Sending:
         """
         assert self.address is not None
         limit, name = self._tus.limit, self._call.path
+        self.end_unanswered = None
         try:
             answer, reached = await self._tus.append(self._call, self.address, offset, body, crc)
         except StorageError as error:
+            if offset + body.size == self._new[0] and is_unanswered(error):
+                self.end_unanswered = error
             if is_proxy_limit(error):
                 error.progressed = error.retryable = limit.refused(body.size)
             elif isinstance(error, NotFoundError):
@@ -244,9 +307,10 @@ class Sending:
             raise self._call.error(ChecksumMismatchError, "the server has different bytes than were sent; try again")
         self.compared = self.compared or told is not None
 
-    async def confirm(self, key: str) -> None:
+    async def confirm(self) -> None:
         """Confirms, like `Tus.confirm`, the file that it became."""
-        await self._tus.confirm(self._call, key, self._new[0], certain=self.certain)
+        if self._key is not None:
+            await self._tus.confirm(self._call, self._key, self._new[0], certain=self.certain)
 
     async def is_whole(self, crc32c: int | None) -> bool:
         """Returns whether the server has all bytes and, if it names a checksum, the right ones."""
@@ -289,7 +353,9 @@ async def when_unlocked(request: Callable[[], Awaitable[T]], timeout: float) -> 
         try:
             return await request()
         except StorageError as error:
-            busy = error.status == 423 or (error.status == 409 and error.code in (None, "wrong_offset"))
+            busy = error.status == 423 or (
+                error.status == 409 and error.code in (None, "wrong_offset", "ERR_MISMATCHED_OFFSET")
+            )
             wait = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE))
             if not busy or monotonic() + wait > deadline:
                 raise

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError, StorageError
 from dxflow_async.modes import format_mode
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_body import VerifiedBody
-from dxflow_async.providers.contract import Body, Buffered, ObjectOptions
+from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.body_limit import BodyLimit
 from dxflow_async.providers.unit.protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
-from dxflow_async.providers.unit.stat import confirm_stored
+from dxflow_async.providers.unit.stat import Looks
+from dxflow_async.providers.unit.unanswered import settled
 from dxflow_async.security.redaction import Secret
 
 __all__ = ["Tus", "offset_of"]
+
+_MAX_CONCAT_SIZE = 7 << 10
+"""The longest list of addresses in one header, in bytes. nginx and others accept lines of 8 KiB."""
 
 _BYTES = {"content-type": "application/offset+octet-stream"}
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -38,13 +42,30 @@ class Tus:
         requests: sends them.
         announced: what the server can do.
         limit: the largest body of a request.
+        looks: looks at stored files.
+        checksum_of: returns the CRC32C of a file, which it reads if it must.
     """
 
-    def __init__(self, requests: Requests, announced: Announced, limit: BodyLimit) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        announced: Announced,
+        limit: BodyLimit,
+        looks: Looks,
+        checksum_of: Callable[[Entry], Awaitable[int]],
+    ) -> None:
         self.announced = announced
         self.limit = limit
         self._requests = requests
+        self._looks = looks
+        self._checksum_of = checksum_of
+        self._address_size: int | None = None
         self._place: int | None = None  # which of `likely_addresses` is the right one
+
+    @property
+    def repeats_safely(self) -> bool:
+        """Whether the server knows a repeated request that makes a file of parts, and answers it as before."""
+        return self._requests.echoes
 
     @property
     def stall_timeout(self) -> float:
@@ -114,6 +135,19 @@ class Tus:
                 await self.remove(call, place, patiently=False)
         raise _elsewhere(call, location)
 
+    async def most_parts(self, call: Call) -> int:
+        """Returns how many addresses of parts fit into one header.
+
+        The addresses of some servers are long, such as those that keep uploads in S3. So the first call creates a part,
+        looks at its address, and removes it.
+        """
+        if self._address_size is None:
+            address = await self.create(call, 1, {}, partial=True)
+            self._address_size = len(address)
+            with suppress(StorageError):
+                await self.remove(call, address, patiently=False)
+        return max(1, _MAX_CONCAT_SIZE // (self._address_size + 1))
+
     async def store(
         self, call: Call, metadata: Mapping[str, str], body: Body, crc32c: int | None
     ) -> tuple[TusAnswer, int | None]:
@@ -146,7 +180,12 @@ class Tus:
         Raises:
             NotFoundError: the upload no longer exists.
         """
-        answer = await self._requests.tus(call, "HEAD", address, {})
+        try:
+            answer = await self._requests.tus(call, "HEAD", address, {})
+        except AccessDeniedError as error:
+            if _may_be_gone(error):
+                raise call.error(NotFoundError, "the upload is gone; start it again", status=403) from error
+            raise
         if not answer.certain:
             raise not_the_service(call, "it does not say where the upload is")
         return offset_of(call, answer.headers), answer.headers
@@ -173,7 +212,7 @@ class Tus:
         """
         headers = {**_BYTES, "upload-offset": str(offset), **self._sum(crc32c)}
         # After a break, ask for the offset first.
-        answer = await self._requests.tus(call, "PATCH", address, headers, body, repeatable=False)
+        answer = await self._of_upload(call, "PATCH", address, headers, body, repeatable=False)
         if answer.certain and "upload-offset" in answer.headers:
             reached = offset_of(call, answer.headers)
         else:
@@ -202,7 +241,27 @@ class Tus:
             ServiceError: the file is missing, or has another size.
         """
         if not certain:
-            await confirm_stored(self._requests, self.announced, call, key, size)
+            await self._looks.confirm_stored(call, key, size)
+
+    async def became_file(self, call: Call, key: str, size: int, crc32c: int | None, error: StorageError) -> bool:
+        """Returns whether an upload became its file, after the answer that would have told it was lost.
+
+        Args:
+            call, key: the upload, and the file that it becomes.
+            size, crc32c: of the whole file; without a checksum, no file is believed.
+            error: says how the answer was lost.
+
+        Raises:
+            StorageError: it cannot be found out.
+        """
+        if crc32c is None:
+            return False
+
+        async def is_wanted(found: Entry) -> bool:
+            return await self._checksum_of(found) == crc32c
+
+        found = await settled(lambda: self._looks.look_up(call, key), size, is_wanted, error, self.stall_timeout)
+        return found is not None
 
     async def remove(self, call: Call, address: str, *, patiently: bool = True) -> None:
         """Terminates an upload, if the server can; one that is gone already is not an error.
@@ -216,7 +275,7 @@ class Tus:
         with suppress(NotFoundError):
             for pause in (*_PAUSES, None) if patiently else (None,):
                 try:
-                    answer = await self._requests.tus(call, "DELETE", address, {})
+                    answer = await self._of_upload(call, "DELETE", address, {})
                     if not answer.certain:
                         await self.offset(call, address)
                         raise not_the_service(call, "the upload is there still")
@@ -228,10 +287,37 @@ class Tus:
                 else:
                     return
 
+    async def _of_upload(
+        self,
+        call: Call,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        body: Body | None = None,
+        *,
+        repeatable: bool | None = None,
+    ) -> TusAnswer:
+        """Sends a request for an upload; a refusal that may mean that it is gone is looked into.
+
+        Raises:
+            NotFoundError: the upload no longer exists.
+        """
+        try:
+            return await self._requests.tus(call, method, address, headers, body, repeatable=repeatable)
+        except AccessDeniedError as error:
+            if _may_be_gone(error):
+                await self.offset(call, address)
+            raise
+
     def _sum(self, crc32c: int | None) -> dict[str, str]:
         if crc32c is None or not self.announced.checks_bodies:
             return {}
         return {"upload-checksum": checksum_text(crc32c)}
+
+
+def _may_be_gone(error: AccessDeniedError) -> bool:
+    """Returns whether a refusal may be that of an upload that is gone: 403 is one of the statuses for it."""
+    return error.status == 403 and error.code is None
 
 
 def offset_of(call: Call, headers: Mapping[str, str]) -> int:
@@ -240,8 +326,10 @@ def offset_of(call: Call, headers: Mapping[str, str]) -> int:
     Raises:
         ServiceError: it reports none, or one that is not a number.
     """
-    text = headers.get("upload-offset", "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
+    # A proxy may add the header once more.
+    values = set(re.split(r"\s*,\s*", headers.get("upload-offset", "").strip()))
+    text = values.pop()
+    if values or not re.fullmatch(r"[0-9]{1,18}", text):
         raise call.error(ServiceError, "the server does not say where the upload is")
     return int(text)
 

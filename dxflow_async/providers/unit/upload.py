@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dxflow_async import checksum
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
+from dxflow_async.exceptions import ChecksumMismatchError, StorageError, UnsupportedError
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
@@ -20,6 +20,7 @@ from dxflow_async.providers.unit.headers import stored_headers
 from dxflow_async.providers.unit.protocol import file_metadata
 from dxflow_async.providers.unit.sending import Sending
 from dxflow_async.providers.unit.tus import Tus
+from dxflow_async.providers.unit.unanswered import is_unanswered
 
 __all__ = ["FEW_PARTS", "MAX_PARTS", "PartsUpload", "StreamUpload", "StreamedAtEnd"]
 
@@ -55,6 +56,7 @@ class PartsUpload(Upload):
         self._max_parts = max_parts
         self._parts: dict[int, Sending] = {}
         self._replaced: dict[int, Sending] = {}  # holding other bytes: sent again
+        self._unanswered: StorageError | None = None  # how the answer that finishes the upload was lost
         file_metadata(call, key)
 
     async def go_on(self, receipts: Sequence[PartReceipt]) -> list[PartReceipt]:
@@ -90,9 +92,17 @@ class PartsUpload(Upload):
             raise self._call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
         metadata = self._tus.metadata(self._call, self._key, self._options, whole)
         addresses = [receipt.etag for receipt in receipts if receipt.etag is not None]
-        answer = await self._tus.concatenate(self._call, addresses, metadata)
-        etag, told = stored_headers(answer.headers)
         size = sum(receipt.part.size for receipt in receipts)
+        lost = self._unanswered
+        if lost is not None and await self._tus.became_file(self._call, self._key, size, whole, lost):
+            return Entry(self._key, size, crc32c=whole)
+        try:
+            answer = await self._tus.concatenate(self._call, addresses, metadata)
+        except StorageError as error:
+            if not self._tus.repeats_safely and is_unanswered(error):
+                self._unanswered = error
+            raise
+        etag, told = stored_headers(answer.headers)
         await self._tus.confirm(self._call, self._key, size, certain=answer.certain)
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
@@ -131,7 +141,7 @@ class StreamUpload(Upload):
         return PartReceipt(part, crc32c=crc, verified=self._sending.compared)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
-        await self._sending.confirm(self._key)
+        await self._sending.confirm()
         etag, told = stored_headers(self._sending.headers)
         return Entry(self._key, self._size, etag=etag, crc32c=told)
 

@@ -17,6 +17,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -32,7 +33,17 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.server.common.addresses import ADDRESSES
 
-__all__ = ["ACTIVITY", "Activity", "error_response", "handle_errors", "mark_answer", "peer_of", "refusal"]
+__all__ = [
+    "ACTIVITY",
+    "ECHO",
+    "Activity",
+    "error_response",
+    "failure_of",
+    "handle_errors",
+    "mark_answer",
+    "peer_of",
+    "refusal",
+]
 
 _log = logging.getLogger("dxflow_async.hub")
 
@@ -193,6 +204,14 @@ def _break_off(request: web.Request, error: Exception) -> web.StreamResponse:
     level = logging.DEBUG if isinstance(error, ConnectionError | TimeoutError) else logging.ERROR
     _log.log(level, "%s %s ended early", request.method, request.rel_url.raw_path, exc_info=error)
     return request[_STARTED]
+
+
+def failure_of(request: web.Request, error: Exception) -> dict[str, Any]:
+    """Returns an exception as JSON for the body of an answer that has begun; its status stands in it."""
+    response = _failure(request, error)
+    document: dict[str, Any] = json.loads(response.text or "{}")
+    document["error"]["status"] = response.status
+    return document
 
 
 def _failure(request: web.Request, error: Exception) -> web.Response:  # noqa: PLR0911 - a table

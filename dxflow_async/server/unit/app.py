@@ -18,6 +18,8 @@ from aiohttp.typedefs import Handler
 from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, refusal
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.server.unit import download, files, tus
+from dxflow_async.server.unit.copies import Copies
+from dxflow_async.server.unit.slow_answers import RunningWork
 from dxflow_async.server.unit.unit import UNIT, Unit
 
 __all__ = ["CONNECTION_OPTIONS", "create_unit_app"]
@@ -44,6 +46,8 @@ def create_unit_app(root: Path, secrets: UnitSecrets, *, durable: bool = True) -
     """
     app = web.Application(middlewares=[handle_errors, _authorized], client_max_size=64 << 10)
     app[UNIT] = Unit(root, secrets, durable=durable)
+    app[files.COPIES] = Copies()
+    app[tus.CONCATENATIONS] = RunningWork()
     app[ACTIVITY] = Activity()
     app.on_response_prepare.append(mark_answer)
     app.cleanup_ctx.append(_running)
@@ -61,6 +65,8 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     with contextlib.suppress(asyncio.CancelledError):
         await sweeping
     await app[UNIT].aclose()
+    await app[files.COPIES].aclose()
+    await app[tus.CONCATENATIONS].aclose()
 
 
 async def _sweep(unit: Unit) -> None:

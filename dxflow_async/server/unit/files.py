@@ -9,7 +9,8 @@ Paths follow `names.py`. An item is `{"name", "directory", "size", "modification
   slash. Recursive names are relative to `path`.
 - `DELETE /storage/items/?path=`: 200. A directory is removed with its content; with `recursive=false`, only if it is
   empty. With `kind=file` or `kind=directory`, only what is of that kind is removed.
-- `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file.
+- `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file. A repeated request joins
+  the copy that an earlier one began.
 
 These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTIONS /storage/upload/`):
 
@@ -19,12 +20,11 @@ These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTI
 - `PUT /storage/directory/?path=`: creates a directory, and those above it. `mode` (in octal) sets the permission bits
   of a new directory; its owner may always read and write it.
 
-They answer with the item that is there now.
+They answer with the item that is there now. `slow_answers.py` says how answers that take long are sent.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -35,14 +35,17 @@ from aiohttp import web
 from dxflow_async.modes import parse_mode
 from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query
-from dxflow_async.server.unit.copying import copy
+from dxflow_async.server.unit.copies import Copies
 from dxflow_async.server.unit.listing import list_directory, list_tree
 from dxflow_async.server.unit.removing import remove
+from dxflow_async.server.unit.slow_answers import answer_slowly
 from dxflow_async.server.unit.summing import sum_file
 from dxflow_async.server.unit.unit import UNIT, Unit, path_parameter
 from dxflow_async.server.unit.volume import Found
 
-__all__ = ["EXTENSIONS", "add_routes"]
+__all__ = ["COPIES", "EXTENSIONS", "add_routes"]
+
+COPIES = web.AppKey("copies", Copies)
 
 EXTENSIONS = ("stat", "rename", "directory", "order", "prune", "range", "sum")
 """What is announced: these routes, `order`, deletion with `recursive` (`prune`), downloads by `Range` (`range`), and
@@ -51,9 +54,6 @@ computed checksums (`sum`).
 
 _PAGE = 1000
 """Items in one piece of a listing."""
-
-_KEEP_ALIVE_SECONDS = 5.0
-"""Seconds between two signs of life while a checksum is computed."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
@@ -89,15 +89,15 @@ async def list_items(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def delete_item(request: web.Request) -> web.Response:
+async def delete_item(request: web.Request) -> web.StreamResponse:
     """`DELETE /storage/items/`."""
     unit, path = request.app[UNIT], path_parameter(request)
     parameters = parse_query(request.rel_url.raw_query_string)
     recursive, kind = _flag(parameters.get("recursive", "true")), parameters.get("kind")
     if kind not in (None, "file", "directory"):
         raise refusal(web.HTTPBadRequest, "invalid_parameter", "kind must be file or directory")
-    await unit.run_long(remove, unit.workspace, path, recursive, kind)
-    return web.json_response({})
+    removing = unit.run_long(remove, unit.workspace, path, recursive, kind)
+    return await answer_slowly(request, removing, lambda _: {})
 
 
 async def show_item(request: web.Request) -> web.StreamResponse:
@@ -112,30 +112,20 @@ async def show_item(request: web.Request) -> web.StreamResponse:
 
 async def _show_with_checksum(request: web.Request, unit: Unit, path: str) -> web.StreamResponse:
     stopped = threading.Event()
-    computing = asyncio.ensure_future(unit.run_long(sum_file, unit.workspace, unit.sums, path, stopped))
-    computing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # the client may be gone
     try:
-        await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
-        if computing.done():
-            return _item(computing.result())
-        response = web.StreamResponse()
-        response.content_type = "application/json"
-        await response.prepare(request)
-        while not computing.done():
-            await response.write(b" ")
-            await asyncio.wait([computing], timeout=_KEEP_ALIVE_SECONDS)
-        await response.write(json.dumps(computing.result().to_dict()).encode())
+        computing = unit.run_long(sum_file, unit.workspace, unit.sums, path, stopped)
+        return await answer_slowly(request, computing, Found.to_dict, changes=False)
     finally:
         stopped.set()
-    return response
 
 
-async def copy_item(request: web.Request) -> web.Response:
+async def copy_item(request: web.Request) -> web.StreamResponse:
     """`PUT /storage/transfer/`."""
     unit = request.app[UNIT]
     path, destination = path_parameter(request), path_parameter(request, "destination")
     etag = request.headers.get("If-Match", "*").strip('"')
-    return _item(await unit.run_long(copy, unit.workspace, path, destination, None if etag == "*" else etag))
+    copying = request.app[COPIES].copy(unit, path, destination, None if etag == "*" else etag)
+    return await answer_slowly(request, copying, Found.to_dict)
 
 
 async def rename_item(request: web.Request) -> web.Response:

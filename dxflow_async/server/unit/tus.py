@@ -39,11 +39,14 @@ from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expec
 from dxflow_async.server.unit.concatenation import concatenate
 from dxflow_async.server.unit.download import digest
 from dxflow_async.server.unit.receiving import Receiver, piece_size
+from dxflow_async.server.unit.slow_answers import RunningWork
 from dxflow_async.server.unit.unit import UNIT, Unit
 from dxflow_async.server.unit.upload_metadata import UploadMetadata
 from dxflow_async.server.unit.upload_state import Status, Upload
 
-__all__ = ["PATH", "add_routes"]
+__all__ = ["CONCATENATIONS", "PATH", "add_routes"]
+
+CONCATENATIONS = web.AppKey("concatenations", RunningWork)
 
 PATH = "/storage/upload/"
 
@@ -86,6 +89,9 @@ async def create(request: web.Request) -> web.Response:
         return await _concatenate(request, unit, concat, metadata)
     if concat not in ("", "partial"):
         raise refusal(web.HTTPBadRequest, "invalid_header", "Upload-Concat must be partial, or final;URL URL ...")
+    if "Upload-Defer-Length" in request.headers and "Upload-Length" not in request.headers:
+        text = "this server needs the length when an upload is created; send Upload-Length"
+        raise refusal(web.HTTPBadRequest, "invalid_header", text)
     upload = metadata.upload(_new_id(metadata.group), _number(request, "Upload-Length"), concat)
     if _has_body(request):
         status = await _create_with_bytes(request, unit, upload)
@@ -165,7 +171,8 @@ async def _concatenate(request: web.Request, unit: Unit, concat: str, metadata: 
     # The same parts in the same order are the same upload, even if it is requested again.
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     upload = metadata.upload(f"final-{digest[:48]}", 0, concat)
-    return _created(request, await unit.run_long(concatenate, unit.uploads, upload, parts))
+    work = request.app[CONCATENATIONS].join(upload.id, lambda: unit.run_long(concatenate, unit.uploads, upload, parts))
+    return _created(request, await asyncio.shield(work))
 
 
 def _created(request: web.Request, status: Status) -> web.Response:

@@ -11,6 +11,7 @@ from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
 from dxflow_async.transfer.items.links import KeptLinkItem, RestoredLinkItem
 from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
+from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.planning.destination import Destination
 
@@ -57,7 +58,8 @@ def item_for(
         if restores:
             return RestoredLinkItem(context, source, target, options, delete_source=move)
         if entry is not None and _copies(source, target, options):
-            return ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+            copied = ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+            return RelayedCopyItem(copied)
         return CopyItem(context, source, target, options, entry, delete_source=move)
 
     try:

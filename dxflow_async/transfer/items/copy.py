@@ -106,7 +106,7 @@ class CopyItem(Multipart, TransferItem):
             entry = await self._try(lambda: look_again(source, self._source.key, None), self._source)
         else:
             attempts = Attempts()
-            entry = await self._reads.open_first(self._policy.stream_memory(self._whole_size), attempts)
+            entry = await self._reads.open_first(self._policy.memory_for(self._whole_size), attempts)
             self._retries += attempts.retries
         self._context.meter.sized(entry.size - self.size)
         self.size = entry.size

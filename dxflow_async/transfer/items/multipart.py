@@ -67,6 +67,7 @@ class Multipart(BaseItem):
         self._receipts = []
         key, size = self._destination.key, source.size
         self._upload = upload = await self._create(key, size, options)
+        part_size = part_size_for(source.size, wanted, provider.features)  # creating it may have taught a limit
         if journal is not None and provider.features.resumable:
             await journal.upload_begun(self, BegunUpload(key, upload.id, source.etag, size, part_size))
         elif journal is not None:

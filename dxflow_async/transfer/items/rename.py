@@ -65,7 +65,9 @@ class RenameItem(BaseItem, TransferItem):
     def _is_entry(self, found: Entry) -> bool:
         entry = self._entry
         if entry.directory or found.directory:
-            return entry.directory == found.directory
+            # A rename keeps the time of a directory, where the provider reports one.
+            same_time = not (entry.modified and found.modified) or entry.modified == found.modified
+            return entry.directory == found.directory and same_time
         return (found.size, found.modified) == (entry.size, entry.modified)
 
     async def finish(self) -> TransferResult:

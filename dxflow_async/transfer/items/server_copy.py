@@ -13,6 +13,7 @@ from dxflow_async.providers.common.mtime import changed_at
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.own_writes import OwnWrites
 
@@ -77,6 +78,14 @@ class ServerCopyItem(Multipart, TransferItem):
 
     async def seen(self) -> str | None:
         return self._entry.etag
+
+    async def relayed(self) -> CopyItem:
+        """Returns the item that copies the object through this machine, with its media type and metadata."""
+        seen, given = await self._look(), self._options
+        options = replace(
+            given, content_type=given.content_type or seen.content_type, metadata=given.metadata or seen.metadata
+        )
+        return CopyItem(self._context, self._source, self._destination, options, self._entry, delete_source=self._moves)
 
     async def _look(self) -> Entry:
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)

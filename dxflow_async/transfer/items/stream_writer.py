@@ -130,7 +130,7 @@ class StreamWriter(BaseItem):
         async with open_task_group() as group:
             while (body := read.popleft() if read else await anext(bodies, None)) is not None:
                 number, offset, self._read = number + 1, self._read, self._read + body.size
-                if number > self._destination.provider.features.max_parts:
+                if number > (upload.max_parts or self._destination.provider.features.max_parts):
                     raise self._too_long(None)
                 # The pieces of one part that was cut share its memory, which is given back with the last of them.
                 memory = self._memory.popleft() if self._memory and not read else 0

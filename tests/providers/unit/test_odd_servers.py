@@ -11,19 +11,15 @@ import pytest
 
 from dxflow_async import Settings
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import StorageError, TransferError
+from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
-from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.unit.provider import UnitProvider
-from dxflow_async.transfer.context import Place, TransferContext
-from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.items.copy import CopyItem
-from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
 from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
+from tests.providers.unit.sending_client import Client
 from tests.scripted_server import ScriptedServer, answer
 from tests.servers.odd_tus import OddTus, odd_tus
 
@@ -41,35 +37,6 @@ async def resources(tmp_path: Path) -> AsyncIterator[Resources]:
     resources.policy = RetryPolicy(max_attempts=3, first_wait=0.01)
     yield resources
     await resources.aclose()
-
-
-class Client:
-    """Sends files to one server."""
-
-    def __init__(self, resources: Resources, unit: UnitProvider, source: Path) -> None:
-        self._resources, self._source = resources, source
-        self.unit = unit
-
-    async def send(self, data: bytes, name: str = "file") -> None:
-        """Sends bytes as a local file, by the engine.
-
-        Raises:
-            StorageError: the item's error.
-        """
-        self._source.mkdir(exist_ok=True)
-        (self._source / name).write_bytes(data)
-        local = LocalProvider(self._source, self._resources.threads)
-
-        async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
-            yield CopyItem(context, Place(local, name, name), Place(self.unit, name, name), ObjectOptions())
-
-        call = self._resources.begin(JobSpec("copy", name, name), None)
-        try:
-            await call.run(plan(call.context))
-        except TransferError as error:
-            (failed,) = error.report
-            assert failed.error is not None
-            raise failed.error from error
 
 
 Connected = Callable[[OddTus], AbstractAsyncContextManager[Client]]

@@ -146,7 +146,7 @@ async def test_checksum_is_of_the_version(resources: Resources, url: str, tmp_pa
 
 async def test_signs_of_life(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a checksum is computed white space comes, so that nobody takes the connection for stalled."""
-    monkeypatch.setattr("dxflow_async.server.unit.files._KEEP_ALIVE_SECONDS", 0.001)
+    monkeypatch.setattr("dxflow_async.server.unit.slow_answers._PATIENCE_SECONDS", 0.001)
     with (tmp_path / "unit/sparse").open("wb") as file:
         file.truncate(256 * MiB)
     headers = {"X-SECRET-KEY": SECRETS.ro}

@@ -1,0 +1,123 @@
+"""The commands `config show`, `config path`, `config set` and `config unset`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cyclopts import App
+
+from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.run import Flag
+from dxflow_async.cli.status import NOT_FOUND, complain
+from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest
+from dxflow_async.config.settings import Settings, config_path
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.security.redaction import printable
+
+__all__ = ["config"]
+
+config = App(
+    name="config", help="Show the settings and where each is from, and change them.", result_action="return_value"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A setting: its value as text, and where it is from."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+@config.command
+def show(*, json: Flag = False) -> int:
+    """Print each setting, its value, and where it is from. The settings of remotes are printed by remotes list.
+
+    Args:
+        json: Print a JSON object on each line.
+    """
+    for each in _settings():
+        if json:
+            print_json("setting", asdict(each))
+        else:
+            write_line(f"{each.name:<20} {printable(str(each.value)):<30} {printable(each.origin)}")
+    return 0
+
+
+@config.command
+def path() -> int:
+    """Print the path of the configuration file, which need not exist."""
+    write_line(printable(str(config_path())))
+    return 0
+
+
+@config.command(name="set")
+def set_value(name: str, value: str) -> int:
+    """Change a setting in the configuration file.
+
+    Args:
+        name: The setting, such as part_size.
+        value: Its value, such as 16MiB.
+    """
+    field = _known(name)
+    converted = convert(field.name, "", field, value)
+    Settings(**{field.name: converted})  # says what is allowed
+    from dxflow_async.cli.config_file import put_setting
+
+    plain = converted if isinstance(converted, bool | int | float) else value
+    put_setting(config_path(), field.name, plain)
+    write_line(f"{field.name} = {printable(value)} in {printable(str(config_path()))}")
+    variable = f"DXFLOW_{field.name.upper()}"
+    if variable in os.environ:
+        complain(f"{variable} is set in the environment, and replaces it")
+    return 0
+
+
+@config.command
+def unset(name: str) -> int:
+    """Remove a setting from the configuration file, so that its default counts.
+
+    Args:
+        name: The setting.
+    """
+    field = _known(name)
+    from dxflow_async.cli.config_file import remove_setting
+
+    if remove_setting(config_path(), field.name):
+        write_line(f"removed {field.name} from {printable(str(config_path()))}")
+        return 0
+    complain(f"{config_path()} has no {field.name}")
+    return NOT_FOUND
+
+
+def _settings() -> list[_Shown]:
+    settings, file = Settings.load(), ConfigFile.read(config_path())
+    found = [_Shown("home", str(settings.home), "DXFLOW_HOME" if "DXFLOW_HOME" in os.environ else "default")]
+    for field in _fields():
+        value, variable = getattr(settings, field.name), f"DXFLOW_{field.name.upper()}"
+        if variable in os.environ:
+            origin = variable
+        elif field.name in file.tree:
+            origin = str(file.path)
+        else:
+            origin = "default"
+        plain = value if isinstance(value, bool | int | float | None) else str(value)
+        found.append(_Shown(field.name, plain, origin))
+    return found
+
+
+def _fields() -> list[Field]:
+    return [each for each in fields_of(Settings) if each.name != "home"]
+
+
+def _known(name: str) -> Field:
+    wanted = name.replace("-", "_").lower()
+    fields = {each.name: each for each in _fields()}
+    if wanted not in fields:
+        text = f"there is no setting {name!r}{nearest(wanted, fields)}; there are {', '.join(fields)}"
+        raise ConfigurationError(f"{text}. Remotes are changed by dxflow-async remotes")
+    return fields[wanted]

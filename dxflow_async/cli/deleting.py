@@ -1,0 +1,217 @@
+"""The command `rm`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, NamedTuple
+
+from cyclopts import Parameter
+
+from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.listing import Recursive
+from dxflow_async.cli.places import Place, found_places, location_of
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.status import FAILED, NOT_FOUND, Failures, status_of
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    ConfigurationError,
+    DxflowError,
+    NotFoundError,
+    StorageError,
+    UnitNotFoundError,
+)
+from dxflow_async.models import Item
+from dxflow_async.security.redaction import printable
+from dxflow_async.session import AsyncSession
+
+__all__ = ["rm"]
+
+_DIRECT = Account()
+
+Force = Annotated[Flag, Parameter(name=["--force", "-f"])]
+DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
+Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
+
+_MANY = 1000
+"""More objects than this are deleted only after a question, at a terminal."""
+
+
+def rm(
+    *locations: str,
+    recursive: Recursive = False,
+    force: Force = False,
+    dry_run: DryRun = False,
+    json: Flag = False,
+    quiet: Quiet = False,
+    public: Flag = False,
+    account: Account = _DIRECT,
+) -> int:
+    """Delete objects. An object that does not exist is an error; the others are deleted all the same.
+
+    Args:
+        locations: Objects and patterns; with --recursive also directories. DIR/ deletes everything below DIR/, and
+            DIR also an object of that name.
+        recursive: Delete directories with everything below them.
+        force: Never ask, and take what does not exist for deleted.
+        dry_run: Only print what would be deleted.
+        json: Print a JSON object on each line.
+        quiet: Print nothing but errors.
+        public: The locations are in the account's public storage.
+    """
+    if not locations:
+        raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
+
+    async def delete(session: AsyncSession) -> int:
+        targets = [
+            each
+            for location in locations
+            for each in await _targets(session, location, public=public, recursive=recursive)
+        ]
+        if dry_run:
+            return await _preview(targets, json=json, quiet=quiet, force=force)
+        if not force and _asks() and not await _confirmed(targets):
+            write_line("nothing was deleted", sys.stderr)
+            return FAILED
+        count, status = await _delete_each(targets, force=force, json=json)
+        if json:
+            print_json("total", {"deleted": count})
+        elif not quiet:
+            write_line(f"{count} deleted")
+        return status
+
+    return with_session(account, delete)
+
+
+class _Target(NamedTuple):
+    """A location to delete, looked up before anything is deleted; or the error that keeps it from being deleted.
+
+    `paths` are an object, a directory (with a slash at its end), or both.
+    """
+
+    location: str
+    place: Place | None = None
+    paths: tuple[str, ...] = ()
+    error: DxflowError | None = None
+
+
+async def _targets(session: AsyncSession, location: str, *, public: bool, recursive: bool) -> list[_Target]:
+    """Looks up a location; of a pattern, everything that it matches.
+
+    Raises:
+        ConfigurationError: it is a directory, and `recursive` is not set.
+    """
+    try:
+        return [
+            await _target(place, recursive=recursive)
+            async for place in found_places(session, (location,), public=public)
+        ]
+    except (StorageError, UnitNotFoundError) as error:
+        return [_Target(location, error=error)]
+
+
+async def _target(place: Place, *, recursive: bool) -> _Target:
+    location, storage, path = place
+    if path.endswith("/") and not recursive:
+        raise _is_directory(location)
+    try:
+        is_directory = (await storage.stat(path)).directory
+    except AccessDeniedError:  # deleting needs no permission to look
+        return _Target(location, place, (path,))
+    except (StorageError, UnitNotFoundError) as error:
+        return _Target(location, error=error)
+    if is_directory and not recursive:
+        raise _is_directory(location)
+    # A whole bucket is emptied only when the user wrote the slash.
+    if path.endswith("/") or not recursive or await storage.is_bucket(path):
+        return _Target(location, place, (path,))
+    if is_directory:
+        return _Target(location, place, (f"{path}/",))
+    # Where directories are not real, an object may have the name of a directory.
+    both = await storage.exists(f"{path}/")
+    return _Target(location, place, (path, f"{path}/") if both else (path,))
+
+
+async def _delete_each(targets: Sequence[_Target], *, force: bool, json: bool) -> tuple[int, int]:
+    """Deletes every target, and reports each failure; returns the number of deleted objects, and the exit status."""
+    total, failures = 0, Failures(json=json)
+    for target in targets:
+        deleted = 0
+        try:
+            if target.error is not None:
+                raise target.error
+            assert target.place is not None
+            for path in target.paths:
+                result = await target.place.storage.try_delete(path)
+                deleted += result.deleted
+                if result.error is not None:
+                    raise result.error
+            if not deleted:
+                raise NotFoundError(f"delete of {target.location} failed: there is nothing in it; check the path")
+        except (StorageError, UnitNotFoundError) as failure:
+            if not (force and status_of(failure) == NOT_FOUND):
+                failures.add(failure)
+        finally:
+            total += deleted
+        if json:
+            print_json("deleted", {"location": target.location, "deleted": deleted})
+    return total, failures.status
+
+
+async def _preview(targets: Sequence[_Target], *, json: bool, quiet: bool, force: bool) -> int:
+    """Prints what would be deleted; returns the exit status."""
+    count, size, failures = 0, 0, Failures(json=json)
+    for target in targets:
+        if target.error is not None and not (force and status_of(target.error) == NOT_FOUND):
+            failures.add(target.error)
+        async for shown, item in _objects(target):
+            count, size = count + 1, size + item.size
+            if json:
+                print_json("action", {"kind": "delete", "path": shown, "size": item.size, "reason": "dry run"})
+            elif not quiet:
+                write_line(f"would delete {item.size:>12} {printable(shown)}")
+    if json:
+        print_json("total", {"objects": count, "size": size})
+    elif not quiet:
+        write_line(f"{count} objects, {size} bytes; nothing was deleted")
+    return failures.status
+
+
+async def _objects(target: _Target) -> AsyncGenerator[tuple[str, Item], None]:
+    """Yields the objects that deleting a target deletes, each with its location."""
+    if target.place is None:
+        return
+    location, storage, start = target.place
+    for path in target.paths:
+        if not path.endswith("/"):
+            yield location, await storage.stat(path)
+            continue
+        async with storage.scan(path) as items:
+            async for item in items:
+                if not item.directory:
+                    yield location_of(location, start, item.path), item
+
+
+def _asks() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+
+
+async def _confirmed(targets: Sequence[_Target]) -> bool:
+    """Asks before more than a thousand objects are deleted; returns whether to go on."""
+    count = 0
+    for target in targets:
+        async with aclosing(_objects(target)) as objects:
+            async for _ in objects:
+                count += 1
+                if count > _MANY:
+                    break
+    if count <= _MANY:
+        return True
+    write_line(f"more than {_MANY} objects would be deleted; go on? [y/N] ", sys.stderr)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _is_directory(location: str) -> ConfigurationError:
+    return ConfigurationError(f"{location} is a directory; add --recursive to delete everything in it")

@@ -1,0 +1,80 @@
+"""Places that commands are given: their storage, and the objects that a pattern matches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.planning.globbing import has_magic
+
+__all__ = ["Place", "area_name", "found_places", "location_of"]
+
+
+class Place(NamedTuple):
+    """One place.
+
+    Attributes:
+        location: as the user wrote it, or of an object that a pattern matched, as the user would write it.
+        storage: the storage that it is in.
+        path: its path there.
+    """
+
+    location: str
+    storage: AsyncAreaStorage
+    path: str
+
+
+def area_name(*, public: bool) -> str:
+    """Returns the storage type of the option `--public`."""
+    return "public" if public else "private"
+
+
+async def found_places(
+    session: AsyncSession, locations: Sequence[str], *, public: bool = False
+) -> AsyncIterator[Place]:
+    """Yields the places of locations in their order; of a pattern, each object and directory that it matches.
+
+    Raises:
+        ConfigurationError: no location was given, or one is not a location.
+        NotFoundError: nothing matches a pattern.
+    """
+    if not locations:
+        raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
+    for location in locations:
+        storage, path = await session.storage_at(location, storage_type=area_name(public=public))
+        if not has_magic(path):
+            yield Place(location, storage, path)
+            continue
+        found = False
+        async for item in storage.glob(path):
+            found = True
+            yield Place(location_of(location, path, item.path), storage, item.path)
+        if not found:
+            raise NotFoundError(
+                f"{location} failed: nothing matches; check the pattern, and write a backslash before each *, ? and [ "
+                "that is part of a name",
+                operation="list",
+                path=path,
+            )
+
+
+def location_of(location: str, path: str, other: str) -> str:
+    """Returns another path of the same storage as a location.
+
+    Args:
+        location: a location.
+        path: its path.
+        other: the other path.
+
+    Example:
+        >>> location_of("aws:/bucket/a", "/bucket/a", "/bucket/b/c"), location_of("s3://bucket/a", "/bucket/a", "/x/y")
+        ('aws:/bucket/b/c', 's3://x/y')
+    """
+    for ours in (path, path.removeprefix("/")):
+        if location.endswith(ours) and ours:
+            start = location[: len(location) - len(ours)]
+            return start + (other if ours.startswith("/") else other.removeprefix("/"))
+    return other

@@ -1,0 +1,135 @@
+"""The commands `cat` and `tail`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from dxflow_async.cli.places import Place, found_places
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.status import complain
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.session import AsyncSession
+
+__all__ = ["cat", "tail"]
+
+_DIRECT = Account()
+_TAIL_BYTES = 64 * 1024
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
+"""Seconds between two looks at a file that is followed; they double while it does not grow."""
+
+Follow = Annotated[Flag, Parameter(name=["--follow", "-f"])]
+Lines = Annotated[int, Parameter(name=["--lines", "-n"])]
+
+
+def cat(
+    *locations: str,
+    start: int | None = None,
+    end: int | None = None,
+    public: Flag = False,
+    account: Account = _DIRECT,
+) -> int:
+    """Write the bytes of objects to standard output, one after the other.
+
+    Args:
+        locations: Objects and patterns.
+        start: The first byte of each, counted from 0.
+        end: The byte before which to stop.
+        public: The locations are in the account's public storage.
+    """
+
+    async def show(session: AsyncSession) -> int:
+        async for place in found_places(session, locations, public=public):
+            try:
+                async with place.storage.read(place.path, start, end) as chunks:
+                    async for chunk in chunks:
+                        sys.stdout.buffer.write(chunk)
+            except NotFoundError:
+                await _check_no_directory(place)
+                raise
+        sys.stdout.buffer.flush()
+        return 0
+
+    return with_session(account, show)
+
+
+def tail(
+    location: str, *, lines: Lines = 10, follow: Follow = False, public: Flag = False, account: Account = _DIRECT
+) -> int:
+    """Print the last lines of an object, and follow it as it grows.
+
+    Args:
+        location: An object, written aws:/bucket/key, unit:/NAME/path or ./path.
+        lines: How many lines to print.
+        follow: Go on printing what is appended, until Ctrl-C. A file that became shorter is printed from its
+            beginning.
+        public: The location is in the account's public storage.
+    """
+    if lines < 0:
+        raise ConfigurationError(f"--lines = {lines} is not allowed; it must be at least 0")
+
+    async def show(session: AsyncSession) -> int:
+        async for place in found_places(session, (location,), public=public):
+            await _check_no_directory(place)
+            size = (await place.storage.stat(place.path)).size
+            _write(await _last_lines(place, size, lines))
+            if follow:
+                await _follow(place, size)
+        return 0
+
+    return with_session(account, show)
+
+
+async def _check_no_directory(place: Place) -> None:
+    with suppress(StorageError):
+        if (await place.storage.stat(place.path)).directory:
+            raise ConfigurationError(f"{place.location} is a directory; write the name of a file or object in it")
+
+
+async def _last_lines(place: Place, size: int, lines: int) -> bytes:
+    """Returns the last lines of the first `size` bytes of an object. It reads more and more of the end."""
+    if not lines or not size:
+        return b""
+    wanted = _TAIL_BYTES
+    while True:
+        start = max(0, size - wanted)
+        text = await _range(place, start, size)
+        ends = text.removesuffix(b"\n").count(b"\n")
+        if ends >= lines or not start:
+            return b"\n".join(text.removesuffix(b"\n").split(b"\n")[-lines:]) + text[len(text.removesuffix(b"\n")) :]
+        wanted *= 4
+
+
+async def _follow(place: Place, size: int) -> None:
+    wait = _FIRST_WAIT
+    while True:
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT)
+        try:
+            found = (await place.storage.stat(place.path)).size
+            if found < size:
+                complain(f"{place.location} became shorter: it is printed from its beginning")
+                size = 0
+            if found > size:
+                # Pieces keep memory small, whatever was appended.
+                while size < found:
+                    end = min(found, size + 16 * _TAIL_BYTES)
+                    _write(await _range(place, size, end))
+                    size = end
+                wait = _FIRST_WAIT
+        except (NotFoundError, PreconditionFailedError):
+            continue  # it is being replaced: the next look shows the new one
+
+
+async def _range(place: Place, start: int, end: int) -> bytes:
+    async with place.storage.read(place.path, start, end) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

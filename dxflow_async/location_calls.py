@@ -1,0 +1,235 @@
+"""The calls on locations: every verb, at any remote, unit, URL or local path, by the location alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from functools import partial
+from itertools import groupby
+
+from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.concurrency.item_stream import AsyncItemStream
+from dxflow_async.exceptions import NotFoundError
+from dxflow_async.models import Item, TransferReport
+from dxflow_async.storage.area import UnitArea
+from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.resolver import LocationResolver, Written
+from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.storage.written_data import WrittenData
+from dxflow_async.transfer.planning.globbing import has_magic
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.sync.check_report import CheckReport
+from dxflow_async.transfer.sync.compare import Compare
+from dxflow_async.transfer.sync.sync import Rules
+
+__all__ = ["AsyncLocationCalls"]
+
+# In the class below, `list` is a method.
+Items = list[Item]
+
+
+class AsyncLocationCalls:
+    """The part of `AsyncSession` whose calls are given locations.
+
+    A location is written `aws:/bucket/key`, with the name of any remote, `unit:/Demo/dir/file`, as a URL such as
+    `s3://bucket/key`, or as a local path. `storage_type` is the area of remotes, `"private"` or `"public"`. Every call
+    raises `ConfigurationError` for a text that is not a location, `StorageError` when storage failed, and
+    `SessionClosedError` after the session was closed.
+    """
+
+    _transfers: TransferService
+    _resolver: LocationResolver
+
+    async def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AsyncAreaStorage, str]:
+        """Returns the storage that a location is in, and the path there.
+
+        Of a local path, that is the storage of this machine's disks, and the absolute path.
+
+        Raises:
+            ConfigurationError: the text is not a location.
+            UnitNotFoundError: there is no such compute unit.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncSession() as session:
+            ...         storage, path = await session.storage_at("gcp:/bucket/results/")
+            ...         print([item.name for item in await storage.list(path)])
+        """
+        area, path = await self._resolver.area_and_path(location, storage_type)
+        storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
+        return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
+
+    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> Items:
+        """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
+
+        Args:
+            location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
+            recursive: whether to list everything below the directory.
+            storage_type: the area of remotes.
+
+        Returns:
+            The items in the order of their names.
+
+        Raises:
+            NotFoundError: there is no such directory or object, or nothing matches.
+        """
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        if not has_magic(path):
+            return await storage.list(path, recursive=recursive)
+        found = [item async for item in storage.glob(path)]
+        if not found:
+            raise NotFoundError(
+                f"list of {location} failed: nothing matches; check the pattern", operation="list", path=path
+            )
+        return found
+
+    def scan(
+        self, location: Written, *, recursive: bool = True, storage_type: str = "private"
+    ) -> AsyncItemStream[Item]:
+        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        return AsyncItemStream(self._scan(location, recursive, storage_type), self._transfers.resources.owner)
+
+    async def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+        """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+        """
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage.stat(path)
+
+    async def exists(self, location: Written, *, storage_type: str = "private") -> bool:
+        """Returns whether there is an object or a directory at a location."""
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage.exists(path)
+
+    def read(
+        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+    ) -> AsyncItemStream[bytes]:
+        """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does."""
+        return AsyncItemStream(self._read(location, start, end, storage_type), self._transfers.resources.owner)
+
+    async def read_bytes(
+        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+    ) -> bytes:
+        """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
+
+        Raises:
+            NotFoundError: there is no such object.
+            ChecksumMismatchError: a whole object was read, and its checksum is not the provider's.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncSession() as session:
+            ...         header = await session.read_bytes("aws:/bucket/results.csv", 0, 100)
+        """
+        async with self.read(location, start, end, storage_type=storage_type) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    async def write(
+        self,
+        location: Written,
+        data: WrittenData,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+    ) -> TransferReport:
+        """Stores bytes, a file or a stream of unknown length. Memory stays bounded; a broken stream stores nothing.
+
+        Args:
+            location: the new object.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not.
+            content_type: the media type; by default the name's ending decides.
+            metadata: stored with the object.
+            storage_type: the area of remotes.
+            on_progress: called with a `Progress` at most ten times a second.
+
+        Raises:
+            StorageError: the object could not be stored.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncSession() as session:
+            ...         await session.write("aws:/bucket/hello.txt", b"hello")
+        """
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+
+    async def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+        """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
+
+        Returns:
+            The number of objects whose deletion was requested. An object that does not exist is no error.
+
+        Raises:
+            TransferError: some objects could not be deleted; the report has them. The others are gone.
+        """
+        single = isinstance(location, str) or hasattr(location, "__fspath__")
+        given: Iterable[Written] = (location,) if single else location  # type: ignore[assignment]
+        found = [(*await self._resolver.area_and_path(each, storage_type), each) for each in given]
+        count = 0
+        for _, group in groupby(found, key=lambda each: each[0].id):
+            members = [*group]
+            storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
+            count += await storage.delete([path for _, path, _ in members])
+        return count
+
+    async def presign(
+        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+    ) -> str:
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            location: the object.
+            expires: how long the URL works, in seconds.
+            method: the HTTP method that it allows.
+            storage_type: the area of remotes.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+        """
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage.presign(path, expires, method=method)
+
+    async def check(
+        self,
+        a: Written,
+        b: Written,
+        *,
+        compare: Compare = "checksum",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        storage_type: str = "private",
+    ) -> CheckReport:
+        """Compares two directories, and changes nothing.
+
+        Args:
+            a: a directory, as for `sync`.
+            b: the other one.
+            compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+
+        Raises:
+            NotFoundError: one of the directories does not exist.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncSession() as session:
+            ...         report = await session.check("results/", "aws:/bucket/results/")
+            ...         print(report.ok, report.differing, report.missing, report.extra)
+        """
+        return await self._transfers.check(a, b, Rules.of(compare, include, exclude, delete=True), storage_type)
+
+    async def _scan(self, location: Written, recursive: bool, storage_type: str) -> AsyncGenerator[Item, None]:
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        async with storage.scan(path, recursive=recursive) as items:
+            async for item in items:
+                yield item
+
+    async def _read(
+        self, location: Written, start: int | None, end: int | None, storage_type: str
+    ) -> AsyncGenerator[bytes, None]:
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        async with storage.read(path, start, end) as chunks:
+            async for chunk in chunks:
+                yield chunk
