@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import copy, journal, listing, memory, net, report, sync, transfer, units
+from benchmarks import copy, journal, listing, memory, net, report, sync, transfer, units, world
 from benchmarks.race import RaceError
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         (sync, "syncs of many files, ours against the peers"),
         (listing, "a listing of many objects, ours against the peers"),
         (units, "files to a compute unit and back, ours against the peers"),
+        (world, "long and capped networks and a cheap server, ours against the peers at their best"),
         (net, "the lanes of the data plane, each in the whole pipeline"),
         (report, "the tables of a race that was written to a file"),
         (memory, "the peak memory of ours"),

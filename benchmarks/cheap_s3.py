@@ -3,14 +3,16 @@
 `python -m benchmarks.cheap_s3 [--delay SECONDS] [--rate BYTES] [CERTIFICATE KEY]` prints its port and serves until it
 is killed. It can answer after a delay, as over a long network, and send and receive so many bytes a second on each
 connection, as large services do. It understands just enough for an upload and a download of many small objects or a
-large one. The bucket `small` lists `COUNT` objects of
-16 KiB below `data/`, the bucket `big` one of 1 GiB; anything may be put anywhere.
+large one. The bucket `small` lists `COUNT` objects of 16 KiB below `data/`, the bucket `big` one of 1 GiB; anything may
+be put anywhere, and every other bucket lists what was put there. `POST /` takes the sizes of further objects by their
+paths, as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import ssl
 import sys
 from typing import Any
@@ -69,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._request: tuple[str, str, dict[str, str], dict[str, str]] | None = None
         self._sending = (0, 0)
         self._paused = False
+        self._told: bytearray | None = None
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -93,6 +96,8 @@ class Connection(asyncio.BufferedProtocol):
             taken = min(self._left, len(received))
             self._left -= taken
             received = received[taken:]
+            if self._told is not None:
+                self._told += self._buffer[nbytes - len(received) - taken : nbytes - len(received)]
             if self._rate is not None and taken and (wait := self._reserve(taken)) > _SHORTEST_WAIT:
                 self._transport.pause_reading()
                 asyncio.get_running_loop().call_later(wait, self._transport.resume_reading)
@@ -112,12 +117,16 @@ class Connection(asyncio.BufferedProtocol):
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         self._request = method, unquote(path), dict(parse_qsl(query, keep_blank_values=True)), headers
         self._left = int(headers.get("content-length", 0))
+        self._told = bytearray() if method == "POST" and path == "/" else None
 
     def _answer(self) -> None:
         assert self._request is not None
         (method, path, query, headers), self._request = self._request, None
         if method == "PUT":
             self._stored(path, query, headers)
+        elif self._told is not None:
+            _stored.update(json.loads(self._told))
+            self._reply("200 OK")
         elif method == "POST":
             self._multipart(path, query)
         elif "list-type" in query:
@@ -147,19 +156,24 @@ class Connection(asyncio.BufferedProtocol):
         size = SMALL_SIZE
         if bucket == "big":
             names, size = ["000/00000.bin"], BIG_SIZE
-        keys = [f"data/{name}" for name in names if f"data/{name}".startswith(query.get("prefix", ""))]
+        prefix = query.get("prefix", "")
+        sizes = {f"data/{name}": size for name in names if f"data/{name}".startswith(prefix)}
+        if bucket not in ("small", "big"):
+            above = f"/{bucket}/"
+            sizes = {key[len(above) :]: put for key, put in _stored.items() if key.startswith(above + prefix)}
+        keys = sorted(sizes)
         start = int(query.get("continuation-token", 0))
         end = min(start + 1000, len(keys))
         items = "".join(
             f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
-            f"<ETag>&quot;1&quot;</ETag><Size>{size}</Size></Contents>"
+            f"<ETag>&quot;1&quot;</ETag><Size>{sizes[key]}</Size></Contents>"
             for key in keys[start:end]
         )
         more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < len(keys) else ""
         truncated = "true" if more else "false"
         self._reply(
             "200 OK",
-            body=f"<ListBucketResult><Name>{bucket}</Name><Prefix>{query.get('prefix', '')}</Prefix>"
+            body=f"<ListBucketResult><Name>{bucket}</Name><Prefix>{prefix}</Prefix>"
             f"<EncodingType>url</EncodingType><IsTruncated>{truncated}</IsTruncated>{more}{items}</ListBucketResult>",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from benchmarks import programs
 from benchmarks.clients.job import TransferItem
 from tests.servers import program
 
-__all__ = ["CONTESTANTS", "OURS", "Contestant", "clean_environment"]
+__all__ = ["CONTESTANTS", "NOT_DURABLE", "OURS", "Contestant", "at_best", "clean_environment"]
 
 OURS = "dxflow-async"
+NOT_DURABLE = f"{OURS}, durable=False"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,26 @@ CONTESTANTS = {
         _library("sequential PATCHes", "requests", "sequential"),
     )
 }
+
+
+def at_best() -> dict[str, Contestant]:
+    """Ours, and each peer in the settings among which its best one is: requests in flight, and the defaults."""
+    ours, obstore, s5cmd, rclone = (CONTESTANTS[name] for name in (OURS, "obstore", "s5cmd", "rclone"))
+    variants = [
+        ours,
+        dataclasses.replace(ours, name=NOT_DURABLE, environment=lambda _: {"DXFLOW_DURABLE": "false"}),
+        *(_obstore_with(obstore, number) for number in (48, 256, 512)),
+        dataclasses.replace(s5cmd, name="s5cmd, default", command=lambda job: programs.s5cmd(job, None)),
+        dataclasses.replace(s5cmd, name="s5cmd, 256", command=lambda job: programs.s5cmd(job, 256)),
+        dataclasses.replace(rclone, name="rclone, default", command=lambda job: programs.rclone(job, None)),
+        dataclasses.replace(rclone, name="rclone, 256", command=lambda job: programs.rclone(job, 256)),
+    ]
+    return {each.name: each for each in variants}
+
+
+def _obstore_with(obstore: Contestant, number: int) -> Contestant:
+    environment = {"BENCHMARK_IN_FLIGHT": str(number)}
+    return dataclasses.replace(obstore, name=f"obstore, {number}", environment=lambda _: environment)
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""`python -m benchmarks net`: the whole pipeline over each lane of the data plane, and a bare loop around aiohttp.
+"""`python -m benchmarks net`: the whole pipeline over each lane of the data plane, a bare aiohttp loop, and obstore.
 
-The server costs next to nothing (`benchmarks.cheap_s3`), so that nearly all of the CPU is the client's. The lanes take
-turns in fresh processes; a table shows medians, and each lane's CPU as a ratio to that of the fast lane.
+The server costs next to nothing (`benchmarks.cheap_s3`), so that nearly all of the CPU is the client's. The contestants
+take turns in fresh processes. A table shows medians, each contestant's CPU as a ratio to that of the bare loop, and
+how much of the whole CPU the fast lane saves. `quick` is the fast lane without a journal and with `durable=False`.
 """
 
 from __future__ import annotations
@@ -35,24 +36,25 @@ ROWS = ("small-up", "small-down", "big-up", "big-down")
 SCHEMES = ("http", "https")
 
 
-def _ours(lane: str) -> Contestant:
+def _client(name: str, module: str, **environment: str) -> Contestant:
     return Contestant(
-        f"ours, {lane}",
+        name,
         lambda: "",
-        lambda job: [sys.executable, "-m", "benchmarks.clients.dxflow", *job.arguments()],
-        environment=lambda _: {"DXFLOW_TRANSPORT": lane},
+        lambda job: [sys.executable, "-m", f"benchmarks.clients.{module}", *job.arguments()],
+        environment=lambda _: environment,
     )
 
 
-def _bare() -> Contestant:
-    return Contestant(
-        "bare aiohttp",
-        lambda: "",
-        lambda job: [sys.executable, "-m", "benchmarks.clients.bare_aiohttp", *job.arguments()],
-    )
-
-
-CONTESTANTS = (_ours("fast"), _ours("aiohttp"), _bare())
+_FAST = _client("fast", "dxflow", DXFLOW_TRANSPORT="fast")
+_AIOHTTP = _client("aiohttp", "dxflow", DXFLOW_TRANSPORT="aiohttp")
+_BARE = _client("bare", "bare_aiohttp")
+CONTESTANTS = (
+    _FAST,
+    _AIOHTTP,
+    _client("quick", "dxflow", DXFLOW_TRANSPORT="fast", DXFLOW_JOURNAL="false", DXFLOW_DURABLE="false"),
+    _BARE,
+    _client("obstore", "obstore"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant in each row (%(default)s)")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=SCHEMES, help="plain and TLS")
+    names = [contestant.name for contestant in CONTESTANTS]
+    parser.add_argument("--contestants", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--hasty", action="store_true", help="do not wait for a quiet machine before each run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
 
 
 def run(options: argparse.Namespace) -> None:
     """Race, print the table, write the JSON."""
+    contestants = [contestant for contestant in CONTESTANTS if contestant.name in options.contestants]
     with scratch(4 * GiB) as directory, ExitStack() as stack:
         datasets = {
             "small": make("small", f"{COUNT:,} x 16 KiB", [SMALL_SIZE] * COUNT, directory / "source"),
@@ -85,8 +90,8 @@ def run(options: argparse.Namespace) -> None:
         for number in range(options.rounds):
             for scheme in options.schemes:
                 for row in options.rows:
-                    turn = number % len(CONTESTANTS)
-                    for contestant in (*CONTESTANTS[turn:], *CONTESTANTS[:turn]):
+                    turn = number % len(contestants)
+                    for contestant in (*contestants[turn:], *contestants[:turn]):
                         if not options.hasty:
                             settle()
                         runs.append(_measure(contestant, scheme, row, places[scheme], datasets, directory))
@@ -151,22 +156,27 @@ def _as_dict(each: _Run) -> dict[str, object]:
 
 
 def _table(runs: list[_Run], datasets: dict[str, Dataset]) -> str:
-    """Wall and CPU seconds of each contestant, as medians, and how much CPU the fast lane saves of the whole."""
+    """Wall and CPU seconds of each contestant and the ratio of its CPU to the bare loop's, as medians."""
     cells: dict[tuple[str, str], dict[str, list[_Run]]] = defaultdict(lambda: defaultdict(list))
     for each in runs:
         cells[each.scheme, each.row][each.contestant].append(each)
-    names = [contestant.name for contestant in CONTESTANTS]
+    names = [contestant.name for contestant in CONTESTANTS if any(each.contestant == contestant.name for each in runs)]
     lines = [
-        f"| {' | '.join(['wall / CPU, s', *names, 'the fast lane saves'])} |",
+        f"| {' | '.join(['wall / CPU, s (CPU / bare)', *names, 'the fast lane saves'])} |",
         f"|{' --- |' * (len(names) + 2)}",
     ]
     for (scheme, row), found in cells.items():
         size, _, direction = row.partition("-")
         title = f"{datasets[size].title} {direction}, {'TLS' if scheme == 'https' else 'plain'}"
-        cpu = {name: median(each.cpu for each in found[name]) for name in names}
-        wall = {name: median(each.wall for each in found[name]) for name in names}
-        saved = median(1 - fast.cpu / other.cpu for fast, other in zip(found[names[0]], found[names[1]], strict=True))
-        shown = [f"{wall[name]:.2f} / {cpu[name]:.2f}" for name in names]
-        lines.append(f"| {' | '.join([title, *shown, f'{saved:.0%} of the CPU'])} |")
+        shown = [_cell(found[name], found.get(_BARE.name, [])) for name in names]
+        pairs = zip(found.get(_FAST.name, []), found.get(_AIOHTTP.name, []), strict=False)
+        saved = [1 - fast.cpu / other.cpu for fast, other in pairs]
+        lines.append(f"| {' | '.join([title, *shown, f'{median(saved):.0%} of the CPU' if saved else ''])} |")
     about = ", ".join(f"{name} {value}" for name, value in machine().items())
     return "\n".join([*lines, "", f"Medians of {len(runs) // len(cells) // len(names)} rounds on {about}.", ""])
+
+
+def _cell(runs: list[_Run], bare: list[_Run]) -> str:
+    text = f"{median(each.wall for each in runs):.2f} / {median(each.cpu for each in runs):.2f}"
+    ratios = [each.cpu / other.cpu for each, other in zip(runs, bare, strict=False)]
+    return f"{text} ({median(ratios):.2f})" if ratios else text

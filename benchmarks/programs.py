@@ -29,17 +29,21 @@ __all__ = [
 AZCOPY_VERSION = "10.32.2"
 
 
-def s5cmd(job: TransferItem) -> list[str]:
-    """Uploads, downloads, syncs and listings of S3."""
-    options = [_s5cmd_program(), "--endpoint-url", job.place.endpoint, "--numworkers", "64"]
+def s5cmd(job: TransferItem, workers: int | None = 64) -> list[str]:
+    """Uploads, downloads, syncs, deletions and listings of S3; with None in the program's default settings."""
+    options = [_s5cmd_program(), "--endpoint-url", job.place.endpoint]
+    options += [] if workers is None else ["--numworkers", str(workers)]
     remote = f"s3://{job.place.bucket}/{job.place.prefix}"
     if job.operation == "list":
         return [*options, "ls", f"{remote}*"]
     options += ["--log", "error"]
+    if job.operation == "delete":
+        return [*options, "rm", f"{remote}*"]
+    parts = [] if workers is None else ["--concurrency", str(max(workers // 8, 16))]
     if job.operation == "sync":
-        return [*options, "sync", "--concurrency", "16", f"{job.directory}/", remote]
+        return [*options, "sync", *parts, f"{job.directory}/", remote]
     ends = (f"{job.directory}/", remote) if job.operation == "upload" else (f"{remote}*", f"{job.directory}/")
-    return [*options, "cp", "--concurrency", "16", *ends]
+    return [*options, "cp", *parts, *ends]
 
 
 def _s5cmd_program() -> str:
@@ -61,36 +65,57 @@ def s5cmd_environment(job: TransferItem) -> dict[str, str]:
 
 
 _RCLONE_COPY = (
-    *("--transfers=32", "--checkers=32", "--ignore-checksum", "--stats=0", "--use-mmap", "--buffer-size=0"),
-    *("--multi-thread-streams=8", "--multi-thread-cutoff=16M", "--multi-thread-chunk-size=8M"),
-    *("--s3-disable-http2", "--s3-no-check-bucket", "--s3-no-head", "--s3-no-head-object", "--s3-disable-checksum"),
-    *("--s3-upload-concurrency=8", "--s3-chunk-size=8M", "--s3-upload-cutoff=8M"),
+    *("--ignore-checksum", "--stats=0", "--use-mmap", "--buffer-size=0"),
+    *(
+        "--s3-list-version=2",
+        "--s3-disable-http2",
+        "--s3-no-check-bucket",
+        "--s3-no-head",
+        "--s3-no-head-object",
+        "--s3-disable-checksum",
+    ),
     # Else it wants the storage class of the source, which means nothing at another provider.
     "--s3-storage-class=STANDARD",
-    *("--azureblob-upload-concurrency=8", "--azureblob-chunk-size=8M", "--azureblob-no-check-container"),
+    "--azureblob-no-check-container",
     *("--gcs-no-check-bucket", "--gcs-bucket-policy-only"),
+)
+_RCLONE_PARTS = (
+    *("--multi-thread-cutoff=16M", "--multi-thread-chunk-size=8M", "--s3-chunk-size=8M", "--s3-upload-cutoff=8M"),
+    "--azureblob-chunk-size=8M",
 )
 _NOTHING_THERE = ("--no-check-dest", "--no-traverse")
 _RCLONE_REMOTES = {"AWS": "s3", "AZURE": "azureblob", "GCP": "gcs"}
 
 
-def rclone(job: TransferItem) -> list[str]:
-    """Everything, at every provider."""
+def _rclone_concurrency(transfers: int | None) -> list[str]:
+    if transfers is None:
+        return []
+    parts = max(transfers // 4, 8)
+    streams = (f"--multi-thread-streams={parts}", f"--s3-upload-concurrency={parts}")
+    files = (f"--transfers={transfers}", f"--checkers={transfers}")
+    return [*files, *streams, f"--azureblob-upload-concurrency={parts}", *_RCLONE_PARTS]
+
+
+def rclone(job: TransferItem, transfers: int | None = 32) -> list[str]:
+    """Everything, at every provider; with None in the program's default settings for what runs at a time."""
+    options = [*_rclone_concurrency(transfers), *_RCLONE_COPY]
     remote = _rclone_remote(job.place)
     trust = [] if job.place.ca_bundle is None else ["--ca-cert", job.place.ca_bundle]
     command = [program("rclone"), *trust]
     if job.operation == "list":
         return [*command, "lsf", "--recursive", "--files-only", "--fast-list", "--s3-disable-http2", remote]
+    if job.operation == "delete":
+        return [*command, "delete", "--fast-list", *options, remote]
     if job.operation == "sync":
         # Comparing MD5s, which the listing tells, spares it a request for each object's time.
-        return [*command, "sync", "--checksum", "--fast-list", *_RCLONE_COPY, job.directory, remote]
+        return [*command, "sync", "--checksum", "--fast-list", *options, job.directory, remote]
     # An upload in many threads whose result is not asked for (--s3-no-head) has no size to compare.
     if job.operation == "copy":
         assert job.target is not None
         ends = ["--ignore-size", remote, _rclone_remote(job.target)]
-        return [*command, "copy", *_NOTHING_THERE, *_RCLONE_COPY, *ends]
+        return [*command, "copy", *_NOTHING_THERE, "--fast-list", *options, *ends]
     ends = ["--ignore-size", job.directory, remote] if job.operation == "upload" else [remote, job.directory]
-    return [*command, "copy", *_NOTHING_THERE, *_RCLONE_COPY, *ends]
+    return [*command, "copy", *_NOTHING_THERE, "--fast-list", *options, *ends]
 
 
 def _rclone_remote(place: Place) -> str:

@@ -33,6 +33,7 @@ class Run:
         rss: the process's peak.
         server_cpu: what the servers took meanwhile.
         other_cpu: what anything else on the machine took meanwhile, the system's own work included.
+        concurrency: how many requests ours allowed at once in the end; 0 if it does not say.
     """
 
     table: str
@@ -45,6 +46,7 @@ class Run:
     rss: int
     server_cpu: float
     other_cpu: float
+    concurrency: int = 0
 
     @property
     def disturbed(self) -> bool:
@@ -141,6 +143,7 @@ class Race:
             rss=process["rss"],
             server_cpu=server,
             other_cpu=max(machine - server - process["cpu"], 0.0),
+            concurrency=int(own.get("concurrency", 0)),
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from dxflow_async.blocking.item_stream import ItemStream
+    from dxflow_async.blocking.path import StoragePath
     from dxflow_async.blocking.session import Session
     from dxflow_async.compute.manager import AsyncComputeManager
     from dxflow_async.compute.storage import AsyncUnitStorage
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         ComputeUnitError,
         ConfigurationError,
         DxflowError,
+        ExecutorError,
         JobBusyError,
         NetworkError,
         NotFoundError,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
     from dxflow_async.models import (
         DeleteResult,
         Item,
+        ItemList,
         JobInfo,
+        JobList,
         Leftover,
         Progress,
         SyncAction,
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.manager import AsyncStorageManager
+    from dxflow_async.storage.path import AsyncStoragePath
     from dxflow_async.transfer.sync.check_report import CheckReport, Difference
 
 __all__ = [
@@ -74,6 +79,7 @@ __all__ = [
     "AsyncItemStream",
     "AsyncSession",
     "AsyncStorageManager",
+    "AsyncStoragePath",
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
@@ -86,12 +92,15 @@ __all__ = [
     "Difference",
     "DxflowError",
     "Encryption",
+    "ExecutorError",
     "GCPSettings",
     "GCSSettings",
     "Item",
+    "ItemList",
     "ItemStream",
     "JobBusyError",
     "JobInfo",
+    "JobList",
     "Leftover",
     "NetworkError",
     "NotFoundError",
@@ -108,6 +117,7 @@ __all__ = [
     "SourceChangedError",
     "StallTimeoutError",
     "StorageError",
+    "StoragePath",
     "SyncAction",
     "SyncPlan",
     "ThrottledError",
@@ -137,6 +147,8 @@ _HOMES = {
     "AsyncItemStream": "concurrency.item_stream",
     "AsyncSession": "session",
     "AsyncStorageManager": "storage.manager",
+    "AsyncStoragePath": "storage.path",
+    "StoragePath": "blocking.path",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
     "Encryption": "providers.encryption",
@@ -145,7 +157,9 @@ _HOMES = {
     "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",
     "Item": "models",
+    "ItemList": "models",
     "JobInfo": "models",
+    "JobList": "models",
     "Leftover": "models",
     "Progress": "models",
     "SyncAction": "models",

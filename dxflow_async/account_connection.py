@@ -6,8 +6,9 @@ Everything that only an account needs (aiohttp, the hub's client, the embedded h
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from anyio import Lock
 
@@ -23,15 +24,36 @@ if TYPE_CHECKING:
     import aiohttp
 
     from dxflow_async.config.settings import Settings
-    from dxflow_async.control.account import Secrets
+    from dxflow_async.control.stored_login import Secrets
     from dxflow_async.control.units import UnitHub
     from dxflow_async.server.embedded import EmbeddedHub
 
-__all__ = ["AccountConnection"]
+__all__ = ["AccountConnection", "SignedIn"]
 
 _log = logging.getLogger("dxflow_async.session")
 
 _HUB_SETTINGS = "settings at a hub belong"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A sign-in that another process of the user's can share. It has secrets, so no repr shows it.
+
+    Attributes:
+        hub: the hub's URL.
+        secrets: the secrets of the sign-in.
+        embedded: whether the hub is inside the process that signed in.
+        headers: what requests to the hub must have.
+        addresses: the addresses and ports of an embedded hub's servers, which no proxy can reach.
+        provider_settings: the settings that the hub keeps of providers.
+    """
+
+    hub: str
+    secrets: Mapping[str, Any] = field(repr=False)
+    embedded: bool
+    headers: Mapping[str, str] | None = field(repr=False)
+    addresses: Sequence[tuple[str, int]]
+    provider_settings: Mapping[str, dict[str, Any]] = field(repr=False)
 
 
 class AccountConnection:
@@ -81,18 +103,44 @@ class AccountConnection:
         self._signing_in = Lock()
         # The session ends a sign-in of its own when it closes, unless somebody asked for the secrets.
         self._ends_sign_in = False
+        self._shared: SignedIn | None = None
+
+    @classmethod
+    def of_sign_in(cls, resources: Resources, shared: SignedIn) -> Self:
+        """Returns the connection to an account that another process has signed in to. It never ends the sign-in."""
+        account = cls(resources, secrets=shared.secrets, hub=shared.hub)
+        account._shared = shared
+        account._provider_settings = dict(shared.provider_settings)
+        account._signed_in = True
+        for host, port in shared.addresses:
+            resources.proxies.exempt(host, port)
+        return account
+
+    def signed_in(self) -> SignedIn | None:
+        """Returns the sign-in for processes of the same user; None before it, and without an account."""
+        if self._secrets is None or self._hub is None or not self._signed_in:
+            return None
+        embedded = self._embedded
+        return SignedIn(
+            self._hub,
+            self._secrets.to_dict(),
+            embedded is not None,
+            None if embedded is None else dict(embedded.headers),
+            () if embedded is None else embedded.addresses,
+            self._provider_settings,
+        )
 
     @property
     def name(self) -> str | None:
         """The hub that the account is at, for job files; None without an account and before the sign-in."""
         if not (self._exists and self._signed_in):
             return None
-        return "the embedded hub" if self._embedded is not None else self._hub
+        return "the embedded hub" if self.embedded else self._hub
 
     @property
     def embedded(self) -> bool:
-        """Whether the account is at the hub inside this process."""
-        return self._embedded is not None
+        """Whether the account is at the hub inside this process, or inside the one that shares its sign-in."""
+        return self._embedded is not None or (self._shared is not None and self._shared.embedded)
 
     def share_secrets(self) -> dict[str, Any] | None:
         """Returns the secrets of the sign-in, which then outlives the session; None before the sign-in."""
@@ -228,7 +276,7 @@ class AccountConnection:
         return self._secrets, self._hub
 
     async def _hub_url(self) -> str:
-        from dxflow_async.control.account import StoredLogin
+        from dxflow_async.control.stored_login import StoredLogin
         from dxflow_async.server.embedded import EmbeddedHub
 
         settings = self._resources.settings
@@ -259,10 +307,12 @@ class AccountConnection:
 
         tls = await self._resources.http.tls_context()
         headers = None if self._embedded is None else self._embedded.headers
+        if self._shared is not None:
+            headers = self._shared.headers
         return aiohttp.ClientSession(connector=HubConnector(tls, self._resources.proxies), headers=headers)
 
 
 def _parse_secrets(secrets: Mapping[str, Any]) -> Secrets:
-    from dxflow_async.control.account import Secrets
+    from dxflow_async.control.stored_login import Secrets
 
     return Secrets.from_dict(secrets)

@@ -6,6 +6,7 @@
     ├─ SessionClosedError(RuntimeError)      a session was used after it was closed, or in a forked process
     │  └─ SessionLoopError                   a session was used in another event loop than its own
     ├─ JobBusyError(BlockingIOError)         another process works on the job: `.pid`
+    ├─ ExecutorError(RuntimeError)           the workers of a call cannot go on: `.job_id`
     ├─ ComputeUnitError
     │  └─ UnitNotFoundError(LookupError)
     └─ StorageError                          one storage operation failed
@@ -43,6 +44,7 @@ __all__ = [
     "ComputeUnitError",
     "ConfigurationError",
     "DxflowError",
+    "ExecutorError",
     "JobBusyError",
     "NetworkError",
     "NotFoundError",
@@ -105,6 +107,16 @@ class JobBusyError(DxflowError, BlockingIOError):
     def __init__(self, message: str, *, pid: int | None = None) -> None:
         super().__init__(message)
         self.pid = pid
+
+
+class ExecutorError(DxflowError, RuntimeError):
+    """The workers that a call runs on cannot go on: they ended, hang, or cannot be reached.
+
+    Attributes:
+        job_id: the argument for `AsyncSession.resume`, which does what is left; None if no job was recorded.
+    """
+
+    job_id: str | None = None
 
 
 class ComputeUnitError(DxflowError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import NotFoundError
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.resolver import LocationResolver, Written
@@ -22,9 +22,6 @@ from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import Rules
 
 __all__ = ["AsyncLocationCalls"]
-
-# In the class below, `list` is a method.
-Items = list[Item]
 
 
 class AsyncLocationCalls:
@@ -58,7 +55,7 @@ class AsyncLocationCalls:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
 
-    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> Items:
+    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
@@ -75,7 +72,7 @@ class AsyncLocationCalls:
         storage, path = await self.storage_at(location, storage_type=storage_type)
         if not has_magic(path):
             return await storage.list(path, recursive=recursive)
-        found = [item async for item in storage.glob(path)]
+        found = ItemList([item async for item in storage.glob(path)])
         if not found:
             raise NotFoundError(
                 f"list of {location} failed: nothing matches; check the pattern", operation="list", path=path
@@ -220,16 +217,18 @@ class AsyncLocationCalls:
         """
         return await self._transfers.check(a, b, Rules.of(compare, include, exclude, delete=True), storage_type)
 
-    async def _scan(self, location: Written, recursive: bool, storage_type: str) -> AsyncGenerator[Item, None]:
+    async def _scan(
+        self, location: Written, recursive: bool, storage_type: str
+    ) -> AsyncGenerator[Sequence[Item], None]:
         storage, path = await self.storage_at(location, storage_type=storage_type)
         async with storage.scan(path, recursive=recursive) as items:
-            async for item in items:
-                yield item
+            async for batch in items.batches():
+                yield batch
 
     async def _read(
         self, location: Written, start: int | None, end: int | None, storage_type: str
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[Sequence[bytes], None]:
         storage, path = await self.storage_at(location, storage_type=storage_type)
         async with storage.read(path, start, end) as chunks:
-            async for chunk in chunks:
-                yield chunk
+            async for batch in chunks.batches():
+                yield batch

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
-from dxflow_async.compressed_sequence import CompressedSequence
-from dxflow_async.exceptions import ConfigurationError, StorageError
+from dxflow_async.exceptions import StorageError
+from dxflow_async.reports import SyncAction, SyncPlan, TransferReport, TransferResult
+from dxflow_async.result_tables import ResultList, mapped, size_text
 
 __all__ = [
     "DeleteResult",
     "Item",
+    "ItemList",
     "JobInfo",
+    "JobList",
     "Leftover",
     "Progress",
     "SyncAction",
@@ -54,162 +56,43 @@ class Item:
     version: str | None = None
     latest: bool = True
 
-
-@dataclass(frozen=True, slots=True)
-class TransferResult:
-    """The result of one item.
-
-    Attributes:
-        source: where the bytes came from.
-        destination: where they went.
-        bytes: how many were transferred.
-        seconds: from the first contact to the last byte.
-        attempts: 1 if nothing was retried.
-        checksum: `"crc32c:<base64>"` of the transferred bytes.
-        verified: whether it was compared with the other side's own checksum.
-        skipped: why the item was skipped, else None.
-        error: why it failed, else None.
-        deleted: nothing was transferred: a sync deleted an item that existed only at the destination.
-    """
-
-    source: str
-    destination: str
-    bytes: int = 0
-    seconds: float = 0.0
-    attempts: int = 1
-    checksum: str | None = None
-    verified: bool = False
-    skipped: str | None = None
-    error: StorageError | None = None
-    deleted: bool = False
-
     def to_dict(self) -> dict[str, Any]:
-        """Returns the result as plain JSON types."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values["error"] = None if self.error is None else str(self.error)
-        return values
+        """Returns the item as plain JSON types."""
+        return mapped(self, self.__slots__)
 
 
-class TransferReport(CompressedSequence[TransferResult]):
-    """The results of all items, in the order in which they ended, and their sums. A million results take some 30 MB.
-
-    Attributes:
-        seconds: the duration of the call.
-        bytes: transferred by the items that succeeded.
-        retries: attempts beyond the first, over all items.
-        verified: how many items were compared with the other side's own checksum.
-        job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
-        compared_by_age: how many items a sync considered unchanged by their size, and because the destination is not
-            older than the source: the destination stores no modification time to compare.
-        notices: say which service a remote was, if only the configuration of a cloud's SDK did, such as `AWS_PROFILE`.
+class ItemList(ResultList[Item]):
+    """A listing: a list of `Item` that notebooks show as a table, and that becomes a data frame.
 
     Example:
-        >>> report = TransferReport([TransferResult("a", "/b/a", bytes=3, verified=True)], 0.5)
-        >>> report.bytes, report.goodput, report.ok
-        (3, 6.0, True)
+        >>> items = ItemList([Item("a", "/b/a", size=3)])
+        >>> items[0].name, items.to_dict()["items"][0]["size"]
+        ('a', 3)
     """
 
-    __slots__ = ("_again", "_failed", "bytes", "compared_by_age", "job_id", "notices", "retries", "seconds", "verified")
+    __slots__ = ()
 
-    def __init__(self, results: Iterable[TransferResult] = (), seconds: float = 0.0) -> None:
-        self.seconds = seconds
-        self.bytes = 0
-        self.retries = 0
-        self.verified = 0
-        self.job_id: str | None = None
-        self.compared_by_age = 0
-        self.notices: tuple[str, ...] = ()
-        self._failed: list[TransferResult] = []
-        self._again: Callable[[], Any] | None = None
-        super().__init__(results)
+    def _columns(self) -> Mapping[str, str]:
+        return _ITEM_COLUMNS
 
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        # The retry function belongs to a session, which is not copied.
-        names = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        return None, {name: None if name == "_again" else getattr(self, name) for name in names if hasattr(self, name)}
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        return (item.to_dict() for item in self)
 
-    @property
-    def failed(self) -> list[TransferResult]:
-        """The items that failed."""
-        return list(self._failed)
+    def _heading(self) -> Sequence[tuple[str, str]]:
+        return [*super()._heading(), ("size", size_text(sum(item.size for item in self)))]
 
-    @property
-    def skipped(self) -> list[TransferResult]:
-        """The items that were skipped."""
-        return [result for result in self if result.skipped is not None]
 
-    @property
-    def deleted(self) -> list[TransferResult]:
-        """The items that a sync deleted at the destination."""
-        return [result for result in self if result.deleted]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed."""
-        return not self._failed
-
-    @property
-    def goodput(self) -> float:
-        """Bytes a second over the whole call."""
-        return self.bytes / self.seconds if self.seconds > 0 else 0.0
-
-    def retry_failed(self) -> Any:
-        """Repeats the failed items only, and returns their report.
-
-        Await it for a report of an `AsyncSession`; for one of a `Session`, it blocks.
-
-        Raises:
-            ConfigurationError: the failed items are not recorded: the setting `journal` is off, or the report was
-                copied.
-            TransferError: an item failed again.
-        """
-        if self._again is None:
-            raise ConfigurationError("this report cannot be tried again: the call kept no journal; make the call again")
-        return self._again()
-
-    def may_retry(self, again: Callable[[], Any] | None) -> None:
-        """Sets the function that `retry_failed` calls."""
-        self._again = again
-
-    def retry_through(self, call: Callable[[Callable[[], Any]], Any]) -> None:
-        """Lets `retry_failed`, if it can retry at all, call `call(again)` instead of `again()`."""
-        if self._again is not None:
-            self._again = partial(call, self._again)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the report as plain JSON types."""
-        return {
-            "job_id": self.job_id,
-            "bytes": self.bytes,
-            "seconds": self.seconds,
-            "goodput": self.goodput,
-            "retries": self.retries,
-            "compared_by_age": self.compared_by_age,
-            "notices": list(self.notices),
-            "items": [result.to_dict() for result in self],
-        }
-
-    def append(self, item: TransferResult) -> None:
-        """Appends a result."""
-        super().append(item)
-        if item.error is None:
-            self.bytes += item.bytes
-        else:
-            self._failed.append(item)
-        self.retries += item.attempts - 1
-        self.verified += item.verified
-
-    def __repr__(self) -> str:
-        return (
-            f"<TransferReport items={len(self)} failed={len(self._failed)} "
-            f"bytes={self.bytes} seconds={self.seconds:.2f}>"
-        )
-
-    def _row(self, item: TransferResult) -> Sequence[Any] | None:
-        return None if item.error is not None else [getattr(item, name) for name in TransferResult.__slots__]
-
-    def _item(self, row: Sequence[Any]) -> TransferResult:
-        return TransferResult(*row)
+_ITEM_COLUMNS = {
+    "name": "text",
+    "path": "text",
+    "directory": "bool",
+    "size": "int",
+    "modification": "time",
+    "etag": "text",
+    "checksum": "text",
+    "content_type": "text",
+    "metadata": "map",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +128,39 @@ class JobInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the job as plain JSON types."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return mapped(self, self.__slots__)
+
+    def _repr_html_(self) -> str:
+        """Returns the job as an HTML table of one row."""
+        return JobList([self])._repr_html_()
+
+
+class JobList(ResultList[JobInfo]):
+    """A list of `JobInfo` that notebooks show as a table, and that becomes a data frame."""
+
+    __slots__ = ()
+
+    def _columns(self) -> Mapping[str, str]:
+        return _JOB_COLUMNS
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        return (job.to_dict() for job in self)
+
+
+_JOB_COLUMNS = {
+    "id": "text",
+    "operation": "text",
+    "source": "text",
+    "destination": "text",
+    "began": "time",
+    "pid": "id",
+    "done": "int",
+    "failed": "int",
+    "waiting": "int",
+    "bytes": "int",
+    "failures": "map",
+    "uploads": "texts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,83 +216,6 @@ class Progress:
     def goodput(self) -> float:
         """Bytes a second since the call began."""
         return self.bytes_done / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SyncAction:
-    """One action of a sync.
-
-    Attributes:
-        kind: `"copy"`, `"delete"`, or `"skip"` for an item that it would have to skip.
-        path: relative to the two directories; ends in a slash for a directory.
-        size: bytes that are copied or deleted.
-        reason: why.
-    """
-
-    kind: Literal["copy", "delete", "skip"]
-    path: str
-    size: int
-    reason: str
-
-
-class SyncPlan(CompressedSequence[SyncAction]):
-    """The actions of a sync, in their order. A million actions take some 10 MB.
-
-    Attributes:
-        unchanged: how many items are the same on both sides.
-        copies, deletes: how many items would be copied and deleted.
-        bytes: how many bytes would be copied.
-        compared_by_age: how many unchanged items were decided by size and age, as in `TransferReport`.
-
-    Example:
-        >>> plan = SyncPlan([SyncAction("copy", "a", 3, "new"), SyncAction("delete", "b", 5, "not at the source")])
-        >>> len(plan), plan.copies, plan.deletes, plan.bytes, plan[-1].path
-        (2, 1, 1, 3, 'b')
-    """
-
-    __slots__ = ("bytes", "compared_by_age", "copies", "deletes", "unchanged")
-
-    def __init__(self, actions: Iterable[SyncAction] = ()) -> None:
-        self.bytes = 0
-        self.copies = 0
-        self.deletes = 0
-        self.unchanged = 0
-        self.compared_by_age = 0
-        super().__init__(actions)
-
-    @property
-    def skips(self) -> int:
-        """How many items would be skipped."""
-        return len(self) - self.copies - self.deletes
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the plan as plain JSON types."""
-        return {
-            "copies": self.copies,
-            "deletes": self.deletes,
-            "skips": self.skips,
-            "unchanged": self.unchanged,
-            "compared_by_age": self.compared_by_age,
-            "bytes": self.bytes,
-            "actions": [{name: getattr(each, name) for name in SyncAction.__slots__} for each in self],
-        }
-
-    def append(self, item: SyncAction) -> None:
-        """Appends an action."""
-        super().append(item)
-        if item.kind == "copy":
-            self.copies += 1
-            self.bytes += item.size
-        self.deletes += item.kind == "delete"
-
-    def __repr__(self) -> str:
-        return f"<SyncPlan copies={self.copies} deletes={self.deletes} skips={self.skips} unchanged={self.unchanged}>"
-
-    def _row(self, item: SyncAction) -> Sequence[Any]:
-        return item.kind, item.path, item.size, item.reason
-
-    def _item(self, row: Sequence[Any]) -> SyncAction:
-        return SyncAction(*row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,18 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
@@ -124,6 +126,7 @@ class AsyncSession(AsyncLocationCalls):
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -140,8 +143,11 @@ class AsyncSession(AsyncLocationCalls):
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Raises:
+            ExecutorError: the workers cannot go on.
             ConfigurationError: `src` or `dst` is not a location.
             NotFoundError: there is no such source.
             UnsupportedError: the source is a pipe, a socket or a device.
@@ -155,7 +161,7 @@ class AsyncSession(AsyncLocationCalls):
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        return await self._transfers.copy(src, dst, storage_type, on_progress, rules=rules)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), rules=rules)
 
     async def move(
         self,
@@ -167,6 +173,7 @@ class AsyncSession(AsyncLocationCalls):
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -174,7 +181,9 @@ class AsyncSession(AsyncLocationCalls):
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        return await self._transfers.copy(src, dst, storage_type, on_progress, move=True, rules=rules)
+        return await self._transfers.copy(
+            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules
+        )
 
     @overload
     async def sync(
@@ -196,6 +205,7 @@ class AsyncSession(AsyncLocationCalls):
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -206,7 +216,8 @@ class AsyncSession(AsyncLocationCalls):
             src: the directory to read, as for `copy`.
             dst: the directory to change.
             delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
-            dry_run: whether only to return the plan.
+            dry_run: whether only to return the plan, which this process makes.
+            processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The copied and the deleted items; with `dry_run` the plan.
@@ -218,16 +229,22 @@ class AsyncSession(AsyncLocationCalls):
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules = Rules.of(compare, include, exclude, delete=delete)
+        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
-        return await self._transfers.sync(src, dst, rules, storage_type, on_progress)
+        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
 
-    async def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
+        """Returns any location as a path like those of `pathlib`, without looking at it."""
+        return AsyncStoragePath(location, self._transfers, storage_type)
+
+    async def jobs(self, *job_ids: str) -> JobList:
         """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
         return await self._jobs.unfinished(job_ids)
 
-    async def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def resume(
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 
         Sources that have changed since are transferred again. The report has the items that were not done.
@@ -237,7 +254,7 @@ class AsyncSession(AsyncLocationCalls):
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
         """
-        return await self._transfers.resume(job_id, on_progress)
+        return await self._transfers.resume(job_id, on_progress, Workers.of(**where))
 
     async def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.

@@ -27,8 +27,11 @@ FOUNDATION = {
     "exceptions",
     "models",
     "compressed_sequence",
+    "result_tables",
+    "reports",
     "paths",
     "foreign_locations",
+    "location_path",
     "checksum",
     "digests",
     "streams",
@@ -50,6 +53,7 @@ LAYERS = [
     {"location_calls"},
     {"session"},
     {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
+    {"doors"},
 ]
 ROOMS = {
     "net": {"streams", "concurrency", "security", "exceptions"},

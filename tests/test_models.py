@@ -49,7 +49,10 @@ def test_report_becomes_json(report: TransferReport) -> None:
 
 def test_repr_is_short(report: TransferReport) -> None:
     """A report of a million items prints as one line."""
-    assert repr(report) == "<TransferReport items=3 failed=1 bytes=10 seconds=2.00>"
+    assert repr(report) == (
+        "<TransferReport items=3 bytes=10 skipped=1 failed=1 deleted=0 retries=2 verified=1 seconds=2.00 goodput=5 "
+        "concurrency=0>"
+    )
 
 
 def test_values_are_frozen_and_hashable() -> None:
@@ -108,7 +111,7 @@ def test_plan_sums_up() -> None:
     assert (len(plan), plan.copies, plan.deletes, plan.skips, plan.bytes, plan.unchanged) == (3, 1, 1, 1, 3, 0)
     tree = json.loads(json.dumps(plan.to_dict()))
     assert tree["actions"][1] == {"kind": "delete", "path": "b", "size": 5, "reason": "x"}
-    assert repr(plan) == "<SyncPlan copies=1 deletes=1 skips=1 unchanged=0>"
+    assert repr(plan) == "<SyncPlan copies=1 deletes=1 skips=1 unchanged=0 bytes=3>"
 
 
 def test_what_was_deleted_is_told_apart() -> None:

@@ -50,7 +50,7 @@ class TransferItem:
     Attributes:
         operation: `"upload"`: all files of `directory` to `place`. `"download"`: everything of `place` into
             `directory`. `"copy"`: everything of `place` to `target`. `"sync"`: make `place` (or `target`, then from
-            `place`) like `directory`. `"list"`: every object of `place`.
+            `place`) like `directory`. `"list"`: every object of `place`. `"delete"`: those.
         directory: absolute; for a download an empty one.
         place: at the provider.
         target: where a copy goes.

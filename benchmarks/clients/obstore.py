@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 _PART = 8 * MiB
+_IN_FLIGHT = int(os.environ.get("BENCHMARK_IN_FLIGHT", "32"))
+_RANGES = int(os.environ.get("BENCHMARK_IN_FLIGHT", "16"))
+_PARTS = max(_IN_FLIGHT // 4, 12)
 
 Store: TypeAlias = S3Store | AzureStore | GCSStore
 
@@ -52,12 +55,12 @@ def _connect(job: TransferItem) -> Store:
 
 
 async def _upload(store: Store, job: TransferItem) -> None:
-    slots = asyncio.Semaphore(32)
+    slots = asyncio.Semaphore(_IN_FLIGHT)
 
     async def put(path: Path, key: str, size: int) -> None:
         async with slots:
             multipart = size > _PART
-            await obstore.put_async(store, key, path, use_multipart=multipart, chunk_size=_PART, max_concurrency=12)
+            await obstore.put_async(store, key, path, use_multipart=multipart, chunk_size=_PART, max_concurrency=_PARTS)
 
     async with asyncio.TaskGroup() as group:
         for path, key, size in job.files():
@@ -65,7 +68,7 @@ async def _upload(store: Store, job: TransferItem) -> None:
 
 
 async def _download(store: Store, job: TransferItem) -> None:
-    slots, range_slots = asyncio.Semaphore(32), asyncio.Semaphore(16)
+    slots, range_slots = asyncio.Semaphore(_IN_FLIGHT), asyncio.Semaphore(_RANGES)
 
     async def get(key: str) -> None:
         async with slots:
@@ -99,6 +102,18 @@ async def _list(store: Store, job: TransferItem) -> int:
     return count
 
 
+async def _delete(store: Store, job: TransferItem) -> int:
+    async def delete(keys: list[str]) -> None:
+        await obstore.delete_async(store, keys)
+
+    count = 0
+    async with asyncio.TaskGroup() as group:
+        async for page in obstore.list(store, job.place.prefix, chunk_size=1000):
+            count += len(page)
+            group.create_task(delete([item["path"] for item in page]))
+    return count
+
+
 async def _main() -> None:
     job = TransferItem.from_arguments()
     store = _connect(job)
@@ -106,6 +121,8 @@ async def _main() -> None:
     with measured() as figures:
         if job.operation == "list":
             figures["items"] = await _list(store, job)
+        elif job.operation == "delete":
+            figures["items"] = await _delete(store, job)
         else:
             await (_upload if job.operation == "upload" else _download)(store, job)
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import builtins
 import functools
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import BinaryIO, Literal, overload
+from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
+from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -43,10 +47,10 @@ class AreaStorage:
     @overload
     def list(
         self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[True]
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     def list(
         self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: bool = False
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
         items = self._portal.call(self._twin.list, path, recursive=recursive, versions=versions)
         if return_info:
@@ -74,7 +78,7 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.is_bucket`."""
         return self._portal.call(self._twin.is_bucket, path)
 
-    def update_path_items(self, path: str = "/") -> builtins.list[Item]:
+    def update_path_items(self, path: str = "/") -> ItemList:
         """Twin: `AsyncAreaStorage.update_path_items`."""
         return self._portal.call(self._twin.update_path_items, path)
 
@@ -94,6 +98,7 @@ class AreaStorage:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
         call = functools.partial(
@@ -106,6 +111,7 @@ class AreaStorage:
             overwrite=overwrite,
             symlinks=symlinks,
             if_match=if_match,
+            **where,
         )
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
@@ -119,6 +125,7 @@ class AreaStorage:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
@@ -130,6 +137,7 @@ class AreaStorage:
             symlinks=symlinks,
             version=version,
             encryption=encryption,
+            **where,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
@@ -142,10 +150,16 @@ class AreaStorage:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
         call = functools.partial(
-            self._twin.upload_many, content_type=content_type, metadata=metadata, options=options, overwrite=overwrite
+            self._twin.upload_many,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            **where,
         )
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
@@ -157,9 +171,10 @@ class AreaStorage:
         *,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.download_many, overwrite=overwrite)
+        call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -207,33 +222,98 @@ class AreaStorage:
         chunks = functools.partial(self._twin.read, path, start, end, version=version, encryption=encryption)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
+    @overload
+    def open(self, path: str, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]) -> io.BufferedReader: ...
+    @overload
+    def open(self, path: str, mode: Literal["wb", "xb"], **options: Unpack[OpenOptions]) -> FileWriter: ...
+    @overload
+    def open(self, path: str, mode: Literal["r"], **options: Unpack[OpenOptions]) -> io.TextIOWrapper: ...
+    @overload
+    def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Opens an object as a file of `io`, which other libraries take. Twin: `AsyncAreaStorage.open`.
+
+        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
+        without being closed, nothing is stored.
+        """
+        options: OpenOptions = {
+            "encoding": encoding,
+            "errors": errors,
+            "newline": newline,
+            "content_type": content_type,
+            "metadata": metadata,
+        }
+        return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
+
     def copy(
-        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite))
+        return self._calls.call(
+            functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
+        )
 
     def move(
-        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite))
+        return self._calls.call(
+            functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
+        )
 
     def mkdir(self, path: str) -> None:
         """Twin: `AsyncAreaStorage.mkdir`."""
         self._portal.call(self._twin.mkdir, path)
 
-    def delete(self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None) -> int:
+    def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.delete, paths, if_match=if_match, version=version)
+        return self._portal.call(
+            functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
+        )
 
     def try_delete(
-        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(self._twin.try_delete, paths, if_match=if_match, version=version)
+        return self._portal.call(
+            functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
+        )
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.tables import print_items, print_units
@@ -14,9 +14,10 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import Item, TransferReport, Unit
+from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -150,14 +151,12 @@ class UnitStorage(AreaStorage):
     @overload
     def list(
         self, path: str = "/", recursive: bool = False, *, return_info: Literal[True], versions: bool = False
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     @overload
-    def list(
-        self, path: str, recursive: bool, return_info: Literal[True], *, versions: bool = False
-    ) -> builtins.list[Item]: ...
+    def list(self, path: str, recursive: bool, return_info: Literal[True], *, versions: bool = False) -> ItemList: ...
     def list(
         self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info, versions=versions)
         if return_info:
@@ -180,6 +179,7 @@ class UnitStorage(AreaStorage):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
@@ -192,5 +192,6 @@ class UnitStorage(AreaStorage):
             symlinks=symlinks,
             version=version,
             encryption=encryption,
+            **where,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))

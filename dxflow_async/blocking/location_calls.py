@@ -15,7 +15,7 @@ from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
@@ -39,7 +39,7 @@ class LocationCalls:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> builtins.list[Item]:
+    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
         """Twin: `AsyncLocationCalls.list`."""
         return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
 

@@ -120,7 +120,15 @@ class Portal:
                 if error is not None:
                     raise error
         finally:
-            self._discard(iterator)
+            aclose = getattr(iterator, "aclose", None)
+            if aclose is not None:
+                self.release(aclose)
+
+    def release(self, function: Callable[[], Awaitable[object]]) -> None:
+        """Begins `await function()` without waiting, in any thread, also during garbage collection."""
+        if not self._closing and self._pid == os.getpid():
+            with contextlib.suppress(SessionClosedError):
+                self._submit(_Job(function).start)
 
     def feed(self, function: Callable[[AsyncIterator[T]], Awaitable[R]], items: Iterable[Sequence[T]]) -> R:
         """Returns or raises the outcome of `await function(stream)`; `stream` yields the elements of `items`.
@@ -204,13 +212,6 @@ class Portal:
                 job.future.exception(min(left, _POLL))
             except (TimeoutError, CancelledError):
                 continue
-
-    def _discard(self, iterator: AsyncIterator[Any]) -> None:
-        """Closes an iterator without waiting: this may run in any thread, during garbage collection."""
-        aclose = getattr(iterator, "aclose", None)
-        if aclose is not None and not self._closing and self._pid == os.getpid():
-            with contextlib.suppress(SessionClosedError):
-                self._submit(_Job(aclose).start)
 
     def _run(self) -> None:
         # Not asyncio.Runner: it starts a thread at its end, which an ending interpreter does not allow.

@@ -10,15 +10,17 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from dxflow_async.blocking.compute import ComputeManager
 from dxflow_async.blocking.location_calls import LocationCalls
+from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobInfo, Leftover, SyncPlan, TransferReport
+from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
@@ -112,6 +114,7 @@ class Session(LocationCalls):
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
         call = functools.partial(
@@ -122,6 +125,7 @@ class Session(LocationCalls):
             options=options,
             overwrite=overwrite,
             symlinks=symlinks,
+            **where,
         )
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
@@ -135,6 +139,7 @@ class Session(LocationCalls):
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
         call = functools.partial(
@@ -145,6 +150,7 @@ class Session(LocationCalls):
             options=options,
             overwrite=overwrite,
             symlinks=symlinks,
+            **where,
         )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
@@ -168,6 +174,7 @@ class Session(LocationCalls):
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport | SyncPlan:
         """Twin: `AsyncSession.sync`."""
         call = functools.partial(
@@ -179,18 +186,26 @@ class Session(LocationCalls):
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             storage_type=storage_type,
+            **where,
         )
         if dry_run:
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
-    def jobs(self, *job_ids: str) -> list[JobInfo]:
+    def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
+        """Twin: `AsyncSession.path`."""
+        return StoragePath(location, self, storage_type)
+
+    def jobs(self, *job_ids: str) -> JobList:
         """Twin: `AsyncSession.jobs`."""
         return self._portal.call(self._session.jobs, *job_ids)
 
-    def resume(self, job_id: str, *, on_progress: OnProgress | None = None) -> TransferReport:
+    def resume(
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+    ) -> TransferReport:
         """Twin: `AsyncSession.resume`."""
-        return self._calls.run("resume", on_progress, lambda show: self._session.resume(job_id, on_progress=show))
+        call = functools.partial(self._session.resume, job_id, **where)
+        return self._calls.run("resume", on_progress, lambda show: call(on_progress=show))
 
     def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Twin: `AsyncSession.clean_jobs`."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
+from dxflow_async.blocking.files import FileWriter, TextWriter
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
@@ -63,7 +67,7 @@ class StorageManager:
         recursive: bool = False,
         versions: bool = False,
         return_info: Literal[True],
-    ) -> builtins.list[Item]: ...
+    ) -> ItemList: ...
     def list(
         self,
         provider: str = "AWS",
@@ -73,7 +77,7 @@ class StorageManager:
         recursive: bool = False,
         versions: bool = False,
         return_info: bool = False,
-    ) -> builtins.list[Item] | None:
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:
@@ -134,6 +138,7 @@ class StorageManager:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
@@ -147,6 +152,7 @@ class StorageManager:
             symlinks=symlinks,
             if_match=if_match,
             on_progress=on_progress,
+            **where,
         )
 
     def download(
@@ -161,6 +167,7 @@ class StorageManager:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
         return self._at(provider, storage_type).download(
@@ -171,6 +178,7 @@ class StorageManager:
             version=version,
             encryption=encryption,
             on_progress=on_progress,
+            **where,
         )
 
     def upload_many(
@@ -184,6 +192,7 @@ class StorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
@@ -194,6 +203,7 @@ class StorageManager:
             options=options,
             overwrite=overwrite,
             on_progress=on_progress,
+            **where,
         )
 
     def download_many(
@@ -204,9 +214,12 @@ class StorageManager:
         storage_type: str = "private",
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, overwrite=overwrite, on_progress=on_progress)
+        return self._at(provider, storage_type).download_many(
+            pairs, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def write(
         self,
@@ -255,6 +268,70 @@ class StorageManager:
         """Twin: `AsyncStorageManager.read`."""
         return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.BufferedReader: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> FileWriter: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> TextWriter: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Twin: `AsyncStorageManager.open`."""
+        return self._at(provider, storage_type).open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
+
     def delete(
         self,
         path: str | Iterable[str],
@@ -263,9 +340,10 @@ class StorageManager:
         storage_type: str = "private",
         if_match: str | None = None,
         version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version)
+        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
 
     def copy(
         self,
@@ -276,9 +354,10 @@ class StorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite)
+        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
 
     def move(
         self,
@@ -289,9 +368,10 @@ class StorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite)
+        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

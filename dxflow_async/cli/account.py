@@ -11,7 +11,7 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.config.settings import Settings
-from dxflow_async.control.account import Secrets, StoredLogin
+from dxflow_async.control.stored_login import Secrets, StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession

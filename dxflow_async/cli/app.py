@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError
@@ -74,7 +73,7 @@ def make_app() -> App:
     app = App(
         name="dxflow-async",
         help=f"{HEADLINE}\n\n{STATUSES}",
-        version=lambda: version("dxflow-async"),
+        version=_version,
         version_flags=("--version", "-V"),
         help_flags=("--help",),
         result_action="return_value",
@@ -86,3 +85,9 @@ def make_app() -> App:
         text = f"{SUMMARIES[name]}\n\n{examples_of(name)}\n\n{STATUSES}"
         app.command(f"dxflow_async.cli.{module}:{function}", name=name, help=text)
     return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("dxflow-async")

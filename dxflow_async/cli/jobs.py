@@ -10,13 +10,14 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
+from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
 from dxflow_async.security.redaction import printable
 
 __all__ = ["jobs"]
 
-_DIRECT, _PLAIN = Account(), Output()
+_DIRECT, _PLAIN, _HERE = Account(), Output(), OnWorkers()
 
 jobs = App(
     name="jobs",
@@ -61,13 +62,15 @@ def show(job_id: str, *, json: Flag = False) -> int:
 
 
 @jobs.command
-def resume(job_id: str, *, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
+def resume(job_id: str, *, output: Output = _PLAIN, account: Account = _DIRECT, workers: OnWorkers = _HERE) -> int:
     """Resume a job: transfer the items that are not done, and large files from where they were interrupted.
 
     Args:
         job_id: The id that jobs list prints.
     """
-    return run_transfer(lambda session, show: session.resume(job_id, on_progress=show), output, account)
+    return run_transfer(
+        lambda session, show, where: session.resume(job_id, on_progress=show, **where), output, account, workers
+    )
 
 
 @jobs.command

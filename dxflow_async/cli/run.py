@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from dxflow_async.blocking.portal import loop_factory
 from dxflow_async.config.settings import Settings
-from dxflow_async.control.account import StoredLogin
+from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 

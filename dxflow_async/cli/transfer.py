@@ -12,10 +12,12 @@ from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.exceptions import TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 
@@ -36,13 +38,21 @@ class Output:
     quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False
 
 
-_DIRECT, _PLAIN = Account(), Output()
+_DIRECT, _PLAIN, _HERE = Account(), Output(), OnWorkers()
 
-Transfer = Callable[[AsyncSession, OnProgress | None], Awaitable[TransferReport]]
+Transfer = Callable[[AsyncSession, OnProgress | None, ExecutorOptions], Awaitable[TransferReport]]
 Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
 
 
-def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
+def cp(
+    src: str,
+    dst: str,
+    *,
+    public: Flag = False,
+    output: Output = _PLAIN,
+    account: Account = _DIRECT,
+    workers: OnWorkers = _HERE,
+) -> int:
     """Copy files and directories between any two locations.
 
     Args:
@@ -54,11 +64,22 @@ def cp(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
     """
     area = _area(public)
     return run_transfer(
-        lambda session, show: session.copy(src, dst, storage_type=area, on_progress=show), output, account
+        lambda session, show, where: session.copy(src, dst, storage_type=area, on_progress=show, **where),
+        output,
+        account,
+        workers,
     )
 
 
-def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, account: Account = _DIRECT) -> int:
+def mv(
+    src: str,
+    dst: str,
+    *,
+    public: Flag = False,
+    output: Output = _PLAIN,
+    account: Account = _DIRECT,
+    workers: OnWorkers = _HERE,
+) -> int:
     """Move files and directories between any two locations. A source is deleted once its copy is stored.
 
     Args:
@@ -69,7 +90,10 @@ def mv(src: str, dst: str, *, public: Flag = False, output: Output = _PLAIN, acc
     """
     area = _area(public)
     return run_transfer(
-        lambda session, show: session.move(src, dst, storage_type=area, on_progress=show), output, account
+        lambda session, show, where: session.move(src, dst, storage_type=area, on_progress=show, **where),
+        output,
+        account,
+        workers,
     )
 
 
@@ -85,6 +109,7 @@ def sync(
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
+    workers: OnWorkers = _HERE,
 ) -> int:
     """Sync a directory: copy what is new or changed.
 
@@ -117,7 +142,7 @@ def sync(
         _print_plan(plan, output)
         return 0
     return run_transfer(
-        lambda session, show: session.sync(
+        lambda session, show, where: session.sync(
             src,
             dst,
             delete=delete,
@@ -126,9 +151,11 @@ def sync(
             exclude=exclude,
             storage_type=area,
             on_progress=show,
+            **where,
         ),
         output,
         account,
+        workers,
     )
 
 
@@ -136,11 +163,16 @@ def _area(public: bool) -> str:
     return "public" if public else "private"
 
 
-def run_transfer(transfer: Transfer, output: Output, account: Account) -> int:
+def run_transfer(transfer: Transfer, output: Output, account: Account, workers: OnWorkers) -> int:
     """Makes a call with a progress bar, and prints its report."""
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
-            report = with_session(account, lambda session: transfer(session, show))
+
+            async def call(session: AsyncSession) -> TransferReport:
+                async with workers.options() as where:
+                    return await transfer(session, show, where)
+
+            report = with_session(account, call)
     except TransferError as error:
         if output.json:
             print_report(error.report)

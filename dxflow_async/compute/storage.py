@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable
+from typing import Unpack
 
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
 
 __all__ = ["AsyncUnitStorage"]
-
-# In the class below, `list` is a method.
-Items = list[Item]
 
 
 class AsyncUnitStorage(AsyncAreaStorage):
@@ -37,7 +36,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
 
     async def list(
         self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
-    ) -> Items:
+    ) -> ItemList:
         """Lists a directory, or one file.
 
         Args:
@@ -62,13 +61,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
             entries = await request(
                 lambda: provider.list_directory(key), provider, limits=limits, policy=policy, kind="list"
             )
-            return [area.item(entry) for entry in entries]
+            return ItemList([area.item(entry) for entry in entries])
         except NotFoundError:
             if not key or path.endswith("/"):
                 raise
-            return [await self.stat(path)]
+            return ItemList([await self.stat(path)])
 
-    async def ls(self, path: str = "/", recursive: bool = False) -> Items:
+    async def ls(self, path: str = "/", recursive: bool = False) -> ItemList:
         """Lists a directory, or one file: `list` under a short name."""
         return await self.list(path, recursive)
 
@@ -83,6 +82,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
 
@@ -95,6 +95,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             symlinks: as for `AsyncAreaStorage.download`.
             version, encryption: as for `AsyncAreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
@@ -112,10 +113,16 @@ class AsyncUnitStorage(AsyncAreaStorage):
             version=version,
             encryption=encryption,
             on_progress=on_progress,
+            **where,
         )
 
     async def delete(
-        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
@@ -132,15 +139,20 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path, if_match=if_match, version=version)
+        return await super().delete(path, if_match=if_match, version=version, **where)
 
     async def try_delete(
-        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path, if_match=if_match, version=version)
+        return await super().try_delete(path, if_match=if_match, version=version, **where)
 
     async def _is_directory(self, path: str) -> bool:
         try:

@@ -12,7 +12,13 @@ import aiohttp
 from yarl import URL
 
 from dxflow_async.control.connector import proxy_of, proxy_options
-from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
+from dxflow_async.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    NetworkError,
+    ServiceError,
+    StallTimeoutError,
+)
 from dxflow_async.net import Proxy
 from dxflow_async.security.redaction import redacted
 
@@ -85,6 +91,7 @@ async def request(
     Raises:
         ConfigurationError: the hub's URL or the proxy is not valid.
         NetworkError: the hub or the proxy was not reached, refused the connection, or did not answer within 30 s.
+        StallTimeoutError: the hub began to answer, and did not end within 30 s.
         ServiceError: the answer is not HTTP.
     """
     hub = re.sub("//[^/]*@", "//***@", hub_url)
@@ -101,7 +108,14 @@ async def request(
     options |= {"allow_redirects": False, "timeout": aiohttp.ClientTimeout(total=TIMEOUT)}
     try:
         async with http.request(method, url, **options) as response:
-            answer = Answer(hub, response.status, response.headers, await _read_object(response, max_size))
+            try:
+                tree = await _read_object(response, max_size)
+            except TimeoutError as error:
+                text = f"hub {hub} did not end its answer within {TIMEOUT:.0f} s; check hub and the network"
+                raise StallTimeoutError(text) from error.with_traceback(None)
+            answer = Answer(hub, response.status, response.headers, tree)
+    except StallTimeoutError:
+        raise
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         # Without its frames, which have what was read of the answer.
         raise _translate(error, hub, proxy) from error.with_traceback(None)

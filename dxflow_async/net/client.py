@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
-from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, ProxyError
+from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, NetError, ProxyError
 from dxflow_async.net.proxy import ProxyRules
+from dxflow_async.net.reached import ReachedOrigins
 from dxflow_async.net.request import Lane, Origin, Request, Throttle, Timeouts, build_head, check_url
 from dxflow_async.net.response import Response
 from dxflow_async.net.tls import TLSOptions, make_context
@@ -75,6 +76,7 @@ class Client:
         self._loading = asyncio.Lock()
         self._proxies = ProxyRules.from_system(os.environ) if proxies is None else proxies
         self._origins: dict[tuple[str, str], Origin] = {}
+        self._reached = ReachedOrigins()
         self._fast: Lane | None = None
         self._aiohttp: Lane | None = None
         self._closed = False
@@ -113,14 +115,11 @@ class Client:
             raise error.with_traceback(None) from None  # the frames have parts of the URL in them
         lane = self._loaded_lane(request.origin) or await self._load_lane(request.origin)
         try:
-            response = await lane.send(request)
-        except ConnectionBrokenError as error:
-            again = method != "POST" if repeatable is None else repeatable
-            if not error.stale or not again or _is_gone(body):
-                raise
-            response = None
-        if response is None:
-            response = await lane.send(request, fresh=True)
+            response = await self._send(lane, request, repeatable=repeatable)
+        except NetError as error:
+            self._reached.failed(request.origin, error)
+            raise
+        self._reached.answered(request.origin)
         if response.status == 407 and request.origin.proxy is not None:
             response.abort()
             raise ProxyError(f"the proxy {request.origin.proxy} refused the request (407)", retryable=False)
@@ -170,6 +169,16 @@ class Client:
                 if self._tls is None:
                     self._tls = await self._threads.run(make_context, self._tls_options)
         return self._tls
+
+    async def _send(self, lane: Lane, request: Request, *, repeatable: bool | None) -> Response:
+        """Sends a request, and once more over a new connection if the server had closed an idle one."""
+        try:
+            return await lane.send(request)
+        except ConnectionBrokenError as error:
+            again = request.method != "POST" if repeatable is None else repeatable
+            if not error.stale or not again or _is_gone(request.body):
+                raise
+        return await lane.send(request, fresh=True)
 
     def _prepare(
         self,

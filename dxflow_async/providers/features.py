@@ -54,6 +54,8 @@ class Features:
         varied_parts_doubtful: the service may require parts of one size, which only the end of an upload tells. The
             parts of a stream of unknown length vary only where it would not fit otherwise.
         metadata: `ObjectOptions.content_type` and `ObjectOptions.metadata` are kept, also by `copy`.
+        metadata_identifiers: the names of metadata are identifiers: ASCII letters, digits and underscores, without a
+            digit at the beginning. Copies from other providers get an underscore in the place of other characters.
         mtime: `ObjectOptions.modified` is kept; `stat` and `read` report it as `Entry.mtime`.
         mtime_listed: listings report it too.
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
@@ -109,6 +111,7 @@ class Features:
     uniform_parts: bool = False
     varied_parts_doubtful: bool = False
     metadata: bool = False
+    metadata_identifiers: bool = False
     mtime: bool = False
     mtime_listed: bool = False
     mtime_resolution: float = 0.0

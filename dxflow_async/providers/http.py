@@ -140,6 +140,11 @@ class HTTP:
     def stall_timeout(self, seconds: float) -> None:
         self._timeouts.stall = seconds
 
+    @property
+    def min_speed(self) -> float:
+        """Bytes a second that the peer of each connection has to move, over the stall timeout."""
+        return self._timeouts.min_speed
+
     async def send(
         self,
         call: Call,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from dxflow_async.checksum import label
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item
-from dxflow_async.paths import key_of
+from dxflow_async.paths import key_of, parse_location
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import AreaId
@@ -72,8 +75,22 @@ class Area:
         """Returns the remote path of a location that `shown` returned."""
         return f"/{shown[len(self.shown('')) :]}"
 
-    def place(self, path: str) -> Place:
-        """Returns the place of a remote path."""
+    def path_of(self, written: str | os.PathLike[str]) -> str:
+        """Returns the remote path that a caller wrote: a text as it is, or a path of this area.
+
+        Raises:
+            ConfigurationError: the path lies elsewhere.
+        """
+        if not isinstance(written, LocationPath):
+            return os.fspath(written)
+        shown = str(parse_location(written.text, (self.name.lower(),))) if not written.is_local else written.text
+        if not f"{shown}/".startswith(self.shown("")):
+            raise ConfigurationError(f"{written!r} does not lie in {self.shown('')}; use the session's copy or move")
+        return self.path_shown(shown)
+
+    def place(self, written: str | os.PathLike[str]) -> Place:
+        """Returns the place of a remote path. Raises as `path_of`."""
+        path = self.path_of(written)
         return Place(self.provider, self.key(path), self.shown(path))
 
     def item(self, entry: Entry) -> Item:

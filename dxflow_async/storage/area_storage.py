@@ -14,14 +14,15 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Literal
+from typing import Literal, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import NotFoundError
-from dxflow_async.models import DeleteResult, Item, TransferReport
+from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import Area, LocalArea
+from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.object_views import list_versions, reading_area, unsupported
@@ -32,6 +33,7 @@ from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
@@ -42,11 +44,8 @@ from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncAreaStorage"]
 
-# In the class below, `list` is a method.
-Items = list[Item]
 
-
-class AsyncAreaStorage:
+class AsyncAreaStorage(AreaFiles):
     """One storage area. `AsyncStorageManager.at` and `AsyncSession.storage_at` return it.
 
     Paths are written `/first/second/name`; a path that ends in a slash is a directory. Every call raises
@@ -62,14 +61,13 @@ class AsyncAreaStorage:
     """
 
     def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
-        self._transfers = transfers
-        self._resources = transfers.resources
         # Each call finds the area anew: the first one signs in, and a unit may move to another address.
-        self._find = find
+        super().__init__(transfers.resources, find)
+        self._transfers = transfers
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False, versions: bool = False) -> Items:
+    async def list(self, path: str = "/", *, recursive: bool = False, versions: bool = False) -> ItemList:
         """Lists a directory, or the one object of that name.
 
         Args:
@@ -84,8 +82,8 @@ class AsyncAreaStorage:
             NotFoundError: there is no such directory or object.
         """
         if versions:
-            return await list_versions(self._resources, await self._find(), path, recursive=recursive)
-        items: Items = []
+            return ItemList(await list_versions(self._resources, await self._find(), path, recursive=recursive))
+        items = ItemList()
         try:
             async for item in self.scan(path, recursive=recursive):
                 items.append(item)
@@ -95,22 +93,20 @@ class AsyncAreaStorage:
         if items:
             return items
         found = await self.stat(path)
-        return [] if found.directory else [found]
+        return ItemList(() if found.directory else (found,))
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
 
-    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Item, None]:
+    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         prefix = area.key(path)
         if prefix and not prefix.endswith("/"):
             prefix += "/"
         limits, policy = self._resources.limits, self._resources.policy
         async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
-            for entry in page:
-                if entry.key != prefix:
-                    yield area.item(entry)
+            yield [area.item(entry) for entry in page if entry.key != prefix]
 
     async def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
@@ -158,12 +154,12 @@ class AsyncAreaStorage:
         """
         return AsyncItemStream(self._glob(pattern), self._resources.owner)
 
-    async def _glob(self, pattern: str) -> AsyncGenerator[Item, None]:
+    async def _glob(self, pattern: str) -> AsyncGenerator[Sequence[Item], None]:
         area = await self._find()
         hidden = not isinstance(area, LocalArea)
         limits, policy = self._resources.limits, self._resources.policy
         async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
-            yield area.item(entry)
+            yield (area.item(entry),)
 
     async def is_bucket(self, path: str) -> bool:
         """Returns whether a path names a whole bucket or container; that there is one is not checked."""
@@ -171,16 +167,16 @@ class AsyncAreaStorage:
         key = area.key(path).removesuffix("/")
         return bool(key) and area.provider.features.buckets and "/" not in key
 
-    async def update_path_items(self, path: str = "/") -> Items:
+    async def update_path_items(self, path: str = "/") -> ItemList:
         """Lists a directory into the session's listing cache, and returns the listing."""
         area, path = await self._find(), directory_path(path)
         try:
-            items = [item async for item in self.scan(path, recursive=False)]
+            items = ItemList([item async for item in self.scan(path, recursive=False)])
         except NotFoundError:
             # Where directories are real, one that is missing is as empty as a prefix without keys.
             if not area.provider.features.directories:
                 raise
-            items = []
+            items = ItemList()
         self._transfers.cache.put(area.cache_key, path, items)
         return items
 
@@ -205,6 +201,7 @@ class AsyncAreaStorage:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -220,6 +217,8 @@ class AsyncAreaStorage:
             symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
                 `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
 
         Returns:
             The result of each file.
@@ -229,10 +228,10 @@ class AsyncAreaStorage:
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite, symlinks=symlinks)
-        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(dst, area)
-        return await self._transfers.run("upload", source, destination, {}, on_progress, rules=rules)
+        source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
+        return await self._transfers.run("upload", source, destination, {}, on_progress, workers, rules=rules)
 
     async def download(
         self,
@@ -244,6 +243,7 @@ class AsyncAreaStorage:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -257,6 +257,7 @@ class AsyncAreaStorage:
                 if they lead to a place inside the destination.
             version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -267,12 +268,12 @@ class AsyncAreaStorage:
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        area = reading_area(await self._find(), src, None, encryption)
+        workers, area = Workers.of(**where), reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(src, area)
+        rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(area.path_of(src), area)
         given = {"version": version, "keyed": None if encryption is None else True}
         arguments = {name: value for name, value in given.items() if value is not None}
-        return await self._transfers.run("download", source, destination, arguments, on_progress, rules=rules)
+        return await self._transfers.run("download", source, destination, arguments, on_progress, workers, rules=rules)
 
     async def upload_many(
         self,
@@ -283,6 +284,7 @@ class AsyncAreaStorage:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -292,14 +294,22 @@ class AsyncAreaStorage:
             metadata: as for `upload`.
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, overwrite=overwrite)
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        return await self._transfers.run("upload_many", source, destination, {}, on_progress, pairs=pairs, rules=rules)
+        return await self._transfers.run(
+            "upload_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
+        )
 
     async def download_many(
-        self, pairs: Pairs, *, overwrite: Overwrite = True, on_progress: OnProgress | None = None
+        self,
+        pairs: Pairs,
+        *,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
@@ -307,11 +317,12 @@ class AsyncAreaStorage:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             overwrite: as for `download`.
             on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         source, destination, rules = ResolvedLocation("", area), ResolvedLocation(""), WriteRules(overwrite=overwrite)
         return await self._transfers.run(
-            "download_many", source, destination, {}, on_progress, pairs=pairs, rules=rules
+            "download_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
         )
 
     async def write(
@@ -393,7 +404,13 @@ class AsyncAreaStorage:
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
     async def copy(
-        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
@@ -402,17 +419,25 @@ class AsyncAreaStorage:
             dst: with a trailing slash the directory to copy into, else exactly the new name.
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite: what happens to objects that are there already; as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
         """
-        area, rules = await self._find(), WriteRules.of(options, overwrite=overwrite)
-        return await self._transfers.relocate(ResolvedLocation(src, area), ResolvedLocation(dst, area), rules=rules)
+        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers, rules=rules)
 
     async def move(
-        self, src: str, dst: str, *, options: ObjectOptions | None = None, overwrite: Overwrite = True
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        area, rules = await self._find(), WriteRules.of(options, overwrite=overwrite)
-        source, destination = ResolvedLocation(src, area), ResolvedLocation(dst, area)
-        return await self._transfers.relocate(source, destination, move=True, rules=rules)
+        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
+        source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
+        return await self._transfers.relocate(source, destination, None, workers, move=True, rules=rules)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
@@ -432,7 +457,12 @@ class AsyncAreaStorage:
     # Deleting
 
     async def delete(
-        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
@@ -450,21 +480,27 @@ class AsyncAreaStorage:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path, if_match=if_match, version=version)
+        result = await self.try_delete(path, if_match=if_match, version=version, **where)
         if result.error is not None:
             raise result.error
         return result.asked
 
     async def try_delete(
-        self, path: str | Iterable[str], *, if_match: str | None = None, version: str | None = None
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
-        area = await self._find()
+        workers, area = Workers.of(**where), await self._find()
         if if_match is not None:
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
         if version is not None:
             area = reading_area(area, single_path(path, "version"), version, None)
-        deletion = Deletion(self._resources, self._transfers.cache, area, partial(self._keys_to_delete, area))
+        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
+        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
         return await deletion.run((path,) if isinstance(path, str) else path)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import (
     ConfigurationError,
     NotFoundError,
@@ -19,6 +20,7 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
+from dxflow_async.transfer.executor.coordinator import Coordinator
 from dxflow_async.transfer.planning.listing import pages_to_delete
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
@@ -115,16 +117,24 @@ class Deletion:
         cache: the session's listing cache, which forgets what is deleted.
         area: the area of the objects.
         keys_of: yields the keys that deleting a path deletes.
+        coordinator: has the workers of an executor delete; None: this process does.
     """
 
     def __init__(
-        self, resources: Resources, cache: ListingCache, area: Area, keys_of: Callable[[str], AsyncIterator[str]]
+        self,
+        resources: Resources,
+        cache: ListingCache,
+        area: Area,
+        keys_of: Callable[[str], AsyncIterator[str]],
+        coordinator: Coordinator | None = None,
     ) -> None:
         self._resources = resources
         self._cache = cache
         self._area = area
         self._keys_of = keys_of
+        self._coordinator = coordinator
         self._keys: list[str] = []
+        self._tried: dict[str, None] = {}  # keys that are being deleted
         self._asked = 0
         self._report = TransferReport()
         self._error: StorageError | None = None
@@ -134,45 +144,63 @@ class Deletion:
     async def run(self, paths: Iterable[str]) -> DeleteResult:
         """Deletes the objects of these paths. After 10,000 failures the rest is not tried."""
         try:
-            for path in paths:
-                self._path = f"/{key_of(path)}"
-                async for key in self._keys_of(path):
-                    self._keys.append(key)
-                    if len(self._keys) == _BATCH:
-                        await self._delete()
-                    if self._gave_up:
-                        return self._result()
-                self._paths.append(self._path)
-                self._path = ""
-            await self._delete()
+            if self._coordinator is None:
+                async for keys, done in self._batches(paths):
+                    await self._delete(keys, done)
+            else:
+                async with self._coordinator.deleting() as width:
+                    await for_each(self._batches(paths), lambda batch: self._delete(*batch), width)
         except StorageError as error:
             self._error = error
         finally:
             self._doubt_rest()
         return self._result()
 
+    async def _batches(self, paths: Iterable[str]) -> AsyncIterator[tuple[list[str], list[str]]]:
+        """Yields keys to delete, and the paths all of whose keys have been yielded by then."""
+        for path in paths:
+            self._path = f"/{key_of(path)}"
+            async for key in self._keys_of(path):
+                self._keys.append(key)
+                if len(self._keys) == _BATCH:
+                    yield self._taken()
+                if self._gave_up:
+                    return
+            self._paths.append(self._path)
+            self._path = ""
+        yield self._taken()
+
+    def _taken(self) -> tuple[list[str], list[str]]:
+        keys, self._keys = self._keys, []
+        paths, self._paths = self._paths, []
+        self._tried.update(dict.fromkeys(keys))
+        return keys, paths
+
     @property
     def _gave_up(self) -> bool:
         return len(self._report.failed) >= _MAX_FAILURES
 
-    async def _delete(self) -> None:
-        resources, keys = self._resources, self._keys
+    async def _delete(self, keys: list[str], paths: list[str]) -> None:
+        """Deletes keys, and notes which paths are gone by then."""
         failed: Mapping[str, StorageError] = {}
-        if keys:
+        if keys and self._coordinator is not None:
+            failed = await self._coordinator.delete(keys)
+        elif keys:
+            resources = self._resources
             failed = await delete_keys(self._area.provider, keys, limits=resources.limits, policy=resources.policy)
         self._asked += len(keys)
-        for path in self._paths:
+        for path in paths:
             self._cache.removed(self._area.cache_key, path)
         for key, error in failed.items():
             path = self._area.path(key)
             self._cache.doubted(self._area.cache_key, path)
             self._report.append(TransferResult(self._area.shown(path), "", error=error))
-        self._keys.clear()
-        self._paths.clear()
+        for key in keys:
+            del self._tried[key]
 
     def _doubt_rest(self) -> None:
         """Lets the cache forget paths of which not all keys were tried."""
-        for path in [self._path, *map(self._area.path, self._keys)]:
+        for path in [self._path, *map(self._area.path, [*self._tried, *self._keys])]:
             if path:
                 self._cache.doubted(self._area.cache_key, path)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, StorageError
-from dxflow_async.models import JobInfo, Leftover
+from dxflow_async.models import JobList, Leftover
 from dxflow_async.storage.leftovers import left_files, left_uploads, remove_files, remove_uploads
 from dxflow_async.storage.resolver import LocationResolver
 from dxflow_async.storage.resumed_job import open_job, resolved_ends
@@ -31,7 +31,7 @@ class Jobs:
         self._resources = resources
         self._resolver = resolver
 
-    async def unfinished(self, ids: Sequence[str] = ()) -> list[JobInfo]:
+    async def unfinished(self, ids: Sequence[str] = ()) -> JobList:
         """See `AsyncSession.jobs`.
 
         Raises:
@@ -92,11 +92,11 @@ class Jobs:
     def _ids(self) -> list[str]:
         return job_ids(self._resources.settings.home)
 
-    def _infos(self, ids: Sequence[str]) -> list[JobInfo]:
+    def _infos(self, ids: Sequence[str]) -> JobList:
         home = self._resources.settings.home
         if ids:
-            return [JobFile.info(home, job_id) for job_id in ids]
-        found = []
+            return JobList([JobFile.info(home, job_id) for job_id in ids])
+        found = JobList()
         for job_id in self._ids():
             try:
                 found.append(JobFile.info(home, job_id))

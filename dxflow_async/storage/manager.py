@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.models import Item, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
+from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
 
 # In the class below, `list` is a method.
-Items = list[Item]
 Contents = list[dict[str, Any]]
 
 
@@ -72,7 +76,7 @@ class AsyncStorageManager:
         storage_type: str = "private",
         recursive: bool = False,
         versions: bool = False,
-    ) -> Items:
+    ) -> ItemList:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
         return await self._at(provider, storage_type).list(path, recursive=recursive, versions=versions)
 
@@ -131,6 +135,7 @@ class AsyncStorageManager:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
@@ -144,6 +149,7 @@ class AsyncStorageManager:
             symlinks=symlinks,
             if_match=if_match,
             on_progress=on_progress,
+            **where,
         )
 
     async def download(
@@ -158,6 +164,7 @@ class AsyncStorageManager:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
         return await self._at(provider, storage_type).download(
@@ -168,6 +175,7 @@ class AsyncStorageManager:
             version=version,
             encryption=encryption,
             on_progress=on_progress,
+            **where,
         )
 
     async def upload_many(
@@ -181,6 +189,7 @@ class AsyncStorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
@@ -191,6 +200,7 @@ class AsyncStorageManager:
             options=options,
             overwrite=overwrite,
             on_progress=on_progress,
+            **where,
         )
 
     async def download_many(
@@ -201,9 +211,12 @@ class AsyncStorageManager:
         storage_type: str = "private",
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, overwrite=overwrite, on_progress=on_progress)
+        return await self._at(provider, storage_type).download_many(
+            pairs, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     async def write(
         self,
@@ -255,9 +268,10 @@ class AsyncStorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite)
+        return await self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
 
     async def move(
         self,
@@ -268,11 +282,77 @@ class AsyncStorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite)
+        return await self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
 
     # Deleting, sharing
+
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["rb"] = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["wb", "xb"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncFileWriter]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["r"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextReader]: ...
+    @overload
+    def open(
+        self,
+        path: str,
+        mode: Literal["w", "x"],
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> Opening[AsyncTextWriter]: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Opening[Any]:
+        """Opens an object as a file. See `AsyncAreaStorage.open`."""
+        storage = self._at(provider, storage_type)
+        return storage.open(
+            path,
+            mode,
+            encoding=encoding,
+            errors=errors,
+            newline=newline,
+            content_type=content_type,
+            metadata=metadata,
+        )
 
     async def delete(
         self,
@@ -282,9 +362,10 @@ class AsyncStorageManager:
         storage_type: str = "private",
         if_match: str | None = None,
         version: str | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path, if_match=if_match, version=version)
+        return await self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError
@@ -19,7 +19,7 @@ __all__ = ["read_object"]
 
 async def read_object(
     resources: Resources, find: Callable[[], Awaitable[Area]], path: str, start: int | None, end: int | None
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[Sequence[bytes], None]:
     """Yields the bytes `[start, end)` of an object; see `AsyncAreaStorage.read`."""
     for name, value in (("start", start), ("end", end)):
         if value is not None and not isinstance(value, int):
@@ -41,7 +41,7 @@ async def read_object(
     try:
         while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
             crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-            yield bytes(chunk)
+            yield (bytes(chunk),)
     finally:
         await reader.aclose()
     if comparable and reader.crc32c is None:

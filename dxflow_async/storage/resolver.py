@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.location_path import LocationPath
 from dxflow_async.paths import (
     URL,
     Location,
@@ -36,7 +37,10 @@ __all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
 _log = logging.getLogger("dxflow_async.session")
 
 Written = str | os.PathLike[str]
-"""A location as users write it: `aws:/bucket/key`, a URL, or a local path. A path object is a local path."""
+"""A location as users write it: `aws:/bucket/key`, a URL, a local path, or what `AsyncSession.path` returned.
+
+Any other path object is a local path.
+"""
 
 Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""
@@ -147,8 +151,12 @@ class LocationResolver:
         Raises:
             ConfigurationError: the text is not a location.
         """
-        text, remotes = os.fspath(written), self._resources.settings.remotes
-        if isinstance(written, os.PathLike):
+        remotes = self._resources.settings.remotes
+        if isinstance(written, LocationPath) and not written.is_local:
+            text: str = written.text
+        else:
+            text = os.fspath(written)
+        if isinstance(written, os.PathLike) and (not isinstance(written, LocationPath) or written.is_local):
             return Location("LOCAL", text)
         run = self._resources.threads.run
         # The URL of an Azure account may be of any host.

@@ -8,7 +8,7 @@ stored, and a report with failures gets its `retry_failed`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -29,9 +29,12 @@ from dxflow_async.storage.resumed_job import (
     open_job,
     resolved_ends,
 )
+from dxflow_async.storage.worker_pools import WorkerPools
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
+from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
@@ -53,6 +56,9 @@ from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
 
+_HANGS, _LEAST_HANG_SECONDS = 2, 5.0
+"""A worker that is not heard of for so many stall timeouts, and at least for so many seconds, hangs."""
+
 Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
 """Pairs of source and destination paths, as `upload_many` and `download_many` take them."""
 
@@ -67,12 +73,14 @@ class TransferService:
 
     Attributes:
         resources, resolver, cache: as given.
+        pools: where calls run that are given workers.
     """
 
     def __init__(self, resources: Resources, resolver: LocationResolver, cache: ListingCache) -> None:
         self.resources = resources
         self.resolver = resolver
         self.cache = cache
+        self.pools = WorkerPools(resources, resolver.account)
 
     async def copy(
         self,
@@ -80,19 +88,21 @@ class TransferService:
         dst: Written,
         storage_type: str,
         on_progress: OnProgress | None,
+        workers: Workers | None = None,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.relocate(source, destination, on_progress, move=move, rules=rules)
+        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules)
 
     async def relocate(
         self,
         source: ResolvedLocation,
         destination: ResolvedLocation,
         on_progress: OnProgress | None = None,
+        workers: Workers | None = None,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
@@ -101,14 +111,20 @@ class TransferService:
         into = (await self._destination(destination)).into
         destination = replace(destination, into=into)
         operation = "move" if move else "copy"
-        return await self.run(operation, source, destination, {"into": into}, on_progress, rules=rules)
+        return await self.run(operation, source, destination, {"into": into}, on_progress, workers, rules=rules)
 
     async def sync(
-        self, src: Written, dst: Written, rules: Rules, storage_type: str, on_progress: OnProgress | None
+        self,
+        src: Written,
+        dst: Written,
+        rules: Rules,
+        storage_type: str,
+        on_progress: OnProgress | None,
+        workers: Workers | None = None,
     ) -> TransferReport:
         """Syncs; see `AsyncSession.sync`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.run("sync", source, destination, asdict(rules), on_progress)
+        return await self.run("sync", source, destination, asdict(rules), on_progress, workers)
 
     async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
         """Returns the actions that `sync` would take."""
@@ -129,6 +145,7 @@ class TransferService:
         destination: ResolvedLocation,
         arguments: Mapping[str, Any],
         on_progress: OnProgress | None,
+        workers: Workers | None = None,
         *,
         pairs: Pairs | None = None,
         rules: WriteRules | None = None,
@@ -141,6 +158,7 @@ class TransferService:
             destination: the destination; of a call that is given pairs, its area.
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
+            workers: where the call runs; None: in this process.
             pairs: the items of `upload_many` and `download_many`.
             rules: what is stored with the objects, and which objects are replaced.
 
@@ -155,26 +173,30 @@ class TransferService:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
         else:
             spec = JobSpec(operation, None, None, arguments, areas, account)
-        return await self._run(spec, source, destination, pairs or (), on_progress)
+        return await self._run(spec, source, destination, pairs or (), on_progress, workers)
 
-    async def resume(self, job_id: str, on_progress: OnProgress | None = None) -> TransferReport:
+    async def resume(
+        self, job_id: str, on_progress: OnProgress | None = None, workers: Workers | None = None
+    ) -> TransferReport:
         """Resumes a job; see `AsyncSession.resume`."""
         self.resources.check_open()
         run = self.resources.threads.run
         file = await run(open_job, self.resources, job_id)
         try:
-            return await self._resume(file, on_progress)
+            return await self._resume(file, on_progress, workers)
         finally:
             await run(file.close)
 
-    async def repeat(self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId]) -> TransferReport:
+    async def repeat(
+        self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], workers: Workers | None
+    ) -> TransferReport:
         """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
         if job_id is not None:
-            return await self.resume(job_id)
+            return await self.resume(job_id, None, workers)
         areas = await self.resolver.areas_of(spec)
-        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None)
+        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, workers)
 
-    async def _resume(self, file: JobFile, on_progress: OnProgress | None) -> TransferReport:
+    async def _resume(self, file: JobFile, on_progress: OnProgress | None, workers: Workers | None) -> TransferReport:
         run = self.resources.threads.run
         spec = await run(lambda: file.spec)
         with file.reading():
@@ -185,7 +207,7 @@ class TransferService:
         await job.warn_when_incomplete()
         ends = resolved_ends(spec, job.areas)
         try:
-            return await self._run(spec, *ends, job.pairs(), on_progress, job.journal())
+            return await self._run(spec, *ends, job.pairs(), on_progress, workers, job.journal())
         except NotFoundError:
             if not moved:
                 raise
@@ -199,16 +221,32 @@ class TransferService:
         destination: ResolvedLocation,
         pairs: Pairs,
         on_progress: OnProgress | None,
+        workers: Workers | None,
         journal: Journal | None = None,
     ) -> TransferReport:
-        call = self.resources.begin(spec, on_progress, journal)
+        call = self.resources.begin(spec, on_progress, journal, self._placement(workers, spec))
+        again = partial(self._may_repeat, call, spec, workers)
         if spec.operation == "sync":
             sync = await self._sync(source, destination, Rules(**spec.arguments))
-            return await self._finish(call, spec, source, destination, sync.run(call))
+            return await self._finish(again, source, destination, sync.run(call))
         items = await self._plan(call.context, spec, source, destination, pairs)
         if spec.operation == "move":
-            return await self._move(call, spec, source, destination, items)
-        return await self._finish(call, spec, source, destination, call.run(items))
+            return await self._move(again, source, destination, call.run(items))
+        return await self._finish(again, source, destination, call.run(items))
+
+    def deleter(self, area: Area, workers: Workers | None) -> Coordinator | None:
+        """Returns what has workers delete objects of an area; None without workers."""
+        spec = JobSpec("copy", None, None, {}, (area.id, area.id), self.resolver.account.name)
+        placement = self._placement(workers, spec)
+        return None if placement is None else Coordinator(placement, None, self.resources.threads)
+
+    def _placement(self, workers: Workers | None, spec: JobSpec) -> Placement | None:
+        if workers is None:
+            return None
+        settings, executor = self.resources.settings, self.pools.executor_for(workers)
+        template = partial(self.pools.template, workers, spec, executor)
+        hang_seconds = max(_HANGS * settings.stall_timeout, _LEAST_HANG_SECONDS)
+        return Placement(executor, template, settings.max_concurrency, settings.max_bandwidth, hang_seconds)
 
     async def _plan(
         self,
@@ -227,12 +265,14 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            items = ((s, place(d)) async for s, d in _each(pairs))
+            items = ((os.fspath(s), place(d)) async for s, d in _each(pairs))
             return upload_each(context, LocalPlaces(threads), items, options, overwrite=overwrite)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
-            return download_each(context, threads, ((place(s), d) async for s, d in _each(pairs)), overwrite=overwrite)
+            return download_each(
+                context, threads, ((place(s), os.fspath(d)) async for s, d in _each(pairs)), overwrite=overwrite
+            )
         if operation == "download":
             assert source.area is not None
             area = reading_area(source.area, source.path, arguments.get("version"), None)
@@ -261,16 +301,15 @@ class TransferService:
 
     async def _move(
         self,
-        call: TransferCall,
-        spec: JobSpec,
+        again: Callable[[TransferReport, bool], None],
         source: ResolvedLocation,
         destination: ResolvedLocation,
-        items: AsyncIterator[TransferItem],
+        transfer: Awaitable[TransferReport],
     ) -> TransferReport:
         """Moves, and removes the directories that the move has emptied."""
         tops = await self._tops(source)
         try:
-            report = await self._finish(call, spec, source, destination, call.run(items))
+            report = await self._finish(again, source, destination, transfer)
         except BaseException:
             if source.area is not None:
                 self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
@@ -283,8 +322,7 @@ class TransferService:
 
     async def _finish(
         self,
-        call: TransferCall,
-        spec: JobSpec,
+        again: Callable[[TransferReport, bool], None],
         source: ResolvedLocation,
         destination: ResolvedLocation,
         transfer: Awaitable[TransferReport],
@@ -303,11 +341,16 @@ class TransferService:
             self.cache.note_stored(area, report)
         notices = [each.area.notice for each in (source, destination) if each.area is not None and each.area.notice]
         report.notices = tuple(dict.fromkeys(notices))
-        if spec.operation == "sync" or (failure is not None and call.recorded):
-            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs))
+        again(report, failure is not None)
         if failure is not None:
             raise failure
         return report
+
+    def _may_repeat(
+        self, call: TransferCall, spec: JobSpec, workers: Workers | None, report: TransferReport, failed: bool
+    ) -> None:
+        if spec.operation == "sync" or (failed and call.recorded):
+            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs, workers))
 
     async def _resolve(
         self, src: Written, dst: Written, storage_type: str
@@ -350,7 +393,7 @@ def _is_real_directory(path: str) -> bool:
 async def _each(pairs: Pairs) -> AsyncIterator[tuple[str, str]]:
     if isinstance(pairs, AsyncIterable):
         async for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination
     else:
         for source, destination in pairs:
-            yield os.fspath(source), os.fspath(destination)
+            yield source, destination

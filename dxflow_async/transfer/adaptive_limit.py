@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -140,7 +141,7 @@ class Measured(NamedTuple):
     unloaded: bool = False
 
 
-class Lane:
+class Lane(ABC):
     """The small or the large requests of an endpoint: a gate, its law, and what the current window has measured.
 
     Args:
@@ -208,13 +209,13 @@ class Lane:
     def _shortest_window(self) -> float:
         return _WINDOW
 
+    @abstractmethod
     def _add(self, permit: Permit, now: float) -> None:
         """Counts a request that succeeded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _measure(self, seconds: float) -> Measured | None:
         """Returns what a window says; None if it says nothing."""
-        raise NotImplementedError
 
     def _end_window(self, now: float) -> bool:
         before, law = self.gate.capacity, self._law
@@ -362,6 +363,11 @@ class AdaptiveLimit:
     def places(self) -> int:
         """How many requests may be in flight now."""
         return min(self._all.capacity, self._small.limit + self._large.limit)
+
+    def change_maximum(self, maximum: int) -> None:
+        """Changes the most requests in flight. Requests that are in flight stay."""
+        self._all.capacity = maximum
+        self._all.admit()
 
     @property
     def in_flight(self) -> int:

@@ -21,6 +21,10 @@ class Bandwidth:
         self._burst = burst
         self._free_at = 0.0
 
+    def change(self, rate: int) -> None:
+        """Changes the limit."""
+        self._rate = rate
+
     async def take(self, size: int) -> None:
         """Waits until `size` bytes may pass."""
         now = monotonic()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.contract import Part, Provider
+from dxflow_async.transfer.executor.shard import MovedPart, PartRange
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["LINK_SUFFIX", "Place", "Symlinks", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -60,6 +61,21 @@ class Place(NamedTuple):
             )
 
 
+class PartMover(Protocol):
+    """Has the workers of an executor write parts."""
+
+    async def move(self, span: PartRange, part: Part) -> MovedPart:
+        """Has a part of an upload written. Parts of one upload that are asked for together go to one worker.
+
+        Args:
+            span: describes the upload; its parts do not matter.
+            part: the part.
+
+        Raises:
+            StorageError: the part was not written.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TransferContext:
     """What all items of a call share.
@@ -72,6 +88,7 @@ class TransferContext:
         threads: for blocking work.
         journal: notes what is done; None without a journal.
         symlinks: what becomes of symbolic links below local directories.
+        part_mover: writes the parts of large objects; None: this process does.
     """
 
     limits: Limits
@@ -80,4 +97,5 @@ class TransferContext:
     part_size: int
     threads: Threads
     journal: Journal | None = None
+    part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"

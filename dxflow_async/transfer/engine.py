@@ -39,11 +39,12 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import CopyRefusedError, Part, PartLimitError, RangeIgnoredError
 from dxflow_async.transfer import telemetry
+from dxflow_async.transfer.executor.shard import ItemRecord
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
-__all__ = ["Engine", "TransferItem"]
+__all__ = ["Engine", "TransferItem", "close_items"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
 
@@ -88,6 +89,10 @@ class TransferItem(ABC):
 
     async def seen(self) -> str | None:
         """Returns the version of the source that is there now; None if the source has no versions."""
+        return None
+
+    def record(self) -> ItemRecord | None:
+        """Returns what a worker of an executor needs to move the item; None if it cannot move as a whole there."""
         return None
 
     @abstractmethod
@@ -153,6 +158,7 @@ class Engine:
         journal: notes what is done, so that another process can resume the call.
         max_finishing: items that may wait for the disk beside those that workers move. Each of them holds a file open.
         out_of_descriptors: called when an item failed because too many files are open.
+        ended: called with each item that ended, and its result.
     """
 
     def __init__(
@@ -162,6 +168,7 @@ class Engine:
         journal: Journal | None = None,
         max_finishing: int = 256,
         out_of_descriptors: Callable[[], None] = lambda: None,
+        ended: Callable[[TransferItem, TransferResult], None] | None = None,
     ) -> None:
         self._max_workers = max_workers
         self._meter = meter
@@ -176,6 +183,8 @@ class Engine:
         self._finishing = 0
         self._max_finishing = max_finishing
         self._out_of_descriptors = out_of_descriptors
+        self._ended = ended
+        self._noted: set[TransferItem] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
@@ -191,6 +200,36 @@ class Engine:
             return await self._run(items)
         with self._watch.call(self._report):
             return await self._run(items)
+
+    @property
+    def left(self) -> int:
+        """Items that are planned and have not ended."""
+        return self._meter.left
+
+    def note_planned(self, item: TransferItem) -> None:
+        """Notes that an item is planned, before the engine gets it, or when a worker of an executor gets it."""
+        self._meter.planned(item.size)
+        if self._journal is not None:
+            self._journal.planned(item)
+
+    def note_again(self, item: TransferItem) -> None:
+        """Notes that the engine gets an item that `note_planned` was called for."""
+        self._noted.add(item)
+
+    def note_plan_ended(self) -> None:
+        """Notes that all items are planned."""
+        self._meter.plan_ended()
+        if self._journal is not None:
+            self._journal.plan_ended()
+
+    async def note_result(self, result: TransferResult, version: str | None) -> None:
+        """Notes the result of an item that a worker of an executor moved."""
+        if result.error is not None:
+            _log.info("%s", result.error, extra={"fields": result.error.fields()})
+        self._report.append(result)
+        self._meter.done(result)
+        if self._journal is not None:
+            await self._journal.ended(result, version)
 
     async def _run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
@@ -214,9 +253,10 @@ class Engine:
         loop = asyncio.get_running_loop()
         try:
             async for item in items:
-                self._meter.planned(item.size)
-                if self._journal is not None:
-                    self._journal.planned(item)
+                if item in self._noted:
+                    self._noted.discard(item)
+                else:
+                    self.note_planned(item)
                 self._new.append(_Running(item))
                 self._call_worker(group)
                 if len(self._new) >= _PLANNED:
@@ -229,7 +269,7 @@ class Engine:
         except DxflowError as error:
             self._plan_error = error
         finally:
-            await _close(items)
+            await close_items(items)
         self._planned = True
         self._meter.plan_ended()
         self._wake_all()
@@ -334,14 +374,11 @@ class Engine:
                 return
             result = running.item.result(failure)
         self._running.discard(running)
-        if result.error is not None:
-            _log.info("%s", result.error, extra={"fields": result.error.fields()})
         if self._watch is not None:
             self._watch.end(running, result)
-        self._report.append(result)
-        self._meter.done(result)
-        if self._journal is not None:
-            await self._journal.ended(result, running.item.version)
+        if self._ended is not None:
+            self._ended(running.item, result)
+        await self.note_result(result, running.item.version)
         if self._planned and not self._running and not self._new:
             self._wake_all()
 
@@ -412,7 +449,7 @@ class Engine:
             failure_of(error, item.ends, "clean-up")
 
 
-async def _close(items: AsyncIterator[TransferItem]) -> None:
+async def close_items(items: AsyncIterator[TransferItem]) -> None:
     """Closes the plan now, instead of whenever it is garbage collected."""
     if isinstance(items, AsyncGenerator):
         with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):

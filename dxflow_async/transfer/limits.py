@@ -75,6 +75,21 @@ class Limits:
         busiest = max(self.endpoints.values(), key=lambda limit: limit.in_flight, default=None)
         return busiest.places if busiest is not None and busiest.in_flight else 0
 
+    def change_budget(self, max_concurrency: int, max_bandwidth: int | None) -> None:
+        """Changes the most requests in flight to each endpoint, and the bandwidth where it is limited."""
+        if max_concurrency != self.max_concurrency:
+            self.max_concurrency = max_concurrency
+            for limit in self.endpoints.values():
+                limit.change_maximum(self._most_requests)
+            self.count_workers()
+        if self.bandwidth is not None and max_bandwidth is not None:
+            self.bandwidth.change(max_bandwidth)
+
+    @property
+    def _most_requests(self) -> int:
+        open_connections = sys.maxsize if self.descriptors is None else self.descriptors.connections
+        return min(self.max_concurrency, open_connections)
+
     def count_workers(self) -> None:
         """Counts the workers anew after a limit has changed."""
         widest = max([INITIAL + LARGE_INITIAL, *(limit.places for limit in self.endpoints.values())])
@@ -92,8 +107,7 @@ class Limits:
             return None
         limit = self.endpoints.get(endpoint)
         if limit is None:
-            open_connections = sys.maxsize if self.descriptors is None else self.descriptors.connections
             limit = self.endpoints[endpoint] = AdaptiveLimit(
-                min(self.max_concurrency, open_connections), endpoint=endpoint, on_change=self.count_workers
+                self._most_requests, endpoint=endpoint, on_change=self.count_workers
             )
         return limit

@@ -25,11 +25,13 @@ class Meter:
 
     Attributes:
         raised: the exception that `on_progress` raised. It is not called again.
+        others_left: items that others move meanwhile; see `left`.
     """
 
     def __init__(self, on_progress: OnProgress | None = None, concurrency: Callable[[], int] = lambda: 0) -> None:
         self._concurrency = concurrency
         self.raised: BaseException | None = None
+        self.others_left = 0
         self._on_progress = on_progress
         self._started = monotonic()
         self._told = 0.0
@@ -46,7 +48,7 @@ class Meter:
     @property
     def left(self) -> int:
         """Items that are planned and have not ended."""
-        return self._files_planned - self._files_done
+        return self._files_planned - self._files_done + self.others_left
 
     def planned(self, size: int) -> None:
         """Counts a planned item. `size` is in bytes, 0 if it is not known yet."""

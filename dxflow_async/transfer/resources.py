@@ -13,13 +13,15 @@ from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.sdk_configuration import aws_bundles
 from dxflow_async.config.settings import Settings
-from dxflow_async.exceptions import SessionClosedError, TransferError
+from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError
 from dxflow_async.models import TransferReport
 from dxflow_async.net import ProxyRules, TLSOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
-from dxflow_async.transfer.context import TransferContext
+from dxflow_async.transfer.context import PartMover, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
+from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
+from dxflow_async.transfer.executor.seam import ProcessPool
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
@@ -43,6 +45,7 @@ class Resources:
         owner: the process and the event loop that the session belongs to.
         closed: whether the session was closed. Calls that begin later raise `SessionClosedError`; the connections
             themselves stay open until `aclose`.
+        pools: the processes that calls run on, by their number.
     """
 
     settings: Settings
@@ -53,6 +56,7 @@ class Resources:
     policy: RetryPolicy = field(init=False)
     owner: Owner = field(init=False)
     closed: bool = field(init=False, default=False)
+    pools: dict[int, ProcessPool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         check_asyncio()
@@ -115,7 +119,9 @@ class Resources:
         """Returns what the session gives a provider; `name` is the remote's name in capitals."""
         return ProviderResources(name, self.http, self.threads, self.settings.durable)
 
-    def context(self, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferContext:
+    def context(
+        self, on_progress: OnProgress | None, journal: Journal | None = None, part_mover: PartMover | None = None
+    ) -> TransferContext:
         """Returns a context for the items of one call."""
         self.check_open()
         return TransferContext(
@@ -125,30 +131,45 @@ class Resources:
             self.settings.part_size,
             self.threads,
             journal,
+            part_mover,
         )
 
-    def begin(self, spec: JobSpec, on_progress: OnProgress | None, journal: Journal | None = None) -> TransferCall:
+    def begin(
+        self,
+        spec: JobSpec,
+        on_progress: OnProgress | None,
+        journal: Journal | None = None,
+        placement: Placement | None = None,
+    ) -> TransferCall:
         """Begins a call that transfers items.
 
         Args:
             spec: the call, for its journal.
             on_progress: called with a `Progress` at most ten times a second.
             journal: the journal of an earlier call that is resumed; by default a new one, where the settings say so.
+            placement: where the call runs; None: in this process.
         """
         self.check_open()
         if journal is None and self.settings.journal:
             journal = Journal(self.settings.home, self.threads, spec)
-        return TransferCall(self.context(on_progress, journal), journal)
+        coordinator = None if placement is None else Coordinator(placement, journal, self.threads)
+        return TransferCall(self.context(on_progress, journal, coordinator), journal, coordinator)
 
     def abandon(self) -> None:
         """Closes connections and threads once the session's event loop does not run any more."""
         self.closed = True
         self.http.client.abandon()
+        for pool in self.pools.values():
+            pool.drop()
         self.threads.close()
 
     async def aclose(self) -> None:
-        """Closes connections and threads."""
+        """Closes connections and threads, and ends the processes of pools."""
         self.closed = True
+        pools = list(self.pools.values())
+        self.pools.clear()
+        for pool in pools:
+            await self.threads.run(pool.close)
         await self.http.aclose()
         self.threads.close()
 
@@ -160,9 +181,10 @@ class TransferCall:
         context: what its items share.
     """
 
-    def __init__(self, context: TransferContext, journal: Journal | None) -> None:
+    def __init__(self, context: TransferContext, journal: Journal | None, coordinator: Coordinator | None) -> None:
         self.context = context
         self._journal = journal
+        self._coordinator = coordinator
 
     @property
     def pairs(self) -> Sequence[ItemId]:
@@ -179,24 +201,38 @@ class TransferCall:
 
         Raises:
             TransferError: some item failed; `report` has every item's result.
+            ExecutorError: the workers of the executor cannot go on; `job_id` is what to resume.
         """
         journal, meter, limits = self._journal, self.context.meter, self.context.limits
-        engine = Engine(limits.workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
+        workers = limits.workers if self._coordinator is None else partial(self._coordinator.most_parts, limits.workers)
+        engine = Engine(workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
         limits.calls += 1
         try:
-            report = await (engine.run(items) if journal is None else self._recorded(journal, engine, items))
+            report = await (self._run(engine, items) if journal is None else self._recorded(journal, engine, items))
         finally:
             limits.calls -= 1
+        report.concurrency = limits.concurrency()
         meter.close()
         return raise_failures(report)
 
+    async def _run(self, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
+        if self._coordinator is None:
+            return await engine.run(items)
+        return await self._coordinator.run(engine, items, self.context.meter)
+
     async def _recorded(self, journal: Journal, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
-        succeeded = False
+        succeeded, failure = False, None
         try:
-            report = await engine.run(journal.remaining(items))
+            report = await self._run(engine, journal.remaining(items))
             succeeded = report.ok
+        except ExecutorError as error:
+            failure = error
+            raise
         finally:
             await journal.close(succeeded=succeeded)
+            if failure is not None and journal.job_id is not None:
+                failure.job_id = journal.job_id
+                failure.args = (f"{failure.args[0]}; then resume job {journal.job_id}",)
         if not succeeded:
             report.job_id = journal.job_id
         return report

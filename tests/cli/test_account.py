@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.blocking.portal import Portal
-from dxflow_async.control.account import StoredLogin
+from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
 from tests.cli.called_command import Command

@@ -52,6 +52,97 @@ async def test_calls_from_many_tasks(threads: Threads) -> None:
     assert len(seen) <= 4
 
 
+async def test_short_calls_from_many_tasks(threads: Threads) -> None:
+    """Short calls that share a thread each get their own result or error, one at a time as well as thousands."""
+    assert await threads.run_short(lambda a, b: a + b, 1, 2) == 3
+    with pytest.raises(ValueError, match="no"):
+        await threads.run_short(_raise, ValueError("no"))
+
+    async def task(start: int) -> list[int]:
+        return [await threads.run_short(pow, number, 2) for number in range(start, start + 50)]
+
+    results = await asyncio.gather(*(task(start) for start in range(0, 5000, 50)))
+    assert [value for each in results for value in each] == [number * number for number in range(5000)]
+
+
+async def test_short_calls_share_a_thread(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of one turn of the loop are handed to a thread together, sixteen at most."""
+    handed: list[int] = []
+    send = threads._send_gathered
+
+    def count() -> None:
+        handed.append(len(threads._gathered))
+        send()
+
+    monkeypatch.setattr(threads, "_send_gathered", count)
+    await asyncio.gather(*(threads.run_short(int) for _ in range(40)))
+    assert sum(handed) == 40
+    assert len(handed) <= 5
+    assert max(handed) == 16
+
+
+@pytest.mark.parametrize("hangs", [0, 5, 15])
+async def test_a_hanging_short_call_holds_up_no_other(hangs: int) -> None:
+    """Where one call of a batch hangs, those before and after it end all the same, and so do later ones."""
+    threads, release = Threads(4, "test-hang"), threading.Event()
+
+    async def call(number: int) -> object:
+        return await (threads.run_short(release.wait, 10) if number == hangs else threads.run_short(int))
+
+    pending = [asyncio.create_task(call(number)) for number in range(16)]
+    await asyncio.sleep(0)
+    with anyio.fail_after(5):
+        await asyncio.gather(*(task for number, task in enumerate(pending) if number != hangs))
+        assert await asyncio.gather(*(threads.run_short(int, "7") for _ in range(20))) == [7] * 20
+    assert not pending[hangs].done()
+    release.set()
+    assert await pending[hangs] is True
+    threads.close()
+
+
+async def test_slow_short_calls_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow disk the calls of one batch run side by side in several threads, and the loop goes on."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    threads, seen = Threads(4, "test-slow"), set()
+
+    def work() -> None:
+        seen.add(threading.get_ident())
+        time.sleep(0.02)
+
+    await asyncio.gather(*(threads.run_short(work) for _ in range(16)))
+    assert len(seen) > 1
+    threads.close()
+
+
+async def test_a_cancelled_short_call_has_ended(threads: Threads) -> None:
+    """A cancelled short call has ended when its caller goes on, also one that had not begun; the others go on."""
+    release = threading.Event()
+    ended: list[int] = []
+    first = asyncio.create_task(threads.run_short(release.wait, 5))
+    others = [asyncio.create_task(threads.run_short(ended.append, number)) for number in range(3)]
+    await asyncio.sleep(0.01)
+    for task in (first, others[0]):
+        task.cancel()
+    release.set()
+    for task in (first, others[0]):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await asyncio.gather(*others[1:])
+    assert sorted(ended) == [0, 1, 2]
+
+
+async def test_close_ends_short_calls() -> None:
+    """After `close`, short calls that were made before are done, and new ones are refused."""
+    threads = Threads(2, "test-close-short")
+    pending = [asyncio.create_task(threads.run_short(time.sleep, 0.001)) for _ in range(20)]
+    await asyncio.sleep(0)
+    threads.close()
+    with anyio.fail_after(5):
+        await asyncio.gather(*pending)
+    with pytest.raises(SessionClosedError):
+        await threads.run_short(int)
+
+
 @pytest.mark.parametrize("times", [1, 3])
 async def test_cancellation_waits_for_the_call(threads: Threads, times: int) -> None:
     """A cancelled call has ended when its caller goes on, however often it is cancelled; its error goes nowhere."""

@@ -47,6 +47,8 @@ class GoogleQuirks:
         held: the names of objects under a hold.
         busy: statuses of the next requests, in the order in which they come.
         busy_writes: as many writes of objects are refused because of their rate.
+        foreign: a method and a part of the path and query; such requests are answered by a network's sign-in page, with
+            status 200.
         sessions_elsewhere: a session's URL names another host.
     """
 
@@ -68,4 +70,5 @@ class GoogleQuirks:
     held: frozenset[str] = frozenset()
     busy: list[int] = field(default_factory=list)
     busy_writes: int = 0
+    foreign: tuple[str, str] | None = None
     sessions_elsewhere: bool = False

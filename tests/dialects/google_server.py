@@ -18,9 +18,10 @@ from aiohttp import web
 from tests.dialects.google_quirks import GoogleQuirks
 from tests.servers.resumable import ResumableServer, Stored
 
-__all__ = ["TOKEN", "GoogleServer"]
+__all__ = ["PAGE", "TOKEN", "GoogleServer"]
 
 TOKEN = "a-token"
+PAGE = "<html><body>Please sign in</body></html>"
 _WHO = "science@project-one.iam.gserviceaccount.com"
 _PAYS = "Bucket is a requester pays bucket but no user project provided."
 
@@ -68,6 +69,9 @@ class GoogleServer(ResumableServer):
     @web.middleware
     async def _check(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.seen.append((request.method, request.path))
+        foreign = self.quirks.foreign
+        if foreign is not None and request.method == foreign[0] and foreign[1] in request.path_qs:
+            return web.Response(text=PAGE, content_type="text/html")
         if self.quirks.busy and request.path != "/token":
             status = self.quirks.busy.pop(0)
             return refusal(status, "rateLimitExceeded" if status == 429 else "backendError", "Busy")

@@ -51,6 +51,13 @@ class Files(asyncssh.SFTPServer):
         result = super().write(file_obj, offset, data)
         return await result if asyncio.iscoroutine(result) else result  # type: ignore[return-value]
 
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        if self.fail == "trickle":
+            await asyncio.sleep(0.05)
+            size = 1
+        result = super().read(file_obj, offset, size)
+        return await result if asyncio.iscoroutine(result) else result  # type: ignore[return-value]
+
     async def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> None:
         if self.fail == "attributes":
             raise asyncssh.SFTPOpUnsupported("no attributes here")

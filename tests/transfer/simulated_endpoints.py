@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from dxflow_async.exceptions import ThrottledError
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
 
-__all__ = ["CappedConnections", "Run", "SmallRequests"]
+__all__ = ["CappedConnections", "Clock", "Run", "SmallRequests"]
 
 KiB, MiB = 1 << 10, 1 << 20
 
@@ -63,12 +63,16 @@ class SmallRequests:
 
     def run(self, seconds: float, *, fixed: int | None = None) -> Run:
         """Keeps as many requests in flight as the limit allows, or `fixed`."""
-        clock, chance, run = _Clock(), random.Random(1), Run()
-        limit = _fixed(fixed) if fixed is not None else AdaptiveLimit(512, clock=clock)
+        clock = Clock()
+        return self.use(_fixed(fixed) if fixed is not None else AdaptiveLimit(512, clock=clock), clock, seconds)
+
+    def use(self, limit: AdaptiveLimit, clock: Clock, seconds: float) -> Run:
+        """Keeps as many requests in flight as a limit allows, and ends them all after so many seconds of the clock."""
+        began, chance, run = clock.now, random.Random(1), Run()
         busy: list[tuple[float, int, bool, Permit]] = []
-        client = served = tokens = told = 0.0
-        number = 0
-        while clock.now < seconds:
+        client = served = told = began
+        number, tokens = 0, 0.0
+        while clock.now - began < seconds:
             while (permit := limit.try_acquire(chance.choice(self.sizes))) is not None:
                 number += 1
                 client = max(client, clock.now) + 1 / self.client
@@ -83,7 +87,9 @@ class SmallRequests:
                 heapq.heappush(busy, (served + taken, number, False, permit))
             clock.now, _, refused, permit = heapq.heappop(busy)
             limit.release(permit, ThrottledError("slow down") if refused else None)
-            run.note(clock.now, not refused, limit.limit)
+            run.note(clock.now - began, not refused, limit.limit)
+        for *_, permit in busy:
+            limit.release(permit)
         return run
 
     def best(self) -> float:
@@ -109,7 +115,7 @@ class CappedConnections:
 
     def run(self, seconds: float, *, fixed: int | None = None) -> Run:
         """Keeps as many parts in flight as the limit allows, or `fixed`."""
-        clock, run = _Clock(), Run()
+        clock, run = Clock(), Run()
         limit = _fixed(fixed) if fixed is not None else AdaptiveLimit(512, clock=clock)
         parts: list[_Part] = []
         while clock.now < seconds:
@@ -131,7 +137,9 @@ class CappedConnections:
         return max(self.run(2.0, fixed=number).rate(1.0, 2.0) for number in (6, 12, 24, 48, 96))
 
 
-class _Clock:
+class Clock:
+    """A clock that the model turns."""
+
     def __init__(self) -> None:
         self.now = 0.0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.transfer.simulated_endpoints import CappedConnections, SmallRequests
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
+from tests.transfer.simulated_endpoints import CappedConnections, Clock, SmallRequests
 
 KiB, MiB = 1 << 10, 1 << 20
 
@@ -52,3 +53,16 @@ def test_no_more_than_it_takes() -> None:
     """Where more requests in flight gain nothing, few are: latency and memory have a cost."""
     assert max(SMALL["loopback"].run(3.0).limits[20:]) <= 64
     assert max(LARGE["fast"].run(3.0).limits[20:]) <= 12
+
+
+def test_a_later_call_begins_where_the_last_one_was() -> None:
+    """What was found is kept: after a minute without requests, the next call has as many in flight from the start."""
+    clock, endpoint = Clock(), SMALL["40 ms"]
+    limit = AdaptiveLimit(512, clock=clock)
+    first = endpoint.use(limit, clock, 3.0)
+    found = limit.limit
+    clock.now += 60.0
+    second = endpoint.use(limit, clock, 3.0)
+    assert found > 2 * first.limits[0]
+    assert min(second.limits) >= 0.9 * found
+    assert second.rate(0.1, 0.5) >= 0.85 * endpoint.best()

@@ -92,6 +92,18 @@ async def test_workers_follow_the_limits(clock: Clock, tmp_path: Path) -> None:
     threads.close()
 
 
+def test_calls_of_a_session_share_an_endpoints_limit(tmp_path: Path) -> None:
+    """Two remotes at one endpoint have one limit, in later calls too; another endpoint has its own."""
+    limits, threads = Limits(max_concurrency=256, max_memory_bytes=64 * MiB), Threads(1)
+    providers = [LocalProvider(tmp_path, threads) for _ in range(3)]
+    for provider, endpoint in zip(providers, ("somewhere", "somewhere", "elsewhere"), strict=True):
+        provider.features = replace(provider.features, endpoint=endpoint)
+    one, same, other = map(limits.requests, providers)
+    assert one is same is limits.requests(providers[0])
+    assert other is not one
+    threads.close()
+
+
 async def test_limit_never_falls_below_one(clock: Clock) -> None:
     """However often it is throttled, one request stays allowed."""
     limit = AdaptiveLimit(8, clock=clock)

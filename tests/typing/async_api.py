@@ -15,7 +15,8 @@ from dxflow_async import (
     AsyncUnitStorage,
     AWSSettings,
     Item,
-    JobInfo,
+    ItemList,
+    JobList,
     Leftover,
     Progress,
     S3Settings,
@@ -43,7 +44,7 @@ async def sessions() -> None:
         assert_type(session.closed, bool)
         assert_type(session.get_storage_manager(), AsyncStorageManager)
         assert_type(session.get_compute_manager(), AsyncComputeManager)
-        assert_type(await session.jobs(), list[JobInfo])
+        assert_type(await session.jobs(), JobList)
         assert_type(await session.resume("0123abcd"), TransferReport)
         assert_type(await session.clean_jobs(dry_run=True), list[Leftover])
     AsyncSession(settings=Settings(aws=AWSSettings(endpoint="https://minio.example.org")))
@@ -64,8 +65,8 @@ async def transfers(session: AsyncSession) -> None:
 
 async def storage_calls(storage: AsyncStorageManager) -> None:
     """Listings are items, transfers return reports, and a read yields bytes."""
-    assert_type(await storage.list(), list[Item])
-    assert_type(await storage.list("AWS", "/bucket/", recursive=True), list[Item])
+    assert_type(await storage.list(), ItemList)
+    assert_type(await storage.list("AWS", "/bucket/", recursive=True), ItemList)
     assert_type(storage.scan(path="/bucket/"), AsyncItemStream[Item])
     assert_type(await storage.stat("/bucket/key"), Item)
     assert_type(await storage.exists("/bucket/key"), bool)
@@ -86,7 +87,7 @@ async def units(compute: AsyncComputeManager) -> None:
     unit = await compute.get_unit("Demo")
     assert_type(unit, AsyncComputeUnit)
     assert_type(unit.storage, AsyncUnitStorage)
-    assert_type(await unit.storage.list(), list[Item])
+    assert_type(await unit.storage.list(), ItemList)
     assert_type(await unit.storage.upload("data.csv", "/results/"), TransferReport)
 
 

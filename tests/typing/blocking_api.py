@@ -8,7 +8,7 @@ from typing import assert_type
 from dxflow_async import ItemStream, Session
 from dxflow_async.blocking.compute import ComputeManager, ComputeUnit, UnitStorage
 from dxflow_async.blocking.storage import StorageManager
-from dxflow_async.models import Item, JobInfo, SyncPlan, TransferReport, Unit
+from dxflow_async.models import Item, ItemList, JobList, SyncPlan, TransferReport, Unit
 
 
 def sessions() -> None:
@@ -17,7 +17,7 @@ def sessions() -> None:
         assert_type(session, Session)
         assert_type(session.get_storage_manager(), StorageManager)
         assert_type(session.get_compute_manager(), ComputeManager)
-        assert_type(session.jobs(), list[JobInfo])
+        assert_type(session.jobs(), JobList)
         assert_type(session.copy("data/", "aws:/bucket/data/"), TransferReport)
         assert_type(session.sync("data", "aws:/bucket/data"), TransferReport)
         assert_type(session.sync("data", "aws:/bucket/data", dry_run=True), SyncPlan)
@@ -26,7 +26,7 @@ def sessions() -> None:
 
 def storage_calls(storage: StorageManager) -> None:
     """`list` prints and returns None unless `return_info` is set; no call returns an awaitable."""
-    assert_type(storage.list(return_info=True), list[Item])
+    assert_type(storage.list(return_info=True), ItemList)
     assert_type(storage.scan(path="/bucket/"), ItemStream[Item])
     assert_type(storage.stat("/bucket/key"), Item)
     assert_type(storage.exists("/bucket/key"), bool)
@@ -46,5 +46,5 @@ def units(compute: ComputeManager) -> None:
     unit = compute.get_unit("Demo")
     assert_type(unit, ComputeUnit)
     assert_type(unit.storage, UnitStorage)
-    assert_type(unit.storage.list("/", return_info=True), list[Item])
+    assert_type(unit.storage.list("/", return_info=True), ItemList)
     assert_type(unit.storage.download("/results/"), TransferReport)

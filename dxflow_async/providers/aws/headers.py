@@ -15,6 +15,7 @@ from dxflow_async.digests import s3_expected
 from dxflow_async.providers.aws.metadata import decode_value, encode_value, metadata_header
 from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
+from dxflow_async.providers.common.metadata_limits import check_metadata_size, twice
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions, PartReceipt
 from dxflow_async.providers.http import Call
@@ -46,6 +47,12 @@ FULL_OBJECT = "FULL_OBJECT"
 
 METADATA = "x-amz-meta-"
 MTIME = METADATA + NAME
+_MAX_METADATA_SIZE = 2 << 10
+"""Bytes of all names and values, as Amazon counts them.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (user-defined metadata)
+"""
+
 _IN_PARTS = re.compile(r"-[0-9]+\"?\s*$")
 _OPTIONS = (
     *((name, name.replace("_", "-")) for name in SYSTEM_OPTIONS),
@@ -71,9 +78,14 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     headers = {"content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[MTIME] = format_mtime(options.modified)
+    metadata: dict[str, str] = {}
     for name, value in options.metadata.items():
         sent, text = metadata_header(call, name, value)
+        if sent in metadata:
+            raise twice(call, name, "S3")
+        metadata[sent] = value
         headers[METADATA + sent] = text
+    check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "S3")
     if options.public:
         headers["x-amz-acl"] = "public-read"
     return headers | option_headers(options)

@@ -108,6 +108,8 @@ def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dial
         return True
     if dialect.known(ability):
         return False
+    if refusal.data and not refusal.code:
+        return False  # a page of a proxy or a balancer tells nothing about the service
     if refusal.status == 501 and any(name.startswith("x-amz-checksum-") for name in headers):
         return False  # first without those
     return refusal.code in _UNSIGNED_CODES.get(refusal.status, ())

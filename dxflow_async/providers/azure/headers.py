@@ -16,6 +16,7 @@ from dxflow_async.digests import md5_expected
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.metadata_limits import check_metadata_size, twice
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
 from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
@@ -43,6 +44,12 @@ _OPTIONS = (
     ("storage_class", "x-ms-access-tier"),
 )
 _SYSTEM = tuple((name, name.replace("_", "-")) for name in SYSTEM_OPTIONS)
+_MAX_METADATA_SIZE = 8 << 10
+"""Bytes of all names and values.
+
+Source: https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources
+"""
+
 _CRC32C = "dxflow_crc32c"
 _FOLDER = "hdi_isfolder"
 
@@ -61,6 +68,7 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     headers = {"x-ms-blob-content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[_METADATA + NAME] = format_mtime(options.modified)
+    metadata: dict[str, str] = {}
     for name, value in options.metadata.items():
         if not _IDENTIFIER.fullmatch(name):
             raise call.error(
@@ -74,8 +82,12 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
                 f"metadata {name!r} cannot be kept: Azure takes only ASCII in a value, without control characters; "
                 "encode the value, or remove it",
             )
+        if name.lower() in metadata:
+            raise twice(call, name, "Azure")
+        metadata[name.lower()] = value.strip()  # signed as it arrives
         if name.lower() != _CRC32C:
-            headers[_METADATA + name.lower()] = value.strip()  # signed as it arrives
+            headers[_METADATA + name.lower()] = value.strip()
+    check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "Azure")
     for option, header in _OPTIONS:
         if (text := getattr(options, option)) is not None:
             headers[header] = text

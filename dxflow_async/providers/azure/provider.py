@@ -90,6 +90,7 @@ def _features(identity: CloudCredentials) -> Features:
         presign=identity.has_key,
         public=True,
         metadata=True,
+        metadata_identifiers=True,
         mtime=True,
         mtime_listed=True,
         list_after=True,

@@ -256,7 +256,7 @@ class CloudCredentials:
                 self._private_key = account.private_key
                 return account
             if source.kind in GOOGLE_AUTH_TYPES:
-                return GoogleAuthToken(source.info, _SCOPE)
+                return GoogleAuthToken(source.info, _SCOPE, self.clock)
             return Token(service_file=source.path, scopes=[_SCOPE])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{source} cannot be used: {type(error).__name__}: {error}"

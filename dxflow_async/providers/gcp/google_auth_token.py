@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from functools import partial
 from time import time
 from typing import Any, TypeVar
 
@@ -24,10 +25,14 @@ from dxflow_async.exceptions import (
     ServiceError,
     StorageError,
 )
+from dxflow_async.providers.common.fields import timestamp_of
+from dxflow_async.providers.common.server_clock import ServerClock
+from dxflow_async.providers.gcp.google_auth_clock import shifted_by
 from dxflow_async.providers.gcp.token_transport import (
     TOKEN_SECONDS,
     Answer,
     TokenTransport,
+    is_time_refused,
     sign_in_error,
     with_lifetime,
 )
@@ -60,6 +65,7 @@ class GoogleAuthToken:
     Args:
         info: the credentials file's content.
         scope: what the token is for.
+        clock: Google's time.
 
     Attributes:
         service_data: `info`.
@@ -69,8 +75,11 @@ class GoogleAuthToken:
         ValueError: the file lacks a field, or one has a wrong value.
     """
 
-    def __init__(self, info: dict[str, Any], scope: str) -> None:
+    def __init__(self, info: dict[str, Any], scope: str, clock: ServerClock) -> None:
         self.service_data = info
+        self._clock = clock
+        # The end of such a token is told by Google's clock; that of others is counted from now.
+        self._absolute = "service_account_impersonation_url" in info
         self.session: TokenTransport
         self._credentials = _load(info, scope)
         source = info.get("credential_source")
@@ -79,16 +88,22 @@ class GoogleAuthToken:
     async def refresh(self, **_: object) -> FetchedToken:
         """Fetches a new token. Each request has `TOKEN_SECONDS`.
 
+        What a token server refuses because of its time is signed once more, with the server's time.
+
         Raises:
             AccessDeniedError: a token server refuses.
             ConfigurationError: the file's token source cannot be used.
             StorageError: a token server fails or cannot be reached.
         """
-        requests = _Requests(self.session, asyncio.get_running_loop())
-        try:
-            return await _in_own_thread(lambda: self._refresh(requests), requests.stop)
-        except Exception as error:  # noqa: BLE001 - whatever the SDK raises for files and responses of others
-            failure = self._failure(error, requests)
+        for again in (True, False):
+            requests, offset = _Requests(self.session, asyncio.get_running_loop()), self._clock.offset
+            try:
+                return await _in_own_thread(partial(self._refresh, requests, offset), requests.stop)
+            except Exception as error:  # noqa: BLE001 - whatever the SDK raises for files and responses of others
+                failure = self._failure(error, requests)
+            refusal = requests.refusal
+            if not (again and refusal is not None and is_time_refused(self._clock, refusal, offset)):
+                break
         # Raised here: the frames of the SDK hold tokens.
         raise failure
 
@@ -102,14 +117,17 @@ class GoogleAuthToken:
         except (TypeError, ValueError):
             return _EXECUTABLE_SECONDS
 
-    def _refresh(self, requests: _Requests) -> FetchedToken:
-        self._credentials.refresh(requests)
+    def _refresh(self, requests: _Requests, offset: float) -> FetchedToken:
+        with shifted_by(offset):
+            self._credentials.refresh(requests)
         token, expiry = self._credentials.token, self._credentials.expiry
+        if self._absolute and requests.offset is not None:
+            offset = requests.offset
         if expiry is None:
             return FetchedToken(token, 3600.0)
         from datetime import UTC
 
-        return FetchedToken(token, expiry.replace(tzinfo=UTC).timestamp() - time())
+        return FetchedToken(token, expiry.replace(tzinfo=UTC).timestamp() - time() - offset)
 
     def _failure(self, error: Exception, requests: _Requests) -> Exception:
         if requests.failure is not None:
@@ -184,12 +202,14 @@ class _Requests:
         failure: why a request was not answered; the last one counts.
         refusal: the last response with an error.
         answered: whether a server answered at all.
+        offset: seconds by which the clock of the last server is ahead of this machine's, if it told its time.
     """
 
     def __init__(self, wire: TokenTransport, loop: asyncio.AbstractEventLoop) -> None:
         self.failure: StorageError | None = None
         self.refusal: Answer | None = None
         self.answered = False
+        self.offset: float | None = None
         self._wire = wire
         self._loop = loop
         self._stopped = False
@@ -221,6 +241,8 @@ class _Requests:
         except CancelledError:
             raise _not_sent("the session does not wait for it any more") from None
         self.answered = True
+        if served := timestamp_of(answer.headers.get("date", "")):
+            self.offset = served - time()
         if answer.status >= 400:
             self.refusal = answer
         return _Response(answer.status, answer.headers, with_lifetime(answer.data))

@@ -15,8 +15,10 @@ from typing import Any
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.metadata_limits import check_metadata_size
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions
+from dxflow_async.providers.http import Call
 
 __all__ = [
     "ENTRY_FIELDS",
@@ -53,6 +55,10 @@ _SYSTEM = (
 )
 _OPTIONS = (*_SYSTEM, ("storage_class", "storageClass"))
 _MTIME = "mtime"
+_META = "x-goog-meta-"
+_MAX_METADATA_SIZE = 8 << 10
+"""Bytes of all names and values. Source: https://cloud.google.com/storage/quotas#objects"""
+
 _CRC32C = re.compile(r"crc32c=([A-Za-z0-9+/]{6}==)")
 
 
@@ -60,7 +66,7 @@ def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[s
     """Returns the resource of an object to be stored. Given a CRC32C, the service refuses different bytes.
 
     Raises:
-        UnsupportedError: the content type cannot be sent in a header.
+        UnsupportedError: the content type cannot be sent in a header, or the metadata is too large.
     """
     content_type = options.content_type or "application/octet-stream"
     if not (content_type.isascii() and content_type.isprintable()):
@@ -72,6 +78,7 @@ def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[s
             path=name,
         )
     metadata = dict(options.metadata)
+    check_metadata_size(Call("GCP", "write", f"/{name}"), metadata, _MAX_METADATA_SIZE, "Google")
     if options.modified is not None:
         metadata[_MTIME] = f"{options.modified:.6f}"
     resource: dict[str, Any] = {"name": name, "contentType": content_type}
@@ -152,7 +159,12 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
         etag=headers.get("x-goog-generation"),
         crc32c=checksum.decode(found[1]) if found else None,
         content_type=headers.get("content-type"),
-        mtime=_seconds(headers.get("x-goog-meta-mtime")),
+        metadata={
+            name[len(_META) :]: _text(value)
+            for name, value in headers.items()
+            if name.startswith(_META) and name != _META + _MTIME
+        },
+        mtime=_seconds(headers.get(_META + _MTIME)),
         system=_system_of(headers),
     )
 
@@ -188,6 +200,16 @@ def text_of(document: Mapping[str, Any], name: str) -> str:
     if not isinstance(text, str) or not text:
         raise ValueError(f"{name} = {text!r}")
     return text
+
+
+def _text(value: str) -> str:
+    """Returns the value of a header, which holds UTF-8."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _timestamp(text: str) -> float:

@@ -41,6 +41,7 @@ from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
+from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
@@ -315,8 +316,9 @@ class GCPProvider(LooksFirst):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        bucket, _ = self._split(call, key)
+        bucket, name = self._split(call, key)
         options = self._completed(options)
+        resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
             composed = ComposeUpload(self._store, self._rules, key, options, self._read_part)
             return self._checked(call, key, composed, options)
@@ -428,6 +430,8 @@ class GCPProvider(LooksFirst):
             raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
+        if is_page(headers) and seen.content_type != now.content_type:
+            raise contradiction(call, "a page in place of the object")
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
 
     def _media_path(self, bucket: str, name: str, generation: str | None) -> str:

@@ -8,7 +8,6 @@ Source: https://developers.google.com/identity/protocols/oauth2/service-account#
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,15 +15,12 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.gcp.google_auth_token import FetchedToken
 from dxflow_async.providers.gcp.signing import sign_assertion
-from dxflow_async.providers.gcp.token_transport import TOKEN_SECONDS, Answer, TokenTransport
+from dxflow_async.providers.gcp.token_transport import TOKEN_SECONDS, Answer, TokenTransport, is_time_refused
 
 __all__ = ["ServiceAccountToken"]
 
 _DEFAULT_SERVER = "https://oauth2.googleapis.com/token"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-
-_WRONG_TIME = re.compile(r"\biat\b|timeframe|token used too early|expired", re.IGNORECASE)
-"""How token servers say that the time of an assertion is the reason."""
 
 
 class ServiceAccountToken:
@@ -66,7 +62,7 @@ class ServiceAccountToken:
         """
         offset = self._clock.offset
         answer = await self._request()
-        if answer.status >= 300 and self._corrects_clock(answer, offset):
+        if answer.status >= 300 and is_time_refused(self._clock, answer, offset):
             answer = await self._request()
             if answer.status >= 300:
                 raise answer.error(self._clock.explained(answer.refusal()[1]))
@@ -83,9 +79,3 @@ class ServiceAccountToken:
         form = urlencode({"assertion": signed, "grant_type": _GRANT}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return await self.session.exchange("POST", uri, headers, form, TOKEN_SECONDS)
-
-    def _corrects_clock(self, answer: Answer, used: float) -> bool:
-        if answer.status not in (400, 401, 403):
-            return False
-        named = _WRONG_TIME.search(answer.refusal()[1]) is not None
-        return self._clock.corrected(used, answer.headers, named=named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 
 from dxflow_async.exceptions import AccessDeniedError, ServiceError, StallTimeoutError, StorageError, ThrottledError
 from dxflow_async.net import METADATA_SECONDS, is_metadata_host
+from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.gcp.errors import parse_error
 from dxflow_async.providers.http import HTTP, Call, read_error_body
 
-__all__ = ["TOKEN_SECONDS", "Answer", "TokenTransport", "sign_in_error", "with_lifetime"]
+__all__ = ["TOKEN_SECONDS", "Answer", "TokenTransport", "is_time_refused", "sign_in_error", "with_lifetime"]
 
 TOKEN_SECONDS = 10.0
 """Seconds in which a token server must answer."""
@@ -98,6 +100,26 @@ class Answer:
         elif self.status == 429:
             cls = ThrottledError
         return sign_in_error(cls, text or said, status=self.status, code=reason or None)
+
+
+_WRONG_TIME = re.compile(
+    r"\biat\b|timeframe|token used too early|expired|too skewed|not yet (valid|current)", re.IGNORECASE
+)
+"""How token servers, and services whose signatures they verify, say that a time is the reason."""
+
+
+def is_time_refused(clock: ServerClock, answer: Answer, used: float) -> bool:
+    """Returns whether a refusal may be one of the time of a signature, and another signature has another time.
+
+    Args:
+        clock: the server's time, which is corrected.
+        answer: the refusal.
+        used: the offset of `clock` that was signed with.
+    """
+    if answer.status not in (400, 401, 403):
+        return False
+    named = _WRONG_TIME.search(answer.refusal()[1]) is not None
+    return clock.corrected(used, answer.headers, named=named)
 
 
 def _text(value: str | bytes) -> str:

@@ -10,6 +10,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Sequence
+from time import monotonic
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.descriptors import patiently
@@ -80,18 +81,24 @@ class ReadableFile:
             UnsupportedError: the file has no known size.
             OSError: it cannot be opened, or is not a regular file.
         """
+        began = monotonic()
         if not self._open().st_size and os.pread(self._descriptor, 1, 0):
             text = "its size is not known, as that of the files in /proc; copy it with cat first"
             raise error_of("read", self.path, UnsupportedError, text)
         first = self.read()
+        self._root.cached_reads.took_in_thread(monotonic() - began)
         self.crc32c = crc32c(first)
         return first
 
     def open_cached(self) -> Buffer | None:
         """Returns a small file that was just listed, if that needs no wait for a disk, else None; closes it."""
         buffer: bytearray | None = None
+        cached_reads = self._root.cached_reads
+        if not cached_reads.allowed:
+            return None
+        began = monotonic()
         with contextlib.suppress(OSError):
-            flags = self._root.cached_reads.flags(self._open().st_dev)
+            flags = cached_reads.flags(self._open().st_dev)
             if flags is not None and self.remaining <= CACHED_SIZE:
                 wanted = bytearray(self.remaining)
                 if not wanted or os.preadv(self._descriptor, [wanted], self._position, flags) == len(wanted):
@@ -99,6 +106,7 @@ class ReadableFile:
                     self._position += len(buffer)
                     self.crc32c = crc32c(buffer)
         self.close()
+        cached_reads.took(monotonic() - began)
         return buffer
 
     def _open(self) -> os.stat_result:

@@ -91,7 +91,7 @@ class LocalProvider(Provider):
         return Page(entries, walk if len(entries) == size else None)
 
     async def stat(self, key: str) -> Entry:
-        return await self._disk.run("stat", key, self.root.entry, key)
+        return await self._disk.run_short("stat", key, self.root.entry, key)
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
@@ -101,7 +101,7 @@ class LocalProvider(Provider):
             at_hand = listed is not None and listed.size <= CACHED_SIZE and self.root.follow_symlinks
             first = file.open_cached() if at_hand else None
             if first is None:
-                first = await self._disk.run("read", key, file.open)
+                first = await self._disk.run_short("read", key, file.open)
             if etag is not None and file.entry.etag != etag:
                 text = "the file was changed meanwhile; try again"
                 raise error_of("read", file.path, PreconditionFailedError, text)
@@ -123,7 +123,7 @@ class LocalProvider(Provider):
         try:
             if body.size <= WRITE_SIZE:
                 chunks = await self._disk.collect(body)
-                crc = await self._disk.run("write", key, file.write_new, chunks, *check)
+                crc = await self._disk.run_short("write", key, file.write_new, chunks, *check)
             else:
                 await self._disk.run("write", key, file.create, body.size)
                 crc = await self._disk.write_at(file, 0, body)

@@ -39,13 +39,19 @@ _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class CachedReads:
-    """Knows the devices from which bytes that are in memory can be read without ever waiting for a disk.
+    """Knows where small files can be read in the event loop: bytes in memory, on a device that does not make it wait.
 
-    Reading such a file in the event loop takes a few microseconds; in a thread it takes fifty.
+    Reading such a file in the event loop takes a few microseconds; in a thread it takes fifty. The kind of the file
+    system says whether a read can do without the disk. Opening a file may still wait for a directory that is not in
+    memory, so each read in the loop is timed: after a slow one, files are read in threads until many of them were
+    quick. So a slow disk holds the loop up for one file out of thousands.
     """
 
     def __init__(self) -> None:
         self._flags: dict[int, int | None] = {}
+        self._left = 0  # quick reads in threads until the loop reads again
+        self._penalty = _FEWEST
+        self._quick = 0  # in the loop, one after the other
 
     def learn(self, device: int) -> None:
         """Looks up the kind of a device's file system. Blocks."""
@@ -56,6 +62,31 @@ class CachedReads:
         """Returns the flags for a read; None if it might wait."""
         return self._flags.get(device)
 
+    @property
+    def allowed(self) -> bool:
+        """Whether files may be opened in the loop now."""
+        return not self._left and bool(self._flags)
+
+    def took(self, seconds: float) -> None:
+        """Notes how long a file took in the loop."""
+        if seconds >= _SLOW:
+            self._left, self._quick, self._penalty = self._penalty, 0, min(2 * self._penalty, _MOST)
+            return
+        self._quick += 1
+        if self._quick >= self._penalty:
+            self._quick, self._penalty = 0, _FEWEST
+
+    def took_in_thread(self, seconds: float) -> None:
+        """Notes how long a file took in a thread."""
+        if self._left:
+            self._left = self._left - 1 if seconds < _SLOW else max(self._left, self._penalty // 2)
+
+
+_SLOW = 0.01
+"""Seconds: a disk that had to move its head takes as long. A file in memory takes a thousandth of it."""
+
+_FEWEST, _MOST = 64, 8192
+"""Quick reads in threads after a slow one in the loop, at first and at most; each slow one doubles them."""
 
 # Other file systems, above all those of networks, may wait in `open` already.
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)

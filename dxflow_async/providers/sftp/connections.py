@@ -35,6 +35,9 @@ _MAX_BLOCK_SIZE = 255 << 10
 _MIN_BLOCK_SIZE = 4 << 10
 _CLOSE_SECONDS = 2.0
 
+_SLOW_ATTEMPTS = 5
+"""Attempts at reading from a server that is too slow."""
+
 
 class Channel:
     """One connection with its SFTP channel.
@@ -42,6 +45,7 @@ class Channel:
     Args:
         connection, sftp: open.
         stall_timeout: seconds without an answer after which the connection is given up.
+        min_speed: bytes a second that short answers to reads have to bring over the stall timeout; 0: any number does.
 
     Attributes:
         users: how many use it.
@@ -49,7 +53,11 @@ class Channel:
     """
 
     def __init__(
-        self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, stall_timeout: float
+        self,
+        connection: asyncssh.SSHClientConnection,
+        sftp: asyncssh.SFTPClient,
+        stall_timeout: float,
+        min_speed: float = 0.0,
     ) -> None:
         self.sftp = sftp
         self.users = 0
@@ -61,6 +69,7 @@ class Channel:
         self._answered = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._stalled = False
+        self._min_speed = min_speed
 
     @property
     def usable(self) -> bool:
@@ -99,6 +108,27 @@ class Channel:
             self._pending -= 1
         self._answered = monotonic()
         return answer
+
+    def check_speed(self, call: Call, began: float, moved: int) -> None:
+        """Checks the speed of a server that answers with fewer bytes than were requested.
+
+        Each of its answers ends the stall timeout, so it could send one byte at a time for ever.
+
+        Args:
+            call: the storage call, for errors.
+            began: when the first of these answers arrived, by the monotonic clock.
+            moved: bytes of all answers since.
+
+        Raises:
+            StallTimeoutError: the stall timeout has passed, and the minimum speed was not reached.
+        """
+        elapsed = monotonic() - began
+        if elapsed >= self._stall_timeout and moved < self._min_speed * elapsed:
+            text = (
+                f"only {moved} bytes moved in {elapsed:.3g} s, which is less than min_speed ({self._min_speed:g} bytes "
+                "a second); check the network, or set min_speed to a smaller value"
+            )
+            raise call.error(StallTimeoutError, text, max_attempts=_SLOW_ATTEMPTS)
 
     async def open(
         self, call: Call, path: bytes, flags: int, attributes: asyncssh.SFTPAttrs | None = None
@@ -152,13 +182,16 @@ class Connections:
     Args:
         connector: makes them.
         max_connections: how many, at most.
-        stall_timeout: seconds without an answer after which a connection is given up.
+        stall_timeout, min_speed: as for `Channel`.
     """
 
-    def __init__(self, connector: Connector, max_connections: int, stall_timeout: float) -> None:
+    def __init__(
+        self, connector: Connector, max_connections: int, stall_timeout: float, min_speed: float = 0.0
+    ) -> None:
         self._connector = connector
         self._max = max_connections
         self._stall_timeout = stall_timeout
+        self._min_speed = min_speed
         self._channels: list[Channel] = []
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -217,7 +250,7 @@ class Connections:
                 raise
             self._max = len(self._channels)
             return other
-        channel = Channel(connection, sftp, self._stall_timeout)
+        channel = Channel(connection, sftp, self._stall_timeout, self._min_speed)
         if self._closed:
             channel.abort()
             raise SessionClosedError("the session was closed; make a new one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
@@ -64,11 +65,8 @@ class SFTPReader(Reader):
         start, size, task = self._outstanding[0]
         data = await asyncio.shield(task)
         self._outstanding.popleft()
-        while len(data) < size:  # servers may send less than they were asked for
-            more = await self._fetch(start + len(data), size - len(data))
-            if not more:
-                raise self._changed()
-            data += more
+        if len(data) < size:  # servers may send less than they were asked for
+            data = await self._complete(data, start, size)
         self._window = min(2 * self._window, max(2, _MAX_OUTSTANDING_SIZE // self._size_of_request))
         self._request()
         if not self._outstanding:
@@ -105,6 +103,18 @@ class SFTPReader(Reader):
     async def _fetch(self, offset: int, size: int) -> bytes:
         assert self._channel is not None, "read after it was closed"
         return await self._channel.run(self._call, self._file.read, size, offset)
+
+    async def _complete(self, data: bytes, start: int, size: int) -> bytes:
+        """Requests the rest of what a server sent only in part."""
+        assert self._channel is not None, "read after it was closed"
+        began, whole = monotonic(), bytearray(data)
+        while len(whole) < size:
+            more = await self._fetch(start + len(whole), size - len(whole))
+            if not more:
+                raise self._changed()
+            whole += more
+            self._channel.check_speed(self._call, began, len(whole) - len(data))
+        return bytes(whole)
 
     async def _compare(self) -> None:
         """Compares the file with what it was when it was opened; raises SourceChangedError."""

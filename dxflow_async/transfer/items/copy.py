@@ -9,15 +9,29 @@ they arrive.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.reread_body import RereadBody
-from dxflow_async.providers.contract import Body, Entry, Features, ObjectOptions, Part, Reader, Staged, Upload
+from dxflow_async.providers.contract import (
+    Body,
+    Entry,
+    Features,
+    ObjectOptions,
+    Part,
+    PartLimitError,
+    PartReceipt,
+    RangeIgnoredError,
+    Reader,
+    Staged,
+    Upload,
+)
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import ItemRecord, PartRange, ShardPlace
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.object_options import complete_options
@@ -116,6 +130,8 @@ class CopyItem(Multipart, TransferItem):
         upload, provider, key = self._upload, self._destination.provider, self._destination.key
         if self._checks.rereads:
             await self._read_again(part)
+        elif upload is not None and self._shares_parts:
+            await self._keep(await self._move_elsewhere(part, upload))
         elif upload is not None:
             await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
         elif provider.features.stages:
@@ -131,8 +147,43 @@ class CopyItem(Multipart, TransferItem):
         assert self._own_writes is not None
         return await self._own_writes.attempt(lambda: provider.write(key, body, options), body.size, body.crc32c)
 
+    def record(self) -> ItemRecord | None:
+        self._decide()
+        if self.size > self._whole_size or self._is_view:
+            return None
+        ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
+        return ItemRecord("copy", *ends, self._reads.listed, self._options, self._moves)
+
+    @property
+    def _shares_parts(self) -> bool:
+        shared = self._context.part_mover is not None and self._destination.provider.features.resumable
+        return shared and not self._is_view
+
+    @property
+    def _is_view(self) -> bool:
+        """Whether a side has a customer's key, or a version, which no worker gets."""
+        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
+
+    async def _move_elsewhere(self, part: Part, upload: Upload) -> PartReceipt:
+        """Has a worker of an executor move a part. This process does it where the part shows another limit."""
+        mover, entry = self._context.part_mover, self._reads.entry
+        assert mover is not None
+        assert entry is not None
+        ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
+        try:
+            moved = await mover.move(PartRange(*ends, entry, self._completed_options(), upload.id, ()), part)
+        except (PartLimitError, RangeIgnoredError):
+            return await self._send(part, lambda body: upload.write_part(part, body))
+        if self._checks.digests is not None and moved.digest is not None:
+            self._checks.digests.values[part.number] = moved.digest
+        self._moved += part.size
+        self._context.meter.moved(part.size)
+        return moved.receipt
+
     async def finish(self) -> TransferResult:
         if self._upload is not None:
+            if self._shares_parts:
+                await self._take_over_parts(self._upload, self._completed_options())
             await self._finish_upload(self._upload)
         else:
             await self._finish_whole()
@@ -214,6 +265,9 @@ class CopyItem(Multipart, TransferItem):
         staged, self._staged = self._staged, None
         if staged is not None:
             await staged.discard()
+        if self._upload is not None and self._shares_parts:
+            with suppress(StorageError):  # what is known of the upload is removed anyway
+                await self._take_over_parts(self._upload, self._completed_options())
         await super().abort()
 
     def _completed_options(self) -> ObjectOptions:

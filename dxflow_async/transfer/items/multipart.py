@@ -133,6 +133,19 @@ class Multipart(BaseItem):
         if self._context.journal is not None and self._destination.provider.features.resumable:
             await self._context.journal.part_done(self, receipt)
 
+    async def _take_over_parts(self, upload: Upload, options: ObjectOptions) -> None:
+        """Learns from the service which parts of an upload other processes have stored.
+
+        Raises:
+            StorageError: a part is gone; the item starts anew when it is transferred again.
+        """
+        provider, key, receipts = self._destination.provider, self._destination.key, self._receipts
+        if provider.local_disk is not None:
+            return
+        self._upload, kept = await self._try(lambda: provider.resume_upload(key, upload.id, receipts, options))
+        if len(kept) != len(receipts):
+            raise self._failed(StorageError, f"the service lost {len(receipts) - len(kept)} of its parts; try again")
+
     def _whole(self) -> int | None:
         """Sorts the receipts and returns the checksum of all parts together; None if a part's checksum is not known."""
         self._receipts.sort(key=lambda receipt: receipt.part.number)

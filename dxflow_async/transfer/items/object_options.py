@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Mapping
 
+from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.contract import Entry, Features, ObjectOptions
 
@@ -29,6 +31,9 @@ def complete_options(
         source, destination: the features of both providers.
         listed: the source as a listing described it.
         seen: the source as the latest answer described it.
+
+    Raises:
+        UnsupportedError: two names of the source's metadata are one name at the destination.
     """
     content_type = options.content_type
     if content_type is None:
@@ -40,10 +45,15 @@ def complete_options(
     mode = options.mode
     if mode is None and destination.modes:
         mode = next((each.mode for each in (seen, listed) if each is not None), None)
+    metadata = options.metadata
+    if not metadata and source.metadata and destination.metadata:
+        metadata = next((each.metadata for each in (listed, seen) if each is not None and each.metadata), metadata)
+        if metadata and destination.metadata_identifiers:
+            metadata = _with_identifiers(metadata, key)
     headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
     return ObjectOptions(
         content_type,
-        options.metadata,
+        metadata,
         options.public,
         modified,
         mode,
@@ -57,6 +67,29 @@ def complete_options(
         if_absent=options.if_absent,
         if_match=options.if_match,
     )
+
+
+def _with_identifiers(metadata: Mapping[str, str], key: str) -> Mapping[str, str]:
+    """Returns metadata with names that are identifiers: `_` stands for each other character, and before a digit.
+
+    Raises:
+        UnsupportedError: two names become one.
+    """
+    renamed: dict[str, str] = {}
+    for name, value in metadata.items():
+        identifier = _NO_IDENTIFIER.sub("_", name)
+        if identifier.lower() in map(str.lower, renamed):
+            raise UnsupportedError(
+                f"copy to /{key} refused: metadata {name!r:.100} cannot be kept: names there have only letters, digits "
+                f"and underscores, and another one becomes {identifier!r:.100}, too; rename it",
+                operation="write",
+                path=f"/{key}",
+            )
+        renamed[identifier] = value
+    return renamed
+
+
+_NO_IDENTIFIER = re.compile(r"[^A-Za-z0-9_]|^(?=[0-9])")
 
 
 def content_type_of(name: str) -> str:

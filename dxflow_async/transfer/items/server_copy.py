@@ -13,6 +13,7 @@ from dxflow_async.providers.common.mtime import changed_at
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import ItemRecord, ShardPlace
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.own_writes import OwnWrites
@@ -86,6 +87,12 @@ class ServerCopyItem(Multipart, TransferItem):
             given, content_type=given.content_type or seen.content_type, metadata=given.metadata or seen.metadata
         )
         return CopyItem(self._context, self._source, self._destination, options, self._entry, delete_source=self._moves)
+
+    def record(self) -> ItemRecord | None:
+        if self.size > self._source.provider.features.max_copy_size:
+            return None
+        ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
+        return ItemRecord("server", *ends, self._entry, self._options, self._moves, self._keeps_time)
 
     async def _look(self) -> Entry:
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)

@@ -68,6 +68,7 @@ class JobFile(JobQueries):
         self._path = directory_of(home) / f"{job_id}.sqlite3"
         self._lock = JobLock(self._path.with_suffix(".lock"))
         self._open = False
+        self._owners = set()
 
     @classmethod
     def create(cls, home: Path, spec: JobSpec, owner_id: str, began: float, *, durable: bool = True) -> Self:
@@ -211,6 +212,7 @@ class JobFile(JobQueries):
             sync_path(directory)
 
     def _begin_run(self, owner_id: str) -> None:
+        self._owners.add(owner_id)
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?)", (owner_id, os.getpid(), time.time()))
 
 

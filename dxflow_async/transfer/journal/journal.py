@@ -41,6 +41,7 @@ from dxflow_async.transfer.journal.queries import (
     PLAN_ENDED,
     PLANNED,
     UPLOAD_ENDED,
+    WORKER,
     Row,
 )
 from dxflow_async.transfer.journal.records import BegunUpload, ItemId, JobSpec
@@ -150,6 +151,10 @@ class Journal:
         self._note(ENDED, (*ends, state, version, result.bytes, reason))
         if len(self._rows) >= _MAX_ROWS:
             await self._flush()
+
+    def worker_began(self, owner_id: str, pid: int) -> None:
+        """Notes that a worker of an executor works on the call. `owner_id` names its temporary files."""
+        self._note(WORKER, (owner_id, pid, time.time()))
 
     async def upload_wanted(self, key: str) -> None:
         """Notes that an upload is about to be created. It is written when this returns.

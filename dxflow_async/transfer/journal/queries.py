@@ -29,13 +29,14 @@ __all__ = [
     "PLANNED",
     "PLAN_ENDED",
     "UPLOAD_ENDED",
+    "WORKER",
     "JobQueries",
     "Row",
     "job_info",
     "upload_ids",
 ]
 
-PLANNED, ENDED, BEGUN, PART, UPLOAD_ENDED, PLAN_ENDED, CREATING, CREATED, GONE = range(9)
+PLANNED, ENDED, BEGUN, PART, UPLOAD_ENDED, PLAN_ENDED, CREATING, CREATED, GONE, WORKER = range(10)
 """Numbers of the statements below."""
 
 _STATEMENTS = (
@@ -48,6 +49,7 @@ _STATEMENTS = (
     "INSERT OR REPLACE INTO creations VALUES (?, ?)",
     "DELETE FROM creations WHERE key = ?",
     "DELETE FROM orphans WHERE key = ? AND id = ?",
+    "INSERT INTO runs VALUES (?, ?, ?)",
 )
 
 _FORGET_PARTS = "DELETE FROM parts WHERE source = ? AND destination = ?"
@@ -75,6 +77,8 @@ class JobQueries:
 
     _path: Path
     _database: sqlite3.Connection
+    _owners: set[str]
+    """The owner ids of this process and of its workers."""
 
     @property
     def spec(self) -> JobSpec:
@@ -89,9 +93,8 @@ class JobQueries:
         A session that resumes a job of its own writes under the same id, so it has left nothing.
         """
         with self.reading():
-            rows = self._database.execute("SELECT mark FROM runs ORDER BY rowid").fetchall()
-            *earlier, current = [_text(mark) for (mark,) in rows]
-            return set(earlier) - {current}
+            rows = self._database.execute("SELECT mark FROM runs").fetchall()
+            return {_text(mark) for (mark,) in rows} - self._owners
 
     @property
     def complete(self) -> bool:
@@ -105,6 +108,8 @@ class JobQueries:
         try:
             for statement, group in groupby(rows, key=lambda row: row.statement):
                 values = [row.values for row in group]
+                if statement == WORKER:
+                    self._owners |= {str(owner_id) for owner_id, *_ in values}
                 if statement == BEGUN:  # an upload that it replaces could not be removed
                     _execute_many(self._database, _KEEP_OTHER, [each[:4] for each in values])
                 _execute_many(self._database, _STATEMENTS[statement], values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, Self, TypeVar
 
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
@@ -18,6 +18,7 @@ from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferRe
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
@@ -37,8 +38,8 @@ __all__ = ["Rules", "Sync", "SyncOptions"]
 T = TypeVar("T")
 
 
-class SyncOptions(TypedDict, total=False):
-    """The options of `AsyncSession.sync` and `Session.sync`.
+class SyncOptions(ExecutorOptions, total=False):
+    """The options of `AsyncSession.sync` and `Session.sync`, with those of `ExecutorOptions`.
 
     Attributes:
         delete: whether to delete what only `dst` has; by default False. It is deleted at the end, and only when both

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from time import time
 from typing import Any, Self
@@ -112,6 +113,11 @@ class AccountServer:
             headers = {each["key"].lower(): each["value"] for each in signed["headers"]}
             good = headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=ASIAOFMACHINE/")
             good = good and headers["x-amz-security-token"] == "hush-session" and "eu-west-1" in signed["url"]
+            signed_at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+            if abs(signed_at - time() - self.offset) > 300:
+                text = "Received invalid AWS response of type: Signature expired: it is now earlier than it may be"
+                body = {"error": "invalid_grant", "error_description": text}
+                return web.json_response(body, status=400, headers=self._dated())
         else:
             good = subject == "subject-token"
         if not good:
@@ -127,8 +133,7 @@ class AccountServer:
         return self._token("federated")
 
     async def _assertion(self, request: web.Request) -> web.Response:
-        now = time() + self.offset
-        dated = {"Date": formatdate(now, usegmt=True)}
+        now, dated = time() + self.offset, self._dated()
         form = await request.post()
         claims = jwt.decode(str(form["assertion"]), self.key, ["RS256"], options=_LENIENT)
         self.forms.append({name: str(value) for name, value in claims.items()})
@@ -145,7 +150,11 @@ class AccountServer:
 
     async def _impersonate(self, request: web.Request) -> web.Response:
         self.tokens_sent.append(request.headers["Authorization"])
-        return web.json_response({"accessToken": "impersonated", "expireTime": "2099-01-01T00:00:00Z"})
+        ends = datetime.fromtimestamp(time() + self.offset + 3600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return web.json_response({"accessToken": "impersonated", "expireTime": ends}, headers=self._dated())
+
+    def _dated(self) -> dict[str, str]:
+        return {"Date": formatdate(time() + self.offset, usegmt=True)}
 
     async def _subject(self, request: web.Request) -> web.Response:
         if request.headers.get("Metadata") != "true":

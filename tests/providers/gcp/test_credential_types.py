@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, NetworkError, ServiceError, StorageError
 from tests.providers.connected_providers import ConnectGCP
 from tests.providers.gcp.account_server import AccountServer
+from tests.servers.resumable import ResumableServer, private_key
 
 _USER = {"type": "authorized_user", "client_id": "id", "client_secret": "hush-client", "refresh_token": "hush-refresh"}
 
@@ -127,6 +129,22 @@ async def test_each_type_gets_a_token(
     assert accounts.tokens_sent == (["Bearer federated"] if kind.startswith("impersonated") else [])
     grant = await provider._identity.grant()
     assert "federated" not in repr(grant)
+
+
+@pytest.mark.parametrize("offset", [7200.0, -7200.0], ids=["behind", "ahead"])
+@pytest.mark.parametrize("kind", ["aws", "impersonated", "impersonated by a workload", "impersonated by a key"])
+async def test_a_wrong_clock(
+    accounts: AccountServer, connect_gcp: ConnectGCP, write: Write, tmp_path: Path, kind: str, offset: float
+) -> None:
+    """A machine whose clock is hours off signs in, and uses the token for as long as it lasts."""
+    accounts.offset, accounts.key = offset, private_key().public_key()
+    known = files(accounts, tmp_path)
+    key_file = ResumableServer().service_file(tmp_path, token_uri=f"{accounts.url}/assertion")
+    known["impersonated by a key"] = {**known["impersonated"], "source_credentials": json.loads(key_file.read_text())}
+    provider = connect_gcp(accounts.url, service_file=write(known[kind]))
+    await provider.list_page("", recursive=False)
+    grant = await provider._identity.grant()
+    assert 3000 < grant.ends_at - time() < 3700
 
 
 @pytest.mark.parametrize(

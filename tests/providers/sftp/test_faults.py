@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
     AccessDeniedError,
     NetworkError,
@@ -17,6 +18,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
+from dxflow_async.providers.sftp.provider import SFTPProvider
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.ssh import SSHServer
@@ -77,6 +79,23 @@ async def test_a_server_that_hangs(tmp_path: Path, connect: Connect, http: HTTP)
         assert raised.value.retryable
         assert await read(sftp, "name") == b"old"
         assert part_files(server.root) == []
+
+
+async def test_a_server_that_trickles(tmp_path: Path, threads: Threads) -> None:
+    """A server that answers each read with one byte is given up: too few bytes move over the stall timeout."""
+    http = HTTP(threads, stall_timeout=0.5, min_speed=400)
+    try:
+        with failing(tmp_path, "trickle") as server:
+            (server.root / "name").write_bytes(bytes(10_000))
+            sftp = SFTPProvider(server.settings(), http, threads)
+            with pytest.raises(StallTimeoutError, match=r"only \d+ bytes moved in .*min_speed \(400") as raised:
+                await read(sftp, "name")
+            assert raised.value.retryable
+            assert raised.value.max_attempts is not None
+            assert (await sftp.stat("name")).size == 10_000
+            await sftp.aclose()
+    finally:
+        await http.aclose()
 
 
 async def test_a_network_that_hangs(

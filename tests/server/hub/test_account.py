@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from dxflow_async.control.account import Secrets, StoredLogin, sign_in, verify
+from dxflow_async.control.account import sign_in, verify
+from dxflow_async.control.stored_login import Secrets, StoredLogin
 from dxflow_async.exceptions import AuthenticationError, ConfigurationError, NetworkError, ServiceError
 
 SECRETS = Secrets("user", "user-secret", "namespace", "namespace-secret")

@@ -113,6 +113,33 @@ def test_server_that_leaves_out_keys(shape: str) -> None:
     assert found == listing.keys
 
 
+@pytest.mark.parametrize(("shape", "seed"), [("dates", 2), ("dates", 5), ("digests", 5), ("unpadded", 4)])
+def test_the_earliest_key_that_was_seen_counts(shape: str, seed: int) -> None:
+    """Of ranges that have seen, in any order, where a later one begins, the one with the earliest key is believed."""
+    choice = random.Random(seed)
+
+    class LeakyAndUneven(ListedKeys):
+        async def after(self, key: str) -> Page:
+            await asyncio.sleep(choice.random() * 0.2)
+            page = await super().after(key)
+            return page if key in self.keys else Page(page.entries[3:], page.cursor)
+
+        async def page(self, cursor: str) -> Page:
+            if cursor in self.keys:
+                await asyncio.sleep(choice.random() * 0.4)
+            return await super().page(cursor)
+
+    every, keys = keys_of(shape, 6000), list[str]()
+    at = 0
+    while at < len(every):
+        run, gap = choice.choice([1, 2, 5, 20, 100, 400]), choice.choice([0, 1, 50, 300, 800])
+        keys += every[at : at + run]
+        at += run + gap
+    listing = LeakyAndUneven(sorted(set(keys)), page_size=[5, 10, 20][seed % 3])
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
+
+
 def test_pages_that_go_back_are_refused() -> None:
     """A page that names keys again that are listed already is an error, not a second finding."""
 

@@ -1,0 +1,247 @@
+"""Open files for blocking callers: real `io` objects, which every library that reads files takes.
+
+`io` keeps two rules that storage does not: a file that is garbage collected is closed, and so is one whose `with` block
+raised. Closing stores the object, so both would store half of a file. The classes here discard it instead.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from dxflow_async.storage.files.opening import OpenOptions, check_mode
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.writer import AsyncFileWriter
+
+__all__ = [
+    "Calls",
+    "FileReader",
+    "FileWriter",
+    "RawReader",
+    "RawWriter",
+    "TextWriter",
+    "open_file",
+    "reader",
+    "text_writer",
+    "writer",
+]
+
+T = TypeVar("T")
+
+_READ_BUFFER = 128 << 10
+_WRITE_BUFFER = 256 << 10
+
+
+class Calls(Protocol):
+    """Runs coroutines in the event loop of the files."""
+
+    def call(self, function: Callable[..., Awaitable[T]], /, *args: Any) -> T:
+        """Returns or raises the outcome of `await function(*args)`."""
+        ...
+
+    def release(self, function: Callable[[], Awaitable[object]], /) -> None:
+        """Begins `await function()` without waiting for it. Safe during garbage collection."""
+        ...
+
+
+class RawReader(io.RawIOBase):
+    """The unbuffered file below a reader.
+
+    Args:
+        file: the asynchronous twin.
+        calls: runs its methods.
+        keep: what must not be collected while the file is open, such as the session.
+    """
+
+    mode = "rb"
+
+    def __init__(self, file: AsyncFileReader, calls: Calls, keep: object = None) -> None:
+        self.name = file.name
+        self.size = file.size
+        self._file = file
+        self._calls = calls
+        self._keep = keep
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._calls.call(self._file.seek, offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        return self._calls.call(self._file.readinto, buffer)
+
+    def readall(self) -> bytes:
+        return self._calls.call(self._file.read)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._calls.release(self._file.aclose)
+
+
+class RawWriter(io.RawIOBase):
+    """The unbuffered file below a writer; the arguments are those of `RawReader`."""
+
+    def __init__(self, file: AsyncFileWriter, calls: Calls, keep: object = None) -> None:
+        self.name = file.name
+        self.mode = file.mode
+        self._file = file
+        self._calls = calls
+        self._keep = keep
+        self._discarded = False
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: Any) -> int:
+        if self._discarded:
+            return len(data)
+        return self._calls.call(self._file.write, bytes(data))
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        super().close()
+        if not self._discarded:
+            self._calls.call(self._file.aclose)
+
+    def discard(self, *, wait: bool = True) -> None:
+        """Lets nothing be stored."""
+        if self.closed or self._discarded:
+            return
+        self._discarded = True
+        if wait:
+            self._calls.call(self._file.discard)
+        else:
+            self._calls.release(self._file.discard)
+
+    def __del__(self) -> None:
+        _drop(self, self)
+
+
+class FileWriter(io.BufferedWriter):
+    """A binary file open for writing.
+
+    It is stored when it is closed, but not after an exception in its `with` block.
+    """
+
+    def discard(self, *, wait: bool = True) -> None:
+        """Closes the file, and stores nothing."""
+        _raw(self).discard(wait=wait)
+        self.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        _drop(self, self)
+
+
+class TextWriter(io.TextIOWrapper):
+    """A text file open for writing, with the rules of `FileWriter`."""
+
+    def discard(self) -> None:
+        """Closes the file, and stores nothing."""
+        _raw(self.buffer).discard()
+        self.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        if not self.closed:
+            _drop(self, self.buffer)
+
+
+class FileReader(io.BufferedReader):
+    """A binary file open for reading."""
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes."""
+        raw = self.raw
+        assert isinstance(raw, RawReader)
+        return raw.size
+
+
+def reader(file: AsyncFileReader, calls: Calls, keep: object = None) -> FileReader:
+    """Returns a buffered file for reading."""
+    return FileReader(RawReader(file, calls, keep), _READ_BUFFER)
+
+
+def writer(file: AsyncFileWriter, calls: Calls, keep: object = None) -> FileWriter:
+    """Returns a buffered file for writing."""
+    return FileWriter(RawWriter(file, calls, keep), _WRITE_BUFFER)
+
+
+def text_writer(file: FileWriter, encoding: str, errors: str, newline: str | None) -> TextWriter:
+    """Returns a text file over a binary one. Line feeds are written as they are, unless `newline` names another end."""
+    return TextWriter(file, encoding, errors, newline or "\n")
+
+
+def open_file(
+    open_twin: Callable[..., Awaitable[Any]], mode: str, calls: Calls, keep: object, options: OpenOptions
+) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+    """Opens a file of `io`.
+
+    Args:
+        open_twin: opens the asynchronous twin in a binary mode.
+        mode: as for `AsyncAreaStorage.open`.
+        calls: runs the twin's methods.
+        keep: what must not be collected while the file is open.
+        options: the other arguments of `AsyncAreaStorage.open`.
+    """
+    kind, text = check_mode(mode)
+    stored = {name: value for name, value in options.items() if name in ("content_type", "metadata")}
+
+    async def begin() -> Any:
+        return await open_twin(f"{kind}b", **stored)
+
+    twin = calls.call(begin)
+    encoding, errors = options.get("encoding", "utf-8"), options.get("errors", "strict")
+    newline = options.get("newline")
+    if kind == "r":
+        file = reader(twin, calls, keep)
+        return io.TextIOWrapper(file, encoding, errors, newline) if text else file
+    written = writer(twin, calls, keep)
+    return text_writer(written, encoding, errors, newline) if text else written
+
+
+def _raw(file: Any) -> RawWriter:
+    raw = file.raw
+    assert isinstance(raw, RawWriter)
+    return raw
+
+
+def _drop(file: Any, binary: Any) -> None:
+    """Discards a file that is collected without being closed. `io` has closed it by then, if nothing stops it."""
+    if file.closed:
+        return
+    raw = binary if isinstance(binary, RawWriter) else _raw(binary)
+    if not raw.closed:
+        raw.discard(wait=False)
+        warnings.warn(f"{raw.name} was not closed: nothing is stored", ResourceWarning, stacklevel=2, source=file)
+    file.close()

@@ -1,0 +1,157 @@
+"""The blocking twin of `dxflow_async.storage.path`: one delegate for each method."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+
+from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
+from dxflow_async.blocking.item_stream import ItemStream
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.location_path import LocationPath
+from dxflow_async.models import Item, SyncPlan, TransferReport
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
+from dxflow_async.storage.path import AsyncStoragePath
+from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.sync.sync import SyncOptions
+
+if TYPE_CHECKING:
+    from dxflow_async.blocking.session import Session
+
+__all__ = ["StoragePath"]
+
+T = TypeVar("T")
+
+
+class StoragePath(LocationPath):
+    """A location of any kind as a path; the blocking twin of `AsyncStoragePath`. `Session.path` returns it.
+
+    Example:
+        >>> with Session() as session:
+        ...     for path in session.path("aws:/bucket/results").glob("*.txt"):
+        ...         print(path.name, path.read_text())
+    """
+
+    __slots__ = ("_session", "_storage_type")
+
+    def __init__(
+        self, location: str | os.PathLike[str], session: Session | None = None, storage_type: str = "private"
+    ) -> None:
+        super().__init__(location)
+        self._session = session
+        self._storage_type = storage_type
+
+    def stat(self) -> Item:
+        """Twin: `AsyncStoragePath.stat`."""
+        return self._call(self._twin.stat)
+
+    def exists(self) -> bool:
+        """Twin: `AsyncStoragePath.exists`."""
+        return self._call(self._twin.exists)
+
+    def is_dir(self) -> bool:
+        """Twin: `AsyncStoragePath.is_dir`."""
+        return self._call(self._twin.is_dir)
+
+    def is_file(self) -> bool:
+        """Twin: `AsyncStoragePath.is_file`."""
+        return self._call(self._twin.is_file)
+
+    def iterdir(self) -> ItemStream[Self]:
+        """Twin: `AsyncStoragePath.iterdir`."""
+        return self._stream(self._twin.iterdir)
+
+    def glob(self, pattern: str) -> ItemStream[Self]:
+        """Twin: `AsyncStoragePath.glob`."""
+        return self._stream(partial(self._twin.glob, pattern))
+
+    def rglob(self, pattern: str) -> ItemStream[Self]:
+        """Twin: `AsyncStoragePath.rglob`."""
+        return self._stream(partial(self._twin.rglob, pattern))
+
+    def read_bytes(self) -> bytes:
+        """Twin: `AsyncStoragePath.read_bytes`."""
+        return self._call(self._twin.read_bytes)
+
+    def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Twin: `AsyncStoragePath.read_text`."""
+        return self._call(self._twin.read_text, encoding, errors)
+
+    def write_bytes(self, data: bytes) -> int:
+        """Twin: `AsyncStoragePath.write_bytes`."""
+        return self._call(self._twin.write_bytes, data)
+
+    def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
+        """Twin: `AsyncStoragePath.write_text`."""
+        return self._call(self._twin.write_text, text, encoding, errors)
+
+    @overload
+    def open(self, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]) -> io.BufferedReader: ...
+    @overload
+    def open(self, mode: Literal["wb", "xb"], **options: Unpack[OpenOptions]) -> FileWriter: ...
+    @overload
+    def open(self, mode: Literal["r"], **options: Unpack[OpenOptions]) -> io.TextIOWrapper: ...
+    @overload
+    def open(self, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> TextWriter: ...
+    def open(
+        self, mode: FileMode = "rb", **options: Unpack[OpenOptions]
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Twin: `AsyncStoragePath.open`."""
+        return open_file(self._twin.open, mode, self._bound._portal, self._bound, options)
+
+    def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT002 - as `pathlib` has it
+        """Twin: `AsyncStoragePath.unlink`."""
+        self._call(self._twin.unlink, missing_ok)
+
+    def rename(self, target: Written) -> Self:
+        """Twin: `AsyncStoragePath.rename`."""
+        return self._made(self._call(self._twin.rename, target).text)
+
+    def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
+        """Twin: `AsyncStoragePath.copy_to`."""
+        return self._bound.copy(self, dst, storage_type=self._storage_type, on_progress=on_progress)
+
+    @overload
+    def sync_to(
+        self, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> TransferReport: ...
+    @overload
+    def sync_to(self, dst: Written, *, dry_run: Literal[True], **options: Unpack[SyncOptions]) -> SyncPlan: ...
+    def sync_to(
+        self, dst: Written, *, dry_run: bool = False, **options: Unpack[SyncOptions]
+    ) -> TransferReport | SyncPlan:
+        """Twin: `AsyncStoragePath.sync_to`."""
+        options.setdefault("storage_type", self._storage_type)
+        if dry_run:
+            return self._bound.sync(self, dst, dry_run=True, **options)
+        return self._bound.sync(self, dst, **options)
+
+    @property
+    def _bound(self) -> Session:
+        if self._session is None:
+            raise ConfigurationError(f"{self!r} belongs to no session; call session.path(path) first")
+        return self._session
+
+    @property
+    def _twin(self) -> AsyncStoragePath:
+        return self._bound._session.path(self.text, storage_type=self._storage_type)
+
+    def _call(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        return self._bound._portal.call(function, *args)
+
+    def _stream(self, make: Any) -> ItemStream[Self]:
+        return ItemStream(self._twins(self._bound._portal.iterate(make)))
+
+    def _twins(self, paths: Generator[AsyncStoragePath, None, None]) -> Generator[Self, None, None]:
+        try:
+            for path in paths:
+                yield self._with(path._segments)
+        finally:
+            paths.close()
+
+    def _made(self, text: str) -> Self:
+        return type(self)(text, self._session, self._storage_type)

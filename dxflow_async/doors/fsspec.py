@@ -1,0 +1,435 @@
+"""The file system `dxflow://` of fsspec: all storage of a session, the remote first.
+
+`dxflow://aws/bucket/key`, `dxflow://minio/bucket/key`, `dxflow://unit/Demo/dir/file`, `dxflow://local/abs/path`.
+pandas, DuckDB, dask, pyarrow and others take such URLs once fsspec is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from fsspec.asyn import AsyncFileSystem, sync, sync_wrapper
+from fsspec.callbacks import DEFAULT_CALLBACK
+
+from dxflow_async.blocking.files import FileWriter, reader, writer
+from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.doors.loop_sessions import LoopSessions
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, TransferError, UnsupportedError
+from dxflow_async.models import Item, Progress, TransferReport
+from dxflow_async.session import AsyncSession
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.writer import AsyncFileWriter
+from dxflow_async.storage.path import AsyncStoragePath
+
+__all__ = ["DxflowFileSystem"]
+
+T = TypeVar("T")
+
+_PART_SIZE = 1 << 20
+
+
+class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
+    """Makes instances that fsspec keeps by their arguments, unless these hide secrets.
+
+    fsspec compares the arguments as texts, and the text of settings shows no secret: two accounts would share one
+    instance.
+    """
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if any(options.get(name) is not None for name in ("settings", "remotes", "session", "secrets")):
+            options.setdefault("skip_instance_cache", True)
+        return super().__call__(*args, **options)
+
+
+class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: ignore[misc]
+    """All storage of a session as a file system, for blocking and for asynchronous callers.
+
+    Args:
+        session: an open session of the caller's event loop, with `asynchronous=True`; by default sessions are made.
+        email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
+        storage_type: the area of remotes, `"private"` or `"public"`.
+        options: those of every fsspec file system, such as `asynchronous` and `skip_instance_cache`.
+
+    Example:
+        >>> import fsspec
+        >>> with fsspec.open("dxflow://aws/bucket/table.csv", "rt") as file:
+        ...     print(file.readline())
+    """
+
+    protocol = "dxflow"
+    root_marker = ""
+    cachable = True
+    async_impl = True
+
+    def __init__(
+        self,
+        *,
+        session: AsyncSession | None = None,
+        storage_type: str = "private",
+        email: str | None = None,
+        password: str | None = None,
+        namespace: str = "diphyx",
+        secrets: Mapping[str, Any] | None = None,
+        hub: str | None = None,
+        settings: Any = None,
+        remotes: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._storage_type = storage_type
+        self._sessions = LoopSessions(
+            session,
+            email=email,
+            password=password,
+            namespace=namespace,
+            secrets=secrets,
+            hub=hub,
+            settings=settings,
+            remotes=remotes,
+        )
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(each) for each in path]
+        text = os.fspath(path) if isinstance(path, os.PathLike) else str(path)
+        return text.removeprefix("dxflow://").removeprefix("dxflow:").strip("/")
+
+    async def aclose(self) -> None:
+        """Closes the session of the running event loop, if the file system has made it."""
+        await self._sessions.aclose()
+
+    # Looking
+
+    async def _info(self, path: str, **_: Any) -> dict[str, Any]:
+        path = self._strip_protocol(path)
+        if _is_top(path):
+            return {"name": path, "size": 0, "type": "directory"}
+        storage, inner = await self._at(path)
+        return _info(_base(path), await storage.stat(inner))
+
+    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT002 - as fsspec has it
+        path = self._strip_protocol(path)
+        found = [each async for each in self._children(path)]
+        if not found:
+            info = await self._info(path)
+            found = [] if info["type"] == "directory" else [info]
+        return found if detail else sorted(each["name"] for each in found)
+
+    async def _children(self, path: str) -> AsyncIterator[dict[str, Any]]:
+        session = self._sessions.get()
+        if not path:
+            names = {"aws", "azure", "gcp", "local", "unit", *session.settings.remotes}
+            for name in sorted(names):
+                yield {"name": name, "size": 0, "type": "directory"}
+        elif path == "unit":
+            for unit in await session.get_compute_manager().list():
+                yield {"name": f"unit/{unit.name}", "size": 0, "type": "directory"}
+        else:
+            storage, inner = await self._at(path)
+            try:
+                async for item in storage.scan(f"{inner.rstrip('/')}/", recursive=False):
+                    yield _info(_base(path), item)
+            except NotFoundError:
+                return
+
+    async def _find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT002 - as fsspec has it
+        **options: Any,
+    ) -> Any:
+        path = self._strip_protocol(path)
+        detail = options.pop("detail", False)
+        if maxdepth is not None or _is_top(path) or (withdirs and await self._has_directories(path)):
+            return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
+        storage, inner = await self._at(path)
+        base, found = _base(path), dict[str, dict[str, Any]]()
+        try:
+            async for item in storage.scan(f"{inner.rstrip('/')}/", recursive=True):
+                info = _info(base, item)
+                if withdirs:
+                    _add_directories(found, path, info["name"])
+                found[info["name"]] = info
+        except NotFoundError:
+            found = {}
+        if not found:
+            with contextlib.suppress(NotFoundError):
+                info = await self._info(path)
+                if info["type"] == "file":
+                    found[path] = info
+        elif withdirs:
+            found.setdefault(path, {"name": path, "size": 0, "type": "directory"})
+        names = sorted(found)
+        return {name: found[name] for name in names} if detail else names
+
+    def created(self, path: str) -> datetime:
+        """Raises `UnsupportedError`: storage keeps the time of the last modification only."""
+        raise UnsupportedError(f"the creation time of {path} is not known; use modified()", operation="created")
+
+    def modified(self, path: str) -> datetime:
+        """Returns the time of the last modification."""
+        return datetime.fromtimestamp(self.info(path)["mtime"], tz=UTC)
+
+    # Whole objects and ranges
+
+    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        path = self._strip_protocol(path)
+        if (start is not None and start < 0) or (end is not None and end < 0):
+            start, end = await self._process_limits(path, start, end)
+            end = max(end, start)
+        storage, inner = await self._at(path)
+        chunks = [chunk async for chunk in storage.read(inner, start, end)]
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+        path = self._strip_protocol(path)
+        await self._check_new(path, mode)
+        storage, inner = await self._at(path)
+        await storage.write(inner, _chunks(value), **_write_options(options))
+
+    async def _put_file(
+        self,
+        lpath: str,
+        rpath: str,
+        mode: str = "overwrite",
+        callback: Any = DEFAULT_CALLBACK,
+        **options: Any,
+    ) -> None:
+        rpath = self._strip_protocol(rpath)
+        if os.path.isdir(lpath):  # noqa: ASYNC240 - one look
+            await self._makedirs(rpath, exist_ok=True)
+            return
+        await self._check_new(rpath, mode)
+        storage, inner = await self._at(rpath)
+        report = _following(callback)
+        await _one(storage.upload_many([(os.fspath(lpath), inner)], on_progress=report, **_write_options(options)))
+
+    async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
+        rpath = self._strip_protocol(rpath)
+        storage, inner = await self._at(rpath)
+        if hasattr(lpath, "write"):
+            async for chunk in storage.read(inner):
+                lpath.write(chunk)
+            return
+        try:
+            await _one(storage.download_many([(inner, os.fspath(lpath))], on_progress=_following(callback)))
+        except FileNotFoundError:
+            if not await self._isdir(rpath):
+                raise
+            await asyncio.to_thread(os.makedirs, lpath, exist_ok=True)
+
+    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if (await self._info(source))["type"] == "directory":
+            await self._makedirs(target, exist_ok=True)
+            return
+        await _one(self._path(source).copy_to(self._path(target)))
+
+    async def _mv_file(self, path1: str, path2: str) -> None:
+        await self._path(self._strip_protocol(path1)).rename(self._path(self._strip_protocol(path2)))
+
+    # Deleting, and directories
+
+    async def _rm_file(self, path: str, **_: Any) -> None:
+        storage, inner = await self._at(self._strip_protocol(path))
+        await storage.delete(inner)
+
+    async def _rm(
+        self,
+        path: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        batch_size: int | None = None,
+        maxdepth: int | None = None,
+        **options: Any,
+    ) -> None:
+        if maxdepth is not None:
+            await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth, **options)
+            return
+        deleted: dict[str, list[str]] = {}
+        for each in await self._expand_path(path, recursive=False):
+            if _is_top(each):
+                raise UnsupportedError(f"{each or '/'} is not deleted as a whole; name a bucket or a directory in it")
+            directory = (await self._info(each))["type"] == "directory"
+            if directory and not recursive:
+                raise IsADirectoryError(f"{each} is a directory; delete it with recursive=True")
+            deleted.setdefault(_base(each), []).append(each + "/" if directory else each)
+        for paths in deleted.values():
+            storage, _ = await self._at(paths[0])
+            inner = [f"/{name.removeprefix(_base(name)).lstrip('/')}" for name in paths]
+            await storage.delete(inner)
+
+    async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT002
+        path = self._strip_protocol(path)
+        if not await self._has_directories(path):
+            return  # a directory is there with its first object, and buckets are made elsewhere
+        if await self._exists(path):
+            raise AlreadyExistsError(f"mkdir of {path} failed: it exists; choose another name", operation="mkdir")
+        parent = path.rpartition("/")[0]
+        if not create_parents and not await self._isdir(parent):
+            raise NotFoundError(f"mkdir of {path} failed: there is no directory {parent}; make it", operation="mkdir")
+        await self._make(path)
+
+    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT002
+        path = self._strip_protocol(path)
+        if not await self._has_directories(path):
+            return
+        if not exist_ok and await self._exists(path):
+            raise AlreadyExistsError(f"makedirs of {path} failed: it exists; set exist_ok", operation="makedirs")
+        await self._make(path)
+
+    async def _rmdir(self, path: str) -> None:
+        path = self._strip_protocol(path)
+        if not await self._has_directories(path):
+            return
+        if await self._ls(path, detail=False):
+            raise OSError(f"rmdir of {path} failed: the directory is not empty; delete it with recursive=True")
+        storage, inner = await self._at(path)
+        await storage.delete(f"{inner}/")
+
+    # Opening
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> io.BufferedReader | FileWriter:
+        if options.get("autocommit") is False:
+            raise NotImplementedError("dxflow has no transactions; an object appears when its file is closed")
+        calls = _Calls(self)
+        file = calls.call(partial(self.open_async, path, mode, **_write_options(options)))
+        if isinstance(file, AsyncFileReader):
+            return reader(file, calls, self)
+        return writer(file, calls, self)
+
+    async def open_async(self, path: str, mode: str = "rb", **options: Any) -> AsyncFileReader | AsyncFileWriter:
+        """Opens a file for asynchronous callers, in the mode `"rb"`, `"wb"` or `"xb"`."""
+        if mode not in ("rb", "wb", "xb"):
+            raise NotImplementedError(f"mode = {mode!r} is not supported; it must be rb, wb or xb")
+        storage, inner = await self._at(self._strip_protocol(path))
+        opened: Any = storage.open(inner, mode, **_write_options(options))
+        file: AsyncFileReader | AsyncFileWriter = await opened
+        return file
+
+    async def _sign(self, path: str, expiration: float = 3600, **_: Any) -> str:
+        storage, inner = await self._at(self._strip_protocol(path))
+        url: str = await storage.presign(inner, expiration)
+        return url
+
+    sign = sync_wrapper(_sign)
+
+    # Locations
+
+    def _path(self, path: str) -> AsyncStoragePath:
+        remote, _, rest = path.partition("/")
+        location = f"/{rest}" if remote == "local" else f"{remote}:/{rest}"
+        return self._sessions.get().path(location, storage_type=self._storage_type)
+
+    async def _at(self, path: str) -> tuple[Any, str]:
+        """Returns the storage and the path there."""
+        return await self._path(path)._at()
+
+    async def _has_directories(self, path: str) -> bool:
+        if _is_top(path):
+            return False
+        storage, _ = await self._at(path)
+        return bool((await storage._find()).provider.features.directories)
+
+    async def _make(self, path: str) -> None:
+        storage, inner = await self._at(path)
+        await AsyncUnitStorage(storage._transfers, storage._find).mkdir(inner)
+
+    async def _check_new(self, path: str, mode: str) -> None:
+        if mode == "create" and await self._exists(path):
+            raise AlreadyExistsError(f"{path} exists; choose another name, or overwrite it", operation="create")
+
+
+class _Calls:
+    """Runs coroutines in the file system's event loop."""
+
+    def __init__(self, filesystem: Any) -> None:
+        self._loop = filesystem.loop
+
+    def call(self, function: Callable[..., Awaitable[T]], /, *args: Any) -> T:
+        """See `Calls.call`."""
+        result: T = sync(self._loop, function, *args)
+        return result
+
+    def release(self, function: Callable[[], Awaitable[object]], /) -> None:
+        """See `Calls.release`."""
+
+        async def run() -> None:
+            await function()
+
+        if not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(run(), self._loop)
+
+
+async def _one(transfer: Awaitable[TransferReport]) -> None:
+    """Awaits the transfer of one item, and raises its own error: callers of fsspec expect `FileNotFoundError`."""
+    try:
+        await transfer
+    except TransferError as error:
+        failed = error.report.failed
+        raise (failed[0].error or error if failed else error) from None
+
+
+def _is_top(path: str) -> bool:
+    """Whether it is the root, a remote without a bucket, or `unit` without a unit."""
+    return path in ("", "unit") or ("/" not in path and path != "local")
+
+
+def _base(path: str) -> str:
+    """Returns the part of a path that names the storage: `aws`, or `unit/Demo`."""
+    segments = path.split("/")
+    return "/".join(segments[: 2 if segments[0] == "unit" else 1])
+
+
+def _info(base: str, item: Item) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "name": f"{base}/{item.path.strip('/')}" if item.path.strip("/") else base,
+        "size": item.size,
+        "type": "directory" if item.directory else "file",
+    }
+    if item.modification:
+        info["mtime"] = item.modification
+    more = {"ETag": item.etag, "checksum": item.checksum, "content_type": item.content_type}
+    return info | {name: value for name, value in more.items() if value is not None}
+
+
+def _add_directories(found: dict[str, dict[str, Any]], top: str, name: str) -> None:
+    """Adds the directories between `top` and `name`."""
+    above = name.rpartition("/")[0]
+    while len(above) > len(top) and above not in found:
+        found[above] = {"name": above, "size": 0, "type": "directory"}
+        above = above.rpartition("/")[0]
+
+
+def _write_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("content_type", "metadata") if options.get(name) is not None}
+
+
+def _following(callback: Any) -> Callable[[Progress], None] | None:
+    """Returns the function that tells a callback of fsspec how far a transfer is."""
+    if callback is None or callback is DEFAULT_CALLBACK:
+        return None
+
+    def tell(progress: Progress) -> None:
+        if progress.bytes_total is not None:
+            callback.set_size(progress.bytes_total)
+        callback.absolute_update(progress.bytes_done)
+
+    return tell
+
+
+async def _chunks(value: Any) -> AsyncIterator[bytes]:
+    view = memoryview(value).cast("B")
+    if isinstance(value, bytes) and len(view) <= _PART_SIZE:
+        yield value
+        return
+    for start in range(0, len(view), _PART_SIZE):
+        yield bytes(view[start : start + _PART_SIZE])

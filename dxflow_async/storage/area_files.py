@@ -1,0 +1,131 @@
+"""Opening the objects of a storage area as files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Literal, Unpack, overload
+
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError
+from dxflow_async.models import TransferReport
+from dxflow_async.storage.area import Area
+from dxflow_async.storage.files.object_ranges import ObjectRanges
+from dxflow_async.storage.files.opening import AnyFile, FileMode, Opening, OpenOptions, as_text, check_mode
+from dxflow_async.storage.files.reader import AsyncFileReader
+from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
+from dxflow_async.storage.files.writer import AsyncFileWriter
+from dxflow_async.transfer.request import request
+from dxflow_async.transfer.resources import Resources
+
+__all__ = ["AreaFiles"]
+
+
+class AreaFiles(ABC):
+    """The part of `AsyncAreaStorage` that opens files.
+
+    Args:
+        resources: the session's resources.
+        find: finds the area.
+    """
+
+    def __init__(self, resources: Resources, find: Callable[[], Awaitable[Area]]) -> None:
+        self._resources = resources
+        self._find = find
+
+    @abstractmethod
+    async def exists(self, path: str) -> bool:
+        """See `AsyncAreaStorage.exists`."""
+
+    @abstractmethod
+    async def write(
+        self,
+        path: str,
+        data: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> TransferReport:
+        """See `AsyncAreaStorage.write`."""
+
+    @overload
+    def open(
+        self, path: str, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]
+    ) -> Opening[AsyncFileReader]: ...
+    @overload
+    def open(
+        self, path: str, mode: Literal["wb", "xb"], **options: Unpack[OpenOptions]
+    ) -> Opening[AsyncFileWriter]: ...
+    @overload
+    def open(self, path: str, mode: Literal["r"], **options: Unpack[OpenOptions]) -> Opening[AsyncTextReader]: ...
+    @overload
+    def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> Opening[AsyncTextWriter]: ...
+    def open(
+        self,
+        path: str,
+        mode: FileMode = "rb",
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        newline: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Opening[Any]:
+        """Opens an object as a file. Use it with `async with`, or await it and close the file yourself.
+
+        A file that is read seeks freely, reads ahead when it is read in order, and keeps the version that it was opened
+        at. A file that is written appears when it is closed; after an error nothing is stored.
+
+        Args:
+            path: the object.
+            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
+            encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
+            content_type: the media type of a written object; by default the name's ending decides.
+            metadata: stored with a written object.
+
+        Raises:
+            ConfigurationError: there is no such mode.
+            NotFoundError: the object to read does not exist.
+            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
+
+        Example:
+            >>> async def count_lines(storage: "AsyncAreaStorage") -> int:
+            ...     async with storage.open("/bucket/log.txt", "r") as file:
+            ...         return len([line async for line in file])
+        """
+        kind, text = check_mode(mode)
+
+        async def begin() -> AnyFile:
+            self._resources.check_open()
+            if kind == "r":
+                file: AsyncFileReader | AsyncFileWriter = await self._open_to_read(path)
+            else:
+                if kind == "x":
+                    await self._check_new(path)
+                write = partial(self.write, path, content_type=content_type, metadata=metadata)
+                (await self._find()).place(path).check_target("write")
+                file = AsyncFileWriter(write, path, self._resources.owner, f"{kind}b")
+            return as_text(file, encoding, errors, newline) if text else file
+
+        return Opening(begin)
+
+    async def _open_to_read(self, path: str) -> AsyncFileReader:
+        area = await self._find()
+        limits, policy = self._resources.limits, self._resources.policy
+        entry = await request(lambda: area.provider.stat(area.key(path)), area.provider, limits=limits, policy=policy)
+        if entry.directory:
+            raise NotFoundError(
+                f"{area.name} open of {path} failed: it is a directory; open a file in it",
+                provider=area.name,
+                operation="open",
+                path=path,
+            )
+        return AsyncFileReader(ObjectRanges(self._resources, area, entry), path, self._resources.owner)
+
+    async def _check_new(self, path: str) -> None:
+        if await self.exists(path):
+            raise AlreadyExistsError(
+                f"open of {path} failed: it exists; choose another name, or open it with the mode w",
+                operation="open",
+                path=path,
+            )

@@ -1,0 +1,1 @@
+"""Objects as open files: reading at any position, and writing a stream."""

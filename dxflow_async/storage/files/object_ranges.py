@@ -1,0 +1,118 @@
+"""Reading ranges of one version of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from dxflow_async.concurrency.pool import for_each
+from dxflow_async.exceptions import ServiceError
+from dxflow_async.providers.contract import Entry
+from dxflow_async.storage.area import Area
+from dxflow_async.transfer.failures import translated
+from dxflow_async.transfer.items.resumed_reader import ResumedReader
+from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import Attempts
+
+__all__ = ["ObjectRanges", "open_reader"]
+
+T = TypeVar("T")
+
+_PIECE_SIZE = 8 << 20
+"""Larger ranges are read in pieces of so many bytes, several at a time."""
+
+_PIECES = 8
+"""How many pieces of one range are read at a time."""
+
+
+async def open_reader(
+    resources: Resources, area: Area, key: str, start: int, end: int | None, entry: Entry | None = None
+) -> tuple[ResumedReader, Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]]:
+    """Opens a read of `[start, end)`, which survives broken connections.
+
+    Args:
+        resources: the session's resources.
+        area, key: the object.
+        start, end: the range; with `end=None` up to the object's end.
+        entry: the version to read; None for the one that is there now.
+
+    Returns:
+        The open read, and a function that makes one step of it within the endpoint's limit.
+
+    Raises:
+        StorageError: it could not be opened.
+    """
+    resources.check_open()
+    provider, etag = area.provider, None if entry is None else entry.etag
+    reader = ResumedReader(provider, key, start, end, etag, None, resources.policy, Attempts(), entry)
+    # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
+    limit = resources.limits.requests(provider)
+
+    async def directly(step: Callable[[], Awaitable[T]]) -> T:
+        return await step()
+
+    with translated(provider):
+        await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
+    return reader, directly if limit is None else partial(limit.run, kind="bytes")
+
+
+class ObjectRanges:
+    """Ranges of one version of an object.
+
+    Args:
+        resources: the session's resources.
+        area: where the object is.
+        entry: the version, as `stat` described it.
+    """
+
+    def __init__(self, resources: Resources, area: Area, entry: Entry) -> None:
+        self._resources = resources
+        self._area = area
+        self._entry = entry
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes."""
+        return self._entry.size
+
+    async def read(self, start: int, end: int) -> bytearray:
+        """Returns the bytes `[start, end)`, which must lie within the object.
+
+        Raises:
+            PreconditionFailedError: the object was replaced.
+            StorageError: it could not be read.
+        """
+        buffer = bytearray(end - start)
+        await self.readinto(start, memoryview(buffer))
+        return buffer
+
+    async def readinto(self, start: int, buffer: memoryview) -> None:
+        """Fills the buffer with the bytes from `start` on. Raises as `read`."""
+        size = len(buffer)
+        if size <= _PIECE_SIZE:
+            await self._fill(start, buffer)
+            return
+
+        async def piece(offset: int) -> None:
+            await self._fill(start + offset, buffer[offset : offset + _PIECE_SIZE])
+
+        await for_each(range(0, size, _PIECE_SIZE), piece, _PIECES)
+
+    async def _fill(self, start: int, buffer: memoryview) -> None:
+        size, filled = len(buffer), 0
+        reader, step = await open_reader(self._resources, self._area, self._entry.key, start, start + size, self._entry)
+        try:
+            while filled < size:
+                got = await step(partial(reader.readinto, buffer[filled:]))
+                if not got:
+                    raise ServiceError(
+                        f"{self._area.name} read of {self._area.path(self._entry.key)} failed: it ended after "
+                        f"{filled} of {size} bytes; read it again",
+                        provider=self._area.name,
+                        operation="read",
+                        path=self._area.path(self._entry.key),
+                    )
+                filled += got
+        finally:
+            await reader.aclose()

@@ -1,0 +1,298 @@
+"""A worker process of an executor: it keeps one session for its life, and does the shards that it is handed.
+
+The session is made of the settings and the sign-in that the coordinator sent, or of those that any session of this
+process finds. It has an event loop of its own in a thread. The state is the process's, because an executor calls a
+function of a module and hands nothing but its arguments to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.util import Finalize
+from typing import Any, TypeVar
+
+from dxflow_async.account_connection import AccountConnection, SignedIn
+from dxflow_async.config.settings import Settings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.registry import local_provider
+from dxflow_async.storage.resolver import Areas, LocationResolver
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.executor.channel import WorkerChannel
+from dxflow_async.transfer.executor.runner import ShardCancelledError, run_shard
+from dxflow_async.transfer.executor.shard import Shard, ShardPlace, ShardReceipt, package_version
+from dxflow_async.transfer.journal.records import JobSpec
+from dxflow_async.transfer.resources import Resources
+
+__all__ = ["WorkerSetup", "do_shard", "initialize", "settings_that_matter"]
+
+_log = logging.getLogger("dxflow_async.transfer.executor")
+
+T = TypeVar("T")
+
+_MATTER = (
+    "part_size",
+    "max_attempts",
+    "connect_timeout",
+    "stall_timeout",
+    "min_speed",
+    "disk_threads",
+    "max_memory_bytes",
+    "durable",
+    "transport",
+    "sdk_configuration",
+)
+"""Settings that travel with each shard: they are not secret, and a worker's own would make another transfer."""
+
+_MAX_DISKS = 1000
+_CLOSE_SECONDS = 5.0
+_ORPHAN_SECONDS = 15.0
+"""Time for the shards of a worker whose coordinator is gone to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """What a worker gets of the coordinator's session, where it does not find it by itself.
+
+    Attributes:
+        id: names the session.
+        settings: its settings, with their secrets.
+        account: its sign-in, if it has an account.
+    """
+
+    id: str
+    settings: Settings = field(repr=False)
+    account: SignedIn | None = field(default=None, repr=False)
+
+
+def settings_that_matter(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that travel with each shard, by name."""
+    return {name: getattr(settings, name) for name in _MATTER}
+
+
+def initialize(setup: WorkerSetup) -> None:
+    """Prepares a process of a session's own pool: it ends with its parent, and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _process.given = setup
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="dxflow-parent", daemon=True).start()
+
+
+def do_shard(shard: Shard, setup: WorkerSetup | None) -> ShardReceipt:
+    """Does a shard, and returns its receipt. It is what an executor calls in a worker.
+
+    Args:
+        shard: the shard.
+        setup: what the coordinator sent; None where `initialize` got it, and where the worker finds it by itself.
+
+    Raises:
+        ConfigurationError: the worker has another version, does not find the areas of the call, or does not see local
+            paths of the coordinator's machine.
+        ShardCancelledError: the call has ended.
+    """
+    if shard.version != (own := package_version()):
+        raise ConfigurationError(
+            f"a worker has dxflow-async {own}, and the call was made with {shard.version}; "
+            "install the same version for all workers"
+        )
+    return _process.worker_for(setup, shard).do(shard)
+
+
+class _Process:
+    """The sessions of this process: one for each session of a coordinator that it works for, usually one."""
+
+    def __init__(self) -> None:
+        self.given: WorkerSetup | None = None
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._workers: dict[tuple[str, bool], _Worker] = {}
+
+    def worker_for(self, setup: WorkerSetup | None, shard: Shard) -> _Worker:
+        """Returns the worker for a shard, which the first shard starts."""
+        setup = setup or self.given
+        # The data plane has a throttle or none.
+        key = ("" if setup is None else setup.id, shard.budget.max_bandwidth is not None)
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._workers.clear()
+                atexit.register(self.close)
+                Finalize(self, self.close, exitpriority=10)
+            worker = self._workers.get(key)
+            if worker is None:
+                worker = self._workers[key] = _Worker(setup, shard)
+            return worker
+
+    def close(self) -> None:
+        """Closes all sessions."""
+        with self._lock:
+            workers = list(self._workers.values()) if self._pid == os.getpid() else []
+            self._workers.clear()
+        for worker in workers:
+            worker.close()
+
+
+_process = _Process()
+
+
+class _Worker:
+    """A session in an event loop of its own.
+
+    Args:
+        setup: what the coordinator sent; None: it is found.
+        shard: the first shard, which has settings of the coordinator.
+    """
+
+    def __init__(self, setup: WorkerSetup | None, shard: Shard) -> None:
+        found = Settings.load() if setup is None else setup.settings
+        budget = shard.budget
+        self._settings = replace(
+            found,
+            **shard.settings,
+            journal=False,
+            max_concurrency=budget.max_concurrency,
+            max_bandwidth=budget.max_bandwidth,
+        )
+        self._setup = setup
+        self._disks: dict[tuple[str, bool], Provider] = {}
+        self._loop = _new_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="dxflow-worker", daemon=True)
+        self._thread.start()
+        self._resources: Resources
+        self._resolver: LocationResolver
+        self._call(self._open())
+
+    def do(self, shard: Shard) -> ShardReceipt:
+        """Does a shard."""
+        return self._call(self._do(shard))
+
+    def close(self) -> None:
+        """Closes the session and its loop."""
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._aclose(), self._loop).result(_CLOSE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _open(self) -> None:
+        self._resources = resources = Resources(self._settings)
+        account = await self._account(resources)
+        self._resolver = LocationResolver(resources, account)
+
+    async def _account(self, resources: Resources) -> AccountConnection:
+        if self._setup is None:
+            from dxflow_async.control.stored_login import StoredLogin
+
+            login = await resources.threads.run(StoredLogin.load, self._settings.home)
+            if login is not None:
+                return AccountConnection(resources, secrets=login.secrets.to_dict(), hub=login.hub)
+            return AccountConnection(resources)
+        if self._setup.account is None:
+            return AccountConnection(resources)
+        return AccountConnection.of_sign_in(resources, self._setup.account)
+
+    async def _do(self, shard: Shard) -> ShardReceipt:
+        resources = self._resources
+        resources.limits.change_budget(*shard.budget)
+        channel = WorkerChannel(shard.channel, shard.number, resources.threads.owner_id)
+        if shard.same_machine and not channel.visible:
+            raise ShardCancelledError("the call has ended")
+        if not channel.visible:
+            _check_shared(shard)
+        areas = await self._areas(shard)
+
+        def place(end: int, at: ShardPlace) -> Place:
+            area = areas[end]
+            if area is not None:
+                return Place(area.provider, at.key, at.shown)
+            return Place(self._disk(at.root or os.sep, follows=at.follows), at.key, at.shown)
+
+        return await run_shard(resources, place, shard, channel)
+
+    def _disk(self, root: str, *, follows: bool) -> Provider:
+        disk = self._disks.get((root, follows))
+        if disk is None:
+            if len(self._disks) >= _MAX_DISKS:
+                self._disks.clear()
+            disk = local_provider(root, self._resources.threads, follow_symlinks=follows)
+            self._disks[root, follows] = disk
+        return disk
+
+    async def _areas(self, shard: Shard) -> Areas:
+        if shard.account is not None:
+            await self._resolver.account.sign_in()
+        spec = JobSpec(shard.operation, None, None, {}, shard.areas, shard.account)
+        try:
+            return await self._resolver.areas_of(spec)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"a worker does not find what the call needs: {error}; configure it there, or pass credentials='send'"
+            ) from error
+
+    async def _aclose(self) -> None:
+        self._resources.closed = True
+        try:
+            await self._resolver.aclose()
+        finally:
+            await self._resources.aclose()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Returns the outcome of a coroutine in the loop. An exception of this thread, such as Ctrl-C, cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                with suppress(BaseException):
+                    future.result(_CLOSE_SECONDS)
+            raise
+
+
+def _check_shared(shard: Shard) -> None:
+    """Checks that local paths mean the same on this machine.
+
+    Raises:
+        ConfigurationError: one is not in a directory that all workers see.
+    """
+    local = [number for number, area in enumerate(shard.areas) if area is None]
+    ends = [(record.source, record.destination) for record in shard.items]
+    if shard.parts is not None:
+        ends.append((shard.parts.source, shard.parts.destination))
+    for each in ends:
+        for number in local:
+            path = os.path.join(each[number].root or os.sep, each[number].key)
+            if not any(os.path.join(path, "").startswith(os.path.join(top, "")) for top in shard.shared):
+                raise ConfigurationError(
+                    f"{path} is a local path, and a worker is on another machine; copy from or to a remote, or name "
+                    "a directory that all workers see with shared="
+                )
+
+
+def _end_with(parent: Any) -> None:
+    """Ends this process after its parent has ended. Its shards see that their coordinator is gone, and end first."""
+    parent.join()
+    timer = threading.Timer(_ORPHAN_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    _process.close()
+    os._exit(1)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,100 @@
+"""Where a session's calls run: the pools that it owns, and the executors of its user."""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+from concurrent.futures import Executor
+from typing import Any
+
+from dxflow_async.account_connection import AccountConnection
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.storage.shard_worker import WorkerSetup, do_shard, initialize, settings_that_matter
+from dxflow_async.transfer.executor.dask import DaskExecutor, is_dask_client
+from dxflow_async.transfer.executor.options import Workers
+from dxflow_async.transfer.executor.seam import FuturesExecutor, OwnedPoolExecutor, ProcessPool, ShardExecutor
+from dxflow_async.transfer.executor.shard import Budget, Shard, package_version
+from dxflow_async.transfer.journal.records import JobSpec
+from dxflow_async.transfer.resources import Resources
+
+__all__ = ["WorkerPools"]
+
+
+class WorkerPools:
+    """Finds the executor of a call.
+
+    Args:
+        resources: the session's resources, which end the pools when they are closed.
+        account: the session's account.
+    """
+
+    def __init__(self, resources: Resources, account: AccountConnection) -> None:
+        self._resources = resources
+        self._account = account
+        self._id = secrets.token_hex(8)
+
+    def executor_for(self, workers: Workers) -> ShardExecutor:
+        """Returns what hands the shards of a call to workers.
+
+        Raises:
+            ConfigurationError: the executor cannot be used, or its workers cannot find the account.
+        """
+        if workers.processes is not None:
+            return OwnedPoolExecutor(self._pool(workers.processes))
+        setup = self._setup() if workers.credentials == "send" else None
+        if setup is None and self._account.embedded:
+            raise ConfigurationError(
+                "workers cannot find an account at the hub inside this process: pass credentials='send', or use "
+                "processes=N"
+            )
+        return _adapted(workers.executor, setup)
+
+    def template(self, workers: Workers, spec: JobSpec, executor: ShardExecutor, channel: str) -> Shard:
+        """Returns a shard of a call without its work."""
+        settings = self._resources.settings
+        return Shard(
+            version=package_version(),
+            number=0,
+            operation=spec.operation,
+            areas=spec.places,
+            account=spec.account,
+            settings=settings_that_matter(settings),
+            budget=Budget(settings.max_concurrency, settings.max_bandwidth),
+            channel=channel,
+            same_machine=executor.same_machine,
+            shared=workers.shared,
+        )
+
+    def _pool(self, count: int) -> ProcessPool:
+        pools = self._resources.pools
+        if count not in pools:
+            pools[count] = ProcessPool(count, do_shard, initialize, self._setup())
+        return pools[count]
+
+    def _setup(self) -> WorkerSetup:
+        setup = WorkerSetup(self._id, self._resources.settings, self._account.signed_in())
+        try:
+            pickle.dumps(setup)
+        except Exception as error:  # noqa: BLE001 - whatever a setting of the user's raises
+            # No cause: its frames hold the settings, secrets among them.
+            reason = type(error).__name__
+            raise ConfigurationError(
+                f"the settings cannot be sent to workers ({reason}): a setting is a function of this program; "
+                "configure the credentials in another way"
+            ) from None
+        return setup
+
+
+def _adapted(executor: Any, setup: WorkerSetup | None) -> ShardExecutor:
+    if is_dask_client(executor):
+        return DaskExecutor(executor, do_shard, setup)
+    if isinstance(executor, Executor) or (callable(getattr(executor, "submit", None)) and _is_futures(executor)):
+        return FuturesExecutor(executor, do_shard, setup)
+    raise ConfigurationError(
+        f"executor = {type(executor).__name__} is not allowed; it must be a concurrent.futures.Executor, or a "
+        "dask.distributed.Client"
+    )
+
+
+def _is_futures(executor: Any) -> bool:
+    return callable(getattr(executor, "shutdown", None)) and callable(getattr(executor, "map", None))

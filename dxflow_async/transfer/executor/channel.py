@@ -1,0 +1,160 @@
+"""A directory through which the coordinator of a call and the workers of its machine see each other. Blocks.
+
+The coordinator holds the lock of the file `call`. A worker keeps a file for each shard it works on, with its process,
+the owner of its temporary files, a counter that it raises while it is alive, and the bytes that it has moved. A worker
+ends a shard when the directory or the lock is gone, which is so as well after the coordinator was killed.
+
+A worker that sees the directory works on the coordinator's machine, so local paths mean the same to both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+__all__ = ["Beat", "Channel", "WorkerChannel"]
+
+_CALL = "call"
+_CANCELLED = "cancelled"
+
+
+class Beat(NamedTuple):
+    """What a worker tells of a shard.
+
+    Attributes:
+        pid: the worker's process.
+        owner_id: the owner of its temporary files.
+        beats: raised while the worker is alive.
+        bytes: moved so far.
+    """
+
+    pid: int
+    owner_id: str
+    beats: int
+    bytes: int
+
+
+class Channel:
+    """The coordinator's side.
+
+    Attributes:
+        path: the directory.
+    """
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def create(cls) -> Self:
+        """Creates the directory, which only this user can read."""
+        path = tempfile.mkdtemp(prefix="dxflow-call-")
+        try:
+            descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return cls(path, descriptor)
+
+    def cancel(self) -> None:
+        """Has all workers end their shards."""
+        with suppress(FileExistsError, FileNotFoundError):
+            os.close(os.open(os.path.join(self.path, _CANCELLED), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def read(self, numbers: Iterable[int]) -> dict[int, Beat]:
+        """Returns what workers tell of these shards; shards that no worker of this machine has begun are left out."""
+        found: dict[int, Beat] = {}
+        for number in numbers:
+            with suppress(OSError, ValueError):
+                with open(os.path.join(self.path, str(number)), encoding="ascii") as file:
+                    pid, owner_id, count, size = file.read().split()
+                found[number] = Beat(int(pid), owner_id, int(count), int(size))
+        return found
+
+    def forget(self, number: int) -> None:
+        """Removes what is told of a shard that has ended."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.path, str(number)))
+
+    def close(self, *, abandoned: bool) -> None:
+        """Ends the channel.
+
+        Args:
+            abandoned: workers may still look for it. Then the directory stays, so that they learn that the call ended.
+        """
+        if abandoned:
+            self.cancel()
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._descriptor)
+
+
+class WorkerChannel:
+    """A worker's side of one shard.
+
+    Args:
+        path: the coordinator's directory.
+        number: the shard.
+        owner_id: the owner of the worker's temporary files.
+
+    Attributes:
+        visible: the directory can be seen, so the worker is on the coordinator's machine.
+    """
+
+    def __init__(self, path: str, number: int, owner_id: str) -> None:
+        self.visible = os.path.exists(os.path.join(path, _CALL))
+        self._path = path
+        self._number = number
+        self._owner_id = owner_id
+        self._count = 0
+        self._descriptor = -1
+
+    def beat(self, moved: int) -> None:
+        """Tells that the worker is alive.
+
+        Args:
+            moved: the bytes that it has moved.
+        """
+        if not self.visible:
+            return
+        if self._descriptor < 0:
+            with suppress(OSError):
+                path = os.path.join(self._path, str(self._number))
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._descriptor >= 0:
+            self._count += 1
+            text = f"{os.getpid()} {self._owner_id} {self._count:12} {max(moved, 0):20}\n"
+            os.pwrite(self._descriptor, text.encode(), 0)
+
+    def ended(self) -> bool:
+        """Returns whether the call was cancelled, or its coordinator is gone."""
+        if not self.visible:
+            return False
+        if os.path.exists(os.path.join(self._path, _CANCELLED)):
+            return True
+        try:
+            descriptor = os.open(os.path.join(self._path, _CALL), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Ends it. The coordinator removes what was told."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,400 @@
+"""The coordinator of a call that runs on an executor.
+
+It reads the plan as far as workers are free, and makes shards of it: items that move as a whole are put together, parts
+of large objects are grouped. The engine runs in this process as for any other call. It opens large objects, waits for
+their parts, and finishes each of them exactly once; it journals, reports and counts. So an object of several parts has
+one owner, whichever workers write its parts.
+
+At most three shards per worker are handed out. A shard whose worker was lost is handed out again. One that was lost
+twice runs alone, so that its third loss is certainly its own doing: then its items are tried in halves, and the item
+that ends workers fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from anyio import CancelScope, move_on_after
+from anyio.abc import TaskGroup
+
+from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError
+from dxflow_async.models import TransferReport, TransferResult
+from dxflow_async.providers.contract import Part, Provider
+from dxflow_async.providers.registry import local_provider
+from dxflow_async.transfer.engine import Engine, TransferItem, close_items
+from dxflow_async.transfer.executor.channel import Channel
+from dxflow_async.transfer.executor.monitor import Monitor
+from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
+from dxflow_async.transfer.executor.shard import ItemRecord, MovedPart, PartRange, Shard, ShardReceipt
+from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
+from dxflow_async.transfer.executor.work import DeletionWork, ItemsWork, PartsWork, Work
+from dxflow_async.transfer.journal.journal import Journal
+from dxflow_async.transfer.progress import Meter
+
+__all__ = ["Coordinator", "Placement"]
+
+_log = logging.getLogger("dxflow_async.transfer.executor")
+
+_LOSSES = 3
+"""A shard that was lost with so many workers is not handed out again."""
+
+_END_SECONDS = 10.0
+"""Time for workers to end their shards when a call is cancelled."""
+
+_GATHER_SECONDS = 0.02
+"""Parts of one object that are asked for within this time go into one shard."""
+
+_MAX_PARTS = 1024
+"""The most parts that are handed out."""
+
+_READY = 64
+"""Items that wait for the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a call runs, and what is the same for all of its shards.
+
+    Attributes:
+        executor: hands shards to workers.
+        template: returns a shard without work; it is called with the path of the call's channel.
+        max_concurrency, max_bandwidth: the limits of the call.
+        hang_seconds: a worker that is not heard of for so long hangs.
+    """
+
+    executor: ShardExecutor
+    template: Callable[[str], Shard]
+    max_concurrency: int
+    max_bandwidth: int | None
+    hang_seconds: float
+
+
+class Coordinator:
+    """Runs one call. It is used once.
+
+    Args:
+        placement: where the call runs.
+        journal: the call's journal.
+        threads: for blocking work.
+    """
+
+    def __init__(self, placement: Placement, journal: Journal | None, threads: Threads) -> None:
+        self._call = placement
+        self._threads = threads
+        self._journal = journal
+        self._meter: Meter
+        self._monitor: Monitor
+        self._template: Shard
+        self._sizes = ShardSizes()
+        self._engine: Engine | None = None
+        self._group: TaskGroup | None = None
+        self._ready: asyncio.Queue[TransferItem | BaseException | None] = asyncio.Queue(_READY)
+        self._number = 0
+        self._out = 0
+        self._alone = False
+        self._suspects = 0
+        self._abandoned = False  # a worker may still look for the channel
+        self._part_size = 0
+        self._changed = asyncio.Event()
+        self._gathered: dict[tuple[str, str], _Gathered] = {}
+
+    # Parts and keys
+
+    def most_parts(self, own: Callable[[], int]) -> int:
+        """Returns how many parts may move at a time.
+
+        Args:
+            own: how many this process would move by itself.
+        """
+        parts = min(self._sizes.bytes // self._part_size, 64) if self._part_size else 1
+        return max(own(), min(_MAX_PARTS, SHARDS_PER_WORKER * self._call.executor.workers * parts))
+
+    async def move(self, span: PartRange, part: Part) -> MovedPart:
+        """Has a worker write a part; see `PartMover`."""
+        self._part_size = max(self._part_size, part.size)
+        key = (span.destination.key, span.upload_id)
+        gathered = self._gathered.get(key)
+        if gathered is None:
+            assert self._group is not None
+            gathered = self._gathered[key] = _Gathered(span)
+            self._group.start_soon(self._perform_parts, key, gathered)
+        future: asyncio.Future[MovedPart] = asyncio.get_running_loop().create_future()
+        gathered.parts.append((part, future))
+        if len(gathered.parts) >= self._sizes.parts(part.size, span.entry.size, self._call.executor.workers):
+            del self._gathered[key]
+            gathered.full.set()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The upload is removed next, so no worker may write to it any more.
+            with CancelScope(shield=True), move_on_after(_END_SECONDS):
+                self._monitor.cancel()
+                await gathered.ended.wait()
+            raise
+
+    @asynccontextmanager
+    async def deleting(self) -> AsyncIterator[int]:
+        """Prepares for `delete`; yields how many calls of it are worth making at a time."""
+        async with self._serving(Meter()):
+            yield self._most()
+
+    async def delete(self, keys: Sequence[str]) -> Mapping[str, StorageError]:
+        """Has a worker delete keys; returns the errors of those that could not be deleted.
+
+        Raises:
+            StorageError: the service never answered for any of the keys.
+        """
+        future: asyncio.Future[Mapping[str, StorageError]] = asyncio.get_running_loop().create_future()
+        await self.perform(DeletionWork(keys, future))
+        return await future
+
+    async def _perform_parts(self, key: tuple[str, str], gathered: _Gathered) -> None:
+        try:
+            with move_on_after(_GATHER_SECONDS):
+                await gathered.full.wait()
+            if self._gathered.get(key) is gathered:
+                del self._gathered[key]
+            await self.perform(PartsWork(gathered.span, gathered.parts))
+        finally:
+            gathered.ended.set()
+
+    # The whole call
+
+    @asynccontextmanager
+    async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
+        """Opens the channel to the workers, and watches it."""
+        call, channel = self._call, await self._threads.run(Channel.create)
+        try:
+            self._template = call.template(channel.path)
+            self._monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
+            async with open_task_group() as group:
+                self._group = group
+                group.start_soon(self._monitor.watch)
+                yield group
+                group.cancel_scope.cancel()
+        finally:
+            self._group = None
+            channel.close(abandoned=self._abandoned)  # a few small files; the threads may be closed already
+
+    async def run(self, engine: Engine, items: AsyncIterator[TransferItem], meter: Meter) -> TransferReport:
+        """Transfers items, and reports on each of them; as `Engine.run`.
+
+        Raises:
+            ExecutorError: the workers cannot go on.
+            DxflowError: as for `Engine.run`; or no worker can do the call.
+        """
+        self._engine, self._meter = engine, meter
+        async with self._serving(meter) as group:
+            group.start_soon(self._deal, items)
+            return await engine.run(self._own_items())
+
+    async def _own_items(self) -> AsyncIterator[TransferItem]:
+        """Yields the items that this process runs: those that are refused or skipped, and large ones."""
+        while True:
+            item = await self._ready.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    async def _deal(self, items: AsyncIterator[TransferItem]) -> None:
+        """Reads the plan and makes shards of it."""
+        assert self._engine is not None
+        broken: DxflowError | None = None
+        batch = _Batch()
+        async with open_task_group() as dealt:
+            try:
+                async for item in items:
+                    record = item.record()
+                    if record is None:
+                        await self._ready.put(item)
+                        continue
+                    self._engine.note_planned(item)
+                    if self._journal is not None and self._journal.resuming and record.destination.root is not None:
+                        await self._journal.sweep(self._disk(record.destination.root), record.destination.key)
+                    batch.add(item, record)
+                    if batch.count >= self._sizes.items or batch.size >= self._sizes.bytes:
+                        await self._begin(batch, dealt)
+                        batch = _Batch()
+            except SessionClosedError:
+                raise
+            except DxflowError as error:
+                broken = error
+            else:
+                self._engine.note_plan_ended()
+            finally:
+                await close_items(items)
+            if batch.count:
+                await self._begin(batch, dealt)
+        await self._ready.put(broken)
+
+    async def _begin(self, batch: _Batch, group: TaskGroup) -> None:
+        assert self._engine is not None
+        work = ItemsWork(batch.items, batch.records, self._note, self._move_in_parts)
+        await self._enter(alone=False)
+        group.start_soon(self._perform_entered, work)
+
+    async def _note(self, result: TransferResult, version: str | None) -> None:
+        assert self._engine is not None
+        self._meter.moved(result.bytes)
+        await self._engine.note_result(result, version)
+
+    async def _move_in_parts(self, item: TransferItem) -> None:
+        assert self._engine is not None
+        self._engine.note_again(item)
+        await self._ready.put(item)
+
+    # One shard
+
+    async def perform(self, work: Work) -> None:
+        """Has workers do some work, and settles it."""
+        await self._enter(alone=work.losses >= _LOSSES - 1)
+        await self._perform_entered(work)
+
+    async def _perform_entered(self, work: Work) -> None:
+        receipt: ShardReceipt | None = None
+        try:
+            receipt = await self._submit(work)
+        except WorkerLostError as error:
+            _log.warning("a worker was lost, with %d items; they are handed out again", work.requests)
+            _log.debug("how the worker was lost", exc_info=error.__cause__)
+        finally:
+            self._leave()
+        if receipt is not None:
+            self._sizes.took(receipt.seconds, work.requests, work.size, receipt.latency)
+            await work.settle(receipt)
+        elif work.losses < _LOSSES:
+            await self.perform(work)
+        elif len(pieces := work.halves()) > 1:
+            for piece in pieces:
+                await self.perform(piece)
+        else:
+            await work.fail(_ended_workers(work))
+
+    async def _submit(self, work: Work) -> ShardReceipt:
+        self._number += 1
+        call, number = self._call, self._number
+        shard = replace(
+            self._template,
+            number=number,
+            budget=share(call.max_concurrency, call.max_bandwidth, call.executor.workers),
+            left=self._left,
+            again=work.losses > 0 or not call.executor.same_machine,
+            **work.fields,
+        )
+        task = asyncio.ensure_future(call.executor.submit(shard))
+        hangs = asyncio.Event()
+        self._monitor.began(number, hangs.set)
+        given_up = asyncio.ensure_future(hangs.wait())
+        try:
+            await asyncio.wait([task, given_up], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.add_done_callback(_ignore)
+                self._abandoned = True
+                work.losses += 1
+                raise WorkerLostError
+            return task.result()
+        except asyncio.CancelledError:
+            with CancelScope(shield=True), move_on_after(_END_SECONDS):
+                self._monitor.cancel()
+                task.cancel()
+                await asyncio.wait([task])
+            if not task.done():
+                self._abandoned = True
+                task.add_done_callback(_ignore)
+            raise
+        except WorkerLostError as error:
+            if not task.done():
+                raise
+            owner_id = await self._monitor.lost(number)
+            begun = owner_id is not None or not call.executor.same_machine
+            work.losses += error.workers if begun else 0
+            if owner_id is not None:
+                await self._sweep(work, owner_id)
+            raise
+        finally:
+            given_up.cancel()
+            self._monitor.ended(number)
+
+    @property
+    def _left(self) -> int:
+        return 0 if self._engine is None else self._engine.left
+
+    async def _enter(self, *, alone: bool) -> None:
+        """Waits until a shard may be handed out; a suspect one when no other one is out."""
+        self._suspects += alone
+        try:
+            while self._alone or (self._out > 0 if alone else self._suspects or self._out >= self._most()):
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            self._suspects -= alone
+        self._out += 1
+        self._alone = alone
+
+    def _leave(self) -> None:
+        self._out -= 1
+        self._alone = False
+        self._changed.set()
+
+    def _most(self) -> int:
+        return SHARDS_PER_WORKER * max(self._call.executor.workers, 1)
+
+    async def _sweep(self, work: Work, owner_id: str) -> None:
+        """Removes the temporary files of a worker that is gone."""
+        directories = {(place.root, place.key.rpartition("/")[0]): place.key for place in work.written}
+        for (root, _), key in directories.items():
+            disk = None if root is None else self._disk(root).local_disk
+            if disk is not None:
+                with suppress(StorageError):
+                    await disk.sweep(key, {owner_id}, ())
+
+    def _disk(self, root: str) -> Provider:
+        return local_provider(root, self._threads)
+
+
+def _ignore(task: asyncio.Task[ShardReceipt]) -> None:
+    """Drops the outcome of a shard that was given up."""
+    if not task.cancelled():
+        task.exception()
+
+
+class _Batch:
+    """Items that go into one shard."""
+
+    def __init__(self) -> None:
+        self.items: list[TransferItem] = []
+        self.records: list[ItemRecord] = []
+        self.size = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.items)
+
+    def add(self, item: TransferItem, record: ItemRecord) -> None:
+        self.items.append(item)
+        self.records.append(record)
+        self.size += item.size
+
+
+class _Gathered:
+    """Parts of one upload that go into one shard."""
+
+    def __init__(self, span: PartRange) -> None:
+        self.span = span
+        self.parts: list[tuple[Part, asyncio.Future[MovedPart]]] = []
+        self.full = asyncio.Event()
+        self.ended = asyncio.Event()
+
+
+def _ended_workers(work: Work) -> StorageError:
+    return StorageError(
+        f"{work.losses} workers ended while they worked on it; look for their end in the system's log (memory?)"
+    )

@@ -1,0 +1,235 @@
+"""The seam between a call and the workers: `submit(shard) -> receipt`, for any executor.
+
+`FuturesExecutor` speaks to every `concurrent.futures.Executor`. `ProcessPool` is the pool that a session owns: it is
+started again after a worker was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from typing import Any
+
+from dxflow_async.exceptions import DxflowError, ExecutorError
+from dxflow_async.transfer.executor.shard import Shard, ShardReceipt
+
+__all__ = [
+    "FuturesExecutor",
+    "OwnedPoolExecutor",
+    "ProcessPool",
+    "RunShard",
+    "ShardExecutor",
+    "WorkerLostError",
+    "result_of",
+]
+
+RunShard = Callable[[Shard, Any], ShardReceipt]
+"""Does a shard in a worker: a function of a module, called with the shard and what the worker gets of the session."""
+
+
+class WorkerLostError(Exception):
+    """The worker that held a shard is gone. The shard may be handed out again.
+
+    Attributes:
+        workers: how many workers were lost with it.
+    """
+
+    workers: int = 1
+
+
+class ShardExecutor(ABC):
+    """Hands shards to workers."""
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many workers there are now."""
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether all workers are known to be processes of this machine."""
+        return False
+
+    @abstractmethod
+    async def submit(self, shard: Shard) -> ShardReceipt:
+        """Has a worker do a shard. A cancelled call withdraws a shard that has not begun, and waits for any other one.
+
+        Raises:
+            WorkerLostError: the worker is gone; the shard may be handed out again.
+            ExecutorError: the executor takes no more shards.
+            DxflowError: the worker cannot do any shard of the call.
+        """
+
+    def hung(self, pid: int) -> bool:
+        """Is called when a worker process of this machine has not been heard of for long; returns whether it ends."""
+        return False
+
+
+class FuturesExecutor(ShardExecutor):
+    """The workers of a `concurrent.futures.Executor` of the user's.
+
+    Args:
+        executor: the executor.
+        run: does a shard in a worker.
+        setup: handed to `run` with each shard.
+    """
+
+    def __init__(self, executor: Executor, run: RunShard, setup: Any) -> None:
+        self._executor = executor
+        self._run = run
+        self._setup = setup
+
+    @property
+    def workers(self) -> int:
+        for name in ("_max_workers", "num_workers"):
+            count = getattr(self._executor, name, None)
+            if isinstance(count, int) and count > 0:
+                return count
+        return os.cpu_count() or 1
+
+    @property
+    def same_machine(self) -> bool:
+        return isinstance(self._executor, ProcessPoolExecutor | ThreadPoolExecutor)
+
+    async def submit(self, shard: Shard) -> ShardReceipt:
+        return await result_of(self._begin(shard))
+
+    def _begin(self, shard: Shard) -> Future[ShardReceipt]:
+        try:
+            return self._executor.submit(self._run, shard, self._setup)
+        except BrokenExecutor as error:
+            text = f"the executor lost a worker and takes no more work ({type(error).__name__})"
+            raise ExecutorError(
+                f"{text}; make a new executor, or use processes=N, whose pool is started again"
+            ) from error
+        except RuntimeError as error:
+            raise ExecutorError(f"the executor takes no work: {error}; make a new one") from error
+
+
+async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
+    """Awaits a receipt. A cancelled caller withdraws a shard that no worker has begun, and waits for any other one.
+
+    Raises:
+        WorkerLostError, ExecutorError, DxflowError: as `ShardExecutor.submit`.
+    """
+    waiting = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        if waiting.cancelled():
+            raise WorkerLostError from None
+        if not future.cancel():
+            await asyncio.wait([waiting])
+            if not waiting.cancelled():
+                waiting.exception()  # nobody is left to see it
+        raise
+    except (BrokenExecutor, CancelledError, ConnectionError, EOFError) as error:
+        raise WorkerLostError from error
+    except (DxflowError, MemoryError):
+        raise
+    except Exception as error:
+        text = f"a worker failed with {type(error).__name__}: {error}"
+        raise ExecutorError(f"{text}; see the log of the worker") from error
+
+
+class ProcessPool:
+    """A pool of processes that a session owns. They are started when they are needed.
+
+    Args:
+        count: the number of processes.
+        run: does a shard in a worker.
+        initialize: called with `setup` in each new process.
+        setup: what the workers get of the session. It goes through the pipe that starts a process.
+    """
+
+    def __init__(self, count: int, run: RunShard, initialize: Callable[[Any], None], setup: Any) -> None:
+        self.count = count
+        self._run = run
+        self._initialize = initialize
+        self._setup = setup
+        self._pool: ProcessPoolExecutor | None = None
+        self._useless = 0
+
+    def executor(self) -> ProcessPoolExecutor:
+        """Returns the pool, and starts it again if it is broken."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), self._initialize, (self._setup,))
+        return self._pool
+
+    def submit(self, shard: Shard) -> Future[ShardReceipt]:
+        """Hands a shard to the pool.
+
+        Raises:
+            ExecutorError: its processes end as they start.
+        """
+        try:
+            future = self.executor().submit(self._run, shard, None)
+        except BrokenExecutor:
+            self.drop()
+            future = self.executor().submit(self._run, shard, None)
+        future.add_done_callback(self._ended)
+        return future
+
+    def check(self) -> None:
+        """Checks that the processes can be started.
+
+        Raises:
+            ExecutorError: several pools in a row ended before a worker did anything.
+        """
+        if self._useless > _USELESS * self.count:
+            raise ExecutorError(
+                "worker processes end as they start: protect the beginning of the program with "
+                'if __name__ == "__main__":, and check memory'
+            )
+
+    def drop(self) -> None:
+        """Gives a broken pool up."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Ends the processes. Blocks for a moment."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ended(self, future: Future[ShardReceipt]) -> None:
+        if future.cancelled():
+            return
+        broken = isinstance(future.exception(), BrokenExecutor)
+        self._useless = self._useless + 1 if broken else 0
+
+
+_USELESS = 12
+"""Shards in a row, for each process, that were lost before one was done."""
+
+
+class OwnedPoolExecutor(ShardExecutor):
+    """The workers of a session's own pool, for one call."""
+
+    def __init__(self, pool: ProcessPool) -> None:
+        self._pool = pool
+
+    @property
+    def workers(self) -> int:
+        return self._pool.count
+
+    @property
+    def same_machine(self) -> bool:
+        return True
+
+    async def submit(self, shard: Shard) -> ShardReceipt:
+        self._pool.check()
+        return await result_of(self._pool.submit(shard))
+
+    def hung(self, pid: int) -> bool:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return True

@@ -1,0 +1,207 @@
+"""What goes to a worker and what comes back: pure values that can be pickled, without sockets, loops or secrets.
+
+The names of settings and the areas travel; credentials do not. A worker finds the areas again with a session of its
+own, and refuses a shard whose areas it finds elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal, NamedTuple, Self
+
+from dxflow_async.exceptions import DxflowError, StorageError
+from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider
+from dxflow_async.transfer.journal.records import AreaId
+
+__all__ = [
+    "Budget",
+    "Failure",
+    "ItemReceipt",
+    "ItemRecord",
+    "MovedPart",
+    "PartRange",
+    "Shard",
+    "ShardPlace",
+    "ShardReceipt",
+    "package_version",
+]
+
+
+@cache
+def package_version() -> str:
+    """Returns the version of this package; `"unknown"` in a source tree that is not installed."""
+    try:
+        return version("dxflow-async")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class ShardPlace(NamedTuple):
+    """A key, how users write it, and for a place on disks the directory that the key is in.
+
+    Attributes:
+        key, shown: as in `Place`.
+        root: the directory; None for a remote.
+        follows: symbolic links are followed, also out of `root`.
+    """
+
+    key: str
+    shown: str
+    root: str | None = None
+    follows: bool = False
+
+    @classmethod
+    def of(cls, provider: Provider, key: str, shown: str) -> Self:
+        """Returns a place of a provider."""
+        disk = provider.local_disk
+        return cls(key, shown) if disk is None else cls(key, shown, disk.root, disk.is_users)
+
+
+class ItemRecord(NamedTuple):
+    """An item that moves as a whole.
+
+    Attributes:
+        kind: `"copy"` for bytes that pass through the worker, `"server"` for a copy that the provider makes.
+        source, destination: the places.
+        entry: the source as a listing described it, if it was listed.
+        options: what is stored with the copy.
+        moves: the source is deleted once its copy is stored.
+        keeps_time: as for `ServerCopyItem`.
+    """
+
+    kind: Literal["copy", "server"]
+    source: ShardPlace
+    destination: ShardPlace
+    entry: Entry | None
+    options: ObjectOptions
+    moves: bool = False
+    keeps_time: bool = False
+
+
+class PartRange(NamedTuple):
+    """Parts of one multipart upload.
+
+    Attributes:
+        source, destination: as for `ItemRecord`.
+        entry: the version of the source that is read.
+        options: what is stored with the object.
+        upload_id: the upload, which the coordinator began and finishes.
+        parts: the parts to write.
+    """
+
+    source: ShardPlace
+    destination: ShardPlace
+    entry: Entry
+    options: ObjectOptions
+    upload_id: str
+    parts: Sequence[Part]
+
+
+class Budget(NamedTuple):
+    """One worker's share of the call's limits. `max_bandwidth` is in bytes a second; None: there is no limit."""
+
+    max_concurrency: int
+    max_bandwidth: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """A piece of a call that one worker does.
+
+    Attributes:
+        version: the version of this package at the coordinator.
+        number: identifies the shard and the attempt within the call.
+        operation: the operation of the call, as in `JobSpec`.
+        areas: the areas of source and destination; None for the disks of the coordinator's machine.
+        account: the hub that the account is at; None without a hub.
+        settings: the settings of the coordinator that matter, by name.
+        budget: the worker's share of the limits.
+        channel: the directory through which the coordinator and workers of its machine see each other.
+        same_machine: the worker is on the coordinator's machine; where it does not see the channel, the call has ended.
+        shared: directories that all workers see.
+        left: how many items of the call have not ended.
+        again: another worker may have done a part of it already.
+        items: items that move as a whole.
+        parts: parts of one object.
+        keys: keys of the destination's area to delete.
+    """
+
+    version: str
+    number: int
+    operation: str
+    areas: tuple[AreaId | None, AreaId | None]
+    account: str | None
+    settings: Mapping[str, Any]
+    budget: Budget
+    channel: str
+    same_machine: bool = False
+    shared: Sequence[str] = ()
+    left: int = 0
+    again: bool = False
+    items: Sequence[ItemRecord] = ()
+    parts: PartRange | None = None
+    keys: Sequence[str] = ()
+
+
+class Failure(NamedTuple):
+    """Why an item failed. An error's cause is not pickled with it, so it is kept here."""
+
+    error: StorageError
+    cause: DxflowError | None = None
+
+    def restored(self) -> StorageError:
+        """Returns the error with its cause."""
+        self.error.__cause__ = self.cause
+        return self.error
+
+
+class ItemReceipt(NamedTuple):
+    """The outcome of one item, as in `TransferResult`.
+
+    Attributes:
+        version: the version of the source that was moved.
+        in_parts: the item was not moved: it is large, and the coordinator has to cut it into parts.
+    """
+
+    bytes: int = 0
+    seconds: float = 0.0
+    attempts: int = 1
+    checksum: str | None = None
+    verified: bool = False
+    skipped: str | None = None
+    failure: Failure | None = None
+    version: str | None = None
+    in_parts: bool = False
+
+
+class MovedPart(NamedTuple):
+    """A part that a worker stored, and its digest where the source reports another one than a CRC32C."""
+
+    receipt: PartReceipt
+    digest: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardReceipt:
+    """What a worker did.
+
+    Attributes:
+        seconds: how long it took.
+        items: the outcome of each item, in the order of `Shard.items`.
+        parts: the parts that are stored.
+        latency: the mean time that an item or a part took.
+        retries: the attempts beyond the first, of parts.
+        failure: why the other parts, or all keys, failed.
+        failed: the errors of the keys that could not be deleted.
+    """
+
+    seconds: float
+    latency: float = 0.0
+    items: Sequence[ItemReceipt] = ()
+    parts: Sequence[MovedPart] = ()
+    retries: int = 0
+    failure: Failure | None = None
+    failed: Mapping[str, StorageError] = field(default_factory=dict)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.contract import Buffered, ObjectOptions
+from dxflow_async.providers.local.provider import LocalProvider
+
+_SLOWNESS = 0.03
+
+
+@pytest.fixture
+def provider(tmp_path: Path, threads: Threads) -> LocalProvider:
+    """The user's own files: small ones may be read in the loop."""
+    return LocalProvider(tmp_path / "files", threads, follow_symlinks=True, durable=False)
+
+
+async def _longest_turn(work: asyncio.Task[Any]) -> float:
+    """Returns the most seconds for which the loop did not turn while `work` ran."""
+    longest, last = 0.0, time.monotonic()
+    while not work.done():
+        await asyncio.sleep(0.001)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    await work
+    return longest
+
+
+def _make_opening_slow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Makes each `os.open` of a file take long, and returns the list of their paths."""
+    opened: list[str] = []
+    plain = os.open
+
+    def slow_open(path: Any, *args: Any, **options: Any) -> int:
+        if ".bin" in str(path) or ".dxpart" in str(path):
+            opened.append(str(path))
+            time.sleep(_SLOWNESS)
+        return plain(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", slow_open)
+    return opened
+
+
+async def test_reads_of_a_slow_disk_do_not_hold_up_the_loop(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a disk whose `open` waits are read in threads: the loop waits for one of forty, and not for the rest."""
+    for number in range(40):
+        await provider.write(f"{number}.bin", Buffered((b"x",), 1), ObjectOptions())
+    page = await provider.list_page("", recursive=True)
+    opened = _make_opening_slow(monkeypatch)
+
+    async def read_all() -> None:
+        for start in range(0, 40, 8):
+            readers = [provider.read(entry.key, listed=entry) for entry in page.entries[start : start + 8]]
+            for reading in await asyncio.gather(*readers):
+                assert bytes(await reading.read()) == b"x"
+                await reading.aclose()
+
+    longest = await _longest_turn(asyncio.create_task(read_all()))
+    assert longest < 10 * _SLOWNESS
+    assert 40 <= len(opened) <= 41
+
+
+async def test_writes_to_a_slow_disk_do_not_hold_up_the_loop(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files that are written together to a disk that waits never hold up the loop, and are all there."""
+    opened = _make_opening_slow(monkeypatch)
+
+    async def write(number: int) -> None:
+        await provider.write(f"{number}.bin", Buffered((b"%d" % number,), len(str(number))), ObjectOptions())
+
+    async def write_all() -> None:
+        await asyncio.gather(*(write(number) for number in range(40)))
+
+    longest = await _longest_turn(asyncio.create_task(write_all()))
+    assert len(opened) == 40
+    assert longest < 10 * _SLOWNESS
+    for number in range(40):
+        assert (Path(provider.root.path) / f"{number}.bin").read_text() == str(number)
+
+
+async def test_quick_reads_bring_the_loop_back(provider: LocalProvider) -> None:
+    """After a slow read in the loop, files are read in threads until many of them were quick."""
+    reads = provider.root.cached_reads
+    reads.learn(os.stat("/").st_dev)
+    assert reads.allowed
+    reads.took(1.0)
+    for _ in range(64):
+        assert not reads.allowed
+        reads.took_in_thread(0.0001)
+    assert reads.allowed
+    reads.took(1.0)  # again: now it takes twice as many, and a slow one in a thread begins anew
+    for _ in range(100):
+        reads.took_in_thread(0.0001)
+    reads.took_in_thread(1.0)
+    for _ in range(128):
+        assert not reads.allowed
+        reads.took_in_thread(0.0001)

@@ -1,0 +1,107 @@
+"""Paths that read, write, list and transfer, at every kind of storage."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dxflow_async import AsyncSession, AsyncStoragePath, ConfigurationError, NotFoundError, Session, Settings
+from tests.storage.tested_accounts import Spots
+
+pytestmark = pytest.mark.server
+
+TREE = {"a.csv": "a", "b.txt": "b", "d/c.csv": "c", "d/e/f.csv": "f", "d-x": "x"}
+
+
+@pytest.fixture(params=["AWS", "AZURE", "GCP", "UNIT", "LOCAL"])
+def top(everywhere: AsyncSession, spots: Spots, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncStoragePath:
+    """A directory of the test's own."""
+    provider = request.param
+    if provider == "LOCAL":
+        return everywhere.path(tmp_path / "top")
+    if provider == "UNIT":
+        return everywhere.path("unit:/Demo/top")
+    return everywhere.path(spots(provider, "top").location)
+
+
+async def test_a_tree(top: AsyncStoragePath, everywhere: AsyncSession, tmp_path: Path) -> None:
+    """What `pathlib` does with a directory works everywhere, and a path is a source and a destination."""
+    for name, text in TREE.items():
+        assert await (top / name).write_text(text) == len(text)
+    assert await top.exists()
+    assert await top.is_dir()
+    assert await (top / "a.csv").is_file()
+    assert not await (top / "missing").exists()
+    assert (await (top / "a.csv").stat()).size == 1
+    assert [path.name async for path in top.iterdir()] in (
+        ["a.csv", "b.txt", "d", "d-x"],
+        ["a.csv", "b.txt", "d-x", "d"],
+    )
+    for pattern in ("*.csv", "**/*.csv", "d/*", "*/*.csv", "d/e/f.csv", "**", "nothing/*", "d"):
+        local = tmp_path / "model"
+        for name in TREE:
+            (local / name).parent.mkdir(parents=True, exist_ok=True)
+            (local / name).touch()
+        found = sorted([path.relative_to(top) async for path in top.glob(pattern)])
+        if pattern == "**":
+            assert found == ["", *sorted({*TREE, "d", "d/e"})]
+        else:
+            assert found == sorted(each.relative_to(local).as_posix() for each in local.glob(pattern)), pattern
+    assert sorted([path.name async for path in top.rglob("*.csv")]) == ["a.csv", "c.csv", "f.csv"]
+    async with (top / "b.txt").open("r") as file:
+        assert await file.read() == "b"
+    moved = await (top / "b.txt").rename(top / "moved.txt")
+    assert await moved.read_bytes() == b"b"
+    copy = everywhere.path(tmp_path / "copy")
+    assert len(await top.copy_to(copy)) == len(TREE)
+    assert await (copy / "d" / "c.csv").read_text() == "c"
+    assert (await top.sync_to(copy, dry_run=True)).bytes == 0
+    assert (await everywhere.sync(copy, top, delete=True)).bytes == 0
+    await moved.unlink()
+    with pytest.raises(NotFoundError):
+        await moved.unlink()
+    await moved.unlink(missing_ok=True)
+    assert await (top / "d").exists()
+
+
+async def test_paths_in_calls_of_an_area(tmp_path: Path) -> None:
+    """Paths are sources and destinations of the calls of a storage area, unless they lie elsewhere."""
+    async with AsyncSession("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
+        storage, path = session.get_storage_manager().at("gcp"), session.path("gcp:/bucket/dir")
+        local = session.path(tmp_path / "x")
+        await local.write_text("x")
+        await storage.upload(local, path / "x")  # type: ignore[arg-type]
+        await storage.upload_many([(local, path / "y")])  # type: ignore[list-item]
+        await storage.copy(path / "x", path / "z")  # type: ignore[arg-type]
+        await storage.download_many([(path / "z", tmp_path / "z")])  # type: ignore[list-item]
+        await storage.download(path, tmp_path)  # type: ignore[arg-type]
+        assert sorted(os.listdir(tmp_path / "dir")) == ["x", "y", "z"]
+        with pytest.raises(ConfigurationError, match="does not lie in"):
+            await storage.upload(local, session.path("aws:/bucket/x"))  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="not a path of this machine"):
+            await storage.upload(path, "/bucket/x")
+        unbound = pickle.loads(pickle.dumps(path))
+        with pytest.raises(ConfigurationError, match=r"session\.path"):
+            await unbound.exists()
+        assert await session.path(unbound / "x").read_text() == "x"
+
+
+def test_the_blocking_twin(tmp_path: Path) -> None:
+    """Without `await` everything is the same, and files are files of `io`."""
+    with Session("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
+        top = session.path("aws:/bucket/top")
+        assert (top / "a.csv").write_bytes(b"a,b") == 3
+        with (top / "d" / "b.csv").open("w") as file:
+            file.write("c,d")
+        assert [path.name for path in top.iterdir()] == ["a.csv", "d"]
+        assert [path.text for path in top.rglob("*.csv")] == ["aws:/bucket/top/a.csv", "aws:/bucket/top/d/b.csv"]
+        assert (top / "d" / "b.csv").rename(top / "b.csv").read_text() == "c,d"
+        assert top.copy_to(tmp_path / "copy").ok
+        assert top.sync_to(session.path(tmp_path / "copy"), dry_run=True).copies == 0
+        assert session.copy(top / "a.csv", session.path("gcp:/bucket/x")).ok
+        (top / "a.csv").unlink()
+        assert not (top / "a.csv").exists()
+        assert (top.is_dir(), top.is_file(), (top / "b.csv").stat().size) == (True, False, 3)

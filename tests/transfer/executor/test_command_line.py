@@ -1,0 +1,86 @@
+"""The command line on several processes, killed and resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.killed_processes import Program
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
+from tests.transfer.executor.trees import content, make_files
+
+
+async def test_processes_of_a_command(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
+    """`--processes` runs a transfer on several processes; a wrong number and two places at once are refused."""
+    files = make_files(tmp_path / "files", 30)
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
+    report = json.loads(await program.run("cp", f"{files}/", f"aws:{place}", "--processes", "2", "--json"))
+    assert len(report["items"]) == 30
+    for wrong in (["--processes", "many"], ["--processes", "2", "--dask", "tcp://127.0.0.1:1"]):
+        with pytest.raises(AssertionError, match="processes"):
+            await program.run("cp", f"{files}/", f"aws:{place}", *wrong)
+
+
+async def kill_and_resume(
+    weed: SeaweedFS, bucket: str, place: str, top: Path, rounds: int, chance: random.Random
+) -> None:
+    """Kills the coordinator of uploads and downloads, and resumes each of them until it is done."""
+    files = make_files(top / "files", 1500, 10_000, large=40 * MiB + 1)
+    program = Program(top / "home", settings_for(weed, top).aws, part_size=5 * MiB)
+    for number in range(rounds):
+        target, back = f"aws:{place}{number}/", top / f"back-{number}"
+        for command in (["cp", f"{files}/", target], ["cp", target, f"{back}/"]):
+            killed = await program.kill(
+                *command, "--processes", "2", when=lambda: asyncio.sleep(chance.uniform(0.0, 1.0))
+            )
+            if killed:
+                (job,) = program.jobs
+                await program.run("jobs", "resume", job, "--processes", "2")
+        assert content(back) == content(files)
+        assert not part_files(top)
+        assert not unfinished_uploads(weed, bucket)
+        assert not program.jobs
+
+
+async def test_a_killed_coordinator(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
+    """A job whose coordinator was killed goes on with new workers; nothing is lost or left over."""
+    await kill_and_resume(weed, bucket, place, tmp_path, 1, random.Random(5))
+
+
+@pytest.mark.long
+async def test_a_coordinator_killed_in_many_rounds(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
+    """The same ten times."""
+    await kill_and_resume(weed, bucket, place, tmp_path, 10, random.Random(6))
+
+
+async def test_workers_end_with_their_coordinator(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
+    """The workers of a killed coordinator end by themselves."""
+    files = make_files(tmp_path / "files", 4000, 10_000)
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
+    arguments = ("cp", f"{files}/", f"aws:{place}", "--processes", "2")
+    if await program.kill(*arguments, when=lambda: asyncio.sleep(0.2)):
+        mark = str(tmp_path / "home")
+        for _ in range(100):
+            if not _processes_with(mark):
+                break
+            await asyncio.sleep(0.2)
+        assert not _processes_with(mark)
+
+
+def _processes_with(home: str) -> list[str]:
+    """The processes whose environment names a home directory."""
+    found = []
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            try:
+                environment = (each / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"DXFLOW_HOME={home}".encode() in environment:
+                found.append(each.name)
+    return found

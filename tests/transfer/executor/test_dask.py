@@ -1,0 +1,128 @@
+"""Calls on a Dask cluster of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import warnings
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, settings_for, unfinished_uploads
+from tests.transfer.executor.trees import content, make_files
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    distributed = pytest.importorskip("distributed")
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("default"),  # Dask's own
+]
+
+
+_NAMES = ("endpoint", "region", "access_key", "secret_key")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files and a large one."""
+    return make_files(tmp_path_factory.mktemp("files") / "tree", 300, large=23 * MiB + 7)
+
+
+@pytest.fixture(scope="module")
+def cluster(weed: SeaweedFS) -> Iterator[Any]:
+    """Two processes that find the credentials in their environment."""
+    aws = settings_for(weed, Path("/nowhere")).aws
+    variables = {f"DXFLOW_AWS_{name.upper()}": str(getattr(aws, name)) for name in _NAMES}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        cluster = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        )
+    yield cluster
+    cluster.close()
+
+
+async def test_a_synchronous_client(
+    session: AsyncSession, cluster: Any, files: Path, place: str, tmp_path: Path
+) -> None:
+    """A client is taken as it is: everything arrives, up and down, and the client stays open."""
+    with distributed.Client(cluster) as client:
+        report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
+        back = await session.copy(f"aws:{place}", f"{tmp_path}/back/", executor=client)
+        assert (len(report), len(back), report.failed, back.failed) == (301, 301, [], [])
+        assert client.submit(len, "open").result() == 4
+    assert content(tmp_path / "back") == content(files)
+
+
+async def test_an_asynchronous_client(session: AsyncSession, cluster: Any, files: Path, place: str) -> None:
+    """An asynchronous client is taken, too."""
+    async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+        report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
+    assert (len(report), report.failed) == (301, [])
+
+
+async def test_secrets_need_tls(session: AsyncSession, cluster: Any, files: Path, place: str) -> None:
+    """Credentials are not sent to a cluster without TLS."""
+    with distributed.Client(cluster) as client, pytest.raises(ConfigurationError, match="no TLS"):
+        await session.copy(f"{files}/", f"aws:{place}", executor=client, credentials="send")
+
+
+async def test_a_cancelled_call_leaves_nothing(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, cluster: Any, files: Path, place: str
+) -> None:
+    """A cancelled call leaves no unfinished upload."""
+    begun = asyncio.Event()
+    with distributed.Client(cluster) as client:
+        call = asyncio.ensure_future(
+            session.copy(f"{files}/", f"aws:{place}", executor=client, on_progress=lambda _: begun.set())
+        )
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert not unfinished_uploads(weed, bucket)
+
+
+_CLUSTER = """
+import sys
+from distributed import LocalCluster
+cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+print(cluster.scheduler_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.long
+async def test_a_scheduler_that_goes_away(session: AsyncSession, place: str, tmp_path: Path) -> None:
+    """When the scheduler ends, the error says so and names the job, which goes on without it."""
+    files = make_files(tmp_path / "files", 3000)
+    aws = session.settings.aws
+    variables = {f"DXFLOW_AWS_{name.upper()}": str(getattr(aws, name)) for name in _NAMES}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CLUSTER, stdin=PIPE, stdout=PIPE, env={**os.environ, **variables}
+    )
+    assert process.stdout is not None
+    client = await distributed.Client((await process.stdout.readline()).decode().strip(), asynchronous=True, timeout=2)
+
+    def end(now: Progress) -> None:
+        if now.files_done and process.returncode is None:
+            process.kill()
+
+    with pytest.raises(ExecutorError, match="Dask") as caught:
+        await session.copy(f"{files}/", f"aws:{place}", executor=client, on_progress=end)
+    await client.close()
+    await process.communicate()
+    assert caught.value.job_id is not None
+    report = await session.resume(caught.value.job_id, processes=1)
+    assert not report.failed
+    assert len(await session.get_storage_manager().list("AWS", place, recursive=True)) == 3000
