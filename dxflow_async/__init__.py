@@ -60,6 +60,8 @@ if TYPE_CHECKING:
         TransferResult,
         Unit,
     )
+    from dxflow_async.providers.encryption import Encryption
+    from dxflow_async.providers.entries import ObjectOptions
     from dxflow_async.session import AsyncSession
     from dxflow_async.storage.area_storage import AsyncAreaStorage
     from dxflow_async.storage.files.reader import AsyncFileReader
@@ -93,6 +95,7 @@ __all__ = [
     "DeleteResult",
     "Difference",
     "DxflowError",
+    "Encryption",
     "ExecutorError",
     "GCPSettings",
     "GCSSettings",
@@ -105,6 +108,7 @@ __all__ = [
     "Leftover",
     "NetworkError",
     "NotFoundError",
+    "ObjectOptions",
     "PreconditionFailedError",
     "Progress",
     "S3Settings",
@@ -153,6 +157,8 @@ _HOMES = {
     "StoragePath": "blocking.path",
     "ItemStream": "blocking.item_stream",
     "Session": "blocking.session",
+    "Encryption": "providers.encryption",
+    "ObjectOptions": "providers.entries",
     "CheckReport": "transfer.sync.check_report",
     "Difference": "transfer.sync.check_report",
     "DeleteResult": "models",

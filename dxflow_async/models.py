@@ -40,6 +40,8 @@ class Item:
         checksum: `"crc32c:<base64>"`, if the provider reports it.
         content_type: the media type, from `stat` only.
         metadata: the user's own metadata, from `stat` only.
+        version: identifies the version, where the bucket keeps versions: from `stat` and from listings of versions.
+        latest: False for older versions, in listings of versions.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Item:
     checksum: str | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    version: str | None = None
+    latest: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the item as plain JSON types."""

@@ -13,6 +13,7 @@ from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -20,7 +21,10 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.compare import Compare
@@ -118,6 +122,9 @@ class AsyncSession(AsyncLocationCalls):
         dst: Written,
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -133,6 +140,8 @@ class AsyncSession(AsyncLocationCalls):
             dst: with a trailing slash (or an existing local directory) the directory to copy into, else exactly the new
                 name.
             storage_type: the area of remotes, `"private"` or `"public"`.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
@@ -151,7 +160,8 @@ class AsyncSession(AsyncLocationCalls):
             ...     async with AsyncSession() as session:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where))
+        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
+        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), rules=rules)
 
     async def move(
         self,
@@ -159,6 +169,9 @@ class AsyncSession(AsyncLocationCalls):
         dst: Written,
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -167,7 +180,10 @@ class AsyncSession(AsyncLocationCalls):
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
-        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), move=True)
+        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
+        return await self._transfers.copy(
+            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules
+        )
 
     @overload
     async def sync(

@@ -16,9 +16,12 @@ from dxflow_async.blocking.tables import print_items
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AreaStorage"]
@@ -38,12 +41,18 @@ class AreaStorage:
         self._twin = twin
 
     @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[False] = False) -> None: ...
+    def list(
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[False] = False
+    ) -> None: ...
     @overload
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: Literal[True]) -> ItemList: ...
-    def list(self, path: str = "/", *, recursive: bool = False, return_info: bool = False) -> ItemList | None:
+    def list(
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[True]
+    ) -> ItemList: ...
+    def list(
+        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: bool = False
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
-        items = self._portal.call(self._twin.list, path, recursive=recursive)
+        items = self._portal.call(self._twin.list, path, recursive=recursive, versions=versions)
         if return_info:
             return items
         print_items(items, below=path if recursive else None)
@@ -53,9 +62,9 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.scan`."""
         return ItemStream(self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive)))
 
-    def stat(self, path: str) -> Item:
+    def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
         """Twin: `AsyncAreaStorage.stat`."""
-        return self._portal.call(self._twin.stat, path)
+        return self._portal.call(self._twin.stat, path, version=version, encryption=encryption)
 
     def exists(self, path: str) -> bool:
         """Twin: `AsyncAreaStorage.exists`."""
@@ -84,11 +93,26 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
-        call = functools.partial(self._twin.upload, src, dst, content_type=content_type, metadata=metadata, **where)
+        call = functools.partial(
+            self._twin.upload,
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            if_match=if_match,
+            **where,
+        )
         return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
 
     def download(
@@ -96,12 +120,25 @@ class AreaStorage:
         src: str,
         dst: str | os.PathLike[str] | None = None,
         *,
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        call = functools.partial(self._twin.download, src, path, **where)
+        call = functools.partial(
+            self._twin.download,
+            src,
+            path,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            **where,
+        )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
 
     def upload_many(
@@ -110,11 +147,20 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.upload_many, content_type=content_type, metadata=metadata, **where)
+        call = functools.partial(
+            self._twin.upload_many,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            **where,
+        )
         return self._calls.feed(
             "upload", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -123,11 +169,12 @@ class AreaStorage:
         self,
         pairs: Iterable[tuple[str, str]],
         *,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
-        call = functools.partial(self._twin.download_many, **where)
+        call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
         )
@@ -139,6 +186,9 @@ class AreaStorage:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
@@ -148,12 +198,28 @@ class AreaStorage:
         Raises:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
-        call = functools.partial(self._twin.write, path, content_type=content_type, metadata=metadata)
+        call = functools.partial(
+            self._twin.write,
+            path,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+        )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> ItemStream[bytes]:
+    def read(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> ItemStream[bytes]:
         """Twin: `AsyncAreaStorage.read`."""
-        chunks = functools.partial(self._twin.read, path, start, end)
+        chunks = functools.partial(self._twin.read, path, start, end, version=version, encryption=encryption)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     @overload
@@ -189,27 +255,65 @@ class AreaStorage:
         }
         return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
-    def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
+    def copy(
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(functools.partial(self._twin.copy, **where), src, dst)
+        return self._calls.call(
+            functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
+        )
 
-    def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
+    def move(
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(functools.partial(self._twin.move, **where), src, dst)
+        return self._calls.call(
+            functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
+        )
 
     def mkdir(self, path: str) -> None:
         """Twin: `AsyncAreaStorage.mkdir`."""
         self._portal.call(self._twin.mkdir, path)
 
-    def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
+    def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(functools.partial(self._twin.delete, **where), paths)
+        return self._portal.call(
+            functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
+        )
 
-    def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
+    def try_delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(functools.partial(self._twin.try_delete, **where), paths)
+        return self._portal.call(
+            functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
+        )
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

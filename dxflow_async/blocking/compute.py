@@ -15,7 +15,10 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import ItemList, TransferReport, Unit
+from dxflow_async.providers.contract import Encryption
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -142,14 +145,20 @@ class UnitStorage(AreaStorage):
         self._unit_twin = twin
 
     @overload
-    def list(self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False) -> None: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, return_info: Literal[False] = False, *, versions: bool = False
+    ) -> None: ...
     @overload
-    def list(self, path: str = "/", recursive: bool = False, *, return_info: Literal[True]) -> ItemList: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, *, return_info: Literal[True], versions: bool = False
+    ) -> ItemList: ...
     @overload
-    def list(self, path: str, recursive: bool, return_info: Literal[True]) -> ItemList: ...
-    def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList | None:
+    def list(self, path: str, recursive: bool, return_info: Literal[True], *, versions: bool = False) -> ItemList: ...
+    def list(
+        self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
+    ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
-        items = self._portal.call(self._unit_twin.list, path, recursive, return_info)
+        items = self._portal.call(self._unit_twin.list, path, recursive, return_info, versions=versions)
         if return_info:
             return items
         print_items(items, below=path if recursive else None)
@@ -165,10 +174,24 @@ class UnitStorage(AreaStorage):
         dst: str | os.PathLike[str] | None = None,
         create_dir: bool = True,
         *,
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
-        call = functools.partial(self._unit_twin.download, src, path, create_dir, **where)
+        call = functools.partial(
+            self._unit_twin.download,
+            src,
+            path,
+            create_dir,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            **where,
+        )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))

@@ -16,9 +16,12 @@ from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -107,11 +110,23 @@ class Session(LocationCalls):
         dst: Written,
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.copy`."""
-        call = functools.partial(self._session.copy, src, dst, storage_type=storage_type, **where)
+        call = functools.partial(
+            self._session.copy,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            **where,
+        )
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
@@ -120,11 +135,23 @@ class Session(LocationCalls):
         dst: Written,
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncSession.move`."""
-        call = functools.partial(self._session.move, src, dst, storage_type=storage_type, **where)
+        call = functools.partial(
+            self._session.move,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            **where,
+        )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     @overload

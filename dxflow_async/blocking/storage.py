@@ -13,9 +13,12 @@ from dxflow_async.blocking.files import FileWriter, TextWriter
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: Literal[False] = False,
     ) -> None: ...
     @overload
@@ -61,6 +65,7 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: Literal[True],
     ) -> ItemList: ...
     def list(
@@ -70,13 +75,14 @@ class StorageManager:
         *,
         storage_type: str = "private",
         recursive: bool = False,
+        versions: bool = False,
         return_info: bool = False,
     ) -> ItemList | None:
         """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
         storage = self._at(provider, storage_type)
         if return_info:
-            return storage.list(path, recursive=recursive, return_info=True)
-        storage.list(path, recursive=recursive)
+            return storage.list(path, recursive=recursive, versions=versions, return_info=True)
+        storage.list(path, recursive=recursive, versions=versions)
         return None
 
     def scan(
@@ -90,9 +96,17 @@ class StorageManager:
         """Twin: `AsyncStorageManager.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
-    def stat(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> Item:
         """Twin: `AsyncStorageManager.stat`."""
-        return self._at(provider, storage_type).stat(path)
+        return self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
     def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
         """Twin: `AsyncStorageManager.exists`."""
@@ -119,12 +133,27 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
-        return storage.upload(src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where)
+        return storage.upload(
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            if_match=if_match,
+            on_progress=on_progress,
+            **where,
+        )
 
     def download(
         self,
@@ -133,11 +162,24 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
-        return self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
+        return self._at(provider, storage_type).download(
+            src,
+            dst,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
+            **where,
+        )
 
     def upload_many(
         self,
@@ -147,13 +189,21 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
         return storage.upload_many(
-            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+            pairs,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            **where,
         )
 
     def download_many(
@@ -162,11 +212,14 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
-        return self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
+        return self._at(provider, storage_type).download_many(
+            pairs, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def write(
         self,
@@ -177,6 +230,9 @@ class StorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, an open binary file's rest, or what an iterable of bytes yields in the calling thread.
@@ -187,7 +243,16 @@ class StorageManager:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
         storage = self._at(provider, utype)
-        return storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     def read(
         self,
@@ -197,9 +262,11 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
     ) -> ItemStream[bytes]:
         """Twin: `AsyncStorageManager.read`."""
-        return self._at(provider, storage_type).read(path, start, end)
+        return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     @overload
     def open(
@@ -271,10 +338,12 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        if_match: str | None = None,
+        version: str | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path, **where)
+        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
 
     def copy(
         self,
@@ -283,10 +352,12 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst, **where)
+        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
 
     def move(
         self,
@@ -295,10 +366,12 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst, **where)
+        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

@@ -9,9 +9,12 @@ from typing import Unpack
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import DeleteResult, ItemList, TransferReport
+from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
@@ -31,7 +34,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         ...         await unit.storage.upload("inputs/", "/inputs/")
     """
 
-    async def list(self, path: str = "/", recursive: bool = False, return_info: bool = False) -> ItemList:
+    async def list(
+        self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
+    ) -> ItemList:
         """Lists a directory, or one file.
 
         Args:
@@ -39,6 +44,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             recursive: whether to list everything below the directory.
             return_info: for the blocking twin, which prints the items unless it is set. This method returns them
                 either way.
+            versions: as for `AsyncAreaStorage.list`; units keep none.
 
         Returns:
             The items; without `recursive` in the order in which the unit sends them.
@@ -46,8 +52,8 @@ class AsyncUnitStorage(AsyncAreaStorage):
         Raises:
             NotFoundError: there is no such file or directory.
         """
-        if recursive:
-            return await super().list(path, recursive=True)
+        if recursive or versions:
+            return await super().list(path, recursive=recursive, versions=versions)
         area = await self._find()
         provider, key = area.provider, directory(area.place(path)).key
         limits, policy = self._resources.limits, self._resources.policy
@@ -71,6 +77,10 @@ class AsyncUnitStorage(AsyncAreaStorage):
         dst: str | os.PathLike[str] | None = None,
         create_dir: bool = True,
         *,
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -81,6 +91,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
             dst: the local directory; by default the current one. When its last component is the source's name (and not
                 a directory), it is the new file itself.
             create_dir: whether to make a directory that is missing.
+            overwrite: what happens to files that are there already; as for `AsyncAreaStorage.upload`.
+            symlinks: as for `AsyncAreaStorage.download`.
+            version, encryption: as for `AsyncAreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
             processes, executor, credentials, shared: as for `upload`.
 
@@ -92,10 +105,31 @@ class AsyncUnitStorage(AsyncAreaStorage):
         if not create_dir:
             self._resources.check_open()
             await self._resources.threads.run(_check_directory, destination, src)
-        return await super().download(src, destination, on_progress=on_progress, **where)
+        return await super().download(
+            src,
+            destination,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
+            **where,
+        )
 
-    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
+
+        Args:
+            path: the file, the directory, or several of them.
+            if_match: delete a single file only if it has this etag.
+            version: as for `AsyncAreaStorage.delete`; units keep none.
 
         Returns:
             The number of files whose deletion was requested. A file that does not exist is no error. A directory
@@ -105,13 +139,20 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path, **where)
+        return await super().delete(path, if_match=if_match, version=version, **where)
 
-    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
+    async def try_delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path, **where)
+        return await super().try_delete(path, if_match=if_match, version=version, **where)
 
     async def _is_directory(self, path: str) -> bool:
         try:

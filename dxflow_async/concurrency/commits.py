@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from anyio import CancelScope
 
 from dxflow_async.durability import BatchSync, SyncedDirectories
-from dxflow_async.exceptions import SessionClosedError
+from dxflow_async.exceptions import SessionClosedError, StorageError
 
 __all__ = ["Commits", "Item"]
 
@@ -61,6 +61,7 @@ class Commits:
 
         Raises:
             OSError: the bytes are not on disk and the file has no name; or the name is not on disk.
+            StorageError: the file must not get its name.
             SessionClosedError: `close` was called before the item's turn.
         """
         if self._closed:
@@ -128,17 +129,17 @@ class Commits:
             else:
                 waiting.future.set_result(None)
 
-    def _commit(self, items: list[Item]) -> list[OSError | None]:
+    def _commit(self, items: list[Item]) -> list[OSError | StorageError | None]:
         errors = self._commit_all(items)
         for item, error in zip(items, errors, strict=True):
             if error is None:
                 item.close()
         return errors
 
-    def _commit_all(self, items: list[Item]) -> list[OSError | None]:
+    def _commit_all(self, items: list[Item]) -> list[OSError | StorageError | None]:
         moment, descriptors = self.synced.moment, [item.descriptor for item in items if item.descriptor >= 0]
         failed = self._sync.sync_files(descriptors)
-        errors = [failed.get(item.descriptor) or _error_of(item) for item in items]
+        errors: list[OSError | StorageError | None] = [failed.get(item.descriptor) or _error_of(item) for item in items]
         named = [item for item, error in zip(items, errors, strict=True) if error is None]
         wanted: dict[str, None] = {}
         for directory in {directory for item in named for directory in item.directories}:
@@ -172,10 +173,10 @@ def _closed() -> SessionClosedError:
     return SessionClosedError("the session is closed; create a new one")
 
 
-def _error_of(item: Item) -> OSError | None:
+def _error_of(item: Item) -> OSError | StorageError | None:
     try:
         item.take_name()
-    except OSError as error:
+    except (OSError, StorageError) as error:
         return error
     return None
 

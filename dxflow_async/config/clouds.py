@@ -15,9 +15,11 @@ from dxflow_async.config.credentials import (
     check_credentials,
 )
 from dxflow_async.config.validation import (
+    check_anonymous,
     check_areas,
     check_endpoint,
     check_file,
+    check_stored,
     check_texts,
     hide,
     normalize_endpoint,
@@ -54,6 +56,12 @@ class S3Settings:
             but the `Content-MD5`. None: `AWS_REQUEST_CHECKSUM_CALCULATION`, the profile, else `"when_supported"`.
         response_checksum_validation: `"when_supported"` or `"when_required"`: reads ask for the object's checksum and
             compare it, or do not. None: `AWS_RESPONSE_CHECKSUM_VALIDATION`, the profile, else `"when_supported"`.
+        storage_class: of new objects, such as `STANDARD_IA`. None: the service's default.
+        encryption: of new objects: `"AES256"` (SSE-S3) or `"aws:kms"` (SSE-KMS). None: as the bucket says.
+        kms_key: the ARN, ID or alias of the KMS key, for `"aws:kms"`. None: the account's default key.
+        customer_key: 32 bytes in base64 with which the service encrypts and decrypts every object (SSE-C). It does not
+            keep the key.
+        anonymous: whether requests are not signed, as for public buckets.
         private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
         public: `bucket/prefix` of the account's public area.
 
@@ -79,12 +87,25 @@ class S3Settings:
     requester_pays: bool = False
     request_checksum_calculation: str | None = None
     response_checksum_validation: str | None = None
+    storage_class: str | None = None
+    encryption: str | None = None
+    kms_key: str | None = None
+    customer_key: str | None = field(default=None, repr=False)
+    anonymous: bool = False
     private: str | None = None
     public: str | None = None
 
     def __post_init__(self) -> None:
         check_texts("AWS", self, "endpoint", "access_key", "secret_key", "session_token")
-        hide(self, "secret_key", "session_token")
+        hide(self, "secret_key", "session_token", "customer_key")
+        check_stored("AWS", self, "storage_class", "kms_key")
+        if self.encryption not in (None, "AES256", "aws:kms"):
+            raise ConfigurationError(not_allowed("AWS.encryption", self.encryption, "AES256 or aws:kms"))
+        if self.kms_key is not None and self.encryption != "aws:kms":
+            raise ConfigurationError("AWS.kms_key needs AWS.encryption = aws:kms: set both")
+        if self.customer_key is not None and self.encryption is not None:
+            raise ConfigurationError("AWS.customer_key and AWS.encryption exclude each other: set one of them")
+        check_anonymous("AWS", self, "access_key", "profile", "credentials")
         check_endpoint("AWS", self.endpoint, path=True)
         normalize_endpoint(self)
         check_credentials("AWS", self, "AccessKeys", "profile", "access_key", "secret_key", "session_token")
@@ -124,6 +145,11 @@ class AzureSettings:
             above. It is called again before the token ends, once for all tasks. Only code can set it.
         checksum: which checksum the service verifies: `"crc64"`, `"md5"`, or `"auto"`: CRC64, and MD5 where that is
             refused and at emulators, which have the account in their URLs' paths and are slow with CRC64.
+        storage_class: the access tier of new objects: `Hot`, `Cool`, `Cold` or `Archive`. None: the account's.
+        encryption_scope: the name of the encryption scope of new objects. None: the container's.
+        customer_key: 32 bytes in base64 with which the service encrypts and decrypts every object. It does not keep
+            the key, and needs `https://`.
+        anonymous: whether requests carry no credentials, as for public containers.
         private: `container/prefix` of the account's private area. None: a path's first segment is the container.
         public: `container/prefix` of the account's public area.
 
@@ -138,12 +164,22 @@ class AzureSettings:
     sas_token: str | None = field(default=None, repr=False)
     credentials: CredentialsFunction[BearerToken | SASToken] | None = field(default=None, repr=False)
     checksum: str = "auto"
+    storage_class: str | None = None
+    encryption_scope: str | None = None
+    customer_key: str | None = field(default=None, repr=False)
+    anonymous: bool = False
     private: str | None = None
     public: str | None = None
 
     def __post_init__(self) -> None:
         check_texts("AZURE", self, "endpoint", "connection_string", "account_key", "sas_token")
-        hide(self, "connection_string", "account_key", "sas_token")
+        hide(self, "connection_string", "account_key", "sas_token", "customer_key")
+        check_stored("AZURE", self, "storage_class", "encryption_scope")
+        if self.customer_key is not None and self.encryption_scope is not None:
+            raise ConfigurationError(
+                "AZURE.customer_key and AZURE.encryption_scope exclude each other: set one of them"
+            )
+        check_anonymous("AZURE", self, "connection_string", "account_key", "sas_token", "credentials")
         self._read_endpoint()
         check_endpoint("AZURE", self.endpoint, path=True)
         normalize_endpoint(self)
@@ -190,6 +226,11 @@ class GCSSettings:
         service_file: a service account's JSON file. None: application default credentials, metadata server included.
         credentials: an async function that returns a `BearerToken`, instead of `service_file`. It is called again
             before the token ends, once for all tasks. Only code can set it.
+        storage_class: of new objects, such as `NEARLINE`. None: the bucket's.
+        kms_key: the Cloud KMS key of new objects, `projects/P/locations/L/keyRings/R/cryptoKeys/K`. None: the bucket's.
+        customer_key: 32 bytes in base64 with which the service encrypts and decrypts every object (CSEK). It does not
+            keep the key.
+        anonymous: whether requests carry no token, as for public buckets.
         private: `bucket/prefix` of the account's private area. None: a path's first segment is the bucket.
         public: `bucket/prefix` of the account's public area.
 
@@ -202,6 +243,10 @@ class GCSSettings:
     user_project: str | None = None
     service_file: Path | None = None
     credentials: CredentialsFunction[BearerToken] | None = field(default=None, repr=False)
+    storage_class: str | None = None
+    kms_key: str | None = None
+    customer_key: str | None = field(default=None, repr=False)
+    anonymous: bool = False
     private: str | None = None
     public: str | None = None
 
@@ -216,6 +261,11 @@ class GCSSettings:
                 not_allowed("GCP.user_project", self.user_project, "a project's ID, such as lab-7")
             )
         to_path(self, "service_file")
+        hide(self, "customer_key")
+        check_stored("GCP", self, "storage_class", "kms_key")
+        if self.customer_key is not None and self.kms_key is not None:
+            raise ConfigurationError("GCP.customer_key and GCP.kms_key exclude each other: set one of them")
+        check_anonymous("GCP", self, "service_file", "credentials")
         check_credentials("GCP", self, "a BearerToken", "service_file")
         check_file("GCP.service_file", self, "a readable JSON file")
         check_areas("GCP", [("private", self.private), ("public", self.public)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -15,9 +16,11 @@ from dxflow_async.security.redaction import Secret, holds_key
 
 __all__ = [
     "SECRETS",
+    "check_anonymous",
     "check_areas",
     "check_endpoint",
     "check_file",
+    "check_stored",
     "check_texts",
     "expanded",
     "hide",
@@ -27,10 +30,11 @@ __all__ = [
     "to_path",
 ]
 
+_CUSTOMER_KEY_SIZE = 32
 _AREAS = {"private", "public"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
-SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token"}
+SECRETS = {"secret_key", "session_token", "account_key", "connection_string", "sas_token", "customer_key"}
 """The settings of the built-in kinds that are secrets. Of other kinds, each field with `repr=False` is one."""
 
 
@@ -183,3 +187,33 @@ def _is(test: Callable[[Path], bool], path: Any) -> bool:
         return test(Path(path))
     except (OSError, ValueError, TypeError):  # such as a name that is too long
         return False
+
+
+def check_stored(section: str, settings: Any, *names: str) -> None:
+    """Checks the settings of what is stored with objects: texts that can stand in a header, and a customer's key.
+
+    Raises:
+        ConfigurationError: one cannot.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not re.fullmatch(r"[!-~]{1,1024}", value):
+            raise ConfigurationError(not_allowed(f"{section}.{name}", value, "visible ASCII characters without spaces"))
+    if settings.customer_key is not None:
+        try:
+            size = len(base64.b64decode(settings.customer_key, validate=True))
+        except ValueError:
+            size = -1
+        if size != _CUSTOMER_KEY_SIZE:
+            raise ConfigurationError(f"{section}.customer_key is not valid; it must be the base64 of 32 bytes")
+
+
+def check_anonymous(section: str, settings: Any, *credentials: str) -> None:
+    """Checks that no credentials are set where requests are to carry none.
+
+    Raises:
+        ConfigurationError: some are.
+    """
+    given = next((name for name in credentials if settings.anonymous and getattr(settings, name) is not None), None)
+    if given is not None:
+        raise ConfigurationError(f"{section}.anonymous and {section}.{given} exclude each other: set one of them")

@@ -4,7 +4,8 @@ A provider is a subclass of `Provider`; a `ProviderKind` under the entry-point g
 it. `docs/providers.md` shows a whole one, and `dxflow_async.testing` has the tests that each of them passes. What is
 not in `__all__` may change in any release.
 
-- the contract: Provider, Features, Entry, Page, ObjectOptions, Reader, Upload, Part, PartReceipt, Staged, LocalDisk
+- the contract: Provider, Features, Entry, Page, ObjectOptions, Encryption, Reader, Upload, Part, PartReceipt, Staged,
+  LocalDisk
 - registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
@@ -24,7 +25,9 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "CONTRACT_VERSION",
+    "EXISTS",
     "HTTP",
+    "REPLACED",
     "STATUS_ERRORS",
     "AccessDeniedError",
     "AlreadyExistsError",
@@ -38,6 +41,7 @@ __all__ = [
     "ConnectionBrokenError",
     "CopyRefusedError",
     "DxflowError",
+    "Encryption",
     "Entry",
     "ExpectedDigest",
     "Features",
@@ -86,7 +90,10 @@ __all__ = [
     "XMLDocument",
     "XMLParser",
     "body_reader",
+    "check_absent",
+    "check_condition",
     "check_endpoint",
+    "check_matching",
     "check_names",
     "check_status",
     "check_unchanged",
@@ -158,6 +165,13 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from dxflow_async.net import ConnectionBrokenError, NetError, ProxyRules, StalledError, TLSOptions
+    from dxflow_async.providers.common.conditions import (
+        EXISTS,
+        REPLACED,
+        check_absent,
+        check_condition,
+        check_matching,
+    )
     from dxflow_async.providers.common.confirm import (
         check_names,
         check_status,
@@ -198,6 +212,7 @@ if TYPE_CHECKING:
         Buffer,
         Buffered,
         CopyRefusedError,
+        Encryption,
         Entry,
         Features,
         LocalDisk,
@@ -254,6 +269,13 @@ _HOMES = {
         "UnsupportedError",
     ),
     "dxflow_async.net": ("ConnectionBrokenError", "NetError", "ProxyRules", "StalledError", "TLSOptions"),
+    "dxflow_async.providers.common.conditions": (
+        "EXISTS",
+        "REPLACED",
+        "check_absent",
+        "check_condition",
+        "check_matching",
+    ),
     "dxflow_async.providers.common.confirm": (
         "check_names",
         "check_status",
@@ -290,6 +312,7 @@ _HOMES = {
         "Body",
         "Buffer",
         "Buffered",
+        "Encryption",
         "Entry",
         "Features",
         "LocalDisk",

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.entries import Entry, ObjectOptions, Page
+from dxflow_async.providers.encryption import Encryption
+from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
@@ -23,10 +24,12 @@ from dxflow_async.providers.uploads import CopyRefusedError, Part, PartLimitErro
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
 __all__ = [
+    "SYSTEM_OPTIONS",
     "Body",
     "Buffer",
     "Buffered",
     "CopyRefusedError",
+    "Encryption",
     "Entry",
     "Features",
     "LocalDisk",
@@ -150,7 +153,9 @@ class Provider(ABC):
         Raises:
             ChecksumMismatchError: the body does not have the CRC32C that it announces, or the provider stored other
                 bytes; the old object stays.
-            AlreadyExistsError: a real directory has that name; it stays, even an empty one.
+            AlreadyExistsError: a real directory has that name; it stays, even an empty one. Or `options.if_absent` is
+                set, and there is an object; it stays.
+            PreconditionFailedError: the object has not the etag `options.if_match`; it stays.
             StorageError: the body has another size than it announces, or the object was not stored.
         """
 
@@ -250,6 +255,43 @@ class Provider(ABC):
         failed = await self.delete([key])
         if failed:
             raise failed[key]
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        """Deletes an object if it still has this etag, where `Features.conditions` is set.
+
+        Raises:
+            PreconditionFailedError: it has another one, or does not exist; nothing was deleted.
+        """
+        raise TypeError(f"{self.name} obeys no conditions: Features.conditions is not set ({key}, {etag})")
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        """Returns this provider for objects that are encrypted with a customer's key.
+
+        Everything that it reads, looks up or writes is encrypted with that key. It shares connections and everything
+        learned of the service, and needs no `aclose`. A copy decrypts its source with the key of `origin`.
+        `Features.encryptions` has `"customer"` where this works.
+        """
+        raise TypeError(f"{self.name} takes no customer keys: Features.encryptions ({encryption})")
+
+    @property
+    def origin(self) -> Provider:
+        """The provider itself; of one that `with_customer_key` or `at_version` returned, the one it was made of."""
+        return self
+
+    def at_version(self, version: str) -> Provider:
+        """Returns this provider with another view of each object: `stat` and `read` are about one version.
+
+        `delete` removes that version for good. `Features.object_versions` says where this works.
+        """
+        raise TypeError(f"{self.name} keeps no versions: Features.object_versions is not set ({version})")
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        """Returns one page of all versions of the objects below a prefix, where `Features.object_versions` is set.
+
+        As `list_page`. Each entry has a `version`; those of one key follow each other, the newest first. Markers of
+        deletions are left out.
+        """
+        raise TypeError(f"{self.name} keeps no versions: Features.object_versions is not set ({prefix}, {recursive})")
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         """Has the service compute the CRC32C of an object, where `Features.checksum_told` is set. May take minutes.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import Any, Self
 
 from dxflow_async.digests import ExpectedDigest
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.encryption import Encryption
 
-__all__ = ["Entry", "ObjectOptions", "Page"]
+__all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectOptions", "Page"]
+
+SYSTEM_OPTIONS = ("cache_control", "content_disposition", "content_encoding", "content_language")
+"""The options that are HTTP headers of an object. Copies carry them along, also from cloud to cloud."""
 
 
 @dataclass(slots=True)
@@ -31,6 +36,10 @@ class Entry:
             `"ENOENT"` for a link to nothing.
         mode: the permission bits of a file or a directory, where there are any.
         digest: a checksum of the whole object of another kind, where the provider reports one and no CRC32C.
+        system: the values of `SYSTEM_OPTIONS` that are stored with it, where `stat` or `read` reports them.
+        version: identifies the version among those that the bucket keeps, where the provider reports it.
+        link: the target of a symbolic link that a listing does not follow; see `LocalDisk.mark_links`.
+        latest: False for an older version, and for one that a deletion hides, in a listing of versions.
     """
 
     key: str
@@ -46,6 +55,10 @@ class Entry:
     read_error: str | None = None
     mode: int | None = None
     digest: ExpectedDigest | None = None
+    system: Mapping[str, str] | None = None
+    version: str | None = None
+    latest: bool = True
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
-    """What is stored with an object.
+    """What is stored with an object, and on which condition.
+
+    `Features.options` names the options after `metadata` that a provider keeps. A call with another one is an
+    `UnsupportedError` before anything is sent. The library itself sets `public`, `modified`, `mode`, `copied_from` and
+    the two conditions; users of a session leave them out.
 
     Attributes:
         content_type: the media type, where the provider keeps one.
@@ -78,6 +95,17 @@ class ObjectOptions:
         copied_from: the object of the same provider that the parts of an upload are copied from. What the provider
             stores with it beyond `content_type` and `metadata`, such as `Cache-Control`, goes along; what is stored
             with it takes precedence over these two.
+        storage_class: the storage class, or the access tier, as the service names it: `"STANDARD_IA"`, `"Cool"`.
+        cache_control, content_disposition, content_encoding, content_language: sent with the object as HTTP headers of
+            these names.
+        tags: names and values, by which the service's rules find objects.
+        encryption: how the service encrypts the object.
+        if_absent: store the object only if there is none of that name; otherwise `AlreadyExistsError`.
+        if_match: replace only the object that has this etag; otherwise `PreconditionFailedError`.
+
+    Example:
+        >>> ObjectOptions(storage_class="STANDARD_IA", cache_control="no-cache").named()
+        ['storage_class', 'cache_control']
     """
 
     content_type: str | None = None
@@ -86,3 +114,65 @@ class ObjectOptions:
     modified: float | None = None
     mode: int | None = None
     copied_from: Entry | None = None
+    _: KW_ONLY
+    storage_class: str | None = None
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    content_encoding: str | None = None
+    content_language: str | None = None
+    tags: Mapping[str, str] | None = None
+    encryption: Encryption | None = None
+    if_absent: bool = False
+    if_match: str | None = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the object is stored on a condition only."""
+        return self.if_absent or self.if_match is not None
+
+    def stored_encryption(self) -> Encryption | None:
+        """Returns the encryption, unless it is by a customer's key, which belongs to the provider.
+
+        Raises:
+            ConfigurationError: it is by a customer's key, so the object would be stored without it.
+        """
+        if self.encryption is not None and self.encryption.kind == "customer":
+            raise ConfigurationError("a customer's key is given to Provider.with_customer_key, not with each object")
+        return self.encryption
+
+    def named(self) -> list[str]:
+        """Returns the names of the options that `Features.options` must have."""
+        return [name for name in _CHECKED if getattr(self, name) is not None]
+
+    def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:
+        """Returns these options, with those of `defaults` where they say nothing."""
+        given = {name: getattr(defaults, name) for name in _CHECKED if getattr(self, name) is None}
+        return replace(self, **given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the options that are set in plain JSON types, without a customer's key, for a job's file."""
+        kept = {name: getattr(self, name) for name in ("content_type", *_CHECKED) if getattr(self, name) is not None}
+        kept["metadata"] = dict(self.metadata)
+        if self.tags is not None:
+            kept["tags"] = dict(self.tags)
+        if self.encryption is not None:
+            kept["encryption"] = [self.encryption.kind, self.encryption.name]
+        return kept
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """Returns the options that `to_json` returned; a customer's key is missing in them.
+
+        Raises:
+            TypeError, ValueError: they are something else.
+        """
+        values = dict(kept)
+        unknown = values.keys() - {each.name for each in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown options: {sorted(unknown)}")
+        if values.get("encryption") is not None:
+            values["encryption"] = Encryption(*values["encryption"])
+        return cls(**values)
+
+
+_CHECKED = ("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")

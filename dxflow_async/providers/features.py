@@ -60,6 +60,14 @@ class Features:
         mtime_listed: listings report it too.
         mtime_resolution: kept times are cut to a multiple of so many seconds, or are earlier where the source may
             change again within that time; 0.0: they are exact to the microsecond.
+        options: the names of `ObjectOptions`, from `storage_class` on, that are kept with an object, also by `copy`.
+        copies_with_options: `copy` stores the options of a call with the copy, in place of those of the source.
+        encryptions: the kinds of `Encryption` that the provider knows; with `"customer"`, `with_customer_key` works.
+        conditions: `ObjectOptions.if_absent` and `if_match` are obeyed by `write`, by uploads in parts and by `copy`,
+            at least by a look right before; `delete_matching` works. Elsewhere callers look themselves.
+        atomic_create: the service itself obeys `if_absent`: of two writers at the same time, one fails.
+        atomic_replace: the service itself obeys `if_match`.
+        object_versions: `list_versions` and `at_version` work; whether a bucket keeps versions is up to its owner.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
             listings are in the order of the keys' bytes.
@@ -109,6 +117,13 @@ class Features:
     mtime: bool = False
     mtime_listed: bool = False
     mtime_resolution: float = 0.0
+    options: frozenset[str] = frozenset()
+    copies_with_options: bool = False
+    encryptions: frozenset[str] = frozenset()
+    conditions: bool = False
+    atomic_create: bool = False
+    atomic_replace: bool = False
+    object_versions: bool = False
     ordered: bool = False
     list_after: bool = False
     list_directories: bool = False

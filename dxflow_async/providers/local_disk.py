@@ -37,6 +37,24 @@ class LocalDisk(ABC):
     async def is_link(self, key: str) -> bool:
         """Returns whether a key is a symbolic link."""
 
+    def mark_links(self) -> None:
+        """Makes listings report symbolic links with their target in `Entry.link`, instead of following them."""
+        raise TypeError("these files have no symbolic links")
+
+    async def make_link(self, key: str, target: str, *, if_absent: bool = False) -> None:
+        """Makes a symbolic link below `root`, which replaces a file or a link.
+
+        Args:
+            key: the link.
+            target: a relative path; the link must lead to a place below `root`, whether that exists or not.
+            if_absent: replace nothing.
+
+        Raises:
+            UnsafePathError: the target is not below `root`.
+            AlreadyExistsError: a directory has the name; or anything, with `if_absent`.
+        """
+        raise TypeError(f"these files have no symbolic links ({key}, {target}, {if_absent})")
+
     @abstractmethod
     async def exists(self, key: str) -> bool:
         """Returns whether there is anything under a key, a broken link included."""

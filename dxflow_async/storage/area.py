@@ -107,6 +107,8 @@ class Area:
             None if crc32c is None else label(crc32c),
             entry.content_type,
             entry.metadata,
+            entry.version,
+            entry.latest,
         )
 
 

@@ -14,38 +14,33 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Unpack
+from typing import Literal, Unpack
 
-from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import (
-    ChecksumMismatchError,
-    ConfigurationError,
-    NotFoundError,
-    UnsupportedError,
-)
+from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.area_files import AreaFiles
-from dxflow_async.storage.deletion import Deletion, keys_to_delete
-from dxflow_async.storage.files.object_ranges import open_reader
+from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
 from dxflow_async.storage.listing import directory_path
+from dxflow_async.storage.object_views import list_versions, reading_area, unsupported
+from dxflow_async.storage.reading import read_object
 from dxflow_async.storage.resolver import ResolvedLocation
+from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.checksums import stored_checksum
-from dxflow_async.transfer.items.object_options import content_type_of
-from dxflow_async.transfer.items.stream_writer import StreamWriter
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.request import request
 
 __all__ = ["AsyncAreaStorage"]
 
@@ -72,12 +67,13 @@ class AsyncAreaStorage(AreaFiles):
 
     # Listing
 
-    async def list(self, path: str = "/", *, recursive: bool = False) -> ItemList:
+    async def list(self, path: str = "/", *, recursive: bool = False, versions: bool = False) -> ItemList:
         """Lists a directory, or the one object of that name.
 
         Args:
             path: the directory or object.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
 
         Returns:
             The items in the order of their names.
@@ -85,6 +81,8 @@ class AsyncAreaStorage(AreaFiles):
         Raises:
             NotFoundError: there is no such directory or object.
         """
+        if versions:
+            return ItemList(await list_versions(self._resources, await self._find(), path, recursive=recursive))
         items = ItemList()
         try:
             async for item in self.scan(path, recursive=recursive):
@@ -110,13 +108,18 @@ class AsyncAreaStorage(AreaFiles):
         async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
             yield [area.item(entry) for entry in page if entry.key != prefix]
 
-    async def stat(self, path: str) -> Item:
+    async def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            path: the object or directory.
+            version: the `Item.version` of an older version.
+            encryption: the customer's key of the object, from `Encryption.customer`.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
-        area = await self._find()
+        area = reading_area(await self._find(), path, version, encryption)
         limits, policy = self._resources.limits, self._resources.policy
         found = await stat(area.provider, area.key(path), limits=limits, policy=policy)
         if found is None:
@@ -193,6 +196,10 @@ class AsyncAreaStorage(AreaFiles):
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -203,6 +210,12 @@ class AsyncAreaStorage(AreaFiles):
             dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
             content_type: the media type; by default each name's ending decides.
             metadata: stored with each object.
+            options: everything that is stored with each object, such as its storage class; the two arguments above win.
+            overwrite: what happens to an object that exists: `True` replaces it, `False` is an `AlreadyExistsError` of
+                the item, `"skip"` skips it, `"if-newer"` replaces an older object, `"if-different"` a different one.
+            if_match: replace only the object with this etag; for a single file.
+            symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
+                `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
@@ -213,18 +226,22 @@ class AsyncAreaStorage(AreaFiles):
         Raises:
             NotFoundError: there is no such file, and nothing matches.
             TransferError: some file failed; the others are stored.
-            UnsupportedError: the area is public, and the provider has no public objects.
+            UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
         """
         workers, area = Workers.of(**where), await self._find()
-        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
+        rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite, symlinks=symlinks)
         source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
-        return await self._transfers.run("upload", source, destination, arguments, on_progress, workers)
+        return await self._transfers.run("upload", source, destination, {}, on_progress, workers, rules=rules)
 
     async def download(
         self,
         src: str,
         dst: str | os.PathLike[str] | None = None,
         *,
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -235,6 +252,10 @@ class AsyncAreaStorage(AreaFiles):
             dst: the local directory, which is made when it is missing; by default the current one. When its last
                 component is the source's name (and not a directory), it is the new file itself; where that is a
                 symbolic link, the file that the link leads to is replaced.
+            overwrite: what happens to files that are there already; as for `upload`.
+            symlinks: with `"preserve"`, objects named `NAME.rclonelink` below a directory become symbolic links again,
+                if they lead to a place inside the destination.
+            version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
             processes, executor, credentials, shared: as for `upload`.
 
@@ -247,10 +268,12 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        workers, area = Workers.of(**where), await self._find()
+        workers, area = Workers.of(**where), reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
-        source = ResolvedLocation(area.path_of(src), area)
-        return await self._transfers.run("download", source, destination, {}, on_progress, workers)
+        rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(area.path_of(src), area)
+        given = {"version": version, "keyed": None if encryption is None else True}
+        arguments = {name: value for name, value in given.items() if value is not None}
+        return await self._transfers.run("download", source, destination, arguments, on_progress, workers, rules=rules)
 
     async def upload_many(
         self,
@@ -258,6 +281,8 @@ class AsyncAreaStorage(AreaFiles):
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
@@ -267,28 +292,38 @@ class AsyncAreaStorage(AreaFiles):
             pairs: pairs of a local and a remote path; read as fast as the files are sent.
             content_type: as for `upload`.
             metadata: as for `upload`.
+            options, overwrite: as for `upload`.
             on_progress: as for `upload`.
             processes, executor, credentials, shared: as for `upload`.
         """
         workers, area = Workers.of(**where), await self._find()
-        arguments = {"content_type": content_type, "metadata": dict(metadata or {})}
+        rules = WriteRules.of(options, content_type, metadata, overwrite=overwrite)
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
-        run = self._transfers.run
-        return await run("upload_many", source, destination, arguments, on_progress, workers, pairs=pairs)
+        return await self._transfers.run(
+            "upload_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
+        )
 
     async def download_many(
-        self, pairs: Pairs, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+        self,
+        pairs: Pairs,
+        *,
+        overwrite: Overwrite = True,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            overwrite: as for `download`.
             on_progress: as for `download`.
             processes, executor, credentials, shared: as for `upload`.
         """
         workers, area = Workers.of(**where), await self._find()
-        source, destination = ResolvedLocation("", area), ResolvedLocation("")
-        return await self._transfers.run("download_many", source, destination, {}, on_progress, workers, pairs=pairs)
+        source, destination, rules = ResolvedLocation("", area), ResolvedLocation(""), WriteRules(overwrite=overwrite)
+        return await self._transfers.run(
+            "download_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
+        )
 
     async def write(
         self,
@@ -297,6 +332,9 @@ class AsyncAreaStorage(AreaFiles):
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores a stream of unknown length under a path. Memory stays bounded; a broken stream stores nothing.
@@ -307,26 +345,46 @@ class AsyncAreaStorage(AreaFiles):
                 passes through.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `upload`: `True`, `False`, or `"skip"`, which reads nothing from `data`.
+            if_match: replace only the object with this etag.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
         """
-        area = await self._find()
+        rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite)
+        destination = rules.applied_to(ResolvedLocation(path, await self._find()), "write")
+        area = destination.area
+        assert area is not None
         place = area.place(path)
         place.check_target("write")
-        options = ObjectOptions(content_type or content_type_of(path), metadata or {}, area.public)
         context = self._resources.context(on_progress)
         chunks = data if isinstance(data, AsyncIterable) else chunks_of_data(data, self._resources.threads)
-        report = TransferReport([await StreamWriter(context, place, options).write(chunks)], context.meter.seconds)
+        result = await write_stream(context, place, rules, chunks, public=area.public)
+        report = TransferReport([result], context.meter.seconds)
         self._transfers.cache.note_stored(area, report)
         context.meter.close()
         return report
 
-    def read(self, path: str, start: int | None = None, end: int | None = None) -> AsyncItemStream[bytes]:
+    def read(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> AsyncItemStream[bytes]:
         r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
 
         Where not all of them are read, use `async with`, which gives the connection back.
+
+        Args:
+            path: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `stat`.
 
         Raises:
             NotFoundError: there is no such object.
@@ -339,58 +397,47 @@ class AsyncAreaStorage(AreaFiles):
             ...     async with storage.read("/bucket/results.csv") as chunks:
             ...         return (await anext(chunks, b"")).partition(b"\n")[0]
         """
-        return AsyncItemStream(self._read(path, start, end), self._resources.owner)
 
-    async def _read(self, path: str, start: int | None, end: int | None) -> AsyncGenerator[Sequence[bytes], None]:
-        for name, value in (("start", start), ("end", end)):
-            if value is not None and not isinstance(value, int):
-                text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
-                raise ConfigurationError(f"{name} = {value!r:.100} is not allowed; {text}")
-        start = start or 0
-        if start < 0 or (end is not None and end < start):
-            raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
-        area = await self._find()
-        if start == end:
-            return
-        reader, step = await open_reader(self._resources, area, area.key(path), start, end)
-        crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
-        try:
-            while chunk := await step(reader.read):
-                crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-                yield (bytes(chunk),)
-        finally:
-            await reader.aclose()
-        limits, policy = self._resources.limits, self._resources.policy
-        if comparable and reader.crc32c is None:
-            reader.crc32c = await stored_checksum(
-                area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
-            )
-        if reader.crc32c not in (None, crc):
-            raise ChecksumMismatchError(
-                f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
-                "do not use them, and read it again",
-                provider=area.name,
-                operation="read",
-                path=path,
-            )
+        async def find() -> Area:
+            return reading_area(await self._find(), path, version, encryption)
 
-    async def copy(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
+        return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
+
+    async def copy(
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
         Args:
             src: the source. Of a directory with a trailing slash only the content is copied.
             dst: with a trailing slash the directory to copy into, else exactly the new name.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that are there already; as for `upload`.
             processes, executor, credentials, shared: as for `upload`.
         """
-        workers, area = Workers.of(**where), await self._find()
+        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination, None, workers)
+        return await self._transfers.relocate(source, destination, None, workers, rules=rules)
 
-    async def move(self, src: str, dst: str, **where: Unpack[ExecutorOptions]) -> TransferReport:
+    async def move(
+        self,
+        src: str,
+        dst: str,
+        *,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        workers, area = Workers.of(**where), await self._find()
+        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination, None, workers, move=True)
+        return await self._transfers.relocate(source, destination, None, workers, move=True, rules=rules)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
@@ -404,35 +451,54 @@ class AsyncAreaStorage(AreaFiles):
             return
         place.check_target("mkdir", directory=True)
         if not area.provider.real_directories:
-            raise UnsupportedError(
-                f"{area.name} mkdir of {path} failed: directories are not real there; write an object below it",
-                provider=area.name,
-                operation="mkdir",
-                path=path,
-            )
+            raise unsupported(area, "mkdir", path, "directories are not real there; write an object below it")
         await make_directory(self._resources.context(None), place)
 
     # Deleting
 
-    async def delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> int:
+    async def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Args:
+            path: the object, the directory, or several of them.
+            if_match: delete a single object only if it has this etag.
+            version: delete this version of a single object, for good.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error. A real
             directory counts as one.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path, **where)
+        result = await self.try_delete(path, if_match=if_match, version=version, **where)
         if result.error is not None:
             raise result.error
         return result.asked
 
-    async def try_delete(self, path: str | Iterable[str], **where: Unpack[ExecutorOptions]) -> DeleteResult:
+    async def try_delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         workers, area = Workers.of(**where), await self._find()
+        if if_match is not None:
+            return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
+        if version is not None:
+            area = reading_area(area, single_path(path, "version"), version, None)
         keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
         deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
         return await deletion.run((path,) if isinstance(path, str) else path)
@@ -465,11 +531,6 @@ class AsyncAreaStorage(AreaFiles):
         if not area.provider.features.presign:
             stands_in = area.provider.name != area.name
             advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
-            raise UnsupportedError(
-                f"{area.name} presign of {path} failed: {area.provider.name} storage has no URLs; {advice}",
-                provider=area.name,
-                operation="presign",
-                path=path,
-            )
+            raise unsupported(area, "presign", path, f"{area.provider.name} storage has no URLs; {advice}")
         with translated(area.provider):
             return await area.provider.presign(area.key(path), expires, method=method)

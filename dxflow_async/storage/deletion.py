@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from dxflow_async.concurrency.pool import for_each
-from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError
+from dxflow_async.exceptions import (
+    ConfigurationError,
+    NotFoundError,
+    PreconditionFailedError,
+    StorageError,
+    TransferError,
+    UnsafePathError,
+)
 from dxflow_async.models import DeleteResult, TransferReport, TransferResult
 from dxflow_async.paths import key_of
+from dxflow_async.providers.common.conditions import check_matching
+from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.http import Call
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.transfer.executor.coordinator import Coordinator
 from dxflow_async.transfer.planning.listing import pages_to_delete
-from dxflow_async.transfer.request import delete_keys
+from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.retry import may_have_happened
 
-__all__ = ["Deletion", "keys_to_delete"]
+__all__ = ["Deletion", "delete_matching", "keys_to_delete", "single_path"]
 
 _BATCH = 1000
 _MAX_FAILURES = 10_000
@@ -41,6 +52,61 @@ async def keys_to_delete(resources: Resources, area: Area, path: str) -> AsyncIt
     async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
         for entry in page:
             yield entry.key
+
+
+async def delete_matching(
+    resources: Resources, cache: ListingCache, area: Area, path: str | Iterable[str], etag: str
+) -> DeleteResult:
+    """Deletes one object if it has an etag.
+
+    Raises:
+        ConfigurationError: the path is not that of one object.
+    """
+    path = single_path(path, "if_match")
+    provider, key, unsure = area.provider, area.key(path), False
+
+    async def delete() -> None:
+        nonlocal unsure
+        try:
+            if provider.features.conditions:
+                await provider.delete_matching(key, etag)
+            else:
+                await check_matching(provider, Call(area.name, "delete", path), key, etag)
+                await provider.delete_one(key)
+        except PreconditionFailedError:
+            # An earlier attempt, whose answer was lost, may have deleted it.
+            if not unsure or await _exists(provider, key):
+                raise
+        except StorageError as error:
+            unsure = unsure or may_have_happened(error)
+            raise
+
+    try:
+        await request(delete, provider, limits=resources.limits, policy=resources.policy, kind="delete")
+    except StorageError as error:
+        cache.doubted(area.cache_key, f"/{key_of(path)}")
+        return DeleteResult(1, 0, error)
+    cache.removed(area.cache_key, f"/{key_of(path)}")
+    return DeleteResult(1, 1)
+
+
+def single_path(path: str | Iterable[str], argument: str) -> str:
+    """Returns the path of one object.
+
+    Raises:
+        ConfigurationError: it is that of a directory, or there are several.
+    """
+    if not isinstance(path, str) or path.endswith("/"):
+        raise ConfigurationError(f"{argument} belongs to one object: give the path of one object")
+    return path
+
+
+async def _exists(provider: Provider, key: str) -> bool:
+    try:
+        await provider.stat(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 class Deletion:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
 from dxflow_async.storage.files.reader import AsyncFileReader
@@ -16,7 +17,9 @@ from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncStorageManager"]
@@ -66,10 +69,16 @@ class AsyncStorageManager:
     # Listing
 
     async def list(
-        self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = False
+        self,
+        provider: str = "AWS",
+        path: str = "/",
+        *,
+        storage_type: str = "private",
+        recursive: bool = False,
+        versions: bool = False,
     ) -> ItemList:
         """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
-        return await self._at(provider, storage_type).list(path, recursive=recursive)
+        return await self._at(provider, storage_type).list(path, recursive=recursive, versions=versions)
 
     def scan(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = True
@@ -77,9 +86,17 @@ class AsyncStorageManager:
         """Yields the items below a directory. See `AsyncAreaStorage.scan`."""
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
-    async def stat(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> Item:
+    async def stat(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> Item:
         """Returns an object or a directory. See `AsyncAreaStorage.stat`."""
-        return await self._at(provider, storage_type).stat(path)
+        return await self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
     async def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a path. See `AsyncAreaStorage.exists`."""
@@ -113,13 +130,26 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        if_match: str | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
         return await storage.upload(
-            src, dst, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+            src,
+            dst,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            if_match=if_match,
+            on_progress=on_progress,
+            **where,
         )
 
     async def download(
@@ -129,11 +159,24 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
-        return await self._at(provider, storage_type).download(src, dst, on_progress=on_progress, **where)
+        return await self._at(provider, storage_type).download(
+            src,
+            dst,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            version=version,
+            encryption=encryption,
+            on_progress=on_progress,
+            **where,
+        )
 
     async def upload_many(
         self,
@@ -143,13 +186,21 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
         return await storage.upload_many(
-            pairs, content_type=content_type, metadata=metadata, on_progress=on_progress, **where
+            pairs,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            **where,
         )
 
     async def download_many(
@@ -158,11 +209,14 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
-        return await self._at(provider, storage_type).download_many(pairs, on_progress=on_progress, **where)
+        return await self._at(provider, storage_type).download_many(
+            pairs, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     async def write(
         self,
@@ -173,11 +227,23 @@ class AsyncStorageManager:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores a stream of unknown length under a path. See `AsyncAreaStorage.write`."""
         storage = self._at(provider, utype)
-        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     def read(
         self,
@@ -187,9 +253,11 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        version: str | None = None,
+        encryption: Encryption | None = None,
     ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
-        return self._at(provider, storage_type).read(path, start, end)
+        return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     async def copy(
         self,
@@ -198,10 +266,12 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst, **where)
+        return await self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
 
     async def move(
         self,
@@ -210,10 +280,12 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst, **where)
+        return await self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
 
     # Deleting, sharing
 
@@ -288,10 +360,12 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
+        if_match: str | None = None,
+        version: str | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path, **where)
+        return await self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

@@ -8,17 +8,18 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 
-from dxflow_async.exceptions import DxflowError
+from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.leftovers import left_uploads, remove_uploads
 from dxflow_async.storage.resolver import Areas, ResolvedLocation
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.sync.sync import Rules
 
-__all__ = ["ResumedJob", "check_arguments", "given_pairs", "open_job", "resolved_ends"]
+__all__ = ["ResumedJob", "check_arguments", "check_key_known", "given_pairs", "open_job", "resolved_ends"]
 
 _log = logging.getLogger("dxflow_async.storage.jobs")
 
@@ -88,10 +89,26 @@ def check_arguments(spec: JobSpec) -> None:
     """Raises the error that the call would raise if its stored arguments were damaged."""
     if spec.operation == "sync":
         assert Rules(**spec.arguments)
-    elif spec.operation in ("copy", "move"):
+        return
+    known = {"content_type", "metadata", "overwrite", "if_match", "options", "symlinks", "version", "keyed"}
+    if spec.operation in ("copy", "move"):
         assert spec.arguments["into"] in (True, False, None)
-    elif spec.arguments.keys() - {"content_type", "metadata"}:
+        known.add("into")
+    if spec.arguments.keys() - known:
         raise ValueError(f"arguments that {spec.operation} does not have")
+    assert WriteRules.from_json(spec.arguments)
+
+
+def check_key_known(spec: JobSpec) -> None:
+    """Refuses a job whose objects are encrypted with a customer's key, which no job keeps.
+
+    Raises:
+        ConfigurationError: it is such a job.
+    """
+    encryption = (spec.arguments.get("options") or {}).get("encryption", [None])
+    if spec.arguments.get("keyed") or encryption[0] == "customer":
+        text = "it needs the customer's key, which no job keeps; make a new call with it, or remove the job"
+        raise ConfigurationError(f"the job cannot be resumed: {text}")
 
 
 def resolved_ends(spec: JobSpec, areas: Areas) -> tuple[ResolvedLocation, ResolvedLocation]:

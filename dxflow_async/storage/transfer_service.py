@@ -19,9 +19,18 @@ from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.listing import ListingCache
+from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
-from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, given_pairs, open_job, resolved_ends
+from dxflow_async.storage.resumed_job import (
+    ResumedJob,
+    check_arguments,
+    check_key_known,
+    given_pairs,
+    open_job,
+    resolved_ends,
+)
 from dxflow_async.storage.worker_pools import WorkerPools
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
@@ -82,10 +91,11 @@ class TransferService:
         workers: Workers | None = None,
         *,
         move: bool = False,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.relocate(source, destination, on_progress, workers, move=move)
+        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules)
 
     async def relocate(
         self,
@@ -95,12 +105,13 @@ class TransferService:
         workers: Workers | None = None,
         *,
         move: bool = False,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Copies or moves between two locations that are resolved."""
         into = (await self._destination(destination)).into
         destination = replace(destination, into=into)
         operation = "move" if move else "copy"
-        return await self.run(operation, source, destination, {"into": into}, on_progress, workers)
+        return await self.run(operation, source, destination, {"into": into}, on_progress, workers, rules=rules)
 
     async def sync(
         self,
@@ -137,6 +148,7 @@ class TransferService:
         workers: Workers | None = None,
         *,
         pairs: Pairs | None = None,
+        rules: WriteRules | None = None,
     ) -> TransferReport:
         """Runs a new call.
 
@@ -148,10 +160,14 @@ class TransferService:
             on_progress: called with a `Progress` at most ten times a second.
             workers: where the call runs; None: in this process.
             pairs: the items of `upload_many` and `download_many`.
+            rules: what is stored with the objects, and which objects are replaced.
 
         Raises:
             TransferError: some item failed.
         """
+        if rules is not None:
+            destination = rules.applied_to(destination, operation)
+            arguments = {**arguments, **rules.to_json()}
         areas, account = (source.area_id, destination.area_id), self.resolver.account.name
         if pairs is None:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
@@ -185,6 +201,7 @@ class TransferService:
         spec = await run(lambda: file.spec)
         with file.reading():
             check_arguments(spec)
+        check_key_known(spec)
         job = ResumedJob(self.resources, file, spec, await self.resolver.areas_of(spec))
         moved = await job.has_moved_any()
         await job.warn_when_incomplete()
@@ -241,26 +258,46 @@ class TransferService:
     ) -> AsyncIterator[TransferItem]:
         """Returns the items of a call, which are planned as they are transferred."""
         threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
-        options = ObjectOptions(
-            arguments.get("content_type"), arguments.get("metadata") or {}, _is_public(destination.area)
-        )
+        rules = WriteRules.from_json(arguments, public=_is_public(destination.area))
+        options, overwrite = rules.options, rules.overwrite
+        if rules.symlinks != "follow":
+            context = replace(context, symlinks=rules.symlinks)
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            return upload_each(
-                context, LocalPlaces(threads), ((os.fspath(s), place(d)) async for s, d in _each(pairs)), options
-            )
+            items = ((os.fspath(s), place(d)) async for s, d in _each(pairs))
+            return upload_each(context, LocalPlaces(threads), items, options, overwrite=overwrite)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
-            return download_each(context, threads, ((place(s), os.fspath(d)) async for s, d in _each(pairs)))
+            return download_each(
+                context, threads, ((place(s), os.fspath(d)) async for s, d in _each(pairs)), overwrite=overwrite
+            )
         if operation == "download":
             assert source.area is not None
-            return download(context, threads, source.area.place(source.path), destination.path)
+            area = reading_area(source.area, source.path, arguments.get("version"), None)
+            return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         if source.area is None:
-            return upload(context, LocalPlaces(threads), source.path, end, options, operation=operation, move=move)
-        return relocate(context, source.area.place(source.path), end, options, operation=operation, move=move)
+            return upload(
+                context,
+                LocalPlaces(threads, marks_links=rules.symlinks != "follow"),
+                source.path,
+                end,
+                options,
+                operation=operation,
+                move=move,
+                overwrite=overwrite,
+            )
+        return relocate(
+            context,
+            source.area.place(source.path),
+            end,
+            options,
+            operation=operation,
+            move=move,
+            overwrite=overwrite,
+        )
 
     async def _move(
         self,

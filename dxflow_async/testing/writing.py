@@ -8,8 +8,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, NetworkError, StorageError, UnsupportedError
-from dxflow_async.providers.contract import Buffered, ObjectOptions
+from dxflow_async.exceptions import (
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    NetworkError,
+    NotFoundError,
+    PreconditionFailedError,
+    StorageError,
+    UnsupportedError,
+)
+from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions
 from dxflow_async.testing.bodies import BrokenBody, StreamedOnce, body
 from dxflow_async.testing.subject import OPTIONS, ContractTests, ProviderUnderTest
 
@@ -47,6 +55,83 @@ class WritingTests(ContractTests):
         entry = await subject.provider.write(subject / "name", StreamedOnce(*chunks), OPTIONS)
         assert entry.crc32c == crc32c(b"".join(chunks))
         assert await subject.read("name") == b"".join(chunks)
+
+    @pytest.mark.parametrize("in_parts", [False, True])
+    async def test_only_a_new_object(self, subject: ProviderUnderTest, *, in_parts: bool) -> None:
+        """With `if_absent` an object is stored where there is none, and one that is there stays."""
+        subject.needs(read_only=False, conditions=True)
+        options, data = ObjectOptions(if_absent=True), subject.sample() if in_parts else b"first"
+        await self._store(subject, data, options, in_parts=in_parts)
+        with pytest.raises(AlreadyExistsError) as raised:
+            await self._store(subject, b"x" + data[1:], options, in_parts=in_parts)
+        self.check_error(subject, raised.value, "name")
+        assert not raised.value.retryable
+        assert await subject.read("name") == data
+        subject.check_nothing_left(aborted=True)
+
+    @pytest.mark.parametrize("in_parts", [False, True])
+    async def test_only_over_a_version(self, subject: ProviderUnderTest, *, in_parts: bool) -> None:
+        """With `if_match` only the object of that etag is replaced; a missing one has none."""
+        subject.needs(read_only=False, conditions=True)
+        old = (await self._put_and_look(subject, b"old")).etag
+        if old is None:
+            pytest.skip("the service reports no etags")
+        data = subject.sample() if in_parts else b"second"
+        await self._store(subject, data, ObjectOptions(if_match=old), in_parts=in_parts)
+        for _ in range(2):
+            with pytest.raises(PreconditionFailedError) as raised:
+                await self._store(subject, b"x" + data[1:], ObjectOptions(if_match=old), in_parts=in_parts)
+            self.check_error(subject, raised.value, "name")
+            assert not raised.value.retryable
+            if await self._exists(subject):
+                assert await subject.read("name") == data
+                await subject.provider.delete_one(subject / "name")
+        assert not await self._exists(subject)
+        subject.check_nothing_left(aborted=True)
+
+    async def test_deletion_of_a_version(self, subject: ProviderUnderTest) -> None:
+        """`delete_matching` deletes the object of an etag, and no other one."""
+        if not subject.features.conditions:
+            with self.refused("conditions"):
+                await subject.provider.delete_matching(subject / "name", "etag")
+            return
+        old = (await self._put_and_look(subject, b"old")).etag
+        now = (await self._put_and_look(subject, b"second")).etag
+        if old is None or now is None:
+            pytest.skip("the service reports no etags")
+        with pytest.raises(PreconditionFailedError) as raised:
+            await subject.provider.delete_matching(subject / "name", old)
+        self.check_error(subject, raised.value, "name")
+        assert await subject.read("name") == b"second"
+        await subject.provider.delete_matching(subject / "name", now)
+        assert not await self._exists(subject)
+        with pytest.raises(PreconditionFailedError):
+            await subject.provider.delete_matching(subject / "name", now)
+
+    @staticmethod
+    async def _store(subject: ProviderUnderTest, data: bytes, options: ObjectOptions, *, in_parts: bool) -> None:
+        if not in_parts:
+            await subject.provider.write(subject / "name", body(data), options)
+            return
+        upload = await subject.provider.start_upload(subject / "name", len(data), options)
+        try:
+            await upload.finish(await subject.write_parts(upload, data, [1, 2, 3]), crc32c(data))
+        except StorageError:
+            await upload.abort()
+            raise
+
+    @staticmethod
+    async def _put_and_look(subject: ProviderUnderTest, data: bytes) -> Entry:
+        await subject.put("name", data)
+        return await subject.provider.stat(subject / "name")
+
+    @staticmethod
+    async def _exists(subject: ProviderUnderTest) -> bool:
+        try:
+            await subject.provider.stat(subject / "name")
+        except NotFoundError:
+            return False
+        return True
 
     async def test_wrong_checksum_is_refused(self, subject: ProviderUnderTest) -> None:
         """Bytes that do not have the announced CRC32C do not replace what is there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
@@ -15,7 +15,16 @@ from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["PartMover", "Place", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
+
+Symlinks = Literal["follow", "skip", "preserve"]
+"""What becomes of symbolic links: they are followed, skipped, or kept as links."""
+
+LINK_SUFFIX = ".rclonelink"
+"""Ends the name of an object that stands for a symbolic link; its content is the link's target, as rclone stores it.
+
+Source: https://rclone.org/local/#links-l
+"""
 
 
 class Place(NamedTuple):
@@ -78,6 +87,7 @@ class TransferContext:
         part_size: the configured part size in bytes. An object of up to twice this size moves as one part.
         threads: for blocking work.
         journal: notes what is done; None without a journal.
+        symlinks: what becomes of symbolic links below local directories.
         part_mover: writes the parts of large objects; None: this process does.
     """
 
@@ -88,3 +98,4 @@ class TransferContext:
     threads: Threads
     journal: Journal | None = None
     part_mover: PartMover | None = None
+    symlinks: Symlinks = "follow"

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import anyio
 
-from dxflow_async.exceptions import StallTimeoutError, StorageError
+from dxflow_async.exceptions import StallTimeoutError, StorageError, ThrottledError
 from dxflow_async.transfer import telemetry
 
 __all__ = ["MAX_SMALL_STEPS", "SUBSTANTIAL_PROGRESS", "Attempts", "RetryPolicy", "retry", "retry_after"]
@@ -134,3 +134,12 @@ async def retry_after(
     """
     await attempts.failed(error, policy)
     return await retry(operation, policy, attempts)
+
+
+def may_have_happened(error: StorageError) -> bool:
+    """Returns whether a failed request may still have been carried out. Only a refusal says that it was not.
+
+    An answer that is not the service's own, such as a proxy's page with status 200, may hide the service's answer.
+    """
+    refused = error.status is not None and 400 <= error.status < 500
+    return not refused and not isinstance(error, ThrottledError)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from tests.dialects.s3_checksums import checksum, sent_checksums, verify_md5
 from tests.dialects.s3_exchange import Answer, Ask, S3Error, document, element, instant, parsed
 from tests.dialects.s3_metadata import sent_metadata, told_metadata
-from tests.dialects.s3_service import S3Service
+from tests.dialects.s3_service import KEY_MD5, S3Service
 from tests.dialects.s3_store import StoredObject
 
 __all__ = [
@@ -32,6 +32,12 @@ __all__ = [
 ]
 
 _SYSTEM = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
+_ENCRYPTION = (
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-storage-class",
+    KEY_MD5,
+)
 _MAX_DELETED = 1000
 
 
@@ -44,6 +50,7 @@ def read(service: S3Service, ask: Ask) -> Answer:
         text = "Unsupported header 'x-amz-checksum-mode' received for this API call."
         raise S3Error(400, "InvalidArgument", text)
     found = service.object(ask.bucket, ask.key)
+    service.check_key(ask, found)
     headers = described(service, found)
     match = ask.headers.get("if-match")
     if match is not None and not service.matches(match, found.etag):
@@ -84,12 +91,7 @@ def put(service: S3Service, ask: Ask) -> Answer:
     _check_key(ask)
     service.check_size(ask)
     verify_md5(ask.headers, ask.body)
-    old = bucket.objects.get(ask.key)
-    if ask.headers.get("if-none-match") == "*" and old is not None:
-        raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-    match = ask.headers.get("if-match")
-    if match is not None and (old is None or not service.matches(match, old.etag)):
-        raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+    service.check_condition(ask)
     checksums: dict[str, str] = {}
     if not service.quirks.no_checksums:
         checksums = sent_checksums(ask.headers, ask.body) or {"crc64nvme": checksum("crc64nvme", ask.body)}
@@ -112,10 +114,13 @@ def copy(service: S3Service, ask: Ask) -> Answer:
     if (source_bucket, source_key) == (ask.bucket, ask.key) and not replaces:
         text = "This copy request is illegal because it is trying to copy an object to itself without changing it."
         raise S3Error(400, "InvalidRequest", text)
+    service.check_condition(ask)
     service.fail_once("copy", ask)
     base = template(service, ask)
     if not replaces:
-        base = replace(base, headers=source.headers, metadata=source.metadata)
+        own = {name: value for name, value in base.headers.items() if name in _ENCRYPTION}
+        theirs = {name: value for name, value in source.headers.items() if name not in _ENCRYPTION}
+        base = replace(base, headers=theirs | own, metadata=source.metadata)
     if ask.headers.get("x-amz-tagging-directive", "COPY").upper() != "REPLACE":
         base = replace(base, tags=source.tags)
     checksums = {name: checksum(name, source.data) for name in source.checksums}
@@ -136,6 +141,7 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
         raise S3Error(*service.quirks.refuses_copies, "A header you provided implies functionality that is not there")
     bucket, _, key = unquote(ask.headers["x-amz-copy-source"]).lstrip("/").partition("/")
     found = service.object(bucket, key)
+    service.check_key(ask, found, "x-amz-copy-source")
     match = ask.headers.get("x-amz-copy-source-if-match")
     if match is not None and not service.matches(match, found.etag):
         raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
@@ -144,6 +150,7 @@ def copied_source(service: S3Service, ask: Ask) -> tuple[str, str, StoredObject]
 
 def delete(service: S3Service, ask: Ask) -> Answer:
     """Answers DELETE of an object, which need not exist."""
+    service.check_condition(ask)
     _remove(service, ask.bucket, ask.key)
     return Answer(204)
 
@@ -177,7 +184,7 @@ def template(service: S3Service, ask: Ask) -> StoredObject:
     return StoredObject(
         data=b"",
         etag="",
-        headers={name: ask.headers[name] for name in _SYSTEM if name in ask.headers},
+        headers={name: ask.headers[name] for name in (*_SYSTEM, *_ENCRYPTION) if name in ask.headers},
         metadata=sent_metadata(ask.headers, service.quirks.metadata),
         checksums={},
         checksum_type="FULL_OBJECT",

@@ -52,6 +52,9 @@ class Quirks:
         tagging: whether tags may be read and written; `"denied"` is 403, `"missing"` 501, and where they are
             `"ignored"`, `?tagging` is answered with the object.
         page_size: the most entries of a page of a listing.
+        conditions: of writes and deletions, `If-None-Match` and `If-Match`, are obeyed, ignored, or refused with 501.
+        loses_answers: the first PutObject, CopyObject and CompleteMultipartUpload with a condition, of each key, are
+            done, and the connection is closed instead of an answer.
     """
 
     composite_only: bool = False
@@ -87,3 +90,5 @@ class Quirks:
     refuses_head: int | None = None
     tagging: Literal["kept", "denied", "missing", "ignored"] = "kept"
     page_size: int = 1000
+    conditions: Literal["obeyed", "ignored", "refused"] = "obeyed"
+    loses_answers: bool = False

@@ -182,6 +182,8 @@ class S3Server:
                 operation.name, ask.method, ask.bucket, ask.key, ask.query, ask.headers, len(body), answer.status, code
             )
         )
+        if not code and self._service.loses(operation.name, ask) and request.transport is not None:
+            request.transport.abort()
         return await self._send(request, answer)
 
     def _answer(self, operation: Operation, ask: Ask) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 from typing import NoReturn
 from urllib.parse import quote_plus
@@ -10,7 +12,10 @@ from tests.dialects.s3_exchange import Answer, Ask, S3Error
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_store import Bucket, StoredObject, Upload
 
-__all__ = ["S3Service"]
+__all__ = ["KEY_MD5", "S3Service"]
+
+KEY_MD5 = "x-amz-server-side-encryption-customer-key-md5"
+"""The header that names a customer's key: an object that has it was stored under that key."""
 
 
 class S3Service:
@@ -94,6 +99,52 @@ class S3Service:
             text = "Your proposed upload exceeds the maximum allowed size"
             details = {"ProposedSize": str(len(ask.body)), "MaxSizeAllowed": str(self.quirks.max_put)}
             raise S3Error(400, "EntityTooLarge", text, details=details)
+
+    def check_key(self, ask: Ask, stored: StoredObject, prefix: str = "x-amz") -> None:
+        """Refuses a request about an encrypted object without the customer's key, and a needless key.
+
+        Raises:
+            S3Error: 400 without the key or with one that is not needed, 403 with another key.
+        """
+        kept = stored.headers.get(KEY_MD5)
+        sent = ask.headers.get(KEY_MD5.replace("x-amz", prefix, 1))
+        if kept is None and sent is None:
+            return
+        if kept is None or sent is None:
+            text = "The object was stored using a form of Server Side Encryption. The correct parameters are missing"
+            raise S3Error(400, "InvalidRequest", text)
+        key = base64.b64decode(ask.headers.get(KEY_MD5.replace("x-amz", prefix, 1).removesuffix("-md5"), ""))
+        if base64.b64encode(hashlib.md5(key).digest()).decode() != sent or len(key) != 32:
+            raise S3Error(400, "InvalidArgument", "The calculated MD5 hash of the key did not match the hash provided")
+        if sent != kept:
+            raise S3Error(403, "AccessDenied", "Access Denied")
+
+    def check_condition(self, ask: Ask) -> None:
+        """Refuses a write or a deletion whose condition does not hold.
+
+        Raises:
+            S3Error: 412, 404 where there is no object to match, or 501.
+        """
+        none_match, match = ask.headers.get("if-none-match"), ask.headers.get("if-match")
+        if (none_match is None and match is None) or self.quirks.conditions == "ignored":
+            return
+        if self.quirks.conditions == "refused":
+            raise S3Error(501, "NotImplemented", "A header you provided implies functionality that is not implemented")
+        found = self.bucket(ask.bucket).objects.get(ask.key)
+        if match is not None and found is None:
+            raise S3Error(404, "NoSuchKey", "The specified key does not exist.", details={"Key": ask.key})
+        differs = match is not None and found is not None and not self.matches(match, found.etag)
+        if differs or (none_match == "*" and found is not None):
+            raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+
+    def loses(self, operation: str, ask: Ask) -> bool:
+        """Returns whether the answer to a write is lost, which happens once for each key."""
+        writes = operation in ("PutObject", "CopyObject", "CompleteMultipartUpload")
+        conditional = "if-none-match" in ask.headers or "if-match" in ask.headers
+        if not (self.quirks.loses_answers and writes and conditional) or ("lost", ask.bucket, ask.key) in self.failed:
+            return False
+        self.failed.add(("lost", ask.bucket, ask.key))
+        return True
 
     def fail_once(self, operation: str, ask: Ask) -> None:
         """Makes an operation fail once for each key, after its status was sent."""

@@ -48,6 +48,8 @@ SWITCHES = {
     "HTML 400": Quirks(html_400_every=7),
     "requester pays": Quirks(requester_pays=True),
     "HEAD refused": Quirks(refuses_head=405),
+    "conditions ignored": Quirks(conditions="ignored"),
+    "conditions refused": Quirks(conditions="refused"),
     "objects as files": Quirks(files=True),
     "slashes folded": Quirks(folds_slashes=True),
 }

@@ -47,6 +47,7 @@ def start(service: S3Service, ask: Ask) -> Answer:
 def put_part(service: S3Service, ask: Ask) -> Answer:
     """Answers UploadPart."""
     upload, number = service.upload(ask), _number(service, ask)
+    service.check_key(ask, upload.template)
     service.check_size(ask)
     verify_md5(ask.headers, ask.body)
     sent = {} if service.quirks.no_checksums else sent_checksums(ask.headers, ask.body)
@@ -62,6 +63,7 @@ def put_part(service: S3Service, ask: Ask) -> Answer:
 def copy_part(service: S3Service, ask: Ask) -> Answer:
     """Answers UploadPartCopy."""
     upload, number = service.upload(ask), _number(service, ask)
+    service.check_key(ask, upload.template)
     _, _, source = copied_source(service, ask)
     data = source.data
     asked = ask.headers.get("x-amz-copy-source-range")
@@ -79,6 +81,7 @@ def copy_part(service: S3Service, ask: Ask) -> Answer:
 def complete(service: S3Service, ask: Ask) -> Answer:
     """Answers CompleteMultipartUpload."""
     upload, quirks = service.upload(ask), service.quirks
+    service.check_key(ask, upload.template)
     rows = [{each.tag: (each.text or "") for each in row} for row in parsed(ask.body).iter("Part")]
     numbers = [int(row.get("PartNumber", "0")) for row in rows]
     if not numbers:
@@ -93,6 +96,7 @@ def complete(service: S3Service, ask: Ask) -> Answer:
         or (len(parts) > 1 and len(parts[-1].data) > len(parts[0].data))
     ):
         raise S3Error(400, "InvalidPart", "All non-trailing parts must have the same length.")
+    service.check_condition(ask)
     stored = _whole(service, upload, ask, parts)
     service.fail_once("complete", ask)
     bucket = service.bucket(ask.bucket)

@@ -86,8 +86,11 @@ class Completion:
         self._told = told
         self._verified = all(receipt.verified for receipt in receipts)
 
-    async def complete(self) -> Entry:
+    async def complete(self, headers: Mapping[str, str]) -> Entry:
         """Completes the upload and returns what is stored.
+
+        Args:
+            headers: those of a condition.
 
         Raises:
             ChecksumMismatchError: the parts do not have the CRC32C of the whole, or the service joined other bytes.
@@ -98,7 +101,7 @@ class Completion:
         self._check_parts()
         for form in self._forms():
             try:
-                document = await self._send(form)
+                document = await self._send(form, headers)
             except StorageError as error:
                 if not self._is_about_checksums(error, form):
                     raise
@@ -137,10 +140,10 @@ class Completion:
             return checksum.encode(receipt.crc32c)
         return None if self._told is None else self._told.get(receipt.part.number)
 
-    async def _send(self, form: _Form) -> s3xml.Document:
-        requests, headers = self._provider._requests, dict[str, str]()
+    async def _send(self, form: _Form, condition: Mapping[str, str]) -> s3xml.Document:
+        requests, headers = self._provider._requests, dict(condition)
         if form is _Form.FULL and self._crc32c is not None:
-            headers = {"x-amz-checksum-crc32c": checksum.encode(self._crc32c), "x-amz-checksum-type": FULL_OBJECT}
+            headers |= {"x-amz-checksum-crc32c": checksum.encode(self._crc32c), "x-amz-checksum-type": FULL_OBJECT}
         body = s3xml.complete_body((r.part.number, r.etag or "", self._sent(r, form)) for r in self._receipts)
         bucket, name = split_key(self._key)
         query = {"uploadId": self._upload_id}

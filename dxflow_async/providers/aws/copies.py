@@ -9,24 +9,31 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/CopyingObjectsMPUa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import (
+    METADATA,
+    MTIME,
     copy_headers,
     describes_object,
     etag_of,
     object_headers,
+    option_headers,
     range_headers,
     split_key,
     stored_headers,
 )
+from dxflow_async.providers.aws.metadata import metadata_header
 from dxflow_async.providers.aws.odd_names import check_name
+from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, contradiction
 from dxflow_async.providers.common.etags import parse_etag, same_etag
-from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:
@@ -39,18 +46,41 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     """Copies an object with one request; see `Provider.copy`."""
     requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
     await check_name(requests, call, *split_key(key))
-    headers = copy_headers(source)
+    headers, own = copy_headers(source), option_headers(provider.completed(options))
     if options.public:
         headers["x-amz-acl"] = "public-read"
-    if options.modified is not None:
-        headers |= stored_headers(await _look(provider, call, source), options.modified)
+    described = [name for name in SYSTEM_OPTIONS if getattr(options, name) is not None]
+    if options.modified is not None or options.content_type is not None or options.metadata or described:
+        headers |= await _stored_with_copy(provider, call, source, options)
         headers["x-amz-metadata-directive"] = "REPLACE"
-    response = await requests.send(call, "PUT", *split_key(key), headers)
-    document = await requests.document(call, response, "CopyObjectResult")
+    if options.tags is not None:
+        headers["x-amz-tagging-directive"] = "REPLACE"
+    headers |= own
+
+    async def send(condition: Mapping[str, str]) -> Document:
+        response = await requests.send(call, "PUT", *split_key(key), {**headers, **condition})
+        return await requests.document(call, response, "CopyObjectResult")
+
+    if options.conditional:
+        document = await write_on_condition(provider, call, key, options, send, certain=provider.dialect.amazon)
+    else:
+        document = await send({})
     etag = parse_etag(document.values.get("ETag"))
-    await check_unchanged(provider, call, source)
+    await check_unchanged(_reader(provider), call, source)
     await _check_version(provider, call, source, etag)
     return Entry(key, source.size, etag=etag)
+
+
+async def _stored_with_copy(provider: AWSProvider, call: Call, source: Entry, options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers of what is stored with the source, where the options do not say something else."""
+    stored = stored_headers(await _look(provider, call, source), options.modified)
+    if options.metadata:
+        given = dict(metadata_header(call, name, value) for name, value in options.metadata.items())
+        stored = {name: value for name, value in stored.items() if name == MTIME or not name.startswith(METADATA)}
+        stored |= {METADATA + name: value for name, value in given.items()}
+    if options.content_type is not None:
+        stored["content-type"] = options.content_type
+    return stored
 
 
 def refuses_copy(error: StorageError) -> bool:
@@ -73,7 +103,7 @@ async def _check_version(provider: AWSProvider, call: Call, source: Entry, etag:
     """
     if provider.dialect.amazon or source.etag is None or (etag is not None and same_etag(source.etag, etag)):
         return
-    if not same_etag((await provider.stat(source.key)).etag, source.etag):
+    if not same_etag((await _reader(provider).stat(source.key)).etag, source.etag):
         raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
 
 
@@ -81,8 +111,9 @@ async def upload_headers(provider: AWSProvider, call: Call, options: ObjectOptio
     """Returns the headers that begin an upload whose parts are copied from `options.copied_from`."""
     source = options.copied_from
     assert source is not None, "the parts have no common source"
-    headers = object_headers(call, options) | stored_headers(await _look(provider, call, source), options.modified)
-    tags = await _tags(provider, call, source.key)
+    headers = object_headers(call, replace(options, metadata={}))
+    headers |= await _stored_with_copy(provider, call, source, options) | option_headers(options)
+    tags = "" if options.tags is not None else await _tags(provider, call, source.key)
     return headers | {"x-amz-tagging": tags} if tags else headers
 
 
@@ -99,9 +130,14 @@ async def _look(provider: AWSProvider, call: Call, source: Entry) -> Mapping[str
     return response.headers
 
 
+def _reader(provider: AWSProvider) -> AWSProvider:
+    """Returns the provider that reads the sources of copies; another key may be that of the copies."""
+    return provider._origin or provider
+
+
 async def _ask(provider: AWSProvider, call: Call, source: Entry) -> Response:
     """Sends HEAD; where the service has none, GET for the first byte."""
-    requests, headers = provider._requests, range_headers(0, None, source.etag)
+    requests, headers = _reader(provider)._requests, range_headers(0, None, source.etag)
     if provider.dialect.allows(Ability.HEAD):
         try:
             return await requests.send(call, "HEAD", *split_key(source.key), headers)

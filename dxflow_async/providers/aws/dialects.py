@@ -55,6 +55,8 @@ class Ability(StrEnum):
     PLAIN_DELETE = "status 204 after a deletion"
     RANGES = "ranges"
     ANY_NAMES = "keys with // and . segments"
+    CREATE_ONLY = "If-None-Match of writes"
+    REPLACE_ONLY = "If-Match of writes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ _AMAZONS = (
     Ability.LIST_V2,
     Ability.HEAD,
     Ability.ANY_NAMES,
+    Ability.CREATE_ONLY,
+    Ability.REPLACE_ONLY,
 )
 
 _LIMITS: Sequence[tuple[re.Pattern[str], Mapping[str, Any]]] = (
@@ -181,6 +185,11 @@ class Dialect:
         """Returns whether to use an ability: yes, unless it was refused within the last hour."""
         fact = self._facts.get(ability)
         return fact is None or fact.value or self._expired(ability, fact)
+
+    def has(self, ability: Ability) -> bool:
+        """Returns whether an ability is known to be there."""
+        fact = self._facts.get(ability)
+        return fact is not None and bool(fact.value)
 
     def known(self, ability: Ability) -> bool:
         """Returns whether an ability is known to be there or not to be there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from dxflow_async import checksum
 from dxflow_async.digests import s3_expected
@@ -17,14 +17,18 @@ from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
 from dxflow_async.providers.common.metadata_limits import check_metadata_size, twice
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
-from dxflow_async.providers.contract import Entry, ObjectOptions, PartReceipt
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions, PartReceipt
 from dxflow_async.providers.http import Call
+from dxflow_async.security.redaction import Secret
 
 __all__ = [
     "FULL_OBJECT",
+    "METADATA",
+    "MTIME",
     "checksum_type",
     "copy_headers",
     "crc32c_of",
+    "customer_headers",
     "describes_object",
     "entry_of",
     "etag_of",
@@ -32,6 +36,7 @@ __all__ = [
     "has_service_headers",
     "multipart_etag",
     "object_headers",
+    "option_headers",
     "range_headers",
     "split_key",
     "stored_headers",
@@ -40,8 +45,8 @@ __all__ = [
 FULL_OBJECT = "FULL_OBJECT"
 """The type of a checksum of the whole object. That of its parts' checksums is `COMPOSITE`."""
 
-_METADATA = "x-amz-meta-"
-_MTIME = _METADATA + NAME
+METADATA = "x-amz-meta-"
+MTIME = METADATA + NAME
 _MAX_METADATA_SIZE = 2 << 10
 """Bytes of all names and values, as Amazon counts them.
 
@@ -49,6 +54,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 """
 
 _IN_PARTS = re.compile(r"-[0-9]+\"?\s*$")
+_OPTIONS = (
+    *((name, name.replace("_", "-")) for name in SYSTEM_OPTIONS),
+    ("storage_class", "x-amz-storage-class"),
+)
 _SYSTEM = {
     "cache-control",
     "content-disposition",
@@ -68,18 +77,49 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     """
     headers = {"content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
-        headers[_MTIME] = format_mtime(options.modified)
+        headers[MTIME] = format_mtime(options.modified)
     metadata: dict[str, str] = {}
     for name, value in options.metadata.items():
         sent, text = metadata_header(call, name, value)
         if sent in metadata:
             raise twice(call, name, "S3")
         metadata[sent] = value
-        headers[_METADATA + sent] = text
+        headers[METADATA + sent] = text
     check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "S3")
     if options.public:
         headers["x-amz-acl"] = "public-read"
+    return headers | option_headers(options)
+
+
+def option_headers(options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers of the options from `storage_class` on, without those of a customer's key.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    headers = {name: value for option, name in _OPTIONS if (value := getattr(options, option)) is not None}
+    if options.tags is not None:
+        headers["x-amz-tagging"] = urlencode(list(options.tags.items()), quote_via=quote)
+    encryption = options.stored_encryption()
+    if encryption is not None:
+        headers["x-amz-server-side-encryption"] = "AES256" if encryption.kind == "service" else "aws:kms"
+        if encryption.name is not None:
+            headers["x-amz-server-side-encryption-aws-kms-key-id"] = encryption.name
     return headers
+
+
+def customer_headers(encryption: Encryption | None, prefix: str = "x-amz") -> dict[str, str]:
+    """Returns the headers of a customer's key, which is never shown.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+    """
+    if encryption is None or encryption.key is None:
+        return {}
+    start = f"{prefix}-server-side-encryption-customer"
+    return {
+        f"{start}-algorithm": "AES256",
+        f"{start}-key": Secret(encryption.key),
+        f"{start}-key-md5": Secret(encryption.key_md5),
+    }
 
 
 def copy_headers(source: Entry) -> dict[str, str]:
@@ -98,8 +138,8 @@ def stored_headers(source: Mapping[str, str], modified: float | None) -> dict[st
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html (system-defined metadata)
     """
     kept = {name: value for name, value in source.items() if name in _SYSTEM}
-    kept |= {name: encode_value(decode_value(value)) for name, value in source.items() if name.startswith(_METADATA)}
-    return kept if modified is None else {_MTIME: format_mtime(modified), **kept}
+    kept |= {name: encode_value(decode_value(value)) for name, value in source.items() if name.startswith(METADATA)}
+    return kept if modified is None else {MTIME: format_mtime(modified), **kept}
 
 
 def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, str]:
@@ -114,7 +154,7 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     """Returns the object that the headers describe. An `mtime` that is not a time is ordinary metadata."""
-    metadata = {name[11:]: decode_value(value) for name, value in headers.items() if name.startswith(_METADATA)}
+    metadata = {name[11:]: decode_value(value) for name, value in headers.items() if name.startswith(METADATA)}
     mtime = parse_mtime(metadata.get(NAME))
     if mtime is not None:
         del metadata[NAME]
@@ -128,10 +168,24 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         content_type=headers.get("content-type"),
         metadata=metadata,
         mtime=mtime,
+        system=_system_of(headers),
+        version=headers.get("x-amz-version-id"),
         digest=s3_expected(headers)
         if crc32c is None and "content-range" not in headers and _has_whole(headers)
         else None,
     )
+
+
+def _system_of(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Returns the values of `SYSTEM_OPTIONS`; `aws-chunked` is how a body was sent, and no encoding of the object."""
+    found = {option: value for option, name in _OPTIONS[:-1] if (value := headers.get(name))}
+    encoding = found.get("content_encoding")
+    if encoding is not None and "aws-chunked" in encoding:
+        kept = ",".join(each.strip() for each in encoding.split(",") if each.strip() != "aws-chunked")
+        found["content_encoding"] = kept
+        if not kept:
+            del found["content_encoding"]
+    return found or None
 
 
 def describes_object(headers: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,8 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.bodies import send_body
+from dxflow_async.providers.aws.bodies import SentBody, send_body
+from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.copies import copy_object, refuses_copy, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
@@ -40,6 +42,7 @@ from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
+from dxflow_async.providers.aws.versions import delete_version, list_versions
 from dxflow_async.providers.common.confirm import (
     check_status,
     check_version,
@@ -54,9 +57,12 @@ from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -83,6 +89,7 @@ _UPLOAD_CHECKSUMS = (Ability.UPLOAD_CRC32C, Ability.PART_CRC32C)
 
 def _features(endpoint: str | None) -> Features:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    amazon = endpoint is None or is_amazon(urlsplit(endpoint).netloc)
     return Features(
         checksum=True,
         checksum_first=True,
@@ -100,12 +107,31 @@ def _features(endpoint: str | None) -> Features:
         max_size=5 * TiB,
         max_copy_size=5 * GiB,
         # Services such as Cloudflare R2 refuse an upload at its end if the sizes vary.
-        varied_parts_doubtful=endpoint is not None and not is_amazon(urlsplit(endpoint).netloc),
+        varied_parts_doubtful=not amazon,
         buckets=True,
         versions=True,
         any_names=True,  # `odd_names` refuses them where the service does not keep them
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
+        copies_with_options=True,
+        encryptions=frozenset(("service", "managed", "customer")),
+        conditions=True,
+        object_versions=True,
+        # Other services show it by what they answer.
+        atomic_create=amazon,
+        atomic_replace=amazon,
         endpoint=endpoint or "s3.amazonaws.com",
     )
+
+
+def _defaults(settings: AWSSettings) -> ObjectOptions | None:
+    """Returns what the settings say about all new objects; None if they say nothing."""
+    encryption = None
+    if settings.encryption is not None:
+        kms = settings.encryption == "aws:kms"
+        encryption = Encryption.managed(settings.kms_key) if kms else Encryption.service()
+    if settings.storage_class is None and encryption is None:
+        return None
+    return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
 # The provider
@@ -123,7 +149,12 @@ class AWSProvider(Provider):
 
     def __init__(self, settings: AWSSettings, http: HTTP, threads: Threads, *, name: str = "AWS") -> None:
         self.name = name
-        self.features = _features(settings.endpoint)
+        self._known = Known(_features(settings.endpoint))
+        self._origin: AWSProvider | None = None
+        self._version: str | None = None
+        self._defaults = _defaults(settings)
+        if settings.anonymous:
+            self.features = replace(self.features, presign=False)
         self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
         self._requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
@@ -132,6 +163,36 @@ class AWSProvider(Provider):
         self._signs = Signs()
         self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known: also for every view of this provider."""
+        return self._known.features
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_customer_key(encryption)
+        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._requests = self._requests.with_version(version)
+        view._version = version
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        return await list_versions(self, prefix, recursive=recursive, cursor=cursor)
 
     async def connect(self) -> None:
         await self._requests.prepare()
@@ -212,18 +273,25 @@ class AWSProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(call, options)
+        headers = object_headers(call, self.completed(options))
         await check_name(self._requests, call, bucket, name)
-        response, confirmed = await send_body(
-            self._requests,
-            call,
-            bucket,
-            name,
-            {},
-            headers,
-            body,
-            judge=lambda refusal: self._write_limit(call, refusal, body.size),
-        )
+
+        async def send(condition: Mapping[str, str]) -> SentBody:
+            return await send_body(
+                self._requests,
+                call,
+                bucket,
+                name,
+                {},
+                {**headers, **condition} if condition else headers,
+                body,
+                judge=lambda refusal: self._write_limit(call, refusal, body.size),
+            )
+
+        if options.conditional:
+            response, confirmed = await write_on_condition(self, call, key, options, send)
+        else:
+            response, confirmed = await send({})
         if await self._signs.confirm(response, body, "object"):
             crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
@@ -231,6 +299,8 @@ class AWSProvider(Provider):
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
         await confirm_name(self, call, key)
+        if options.if_absent and not self.dialect.known(Ability.CREATE_ONLY):
+            await probe(self, call, key, body, {**headers, "if-none-match": "*"})
         if options.public:
             await self._check_readable(call, bucket, name)
         return stored
@@ -240,6 +310,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "write", f"/{key}")
         query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
         await check_name(requests, call, bucket, name)
+        options = self.completed(options)
         copied = options.copied_from is not None
         headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
         refused: dict[Ability, str] = {}
@@ -270,7 +341,11 @@ class AWSProvider(Provider):
         if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
             checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
-        return S3Upload(self, key, upload_id, public=options.public, checksums=checksums, full=full)
+        return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
+
+    def completed(self, options: ObjectOptions) -> ObjectOptions:
+        """Returns options with the defaults of the settings."""
+        return options if self._defaults is None else options.with_defaults(self._defaults)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
@@ -282,7 +357,7 @@ class AWSProvider(Provider):
             self,
             key,
             upload_id,
-            public=options.public,
+            options,
             checksums=checksums,
             full=listed.checksum_type == FULL_OBJECT,
             told=listed.checksums,
@@ -301,9 +376,11 @@ class AWSProvider(Provider):
             found = await unfinished(name, ask)
         except s3xml.MalformedXMLError as error:
             raise not_the_service(call, str(error)) from error
-        return [(S3Upload(self, key, each, public=False, checksums=False), began) for each, began in found]
+        return [(S3Upload(self, key, each, ObjectOptions(), checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        if self._version is not None:
+            return await delete_version(self, keys[0])
         refused: dict[str, StorageError] = {}
         for key in filter(has_odd_segment, keys):
             try:
@@ -314,6 +391,9 @@ class AWSProvider(Provider):
             return await delete_keys(self, keys)
         kept = [key for key in keys if key not in refused]
         return refused | (await delete_keys(self, kept) if kept else {})
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        await delete_matching(self, key, etag)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
@@ -340,10 +420,17 @@ class AWSProvider(Provider):
             entry.crc32c = entry.digest = None
         return entry
 
+    def _learn_conditions(self) -> None:
+        """Takes over which conditions of writes the service is known to obey itself."""
+        create, replaces = self.dialect.has(Ability.CREATE_ONLY), self.dialect.has(Ability.REPLACE_ONLY)
+        self.features = replace(self.features, atomic_create=create, atomic_replace=replaces)
+
     def _note_host(self, host: str) -> None:
         """Notes the host that the SDK's configuration names."""
         if not is_amazon(host):
-            self.features = replace(self.features, varied_parts_doubtful=True, endpoint=host)
+            self.features = replace(
+                self.features, varied_parts_doubtful=True, atomic_create=False, atomic_replace=False, endpoint=host
+            )
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import logging
 import re
@@ -19,6 +20,7 @@ from dxflow_async.providers.aws.credentials import CloudCredentials
 from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.endpoints import Base
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, region_named
+from dxflow_async.providers.aws.headers import customer_headers
 from dxflow_async.providers.aws.refusals import (
     CHECKSUM_MODE,
     Judge,
@@ -32,7 +34,7 @@ from dxflow_async.providers.aws.refusals import (
 )
 from dxflow_async.providers.common.confirm import not_the_service, read_body
 from dxflow_async.providers.common.sigv4 import UNSIGNED, Credentials, Signer, query_string
-from dxflow_async.providers.contract import Body, PartLimitError
+from dxflow_async.providers.contract import Body, Encryption, PartLimitError
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.security.redaction import printable
 from dxflow_async.streams import chunks_of
@@ -40,6 +42,9 @@ from dxflow_async.streams import chunks_of
 __all__ = ["Requests"]
 
 _log = logging.getLogger("dxflow_async.providers.aws")
+
+_NOBODY = Credentials("", "", None)
+"""The credentials of requests that are not signed."""
 
 _MAX_BASES = 1000
 
@@ -103,7 +108,30 @@ class Requests:
         self._bases: dict[tuple[str, str], Base] = {}
         self._met = met
         self.prepared = False
+        self._anonymous = settings.anonymous
+        self._customer: Mapping[str, str] = {}
+        self._source_customer: Mapping[str, str] = {}
+        if settings.customer_key is not None:
+            self.use_customer_key(Encryption.customer(settings.customer_key))
+            self._source_customer = customer_headers(Encryption.customer(settings.customer_key), "x-amz-copy-source")
+        self._version: str | None = None
         self._always = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
+
+    def with_customer_key(self, encryption: Encryption) -> Requests:
+        """Returns these requests with a customer's key; sources of copies are read with the key of these."""
+        other = copy.copy(self)
+        other.use_customer_key(encryption)
+        return other
+
+    def with_version(self, version: str) -> Requests:
+        """Returns these requests for one version of each object that is read, looked up or deleted."""
+        other = copy.copy(self)
+        other._version = version
+        return other
+
+    def use_customer_key(self, encryption: Encryption) -> None:
+        """Adds the key to every request that reads or writes an object from now on."""
+        self._customer = customer_headers(encryption)
 
     async def prepare(self) -> None:
         """Finds out what the configuration says beyond the settings: the service's host, and which checksums to use.
@@ -175,7 +203,8 @@ class Requests:
         changed: dict[str, str] = {}
         expired: Credentials | None = None
         while True:
-            credentials = self.identity.fixed or await self.identity.credentials()
+            identity = self.identity
+            credentials = _NOBODY if self._anonymous else identity.fixed or await identity.credentials()
             if credentials != expired:
                 offset = self.identity.clock.offset
                 response = await self._send_once(attempt, credentials)
@@ -263,12 +292,31 @@ class Requests:
         host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
         escaped = name if _PLAIN(name) else quote(name, safe="/-_.~")
         path = root + escaped
+        if self._version is not None and name:
+            query = {**(query or {}), "versionId": self._version}
         text = query_string(query.items()) if query else ""
         url = base + (f"{escaped}?{text}" if text else escaped)
         signed = {**headers, **self._always, "host": host}
+        if self._customer or self._source_customer:
+            signed |= self._key_headers(attempt)
+        if self._anonymous:
+            return await self.http.send(call, method, url, signed, body)
         payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
         self._signer.sign(credentials, region, method, path, text, signed, payload)
+        # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+        conditional = method != "GET" and ("if-none-match" in headers or (method != "HEAD" and "if-match" in headers))
+        if conditional:
+            return await self.http.send(call, method, url, signed, body, repeatable=False)
         return await self.http.send(call, method, url, signed, body)
+
+    def _key_headers(self, attempt: _Attempt) -> dict[str, str]:
+        """Returns the headers of the customer's key for a request that reads or writes the bytes of an object."""
+        query = attempt.query or {}
+        about_bytes = bool(attempt.name) and attempt.method != "DELETE" and "tagging" not in query
+        headers = dict(self._customer) if about_bytes else {}
+        if "x-amz-copy-source" in attempt.headers:
+            headers |= dict(self._source_customer)
+        return headers
 
     def _learn(self, attempt: _Attempt, changed: Mapping[str, str]) -> None:
         """Notes what a successful request says about the endpoint."""
@@ -330,7 +378,7 @@ class Requests:
                 self._regionless.clear()
             self._regionless.add(bucket)
             head = attempt._replace(method="HEAD", name="", headers={}, query=None, body=None)
-            response = await self._send_once(head, await self.identity.credentials())
+            response = await self._send_once(head, _NOBODY if self._anonymous else await self.identity.credentials())
             response.close()
             region = region_named(response.headers, "", "", b"")
             if region is not None:

@@ -12,6 +12,7 @@ from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.completion import Completion
+from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.copies import refuses_copy
 from dxflow_async.providers.aws.dialects import Ability
@@ -23,7 +24,7 @@ from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
-from dxflow_async.providers.contract import Body, Entry, Part, PartReceipt, Upload
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class S3Upload(Upload):
 
     Args:
         provider, key, upload_id: what it belongs to.
-        public: anyone may read the object.
+        options: what is stored with the object, and on which condition.
         checksums: the service took it as one with CRC32C, so parts are sent with theirs.
         full: the service said that it compares the CRC32C of the whole object.
         told: the CRC32C that the service reported of parts, in base64, by number.
@@ -48,8 +49,8 @@ class S3Upload(Upload):
         provider: AWSProvider,
         key: str,
         upload_id: str,
+        options: ObjectOptions,
         *,
-        public: bool,
         checksums: bool,
         full: bool = False,
         told: Mapping[int, str] | None = None,
@@ -59,7 +60,7 @@ class S3Upload(Upload):
         self._requests = provider._requests
         self._key = key
         self._bucket, self._name = split_key(key)
-        self._public = public
+        self._options = options
         self._checksums = checksums
         self._full = full
         self._told = dict(told or {})
@@ -110,7 +111,7 @@ class S3Upload(Upload):
         etag = parse_etag(document.values.get("ETag"))
         if not etag:
             raise not_the_service(call, "it does not name the part that was copied", 200)
-        await check_unchanged(self._provider, call, source)
+        await check_unchanged(self._provider.origin, call, source)
         if (told := document.values.get("ChecksumCRC32C")) is not None:
             self._told[part.number] = told
         return PartReceipt(part, etag)
@@ -120,7 +121,10 @@ class S3Upload(Upload):
         told = self._told if self._checksums else None
         completion = Completion(self._provider, call, self._key, self.id, receipts, crc32c, full=self._full, told=told)
         try:
-            entry = await completion.complete()
+            if self._options.conditional:
+                entry = await write_on_condition(self._provider, call, self._key, self._options, completion.complete)
+            else:
+                entry = await completion.complete({})
         except NotFoundError:
             # An earlier attempt may have completed it, and its response was lost.
             entry = await self._provider.stat(self._key)
@@ -128,7 +132,7 @@ class S3Upload(Upload):
                 raise
             return entry
         await confirm_name(self._provider, call, self._key)
-        if self._public:
+        if self._options.public:
             await self._provider._check_readable(call, self._bucket, self._name)
         return entry
 

@@ -11,10 +11,10 @@ from anyio import CancelScope, move_on_after
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
 from dxflow_async.providers.azure.confirm import look_up, not_azures
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES
-from dxflow_async.providers.azure.headers import copied_metadata, etag_of
+from dxflow_async.providers.azure.headers import condition_headers, copied_metadata, etag_of
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.common.etags import if_match
-from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
 __all__ = ["copy_blob", "refuses_copy"]
@@ -36,7 +36,7 @@ async def copy_blob(
     source: Entry,
     origin: tuple[str, str],
     target: tuple[str, str],
-    modified: float | None,
+    options: ObjectOptions,
 ) -> str | None:
     """Copies a blob with everything that is stored with it, and returns the ETag of the copy.
 
@@ -44,7 +44,7 @@ async def copy_blob(
         requests, call: send the requests.
         source: the blob as it was looked up.
         origin, target: container and name of each.
-        modified: seconds since the epoch, stored as the source's time if the source stores none.
+        options: `modified` is stored as the source's time if the source stores none; the condition of the copy.
 
     Raises:
         PreconditionFailedError: the source or the target was replaced in the meantime.
@@ -54,8 +54,9 @@ async def copy_blob(
     headers = {"x-ms-copy-source": await requests.url(*origin)}
     if (condition := if_match(source.etag)) is not None:
         headers["x-ms-source-if-match"] = condition
-    if modified is not None and source.mtime is None:
-        headers |= copied_metadata(source, modified)
+    if options.modified is not None and source.mtime is None:
+        headers |= copied_metadata(source, options.modified)
+    headers |= condition_headers(options)
     response = await requests.send(call, "PUT", container, name, headers)
     begun = _begun(call, response)
     return etag_of(await _finish(requests, call, container, name, begun))

@@ -282,6 +282,8 @@ class CloudCredentials:
             return replace(account, key=self._shared_key(*self._key))
         if settings.sas_token is not None:
             return replace(account, sas=Secret(settings.sas_token.removeprefix("?")))
+        if settings.anonymous:
+            return account
         if settings.credentials is not None:
             return replace(
                 account, granted=RenewedCredentials(self._name, "AZURE", settings.credentials, BearerToken, SASToken)

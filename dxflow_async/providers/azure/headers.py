@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 from dxflow_async import checksum
 from dxflow_async.digests import md5_expected
@@ -17,15 +18,18 @@ from dxflow_async.providers.common.etags import if_match, parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.metadata_limits import check_metadata_size, twice
 from dxflow_async.providers.common.mtime import NAME, format_mtime, parse_mtime
-from dxflow_async.providers.contract import Entry, ObjectOptions
+from dxflow_async.providers.contract import SYSTEM_OPTIONS, Encryption, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
+from dxflow_async.security.redaction import Secret
 
 __all__ = [
     "DIRECTORY_HEADER",
     "checksum_header",
+    "condition_headers",
     "copied_metadata",
     "crc32c_of",
     "describe",
+    "encryption_headers",
     "entry_of",
     "etag_of",
     "is_directory",
@@ -35,6 +39,11 @@ __all__ = [
 ]
 
 _METADATA = "x-ms-meta-"
+_OPTIONS = (
+    *((name, f"x-ms-blob-{name.replace('_', '-')}") for name in SYSTEM_OPTIONS),
+    ("storage_class", "x-ms-access-tier"),
+)
+_SYSTEM = tuple((name, name.replace("_", "-")) for name in SYSTEM_OPTIONS)
 _MAX_METADATA_SIZE = 8 << 10
 """Bytes of all names and values.
 
@@ -79,7 +88,35 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
         if name.lower() != _CRC32C:
             headers[_METADATA + name.lower()] = value.strip()
     check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "Azure")
+    for option, header in _OPTIONS:
+        if (text := getattr(options, option)) is not None:
+            headers[header] = text
+    if options.tags is not None:
+        headers["x-ms-tags"] = urlencode(list(options.tags.items()), quote_via=quote)
     return headers
+
+
+def encryption_headers(encryption: Encryption | None) -> dict[str, str]:
+    """Returns the headers of a customer's key, which is never shown, or of an encryption scope.
+
+    Source: https://learn.microsoft.com/azure/storage/blobs/encryption-customer-provided-keys
+    """
+    if encryption is None:
+        return {}
+    if encryption.key is None:
+        return {"x-ms-encryption-scope": encryption.name or ""}
+    return {
+        "x-ms-encryption-algorithm": "AES256",
+        "x-ms-encryption-key": Secret(encryption.key),
+        "x-ms-encryption-key-sha256": Secret(encryption.key_sha256),
+    }
+
+
+def condition_headers(options: ObjectOptions) -> dict[str, str]:
+    """Returns the headers of the condition on which an object is stored or deleted."""
+    if options.if_absent:
+        return {"if-none-match": "*"}
+    return {} if options.if_match is None else {"if-match": if_match(options.if_match) or "*"}
 
 
 def checksum_header(crc32c: int) -> dict[str, str]:
@@ -117,6 +154,8 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         timestamp_of(headers.get("last-modified", "")),
         etag=etag_of(headers),
         content_type=headers.get("content-type"),
+        system={name: headers[header] for name, header in _SYSTEM if header in headers} or None,
+        version=headers.get("x-ms-version-id"),
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
     if not keeps_checksums(headers.get("x-ms-blob-type")):

@@ -75,6 +75,19 @@ class Listings:
             return Page(blobs.entries, _next(call, cursor, blobs.marker))
         return self._sorted(call, prefix, blobs, cursor)
 
+    async def versions(self, call: Call, prefix: str, cursor: Cursor | None, *, recursive: bool) -> Page:
+        """Implements `Provider.list_versions`."""
+        container, _, rest = prefix.partition("/")
+        check_container(call, container)
+        size = str(page_size(recursive=recursive, first=cursor is None))
+        query = {"comp": "list", "restype": "container", "include": "versions", "prefix": rest, "maxresults": size}
+        if not recursive:
+            query["delimiter"] = "/"
+        if cursor is not None:
+            query["marker"] = cursor.marker
+        blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest, versions=True))
+        return Page(blobs.entries, _next(call, cursor, blobs.marker))
+
     def _sorted(self, call: Call, prefix: str, blobs: BlobListParser, cursor: Cursor | None) -> Page:
         """Returns a page of a recursive listing, its directories sorted out."""
         if cursor is not None and cursor.partial:

@@ -6,11 +6,14 @@ the container. Source: https://learn.microsoft.com/rest/api/storageservices/
 
 from __future__ import annotations
 
+import copy
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AzureSettings
@@ -23,13 +26,14 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import look_up, look_up_container, not_azures, stored
+from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, not_azures, stored
 from dxflow_async.providers.azure.copy import copy_blob, refuses_copy
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
 from dxflow_async.providers.azure.directories import Cursor, Namespace
 from dxflow_async.providers.azure.headers import (
     DIRECTORY_HEADER,
+    condition_headers,
     entry_of,
     etag_of,
     is_directory,
@@ -41,15 +45,19 @@ from dxflow_async.providers.azure.names import split_key
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser
+from dxflow_async.providers.common.conditions import LooksFirst, refused
 from dxflow_async.providers.common.confirm import check_unchanged, check_version, contradiction, entries_after, extent
 from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -70,6 +78,8 @@ MiB = 1 << 20
 
 
 def _features(identity: CloudCredentials) -> Features:
+    # Servers of others may ignore conditions: https://learn.microsoft.com/azure/storage/common/storage-account-overview
+    azure = re.search(r"\.(core\.[a-z.]+|storage\.azure\.net)$", urlsplit(identity.endpoint).hostname or "") is not None
     # https://learn.microsoft.com/azure/storage/blobs/scalability-targets: 50,000 blocks of up to 4,000 MiB
     return Features(
         checksum=True,
@@ -92,6 +102,12 @@ def _features(identity: CloudCredentials) -> Features:
         max_copy_size=50_000 * 4000 * MiB,
         buckets=True,
         versions=True,
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
+        encryptions=frozenset(("customer", "scope")),
+        conditions=True,
+        object_versions=True,
+        atomic_create=azure,
+        atomic_replace=azure,
         endpoint=identity.endpoint,
     )
 
@@ -99,7 +115,7 @@ def _features(identity: CloudCredentials) -> Features:
 # The provider
 
 
-class AzureProvider(Provider):
+class AzureProvider(LooksFirst):
     """The blobs of a storage account.
 
     Within a page, keys are sorted by bytes; pages are in the service's order, see `listing`. Names with a backslash, or
@@ -124,8 +140,14 @@ class AzureProvider(Provider):
     ) -> None:
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, credential, name=name)
-        self.features = _features(self._identity)
+        self._known = Known(_features(self._identity))
+        self._origin: AzureProvider | None = None
+        self._defaults = None if settings.storage_class is None else ObjectOptions(storage_class=settings.storage_class)
         self._requests = Requests(self._identity, http, threads, checksum=settings.checksum)
+        if settings.customer_key is not None:
+            self._requests.encryption = Encryption.customer(settings.customer_key)
+        elif settings.encryption_scope is not None:
+            self._requests.encryption = Encryption.scope(settings.encryption_scope)
         self._public_containers: set[str] = set()
         self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
@@ -133,6 +155,45 @@ class AzureProvider(Provider):
         self._listings = Listings(self._requests, self._namespace)
         self._deletions = Deletions(self.name, self._requests, self._namespace)
         self._requests.dialect.on_older = self._learn_limits
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known. Blobs under a customer's key are copied through memory."""
+        encryption, features = self._requests.encryption, self._known.features
+        return features if encryption is None else replace(features, copy=False)
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_encryption(encryption)
+        view._deletions = Deletions(self.name, view._requests, self._namespace)
+        return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._requests = self._requests.with_version(version)
+        view._deletions = Deletions(self.name, view._requests, self._namespace)
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        return await self._listings.versions(Call(self.name, "list", f"/{prefix}"), prefix, cursor, recursive=recursive)
+
+    def _completed(self, call: Call, options: ObjectOptions) -> tuple[dict[str, str], Requests]:
+        """Returns the headers of options and of the settings, and the requests that encrypt as they say."""
+        if self._defaults is not None:
+            options = options.with_defaults(self._defaults)
+        encryption = options.stored_encryption()
+        requests = self._requests if encryption is None else self._requests.with_encryption(encryption)
+        return object_headers(call, options), requests
 
     @property
     def real_directories(self) -> bool:
@@ -231,34 +292,51 @@ class AzureProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
         container, name = split_key(call, key)
-        headers = {"x-ms-blob-type": "BlockBlob", **object_headers(call, options)}
+        stored_with, requests = self._completed(call, options)
+        headers = {"x-ms-blob-type": "BlockBlob", **stored_with, **condition_headers(options)}
         if options.public:
             await self._check_public(call, container)
+        await self._check_condition(call, key, options)
         if name.endswith("/") and not body.size:
             return await self._mark_directory(call, key, container, name, headers, body)
-        response, measured = await self._requests.send_body(call, container, name, {}, headers, body, keep=True)
+        try:
+            response, measured = await requests.send_body(call, container, name, {}, headers, body, keep=True)
+        except StorageError as error:
+            raise refused(call, options, error) from error
         etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
         return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         container, name = split_key(call, key)
-        headers = object_headers(call, options)
+        headers, requests = self._completed(call, options)
         if options.public:
             await self._check_public(call, container)
-        return BlockUpload(self._requests, call, key, (container, name), headers, secrets.token_hex(8))
+        upload = BlockUpload(requests, call, key, (container, name), headers, options, secrets.token_hex(8))
+        return self._checked(call, key, upload, options)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(call, options)
-        upload = BlockUpload(self._requests, call, key, split_key(call, key), headers, upload_id)
-        return upload, await upload.confirmed(receipts)
+        headers, requests = self._completed(call, options)
+        upload = BlockUpload(requests, call, key, split_key(call, key), headers, options, upload_id)
+        return self._checked(call, key, upload, options), await upload.confirmed(receipts)
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         """Implements `Provider.delete`. Directories are deleted last, the deepest first, and only if they are empty."""
         return await self._deletions.delete(keys)
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
+        container, name = split_key(call, key)
+        options = ObjectOptions(if_match=etag)
+        await self._check_condition(call, key, options)
+        try:
+            response = await self._requests.send(call, "DELETE", container, name, condition_headers(options))
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
+        await deleted(self._requests, call, container, name, response)
 
     async def remove_directory(self, key: str) -> None:
         if not self._namespace.has_directories:
@@ -276,11 +354,17 @@ class AzureProvider(Provider):
         origin = split_key(call, source.key)
         if options.public:
             await self._check_public(call, container)
+        await self._check_condition(call, key, options)
 
         async def copy() -> str | None:
-            return await copy_blob(self._requests, call, source, origin, (container, name), options.modified)
+            return await copy_blob(self._requests, call, source, origin, (container, name), options)
 
-        etag = await self._copy_refusals.attempt(self, call, (source, key), copy, refuses_copy)
+        try:
+            attempt = self._copy_refusals.attempt
+            etag = await attempt(self.origin, call, (source, key), copy, refuses_copy)
+        except StorageError as error:
+            # The service tells a source that was replaced from a target by the code.
+            raise error if error.code == "SourceConditionNotMet" else refused(call, options, error) from error
         await check_unchanged(self, call, source)
         return Entry(key, source.size, etag=etag)
 

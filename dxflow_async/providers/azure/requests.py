@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ChecksumMismatchError, ServiceError, StorageError, UnsupportedError
@@ -22,12 +23,12 @@ from dxflow_async.providers.azure.errors import (
     is_token_refusal,
     parse_error,
 )
-from dxflow_async.providers.azure.headers import checksum_header
+from dxflow_async.providers.azure.headers import checksum_header, encryption_headers
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
 from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
 from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
-from dxflow_async.providers.contract import Body, Entry
+from dxflow_async.providers.contract import Body, Encryption, Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 from dxflow_async.security.redaction import Secret, printable
 
@@ -64,6 +65,8 @@ class Requests:
         self._bases: dict[str, tuple[str, str]] = {}
         self._stamp = (0, "")
         self._checksum = checksum
+        self.encryption: Encryption | None = None
+        self.version: str | None = None
         # None: not known yet; True: the server compared a CRC64; False: it refused one, or gets none.
         self._crc64: bool | None = None
 
@@ -95,6 +98,7 @@ class Requests:
         account = self._account or await self._open()
         url, path = self._bases.get(container) or self._base(account, container)
         escaped = f"/{_escaped(name)}" if name else ""
+        query = self._query(method, name, query)
         text = query_string(query.items()) if query else ""
         url, path = url + escaped, path + escaped
         size = 0 if body is None else len(body) if isinstance(body, bytes) else body.size
@@ -102,8 +106,13 @@ class Requests:
         while True:
             offset, version = clock.offset, self.dialect.version
             signed = {"host": account.host, "x-ms-version": version, "x-ms-date": self._now(), **(headers or {})}
+            if self.encryption is not None:
+                signed |= self._encryption_headers(call, method, name, query or {}, signed, url)
             access = await _authorize(account, method, path, query or {}, signed, size)
-            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body)
+            # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+            conditional = method not in ("GET", "HEAD") and ("if-none-match" in signed or "if-match" in signed)
+            more = {"repeatable": False} if conditional else {}
+            response = await self.http.send(call, method, _url(url, text, access.sas), signed, body, **more)
             if 200 <= response.status < 300:
                 self.dialect.confirm(version)
                 if accept and response.status not in accept:
@@ -124,6 +133,45 @@ class Requests:
         if timed:
             message = clock.explained(message)
         raise error_of(call, response.status, code, message, response.headers)
+
+    def with_encryption(self, encryption: Encryption) -> Requests:
+        """Returns these requests with another encryption of the blobs that they write."""
+        other = copy.copy(self)
+        other.encryption = encryption
+        return other
+
+    def _query(self, method: str, name: str, query: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """Returns the query of a request with the version that it is about."""
+        if self.version is None or not name or method == "PUT":
+            return query
+        return {**(query or {}), "versionid": self.version}
+
+    def with_version(self, version: str) -> Requests:
+        """Returns these requests for one version of each blob that is read, looked up or deleted."""
+        other = copy.copy(self)
+        other.version = version
+        return other
+
+    def _encryption_headers(
+        self, call: Call, method: str, name: str, query: Mapping[str, str], headers: Mapping[str, str], url: str
+    ) -> dict[str, str]:
+        """Returns the headers of the encryption for a request that reads or writes a blob or a block.
+
+        Raises:
+            UnsupportedError: the key would be sent without encryption.
+        """
+        encryption = self.encryption
+        if encryption is None or not name or query.get("comp", "block") not in ("block", "blocklist"):
+            return {}
+        keyed, listing = encryption.key is not None, method == "GET" and query.get("comp") == "blocklist"
+        if listing or not (method == "PUT" or (keyed and method in ("GET", "HEAD"))):
+            return {}
+        if "x-ms-copy-source" in headers:
+            return {}  # an encryption scope of its own is not possible, and nothing is copied under a key
+        host = urlsplit(url).hostname or ""
+        if keyed and url.startswith("http:") and host not in ("127.0.0.1", "localhost", "::1"):
+            raise call.error(UnsupportedError, "a customer's key is sent over https:// only; change AZURE.endpoint")
+        return encryption_headers(encryption)
 
     async def send_body(
         self,

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Sequence
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError
+from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, StorageError
 from dxflow_async.providers.azure.confirm import block_stored, stored
-from dxflow_async.providers.azure.headers import checksum_header
+from dxflow_async.providers.azure.headers import checksum_header, condition_headers
 from dxflow_async.providers.azure.requests import Requests, compared
 from dxflow_async.providers.azure.xml import BlockListParser, block_list
-from dxflow_async.providers.contract import Body, Buffered, Entry, Part, PartReceipt, Upload
+from dxflow_async.providers.common.conditions import refused
+from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
 
 __all__ = ["BlockUpload"]
@@ -31,6 +32,7 @@ class BlockUpload(Upload):
         key: the object that they become.
         place: its container and name.
         headers: stored with it.
+        options: the condition on which it is stored.
         upload_id: distinguishes this upload from others of the same key.
     """
 
@@ -41,6 +43,7 @@ class BlockUpload(Upload):
         key: str,
         place: tuple[str, str],
         headers: dict[str, str],
+        options: ObjectOptions,
         upload_id: str,
     ) -> None:
         self.id = upload_id
@@ -49,6 +52,7 @@ class BlockUpload(Upload):
         self._key = key
         self._container, self._name = place
         self._headers = headers
+        self._options = options
 
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         if not part.size:
@@ -79,10 +83,14 @@ class BlockUpload(Upload):
         whole = checksum.combine((receipt.crc32c, receipt.part.size) for receipt in receipts)
         if None not in (whole, crc32c) and whole != crc32c:
             raise call.error(ChecksumMismatchError, "the parts do not make the whole; start again")
-        headers = self._headers if whole is None else {**self._headers, **checksum_header(whole)}
+        headers = dict(self._headers) if whole is None else {**self._headers, **checksum_header(whole)}
         data = block_list(self.block_id(receipt.part.number) for receipt in receipts if receipt.part.size)
         blocks, query = Buffered((data,), len(data)), {"comp": "blocklist"}
-        response, _ = await self._requests.send_body(call, self._container, self._name, query, headers, blocks)
+        headers |= condition_headers(self._options)
+        try:
+            response, _ = await self._requests.send_body(call, self._container, self._name, query, headers, blocks)
+        except StorageError as error:
+            raise refused(call, self._options, error) from error
         etag = await stored(self._requests, call, self._container, self._name, response, size, whole)
         verified = all(receipt.verified for receipt in receipts)
         return Entry(self._key, size, etag=etag, crc32c=whole if verified else None)

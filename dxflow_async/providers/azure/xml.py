@@ -82,6 +82,7 @@ class BlobListParser(_ListParser):
     Args:
         container: the container that is listed.
         prefix: the requested prefix.
+        versions: whether all versions of each blob are wanted.
 
     Attributes:
         directories: the keys of real directories, which an account with a hierarchical namespace lists as blobs.
@@ -90,8 +91,9 @@ class BlobListParser(_ListParser):
 
     content = "Blobs"
 
-    def __init__(self, container: str, prefix: str = "") -> None:
+    def __init__(self, container: str, prefix: str = "", *, versions: bool = False) -> None:
         super().__init__(prefix)
+        self._versions = versions
         self.directories: set[str] = set()
         self.typed = False
         self._container = container
@@ -114,7 +116,10 @@ class BlobListParser(_ListParser):
     @property
     def entries(self) -> Sequence[Entry]:
         """Objects and common prefixes in the order of the bytes of their keys, which start with `container/`."""
-        return sorted(self._entries.values(), key=lambda entry: entry.key.encode())
+        entries = self._entries.values()
+        if self._versions:  # the newest first: version IDs are times
+            entries = sorted(entries, key=lambda entry: entry.version or "", reverse=True)  # type: ignore[assignment]
+        return sorted(entries, key=lambda entry: entry.key.encode())
 
     @property
     def beyond_bmp(self) -> bool:
@@ -123,6 +128,8 @@ class BlobListParser(_ListParser):
         return not names.isascii() and _BEYOND_BMP.search(names) is not None
 
     def cut(self, text: str) -> str:
+        if self._versions:
+            return text
         parts = _PLAIN_BLOB.split(text)
         others = parts[::6]
         if "<EnumerationResults" not in others[0] or "</EnumerationResults>" not in others[-1]:
@@ -146,7 +153,7 @@ class BlobListParser(_ListParser):
         elif name == "Name":
             self._values[name] = self._decoded(text) if self._encoded else text
             self._encoded = False
-        elif parent == "Blob" and name in ("Snapshot", "IsCurrentVersion", "Deleted"):
+        elif parent == "Blob" and name in ("Snapshot", "VersionId", "IsCurrentVersion", "Deleted"):
             self._values[name] = text
         elif name in ("Prefix", "Delimiter") and parent == self.root:
             self._echo[name] = text
@@ -170,7 +177,11 @@ class BlobListParser(_ListParser):
     def _add(self, entry: Entry) -> None:
         # Snapshots, earlier versions and deleted blobs have the name of the blob; they are listed unasked by some.
         told = self._values
-        if not (told.get("Snapshot") or told.get("IsCurrentVersion") == "false" or told.get("Deleted") == "true"):
+        if self._versions and not (told.get("Snapshot") or told.get("Deleted") == "true" or entry.directory):
+            entry.version = told.get("VersionId")
+            entry.latest = entry.version is None or told.get("IsCurrentVersion") == "true"
+            self._entries[f"{entry.key}\0{entry.version}"] = entry
+        elif not (told.get("Snapshot") or told.get("IsCurrentVersion") == "false" or told.get("Deleted") == "true"):
             self._entries.setdefault(entry.key, entry)
         self._values, self._metadata = {}, {}
 

@@ -16,12 +16,13 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, StorageError
+from dxflow_async.providers.common.conditions import refused
 from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Part, PartReceipt, Reader, Upload
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.joined_parts import JoinedParts, Piece, refuses_compose
 from dxflow_async.providers.gcp.objects import SINGLE_SIZE, resource_of
 from dxflow_async.providers.gcp.resumable import ResumableUpload
-from dxflow_async.providers.gcp.store import Sent, Store, Version, acl
+from dxflow_async.providers.gcp.store import Sent, Store, Version, acl, condition, managed_key
 from dxflow_async.providers.http import Call
 
 __all__ = ["COMPOSE_SIZE", "PARTS_PREFIX", "ComposeUpload"]
@@ -130,6 +131,12 @@ class ComposeUpload(Upload):
 
     async def _put_together(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call(self._store.remote, "write", f"/{self._key}")
+        try:
+            return await self._put_pieces_together(call, receipts, crc32c)
+        except StorageError as error:
+            raise refused(call, self._options, error) from error
+
+    async def _put_pieces_together(self, call: Call, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         pieces = [Piece(Version(self._name_of(each.part), each.etag), each.part.size, each.crc32c) for each in receipts]
         whole = _crc32c(pieces)
         if None not in (whole, crc32c) and whole != crc32c:
@@ -149,7 +156,11 @@ class ComposeUpload(Upload):
         """Stores the whole by one upload. Another attempt continues from where it was."""
         begun = self._begun.get(self._name)
         if begun is None:
-            query = acl("predefinedAcl", public=self._options.public)
+            query = (
+                acl("predefinedAcl", public=self._options.public)
+                + condition(self._options)
+                + managed_key(self._options)
+            )
             begun = ResumableUpload(self._store.requests, call, self._bucket, resource, query)
             self._begun[self._name] = begun
 
@@ -166,7 +177,12 @@ class ComposeUpload(Upload):
         while len(pieces) > COMPOSE_SIZE:
             level += 1
             pieces = await self._compose_level(call, level, pieces)
-        return await self._compose(call, pieces, resource, public=self._options.public)
+        query = (
+            acl("destinationPredefinedAcl", public=self._options.public)
+            + condition(self._options)
+            + managed_key(self._options)
+        )
+        return await self._compose(call, pieces, resource, query)
 
     async def _compose_level(self, call: Call, level: int, pieces: Sequence[Piece]) -> list[Piece]:
         """Composes each 32 pieces into one."""
@@ -182,10 +198,10 @@ class ComposeUpload(Upload):
         return Piece(Version(name, stored.etag), stored.size, stored.crc32c)
 
     async def _compose(
-        self, call: Call, pieces: Sequence[Piece], resource: Mapping[str, Any], *, public: bool = False
+        self, call: Call, pieces: Sequence[Piece], resource: Mapping[str, Any], query: str = ""
     ) -> Entry:
         versions, size = [piece.version for piece in pieces], sum(piece.size for piece in pieces)
-        return await self._store.compose(call, self._bucket, versions, resource, size, public=public)
+        return await self._store.compose(call, self._bucket, versions, resource, size, query)
 
     async def _clean_up(self) -> None:
         """Deletes the parts of a stored object. Failing to do so is not a failure of the object."""

@@ -84,6 +84,7 @@ class CloudCredentials:
         endpoint: the service's URL, without a trailing slash.
         anonymous: whether requests carry no token: for an emulator, on this machine or named by
             `STORAGE_EMULATOR_HOST`, without given credentials.
+        unsigned: whether the settings want requests without a token.
         clock: Google's time, which assertions and signed URLs have.
 
     Raises:
@@ -99,6 +100,7 @@ class CloudCredentials:
         self._loopback = _is_loopback(url.hostname or "")
         emulated = settings.endpoint is None and self.endpoint != GOOGLE and own is None
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
+        self.unsigned = settings.anonymous
         self._is_google = self.endpoint == GOOGLE
         self._settings = settings
         self._threads = threads

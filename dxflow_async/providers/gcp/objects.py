@@ -32,6 +32,7 @@ __all__ = [
     "entry_of_headers",
     "is_decompressed",
     "resource_of",
+    "text_of",
 ]
 
 SINGLE_SIZE = 8 << 20
@@ -40,9 +41,19 @@ SINGLE_SIZE = 8 << 20
 STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
 """The fields requested when an object is written."""
 
-ENTRY_FIELDS = "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata"
-LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,crc32c,metadata)"
+ENTRY_FIELDS = (
+    "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata,"
+    "cacheControl,contentDisposition,contentEncoding,contentLanguage"
+)
+LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,timeDeleted,crc32c,metadata)"
 
+_SYSTEM = (
+    ("cache_control", "cacheControl"),
+    ("content_disposition", "contentDisposition"),
+    ("content_encoding", "contentEncoding"),
+    ("content_language", "contentLanguage"),
+)
+_OPTIONS = (*_SYSTEM, ("storage_class", "storageClass"))
 _MTIME = "mtime"
 _META = "x-goog-meta-"
 _MAX_METADATA_SIZE = 8 << 10
@@ -71,6 +82,7 @@ def resource_of(name: str, options: ObjectOptions, crc32c: int | None) -> dict[s
     if options.modified is not None:
         metadata[_MTIME] = f"{options.modified:.6f}"
     resource: dict[str, Any] = {"name": name, "contentType": content_type}
+    resource |= {field: value for option, field in _OPTIONS if (value := getattr(options, option)) is not None}
     if metadata:
         resource["metadata"] = metadata
     if crc32c is not None:
@@ -101,6 +113,9 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         resource.get("contentType"),
         metadata,
         mtime=_seconds(mtime),
+        system={option: resource[field] for option, field in _SYSTEM if resource.get(field)} or None,
+        version=str(resource["generation"]) if "generation" in resource else None,
+        latest=not resource.get("timeDeleted"),
     )
 
 
@@ -150,7 +165,16 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
             if name.startswith(_META) and name != _META + _MTIME
         },
         mtime=_seconds(headers.get(_META + _MTIME)),
+        system=_system_of(headers),
     )
+
+
+def _system_of(headers: Mapping[str, str]) -> dict[str, str] | None:
+    found = {option: headers[name] for option, _ in _SYSTEM if (name := option.replace("_", "-")) in headers}
+    encoding = headers.get("x-goog-stored-content-encoding", "identity")
+    if encoding != "identity":
+        found["content_encoding"] = encoding
+    return found or None
 
 
 def is_decompressed(status: int, headers: Mapping[str, str]) -> bool:
@@ -164,6 +188,18 @@ def is_decompressed(status: int, headers: Mapping[str, str]) -> bool:
         return False
     stored = headers.get("x-goog-stored-content-length")
     return status == 200 and (stored is None or headers.get("content-length") != stored)
+
+
+def text_of(document: Mapping[str, Any], name: str) -> str:
+    """Returns a text of a response.
+
+    Raises:
+        ValueError, KeyError: it is missing, or no text.
+    """
+    text = document[name]
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{name} = {text!r}")
+    return text
 
 
 def _text(value: str) -> str:

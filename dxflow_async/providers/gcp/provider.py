@@ -8,14 +8,15 @@ Source: https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.goog
 
 from __future__ import annotations
 
-import json
+import copy
 import logging
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import GCPSettings
@@ -27,6 +28,7 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
+from dxflow_async.providers.common.conditions import LooksFirst, refused
 from dxflow_async.providers.common.confirm import (
     check_names,
     contradiction,
@@ -38,13 +40,15 @@ from dxflow_async.providers.common.confirm import (
 from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
-from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
+from dxflow_async.providers.common.views import Known
 from dxflow_async.providers.common.whole_objects import WholeObjects
 from dxflow_async.providers.contract import (
+    SYSTEM_OPTIONS,
     Body,
+    Encryption,
     Entry,
     Features,
     ObjectOptions,
@@ -57,20 +61,20 @@ from dxflow_async.providers.contract import (
 )
 from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
+from dxflow_async.providers.gcp.copies import rewrite
 from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.errors import refuses_rewrite
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
-    STORED_FIELDS,
-    described,
     entries_of,
     entry_of_headers,
     is_decompressed,
     resource_of,
+    text_of,
 )
-from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
-from dxflow_async.providers.gcp.store import Store, Version, acl, object_path
+from dxflow_async.providers.gcp.requests import Requests, parsed
+from dxflow_async.providers.gcp.store import Store, Version, acl, condition, managed_key, object_path
 from dxflow_async.providers.http import HTTP, Call
 
 __all__ = ["GCPProvider"]
@@ -92,6 +96,7 @@ _BUCKET = re.compile(r"(?!.*(?:\.\.|\.-|-\.))(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z
 
 
 def _features(identity: CloudCredentials, *, signs: bool) -> Features:
+    google = (urlsplit(identity.endpoint).hostname or "").endswith("googleapis.com")
     # https://cloud.google.com/storage/quotas#objects; parts are objects, put together in rounds: their number is ours.
     return Features(
         checksum=True,
@@ -100,7 +105,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         parts_are_objects=True,
         copy=True,
         resumable=True,
-        presign=signs and not identity.anonymous,
+        presign=signs and not (identity.anonymous or identity.unsigned),
         public=True,
         metadata=True,
         mtime=True,
@@ -112,15 +117,30 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         max_copy_size=5 * TiB,
         buckets=True,
         versions=True,
+        options=frozenset(("storage_class", *SYSTEM_OPTIONS, "encryption")),
+        encryptions=frozenset(("managed", "customer")),
+        conditions=True,
+        object_versions=True,
+        # Emulators ignore some conditions.
+        atomic_create=google,
+        atomic_replace=google,
         any_names=True,
         endpoint=identity.endpoint,
     )
 
 
+def _defaults(settings: GCPSettings) -> ObjectOptions | None:
+    """Returns what the settings say about all new objects; None if they say nothing."""
+    if settings.storage_class is None and settings.kms_key is None:
+        return None
+    encryption = None if settings.kms_key is None else Encryption.managed(settings.kms_key)
+    return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
+
+
 # The provider
 
 
-class GCPProvider(Provider):
+class GCPProvider(LooksFirst):
     """A Google Cloud Storage account.
 
     Args:
@@ -137,13 +157,60 @@ class GCPProvider(Provider):
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
         self._requests = Requests(http, self._identity, settings.user_project, name)
+        if settings.customer_key is not None:
+            self._requests.use_customer_key(Encryption.customer(settings.customer_key))
         self._store = Store(self._requests)
         self._rules = BucketRules(self._requests)
+        self._origin: GCPProvider | None = None
+        self._version: str | None = None
+        self._defaults = _defaults(settings)
         self._threads = threads
         self._buckets: set[str] = set()
         self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
-        self.features = _features(self._identity, signs=settings.credentials is None)
+        self._known = Known(_features(self._identity, signs=settings.credentials is None))
+
+    @property
+    def features(self) -> Features:
+        """What the service can do, as far as it is known: also for every view of this provider."""
+        return self._known.features
+
+    @features.setter
+    def features(self, features: Features) -> None:
+        self._known.features = features
+
+    @property
+    def origin(self) -> Provider:
+        return self._origin or self
+
+    def with_customer_key(self, encryption: Encryption) -> Provider:
+        view = copy.copy(self)
+        view._origin = self
+        view._requests = self._requests.with_customer_key(encryption)
+        view._store = Store(view._requests)
+        view._store.refused = self._store.refused
+        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        return view
+
+    def at_version(self, version: str) -> Provider:
+        view = copy.copy(self)
+        view._origin = self._origin or self
+        view._version = version
+        return view
+
+    async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+        call = Call(self.name, "list", f"/{prefix}")
+        bucket, rest = self._split(call, prefix)
+        query = {"versions": "true"} if recursive else {"versions": "true", "delimiter": "/"}
+        if cursor is not None:
+            query["pageToken"] = cursor
+        page = await self._list(call, bucket, rest, query)
+        # The service lists the oldest version of a key first.
+        newest_first = sorted(page.entries, key=lambda entry: -int(entry.version or 0))
+        return replace(page, entries=sorted(newest_first, key=lambda entry: entry.key.encode()))
+
+    def _completed(self, options: ObjectOptions) -> ObjectOptions:
+        return options if self._defaults is None else options.with_defaults(self._defaults)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
@@ -190,7 +257,7 @@ class GCPProvider(Provider):
             else:
                 await self._requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
-        return await self._store.look(call, bucket, name)
+        return await self._store.look(call, bucket, name, self._version)
 
     async def read(
         self,
@@ -209,7 +276,7 @@ class GCPProvider(Provider):
         headers = {"accept-encoding": "gzip"}
         if start or end is not None:
             headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        path = self._media_path(bucket, name, etag)
+        path = self._media_path(bucket, name, self._version or etag)
         try:
             response = await self._requests.send(call, "GET", path, headers)
         except NotFoundError as error:
@@ -237,17 +304,24 @@ class GCPProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
         bucket, name = self._split(call, key)
+        options = self._completed(options)
         resource = resource_of(name, options, body.crc32c)
-        query = acl("predefinedAcl", public=options.public)
+        query = acl("predefinedAcl", public=options.public) + condition(options) + managed_key(options)
+        await self._check_condition(call, key, options)
         put = self._store.put if body.size <= SINGLE_SIZE else self._store.put_in_session
-        return (await put(call, bucket, resource, body, query)).entry
+        try:
+            return (await put(call, bucket, resource, body, query)).entry
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
         bucket, name = self._split(call, key)
+        options = self._completed(options)
         resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
-            return ComposeUpload(self._store, self._rules, key, options, self._read_part)
+            composed = ComposeUpload(self._store, self._rules, key, options, self._read_part)
+            return self._checked(call, key, composed, options)
         upload = SpooledUpload(call, self._threads, lambda body: self.write(key, body, options))
         upload.id = f"{_WHOLE}{secrets.token_hex(8)}"
         return upload
@@ -259,13 +333,15 @@ class GCPProvider(Provider):
         self._split(call, key)
         if upload_id.startswith(_WHOLE):
             raise call.error(NotFoundError, "its bytes were on the disk of the process that began it")
+        options = self._completed(options)
         upload = ComposeUpload(self._store, self._rules, key, options, self._read_part, upload_id)
         page = await self.list_page(upload.directory, recursive=True)
         found = list(page.entries)
         while page.cursor is not None:
             page = await self.list_page(upload.directory, recursive=True, cursor=page.cursor)
             found += page.entries
-        return upload, upload.go_on(found, receipts)
+        kept = upload.go_on(found, receipts)
+        return self._checked(call, key, upload, options), kept
 
     async def _read_part(self, key: str, generation: str | None) -> Reader:
         return await self.read(key, etag=generation)
@@ -282,62 +358,35 @@ class GCPProvider(Provider):
                 by_bucket.setdefault(bucket, []).append(key)
 
         async def delete(same: Sequence[str]) -> dict[str, StorageError]:
-            bucket, versions = same[0].partition("/")[0], [Version(key.partition("/")[2]) for key in same]
+            bucket = same[0].partition("/")[0]
+            versions = [Version(key.partition("/")[2], self._version) for key in same]
             failed = await self._store.remove(Call(self.name, "delete", f"/{same[0]}"), bucket, versions)
             return {f"{bucket}/{name}": error for name, error in failed.items()} if failed else failed
 
         return refused | await delete_batches(list(by_bucket.values()), delete)
 
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call, options = Call(self.name, "delete", f"/{key}"), ObjectOptions(if_match=etag)
+        bucket, name = self._split(call, key)
+        await self._check_condition(call, key, options)
+        path = f"{object_path(bucket, name)}?{condition(options)[1:]}"
+        try:
+            response = await self._requests.send(call, "DELETE", path)
+        except StorageError as error:
+            raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
+        response.close()
+        if response.status != 204:
+            with suppress(NotFoundError):
+                await self._store.look(call, bucket, name)
+                raise not_the_service(call, "the object is there still", response.status)
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
 
-        async def copy() -> Entry:
-            return await self._rewrite(call, source, key, options)
+        async def rewritten() -> Entry:
+            return await rewrite(self, call, source, key, options)
 
-        return await self._copy_refusals.attempt(self, call, (source, key), copy, refuses_rewrite)
-
-    async def _rewrite(self, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        bucket, name = self._split(call, key)
-        path = f"{object_path(*self._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
-        query = {"fields": f"kind,done,rewriteToken,totalBytesRewritten,resource({STORED_FIELDS},metadata)"}
-        if source.etag is not None:
-            query["sourceGeneration"] = source.etag
-        if options.public:
-            query["destinationPredefinedAcl"] = "publicRead"
-        reached = None
-        while True:  # a large object takes several calls, each of which continues the one before
-            try:
-                response = await self._requests.send(call, "POST", f"{path}?{urlencode(query)}")
-            except NotFoundError as error:
-                await self._check_replaced(call, source.key, source.etag, error)
-                raise
-            document = await self._requests.document(call, response, "storage#rewriteResponse", signs=("done",))
-            if document.get("done") is True:
-                stored = parsed(call, described, bucket, name, document.get("resource") or {})
-                stored = await self._compared_with_source(call, source, stored)
-                if options.modified is not None and stored.mtime is None:
-                    stored.mtime = await self._keep_time(call, bucket, name, stored, options.modified)
-                return stored
-            token, before = parsed(call, _text, document, "rewriteToken"), reached
-            reached = token, document.get("totalBytesRewritten")
-            if reached == before:
-                raise contradiction(call, "the copy goes on without getting further")
-            query["rewriteToken"] = token
-
-    async def _keep_time(self, call: Call, bucket: str, name: str, stored: Entry, modified: float) -> float | None:
-        """Adds the time of the source to what is stored with a copy, and returns it as the service reports it.
-
-        The copy exists already, so that it stays without a time if the credentials may not change it.
-        """
-        path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
-        body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
-        try:
-            response = await self._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
-        except AccessDeniedError as error:
-            _log.info("/%s/%s keeps no time: %s", bucket, name, error)
-            return None
-        document = await self._requests.document(call, response, "storage#object", needed=False)
-        return parsed(call, described, bucket, name, document).mtime
+        return await self._copy_refusals.attempt(self.origin, call, (source, key), rewritten, refuses_rewrite)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
@@ -384,18 +433,6 @@ class GCPProvider(Provider):
         if is_page(headers) and seen.content_type != now.content_type:
             raise contradiction(call, "a page in place of the object")
         return replace(seen, etag=now.etag, crc32c=now.crc32c)
-
-    async def _compared_with_source(self, call: Call, source: Entry, stored: Entry) -> Entry:
-        """Returns a copy that has the size of its source, which may have been replaced if no version was requested.
-
-        Raises:
-            ServiceError: the copy has another size or another checksum.
-        """
-        if source.etag is None and source.size != stored.size:
-            source = await self.stat(source.key)
-        if (differs := disagreement(replace(source, etag=None), stored)) is not None:
-            raise contradiction(call, f"the copy: {differs}")
-        return stored
 
     def _media_path(self, bucket: str, name: str, generation: str | None) -> str:
         """Returns the path of an object's bytes at the XML API, which sends its metadata, too.
@@ -448,7 +485,7 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
     """Returns the token that requests the next page; None on the last one."""
     if document.get("nextPageToken") is None:
         return None
-    token = parsed(call, _text, document, "nextPageToken")
+    token = parsed(call, text_of, document, "nextPageToken")
     if token == cursor:
         raise contradiction(call, "the page names itself as the next page")
     return token
@@ -456,11 +493,4 @@ def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> 
 
 def _names(document: Mapping[str, Any]) -> list[str]:
     """Returns the bucket names of a page, in order."""
-    return sorted(_text(bucket, "name") for bucket in document.get("items", ()))
-
-
-def _text(document: Mapping[str, Any], name: str) -> str:
-    text = document[name]
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"{name} = {text!r}")
-    return text
+    return sorted(text_of(bucket, "name") for bucket in document.get("items", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.common.confirm import not_the_service, read_body
-from dxflow_async.providers.contract import Body
+from dxflow_async.providers.contract import Body, Encryption
 from dxflow_async.providers.gcp.credentials import CloudCredentials
 from dxflow_async.providers.gcp.errors import error_of, parse_error
 from dxflow_async.providers.http import HTTP, Call, Response, read_error_body
@@ -48,6 +49,27 @@ class Requests:
         if user_project is not None:
             self._billing = f"userProject={quote(user_project, safe='')}"
             self._headers["x-goog-user-project"] = user_project
+        self._customer: dict[str, str] = {}
+        self._source_customer: dict[str, str] = {}
+
+    def use_customer_key(self, encryption: Encryption) -> None:
+        """Adds a customer's key to every request that reads or writes an object; sources of copies have it, too."""
+        self._customer = _key_headers(encryption, "x-goog")
+        self._source_customer = _key_headers(encryption, "x-goog-copy-source")
+
+    def with_customer_key(self, encryption: Encryption) -> Requests:
+        """Returns these requests with a customer's key; sources of copies are read with the key of these."""
+        other = copy.copy(self)
+        other._customer = _key_headers(encryption, "x-goog")
+        return other
+
+    def _keys_for(self, method: str, path: str) -> dict[str, str]:
+        """Returns the headers of the key for a request about the bytes or the checksum of an object."""
+        plain = path.partition("?")[0]
+        about_bytes = plain.startswith("/upload/") or "/o/" in plain or not plain.startswith(("/storage/", "/batch/"))
+        if method in ("DELETE", "PATCH") or not about_bytes:
+            return {}
+        return self._customer | (self._source_customer if "/rewriteTo/" in plain else {})
 
     async def send(
         self,
@@ -72,11 +94,15 @@ class Requests:
                 `retryable`: the next request carries a new one.
         """
         sent = {**self._headers, **headers} if headers else {**self._headers}
+        if self._customer or self._source_customer:
+            sent |= self._keys_for(method, path)
         grant = None
-        if not self._identity.anonymous:
+        if not (self._identity.anonymous or self._identity.unsigned):
             grant = await self._identity.grant()
             sent["authorization"] = grant.authorization
-        response = await self.http.send(call, method, self._base + self.billed(path), sent, body)
+        # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
+        more = {"repeatable": False} if "ifGenerationMatch=" in path and method != "GET" else {}
+        response = await self.http.send(call, method, self._base + self.billed(path), sent, body, **more)
         if 200 <= response.status < 300:
             if grant is not None:
                 grant.proven = True
@@ -99,7 +125,7 @@ class Requests:
         self, call: Call, method: str, session: str, headers: Mapping[str, str], body: Body | None
     ) -> Response:
         """Returns any response of a resumable upload session. Its URL is its permission: no token is sent."""
-        sent, session = {**self._headers, **headers}, Secret(session)
+        sent, session = {**self._headers, **self._customer, **headers}, Secret(session)
         # The server may have kept bytes of a broken request: ask for its state before sending more.
         return await self.http.send(call, method, self._base + session, sent, body, repeatable=body is None)
 
@@ -140,6 +166,18 @@ class Requests:
             StorageError: it broke off, or is far too long.
         """
         return await read_body(call, response, self.http, MAX_DOCUMENT_SIZE)
+
+
+def _key_headers(encryption: Encryption, prefix: str) -> dict[str, str]:
+    """Returns the headers of a customer's key, which is never shown.
+
+    Source: https://cloud.google.com/storage/docs/encryption/using-customer-supplied-keys
+    """
+    return {
+        f"{prefix}-encryption-algorithm": "AES256",
+        f"{prefix}-encryption-key": Secret(encryption.key or ""),
+        f"{prefix}-encryption-key-sha256": Secret(encryption.key_sha256),
+    }
 
 
 def parsed(call: Call, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

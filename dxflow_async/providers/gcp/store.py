@@ -15,7 +15,7 @@ from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, Storag
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.verified_body import VerifiedBody
-from dxflow_async.providers.contract import Body, Entry
+from dxflow_async.providers.contract import Body, Entry, ObjectOptions
 from dxflow_async.providers.gcp.batch import BATCH_SIZE, batch_answers, batch_body
 from dxflow_async.providers.gcp.errors import error_of, parse_error
 from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, MultipartRelatedBody, described
@@ -25,7 +25,7 @@ from dxflow_async.providers.http import Call, Response, read_error_body
 
 _log = logging.getLogger("dxflow_async.providers.gcp")
 
-__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "object_path"]
+__all__ = ["OBJECT", "Sent", "Store", "Version", "acl", "condition", "managed_key", "object_path"]
 
 T = TypeVar("T")
 
@@ -125,10 +125,9 @@ class Store:
         pieces: Sequence[Version],
         resource: Mapping[str, Any],
         size: int,
-        *,
-        public: bool = False,
+        query: str = "",
     ) -> Entry:
-        """Composes up to 32 objects, in the versions that were written, into one.
+        """Composes up to 32 objects, in the versions that were written, into one; `query` has further parameters.
 
         Raises:
             ChecksumMismatchError: the result does not have that `size` or the checksum `resource["crc32c"]`.
@@ -139,7 +138,7 @@ class Store:
         ]
         body = json.dumps({"sourceObjects": sources, "destination": resource}).encode()
         path = f"{object_path(bucket, resource['name'])}/compose?fields={STORED_FIELDS}"
-        path += acl("destinationPredefinedAcl", public=public)
+        path += query
         response = await self.requests.send(call, "POST", path, {"content-type": JSON_TYPE}, body)
         document = await self.requests.document(call, response, OBJECT, needed=False)
         stored = parsed(call, described, bucket, resource["name"], document)
@@ -282,6 +281,26 @@ def object_path(bucket: str, name: str) -> str:
 def acl(parameter: str, *, public: bool) -> str:
     """Returns the query parameter that makes an object publicly readable."""
     return f"&{parameter}=publicRead" if public else ""
+
+
+def managed_key(options: ObjectOptions, parameter: str = "kmsKeyName") -> str:
+    """Returns the query parameter of a Cloud KMS key."""
+    encryption = options.stored_encryption()
+    name = None if encryption is None else encryption.name
+    return "" if name is None else f"&{parameter}={quote(name, safe='')}"
+
+
+def condition(options: ObjectOptions) -> str:
+    """Returns the query parameter of the condition on which an object is stored.
+
+    Source: https://cloud.google.com/storage/docs/request-preconditions
+    """
+    if options.if_absent:
+        return "&ifGenerationMatch=0"
+    if options.if_match is None:
+        return ""
+    # An etag that is no generation is none of an object here.
+    return f"&ifGenerationMatch={options.if_match if options.if_match.isdecimal() else '1'}"
 
 
 def _version_path(bucket: str, version: Version) -> str:

@@ -107,6 +107,8 @@ class Disk:
         if self._commits is not None and file.held:
             try:
                 await self._commits.commit(file)
+            except StorageError:
+                raise
             except OSError as error:
                 raise self._translated(operation, file.key, error) from error
 

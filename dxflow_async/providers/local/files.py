@@ -16,13 +16,16 @@ from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import (
+    AlreadyExistsError,
     ChecksumMismatchError,
     PreconditionFailedError,
     SourceChangedError,
     UnsupportedError,
 )
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
+from dxflow_async.providers.common.conditions import EXISTS, REPLACED
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
+from dxflow_async.providers.local.new_names import rename_new
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
 
@@ -178,6 +181,7 @@ class TemporaryFile:
         key: the target.
         mark: the owner id of the session, with which the file's name begins.
         durable: whether a complete file gets its name only once it is on disk; else it gets it at once.
+        if_absent, if_match: as in `ObjectOptions`.
 
     Attributes:
         held: whether there is something to `discard`.
@@ -185,10 +189,14 @@ class TemporaryFile:
         writing: lets two tasks write: while one writes, the thread of the other computes its checksum.
     """
 
-    def __init__(self, root: Root, key: str, mark: str, *, durable: bool) -> None:
+    def __init__(
+        self, root: Root, key: str, mark: str, *, durable: bool, if_absent: bool = False, if_match: str | None = None
+    ) -> None:
         self._root = root
         self._mark = mark
         self._durable = durable
+        self._if_absent = if_absent
+        self._if_match = if_match
         self.key = key
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
@@ -326,10 +334,31 @@ class TemporaryFile:
         return (os.path.dirname(self._root.resolve(self.key)),)
 
     def take_name(self) -> None:
-        """Renames the file to its target, which is replaced atomically."""
+        """Renames the file to its target, which is replaced atomically.
+
+        Raises:
+            AlreadyExistsError: there is a file, and it must not be replaced.
+            PreconditionFailedError: another version is there than the one to be replaced. The file is compared right
+                before, since no system call compares and renames in one step.
+        """
         directory = self._directory.open_descriptor
-        os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
+        if self._if_absent:
+            try:
+                rename_new(directory, self._name, self._target)
+            except FileExistsError as error:
+                raise error_of("write", self._root.resolve(self.key), AlreadyExistsError, EXISTS) from error
+        else:
+            if self._if_match is not None:
+                self._check_matching(directory)
+            os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
         self._name = self.path = ""
+
+    def _check_matching(self, directory: int) -> None:
+        found = None
+        with contextlib.suppress(FileNotFoundError):
+            found = etag_of(os.stat(self._target, dir_fd=directory, follow_symlinks=False))
+        if found != self._if_match:
+            raise error_of("write", self._root.resolve(self.key), PreconditionFailedError, REPLACED)
 
     def discard(self) -> None:
         """Removes the file if it still has its temporary name."""

@@ -10,6 +10,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.contract import Entry, LocalDisk
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
+from dxflow_async.providers.local.links import make_link
 from dxflow_async.providers.local.root import Root
 from dxflow_async.providers.local.temporary_files import temporaries
 
@@ -42,6 +43,14 @@ class FilesOnDisk(LocalDisk):
 
     async def is_link(self, key: str) -> bool:
         return await self._threads.run(os.path.islink, self._root.path / key.removesuffix("/"))
+
+    def mark_links(self) -> None:
+        self._root.marks_links = True
+
+    async def make_link(self, key: str, target: str, *, if_absent: bool = False) -> None:
+        mark = self._threads.owner_id
+        await self._disk.run("link", key, lambda: make_link(self._root, key, target, mark, if_absent=if_absent))
+        await self._disk.sync_names("link", key)
 
     async def exists(self, key: str) -> bool:
         return await self._threads.run(os.path.lexists, self._root.path / key)

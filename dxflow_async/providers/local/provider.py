@@ -15,6 +15,7 @@ from typing import Any
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
+from dxflow_async.providers.common.conditions import check_matching
 from dxflow_async.providers.common.deletion import delete_each
 from dxflow_async.providers.contract import (
     Body,
@@ -29,6 +30,7 @@ from dxflow_async.providers.contract import (
     Upload,
     page_size,
 )
+from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
@@ -43,7 +45,16 @@ __all__ = ["LocalProvider"]
 _CAN = Features(
     cheap_reread=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True
 )
-_FEATURES = replace(_CAN, stages=True, modes=True, resumable=True, max_copy_size=1 << 62, max_size=1 << 62)
+_FEATURES = replace(
+    _CAN,
+    stages=True,
+    modes=True,
+    resumable=True,
+    conditions=True,
+    atomic_create=True,
+    max_copy_size=1 << 62,
+    max_size=1 << 62,
+)
 
 
 # The provider
@@ -108,7 +119,7 @@ class LocalProvider(Provider):
         return staged.entry
 
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
-        file, check = self._temporary(key), (body.size, body.crc32c, options)
+        file, check = self._temporary(key, options), (body.size, body.crc32c, options)
         try:
             if body.size <= WRITE_SIZE:
                 chunks = await self._disk.collect(body)
@@ -123,7 +134,7 @@ class LocalProvider(Provider):
         return LocalStaged(self._disk, file, Entry(key, body.size, crc32c=crc))
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        file = self._temporary(key)
+        file = self._temporary(key, options)
         try:
             await self._disk.run("write", key, file.create, size)
         except BaseException:
@@ -134,7 +145,7 @@ class LocalProvider(Provider):
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        file = self._temporary(key)
+        file = self._temporary(key, options)
         try:
             found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
         except BaseException:
@@ -148,8 +159,13 @@ class LocalProvider(Provider):
             self._disk.forget_names()
         return failed
 
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call = Call(self.name, "delete", f"/{key}")
+        await check_matching(self, call, key, etag)
+        await self.delete_one(key)
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        file = self._temporary(key)
+        file = self._temporary(key, options)
         try:
             size = await self._disk.run("copy", key, copy_file, self.root, source, file)
             await self._disk.commit("copy", file)
@@ -171,5 +187,12 @@ class LocalProvider(Provider):
         await self._disk.run("delete", key, self.root.remove_directory, key)
         self._disk.forget_names()
 
-    def _temporary(self, key: str) -> TemporaryFile:
-        return TemporaryFile(self.root, key, self.threads.owner_id, durable=self._disk.durable)
+    def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
+        return TemporaryFile(
+            self.root,
+            key,
+            self.threads.owner_id,
+            durable=self._disk.durable,
+            if_absent=options.if_absent,
+            if_match=options.if_match,
+        )

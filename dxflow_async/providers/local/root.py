@@ -44,6 +44,7 @@ class Root:
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
         self.path = Path(absolute_path(path))
         self.follow_symlinks = follow_symlinks
+        self.marks_links = False
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
         self.directories = Directories()
@@ -245,12 +246,18 @@ class Root:
 
     def _is_directory(self, entry: os.DirEntry[str]) -> bool:
         try:
-            return entry.is_dir(follow_symlinks=self.follow_symlinks)
+            return entry.is_dir(follow_symlinks=self.follow_symlinks and not self.marks_links)
         except OSError:  # a link into a loop
             return False
 
     def _found(self, path: str, key: str) -> Entry | None:
         """Returns the entry of a name in a listing; None if it is gone."""
+        if self.marks_links and os.path.islink(path):
+            try:
+                target = os.readlink(path)
+            except OSError as error:
+                return _failed(key, error)
+            return Entry(key, len(os.fsencode(target)), link=target)
         try:
             status = os.stat(path, follow_symlinks=self.follow_symlinks)
         except (FileNotFoundError, NotADirectoryError):

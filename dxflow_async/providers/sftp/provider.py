@@ -31,6 +31,7 @@ from dxflow_async.providers import (
     UnsafePathError,
     UnsupportedError,
     Upload,
+    check_matching,
     delete_each,
     page_size,
 )
@@ -64,6 +65,8 @@ _FEATURES = Features(
     mtime_listed=True,
     mtime_resolution=1.0,
     ordered=True,
+    conditions=True,
+    atomic_create=True,
     byte_names=True,
     max_part_size=1 << 62,
     max_size=1 << 62,
@@ -153,7 +156,7 @@ class SFTPProvider(Provider):
                 except BaseException:
                     await channel.close(file.call, opened)
                     raise
-            await file.take_name()
+            await file.take_name(options)
         except BaseException:
             await file.discard()
             raise
@@ -181,6 +184,11 @@ class SFTPProvider(Provider):
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
         return await delete_each(keys, lambda key: delete(self._server, key), _DELETIONS_AT_A_TIME)
+
+    async def delete_matching(self, key: str, etag: str) -> None:
+        call = self._server.call("delete", key)
+        await check_matching(self, call, key, etag)
+        await self.delete_one(key)
 
     async def rename(self, source: str, key: str) -> None:
         server, call = self._server, self._server.call("move", source)

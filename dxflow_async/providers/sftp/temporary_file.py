@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from anyio import CancelScope, move_on_after
 
 from dxflow_async.providers import (
+    EXISTS,
+    REPLACED,
     AlreadyExistsError,
     Body,
     ChecksumMismatchError,
     NotFoundError,
     ObjectOptions,
+    PreconditionFailedError,
     StorageError,
     crc32c,
 )
 from dxflow_async.providers.sftp.connections import Channel
-from dxflow_async.providers.sftp.errors import FULL
-from dxflow_async.providers.sftp.names import PERMISSIONS, PRIVATE, is_temporary
+from dxflow_async.providers.sftp.errors import FULL, is_failure
+from dxflow_async.providers.sftp.names import PERMISSIONS, PRIVATE, entry_of, is_temporary
 from dxflow_async.providers.sftp.server import Server
 
 if TYPE_CHECKING:
@@ -201,10 +204,38 @@ class TemporaryFile:
         text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
         return self.call.error(ChecksumMismatchError, text)
 
-    async def take_name(self) -> None:
-        """Gives the file its name; what had it before is replaced."""
-        await self._server.replace(self.call, self.path, self._target)
+    async def take_name(self, options: ObjectOptions) -> None:
+        """Gives the file its name; what had it before is replaced, if the options' condition holds.
+
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: it does not.
+        """
+        if options.conditional:
+            await self._check(options)
+        if options.if_absent:
+            await self._take_new_name()
+        else:
+            await self._server.replace(self.call, self.path, self._target)
         self._exists = False
+
+    async def _check(self, options: ObjectOptions) -> None:
+        found = await self._server.lstat(self.call, self._target)
+        if options.if_absent and found is not None:
+            raise self.call.error(AlreadyExistsError, EXISTS)
+        etag = None if found is None else entry_of(self.key, found).etag
+        if not options.if_absent and etag != options.if_match:
+            raise self.call.error(PreconditionFailedError, REPLACED)
+
+    async def _take_new_name(self) -> None:
+        """Renames as the protocol defines it: a file that has the name makes it fail."""
+        try:
+            await self._server.request(self.call, lambda sftp: sftp.rename(self.path, self._target))
+        except StorageError as error:
+            if isinstance(error, AlreadyExistsError) or (
+                is_failure(error) and await self._server.lstat(self.call, self._target) is not None
+            ):
+                raise self.call.error(AlreadyExistsError, EXISTS) from error
+            raise
 
     async def discard(self) -> None:
         """Removes the file, also while a cancellation is under way; nothing happens to one that has its name."""

@@ -73,7 +73,7 @@ class SFTPUpload(Upload):
                 await channel.close(file.call, opened)
                 raise
         self._naming = True
-        await file.take_name()
+        await file.take_name(self._options)
         return Entry(file.key, size, crc32c=crc32c)
 
     async def abort(self) -> None:

@@ -20,6 +20,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
 from dxflow_async.net import ConnectionBrokenError
+from dxflow_async.providers.common.conditions import ConditionalUpload, check_condition, check_matching
 from dxflow_async.providers.common.confirm import (
     check_status,
     check_unchanged,
@@ -102,6 +103,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         max_size=max_size,
         max_copy_size=_NO_LIMIT,
         versions="stat" in ours,
+        conditions=True,
         checksum_told="sum" in ours,
         endpoint=endpoint,
     )
@@ -231,6 +233,7 @@ class UnitProvider(Provider):
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)
+        await check_condition(self, call, key, options)
         crc = body.crc32c
         if crc is None and self.features.checksum_first:
             crc = await self._measure(body)
@@ -245,6 +248,9 @@ class UnitProvider(Provider):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = self._call("write", key)
+        if options.conditional:
+            upload = await self.start_upload(key, size, replace(options, if_absent=False, if_match=None))
+            return ConditionalUpload(self, call, key, upload, options)
         if self._announced.in_parts:
             if "group" not in self._announced.ours:
                 most = min(FEW_PARTS, await self._tus.most_parts(call))
@@ -263,6 +269,10 @@ class UnitProvider(Provider):
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = self._call("write", key)
+        if options.conditional:
+            plain = replace(options, if_absent=False, if_match=None)
+            upload, kept = await self.resume_upload(key, upload_id, receipts, plain)
+            return ConditionalUpload(self, call, key, upload, options), kept
         if self._announced.in_parts:
             upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
             return upload, await upload.go_on(receipts)
@@ -284,8 +294,13 @@ class UnitProvider(Provider):
         deleted = [key for key in keys if key not in failed]
         return failed | await self._looks.left_of(self._call("delete", ""), deleted)
 
+    async def delete_matching(self, key: str, etag: str) -> None:
+        await check_matching(self, self._call("delete", key), key, etag)
+        await self.delete_one(key)
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
+        await check_condition(self, call, key, options)
         if not self._requests.echoes:
             await self._copies.copy(call, source, key)
             await check_unchanged(self, call, source)

@@ -35,6 +35,7 @@ from dxflow_async.transfer.executor.shard import ItemRecord, PartRange, ShardPla
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.object_options import complete_options
+from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.items.source_reads import SourceReads
 from dxflow_async.transfer.items.verification import Verification
@@ -74,6 +75,7 @@ class CopyItem(Multipart, TransferItem):
         super().__init__(context, source, destination, 0 if entry is None else entry.size)
         self._moves = delete_source
         self._options = options
+        self._own_writes = OwnWrites(context, destination) if options.conditional else None
         self._policy: PartPolicy
         self._reads = SourceReads(context, source, self._source_limit, entry)
         self._checks: Verification
@@ -135,19 +137,32 @@ class CopyItem(Multipart, TransferItem):
         elif provider.features.stages:
             self._staged = await self._send(part, lambda body: provider.stage(key, body, self._completed_options()))
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
+        elif self._own_writes is not None:
+            self._stored = await self._send(part, self._write_on_condition)
         else:
             self._stored = await self._send(part, lambda body: provider.write(key, body, self._completed_options()))
 
+    async def _write_on_condition(self, body: Body) -> Entry:
+        provider, key, options = self._destination.provider, self._destination.key, self._completed_options()
+        assert self._own_writes is not None
+        return await self._own_writes.attempt(lambda: provider.write(key, body, options), body.size, body.crc32c)
+
     def record(self) -> ItemRecord | None:
         self._decide()
-        if self.size > self._whole_size:
+        if self.size > self._whole_size or self._is_view:
             return None
         ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
         return ItemRecord("copy", *ends, self._reads.listed, self._options, self._moves)
 
     @property
     def _shares_parts(self) -> bool:
-        return self._context.part_mover is not None and self._destination.provider.features.resumable
+        shared = self._context.part_mover is not None and self._destination.provider.features.resumable
+        return shared and not self._is_view
+
+    @property
+    def _is_view(self) -> bool:
+        """Whether a side has a customer's key, or a version, which no worker gets."""
+        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
 
     async def _move_elsewhere(self, part: Part, upload: Upload) -> PartReceipt:
         """Has a worker of an executor move a part. This process does it where the part shows another limit."""
@@ -363,7 +378,12 @@ class CopyItem(Multipart, TransferItem):
 
 
 def _is_complete(features: Features, listed: Entry) -> bool:
-    """Returns whether a listing tells everything that is needed to read an object in parts."""
+    """Returns whether a listing tells everything that is needed to copy an object in parts.
+
+    No listing has the HTTP headers that are stored with an object.
+    """
+    if features.options:
+        return False
     return (listed.crc32c is not None or not features.checksum) and (
         listed.mtime is not None or features.mtime_listed or not features.mtime
     )

@@ -11,18 +11,20 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from dxflow_async.checksum import combine
 from dxflow_async.concurrency.shielded import finish_or_undo
-from dxflow_async.exceptions import NotFoundError, StorageError, ThrottledError
+from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.base import BaseItem
+from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.journal.records import BegunUpload
 from dxflow_async.transfer.plan import fits, part_size_for, split
-from dxflow_async.transfer.retry import RetryPolicy, retry
+from dxflow_async.transfer.retry import RetryPolicy, may_have_happened, retry
 
 __all__ = ["Multipart", "begin_upload", "unknown_uploads"]
 
@@ -40,6 +42,7 @@ class Multipart(BaseItem):
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
         super().__init__(context, source, destination, size)
+        self._own_writes: OwnWrites | None = None  # of an item that is stored on a condition
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
         self._kept = 0  # bytes that an earlier process sent
@@ -81,7 +84,7 @@ class Multipart(BaseItem):
             try:
                 return await begin_upload(provider, key, size, options, self._context.policy)
             except StorageError as error:
-                self._unsure = self._unsure or _may_have_happened(error)
+                self._unsure = self._unsure or may_have_happened(error)
                 raise
 
         self._created_at = [*await journal.wanted_before(key), time.time()]
@@ -150,7 +153,13 @@ class Multipart(BaseItem):
 
     async def _finish_parts(self, upload: Upload, crc32c: int | None) -> Entry:
         """Puts the parts together and returns what is stored."""
-        stored = await self._try(lambda: upload.finish(self._receipts, crc32c), kind="finish")
+        own = self._own_writes
+        if own is None:
+            stored = await self._try(lambda: upload.finish(self._receipts, crc32c), kind="finish")
+        else:
+            size = sum(receipt.part.size for receipt in self._receipts)
+            finish = partial(own.attempt, lambda: upload.finish(self._receipts, crc32c), size, crc32c)
+            stored = await self._try(finish, kind="finish")
         self._upload = None
         self._forget_upload(upload.id)
         await self._remove_unknown()
@@ -194,15 +203,6 @@ async def begin_upload(
 ) -> Upload:
     """Starts an upload. A cancellation leaves nothing: it waits for the answer and removes the upload."""
     return await finish_or_undo(provider.start_upload(key, size, options), lambda upload: retry(upload.abort, policy))
-
-
-def _may_have_happened(error: StorageError) -> bool:
-    """Returns whether a failed request may still have been carried out. Only a refusal says that it was not.
-
-    An answer that is not the service's own, such as a proxy's page with status 200, may hide the service's answer.
-    """
-    refused = error.status is not None and 400 <= error.status < 500
-    return not refused and not isinstance(error, ThrottledError)
 
 
 async def unknown_uploads(

@@ -12,6 +12,8 @@ from dxflow_async.providers.contract import Entry, Features, ObjectOptions
 
 __all__ = ["complete_options", "content_type_of"]
 
+_NOTHING: Mapping[str, str] = {}
+
 
 def complete_options(
     options: ObjectOptions,
@@ -48,7 +50,23 @@ def complete_options(
         metadata = next((each.metadata for each in (listed, seen) if each is not None and each.metadata), metadata)
         if metadata and destination.metadata_identifiers:
             metadata = _with_identifiers(metadata, key)
-    return ObjectOptions(content_type, metadata, options.public, modified, mode)
+    headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
+    return ObjectOptions(
+        content_type,
+        metadata,
+        options.public,
+        modified,
+        mode,
+        storage_class=options.storage_class,
+        cache_control=options.cache_control or headers.get("cache_control"),
+        content_disposition=options.content_disposition or headers.get("content_disposition"),
+        content_encoding=options.content_encoding or headers.get("content_encoding"),
+        content_language=options.content_language or headers.get("content_language"),
+        tags=options.tags,
+        encryption=options.encryption,
+        if_absent=options.if_absent,
+        if_match=options.if_match,
+    )
 
 
 def _with_identifiers(metadata: Mapping[str, str], key: str) -> Mapping[str, str]:

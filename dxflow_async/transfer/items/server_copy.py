@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from dxflow_async.exceptions import SourceChangedError
 from dxflow_async.models import TransferResult
@@ -15,6 +16,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemRecord, ShardPlace
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.multipart import Multipart
+from dxflow_async.transfer.items.own_writes import OwnWrites
 
 __all__ = ["ServerCopyItem"]
 
@@ -49,6 +51,7 @@ class ServerCopyItem(Multipart, TransferItem):
         self._keeps_time = keep_time and source.provider.features.mtime and entry.mtime is None
         self._entry = entry
         self._options = options
+        self._own_writes = OwnWrites(context, destination, (source, entry)) if options.conditional else None
         self._stored: Entry | None = None
 
     async def open(self) -> Iterator[Part]:
@@ -60,13 +63,18 @@ class ServerCopyItem(Multipart, TransferItem):
             if self._keeps_time:
                 seen = self._entry if provider.features.mtime_listed else await self._look()
                 modified = None if seen.mtime is not None else changed_at(provider.features, self._entry, seen)
-                self._options = ObjectOptions(public=self._options.public, modified=modified)
+                self._options = replace(self._options, modified=modified)
             return iter((Part(1, 0, size),))
         seen = await self._look()
         # An object that is put together from parts does not take over what is stored with the source.
         modified = changed_at(provider.features, self._entry, seen)
-        public = self._options.public
-        options = ObjectOptions(seen.content_type, seen.metadata, public, modified, copied_from=self._entry)
+        options = replace(
+            self._options,
+            content_type=self._options.content_type or seen.content_type,
+            metadata=self._options.metadata or seen.metadata,
+            modified=modified,
+            copied_from=self._entry,
+        )
         return await self._begin_parts(self._entry, _COPY_PART_SIZE, options)
 
     async def seen(self) -> str | None:
@@ -93,11 +101,13 @@ class ServerCopyItem(Multipart, TransferItem):
         return seen
 
     async def move(self, part: Part) -> None:
-        provider, upload = self._source.provider, self._upload
+        provider, upload = self._destination.provider, self._upload  # it may have a key of its own
         if upload is None:
-            self._stored = await self._try(
-                lambda: provider.copy(self._entry, self._destination.key, self._options), kind="copy"
-            )
+            own, entry = self._own_writes, self._entry
+            copy: Callable[[], Awaitable[Entry]] = partial(provider.copy, entry, self._destination.key, self._options)
+            if own is not None:
+                copy = partial(own.attempt, copy, entry.size, entry.crc32c)
+            self._stored = await self._try(copy, kind="copy")
         else:
             await self._keep(await self._try(lambda: upload.copy_part(part, self._entry), kind="copy"))
         self._count(part.size)

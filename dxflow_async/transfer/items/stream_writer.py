@@ -8,8 +8,9 @@ together reserve at most half of the session's memory, so that slow ones do not 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 
 from anyio import CancelScope, move_on_after
 
@@ -23,6 +24,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.failures import failure_of
 from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.multipart import begin_upload
+from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.plan import largest_write, part_size_advice, stream_part_size
 from dxflow_async.transfer.progress import MeteredBody
 
@@ -46,6 +48,7 @@ class StreamWriter(BaseItem):
     def __init__(self, context: TransferContext, target: Place, options: ObjectOptions) -> None:
         super().__init__(context, Place(target.provider, "", "stream"), target)
         self._options = options
+        self._own_writes = OwnWrites(context, target) if options.conditional else None
         self._upload: Upload | None = None
         self._receipts: list[PartReceipt] = []
         self._features = target.provider.features  # a stream that was begun keeps its part sizes
@@ -88,7 +91,10 @@ class StreamWriter(BaseItem):
         if self._ended and first.size <= largest_write(provider.features):
             body = MeteredBody(first, self._count)
             try:
-                stored = await self._try(lambda: provider.write(key, body, self._options), size=body.size)
+                stored = await self._try(
+                    self._on_condition(lambda: provider.write(key, body, self._options), first.size, first.crc32c),
+                    size=body.size,
+                )
             except PartLimitError:
                 body.forget()  # the provider has learned that it has to go in parts
                 self._features = provider.features
@@ -106,9 +112,18 @@ class StreamWriter(BaseItem):
         await self._send_all(upload, read, bodies)
         self._receipts.sort(key=lambda receipt: receipt.part.number)
         self._crc32c = combine((receipt.crc32c, receipt.part.size) for receipt in self._receipts)
-        stored = await self._try(lambda: upload.finish(self._receipts, self._crc32c), kind="finish")
+        size = sum(receipt.part.size for receipt in self._receipts)
+        finish = self._on_condition(lambda: upload.finish(self._receipts, self._crc32c), size, self._crc32c)
+        stored = await self._try(finish, kind="finish")
         self._upload = None
         return stored
+
+    def _on_condition(
+        self, store: Callable[[], Awaitable[Entry]], size: int, crc32c: int | None
+    ) -> Callable[[], Awaitable[Entry]]:
+        """Returns `store`, or where it has a condition, what also recognizes the stream's own object."""
+        own = self._own_writes
+        return store if own is None else partial(own.attempt, store, size, crc32c)
 
     async def _send_all(self, upload: Upload, read: deque[Buffered], bodies: AsyncIterator[Buffered]) -> None:
         number = 0

@@ -267,13 +267,15 @@ class LocalPlaces:
 
     Args:
         threads: the session's worker threads.
+        marks_links: listings report symbolic links below a directory as such, and do not follow them.
 
     Attributes:
         threads: as given.
     """
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, threads: Threads, *, marks_links: bool = False) -> None:
         self.threads = threads
+        self._marks_links = marks_links
         self._providers: dict[str, Provider] = {}
 
     def place(self, path: str) -> Place:
@@ -282,6 +284,8 @@ class LocalPlaces:
         provider = self._providers.get(anchor)
         if provider is None:
             provider = self._providers[anchor] = local_provider(anchor, self.threads, follow_symlinks=True)
+            if self._marks_links and provider.local_disk is not None:
+                provider.local_disk.mark_links()
         key = Path(absolute_path(path)).relative_to(anchor).as_posix()
         slash = "/" if path.endswith(("/", os.sep)) else ""
         return Place(provider, "" if key == "." else key + slash, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator
+from functools import partial
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.working_directory import absolute_path
@@ -13,6 +14,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import SettledItem
+from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
 from dxflow_async.transfer.planning.destination import LocalDestination, taken
 from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.relocate import look_up, relocate_found
@@ -23,7 +25,7 @@ _OPTIONS = ObjectOptions()
 
 
 async def download(
-    context: TransferContext, threads: Threads, source: Place, destination: str
+    context: TransferContext, threads: Threads, source: Place, destination: str, *, overwrite: Overwrite = True
 ) -> AsyncIterator[TransferItem]:
     """Yields the items that download an object, or a directory with everything in it, into a local directory.
 
@@ -37,12 +39,16 @@ async def download(
     same_name = not found.directory and os.path.basename(destination) == source.key.rpartition("/")[2]
     into = not same_name or await threads.run(os.path.isdir, destination)
     end = LocalDestination(destination, threads, into=into)
-    async for item in relocate_found(context, source, found, end, _OPTIONS, operation="download"):
+    async for item in relocate_found(context, source, found, end, _OPTIONS, operation="download", overwrite=overwrite):
         yield item
 
 
 async def download_each(
-    context: TransferContext, threads: Threads, pairs: AsyncIterable[tuple[Place, str]]
+    context: TransferContext,
+    threads: Threads,
+    pairs: AsyncIterable[tuple[Place, str]],
+    *,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Yields the items that download objects to exactly those files. The second of two equal files is refused."""
     exact, alike = NameClaims(), NameClaims(folds=True)
@@ -57,10 +63,18 @@ async def download_each(
                 confusing[parent] = await LocalDestination(parent, threads, into=True).folds_names()
             free = not confusing[parent]
         if free:
-            yield CopyItem(context, source, target, _OPTIONS)
+            make = partial(_item, context, source, target)
+            if overwrite is True:
+                yield make(_OPTIONS)
+            else:
+                yield OverwritingItem(context, source, target, None, _OPTIONS, overwrite, make)
         else:
             error = taken(source, target, "download")
             yield SettledItem(TransferResult(source.shown, target.shown, error=error))
+
+
+def _item(context: TransferContext, source: Place, target: Place, options: ObjectOptions) -> TransferItem:
+    return CopyItem(context, source, target, options)
 
 
 def _absolute(path: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from dxflow_async.exceptions import NotFoundError, UnsafePathError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.items.rename import RenameItem
 from dxflow_async.transfer.planning.destination import Destination, LocalDestination, contains, directory
 from dxflow_async.transfer.planning.directories import is_users
@@ -27,6 +28,7 @@ async def relocate(
     *,
     operation: str,
     move: bool = False,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Yields the items that copy or move an object, or a directory with everything in it.
 
@@ -39,6 +41,7 @@ async def relocate(
         options: the options of new objects.
         operation: the operation, for errors.
         move: whether the source is deleted.
+        overwrite: what happens to objects that are there already.
 
     Raises:
         NotFoundError: there is no such source.
@@ -46,7 +49,9 @@ async def relocate(
         UnsupportedError: the source is neither a file nor a directory, and cannot be renamed.
     """
     found = await look_up(context, source, operation)
-    async for item in relocate_found(context, source, found, destination, options, operation=operation, move=move):
+    async for item in relocate_found(
+        context, source, found, destination, options, operation=operation, move=move, overwrite=overwrite
+    ):
         yield item
 
 
@@ -77,6 +82,7 @@ async def relocate_found(
     *,
     operation: str,
     move: bool = False,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Yields the items of `relocate` for a source that was looked up. Raises as `relocate`."""
     name = source.key.rpartition("/")[2]
@@ -91,19 +97,36 @@ async def relocate_found(
     if not found.directory:
         target = resolved
         destination.claim(source, target, operation)
-    if move and source.provider is target.provider and source.provider.features.rename:
+    # A rename replaces what has the new name, without a look at it.
+    renames = move and overwrite is True and context.symlinks == "follow"
+    if renames and source.provider is target.provider and source.provider.features.rename:
         destination.check(target, operation, marker=found.directory)
         yield RenameItem(context, source, target, found)
-    elif move and is_users(source) and isinstance(destination, LocalDestination):
+    elif renames and is_users(source) and isinstance(destination, LocalDestination):
         whole = not content_only
         async for item in move_locally(context, source, destination, target, found, whole=whole, named=True):
             yield item
     elif not found.directory:
         check_readable(source, found, operation)
-        yield item_for(context, source, destination, target, found, options, operation=operation, move=move)
+        yield item_for(
+            context, source, destination, target, found, options, operation=operation, move=move, overwrite=overwrite
+        )
     else:
-        async for item in copy_tree(context, source, destination, target, options, operation=operation, move=move):
+        check_single(source, options, operation)
+        async for item in copy_tree(
+            context, source, destination, target, options, operation=operation, move=move, overwrite=overwrite
+        ):
             yield item
+
+
+def check_single(source: Place, options: ObjectOptions, operation: str) -> None:
+    """Refuses an etag for the copies of a whole directory.
+
+    Raises:
+        ConfigurationError: one is given.
+    """
+    if options.if_match is not None:
+        raise ConfigurationError(f"if_match is the etag of one object, and {operation} of {source.shown} has many")
 
 
 def _onto_itself(source: Place, target: Place, operation: str) -> UnsafePathError:

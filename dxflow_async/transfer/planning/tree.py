@@ -10,6 +10,7 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, below
 from dxflow_async.transfer.planning.directories import DirectoryModes, is_link, is_users, make_directory
 from dxflow_async.transfer.planning.listing import pages
@@ -26,6 +27,7 @@ async def copy_tree(
     *,
     operation: str,
     move: bool,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Yields an item for each entry below a directory, in the order of the listing.
 
@@ -37,6 +39,7 @@ async def copy_tree(
         options: the options of new objects.
         operation: the operation, for errors.
         move: whether sources are deleted. Files behind a symbolic link stay.
+        overwrite: what happens to objects that are there already.
     """
     listing = pages(source.provider, source.key, recursive=True, limits=context.limits, policy=context.policy)
     links, modes, prepared = _Links(source), DirectoryModes(source, target, context.limits, context.policy), False
@@ -55,7 +58,9 @@ async def copy_tree(
             goes = move and not await links.lead_to(name)
             if goes and entry.directory and await _was_emptied(context, start, goal):
                 continue
-            yield item_for(context, start, destination, goal, entry, options, operation=operation, move=goes)
+            yield item_for(
+                context, start, destination, goal, entry, options, operation=operation, move=goes, overwrite=overwrite
+            )
     await make_directory(context, target)
 
 

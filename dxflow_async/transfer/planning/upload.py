@@ -14,8 +14,9 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination
-from dxflow_async.transfer.planning.relocate import relocate
+from dxflow_async.transfer.planning.relocate import check_single, relocate
 
 __all__ = ["expand", "upload", "upload_each"]
 
@@ -46,6 +47,7 @@ async def upload(
     *,
     operation: str = "upload",
     move: bool = False,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Yields the items that transfer a local file, a directory with everything in it, or the matches of a pattern.
 
@@ -62,11 +64,14 @@ async def upload(
             "end it in a slash for a directory"
         )
     if len(paths) > 1:
+        check_single(files.place(source), options, operation)
         await destination.prepare(context, several=True)
     for path in paths:
         place = files.place(path)
         try:
-            async for item in relocate(context, place, destination, options, operation=operation, move=move):
+            async for item in relocate(
+                context, place, destination, options, operation=operation, move=move, overwrite=overwrite
+            ):
                 yield item
         except StorageError as error:
             if len(paths) == 1:
@@ -75,12 +80,18 @@ async def upload(
 
 
 async def upload_each(
-    context: TransferContext, files: LocalPlaces, pairs: AsyncIterable[tuple[str, Place]], options: ObjectOptions
+    context: TransferContext,
+    files: LocalPlaces,
+    pairs: AsyncIterable[tuple[str, Place]],
+    options: ObjectOptions,
+    *,
+    overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
     """Plans the upload of local files to exactly those places."""
     async for path, target in pairs:
         destination = RemoteDestination(target)
-        yield item_for(context, files.place(path), destination, target, None, options, operation="upload")
+        source = files.place(path)
+        yield item_for(context, source, destination, target, None, options, operation="upload", overwrite=overwrite)
 
 
 def _expand(pattern: str) -> list[str]:

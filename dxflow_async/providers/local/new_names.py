@@ -1,0 +1,74 @@
+"""Gives a file a name that nothing has yet, so that of two writers one fails.
+
+Linux can rename without replacing in one step. Where the file system cannot, a second name (a hard link) does the same,
+and where there are no links either, an empty file claims the name first and is then replaced. All of it blocks.
+Source: https://man7.org/linux/man-pages/man2/rename.2.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from functools import cache
+from typing import Any
+
+__all__ = ["rename_new"]
+
+_RENAME_NOREPLACE = 1
+_UNABLE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
+
+
+def rename_new(directory: int, name: str, target: str) -> None:
+    """Renames a file in a directory to a name that nothing has.
+
+    Args:
+        directory: the directory's descriptor.
+        name: the file's old name.
+        target: its new name.
+
+    Raises:
+        FileExistsError: something has that name; it stays.
+    """
+    if _rename_without_replacing(directory, name, target):
+        return
+    try:
+        os.link(name, target, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory))
+        try:
+            os.replace(name, target, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(target, dir_fd=directory)
+            raise
+    else:
+        os.unlink(name, dir_fd=directory)
+
+
+def _rename_without_replacing(directory: int, name: str, target: str) -> bool:
+    """Renames in one step; returns False where the system or the file system cannot."""
+    function = _renameat2()
+    if function is None:
+        return False
+    if not function(directory, os.fsencode(name), directory, os.fsencode(target), _RENAME_NOREPLACE):
+        return True
+    number = ctypes.get_errno()
+    if number in _UNABLE:
+        return False
+    raise OSError(number, os.strerror(number), target)
+
+
+@cache
+def _renameat2() -> Any:
+    """Returns the C library's `renameat2`; None where it has none."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    function.restype = ctypes.c_int
+    return function
