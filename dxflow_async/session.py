@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, Unpack, overload
+from collections.abc import Mapping
+from typing import Any, Self, Unpack
 
 from anyio import CancelScope
 
@@ -12,8 +12,7 @@ from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
-from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.models import JobList, Leftover, TransferReport
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -21,14 +20,9 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
-from dxflow_async.storage.write_rules import WriteRules
-from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
-from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncSession"]
 
@@ -115,124 +109,6 @@ class AsyncSession(AsyncLocationCalls):
         self._resources.check_place()
         self._account.require("compute units belong")
         return self._compute
-
-    async def copy(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        storage_type: str = "private",
-        options: ObjectOptions | None = None,
-        overwrite: Overwrite = True,
-        symlinks: Symlinks = "follow",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport:
-        """Copies a file, an object, or a directory with everything in it, between any two locations.
-
-        Locations are written `aws:/bucket/key`, with the name of any remote, `unit:/Demo/dir/file`, as a URL such as
-        `s3://bucket/key`, or as a local path. Within a provider the provider copies; between two of them the bytes
-        stream through memory, large objects in parallel parts, and are compared with the checksums of both sides.
-
-        Args:
-            src: the source; a local path may be a glob pattern. Of a directory with a trailing slash only the content
-                is copied.
-            dst: with a trailing slash (or an existing local directory) the directory to copy into, else exactly the new
-                name.
-            storage_type: the area of remotes, `"private"` or `"public"`.
-            options: what is stored with each copy, instead of what is stored with its source.
-            overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
-            on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
-
-        Raises:
-            ExecutorError: the workers cannot go on.
-            ConfigurationError: `src` or `dst` is not a location.
-            NotFoundError: there is no such source.
-            UnsupportedError: the source is a pipe, a socket or a device.
-            UnsafePathError: the destination is the source, or lies in it, or is a pipe, a socket, a device or a broken
-                link. A link to a file stays, and that file is replaced.
-            TransferError: some item failed; the others are stored.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with AsyncSession() as session:
-            ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
-        """
-        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), rules=rules)
-
-    async def move(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        storage_type: str = "private",
-        options: ObjectOptions | None = None,
-        overwrite: Overwrite = True,
-        symlinks: Symlinks = "follow",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport:
-        """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
-
-        On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
-        source with a trailing slash. Files behind a symbolic link are copied, and stay.
-        """
-        rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules
-        )
-
-    @overload
-    async def sync(
-        self, src: Written, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
-    ) -> TransferReport: ...
-    @overload
-    async def sync(
-        self, src: Written, dst: Written, *, dry_run: Literal[True], **options: Unpack[SyncOptions]
-    ) -> SyncPlan: ...
-    async def sync(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        delete: bool = False,
-        compare: Compare = "size+mtime",
-        include: str | Iterable[str] = (),
-        exclude: str | Iterable[str] = (),
-        dry_run: bool = False,
-        storage_type: str = "private",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport | SyncPlan:
-        """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
-
-        Both are directories, with or without a trailing slash; a `dst` that does not exist is made. Memory does not
-        grow with the directories.
-
-        Args:
-            src: the directory to read, as for `copy`.
-            dst: the directory to change.
-            delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
-            dry_run: whether only to return the plan, which this process makes.
-            processes, executor, credentials, shared: as for `copy`.
-
-        Returns:
-            The copied and the deleted items; with `dry_run` the plan.
-
-        Raises:
-            ConfigurationError: a pattern or a comparison is invalid.
-            NotFoundError: there is no such source; nothing is deleted.
-            UnsafePathError: one of the directories lies in the other one.
-            TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
-                or deleted at `dst`, and everything else was done.
-        """
-        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
-        if dry_run:
-            return await self._transfers.plan_sync(src, dst, rules, storage_type)
-        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
         """Returns any location as a path like those of `pathlib`, without looking at it."""

@@ -6,7 +6,7 @@ import builtins
 import functools
 import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.compute import UnitStorage
@@ -15,12 +15,17 @@ from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
+from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
+from dxflow_async.transfer.sync.sync import SyncOptions
 
 __all__ = ["LocationCalls"]
 
@@ -31,6 +36,94 @@ class LocationCalls:
     _session: AsyncSession
     _portal: Portal
     _calls: TransferCalls
+
+    def copy(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
+        """Twin: `AsyncLocationCalls.copy`."""
+        call = functools.partial(
+            self._session.copy,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            **where,
+        )
+        return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
+
+    def move(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport:
+        """Twin: `AsyncLocationCalls.move`."""
+        call = functools.partial(
+            self._session.move,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            **where,
+        )
+        return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
+
+    @overload
+    def sync(
+        self, src: Written, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> TransferReport: ...
+    @overload
+    def sync(
+        self, src: Written, dst: Written, *, dry_run: Literal[True], **options: Unpack[SyncOptions]
+    ) -> SyncPlan: ...
+    def sync(
+        self,
+        src: Written,
+        dst: Written,
+        *,
+        delete: bool = False,
+        compare: Compare = "size+mtime",
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        dry_run: bool = False,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> TransferReport | SyncPlan:
+        """Twin: `AsyncLocationCalls.sync`."""
+        call = functools.partial(
+            self._session.sync,
+            src,
+            dst,
+            delete=delete,
+            compare=compare,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            storage_type=storage_type,
+            **where,
+        )
+        if dry_run:
+            return self._portal.call(call, dry_run=True)
+        return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
     def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
         """Twin: `AsyncLocationCalls.storage_at`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import weakref
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, Unpack, overload
+from collections.abc import Mapping
+from typing import Any, Self, Unpack
 
 from dxflow_async.blocking.compute import ComputeManager
 from dxflow_async.blocking.location_calls import LocationCalls
@@ -15,16 +15,11 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.storage import StorageManager
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.settings import Settings
-from dxflow_async.models import JobList, Leftover, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.models import JobList, Leftover, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
-from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
-from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.sync import SyncOptions
 
 __all__ = ["Session"]
 
@@ -103,94 +98,6 @@ class Session(LocationCalls):
         """Twin: `AsyncSession.get_compute_manager`."""
         twin = self._portal.call_soon(self._session.get_compute_manager)
         return ComputeManager(self, self._calls, twin)
-
-    def copy(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        storage_type: str = "private",
-        options: ObjectOptions | None = None,
-        overwrite: Overwrite = True,
-        symlinks: Symlinks = "follow",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport:
-        """Twin: `AsyncSession.copy`."""
-        call = functools.partial(
-            self._session.copy,
-            src,
-            dst,
-            storage_type=storage_type,
-            options=options,
-            overwrite=overwrite,
-            symlinks=symlinks,
-            **where,
-        )
-        return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
-
-    def move(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        storage_type: str = "private",
-        options: ObjectOptions | None = None,
-        overwrite: Overwrite = True,
-        symlinks: Symlinks = "follow",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport:
-        """Twin: `AsyncSession.move`."""
-        call = functools.partial(
-            self._session.move,
-            src,
-            dst,
-            storage_type=storage_type,
-            options=options,
-            overwrite=overwrite,
-            symlinks=symlinks,
-            **where,
-        )
-        return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
-
-    @overload
-    def sync(
-        self, src: Written, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
-    ) -> TransferReport: ...
-    @overload
-    def sync(
-        self, src: Written, dst: Written, *, dry_run: Literal[True], **options: Unpack[SyncOptions]
-    ) -> SyncPlan: ...
-    def sync(
-        self,
-        src: Written,
-        dst: Written,
-        *,
-        delete: bool = False,
-        compare: Compare = "size+mtime",
-        include: str | Iterable[str] = (),
-        exclude: str | Iterable[str] = (),
-        dry_run: bool = False,
-        storage_type: str = "private",
-        on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
-    ) -> TransferReport | SyncPlan:
-        """Twin: `AsyncSession.sync`."""
-        call = functools.partial(
-            self._session.sync,
-            src,
-            dst,
-            delete=delete,
-            compare=compare,
-            include=include if isinstance(include, str) else tuple(include),
-            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
-            storage_type=storage_type,
-            **where,
-        )
-        if dry_run:
-            return self._portal.call(call, dry_run=True)
-        return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
     def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
         """Twin: `AsyncSession.path`."""

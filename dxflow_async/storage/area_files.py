@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Mapping
 from functools import partial
 from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError
 from dxflow_async.models import TransferReport
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area_listing import AreaListing
 from dxflow_async.storage.files.object_ranges import ObjectRanges
 from dxflow_async.storage.files.opening import AnyFile, FileMode, Opening, OpenOptions, as_text, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.transfer.request import request
-from dxflow_async.transfer.resources import Resources
 
 __all__ = ["AreaFiles"]
 
 
-class AreaFiles(ABC):
-    """The part of `AsyncAreaStorage` that opens files.
-
-    Args:
-        resources: the session's resources.
-        find: finds the area.
-    """
-
-    def __init__(self, resources: Resources, find: Callable[[], Awaitable[Area]]) -> None:
-        self._resources = resources
-        self._find = find
-
-    @abstractmethod
-    async def exists(self, path: str) -> bool:
-        """See `AsyncAreaStorage.exists`."""
+class AreaFiles(AreaListing, ABC):
+    """The part of `AsyncAreaStorage` that opens files."""
 
     @abstractmethod
     async def write(

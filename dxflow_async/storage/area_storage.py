@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Iterable,
     Mapping,
     Sequence,
@@ -18,18 +15,16 @@ from typing import Literal, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.exceptions import NotFoundError
-from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
+from dxflow_async.models import DeleteResult, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
-from dxflow_async.storage.area import Area, LocalArea
+from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_files import AreaFiles
 from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
-from dxflow_async.storage.listing import directory_path
-from dxflow_async.storage.object_views import list_versions, reading_area, unsupported
+from dxflow_async.storage.object_views import reading_area, unsupported
 from dxflow_async.storage.reading import read_object
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.stream_writes import write_stream
-from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.context import Symlinks
@@ -38,8 +33,6 @@ from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
-from dxflow_async.transfer.planning.globbing import matching
-from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["AsyncAreaStorage"]
@@ -59,135 +52,6 @@ class AsyncAreaStorage(AreaFiles):
         ...         await storage.upload("results/", "/bucket/results/")
         ...         print([item.name for item in await storage.list("/bucket/results/")])
     """
-
-    def __init__(self, transfers: TransferService, find: Callable[[], Awaitable[Area]]) -> None:
-        # Each call finds the area anew: the first one signs in, and a unit may move to another address.
-        super().__init__(transfers.resources, find)
-        self._transfers = transfers
-
-    # Listing
-
-    async def list(self, path: str = "/", *, recursive: bool = False, versions: bool = False) -> ItemList:
-        """Lists a directory, or the one object of that name.
-
-        Args:
-            path: the directory or object.
-            recursive: whether to list everything below the directory.
-            versions: list every version that the bucket keeps, the newest of each name first.
-
-        Returns:
-            The items in the order of their names.
-
-        Raises:
-            NotFoundError: there is no such directory or object.
-        """
-        if versions:
-            return ItemList(await list_versions(self._resources, await self._find(), path, recursive=recursive))
-        items = ItemList()
-        try:
-            async for item in self.scan(path, recursive=recursive):
-                items.append(item)
-        except NotFoundError:
-            if path.endswith("/"):
-                raise
-        if items:
-            return items
-        found = await self.stat(path)
-        return ItemList(() if found.directory else (found,))
-
-    def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
-        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
-        return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
-
-    async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
-        area = await self._find()
-        prefix = area.key(path)
-        if prefix and not prefix.endswith("/"):
-            prefix += "/"
-        limits, policy = self._resources.limits, self._resources.policy
-        async for page in pages(area.provider, prefix, recursive=recursive, limits=limits, policy=policy):
-            yield [area.item(entry) for entry in page if entry.key != prefix]
-
-    async def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
-        """Returns an object with its media type, metadata and checksum, or a directory.
-
-        Args:
-            path: the object or directory.
-            version: the `Item.version` of an older version.
-            encryption: the customer's key of the object, from `Encryption.customer`.
-
-        Raises:
-            NotFoundError: there is no such object or directory.
-        """
-        area = reading_area(await self._find(), path, version, encryption)
-        limits, policy = self._resources.limits, self._resources.policy
-        found = await stat(area.provider, area.key(path), limits=limits, policy=policy)
-        if found is None:
-            raise NotFoundError(
-                f"{area.name} stat of {path} failed: there is no such object or directory; check the path",
-                provider=area.name,
-                operation="stat",
-                path=path,
-            )
-        return area.item(found)
-
-    async def exists(self, path: str) -> bool:
-        """Returns whether there is an object or a directory at a path."""
-        try:
-            await self.stat(path)
-        except NotFoundError:
-            return False
-        return True
-
-    def glob(self, pattern: str) -> AsyncItemStream[Item]:
-        """Yields the objects and directories that match a pattern, in the order of their names.
-
-        `*`, `?` and `[a-z]` match within one component of the path, and `**` matches any number of directories. A path
-        that exists is itself the only match. On this machine's disks, wildcards do not match a leading dot.
-
-        Args:
-            pattern: the pattern, such as `/bucket/run-*/**/*.csv`; with a slash at its end it matches directories only.
-
-        Example:
-            >>> async def names(storage: AsyncAreaStorage) -> list[str]:
-            ...     return [item.name async for item in storage.glob("/bucket/tables/*.csv")]
-        """
-        return AsyncItemStream(self._glob(pattern), self._resources.owner)
-
-    async def _glob(self, pattern: str) -> AsyncGenerator[Sequence[Item], None]:
-        area = await self._find()
-        hidden = not isinstance(area, LocalArea)
-        limits, policy = self._resources.limits, self._resources.policy
-        async for entry in matching(area.provider, area.key(pattern), hidden=hidden, limits=limits, policy=policy):
-            yield (area.item(entry),)
-
-    async def is_bucket(self, path: str) -> bool:
-        """Returns whether a path names a whole bucket or container; that there is one is not checked."""
-        area = await self._find()
-        key = area.key(path).removesuffix("/")
-        return bool(key) and area.provider.features.buckets and "/" not in key
-
-    async def update_path_items(self, path: str = "/") -> ItemList:
-        """Lists a directory into the session's listing cache, and returns the listing."""
-        area, path = await self._find(), directory_path(path)
-        try:
-            items = ItemList([item async for item in self.scan(path, recursive=False)])
-        except NotFoundError:
-            # Where directories are real, one that is missing is as empty as a prefix without keys.
-            if not area.provider.features.directories:
-                raise
-            items = ItemList()
-        self._transfers.cache.put(area.cache_key, path, items)
-        return items
-
-    async def update_all(self, path: str = "/") -> None:
-        """Lists a directory and all directories below it into the session's listing cache."""
-        waiting = [directory_path(path)]
-        while waiting:
-            items = await self.update_path_items(waiting.pop())
-            waiting += [item.path for item in items if item.directory]
-
-    # Transferring
 
     async def upload(
         self,
