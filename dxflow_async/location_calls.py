@@ -25,6 +25,7 @@ from dxflow_async.transfer.planning.globbing import has_magic
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
+from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncLocationCalls"]
@@ -44,9 +45,11 @@ class AsyncLocationCalls:
 
     async def copy(
         self,
-        src: Written,
+        src: Written | Sequence[Written],
         dst: Written,
         *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
@@ -61,10 +64,11 @@ class AsyncLocationCalls:
         stream through memory, large objects in parallel parts, and are compared with the checksums of both sides.
 
         Args:
-            src: the source; a local path may be a glob pattern. Of a directory with a trailing slash only the content
-                is copied.
+            src: the source, which may be a glob pattern, or several sources in one place. Of a directory with a
+                trailing slash only the content is copied.
             dst: with a trailing slash (or an existing local directory) the directory to copy into, else exactly the new
                 name.
+            include, exclude: which names are copied, as for `sync`.
             storage_type: the area of remotes, `"private"` or `"public"`.
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
@@ -87,13 +91,18 @@ class AsyncLocationCalls:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        return await self._transfers.copy(src, dst, storage_type, on_progress, Workers.of(**where), rules=rules)
+        names = _names(include, exclude)
+        return await self._transfers.copy(
+            src, dst, storage_type, on_progress, Workers.of(**where), rules=rules, names=names
+        )
 
     async def move(
         self,
-        src: Written,
+        src: Written | Sequence[Written],
         dst: Written,
         *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
@@ -107,8 +116,9 @@ class AsyncLocationCalls:
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
+        names = _names(include, exclude)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules
+            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules, names=names
         )
 
     @overload
@@ -356,3 +366,8 @@ class AsyncLocationCalls:
         async with storage.read(path, start, end) as chunks:
             async for batch in chunks.batches():
                 yield batch
+
+
+def _names(include: str | Iterable[str], exclude: str | Iterable[str]) -> NameFilter | None:
+    found = NameFilter(include, exclude)
+    return found if found.include or found.exclude else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -39,9 +39,11 @@ class LocationCalls:
 
     def copy(
         self,
-        src: Written,
+        src: Written | Sequence[Written],
         dst: Written,
         *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
@@ -58,15 +60,19 @@ class LocationCalls:
             options=options,
             overwrite=overwrite,
             symlinks=symlinks,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             **where,
         )
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
         self,
-        src: Written,
+        src: Written | Sequence[Written],
         dst: Written,
         *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
@@ -83,6 +89,8 @@ class LocationCalls:
             options=options,
             overwrite=overwrite,
             symlinks=symlinks,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             **where,
         )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cyclopts import App, CycloptsError
 
 from dxflow_async.cli.json_lines import error_line, wants_json
+from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import STATUSES, USAGE, reported
 from dxflow_async.cli.summaries import HEADLINE, SUMMARIES, examples_of
 
@@ -52,7 +53,7 @@ _COMMANDS = {
 def run_app(arguments: Sequence[str]) -> int:
     """Parses the arguments and runs their command; returns its exit status."""
     app = make_app()
-    given = list(arguments)
+    given = [STREAM if each == "-" else each for each in arguments]
     if given[:1] == ["help"]:
         given = [*given[1:], "--help"]
 

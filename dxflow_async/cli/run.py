@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from cyclopts import Parameter
 
@@ -51,9 +51,18 @@ def run_loop(work: Callable[[], Awaitable[T]]) -> T:
         return runner.run(_until_terminated(work))
 
 
-def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]]) -> T:
+class Adjusts(Protocol):
+    """Options that change settings."""
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Returns the settings with these options."""
+        ...
+
+
+def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]], options: Adjusts | None = None) -> T:
     """Returns the result of `call` with a session of the account."""
-    session = _new_session(account, Settings.load())
+    settings = Settings.load()
+    session = _new_session(account, settings if options is None else options.applied_to(settings))
 
     async def work() -> T:
         async with aclosing(session):

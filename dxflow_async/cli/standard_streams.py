@@ -1,11 +1,14 @@
-"""Standard streams that the process was started without."""
+"""The standard streams: as a place, and where the process was started without them."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-__all__ = ["open_closed_streams"]
+__all__ = ["STREAM", "open_closed_streams"]
+
+STREAM = "<standard stream>"
+"""Stands for an argument `-`, which the parser of arguments would take for an option."""
 
 
 def open_closed_streams() -> None:

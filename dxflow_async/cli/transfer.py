@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from itertools import groupby
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
+from dxflow_async.cli.options import Choice, DryRun, Pace, Patterns, Quiet, Writing
+from dxflow_async.cli.places import area_name
+from dxflow_async.cli.preview import preview
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.standard_streams import STREAM
+from dxflow_async.cli.streaming import copy_stream
 from dxflow_async.cli.workers import OnWorkers
-from dxflow_async.exceptions import TransferError
+from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
@@ -35,65 +40,91 @@ class Output:
     """
 
     json: Flag = False
-    quiet: Annotated[Flag, Parameter(name=["--quiet", "-q"])] = False
+    quiet: Quiet = False
 
 
 _DIRECT, _PLAIN, _HERE = Account(), Output(), OnWorkers()
+_ALL, _REPLACE, _FREE = Choice(), Writing(), Pace()
 
 Transfer = Callable[[AsyncSession, OnProgress | None, ExecutorOptions], Awaitable[TransferReport]]
-Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
 
 
 def cp(
-    src: str,
-    dst: str,
-    *,
+    *places: str,
+    choice: Choice = _ALL,
+    writing: Writing = _REPLACE,
+    dry_run: DryRun = False,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
+    pace: Pace = _FREE,
     workers: OnWorkers = _HERE,
 ) -> int:
-    """Copy files and directories between any two locations.
+    """Copy files and directories between any two places.
 
     Args:
-        src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
-            is transferred.
-        dst: The destination. With a slash at its end the directory to copy into, else the new name. An existing
-            local directory counts as written with the slash.
+        places: The sources, and at the end the destination. A source is a local path, aws:/bucket/key or the like, a
+            pattern, or - for standard input; of a directory with a slash at its end only the content is copied. The
+            destination is with a slash at its end the directory to copy into, else the new name, or - for standard
+            output. An existing local directory counts as written with the slash.
+        dry_run: Only print what would be copied.
         public: Remote locations are in the account's public storage.
     """
-    area = _area(public)
+    sources, dst = _ends(places)
+    area = area_name(public=public)
+    if STREAM in (*sources, dst):
+        return copy_stream(sources, dst, area, writing, account, pace, quiet=output.quiet, json=output.json)
+    if dry_run:
+        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
     return run_transfer(
-        lambda session, show, where: session.copy(src, dst, storage_type=area, on_progress=show, **where),
+        lambda session, show, where: _each_place(
+            sources,
+            lambda group: session.copy(
+                group, dst, storage_type=area, on_progress=show, **choice.arguments(), **writing.arguments(), **where
+            ),
+        ),
         output,
         account,
         workers,
+        pace,
     )
 
 
 def mv(
-    src: str,
-    dst: str,
-    *,
+    *places: str,
+    choice: Choice = _ALL,
+    writing: Writing = _REPLACE,
+    dry_run: DryRun = False,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
+    pace: Pace = _FREE,
     workers: OnWorkers = _HERE,
 ) -> int:
-    """Move files and directories between any two locations. A source is deleted once its copy is stored.
+    """Move files and directories between any two places. A source is deleted once its copy is stored.
 
     Args:
-        src: A local path or pattern, or aws:/bucket/key. Of a directory with a slash at its end only the content
-            is transferred.
-        dst: The destination, as for cp.
+        places: The sources, and at the end the destination, as for cp.
+        dry_run: Only print what would be moved.
         public: Remote locations are in the account's public storage.
     """
-    area = _area(public)
+    sources, dst = _ends(places)
+    area = area_name(public=public)
+    if STREAM in (*sources, dst):
+        raise ConfigurationError("mv has no use for -; cp reads standard input and writes standard output")
+    if dry_run:
+        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
     return run_transfer(
-        lambda session, show, where: session.move(src, dst, storage_type=area, on_progress=show, **where),
+        lambda session, show, where: _each_place(
+            sources,
+            lambda group: session.move(
+                group, dst, storage_type=area, on_progress=show, **choice.arguments(), **writing.arguments(), **where
+            ),
+        ),
         output,
         account,
         workers,
+        pace,
     )
 
 
@@ -105,10 +136,11 @@ def sync(
     compare: Compare = "size+mtime",
     include: Patterns = (),
     exclude: Patterns = (),
-    dry_run: Annotated[Flag, Parameter(name=["--dry-run", "-n"])] = False,
+    dry_run: DryRun = False,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
+    pace: Pace = _FREE,
     workers: OnWorkers = _HERE,
 ) -> int:
     """Sync a directory: copy what is new or changed.
@@ -124,7 +156,7 @@ def sync(
         dry_run: Only print the plan.
         public: Remote locations are in the account's public storage.
     """
-    area = _area(public)
+    area = area_name(public=public)
     if dry_run:
         plan = with_session(
             account,
@@ -156,14 +188,53 @@ def sync(
         output,
         account,
         workers,
+        pace,
     )
 
 
-def _area(public: bool) -> str:
-    return "public" if public else "private"
+def _ends(places: Sequence[str]) -> tuple[list[str], str]:
+    """Splits the arguments into the sources and the destination."""
+    *sources, dst = places or ("",)
+    if not sources:
+        raise ConfigurationError("a source and a destination are needed: dxflow-async cp SOURCE... DESTINATION")
+    return sources, dst
 
 
-def run_transfer(transfer: Transfer, output: Output, account: Account, workers: OnWorkers) -> int:
+async def _each_place(sources: Sequence[str], call: Callable[[list[str]], Awaitable[TransferReport]]) -> TransferReport:
+    """Makes a call for the sources of each place, one after the other, and returns one report of all.
+
+    Raises:
+        TransferError: an item failed; its report has the items of all calls.
+    """
+    groups = [[*group] for _, group in groupby(sources, key=_place_of)]
+    if len(groups) == 1:
+        return await call(groups[0])
+    whole, failure = TransferReport(), None
+    for group in groups:
+        try:
+            report = await call(group)
+        except TransferError as error:
+            report, failure = error.report, error
+        for result in report:
+            whole.append(result)
+        whole.seconds += report.seconds
+    if failure is not None:
+        text = f"{len(whole.failed)} of {len(whole)} items failed; the last call said: {failure}"
+        raise TransferError(text, report=whole, operation=failure.operation)
+    return whole
+
+
+def _place_of(source: str) -> str:
+    """Returns the part of a location that names the place: sources of one place share a call."""
+    scheme, colon, rest = source.partition(":")
+    if not colon or "/" in scheme:
+        return ""
+    if scheme == "unit" or rest.startswith("//"):
+        return f"{scheme}:{rest.lstrip('/').partition('/')[0]}"
+    return scheme.lower()
+
+
+def run_transfer(transfer: Transfer, output: Output, account: Account, workers: OnWorkers, pace: Pace = _FREE) -> int:
     """Makes a call with a progress bar, and prints its report."""
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
@@ -172,7 +243,7 @@ def run_transfer(transfer: Transfer, output: Output, account: Account, workers: 
                 async with workers.options() as where:
                     return await transfer(session, show, where)
 
-            report = with_session(account, call)
+            report = with_session(account, call, pace)
     except TransferError as error:
         if output.json:
             print_report(error.report)

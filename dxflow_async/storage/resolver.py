@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
@@ -56,11 +57,18 @@ class ResolvedLocation:
         path: the path in the area, or on this machine's disks.
         area: the storage area; None stands for this machine's disks.
         into: of a local destination, whether it is a directory to put things into; None until that is known.
+        more: of a source, the paths of the other sources of the call, which are in the same area.
     """
 
     path: str
     area: Area | None = None
     into: bool | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all sources of the call."""
+        return (self.path, *self.more)
 
     @property
     def shown(self) -> str:
@@ -128,6 +136,26 @@ class LocationResolver:
         if location.provider == URL:
             return await self._resolve_url(location.path, storage_type)
         return ResolvedLocation(location.path, await self.area(location.provider, storage_type))
+
+    async def resolve_sources(
+        self, written: Written | Sequence[Written], storage_type: str = "private"
+    ) -> ResolvedLocation:
+        """Returns the source of a call, or its several sources. Raises as `resolve`.
+
+        Raises:
+            ConfigurationError: there is no source, or they are not all in one place.
+        """
+        if isinstance(written, str | os.PathLike):
+            return await self.resolve(written, storage_type)
+        found = [await self.resolve(each, storage_type) for each in written]
+        if not found:
+            raise ConfigurationError("no source was given; write aws:/bucket/key or a local path")
+        first = found[0]
+        for each in found:
+            if each.area_id != first.area_id:
+                text = "several sources of one call must be in one place; make a call for each place"
+                raise ConfigurationError(f"{first.shown} and {each.shown}: {text}")
+        return replace(first, more=tuple(each.path for each in found[1:]))
 
     async def area_and_path(self, written: Written, storage_type: str = "private") -> tuple[Area, str]:
         """Returns the area of a location, and the path there. Of a local path, that is its absolute path.

@@ -17,6 +17,7 @@ from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules
 
 __all__ = ["ResumedJob", "check_arguments", "check_key_known", "given_pairs", "open_job", "resolved_ends"]
@@ -93,7 +94,9 @@ def check_arguments(spec: JobSpec) -> None:
     known = {"content_type", "metadata", "overwrite", "if_match", "options", "symlinks", "version", "keyed"}
     if spec.operation in ("copy", "move"):
         assert spec.arguments["into"] in (True, False, None)
-        known.add("into")
+        known |= {"into", "more", "include", "exclude"}
+        assert all(isinstance(each, str) for each in spec.arguments.get("more") or ())
+        assert NameFilter(spec.arguments.get("include") or (), spec.arguments.get("exclude") or ())
     if spec.arguments.keys() - known:
         raise ValueError(f"arguments that {spec.operation} does not have")
     assert WriteRules.from_json(spec.arguments)
@@ -115,7 +118,11 @@ def resolved_ends(spec: JobSpec, areas: Areas) -> tuple[ResolvedLocation, Resolv
     """Returns source and destination of an earlier call; relative local paths start at its working directory."""
     if spec.source is None or spec.destination is None:
         return ResolvedLocation("", areas[0]), ResolvedLocation("", areas[1])
-    source = _resolved(_local_source(spec, spec.source) if areas[0] is None else spec.source, areas[0])
+    first, *others = [
+        _resolved(_local_source(spec, each) if areas[0] is None else each, areas[0])
+        for each in (spec.source, *(spec.arguments.get("more") or ()))
+    ]
+    source = replace(first, more=tuple(each.path for each in others))
     path = os.path.join(spec.directory, spec.destination) if areas[1] is None else spec.destination
     return source, replace(_resolved(path, areas[1]), into=spec.arguments.get("into"))
 

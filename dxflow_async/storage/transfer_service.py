@@ -47,11 +47,14 @@ from dxflow_async.transfer.planning.destination import (
 )
 from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.relocate import look_up, relocate
+from dxflow_async.transfer.planning.globbing import has_magic, matching
+from dxflow_async.transfer.planning.relocate import look_up
+from dxflow_async.transfer.planning.several import relocate_each
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
 from dxflow_async.transfer.sync.check_report import CheckReport
+from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
@@ -84,7 +87,7 @@ class TransferService:
 
     async def copy(
         self,
-        src: Written,
+        src: Written | Sequence[Written],
         dst: Written,
         storage_type: str,
         on_progress: OnProgress | None,
@@ -92,10 +95,12 @@ class TransferService:
         *,
         move: bool = False,
         rules: WriteRules | None = None,
+        names: NameFilter | None = None,
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
-        source, destination = await self._resolve(src, dst, storage_type)
-        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules)
+        source = await self.resolver.resolve_sources(src, storage_type)
+        destination = await self.resolver.resolve(dst, storage_type, new=True)
+        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules, names=names)
 
     async def relocate(
         self,
@@ -106,12 +111,18 @@ class TransferService:
         *,
         move: bool = False,
         rules: WriteRules | None = None,
+        names: NameFilter | None = None,
     ) -> TransferReport:
-        """Copies or moves between two locations that are resolved."""
+        """Copies or moves between locations that are resolved."""
         into = (await self._destination(destination)).into
         destination = replace(destination, into=into)
         operation = "move" if move else "copy"
-        return await self.run(operation, source, destination, {"into": into}, on_progress, workers, rules=rules)
+        arguments: dict[str, Any] = {"into": into}
+        if names is not None:
+            arguments |= {"include": list(names.include), "exclude": list(names.exclude)}
+        if source.more:
+            arguments["more"] = [replace(source, path=path).shown for path in source.more]
+        return await self.run(operation, source, destination, arguments, on_progress, workers, rules=rules)
 
     async def sync(
         self,
@@ -231,7 +242,7 @@ class TransferService:
             return await self._finish(again, source, destination, sync.run(call))
         items = await self._plan(call.context, spec, source, destination, pairs)
         if spec.operation == "move":
-            return await self._move(again, source, destination, call.run(items))
+            return await self._move(again, source, destination, partial(call.run, items))
         return await self._finish(again, source, destination, call.run(items))
 
     def deleter(self, area: Area, workers: Workers | None) -> Coordinator | None:
@@ -278,20 +289,22 @@ class TransferService:
             area = reading_area(source.area, source.path, arguments.get("version"), None)
             return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
+        if arguments.get("include") or arguments.get("exclude"):
+            context = replace(context, names=NameFilter(arguments.get("include") or (), arguments.get("exclude") or ()))
         if source.area is None:
             return upload(
                 context,
                 LocalPlaces(threads, marks_links=rules.symlinks != "follow"),
-                source.path,
+                source.paths,
                 end,
                 options,
                 operation=operation,
                 move=move,
                 overwrite=overwrite,
             )
-        return relocate(
+        return relocate_each(
             context,
-            source.area.place(source.path),
+            [source.area.place(path) for path in source.paths],
             end,
             options,
             operation=operation,
@@ -304,18 +317,20 @@ class TransferService:
         again: Callable[[TransferReport, bool], None],
         source: ResolvedLocation,
         destination: ResolvedLocation,
-        transfer: Awaitable[TransferReport],
+        transfer: Callable[[], Awaitable[TransferReport]],
     ) -> TransferReport:
         """Moves, and removes the directories that the move has emptied."""
         tops = await self._tops(source)
         try:
-            report = await self._finish(again, source, destination, transfer)
+            report = await self._finish(again, source, destination, transfer())
         except BaseException:
             if source.area is not None:
-                self.cache.doubted(source.area.cache_key, f"/{key_of(source.path)}")
+                for path in source.paths:
+                    self.cache.doubted(source.area.cache_key, f"/{key_of(path)}")
             raise
         if source.area is not None:
-            self.cache.note_moved(source.area, source.path, report)
+            for path in source.paths:
+                self.cache.note_moved(source.area, path, report)
         for top in tops:
             await remove_emptied(self.resources.context(None), top, itself=not source.is_directory)
         return report
@@ -368,12 +383,27 @@ class TransferService:
 
     async def _tops(self, source: ResolvedLocation) -> list[Place]:
         """The real directories that a move is to leave empty, or to remove."""
-        threads = self.resources.threads
-        if source.area is not None:
-            return [directory(source.area.place(source.path))]
-        files = LocalPlaces(threads)
-        paths = await expand(threads, source.path)
+        threads, area = self.resources.threads, source.area
+        if area is not None:
+            return [place for path in source.paths async for place in self._remote_tops(area, path)]
+        files, paths = LocalPlaces(threads), list[str]()
+        for path in source.paths:
+            try:
+                paths += await expand(threads, path)
+            except NotFoundError:
+                if not source.more:
+                    raise
         return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
+
+    async def _remote_tops(self, area: Area, path: str) -> AsyncIterator[Place]:
+        provider, key = area.provider, area.key(path)
+        if not has_magic(key):
+            yield directory(area.place(path))
+        elif provider.real_directories:
+            limits, policy = self.resources.limits, self.resources.policy
+            async for entry in matching(provider, key, hidden=True, limits=limits, policy=policy):
+                if entry.directory:
+                    yield directory(area.place(area.path(entry.key)))
 
     async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
         place = source.area.place(source.path) if source.area is not None else None

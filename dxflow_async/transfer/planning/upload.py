@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
@@ -41,7 +41,7 @@ async def expand(threads: Threads, pattern: str) -> list[str]:
 async def upload(
     context: TransferContext,
     files: LocalPlaces,
-    source: str,
+    sources: Sequence[str],
     destination: Destination,
     options: ObjectOptions,
     *,
@@ -49,7 +49,7 @@ async def upload(
     move: bool = False,
     overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
-    """Yields the items that transfer a local file, a directory with everything in it, or the matches of a pattern.
+    """Yields the items that transfer local files, directories with everything in them, and the matches of patterns.
 
     `destination.py` has the rules of names.
 
@@ -57,15 +57,16 @@ async def upload(
         NotFoundError: there is no such source.
         ConfigurationError: several sources have one destination.
     """
-    paths = await expand(files.threads, source)
-    if len(paths) > 1 and not destination.into:
-        raise ConfigurationError(
-            f"{source} matches {len(paths)} files, and {destination.shown} is one name; "
-            "end it in a slash for a directory"
-        )
-    if len(paths) > 1:
-        check_single(files.place(source), options, operation)
+    paths, missing = await _expand_each(files.threads, sources, destination)
+    several = len(paths) + len(missing) > 1
+    if several and not destination.into:
+        named = f"{sources[0]} matches {len(paths)} files" if len(sources) == 1 else f"there are {len(sources)} sources"
+        raise ConfigurationError(f"{named}, and {destination.shown} is one name; end it in a slash for a directory")
+    if several:
+        check_single(files.place(sources[0]), options, operation)
         await destination.prepare(context, several=True)
+    for result in missing:
+        yield SettledItem(result)
     for path in paths:
         place = files.place(path)
         try:
@@ -74,7 +75,7 @@ async def upload(
             ):
                 yield item
         except StorageError as error:
-            if len(paths) == 1:
+            if not several:
                 raise
             yield SettledItem(TransferResult(path, destination.shown, error=error))
 
@@ -92,6 +93,26 @@ async def upload_each(
         destination = RemoteDestination(target)
         source = files.place(path)
         yield item_for(context, source, destination, target, None, options, operation="upload", overwrite=overwrite)
+
+
+async def _expand_each(
+    threads: Threads, sources: Sequence[str], destination: Destination
+) -> tuple[list[str], list[TransferResult]]:
+    """Returns the paths of all sources, and the results of those that do not exist.
+
+    Raises:
+        NotFoundError: the only source does not exist.
+    """
+    paths: list[str] = []
+    missing: list[TransferResult] = []
+    for source in sources:
+        try:
+            paths += await expand(threads, source)
+        except NotFoundError as error:
+            if len(sources) == 1:
+                raise
+            missing.append(TransferResult(source, destination.shown, error=error))
+    return paths, missing
 
 
 def _expand(pattern: str) -> list[str]:

@@ -43,8 +43,9 @@ class NameFilter:
     """
 
     def __init__(self, include: str | Iterable[str] = (), exclude: str | Iterable[str] = ()) -> None:
-        self._include = _compile("include", include)
-        self._exclude = _compile("exclude", exclude)
+        self.include, self.exclude = _patterns(include), _patterns(exclude)
+        self._include = _compile("include", self.include)
+        self._exclude = _compile("exclude", self.exclude)
 
     def admits(self, name: str) -> bool:
         """Returns whether the sync touches a path. A directory's path ends in a slash."""
@@ -57,8 +58,12 @@ class NameFilter:
         return self._exclude is not None and self._exclude.fullmatch(name) is not None
 
 
-def _compile(option: str, patterns: str | Iterable[str]) -> re.Pattern[str] | None:
-    texts = [_translate(option, pattern) for pattern in ((patterns,) if isinstance(patterns, str) else patterns)]
+def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+
+
+def _compile(option: str, patterns: Iterable[str]) -> re.Pattern[str] | None:
+    texts = [_translate(option, pattern) for pattern in patterns]
     try:
         return re.compile("|".join(texts), re.DOTALL) if texts else None
     except re.error as error:
