@@ -325,7 +325,7 @@ WRITTEN = {"local": "{directory}/", "aws": "aws:/bucket/{mark}/", "unit": "unit:
 
 
 @pytest.mark.parametrize("source", WRITTEN)
-@pytest.mark.parametrize("call", ["AsyncSession.copy", "AsyncSession.move", "AsyncSession.sync"])
+@pytest.mark.parametrize("call", ["AsyncLocationCalls.copy", "AsyncLocationCalls.move", "AsyncLocationCalls.sync"])
 async def test_a_call_goes_down_to_the_engine(tmp_path: Path, call: str, source: str) -> None:
     """A copy's source passes at most eight modules on its way to the engine; no call comes back from below."""
     mark = "followed-source"
@@ -338,10 +338,10 @@ async def test_a_call_goes_down_to_the_engine(tmp_path: Path, call: str, source:
             await session.copy(f"{directory}/", src)
         with path.watched():
             await getattr(session, call.partition(".")[2])(src, "gcp:/bucket/there/")
-    assert (path.modules[0], path.modules[-1]) == ("session", "transfer.engine")
+    assert (path.modules[0], path.modules[-1]) == ("location_calls", "transfer.engine")
     # A move and a sync look at the source before the engine runs, through all that looking needs.
-    stacks = path.stacks if call == "AsyncSession.copy" else {path.engine_stack}
-    if call == "AsyncSession.copy":
+    stacks = path.stacks if call == "AsyncLocationCalls.copy" else {path.engine_stack}
+    if call == "AsyncLocationCalls.copy":
         assert len(path.modules) <= 8, path.modules
     for stack in stacks:
         assert len(set(stack)) == len(stack) <= 5, stack

@@ -140,6 +140,7 @@ def test_closing_after_the_loop_has_ended_closes_the_connections(
     server: OneBucketServer, settings: Settings, loop: str, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """`aclose` in a later loop closes sockets and threads, and asyncio has nothing to say about it."""
+    before = _disk_threads()
     session = AsyncSession(settings=replace(settings, transport=transport))
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(_use(session))
@@ -147,14 +148,14 @@ def test_closing_after_the_loop_has_ended_closes_the_connections(
     asyncio.run(session.aclose())
     assert server.wait_until_closed() == 0
     deadline = monotonic() + 5
-    while _disk_threads() and monotonic() < deadline:
+    while _disk_threads() - before and monotonic() < deadline:
         sleep(0.01)
-    assert not _disk_threads()
+    assert not _disk_threads() - before
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def _disk_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("dxflow-disk")]
+def _disk_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("dxflow-disk")}
 
 
 def test_closing_from_another_thread_closes_in_the_sessions_own_loop(

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from dxflow_async.net.errors import FEW_ATTEMPTS, ConnectError, NetError, ProxyError, StalledError
+from dxflow_async.net.errors import FEW_ATTEMPTS, ConnectError, HostNotFoundError, NetError, ProxyError, StalledError
 from dxflow_async.net.request import Origin
 
-__all__ = ["GIVE_UP_SECONDS", "ReachedOrigins"]
+__all__ = ["GIVE_UP_SECONDS", "NAME_SECONDS", "ReachedOrigins"]
 
 GIVE_UP_SECONDS = 3.0
 """Seconds for which an origin that never answered is tried more than once. `FEW_ATTEMPTS` take that long at most."""
+
+NAME_SECONDS = 30.0
+"""The same where names cannot be looked up just now, which says nothing of the server: a network that comes back."""
 
 
 class ReachedOrigins:
@@ -42,11 +45,13 @@ class ReachedOrigins:
         """Limits the attempts of an error if the origin was not reached and never answered."""
         if origin in self._answered or not error.retryable or not isinstance(error, _NOT_REACHED):
             return
-        now = self._clock()
+        now, names = self._clock(), isinstance(error, HostNotFoundError)
         since, failures = self._failing.get(origin, (now, 0))
         self._failing[origin] = since, failures + 1
-        dead = now - since >= GIVE_UP_SECONDS and failures >= FEW_ATTEMPTS
-        error.max_attempts = 1 if dead else min(error.max_attempts or FEW_ATTEMPTS, FEW_ATTEMPTS)
+        if now - since >= (NAME_SECONDS if names else GIVE_UP_SECONDS) and failures >= FEW_ATTEMPTS:
+            error.max_attempts = 1
+        elif not names:
+            error.max_attempts = min(error.max_attempts or FEW_ATTEMPTS, FEW_ATTEMPTS)
 
 
 _NOT_REACHED = (ConnectError, ProxyError, StalledError)

@@ -12,7 +12,7 @@ from dxflow_async.exceptions import ConfigurationError
 from tests.cli.called_command import Command, s3_variables
 from tests.servers.weed import SeaweedFS
 
-KEPT = "access_key, addressing, endpoint, region, requester_pays, secret_key, sign_payload, uniform_parts"
+KEPT = "access_key, addressing, anonymous, endpoint, region, requester_pays, secret_key, sign_payload, uniform_parts"
 
 
 def test_settings_are_kept_used_and_forgotten(
@@ -31,10 +31,7 @@ def test_settings_are_kept_used_and_forgotten(
     assert signed_in("cp", "file", f"aws:/{bucket}/there").status == 0
     assert configured.client.get_object(Bucket=bucket, Key="there")["Body"].read() == b"bytes"
     listed = signed_in("providers", "list").stdout
-    assert (
-        listed
-        == "AWS    access_key, addressing, endpoint, region, requester_pays, secret_key, sign_payload, uniform_parts\n"
-    )
+    assert listed == f"AWS    {KEPT}\n"
     assert signed_in("providers", "forget", "AWS").status == 0
     assert signed_in("providers", "forget", "AWS").status == 1
     assert signed_in("ls", f"aws:/{bucket}/there").status == 3  # a local directory stands in again

@@ -19,7 +19,7 @@ from dxflow_async.net.errors import (
     ProxyError,
     StalledError,
 )
-from dxflow_async.net.reached import GIVE_UP_SECONDS, ReachedOrigins
+from dxflow_async.net.reached import GIVE_UP_SECONDS, NAME_SECONDS, ReachedOrigins
 from dxflow_async.net.request import Origin
 from tests.scripted_server import ScriptedServer, answer, hang_up
 from tests.sessions import retry_soon
@@ -39,7 +39,6 @@ def attempts(reached: ReachedOrigins, error: NetError, origin: Origin = HERE) ->
     [
         lambda: ConnectionRefusedByHostError("refused"),
         lambda: ConnectTimeoutError("no connection"),
-        lambda: HostNotFoundError("unknown", temporary=True),
         lambda: ProxyError("not reached"),
         lambda: StalledError("no byte moved"),
     ],
@@ -55,6 +54,17 @@ def test_never_answered(make: type[NetError]) -> None:
     reached.answered(HERE)
     assert attempts(reached, make()) is None
     assert attempts(reached, make(), THERE) == FEW_ATTEMPTS
+
+
+def test_names_that_cannot_be_looked_up_for_a_while() -> None:
+    """A network that comes back is waited for with all attempts; after half a minute each request gets one."""
+    now = 100.0
+    reached = ReachedOrigins(lambda: now)
+    assert {attempts(reached, HostNotFoundError("no answer", temporary=True)) for _ in range(100)} == {None}
+    now += GIVE_UP_SECONDS
+    assert attempts(reached, HostNotFoundError("no answer", temporary=True)) is None
+    now += NAME_SECONDS
+    assert attempts(reached, HostNotFoundError("no answer", temporary=True)) == 1
 
 
 def test_slow_failures_are_tried_a_few_times() -> None:

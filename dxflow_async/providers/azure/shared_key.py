@@ -41,14 +41,14 @@ class SharedKey:
         Args:
             method: in capitals.
             path: escaped, as it is sent.
-            query: unescaped, with names in lower case.
+            query: unescaped. Its names are signed in lower case, whatever they are sent in.
             headers: all headers except `host` and `content-length`; they include `x-ms-date`.
             size: of the body, in bytes; it is the `content-length`.
         """
         get = headers.get
         names = sorted([name for name in headers if name.startswith("x-ms-")], key=_weight)
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
-        values = "".join([f"\n{name}:{query[name]}" for name in sorted(query)]) if query else ""
+        values = "".join([f"\n{name.lower()}:{query[name]}" for name in sorted(query, key=str.lower)]) if query else ""
         text = (
             f"{method}\n{get('content-encoding', '')}\n{get('content-language', '')}\n{size or ''}\n"
             f"{get('content-md5', '')}\n{get('content-type', '')}\n{get('date', '')}\n{get('if-modified-since', '')}\n"

@@ -1,7 +1,7 @@
 """The copies that a unit makes at the moment, and those that it made last.
 
 A client whose answer was lost repeats its request. It then joins the copy, or gets the result if the destination still
-is what that copy stored. Nothing is copied twice.
+is what that copy stored, and the source is unchanged. Nothing is copied twice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Copies:
         key = path, destination, etag
         made = self._made.get(key)
         if made is not None and (found := await self._look(unit, destination)) is not None and found.etag == made:
-            return found
+            source = await self._look(unit, path)
+            if source is not None and source.etag == etag:
+                return found
         found = await unit.run_long(copy, unit.workspace, path, destination, etag)
         if found.etag is not None:
             self._made.pop(key, None)

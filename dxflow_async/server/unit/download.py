@@ -21,6 +21,7 @@ from email.utils import formatdate
 from aiohttp import web
 
 from dxflow_async import checksum
+from dxflow_async.concurrency.descriptors import OUT_OF_DESCRIPTORS
 from dxflow_async.modes import format_mode
 from dxflow_async.server.common.middleware import error_response
 from dxflow_async.server.unit import checksums
@@ -173,7 +174,14 @@ async def _send(request: web.Request, response: web.StreamResponse, unit: Unit, 
         while transport.get_write_buffer_size():  # the header is sent first
             await asyncio.sleep(pause)
             pause = 0.001
-    await _send_file(os.dup(socket.fileno()), unit, opened)
+    try:
+        connection = os.dup(socket.fileno())
+    except OSError as error:
+        if error.errno not in OUT_OF_DESCRIPTORS:
+            raise
+        await _send_pieces(response, unit, opened)
+        return
+    await _send_file(connection, unit, opened)
 
 
 async def _send_file(connection: int, unit: Unit, opened: _Opened) -> None:

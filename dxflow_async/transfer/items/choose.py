@@ -87,7 +87,9 @@ def _item_without_bytes(
     """Checks the names of an entry, and returns its item unless it is an object that can be read."""
     marker = entry is not None and is_marker(entry)
     unreadable = None if entry is None else entry.unreadable
-    end.check(target, operation, marker=marker)
+    # Object storage that keeps any name also keeps content under a key that ends in a slash.
+    goes_along = source.key.endswith("/") and target.provider.features.any_names
+    end.check(target, operation, marker=marker or goes_along)
     if not marker and unreadable is None:
         end.claim(source, target, operation)
     if entry is not None and is_failure(entry):

@@ -160,8 +160,7 @@ class RemoteDestination(Destination):
         if marker and place.key.count("/") == 1:  # a bucket, as the top of what is copied
             check_key(place.key, provider=place.provider.name, operation=operation)
         else:
-            # Object storage that keeps any name also keeps content under a name that ends in a slash.
-            place.check_target(operation, directory=marker or place.provider.features.any_names)
+            place.check_target(operation, directory=marker)
 
 
 class LocalDestination(Destination):
