@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.standard_streams import STREAM
@@ -50,6 +50,11 @@ _COMMANDS = {
 }
 
 
+def _shown_default(value: object) -> str:
+    """Returns the text of a default for the help; none for what is off or empty by default."""
+    return "" if value is None or value is False or value == () else str(value)
+
+
 def run_app(arguments: Sequence[str]) -> int:
     """Parses the arguments and runs their command; returns its exit status."""
     app = make_app()
@@ -81,6 +86,7 @@ def make_app() -> App:
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=_shown_default),
     )
     for name, (module, function) in _COMMANDS.items():
         text = f"{SUMMARIES[name]}\n\n{examples_of(name)}\n\n{STATUSES}"

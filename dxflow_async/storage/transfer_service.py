@@ -145,8 +145,9 @@ class TransferService:
     async def check(self, a: Written, b: Written, rules: Rules, storage_type: str) -> CheckReport:
         """Compares; see `AsyncSession.check`."""
         source, destination = [await self.resolver.resolve(each, storage_type) for each in (a, b)]
-        place = (await self._destination(destination)).directory()
-        await look_up(self.resources.context(None), place, "check")
+        area, path = destination.area, destination.path
+        place = LocalPlaces(self.resources.threads).place(path) if area is None else area.place(path)
+        await look_up(self.resources.context(None), directory(place), "check")
         return CheckReport(await (await self._sync(source, destination, rules)).plan())
 
     async def run(

@@ -134,6 +134,7 @@ def test_check_compares_two_directories(command: Command, bucket: str, tmp_path:
     assert command("check", "copy", place, "--compare", "size", "--exclude", "new", "--include", "*.csv").status == 0
     assert command("check", "copy", f"aws:/{bucket}/none").status == 3
     assert command("check", "none", place).status == 3
+    assert command("check", place, "none").status == 3
     assert sorted(path.name for path in copy.iterdir()) == ["a.csv", "new"]
 
 
