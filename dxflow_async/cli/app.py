@@ -50,11 +50,6 @@ _COMMANDS = {
 }
 
 
-def _shown_default(value: object) -> str:
-    """Returns the text of a default for the help; none for what is off or empty by default."""
-    return "" if value is None or value is False or value == () else str(value)
-
-
 def run_app(arguments: Sequence[str]) -> int:
     """Parses the arguments and runs their command; returns its exit status."""
     app = make_app()
@@ -86,7 +81,7 @@ def make_app() -> App:
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
-        default_parameter=Parameter(negative=(), show_default=_shown_default),
+        default_parameter=Parameter(negative=()),
     )
     for name, (module, function) in _COMMANDS.items():
         text = f"{SUMMARIES[name]}\n\n{examples_of(name)}\n\n{STATUSES}"

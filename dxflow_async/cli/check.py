@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.options import Patterns, Quiet
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import DIFFERS, DONE, FAILED
@@ -18,9 +16,6 @@ from dxflow_async.transfer.sync.compare import Compare
 __all__ = ["check"]
 
 _DIRECT = Account()
-
-Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
-Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
 
 
 def check(

@@ -15,7 +15,7 @@ from dxflow_async.providers.contract import ObjectOptions
 
 __all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Writing"]
 
-Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
+Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
 Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
 

@@ -23,7 +23,7 @@ __all__ = ["Account", "Flag", "read_password", "read_secret", "run_loop", "with_
 
 T = TypeVar("T")
 
-Flag = Annotated[bool, Parameter(negative=())]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 @Parameter(name="*")

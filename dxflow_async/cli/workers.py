@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -35,7 +35,7 @@ class OnWorkers:
     processes: str | None = None
     dask: str | None = None
     dask_scheduler_file: Path | None = None
-    shared: tuple[Path, ...] = ()
+    shared: Annotated[tuple[Path, ...], Parameter(consume_multiple=False, show_default=False)] = ()
 
     @asynccontextmanager
     async def options(self) -> AsyncIterator[ExecutorOptions]:
