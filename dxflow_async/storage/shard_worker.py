@@ -27,8 +27,8 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import local_provider
 from dxflow_async.storage.resolver import Areas, LocationResolver
 from dxflow_async.transfer.context import Place
-from dxflow_async.transfer.executor.channel import WorkerChannel
-from dxflow_async.transfer.executor.runner import ShardCancelledError, run_shard
+from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
+from dxflow_async.transfer.executor.runner import run_shard
 from dxflow_async.transfer.executor.shard import Shard, ShardPlace, ShardReceipt, package_version
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources

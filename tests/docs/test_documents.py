@@ -32,10 +32,14 @@ DOCUMENTS = sorted(
         *(ROOT / "dxflow_async/docs").glob("*.md"),
     ]
 )
-PACKAGES_OF_THEIR_OWN = {"dxflow_async/docs/providers.md", "dxflow_async/docs/applications.md"}
-"""Documents whose blocks are the files of one package.
+PACKAGES_OF_THEIR_OWN = {
+    "dxflow_async/docs/providers.md",
+    "dxflow_async/docs/applications.md",
+    "dxflow_async/docs/scale.md",
+}
+"""Documents whose blocks are the files of one package, or need a cloud.
 
-`tests/providers/test_outside_package.py` and `tests/doors/test_applications.py` run them.
+`tests/providers/test_outside_package.py`, `tests/doors/test_applications.py` and `tests/docs/test_scale.py` run them.
 """
 
 

@@ -1,4 +1,4 @@
-"""The page about several processes and machines: its quick start runs, and its figures are those of the arithmetic."""
+"""The page about several processes and machines: its programs run, and its figures are those of the arithmetic."""
 
 from __future__ import annotations
 
@@ -9,34 +9,52 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 import dxflow_async
 from dxflow_async.transfer.executor.estimate import estimate
 from dxflow_async.transfer.executor.shard import Budget
 from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
+from tests.docs.code_blocks import code_blocks
 from tests.servers import SeaweedFS
 from tests.sessions import settings_for
 
-PAGE = (Path(dxflow_async.__file__).parent / "docs/scale.md").read_text("utf-8")
+PATH = Path(dxflow_async.__file__).parent / "docs/scale.md"
+PAGE = PATH.read_text("utf-8")
 
 
-def test_the_quick_start_runs(weed: SeaweedFS, tmp_path: Path) -> None:
-    """The five lines copy what they say, on a cluster that they start."""
-    found = re.search(r"```python quick-start\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("block", code_blocks(PATH, "python"), ids=["processes", "dask"])
+def test_the_programs_run(weed: SeaweedFS, tmp_path: Path, block: str) -> None:
+    """Each program of the page copies all files, as a file of its own, where S3 is configured."""
+    if "dask" in block:
+        pytest.importorskip("distributed")
     bucket = weed.create_bucket(f"quick-{uuid4().hex[:8]}")
     for number in range(20):
-        weed.client.put_object(Bucket=bucket, Key=f"results/{number}", Body=b"result")
-    program = tmp_path / "quick_start.py"
-    program.write_text(found[1].replace("/bucket/", f"/{bucket}/"))
+        if "dask" in block:
+            weed.client.put_object(Bucket=bucket, Key=f"results/{number}", Body=b"result")
+        (tmp_path / "results").mkdir(exist_ok=True)
+        (tmp_path / "results" / str(number)).write_text("result")
+    program = tmp_path / "program.py"
+    program.write_text(block.replace("/bucket/", f"/{bucket}/"))
     aws = settings_for(weed, tmp_path).aws
     names = ("endpoint", "region", "access_key", "secret_key")
     variables = {f"DXFLOW_AWS_{name.upper()}": str(getattr(aws, name)) for name in names}
     environment = {**os.environ, **variables, "DXFLOW_HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, check=False, env=environment, timeout=100
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
-    assert len(weed.client.list_objects_v2(Bucket=bucket, Prefix="copy/")["Contents"]) == 20
+    assert (
+        len(weed.client.list_objects_v2(Bucket=bucket, Prefix="copy/" if "dask" in block else "results/")["Contents"])
+        == 20
+    )
 
 
 def test_the_figures_are_those_of_the_arithmetic() -> None:

@@ -17,10 +17,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-__all__ = ["Beat", "Channel", "WorkerChannel"]
+from dxflow_async.exceptions import DxflowError
+
+__all__ = ["Beat", "Channel", "ShardCancelledError", "WorkerChannel"]
 
 _CALL = "call"
 _CANCELLED = "cancelled"
+
+
+class ShardCancelledError(DxflowError):
+    """The call of a shard was cancelled, or its coordinator is gone."""
 
 
 class Beat(NamedTuple):

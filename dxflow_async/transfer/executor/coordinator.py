@@ -28,7 +28,7 @@ from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import Part, Provider
 from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
-from dxflow_async.transfer.executor.channel import Channel
+from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import ItemRecord, MovedPart, PartRange, Shard, ShardReceipt
@@ -161,8 +161,17 @@ class Coordinator:
             if self._gathered.get(key) is gathered:
                 del self._gathered[key]
             await self.perform(PartsWork(gathered.span, gathered.parts))
+        except ShardCancelledError:
+            gathered.ended.set()
+            await self._await_cancellation()
+            raise
         finally:
             gathered.ended.set()
+
+    async def _await_cancellation(self) -> None:
+        """Waits until this task is cancelled, too, when the call is being cancelled and its workers saw that first."""
+        if self._monitor.cancelled:
+            await asyncio.sleep(_END_SECONDS)
 
     # The whole call
 
@@ -239,7 +248,14 @@ class Coordinator:
         assert self._engine is not None
         work = ItemsWork(batch.items, batch.records, self._note, self._move_in_parts)
         await self._enter(alone=False)
-        group.start_soon(self._perform_entered, work)
+        group.start_soon(self._perform_items, work)
+
+    async def _perform_items(self, work: ItemsWork) -> None:
+        try:
+            await self._perform_entered(work)
+        except ShardCancelledError:
+            await self._await_cancellation()
+            raise
 
     async def _note(self, result: TransferResult, version: str | None) -> None:
         assert self._engine is not None

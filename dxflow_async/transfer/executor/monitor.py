@@ -63,6 +63,11 @@ class Monitor:
         self._hanging: set[int] = set()
         self._cancelled = False
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
     async def watch(self) -> None:
         """Looks at all shards several times a second, until it is cancelled.
 
@@ -77,6 +82,7 @@ class Monitor:
                 if number in self._shards:
                     self._heard(self._shards[number], beat)
             self._check()
+            self._executor.check(self._hang_seconds)
 
     def began(self, number: int, give_up: Callable[[], object]) -> None:
         """Notes that a shard is handed out. `give_up` ends the waiting for it."""
@@ -113,6 +119,7 @@ class Monitor:
                 self._journal.worker_began(beat.owner_id, beat.pid)
         if before is None or beat.beats != before.beats:
             shard.changed = monotonic()
+            self._executor.heard()
             self._hanging.discard(beat.pid)
             shard.beat = beat
             moved = beat.bytes - (0 if before is None else before.bytes)

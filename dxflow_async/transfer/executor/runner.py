@@ -21,22 +21,18 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
-from dxflow_async.transfer.executor.channel import WorkerChannel
+from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
 from dxflow_async.transfer.executor.shard import Failure, ItemReceipt, PartRange, Shard, ShardPlace, ShardReceipt
 from dxflow_async.transfer.executor.worker_items import NeedsPartsError, PartsItem, whole_item
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 
-__all__ = ["ShardCancelledError", "run_shard"]
+__all__ = ["run_shard"]
 
 _BEAT_SECONDS = 0.2
 
 Places = Callable[[int, ShardPlace], Place]
 Ended = Callable[[TransferItem, TransferResult], None]
-
-
-class ShardCancelledError(DxflowError):
-    """The call of a shard was cancelled, or its coordinator is gone."""
 
 
 async def run_shard(resources: Resources, places: Places, shard: Shard, channel: WorkerChannel) -> ShardReceipt:

@@ -7,13 +7,17 @@ started again after a worker was lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from threading import Timer
+from time import monotonic
 from typing import Any
 
 from dxflow_async.exceptions import DxflowError, ExecutorError
@@ -28,6 +32,8 @@ __all__ = [
     "WorkerLostError",
     "result_of",
 ]
+
+_log = logging.getLogger("dxflow_async.transfer.executor")
 
 RunShard = Callable[[Shard, Any], ShardReceipt]
 """Does a shard in a worker: a function of a module, called with the shard and what the worker gets of the session."""
@@ -69,6 +75,12 @@ class ShardExecutor(ABC):
     def hung(self, pid: int) -> bool:
         """Is called when a worker process of this machine has not been heard of for long; returns whether it ends."""
         return False
+
+    def heard(self) -> None:  # noqa: B027 - few executors need it
+        """Is called when a worker process of this machine has been heard of."""
+
+    def check(self, hang_seconds: float) -> None:  # noqa: B027 - few executors need it
+        """Is called several times a second while a call runs, to end workers that hang before they begin a shard."""
 
 
 class FuturesExecutor(ShardExecutor):
@@ -155,11 +167,16 @@ class ProcessPool:
         self._setup = setup
         self._pool: ProcessPoolExecutor | None = None
         self._useless = 0
+        self._out: set[Future[ShardReceipt]] = set()
+        self._heard_at = 0.0
+        self._started = False
 
     def executor(self) -> ProcessPoolExecutor:
         """Returns the pool, and starts it again if it is broken."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), self._initialize, (self._setup,))
+            self._started = False
+            self._heard_at = monotonic()
         return self._pool
 
     def submit(self, shard: Shard) -> Future[ShardReceipt]:
@@ -173,8 +190,27 @@ class ProcessPool:
         except BrokenExecutor:
             self.drop()
             future = self.executor().submit(self._run, shard, None)
+        if not self._out:
+            self._heard_at = monotonic()
+        self._out.add(future)
         future.add_done_callback(self._ended)
         return future
+
+    def heard(self) -> None:
+        """Notes that a process has been heard of, in whichever call."""
+        self._started = True
+        self._heard_at = monotonic()
+
+    def end_silent(self, hang_seconds: float) -> None:
+        """Ends the processes when none of them has been heard of for so long, though shards wait for them.
+
+        A process that stops between two shards has told nothing of the next one, and may hold the queue's lock.
+        """
+        seconds = hang_seconds if self._started else max(hang_seconds, _START_SECONDS)
+        if self._pool is not None and self._out and monotonic() - self._heard_at > seconds:
+            _log.warning("no worker process was heard of for %d seconds; they are started again", seconds)
+            self._heard_at = monotonic()
+            _kill(_processes(self._pool))
 
     def check(self) -> None:
         """Checks that the processes can be started.
@@ -195,17 +231,39 @@ class ProcessPool:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Ends the processes. Blocks for a moment."""
+        """Ends the processes. Blocks for a moment. Processes that do not end are killed."""
         pool, self._pool = self._pool, None
         if pool is not None:
+            timer = Timer(_CLOSE_SECONDS, _kill, (_processes(pool),))
+            timer.daemon = True
+            timer.start()
             pool.shutdown(wait=True, cancel_futures=True)
+            timer.cancel()
 
     def _ended(self, future: Future[ShardReceipt]) -> None:
+        self._out.discard(future)
         if future.cancelled():
             return
+        self._heard_at = monotonic()
         broken = isinstance(future.exception(), BrokenExecutor)
         self._useless = self._useless + 1 if broken else 0
 
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((pool._processes or {}).values())  # there is no public way before Python 3.14
+
+
+def _kill(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        with suppress(ValueError):  # it has ended and was closed
+            process.kill()
+
+
+_START_SECONDS = 60.0
+"""Time for new processes to start, which import the program's main module."""
+
+_CLOSE_SECONDS = 5.0
+"""Time for processes to end when their pool is closed."""
 
 _USELESS = 12
 """Shards in a row, for each process, that were lost before one was done."""
@@ -228,6 +286,12 @@ class OwnedPoolExecutor(ShardExecutor):
     async def submit(self, shard: Shard) -> ShardReceipt:
         self._pool.check()
         return await result_of(self._pool.submit(shard))
+
+    def heard(self) -> None:
+        self._pool.heard()
+
+    def check(self, hang_seconds: float) -> None:
+        self._pool.end_silent(hang_seconds)
 
     def hung(self, pid: int) -> bool:
         with suppress(ProcessLookupError):

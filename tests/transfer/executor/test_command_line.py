@@ -14,13 +14,17 @@ from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
 
+pytestmark = pytest.mark.timeout(60)
+
 
 async def test_processes_of_a_command(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
     """`--processes` runs a transfer on several processes; a wrong number and two places at once are refused."""
     files = make_files(tmp_path / "files", 30)
     program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
-    report = json.loads(await program.run("cp", f"{files}/", f"aws:{place}", "--processes", "2", "--json"))
-    assert len(report["items"]) == 30
+    output = await program.run("cp", f"{files}/", f"aws:{place}", "--processes", "2", "--json")
+    *results, report = [json.loads(line) for line in output.splitlines()]
+    assert [each["state"] for each in results] == ["done"] * 30
+    assert (report["type"], report["items"], report["failed"]) == ("report", 30, 0)
     for wrong in (["--processes", "many"], ["--processes", "2", "--dask", "tcp://127.0.0.1:1"]):
         with pytest.raises(AssertionError, match="processes"):
             await program.run("cp", f"{files}/", f"aws:{place}", *wrong)
@@ -47,12 +51,14 @@ async def kill_and_resume(
         assert not program.jobs
 
 
+@pytest.mark.long
 async def test_a_killed_coordinator(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
     """A job whose coordinator was killed goes on with new workers; nothing is lost or left over."""
     await kill_and_resume(weed, bucket, place, tmp_path, 1, random.Random(5))
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_a_coordinator_killed_in_many_rounds(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
     """The same ten times."""
     await kill_and_resume(weed, bucket, place, tmp_path, 10, random.Random(6))

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(60),
     pytest.mark.filterwarnings("default"),  # Dask's own
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -18,7 +17,7 @@ from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +98,6 @@ async def test_a_reason_that_all_share_is_raised(session: AsyncSession, files: P
     assert alone.value.code == shared.value.code
 
 
-def set_variables(variables: dict[str, str]) -> None:
-    """Sets environment variables of a worker."""
-    os.environ.update(variables)
-
-
 @pytest.fixture(scope="module")
 def own_pool(weed: SeaweedFS) -> Iterator[ProcessPoolExecutor]:
     """A user's pool whose processes find the credentials in their environment."""
@@ -114,9 +108,12 @@ def own_pool(weed: SeaweedFS) -> Iterator[ProcessPoolExecutor]:
         "DXFLOW_AWS_ACCESS_KEY": str(settings.access_key),
         "DXFLOW_AWS_SECRET_KEY": str(settings.secret_key),
     }
-    pool = ProcessPoolExecutor(1, get_context("spawn"), set_variables, (variables,))
-    yield pool
-    pool.shutdown()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            assert pool.submit(len, "started").result() == 7  # in the environment of now
+        yield pool
 
 
 async def test_a_pool_of_the_user(
@@ -190,6 +187,20 @@ async def test_invalid_options(session: AsyncSession, files: Path, place: str) -
     for options, text in wrong:
         with pytest.raises(ConfigurationError, match=text):
             await session.copy(f"{files}/", f"aws:{place}", **options)
+
+
+async def test_an_error_of_a_callback_ends_the_call(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str
+) -> None:
+    """An exception that a progress callback raises ends the call with it, and leaves no upload."""
+
+    def fail(now: Progress) -> None:
+        if now.files_done:
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await session.copy(f"{files}/", f"aws:{place}", processes=2, on_progress=fail)
+    assert not unfinished_uploads(weed, bucket)
 
 
 async def test_a_cancelled_call_leaves_nothing(
