@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import get_origin
 
 __all__ = ["RECORD", "describe"]
 
@@ -36,6 +37,8 @@ def _lines(path: str, value: object) -> Iterator[str]:
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
         yield f"class {path}({bases})"
         yield from _members(path, value)
+    elif get_origin(value) is not None:
+        yield f"alias {path}"
     elif callable(value):
         yield f"function {path}{_signature(value)}"
     else:

