@@ -18,7 +18,7 @@ from dxflow_async.paths import key_of
 from dxflow_async.providers.common.conditions import check_matching
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.http import Call
-from dxflow_async.storage.area import Area
+from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.transfer.executor.coordinator import Coordinator
 from dxflow_async.transfer.planning.listing import pages_to_delete
@@ -43,6 +43,13 @@ async def keys_to_delete(resources: Resources, area: Area, path: str) -> AsyncIt
         raise UnsafePathError(
             f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete everything in it",
             provider=area.name,
+            operation="delete",
+            path=path,
+        )
+    if isinstance(area, LocalArea) and not key.strip("/"):
+        raise UnsafePathError(
+            f"LOCAL delete of {path} refused: it is the root of this machine's disks; name a directory in it",
+            provider="LOCAL",
             operation="delete",
             path=path,
         )

@@ -86,6 +86,18 @@ def test_local_paths_are_places(signed_in: Command, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "tree").iterdir()] == ["z\x1b[2J"]
 
 
+def test_rm_of_local_directories_follows_no_links(command: Command, tmp_path: Path) -> None:
+    """A link goes, and never what it leads to."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kept").write_bytes(b"1")
+    (tmp_path / "gone" / "sub").mkdir(parents=True)
+    (tmp_path / "gone" / "sub" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "gone" / "file-link").symlink_to(tmp_path / "other" / "kept")
+    assert command("rm", "-r", "gone").status == 0
+    assert not (tmp_path / "gone").exists()
+    assert (tmp_path / "other" / "kept").read_bytes() == b"1"
+
+
 @pytest.mark.parametrize("location", ["aws:/bucket/none", "aws:/none/", "aws:/bucket/none/", "aws:/bucket/a.txt/"])
 def test_rm_of_what_is_not_there_is_status_3(signed_in: Command, location: str) -> None:
     """It says so, also when it is quiet; what else was named is deleted all the same."""

@@ -20,6 +20,7 @@ from dxflow_async import (
     UnsupportedError,
 )
 from dxflow_async.providers.local.kind import LocalSettings
+from dxflow_async.storage.deletion import keys_to_delete
 from tests.storage.tested_accounts import Account
 
 PAIR = ("you@example.com", "password")
@@ -173,3 +174,12 @@ async def test_provider_settings_at_the_hub(tmp_path: Path) -> None:
     async with AsyncSession(settings=configured) as session:
         with pytest.raises(ConfigurationError, match="settings at a hub belong to an account"):
             await session.provider_settings()
+
+
+async def test_the_root_of_the_disks_is_never_deleted(session: AsyncSession) -> None:
+    """No key is named for it, so nothing is deleted; a directory in it has its key."""
+    area, path = await session._resolver.area_and_path("/")
+    with pytest.raises(UnsafePathError, match="root of this machine's disks"):
+        await anext(keys_to_delete(session._resources, area, path))
+    area, path = await session._resolver.area_and_path("/no-such-directory/")
+    assert [key async for key in keys_to_delete(session._resources, area, path)] == ["no-such-directory/"]
