@@ -71,22 +71,11 @@ def cp(
         public: Remote locations are in the account's public storage.
     """
     sources, dst = _ends(places)
-    area = area_name(public=public)
     if STREAM in (*sources, dst):
+        area = area_name(public=public)
         return copy_stream(sources, dst, area, writing, account, pace, quiet=output.quiet, json=output.json)
-    if dry_run:
-        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
-    return run_transfer(
-        lambda session, show, where: _each_place(
-            sources,
-            lambda group: session.copy(
-                group, dst, storage_type=area, on_progress=show, **choice.arguments(), **writing.arguments(), **where
-            ),
-        ),
-        output,
-        account,
-        workers,
-        pace,
+    return _relocate(
+        sources, dst, choice, writing, output, account, pace, workers, move=False, dry_run=dry_run, public=public
     )
 
 
@@ -109,22 +98,10 @@ def mv(
         public: Remote locations are in the account's public storage.
     """
     sources, dst = _ends(places)
-    area = area_name(public=public)
     if STREAM in (*sources, dst):
         raise ConfigurationError("mv has no use for -; cp reads standard input and writes standard output")
-    if dry_run:
-        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
-    return run_transfer(
-        lambda session, show, where: _each_place(
-            sources,
-            lambda group: session.move(
-                group, dst, storage_type=area, on_progress=show, **choice.arguments(), **writing.arguments(), **where
-            ),
-        ),
-        output,
-        account,
-        workers,
-        pace,
+    return _relocate(
+        sources, dst, choice, writing, output, account, pace, workers, move=True, dry_run=dry_run, public=public
     )
 
 
@@ -190,6 +167,32 @@ def sync(
         workers,
         pace,
     )
+
+
+def _relocate(
+    sources: Sequence[str],
+    dst: str,
+    choice: Choice,
+    writing: Writing,
+    output: Output,
+    account: Account,
+    pace: Pace,
+    workers: OnWorkers,
+    *,
+    move: bool,
+    dry_run: bool,
+    public: bool,
+) -> int:
+    """Copies or moves, or only prints what would be; returns the exit status."""
+    if dry_run:
+        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
+    arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
+
+    async def transfer(session: AsyncSession, show: OnProgress | None, where: ExecutorOptions) -> TransferReport:
+        call = session.move if move else session.copy
+        return await _each_place(sources, lambda group: call(group, dst, on_progress=show, **arguments, **where))
+
+    return run_transfer(transfer, output, account, workers, pace)
 
 
 def _ends(places: Sequence[str]) -> tuple[list[str], str]:

@@ -22,7 +22,13 @@ from fsspec.spec import AbstractBufferedFile
 from dxflow_async.blocking.files import FileWriter, reader, writer
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.loop_sessions import LoopSessions
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, TransferError, UnsupportedError
+from dxflow_async.exceptions import (
+    AlreadyExistsError,
+    ConfigurationError,
+    NotFoundError,
+    TransferError,
+    UnsupportedError,
+)
 from dxflow_async.models import Item, Progress, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.files.reader import AsyncFileReader
@@ -300,7 +306,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> io.BufferedReader | FileWriter | _CachedFile:
         if options.get("autocommit") is False:
-            raise NotImplementedError("dxflow has no transactions; an object appears when its file is closed")
+            raise UnsupportedError("dxflow has no transactions; an object appears when its file is closed")
         calls = _Calls(self)
         file = calls.call(partial(self.open_async, path, mode, **_write_options(options)))
         if isinstance(file, AsyncFileReader):
@@ -312,7 +318,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     async def open_async(self, path: str, mode: str = "rb", **options: Any) -> AsyncFileReader | AsyncFileWriter:
         """Opens a file for asynchronous callers, in the mode `"rb"`, `"wb"` or `"xb"`."""
         if mode not in ("rb", "wb", "xb"):
-            raise NotImplementedError(f"mode = {mode!r} is not supported; it must be rb, wb or xb")
+            raise ConfigurationError(f"mode = {mode!r} is not allowed; it must be rb, wb or xb")
         storage, inner = await self._at(self._strip_protocol(path))
         opened: Any = storage.open(inner, mode, **_write_options(options))
         file: AsyncFileReader | AsyncFileWriter = await opened

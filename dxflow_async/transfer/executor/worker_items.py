@@ -20,6 +20,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemRecord, MovedPart, PartRange
 from dxflow_async.transfer.items.copy import CopyItem
+from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.items.verification import Verification
 
@@ -71,7 +72,38 @@ async def _moved_before(source: Place, destination: Place, entry: Entry | None) 
     return None
 
 
-class _WholeCopy(CopyItem):
+class _MovedOnce(Multipart, TransferItem):
+    """Moves a whole object, unless a worker that was lost has moved it already. Objects in parts are left to others.
+
+    It stands before a class of items, whose methods it calls.
+    """
+
+    _planned: Entry | None
+    _again: bool
+    _done: Entry | None = None
+
+    async def open(self) -> Iterator[Part]:
+        if self._again:
+            self._done = await self._try(lambda: _moved_before(self._source, self._destination, self._planned))
+        if self._done is not None:
+            self._begin()
+            return iter((Part(1, 0, self._done.size),))
+        return await super().open()  # type: ignore[safe-super]
+
+    async def move(self, part: Part) -> None:
+        if self._done is None:
+            await super().move(part)  # type: ignore[safe-super]
+        else:
+            self._count(self._done.size)
+
+    async def finish(self) -> TransferResult:
+        return await super().finish() if self._done is None else self.result(None)  # type: ignore[safe-super]
+
+    async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
+        raise NeedsPartsError("the object is large")
+
+
+class _WholeCopy(_MovedOnce, CopyItem):
     def __init__(
         self,
         context: TransferContext,
@@ -86,30 +118,9 @@ class _WholeCopy(CopyItem):
         super().__init__(context, source, destination, options, entry, delete_source=delete_source)
         self._planned = entry
         self._again = again and delete_source
-        self._done: Entry | None = None
-
-    async def open(self) -> Iterator[Part]:
-        if self._again:
-            self._done = await self._try(lambda: _moved_before(self._source, self._destination, self._planned))
-        if self._done is not None:
-            self._begin()
-            return iter((Part(1, 0, self._done.size),))
-        return await super().open()
-
-    async def move(self, part: Part) -> None:
-        if self._done is None:
-            await super().move(part)
-        else:
-            self._count(self._done.size)
-
-    async def finish(self) -> TransferResult:
-        return await super().finish() if self._done is None else self.result(None)
-
-    async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
-        raise NeedsPartsError("the object is large")
 
 
-class _WholeServerCopy(ServerCopyItem):
+class _WholeServerCopy(_MovedOnce, ServerCopyItem):
     def __init__(
         self,
         context: TransferContext,
@@ -123,28 +134,8 @@ class _WholeServerCopy(ServerCopyItem):
         again: bool,
     ) -> None:
         super().__init__(context, source, destination, entry, options, delete_source=delete_source, keep_time=keep_time)
+        self._planned = entry
         self._again = again and delete_source
-        self._done: Entry | None = None
-
-    async def open(self) -> Iterator[Part]:
-        if self._again:
-            self._done = await self._try(lambda: _moved_before(self._source, self._destination, self._entry))
-        if self._done is not None:
-            self._begin()
-            return iter((Part(1, 0, self._done.size),))
-        return await super().open()
-
-    async def move(self, part: Part) -> None:
-        if self._done is None:
-            await super().move(part)
-        else:
-            self._count(self._done.size)
-
-    async def finish(self) -> TransferResult:
-        return await super().finish() if self._done is None else self.result(None)
-
-    async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
-        raise NeedsPartsError("the object is large")
 
 
 class PartsItem(CopyItem):
