@@ -6,8 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 
-from anyio import CancelScope, move_on_after
-
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
 from dxflow_async.providers.azure.confirm import look_up, not_azures
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES
@@ -95,8 +94,7 @@ async def _finish(
             if headers.get("x-ms-copy-id") != copy_id:
                 raise call.error(PreconditionFailedError, "the target was replaced in the meantime; start again")
     except BaseException:
-        with CancelScope(shield=True), move_on_after(_UNDO_SECONDS):
-            await _undo(requests, call, container, name, copy_id)
+        await clean_up(_undo(requests, call, container, name, copy_id), _UNDO_SECONDS)
         raise
     if status == "success" and etag_of(headers) is None:
         headers = await look_up(requests, call, container, name)
