@@ -404,7 +404,8 @@ class UnitProvider(Provider):
         self, call: Call, key: str, metadata: Mapping[str, str], body: Body
     ) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending, known = Sending(self._tus, call, body.size, metadata, partial=False, key=key), self._limit.size
+        known = self._limit.size
+        sending = Sending(self._tus, call, body.size, metadata, partial=False, key=key, once=is_streamed(body))
         try:
             crc = await sending.write(body)
         except BaseException as error:
