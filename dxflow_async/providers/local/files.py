@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 import threading
 from collections.abc import Sequence
 from time import monotonic
@@ -23,6 +24,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
+from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.local.new_names import rename_new
@@ -266,14 +268,17 @@ class TemporaryFile:
             position += size
         return crc
 
-    def update_digest(self, digest: RunningDigest, position: int) -> int:
-        """Adds the bytes from a position on to a digest; returns how many, 0 at the end.
+    def update_digest(self, digest: RunningDigest | PartsDigest, position: int, end: int = sys.maxsize) -> int:
+        """Adds the bytes `[position, end)` to a digest; returns how many, 0 at the end.
 
         It adds a limited number, because a cancelled caller waits until it returns.
         """
         buffer, start = memoryview(bytearray(SCAN_SIZE)), position
-        while position - start < _DIGESTED_SIZE and (size := os.preadv(self._descriptor, [buffer], position)):
-            digest.update(buffer[:size])
+        while position - start < _DIGESTED_SIZE:
+            piece = buffer[: min(end - position, SCAN_SIZE)]
+            if not piece or not (size := os.preadv(self._descriptor, [piece], position)):
+                break
+            digest.update(piece[:size])
             position += size
         return position - start
 
