@@ -319,6 +319,6 @@ class AreaStorage:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""
         return self._portal.call(self._twin.endpoint_facts)
 
-    def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
+    def presign(self, path: str, expires: float | str = 3600.0, *, method: str = "GET") -> str:
         """Twin: `AsyncAreaStorage.presign`."""
         return self._portal.call(self._twin.presign, path, expires, method=method)

@@ -198,7 +198,7 @@ class LocationCalls:
         return self._portal.call(self._session.delete, given, storage_type=storage_type)
 
     def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Twin: `AsyncLocationCalls.presign`."""
         return self._portal.call(

@@ -380,7 +380,7 @@ class StorageManager:
     def presign(
         self,
         path: str,
-        expires: float = 3600.0,
+        expires: float | str = 3600.0,
         provider: str = "AWS",
         *,
         storage_type: str = "private",
