@@ -34,6 +34,7 @@ from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
+from dxflow_async.providers.local.kept_checksums import WORKS
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
@@ -55,6 +56,7 @@ _FEATURES = replace(
     max_copy_size=1 << 62,
     max_size=1 << 62,
 )
+_WITH_CHECKSUMS = replace(_FEATURES, checksum=True)
 
 
 # The provider
@@ -67,6 +69,7 @@ class LocalProvider(Provider):
         root: the directory. It is made when something is first written.
         threads: run the blocking work.
         follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
+        keeps_checksums: whether a CRC32C is kept with each file that is written, and compared when it is read.
         durable: whether a written file must survive a loss of power, if `threads` are durable too.
     """
 
@@ -74,9 +77,17 @@ class LocalProvider(Provider):
     features = _FEATURES
 
     def __init__(
-        self, root: str | Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True
+        self,
+        root: str | Path,
+        threads: Threads,
+        *,
+        follow_symlinks: bool = False,
+        durable: bool = True,
+        keeps_checksums: bool = False,
     ) -> None:
-        self.root = Root(root, follow_symlinks=follow_symlinks)
+        self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums and WORKS)
+        if self.root.keeps_checksums:
+            self.features = _WITH_CHECKSUMS
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
 

@@ -72,7 +72,7 @@ class LocalUpload(Upload):
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         key, options = self._file.key, self._options
         if self._file.path:
-            await self._disk.run("write", key, self._file.complete, options.modified, options.mode)
+            await self._disk.run("write", key, self._file.complete, options.modified, options.mode, crc32c)
         await self._disk.commit("write", self._file)
         return Entry(key, sum(receipt.part.size for receipt in receipts), crc32c=crc32c)
 
