@@ -34,7 +34,6 @@ from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
-from dxflow_async.providers.local.kept_checksums import WORKS
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
@@ -56,7 +55,6 @@ _FEATURES = replace(
     max_copy_size=1 << 62,
     max_size=1 << 62,
 )
-_WITH_CHECKSUMS = replace(_FEATURES, checksum=True)
 
 
 # The provider
@@ -85,9 +83,8 @@ class LocalProvider(Provider):
         durable: bool = True,
         keeps_checksums: bool = False,
     ) -> None:
-        self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums and WORKS)
-        if self.root.keeps_checksums:
-            self.features = _WITH_CHECKSUMS
+        self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums)
+        self.features = replace(_FEATURES, checksum=self.root.keeps_checksums)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
 
@@ -199,11 +196,5 @@ class LocalProvider(Provider):
         self._disk.forget_names()
 
     def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
-        return TemporaryFile(
-            self.root,
-            key,
-            self.threads.owner_id,
-            durable=self._disk.durable,
-            if_absent=options.if_absent,
-            if_match=options.if_match,
-        )
+        mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent
+        return TemporaryFile(self.root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)

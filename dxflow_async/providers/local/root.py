@@ -18,7 +18,7 @@ from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.cached_reads import CachedReads
 from dxflow_async.providers.local.directories import Directories
-from dxflow_async.providers.local.kept_checksums import kept_checksum
+from dxflow_async.providers.local.kept_checksums import WORKS, kept_checksum
 from dxflow_async.providers.local.temporary_files import (
     ACCENTED,
     DECOMPOSED,
@@ -44,7 +44,7 @@ class Root:
 
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False, keeps_checksums: bool = False) -> None:
         self.path = Path(absolute_path(path))
-        self.keeps_checksums = keeps_checksums
+        self.keeps_checksums = keeps_checksums and WORKS
         self.follow_symlinks = follow_symlinks
         self.marks_links = False
         self._prefix = os.path.join(self.path, "")
