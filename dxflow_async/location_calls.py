@@ -307,13 +307,13 @@ class AsyncLocationCalls:
         return count
 
     async def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             location: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
             storage_type: the area of remotes.
 

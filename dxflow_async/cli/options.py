@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from dxflow_async.cli.run import Flag
-from dxflow_async.config.loader import parse_size
+from dxflow_async.config.quantities import to_size
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import ObjectOptions
@@ -113,10 +113,7 @@ class Pace:
 
 
 def _size(text: str, option: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError:
-        raise ConfigurationError(f"{option} = {text!r} is not allowed; write a size such as 50MiB") from None
+    return to_size(option, text)
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -268,7 +268,13 @@ def _summary(report: TransferReport) -> str:
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
     notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}{notices}"
+    return f"{moved}, {_verified(report)}, {report.retries} retries{gone}{rule}{skipped}{notices}"
+
+
+def _verified(report: TransferReport) -> str:
+    if report.unverified or not report.verified:
+        return printable(report.verification)
+    return f"{report.verified} verified ({report.verification})"
 
 
 def _by_age(count: int) -> str:
