@@ -20,9 +20,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import SelectionOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -49,7 +49,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Twin: `AsyncLocationCalls.copy`."""
         call = functools.partial(
@@ -78,7 +78,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Twin: `AsyncLocationCalls.move`."""
         call = functools.partial(
@@ -115,7 +115,7 @@ class LocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Twin: `AsyncLocationCalls.sync`."""
         call = functools.partial(
@@ -214,6 +214,7 @@ class LocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Twin: `AsyncLocationCalls.check`."""
         return self._portal.call(
@@ -224,4 +225,5 @@ class LocationCalls:
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             storage_type=storage_type,
+            **conditions,
         )
