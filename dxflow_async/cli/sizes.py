@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import datetime
 
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["human_size", "seconds_of", "shown_size"]
+__all__ = ["human_size", "seconds_of", "shown_size", "time_of"]
 
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -48,3 +50,27 @@ def seconds_of(text: str, option: str) -> float:
     if found is None:
         raise ConfigurationError(f"{option} = {text!r} is not allowed; write a duration such as 90s, 2h or 7d")
     return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def time_of(text: str, option: str) -> float:
+    """Returns a time in seconds since the epoch: that of an age such as `2d`, or of a date such as `2026-11-30T12:00`.
+
+    A date without a time zone is local time.
+
+    Raises:
+        ConfigurationError: it is neither.
+
+    Example:
+        >>> time_of("2026-11-30T12:00:00+00:00", "--newer")
+        1796040000.0
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        return time.time() - seconds_of(text, option)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{option} = {text!r} is not allowed; write an age such as 90s, 2h or 7d, or a date such as 2026-11-30"
+        ) from None
