@@ -20,9 +20,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import SelectionOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -49,7 +49,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -110,7 +110,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -151,7 +151,7 @@ class LocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -341,6 +341,7 @@ class LocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Compares two directories, and changes nothing.
 
@@ -366,4 +367,5 @@ class LocationCalls:
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             storage_type=storage_type,
+            **conditions,
         )
