@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from dxflow_async.storage.files.opening import OpenOptions, check_mode
+from dxflow_async.storage.files.opening import OpenOptions, OpenRules, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
@@ -215,19 +215,18 @@ def open_file(
         options: the other arguments of `AsyncAreaStorage.open`.
     """
     kind, text = check_mode(mode)
-    stored = {name: value for name, value in options.items() if name in ("content_type", "metadata")}
+    rules = OpenRules(**options)
+    rules.check(kind)
 
     async def begin() -> Any:
-        return await open_twin(f"{kind}b", **stored)
+        return await open_twin(f"{kind}b", **rules.of_binary(kind))
 
     twin = calls.call(begin)
-    encoding, errors = options.get("encoding", "utf-8"), options.get("errors", "strict")
-    newline = options.get("newline")
     if kind == "r":
         file = reader(twin, calls, keep)
-        return io.TextIOWrapper(file, encoding, errors, newline) if text else file
+        return io.TextIOWrapper(file, rules.encoding, rules.errors, rules.newline) if text else file
     written = writer(twin, calls, keep)
-    return text_writer(written, encoding, errors, newline) if text else written
+    return text_writer(written, rules.encoding, rules.errors, rules.newline) if text else written
 
 
 def _raw(file: Any) -> RawWriter:

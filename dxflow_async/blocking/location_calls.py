@@ -16,7 +16,7 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
@@ -140,35 +140,78 @@ class LocationCalls:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Twin: `AsyncLocationCalls.list`."""
-        return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
+        return self._portal.call(
+            self._session.list, location, recursive=recursive, versions=versions, storage_type=storage_type
+        )
 
     def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
         """Twin: `AsyncLocationCalls.scan`."""
         scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
         return ItemStream(self._portal.iterate(scan))
 
-    def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Twin: `AsyncLocationCalls.stat`."""
-        return self._portal.call(self._session.stat, location, storage_type=storage_type)
+        return self._portal.call(
+            self._session.stat, location, version=version, encryption=encryption, storage_type=storage_type
+        )
 
     def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Twin: `AsyncLocationCalls.exists`."""
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> ItemStream[bytes]:
         """Twin: `AsyncLocationCalls.read`."""
-        chunks = functools.partial(self._session.read, location, start, end, storage_type=storage_type)
+        chunks = functools.partial(
+            self._session.read,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Twin: `AsyncLocationCalls.read_bytes`."""
-        return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
+        return self._portal.call(
+            self._session.read_bytes,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
 
     def write(
         self,
@@ -177,6 +220,9 @@ class LocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
@@ -188,14 +234,30 @@ class LocationCalls:
             TypeError: text was given; encode it, or open the file in binary mode.
         """
         call = functools.partial(
-            self._session.write, location, content_type=content_type, metadata=metadata, storage_type=storage_type
+            self._session.write,
+            location,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            storage_type=storage_type,
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        storage_type: str = "private",
+    ) -> int:
         """Twin: `AsyncLocationCalls.delete`."""
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(self._session.delete, given, storage_type=storage_type)
+        return self._portal.call(
+            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type
+        )
 
     def presign(
         self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"

@@ -315,22 +315,10 @@ class StorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[OpenOptions],
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
         """Twin: `AsyncStorageManager.open`."""
-        return self._at(provider, storage_type).open(
-            path,
-            mode,
-            encoding=encoding,
-            errors=errors,
-            newline=newline,
-            content_type=content_type,
-            metadata=metadata,
-        )
+        return self._at(provider, storage_type).open(path, mode, **options)
 
     def delete(
         self,
