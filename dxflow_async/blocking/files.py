@@ -17,6 +17,8 @@ from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
 __all__ = [
+    "READ_BUFFER",
+    "WRITE_BUFFER",
     "Calls",
     "FileReader",
     "FileWriter",
@@ -31,8 +33,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-_READ_BUFFER = 128 << 10
-_WRITE_BUFFER = 256 << 10
+READ_BUFFER = 128 << 10
+WRITE_BUFFER = 256 << 10
+"""Bytes that the buffered files of `io` hold."""
 
 
 class Calls(Protocol):
@@ -189,12 +192,12 @@ class FileReader(io.BufferedReader):
 
 def reader(file: AsyncFileReader, calls: Calls, keep: object = None) -> FileReader:
     """Returns a buffered file for reading."""
-    return FileReader(RawReader(file, calls, keep), _READ_BUFFER)
+    return FileReader(RawReader(file, calls, keep), READ_BUFFER)
 
 
 def writer(file: AsyncFileWriter, calls: Calls, keep: object = None) -> FileWriter:
     """Returns a buffered file for writing."""
-    return FileWriter(RawWriter(file, calls, keep), _WRITE_BUFFER)
+    return FileWriter(RawWriter(file, calls, keep), WRITE_BUFFER)
 
 
 def text_writer(file: FileWriter, encoding: str, errors: str, newline: str | None) -> TextWriter:
