@@ -17,6 +17,7 @@ from typing import Any
 
 from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.core import has_magic
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter
@@ -186,6 +187,23 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
 
+    async def _expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        maxdepth: int | None = None,
+        assume_literal: bool = False,  # noqa: FBT002 - as fsspec has it
+    ) -> Any:
+        """Expands patterns. A path that exists as it is written is not a pattern."""
+        paths = self._strip_protocol([path] if isinstance(path, str | os.PathLike) else list(path))
+        literal = [each for each in paths if assume_literal or (has_magic(each) and await self._exists(each))]
+        patterns = [each for each in paths if each not in literal]
+        found: set[str] = set()
+        for some, as_written in ((literal, True), (patterns, False)):
+            if some:
+                found.update(await super()._expand_path(some, recursive, maxdepth, assume_literal=as_written))
+        return sorted(found)
+
     def created(self, path: str) -> datetime:
         """Raises `UnsupportedError`: storage keeps the time of the last modification only."""
         raise UnsupportedError(f"the creation time of {path} is not known; use modified()", operation="created")
@@ -208,7 +226,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         try:
             chunks = [chunk async for chunk in storage.read(inner, start, end)]
         except PreconditionFailedError:
-            if not start or (await self._info(path))["size"] > start:
+            if (await self._info(path))["size"] > (start or 0):
                 raise
             return b""  # the file ends before the range
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -260,6 +278,8 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     async def _mv_file(self, path1: str, path2: str) -> None:
         await self._path(self._strip_protocol(path1)).rename(self._path(self._strip_protocol(path2)))
+
+    mv_file = sync_wrapper(_mv_file)
 
     # Deleting, and directories
 
