@@ -79,6 +79,11 @@ class ObjectRanges:
         self._entry = entry
 
     @property
+    def entry(self) -> Entry:
+        """The version, as `stat` described it."""
+        return self._entry
+
+    @property
     def size(self) -> int:
         """The object's size in bytes."""
         return self._entry.size
