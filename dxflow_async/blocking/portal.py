@@ -19,9 +19,10 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from dxflow_async.concurrency.exit_safe_executor import ExitSafeExecutor
 from dxflow_async.exceptions import SessionClosedError
 
 __all__ = ["GRACE", "Portal", "loop_factory"]
@@ -159,7 +160,6 @@ class Portal:
         if self._closing or self._pid != os.getpid():
             return
         self._closing = True
-        atexit.unregister(self.close)
         with contextlib.suppress(SessionClosedError):
             self._submit(self._stopped.set)
 
@@ -215,7 +215,7 @@ class Portal:
 
     def _run(self) -> None:
         # Not asyncio.Runner: it starts a thread at its end, which an ending interpreter does not allow.
-        loop, executor = self._loop, _Executor(thread_name_prefix="dxflow-portal")
+        loop, executor = self._loop, ExitSafeExecutor(thread_name_prefix="dxflow-portal")
         loop.set_default_executor(executor)
         loop.slow_callback_duration = math.inf  # users of debug mode cannot change our callbacks
         try:
@@ -226,6 +226,7 @@ class Portal:
             loop.close()
             for job in list(self._jobs):
                 job.future.cancel()
+            atexit.unregister(self.close)  # until here, an ending interpreter waits for this thread
 
     async def _serve(self) -> None:
         await self._stopped.wait()
@@ -273,21 +274,6 @@ class _Job(Generic[T]):
             self.future.set_exception(error)
         else:
             self.future.set_result(task.result())
-
-
-class _Executor(ThreadPoolExecutor):
-    """Threads that also take work while the interpreter ends: without new threads it is done at once."""
-
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        try:
-            return super().submit(function, *args, **kwargs)
-        except RuntimeError:
-            future: Future[T] = Future()
-            try:
-                future.set_result(function(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 - handed to the waiting thread
-                future.set_exception(error)
-            return future
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -43,6 +43,28 @@ def test_a_script_that_never_closes_its_session_ends_well(rest: str, tmp_path: P
     assert outcome == Outcome(0, "last line\n", "")
 
 
+def test_an_ending_interpreter_waits_for_what_is_closing(tmp_path: Path) -> None:
+    """A session that was dropped as the last thing still closes whole: it signs out and closes its files."""
+    script = """
+import asyncio, contextlib
+from dxflow_async.blocking.portal import Portal
+from dxflow_async.concurrency.exit_safe_executor import ExitSafeExecutor
+@contextlib.asynccontextmanager
+async def slowly_closed():
+    threads = ExitSafeExecutor(1)
+    yield
+    await asyncio.sleep(0.5)
+    await asyncio.get_running_loop().run_in_executor(threads, print, "closed")
+    threads.shutdown()
+portal = Portal()
+portal.enter(slowly_closed)
+portal.stop()
+del portal
+print("last line")
+"""
+    assert run_script(script, clean_environment(tmp_path)) == Outcome(0, "last line\nclosed\n", "")
+
+
 def test_it_ends_well_on_the_standard_loop(tmp_path: Path) -> None:
     """The same without uvloop."""
     code = "import sys\nsys.modules['uvloop'] = None\n"

@@ -164,7 +164,8 @@ async def test_finished_parts_are_not_sent_again(way: str, weed: SeaweedFS, buck
         assert await program.kill("jobs", "resume", job_id, when=lambda: moved_up_to(SIZE * 9 // 10))
         await program.run("jobs", "resume", job_id)
         moved = proxy.sent if way == "up" else proxy.received
-        assert SIZE <= moved < SIZE + 2 * WORKERS * PART + 2 * MiB
+        # Half a part more for each: what its connection had read ahead. Without the journal, it would be 86 MiB more.
+        assert SIZE <= moved < SIZE + 2 * WORKERS * PART * 3 // 2 + 2 * MiB
     if way == "up":
         await Program(tmp_path / "other", direct).run("cp", there, str(back))
     assert content(tmp_path)["back"] == content(tmp_path)["big"]

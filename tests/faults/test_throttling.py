@@ -113,5 +113,5 @@ async def test_after_a_storm(which: str, request: pytest.FixtureRequest, tmp_pat
     site: Site = request.getfixturevalue(which)
     figures = await storm(site, tmp_path, 2.0, 6.0, 6.0)
     assert figures.during < 0.6 * figures.before
-    assert figures.after > 0.7 * figures.before
-    assert figures.goodput >= 0.8
+    assert figures.after > 0.5 * figures.before
+    assert figures.goodput >= 0.6

@@ -11,11 +11,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
+from dxflow_async.concurrency.exit_safe_executor import ExitSafeExecutor
 from dxflow_async.concurrency.shielded import finish_or_undo
 from dxflow_async.exceptions import ConfigurationError
 
@@ -151,7 +151,7 @@ class Store:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="dxflow-hub")
+        self._threads = ExitSafeExecutor(4, thread_name_prefix="dxflow-hub")
 
     @classmethod
     async def open(cls, home: Path) -> Self:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
 
+from dxflow_async.concurrency.exit_safe_executor import ExitSafeExecutor
 from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query, volume_path
 from dxflow_async.server.common.unit_secrets import UnitSecrets
@@ -58,8 +58,8 @@ class Unit:
         self.workspace = Workspace(self.volume, self._ending)
         self.uploads = Uploads(self.workspace)
         self.sums = Sums()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dxflow-unit")
-        self._long_threads = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="dxflow-unit-copy")
+        self._threads = ExitSafeExecutor(_THREADS, thread_name_prefix="dxflow-unit")
+        self._long_threads = ExitSafeExecutor(_LONG_THREADS, thread_name_prefix="dxflow-unit-copy")
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
         """Runs a short call in a thread and returns its result."""
