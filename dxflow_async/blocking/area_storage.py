@@ -273,15 +273,7 @@ class AreaStorage(AreaListing):
     @overload
     def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> TextWriter: ...
     def open(
-        self,
-        path: str,
-        mode: FileMode = "rb",
-        *,
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        self, path: str, mode: FileMode = "rb", **options: Unpack[OpenOptions]
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
         """Opens an object as a file of `io`, which other libraries take.
 
@@ -305,13 +297,6 @@ class AreaStorage(AreaListing):
             ...     with storage.open("/bucket/log.txt", "r") as file:
             ...         return len([line for line in file])
         """
-        options: OpenOptions = {
-            "encoding": encoding,
-            "errors": errors,
-            "newline": newline,
-            "content_type": content_type,
-            "metadata": metadata,
-        }
         return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
     def copy(

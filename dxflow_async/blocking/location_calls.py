@@ -16,7 +16,7 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
@@ -210,7 +210,9 @@ class LocationCalls:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
@@ -224,34 +226,67 @@ class LocationCalls:
         Raises:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
-        return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
+        return self._portal.call(
+            self._session.list, location, recursive=recursive, versions=versions, storage_type=storage_type
+        )
 
     def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
         return ItemStream(self._portal.iterate(scan))
 
-    def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
-        return self._portal.call(self._session.stat, location, storage_type=storage_type)
+        return self._portal.call(
+            self._session.stat, location, version=version, encryption=encryption, storage_type=storage_type
+        )
 
     def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> ItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AreaStorage.read` does."""
-        chunks = functools.partial(self._session.read, location, start, end, storage_type=storage_type)
+        chunks = functools.partial(
+            self._session.read,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -264,7 +299,15 @@ class LocationCalls:
             ...     with Session() as session:
             ...         header = session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
+        return self._portal.call(
+            self._session.read_bytes,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
 
     def write(
         self,
@@ -273,6 +316,9 @@ class LocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
@@ -298,11 +344,25 @@ class LocationCalls:
             ...         session.write("aws:/bucket/hello.txt", b"hello")
         """
         call = functools.partial(
-            self._session.write, location, content_type=content_type, metadata=metadata, storage_type=storage_type
+            self._session.write,
+            location,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            storage_type=storage_type,
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        storage_type: str = "private",
+    ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
         Returns:
@@ -312,7 +372,9 @@ class LocationCalls:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(self._session.delete, given, storage_type=storage_type)
+        return self._portal.call(
+            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type
+        )
 
     def presign(
         self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"

@@ -328,11 +328,7 @@ class StorageManager(StorageListing):
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[OpenOptions],
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
         """Opens an object as a file of `io`, which other libraries take.
 
@@ -358,15 +354,7 @@ class StorageManager(StorageListing):
             ...     with storage.open("/bucket/log.txt", "r") as file:
             ...         return len([line for line in file])
         """
-        return self._at(provider, storage_type).open(
-            path,
-            mode,
-            encoding=encoding,
-            errors=errors,
-            newline=newline,
-            content_type=content_type,
-            metadata=metadata,
-        )
+        return self._at(provider, storage_type).open(path, mode, **options)
 
     def delete(
         self,
