@@ -329,6 +329,9 @@ class AdaptiveLimit:
         endpoint: the endpoint's name in logs and metrics.
         on_change: called when a limit has changed.
         clock: returns the time in seconds.
+
+    Attributes:
+        landing: reads whose bytes have all arrived, and are being written.
     """
 
     def __init__(
@@ -341,6 +344,7 @@ class AdaptiveLimit:
         large_initial: int = LARGE_INITIAL,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.landing = 0
         self._endpoint = endpoint
         self._on_change = on_change
         self._clock = clock

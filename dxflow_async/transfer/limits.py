@@ -54,11 +54,20 @@ class Limits:
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
-        """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
+        """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead.
+
+        Reads that are being written take no place among the requests, so as many others move beside them.
+        """
+        landing = 0
+        for limit in self.endpoints.values():
+            landing += limit.landing
+        workers = self._workers
+        if landing:
+            workers = min(workers + min(landing, self._workers, _MAX_FINISHING), self._most_workers)
         if self.calls < 2:
-            return self._workers
+            return workers
         # Each call has a journal of its own, which holds as many files as a worker.
-        return min(self._workers, max(1, (self._most_workers - self.calls + 1) // self.calls))
+        return min(workers, max(1, (self._most_workers - self.calls + 1) // self.calls))
 
     @property
     def max_finishing(self) -> int:

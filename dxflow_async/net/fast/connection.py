@@ -95,6 +95,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._complete
 
     @property
+    def drained(self) -> bool:
+        """Whether the whole response has arrived and was read."""
+        return self._complete and not self._chunks
+
+    @property
     def quiet(self) -> bool:
         """Whether no bytes lie unread: neither a response that nobody asked for nor the connection's end."""
         return not (self._transport.get_read_buffer_size() or self._poll.poll(0))
