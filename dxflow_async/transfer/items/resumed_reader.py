@@ -160,13 +160,13 @@ class ResumedReader(Reader):
             self._release()
             if self._is_landing and self._limit is not None:
                 self._is_landing = False
-                self._limit.landing -= 1
+                self._limit.landing.count -= 1
 
     def _arrived(self, size: int) -> None:
         self._position += size
         if self._position == self._last and self._permit is not None and self._limit is not None:
             self._release()
-            self._limit.landing += not self._is_landing
+            self._limit.landing.count += not self._is_landing
             self._is_landing = True
 
     async def _open(self) -> Reader:
