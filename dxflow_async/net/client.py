@@ -116,7 +116,12 @@ class Client:
             raise error.with_traceback(None) from None  # the frames have parts of the URL in them
         lane = self._loaded_lane(request.origin) or await self._load_lane(request.origin)
         try:
-            response = await self._send(lane, request, repeatable=repeatable)
+            try:
+                response = await lane.send(request)
+            except ConnectionBrokenError as error:
+                if not _is_lost(error, request, repeatable=repeatable):
+                    raise
+                response = await lane.send(request, fresh=True)
         except NetError as error:
             self._reached.failed(request.origin, error)
             raise
@@ -170,16 +175,6 @@ class Client:
                 if self._tls is None:
                     self._tls = await self._threads.run(make_context, self._tls_options)
         return self._tls
-
-    async def _send(self, lane: Lane, request: Request, *, repeatable: bool | None) -> Response:
-        """Sends a request, and once more over a new connection if the server had closed an idle one."""
-        try:
-            return await lane.send(request)
-        except ConnectionBrokenError as error:
-            again = request.method != "POST" if repeatable is None else repeatable
-            if not error.stale or not again or _is_gone(request.body):
-                raise
-        return await lane.send(request, fresh=True)
 
     def _prepare(
         self,
@@ -257,6 +252,12 @@ def _import_fast() -> None:
 
 def _import_aiohttp() -> None:
     import dxflow_async.net.aiohttp_lane.lane  # noqa: F401
+
+
+def _is_lost(error: ConnectionBrokenError, request: Request, *, repeatable: bool | None) -> bool:
+    """Whether a server had closed an idle connection, and the request may be sent once more over a new one."""
+    again = request.method != "POST" if repeatable is None else repeatable
+    return error.stale and again and not _is_gone(request.body)
 
 
 def _is_gone(body: Body | bytes | None) -> bool:
