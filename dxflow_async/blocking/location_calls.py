@@ -67,6 +67,8 @@ class LocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
 
@@ -218,6 +220,7 @@ class LocationCalls:
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -244,6 +247,11 @@ class LocationCalls:
         storage_type: str = "private",
     ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
@@ -324,18 +332,17 @@ class LocationCalls:
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
 
-        Raises:
-            TypeError: text was given; encode it, or open the file in binary mode.
-
         Args:
             location: the new object.
             data: bytes, an open binary file, or an iterable of bytes, which the calling thread iterates.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options, overwrite, if_match: as for `AreaStorage.write`.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            TypeError: text was given; encode it, or open the file in binary mode.
             StorageError: the object could not be stored.
 
         Example:
@@ -365,10 +372,16 @@ class LocationCalls:
     ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AreaStorage.delete`.
+            storage_type: the area of remotes.
+
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
@@ -411,6 +424,7 @@ class LocationCalls:
             a: a directory, as for `sync`.
             b: the other one.
             compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
             NotFoundError: one of the directories does not exist.
