@@ -252,6 +252,28 @@ class AsyncLocationCalls:
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.exists(path)
 
+    async def wait(
+        self,
+        location: Written,
+        *,
+        stable: float | str = 30.0,
+        timeout: float | str | None = None,  # noqa: ASYNC109 - it is told what was seen
+        storage_type: str = "private",
+    ) -> Item:
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        Args:
+            location: the object; a directory with everything in it. What does not exist yet is waited for.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            storage_type: the area of remotes.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+        """
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage.wait(path, stable=stable, timeout=timeout)
+
     def read(
         self,
         location: Written,

@@ -76,6 +76,27 @@ class AreaListing:
         """Returns whether there is an object or a directory at a path."""
         return self._portal.call(self._twin.exists, path)
 
+    def wait(self, path: str, *, stable: float | str = 30.0, timeout: float | str | None = None) -> Item:
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        What does not exist yet is waited for. The place is looked at again and again, at most every half a second and
+        at least every half of `stable`.
+
+        Args:
+            path: the object; a directory with everything in it.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> def results(storage: AreaStorage) -> None:
+            ...     storage.wait("/Demo/results/", timeout="2h")
+            ...     storage.download("/Demo/results/", "results/")
+        """
+        return self._portal.call(self._twin.wait, path, stable=stable, timeout=timeout)
+
     def glob(self, pattern: str) -> ItemStream[Item]:
         """Yields the objects and directories that match a pattern, in the order of their names.
 

@@ -264,6 +264,29 @@ class LocationCalls:
         """Returns whether there is an object or a directory at a location."""
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
+    def wait(
+        self,
+        location: Written,
+        *,
+        stable: float | str = 30.0,
+        timeout: float | str | None = None,
+        storage_type: str = "private",
+    ) -> Item:
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        Args:
+            location: the object; a directory with everything in it. What does not exist yet is waited for.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            storage_type: the area of remotes.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+        """
+        return self._portal.call(
+            self._session.wait, location, stable=stable, timeout=timeout, storage_type=storage_type
+        )
+
     def read(
         self,
         location: Written,

@@ -148,6 +148,37 @@ class StorageListing:
         """
         return self._at(provider, storage_type).exists(path)
 
+    def wait(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        stable: float | str = 30.0,
+        timeout: float | str | None = None,
+        storage_type: str = "private",
+    ) -> Item:
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        What does not exist yet is waited for. The place is looked at again and again, at most every half a second and
+        at least every half of `stable`.
+
+        Args:
+            path: the object; a directory with everything in it.
+            provider: the remote's name, in any case.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> def results(storage: AreaStorage) -> None:
+            ...     storage.wait("/Demo/results/", timeout="2h")
+            ...     storage.download("/Demo/results/", "results/")
+        """
+        return self._at(provider, storage_type).wait(path, stable=stable, timeout=timeout)
+
     def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
         """Lists a directory into the session's listing cache, and returns the listing.
 

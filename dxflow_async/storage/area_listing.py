@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from hashlib import blake2b
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.config.quantities import to_seconds
+from dxflow_async.exceptions import NotFoundError, StallTimeoutError, StorageError
 from dxflow_async.models import Item, ItemList
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.object_views import list_versions, reading_area
 from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.storage.waiting import Seen, wait_until_stable
 from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
 
@@ -102,6 +106,54 @@ class AreaListing:
         except NotFoundError:
             return False
         return True
+
+    async def wait(self, path: str, *, stable: float | str = 30.0, timeout: float | str | None = None) -> Item:  # noqa: ASYNC109
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        What does not exist yet is waited for. The place is looked at again and again, at most every half a second and
+        at least every half of `stable`.
+
+        Args:
+            path: the object; a directory with everything in it.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> async def results(storage: AsyncAreaStorage) -> None:
+            ...     await storage.wait("/Demo/results/", timeout="2h")
+            ...     await storage.download("/Demo/results/", "results/")
+        """
+        longest = None if timeout is None else to_seconds("timeout", timeout)
+        area = await self._find()
+
+        def failed(text: str) -> StorageError:
+            said = f"{area.name} wait for {path} failed: {text}"
+            return StallTimeoutError(said, provider=area.name, operation="wait", path=path, retryable=False)
+
+        return await wait_until_stable(
+            lambda: self._look(path), stable=to_seconds("stable", stable), within=longest, failed=failed
+        )
+
+    async def _look(self, path: str) -> Seen[Item]:
+        """Looks at an object, or at a directory with everything in it."""
+        try:
+            item = await self.stat(path)
+        except NotFoundError:
+            return Seen(None, None)
+        if not item.directory:
+            return Seen((item.size, item.modification, item.etag), item)
+        digest = blake2b(digest_size=16)
+        try:
+            async with aclosing(self._scan(path, recursive=True)) as pages:
+                async for page in pages:
+                    for each in page:
+                        digest.update(repr((each.path, each.size, each.modification, each.etag)).encode())
+        except NotFoundError:
+            return Seen(None, None)
+        return Seen(digest.digest(), item)
 
     def glob(self, pattern: str) -> AsyncItemStream[Item]:
         """Yields the objects and directories that match a pattern, in the order of their names.

@@ -102,6 +102,18 @@ class AsyncStorageManager:
         """Returns whether there is an object or a directory at a path. See `AsyncAreaStorage.exists`."""
         return await self._at(provider, storage_type).exists(path)
 
+    async def wait(
+        self,
+        path: str,
+        provider: str = "AWS",
+        *,
+        stable: float | str = 30.0,
+        timeout: float | str | None = None,  # noqa: ASYNC109 - it is told what was seen
+        storage_type: str = "private",
+    ) -> Item:
+        """Waits until an object or a directory stops changing. See `AsyncAreaStorage.wait`."""
+        return await self._at(provider, storage_type).wait(path, stable=stable, timeout=timeout)
+
     async def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
         """Lists a directory into the listing cache. See `AsyncAreaStorage.update_path_items`."""
         await self._at(provider, storage_type).update_path_items(path)
