@@ -172,7 +172,8 @@ async def test_cancellation_waits_for_the_call(threads: Threads, times: int) -> 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_what_a_cancelled_call_opened_is_released(threads: Threads, times: int) -> None:
     """What a function opened whose call is cancelled is closed; else it is the caller's."""
-    may_end, released = threading.Event(), []
+    may_end = threading.Event()
+    released: list[str] = []
 
     def opened() -> str:
         may_end.wait()
