@@ -74,6 +74,7 @@ class StreamWriter(BaseItem):
             if stored.crc32c != self._crc32c:
                 raise ChecksumMismatchError(f"write of {self._destination.shown} failed: other bytes were stored")
             self._verified = True
+        self._unverified = None if self._verified else "the destination reports no checksum"
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
