@@ -24,9 +24,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from anyio import move_on_after
+from anyio import CancelScope, move_on_after
 
-from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
@@ -62,7 +61,6 @@ _MAX_ROWS = 5000
 _MAX_DIRECTORIES = 10_000
 
 _DISCARD_SECONDS = 10.0
-_END_SECONDS = 30.0
 """Time for removing uploads that no item resumes, also during a cancellation."""
 
 
@@ -229,21 +227,19 @@ class Journal:
         self._closed = True  # what is still noted is written here, and not by a task that outlives the call
         if self._timer is not None:
             self._timer.cancel()
-        await clean_up(self._end(succeeded=succeeded), _END_SECONDS, after_cancellation=True)
-
-    async def _end(self, *, succeeded: bool) -> None:
-        if self._task is not None:
-            await asyncio.wait([self._task])
-        left = bool(self._open or self._unsure)
-        if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
-            succeeded = True  # nothing of the single item was sent, so there is nothing to resume
-        if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
-            await self._flush()
-        if self._file is not None:
-            try:
-                await self._close(self._file, succeeded=succeeded, left=left)
-            except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-                self._report(error)
+        with CancelScope(shield=True):
+            if self._task is not None:
+                await asyncio.wait([self._task])
+            left = bool(self._open or self._unsure)
+            if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
+                succeeded = True  # nothing of the single item was sent, so there is nothing to resume
+            if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
+                await self._flush()
+            if self._file is not None:
+                try:
+                    await self._close(self._file, succeeded=succeeded, left=left)
+                except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
+                    self._report(error)
 
     # What an earlier process did
 
