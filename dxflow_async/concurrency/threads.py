@@ -94,6 +94,30 @@ class Threads:
         finally:
             self._waiting -= 1
 
+    async def acquire(self, function: Callable[[*Ts], T], *args: *Ts, release: Callable[[T], object]) -> T:
+        """Like `run`, for a function that opens something.
+
+        Args:
+            function, args: as for `run`.
+            release: closes the result again, in the same thread, if the call is cancelled.
+        """
+        opened: list[T] = []
+
+        def call() -> None:
+            opened.append(function(*args))
+
+        try:
+            await self.run(call)
+        except asyncio.CancelledError:
+            for each in opened:
+                await self.finish(release, each)
+            raise
+        return opened[0]
+
+    async def finish(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Like `run`, for clean-up. After `close` there is no thread, and the function runs here."""
+        return function(*args) if self._closed else await self.run(function, *args)
+
     async def run_short(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Like `run`, for a call that takes some microseconds unless the disk is slow. Others share its thread."""
         call = self._new_call(function, args)

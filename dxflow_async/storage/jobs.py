@@ -60,16 +60,16 @@ class Jobs:
         return found
 
     async def _clean(self, job_id: str, *, dry_run: bool) -> list[Leftover]:
-        run, home = self._resources.threads.run, self._resources.settings.home
+        threads, home = self._resources.threads, self._resources.settings.home
         try:
-            file = await run(open_job, self._resources, job_id)
+            file = await threads.acquire(open_job, self._resources, job_id, release=JobFile.close)
             try:
                 return await self._clean_file(file, dry_run=dry_run)
             finally:
-                await run(file.close)
+                await threads.finish(file.close)
         except DamagedJobFile as error:
             _log.warning("job %s: %s; uploads in parts that it had begun may be left", job_id, error)
-            aside = await run(lambda: JobFile.set_aside(home, job_id, dry_run=dry_run))
+            aside = await threads.run(lambda: JobFile.set_aside(home, job_id, dry_run=dry_run))
             return [Leftover(job_id, "damaged", str(aside))]
 
     async def _clean_file(self, file: JobFile, *, dry_run: bool) -> list[Leftover]:

@@ -195,12 +195,12 @@ class TransferService:
     ) -> TransferReport:
         """Resumes a job; see `AsyncSession.resume`."""
         self.resources.check_open()
-        run = self.resources.threads.run
-        file = await run(open_job, self.resources, job_id)
+        threads = self.resources.threads
+        file = await threads.acquire(open_job, self.resources, job_id, release=JobFile.close)
         try:
             return await self._resume(file, on_progress, workers)
         finally:
-            await run(file.close)
+            await threads.finish(file.close)
 
     async def repeat(
         self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], workers: Workers | None

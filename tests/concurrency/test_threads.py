@@ -169,6 +169,39 @@ async def test_cancellation_waits_for_the_call(threads: Threads, times: int) -> 
     assert unseen == []
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_a_cancelled_call_opened_is_released(threads: Threads, times: int) -> None:
+    """What a function opened whose call is cancelled is closed; else it is the caller's."""
+    may_end = threading.Event()
+    released: list[str] = []
+
+    def opened() -> str:
+        may_end.wait()
+        return "file"
+
+    running = asyncio.ensure_future(threads.acquire(opened, release=released.append))
+    await asyncio.sleep(0.01)
+    for _ in range(times):
+        running.cancel()
+        await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert released == ["file"]
+    assert await threads.acquire(opened, release=released.append) == "file"
+    assert released == ["file"]
+
+
+async def test_clean_up_after_the_end() -> None:
+    """Clean-up runs in a thread, and after the threads have ended it runs all the same."""
+    threads = Threads(1)
+    assert await threads.finish(threading.get_ident) != threading.get_ident()
+    threads.close()
+    assert await threads.finish(threading.get_ident) == threading.get_ident()
+    with pytest.raises(SessionClosedError):
+        await threads.run(threading.get_ident)
+
+
 async def test_cancelled_scope_waits_for_the_call(threads: Threads) -> None:
     """The same under anyio, which cancels again and again."""
     ended = threading.Event()

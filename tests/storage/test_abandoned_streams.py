@@ -22,7 +22,7 @@ from tests.sessions import open_files, tasks
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 
-DATA = os.urandom(3 << 20)
+DATA = os.urandom(2 << 20)
 PLACES = ["AWS", "AZURE", "GCP", "SFTP", "UNIT", "LOCAL", "HTTPS"]
 
 
@@ -92,7 +92,7 @@ async def test_abandoned_streams(tops: dict[str, object], ssh: SSHServer, tmp_pa
     ) as session:
         if place == "UNIT":
             await session.copy(str(tmp_path / "top/large"), f"{top}/large")
-        for _ in range(3):
+        for _ in range(2):
             await abandon(session, top)
         gc.collect()
         client = session._resources.http.client

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,11 @@ from tests.storage.odd_file_names import KEPT_EVERYWHERE, NOT_IN_XML, REFUSED_AT
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_factories=["asyncio"])]
 
 PLACES = ("AWS", "GCP", "AZURE", "SFTP", "UNIT", "LOCAL")
+
+
+def daily(*places: str) -> list[Any]:
+    """All places, of which the others are tried with the long tests only."""
+    return [place if place in places else pytest.param(place, marks=pytest.mark.long) for place in PLACES]
 
 
 @dataclass
@@ -166,7 +172,7 @@ async def test_listed_looked_up_presigned_and_deleted(world: World, place: str) 
     assert [item.path async for item in area.scan(f"{path}/") if not item.directory] == [listed[last].path]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", daily("AWS", "AZURE", "LOCAL"))
 async def test_from_a_web_server(world: World, place: str, tmp_path: Path) -> None:
     """A URL that ends in an escaped name gives the file that name, which is kept or refused as from a disk."""
     session, top = world.session, world.tops[place]
@@ -183,7 +189,7 @@ async def test_from_a_web_server(world: World, place: str, tmp_path: Path) -> No
     assert content_of(tmp_path / "back") == expected
 
 
-@pytest.mark.parametrize("place", PLACES[:-1])
+@pytest.mark.parametrize("place", daily("AWS", "UNIT")[:-1])
 async def test_killed_and_resumed(world: World, place: str, tmp_path: Path) -> None:
     """A copy whose process was killed is resumed from its journal, and ends with every name in its place.
 

@@ -75,7 +75,7 @@ class SpooledUpload(Upload):
     async def abort(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            await self._threads.run(file.close)
+            await self._threads.finish(file.close)
 
     def _open(self) -> IO[bytes]:
         with self._opening:  # two parts may be the first

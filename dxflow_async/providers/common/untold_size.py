@@ -135,7 +135,7 @@ class _SpooledReader(Reader):
         return await self._run(lambda: self._file.read(_BLOCK_SIZE))
 
     async def aclose(self) -> None:
-        await self._threads.run(self._file.close)
+        await self._threads.finish(self._file.close)
 
     async def _run(self, function: Callable[[], T]) -> T:
         try:

@@ -179,7 +179,7 @@ class Disk:
         """Removes a temporary file, also during a cancellation."""
         if file.held:
             with CancelScope(shield=True):
-                await self._threads.run(file.discard)
+                await self._threads.finish(file.discard)
 
 
 async def _blocks(body: Body) -> AsyncIterator[Sequence[Buffer]]:

@@ -343,7 +343,7 @@ class Journal:
             if not rows or self._broken:
                 return
             try:
-                await self._threads.run(self._write, rows)
+                await self._threads.finish(self._write, rows)
             except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
                 self._broken = True
                 self._report(error)
@@ -365,7 +365,7 @@ class Journal:
 
     async def _close(self, file: JobFile, *, succeeded: bool, left: bool) -> None:
         if not succeeded:
-            await self._threads.run(file.close)
+            await self._threads.finish(file.close)
             _log.warning("job %s is not finished: dxflow-async jobs resume %s continues it", file.id, file.id)
             return
         if self._earlier and self._discard is not None:
@@ -373,14 +373,14 @@ class Journal:
             with move_on_after(_DISCARD_SECONDS):
                 left = not await self._discard(file)
         if left:
-            await self._threads.run(file.close)
+            await self._threads.finish(file.close)
             text = (
                 "job %s is done, but an unfinished upload could not be removed: "
                 "dxflow-async jobs clean %s --yes removes it"
             )
             _log.warning(text, file.id, file.id)
         else:
-            await self._threads.run(file.remove)
+            await self._threads.finish(file.remove)
         self._file = None
 
     def _id_of(self, item: Item) -> ItemId:
