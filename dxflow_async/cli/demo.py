@@ -117,6 +117,7 @@ def _conclude(made: Comparison, compared: Comparison, seconds: float, up: Transf
     if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
         complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")
         return FAILED
+    write_line(f"upload: {up.verification}; download: {down.verification}")
     write_line(f"all {compared.files} files came back with the same names and the same {compared.bytes} bytes")
     return 0
 

@@ -168,8 +168,7 @@ class LocalProvider(Provider):
         return failed
 
     async def delete_matching(self, key: str, etag: str) -> None:
-        call = Call(self.name, "delete", f"/{key}")
-        await check_matching(self, call, key, etag)
+        await check_matching(self, Call(self.name, "delete", f"/{key}"), key, etag)
         await self.delete_one(key)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
