@@ -42,6 +42,7 @@ class Entry:
         version: identifies the version among those that the bucket keeps, where the provider reports it.
         link: the target of a symbolic link that a listing does not follow; see `LocalDisk.mark_links`.
         latest: False for an older version, and for one that a deletion hides, in a listing of versions.
+        tag_count: how many tags are stored with it, where the provider reports that and copies do not take them over.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Entry:
     version: str | None = None
     latest: bool = True
     link: str | None = None
+    tag_count: int = 0
     presumed: PresumedDigest | None = None
 
 
