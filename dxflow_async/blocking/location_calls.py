@@ -16,13 +16,13 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import SelectionOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -49,7 +49,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -67,6 +67,8 @@ class LocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
 
@@ -110,7 +112,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -151,7 +153,7 @@ class LocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -210,12 +212,15 @@ class LocationCalls:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -224,34 +229,72 @@ class LocationCalls:
         Raises:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
-        return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
+        return self._portal.call(
+            self._session.list, location, recursive=recursive, versions=versions, storage_type=storage_type
+        )
 
     def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
         return ItemStream(self._portal.iterate(scan))
 
-    def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
-        return self._portal.call(self._session.stat, location, storage_type=storage_type)
+        return self._portal.call(
+            self._session.stat, location, version=version, encryption=encryption, storage_type=storage_type
+        )
 
     def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> ItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AreaStorage.read` does."""
-        chunks = functools.partial(self._session.read, location, start, end, storage_type=storage_type)
+        chunks = functools.partial(
+            self._session.read,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -264,7 +307,15 @@ class LocationCalls:
             ...     with Session() as session:
             ...         header = session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
+        return self._portal.call(
+            self._session.read_bytes,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
 
     def write(
         self,
@@ -273,23 +324,25 @@ class LocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
-
-        Raises:
-            TypeError: text was given; encode it, or open the file in binary mode.
 
         Args:
             location: the new object.
             data: bytes, an open binary file, or an iterable of bytes, which the calling thread iterates.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options, overwrite, if_match: as for `AreaStorage.write`.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            TypeError: text was given; encode it, or open the file in binary mode.
             StorageError: the object could not be stored.
 
         Example:
@@ -298,21 +351,43 @@ class LocationCalls:
             ...         session.write("aws:/bucket/hello.txt", b"hello")
         """
         call = functools.partial(
-            self._session.write, location, content_type=content_type, metadata=metadata, storage_type=storage_type
+            self._session.write,
+            location,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            storage_type=storage_type,
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        storage_type: str = "private",
+    ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
+
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AreaStorage.delete`.
+            storage_type: the area of remotes.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(self._session.delete, given, storage_type=storage_type)
+        return self._portal.call(
+            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type
+        )
 
     def presign(
         self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
@@ -341,6 +416,7 @@ class LocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Compares two directories, and changes nothing.
 
@@ -348,6 +424,7 @@ class LocationCalls:
             a: a directory, as for `sync`.
             b: the other one.
             compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
             NotFoundError: one of the directories does not exist.
@@ -366,4 +443,5 @@ class LocationCalls:
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
             storage_type=storage_type,
+            **conditions,
         )

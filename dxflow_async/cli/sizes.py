@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["human_size", "shown_size"]
+import time
+from datetime import datetime
+
+from dxflow_async.config.quantities import to_seconds
+from dxflow_async.exceptions import ConfigurationError
+
+__all__ = ["human_size", "shown_size", "time_of"]
 
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
@@ -23,3 +29,27 @@ def human_size(size: int) -> str:
 def shown_size(size: int, *, human: bool) -> str:
     """Formats a number of bytes, in full or for people."""
     return human_size(size) if human else str(size)
+
+
+def time_of(text: str, option: str) -> float:
+    """Returns a time in seconds since the epoch: that of an age such as `2d`, or of a date such as `2026-11-30T12:00`.
+
+    A date without a time zone is local time.
+
+    Raises:
+        ConfigurationError: it is neither.
+
+    Example:
+        >>> time_of("2026-11-30T12:00:00+00:00", "--newer")
+        1796040000.0
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        return time.time() - to_seconds(option, text)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{option} = {text!r} is not allowed; write an age such as 90s, 2h or 7d, or a date such as 2026-11-30"
+        ) from None

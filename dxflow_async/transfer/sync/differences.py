@@ -26,6 +26,7 @@ from dxflow_async.transfer.planning.destination import below
 from dxflow_async.transfer.planning.listing import pages
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.compare import Comparison, Seen
 from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair
 from dxflow_async.transfer.sync.same_bytes import SameBytes
@@ -71,6 +72,7 @@ class Differences:
         source, destination: directories; their keys end in a slash or are empty.
         comparison: how two entries are compared.
         joined: pairs the listings, and keeps what only the destination has.
+        selection: entries of the source that it leaves out are not compared.
         replaces: obstacles at the destination may be removed.
 
     Attributes:
@@ -86,6 +88,7 @@ class Differences:
         destination: Place,
         comparison: Comparison,
         joined: MergeJoin,
+        selection: Selection,
         *,
         replaces: bool,
     ) -> None:
@@ -96,6 +99,7 @@ class Differences:
         self._places = source, destination
         self._comparison = comparison
         self._joined = joined
+        self._selection = selection
         self._replaces = replaces
         self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
@@ -176,6 +180,9 @@ class Differences:
 
     def _compared(self, pairs: Sequence[Pair]) -> _Sorted:
         """Sorts pairs by what is to be done. Runs in a thread."""
+        if self._selection.has_conditions:
+            admits = self._selection.admits_entry
+            pairs = [pair for pair in pairs if pair.source is None or admits(pair.source)]
         found: list[Difference] = []
         unclear: list[Pair] = []
         by_age = 0
