@@ -116,6 +116,7 @@ def _conclude(
     if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
         complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")
         return FAILED
+    say(f"upload: {up.verification}; download: {down.verification}", json=json)
     say(f"all {compared.files} files came back with the same names and the same {compared.bytes} bytes", json=json)
     return 0
 

@@ -163,7 +163,8 @@ def test_docstrings_are_whole(
     """Every blocking method is documented where it stands, in the same words as the asynchronous one."""
     if name.startswith("_"):
         return
-    documented = getattr(AsyncAreaStorage, name, twin) if facade is StorageManager else twin
+    inherited = facade is UnitStorage and name not in vars(UnitStorage)
+    documented = getattr(AsyncAreaStorage, name, twin) if inherited or facade is StorageManager else twin
     documented = documented.fget if isinstance(documented, property) else documented
     assert callable(documented)
     mine, theirs = (inspect.getdoc(ours) or "").splitlines(), blocking_lines(documented)

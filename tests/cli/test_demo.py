@@ -35,6 +35,7 @@ def test_the_tree_comes_back_and_nothing_is_left(command: Command, home: Path, t
     for column in ("items", "bytes", "seconds", "goodput", "retries", "verified", "upload", "download", "compare"):
         assert column in out
     assert re.search(r"compare .* (\d+) of \1 ", out)
+    assert re.search(r"^upload: all verified; download: all verified$", out, re.MULTILINE)
     assert re.search(r"^all 3\d\d files came back", out, re.MULTILINE)
     assert list(temporary.iterdir()) == []
     assert not home.exists()

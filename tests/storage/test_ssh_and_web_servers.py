@@ -90,7 +90,9 @@ async def test_up_and_down(session: AsyncSession, area: Path, tree: Path, tmp_pa
     assert content(area / "up") == content(tree)
     status = os.stat(area / "up/script.sh")
     assert (status.st_mtime, status.st_mode & 0o777) == (1234567890, 0o750)
-    await session.copy("lab:/up/", f"{tmp_path}/down/")
+    down = await session.copy("lab:/up/", f"{tmp_path}/down/")
+    for each in (report, down):
+        assert list(each.unverified) == ["neither side keeps checksums"]
     assert content(tmp_path / "down") == content(tree)
     assert part_files(area) == []
 
@@ -129,7 +131,7 @@ async def test_between_s3_and_ssh(session: AsyncSession, bucket: str, area: Path
     os.unlink(tree / os.fsdecode(b"caf\xe9"))
     place = f"store:/{bucket}/{uuid4().hex[:8]}/"
     await session.copy(f"{tree}/", place)
-    await session.copy(place, "lab:/from-s3/")
+    assert (await session.copy(place, "lab:/from-s3/")).verification == "all verified"
     assert content(area / "from-s3") == content(tree)
     await session.copy("lab:/from-s3/dir/large", f"{place}large")
     report = await session.copy(f"{place}large", "lab:/large")

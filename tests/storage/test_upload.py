@@ -245,12 +245,13 @@ async def test_source_that_changes_is_never_stored_torn(account: Account, tmp_pa
 
 
 async def test_results_are_verified_where_the_service_checks(account: Account, tree: Path) -> None:
-    """S3 compares the checksum, so the result says verified; a local disk reports none."""
+    """S3 compares the checksum, and a local store keeps it, so the result says verified."""
     (tree / "large").write_bytes(os.urandom(11 * MiB))
     report = await account.storage.upload(f"{tree}/*", account / "dir/")
     files = [result for result in report if not result.destination.endswith("/")]
     assert all(result.checksum and result.checksum.startswith("crc32c:") for result in files)
-    assert all(result.verified is account.is_cloud for result in files)
+    assert all(result.verified for result in files)
+    assert report.verification == "all verified"
     assert report.bytes == 11 * MiB + 3
 
 
@@ -308,7 +309,7 @@ async def test_streams_of_any_length(account: Account, size: int) -> None:
 
     (result,) = await account.storage.write(account / "stream.csv", stream())
     assert result.bytes == size
-    assert result.verified is account.is_cloud
+    assert result.verified
     assert await content(account, "stream.csv") == data
 
 

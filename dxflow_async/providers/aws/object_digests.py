@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_digests", "complete_digest"]
 
-_ALGORITHMS = ("crc32c", "crc64nvme", "crc32", "sha256", "sha1")
+_ALGORITHMS = tuple((f"x-amz-checksum-{each}", each) for each in ("crc32c", "crc64nvme", "crc32", "sha256", "sha1"))
+_RCLONE = f"{METADATA}md5chksum"
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?")
 _GOOGLE = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/=]+)")
 _EXPRESS = "--x-s3"
@@ -50,23 +51,24 @@ def add_digests(entry: Entry, headers: Mapping[str, str], facts: DigestFacts, *,
     """
     if entry.crc32c is not None or entry.digest is not None:
         return
-    google = dict(_GOOGLE.findall(headers.get("x-goog-hash", "")))
-    entry.crc32c = checksum.decode(google.get("crc32c"))
-    if entry.crc32c is None:
-        entry.digest = decoded("md5", google.get("md5"))
+    if "x-goog-hash" in headers:
+        google = dict(_GOOGLE.findall(headers["x-goog-hash"]))
+        entry.crc32c = checksum.decode(google.get("crc32c"))
+        entry.digest = None if entry.crc32c is not None else decoded("md5", google.get("md5"))
     if entry.crc32c is None and entry.digest is None:
         entry.presumed = _presumed(split_key(entry.key)[0], headers, facts, amazon=amazon)
 
 
 def _presumed(bucket: str, headers: Mapping[str, str], facts: DigestFacts, *, amazon: bool) -> PresumedDigest | None:
-    told = headers.get(f"{METADATA}md5chksum", "").strip().strip('"')
-    md5 = decoded("md5", told) or (ExpectedDigest("md5", bytes.fromhex(told)) if _is_hex(told) else None)
+    md5 = _md5_of(headers[_RCLONE]) if _RCLONE in headers else None
     if md5 is not None and not facts.refuted((bucket, "md5chksum False")):
         return PresumedDigest("md5", md5.value, "md5chksum", bucket, facts=facts)
     etag = _ETAG.fullmatch(opaque_tag(headers.get("etag", "").strip()).lower())
     composite = checksum_type(headers) == "COMPOSITE"
-    for algorithm in _ALGORITHMS:
-        value, _, parts = headers.get(f"x-amz-checksum-{algorithm}", "").strip().strip('"').partition("-")
+    for name, algorithm in _ALGORITHMS:
+        if name not in headers:
+            continue
+        value, _, parts = headers[name].strip().strip('"').partition("-")
         found = decoded(algorithm, value)
         count = parts or (etag[2] if etag and composite else None)
         if found is not None and count and count.isdecimal() and 0 < int(count) <= 10_000:
@@ -79,14 +81,18 @@ def _presumed(bucket: str, headers: Mapping[str, str], facts: DigestFacts, *, am
     )
 
 
-def _is_hex(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-fA-F]{32}", text) is not None
+def _md5_of(text: str) -> ExpectedDigest | None:
+    """Returns an MD5 that is written in base64, as by rclone, or in hexadecimal digits."""
+    text = text.strip().strip('"')
+    is_hex = re.fullmatch(r"[0-9a-fA-F]{32}", text) is not None
+    return ExpectedDigest("md5", bytes.fromhex(text)) if is_hex else decoded("md5", text)
 
 
 def _has_own_key(headers: Mapping[str, str]) -> bool:
     """Returns whether an object is encrypted in a way by which its ETag is not an MD5."""
     managed = headers.get("x-amz-server-side-encryption", "").lower().startswith("aws:kms")
-    return managed or any(name.startswith("x-amz-server-side-encryption-customer") for name in headers)
+    customer = "x-amz-server-side-encryption-customer"
+    return managed or f"{customer}-algorithm" in headers or f"{customer}-key-md5" in headers
 
 
 async def complete_digest(provider: AWSProvider, entry: Entry) -> Entry:

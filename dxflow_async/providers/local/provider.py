@@ -42,19 +42,12 @@ __all__ = ["LocalProvider"]
 
 # Features
 
+_ANY = 1 << 62
 _CAN = Features(
     cheap_reread=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True
 )
-_FEATURES = replace(
-    _CAN,
-    stages=True,
-    modes=True,
-    resumable=True,
-    conditions=True,
-    atomic_create=True,
-    max_copy_size=1 << 62,
-    max_size=1 << 62,
-)
+_CHANGES = replace(_CAN, stages=True, modes=True, resumable=True, conditions=True, atomic_create=True)
+_FEATURES = replace(_CHANGES, max_copy_size=_ANY, max_size=_ANY)
 
 
 # The provider
@@ -84,7 +77,8 @@ class LocalProvider(Provider):
         keeps_checksums: bool = False,
     ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums)
-        self.features = replace(_FEATURES, checksum=self.root.keeps_checksums)
+        if self.root.keeps_checksums:
+            self.features = replace(self.features, checksum=True)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
 
@@ -168,8 +162,7 @@ class LocalProvider(Provider):
         return failed
 
     async def delete_matching(self, key: str, etag: str) -> None:
-        call = Call(self.name, "delete", f"/{key}")
-        await check_matching(self, call, key, etag)
+        await check_matching(self, Call(self.name, "delete", f"/{key}"), key, etag)
         await self.delete_one(key)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:

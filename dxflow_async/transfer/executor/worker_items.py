@@ -26,7 +26,7 @@ from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.overwriting import OverwritingItem
 from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
-from dxflow_async.transfer.items.verification import Verification
+from dxflow_async.transfer.items.verification import PartDigests, Verification
 
 __all__ = ["NeedsPartsError", "PartsItem", "Redone", "whole_item"]
 
@@ -231,7 +231,7 @@ class PartsItem(CopyItem):
     @property
     def stored(self) -> Sequence[MovedPart]:
         """The parts that are stored."""
-        digests = None if self._checks.digests is None else self._checks.digests.values
+        digests = self._checks.digests.values if isinstance(self._checks.digests, PartDigests) else None
         numbered = [(each, None if digests is None else digests.get(each.part.number)) for each in self._receipts]
         return [MovedPart(receipt, digest) for receipt, digest in numbered]
 
@@ -241,6 +241,7 @@ class PartsItem(CopyItem):
         self._checks = Verification(self._source.provider.features, self._destination.provider.features)
         self._reads.entry = self._span.entry
         self._checks.begin_parts(self._span.entry)
+        self._checks.ordered = None  # whoever has all parts computes it
         self._upload = self._shared
         done = {receipt.part.number for receipt in self._receipts}
         left = [part for part in self._span.parts if part.number not in done]

@@ -14,8 +14,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
 from dxflow_async.models import TransferResult
+from dxflow_async.presumed_digests import PresumedDigest
 from dxflow_async.providers.common.reread_body import RereadBody
 from dxflow_async.providers.contract import (
     Body,
@@ -34,12 +36,13 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemRecord, PartRange, ShardPlace
 from dxflow_async.transfer.items.checksums import stored_checksum
+from dxflow_async.transfer.items.composite_digests import CompositeDigests
 from dxflow_async.transfer.items.multipart import Multipart
 from dxflow_async.transfer.items.object_options import complete_options
 from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.items.source_reads import SourceReads
-from dxflow_async.transfer.items.verification import Verification
+from dxflow_async.transfer.items.verification import PartDigests, Verification
 from dxflow_async.transfer.plan import PartPolicy
 from dxflow_async.transfer.progress import MeteredBody, MeteredReader
 from dxflow_async.transfer.retry import Attempts, retry_after
@@ -47,6 +50,9 @@ from dxflow_async.transfer.retry import Attempts, retry_after
 __all__ = ["CopyItem"]
 
 T = TypeVar("T")
+
+_PARTS_IN_MEMORY = 4
+"""Parts as large as those of the source are moved only if so many of them fit into memory."""
 
 _COUNTED_WHOLE = 64 << 10
 """A body of up to this many bytes is counted once it was sent, not while it is sent."""
@@ -100,8 +106,12 @@ class CopyItem(Multipart, TransferItem):
             provider = self._source.provider
             entry = self._reads.entry = await self._try(partial(provider.complete_digest, entry), self._source)
         self._checks.begin_parts(entry)
-        self.waits_for_disk = self._destination.provider.features.stages
-        return await self._begin_parts(entry, self._policy.wanted_size(entry.size), self._completed_options())
+        features, wanted = self._destination.provider.features, self._policy.wanted_size(entry.size)
+        self.waits_for_disk = features.stages
+        if self._destination.provider.local_disk is None and not self._shares_parts:
+            largest = self._context.limits.max_memory_bytes // _PARTS_IN_MEMORY
+            wanted = self._checks.align_parts(entry, features, largest) or wanted
+        return await self._begin_parts(entry, wanted, self._completed_options())
 
     def _decide(self) -> None:
         """Decides how the object becomes parts, by what is known of both providers now."""
@@ -176,7 +186,7 @@ class CopyItem(Multipart, TransferItem):
             moved = await mover.move(PartRange(*ends, entry, self._completed_options(), upload.id, ()), part)
         except (PartLimitError, RangeIgnoredError):
             return await self._send(part, lambda body: upload.write_part(part, body))
-        if self._checks.digests is not None and moved.digest is not None:
+        if isinstance(self._checks.digests, PartDigests) and moved.digest is not None:
             self._checks.digests.values[part.number] = moved.digest
         self._moved += part.size
         self._context.meter.moved(part.size)
@@ -227,12 +237,11 @@ class CopyItem(Multipart, TransferItem):
             ChecksumMismatchError: they have another digest.
         """
         expected, digests, ordered = entry.digest, self._checks.digests, self._checks.ordered
+        if isinstance(digests, CompositeDigests):
+            return self._is_expected(digests.expected, digests.combined(self._receipts))
         if ordered is not None:
             computed = await self._try(lambda: ordered.value(upload, self._receipts), kind="digest")
-            verdict = None if computed is None else ordered.expected.judge(entry.key, computed, again=True)
-            if verdict is False:
-                raise self._mismatch()
-            return verdict is True
+            return self._is_expected(ordered.expected, computed)
         if expected is None:
             return False
         found = None if digests is None else digests.combined(self._receipts)
@@ -241,6 +250,18 @@ class CopyItem(Multipart, TransferItem):
         if found not in (None, expected.value):
             raise self._mismatch()
         return found is not None
+
+    def _is_expected(self, expected: ExpectedDigest | PresumedDigest, computed: bytes | None) -> bool:
+        """Returns whether a digest proves all bytes.
+
+        Raises:
+            ChecksumMismatchError: it proves that some are wrong.
+        """
+        self._checks.computed = computed is not None
+        verdict = None if computed is None else expected.judge(self._source.key, computed, again=True)
+        if verdict is False:
+            raise self._mismatch()
+        return verdict is True
 
     async def mend(self) -> Iterator[Part] | None:
         entry = self._reads.entry
@@ -338,7 +359,7 @@ class CopyItem(Multipart, TransferItem):
                 body.forget()
                 raise
             if digests is not None and watched is not None:
-                digests.values[part.number] = digests.value_of(watched)
+                digests.keep(part.number, watched)
             self._checks.compared = reading.verified
             return delivered
 

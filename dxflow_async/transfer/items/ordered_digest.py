@@ -29,14 +29,10 @@ class OrderedDigest:
     Args:
         expected: the digest that the source reports.
 
-    Attributes:
-        expected: the digest that the source reports.
-        computed: the digest of all bytes is known.
     """
 
     def __init__(self, expected: ExpectedDigest | PresumedDigest) -> None:
         self.expected = expected
-        self.computed = False
         self._running = expected.running()
         self._stored: dict[int, int] = {}
         self._end = 0
@@ -55,8 +51,7 @@ class OrderedDigest:
             if receipt.part.offset >= self._end:
                 self._stored[receipt.part.offset] = receipt.part.size
         await self._advance(upload)
-        self.computed = not self._stored and self._works
-        return self._running.value if self.computed else None
+        return None if self._stored or not self._works else self._running.value
 
     async def _advance(self, upload: Upload) -> None:
         async with self._lock:

@@ -17,6 +17,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.digests import ExpectedDigest, RunningDigest, is_combinable, joiner
 from dxflow_async.providers.common.verified_reader import ChecksummedReader
 from dxflow_async.providers.contract import Body, Entry, Features, PartReceipt, Reader
+from dxflow_async.transfer.items.composite_digests import CompositeDigests
 from dxflow_async.transfer.items.ordered_digest import OrderedDigest, whole_digest
 from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
 
@@ -36,15 +37,27 @@ class Verification:
         ordered: the digest of the whole in the order of the bytes, where those of the parts do not make it.
         compared: all bytes that were read have the other digest that the source reports.
         unverified: why not everything could be compared; None if it was.
+        computed: the digest of the whole could be computed, whether it proved anything or not.
         rereads: parts are being read again only for their checksums; nothing is written.
     """
 
-    __slots__ = ("_destination", "_readings", "_source", "compared", "digests", "ordered", "rereads", "unverified")
+    __slots__ = (
+        "_destination",
+        "_readings",
+        "_source",
+        "compared",
+        "computed",
+        "digests",
+        "ordered",
+        "rereads",
+        "unverified",
+    )
 
     def __init__(self, source: Features, destination: Features) -> None:
         self._source = source.checksum
         self._destination = destination.checksum
-        self.digests: PartDigests | None = None
+        self.digests: PartDigests | CompositeDigests | None = None
+        self.computed = True
         self.ordered: OrderedDigest | None = None
         self.compared = False
         self.unverified: str | None = None
@@ -53,9 +66,24 @@ class Verification:
 
     def begin_parts(self, entry: Entry) -> None:
         """Prepares for parts of the object."""
+        self.computed = False
         self.digests = PartDigests.of(entry)
         expected = whole_digest(entry)
         self.ordered = None if expected is None or self.digests is not None else OrderedDigest(expected)
+
+    def align_parts(self, entry: Entry, destination: Features, max_size: int) -> int | None:
+        """Returns the size in which the source was stored in parts, if moving these parts verifies it; else None.
+
+        Args:
+            entry: the source.
+            destination: what the destination can do.
+            max_size: the largest part that may be held in memory.
+        """
+        digests = None if self.digests is not None else CompositeDigests.of(entry, destination, max_size)
+        if digests is None:
+            return None
+        self.digests, self.ordered = digests, None
+        return digests.part_size
 
     def verdict(self, moved: int | None, entry: Entry, stored: Entry) -> bool | None:
         """Compares the CRC32C of the bytes that moved with what both sides report.
@@ -92,9 +120,8 @@ class Verification:
         if entry.digest is not None:
             return f"the {entry.digest.shown} of the source cannot be computed from parts that move side by side"
         if entry.presumed is not None:
-            whole = self.ordered is None or self.ordered.computed
             reason = f"the {entry.presumed.shown} of the source cannot be computed from parts that move side by side"
-            return entry.presumed.reason if whole or not entry.presumed.computable else reason
+            return entry.presumed.reason if self.computed or not entry.presumed.computable else reason
         return "the source reports no checksum"
 
     def wrong_parts(self, receipts: Sequence[PartReceipt], entry: Entry) -> list[PartReceipt] | None:
@@ -111,7 +138,7 @@ class Verification:
         values: Mapping[int, int | None] = {receipt.part.number: receipt.crc32c for receipt in receipts}
         expected = entry.crc32c
         join: Join = joined
-        if self.digests is not None:
+        if isinstance(self.digests, PartDigests):
             values, expected, join = self.digests.values, self.digests.expected, self.digests.join
         if expected is None or whole_of(receipts, values, join) in (None, expected):
             return None
@@ -122,7 +149,7 @@ class Verification:
     async def read_again(self, number: int, reading: Reader, threads: Threads) -> None:
         """Reads a part to its end and keeps its checksum for `wrong_parts`."""
         buffer, crc = memoryview(bytearray(_READ_SIZE)), 0
-        if self.digests is not None:
+        if isinstance(self.digests, PartDigests):
             crc = await self.digests.read(reading, buffer, threads)
         else:
             while size := await reading.readinto(buffer):
@@ -168,6 +195,10 @@ class PartDigests:
     def watch(self, reading: Reader) -> ChecksummedReader:
         """Wraps a read so that its digest is computed while it is read."""
         return ChecksummedReader(reading, RunningDigest(self._algorithm))
+
+    def keep(self, number: int, reading: ChecksummedReader) -> None:
+        """Keeps the digest of everything that was read through `watch`."""
+        self.values[number] = self.value_of(reading)
 
     def value_of(self, reading: ChecksummedReader) -> int:
         """Returns the digest of everything that was read through `watch`."""

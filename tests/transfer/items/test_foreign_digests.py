@@ -16,8 +16,10 @@ import pytest
 from crc32c import crc32c
 
 from dxflow_async import AsyncSession, AWSSettings, Settings
+from dxflow_async.config.settings import GCPSettings
 from dxflow_async.exceptions import ChecksumMismatchError, TransferError
 from dxflow_async.reports import TransferReport
+from tests.servers import GCSServer
 from tests.servers.summed_store import SummedStore
 from tests.sessions import MiB
 
@@ -271,3 +273,20 @@ async def test_reads_are_verified(tmp_path: Path, kind: Callable[[bytes], Any]) 
             with pytest.raises(ChecksumMismatchError):
                 async for _ in storage.read("/bkt/name", provider="AWS"):
                     pass
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+@pytest.mark.parametrize("kind", [etag_of_parts, composite_sha256, composite_by_number])
+async def test_parts_go_to_another_cloud_as_they_were_stored(
+    tmp_path: Path, gcs: GCSServer, gcs_bucket: str, kind: Callable[[bytes], Any], wrong: int
+) -> None:
+    """A digest of the parts' digests is compared on the way to another cloud; what was wrong once is read again."""
+    async with SummedStore.running(LARGE, **kind(LARGE)) as store:
+        store.wrong = wrong
+        aws = AWSSettings(endpoint=store.endpoint, region="us-east-1", access_key="AK", secret_key="SK")
+        gcp = GCPSettings(endpoint=gcs.endpoint)
+        settings = Settings(home=tmp_path / "home", aws=aws, gcp=gcp, part_size="5MiB", max_attempts=2)
+        async with AsyncSession(settings=settings) as session:
+            report = await session.copy("aws:/bkt/name", f"gcp:/{gcs_bucket}/to")
+            assert report.verification == "all verified"
+            assert await session.read_bytes(f"gcp:/{gcs_bucket}/to") == LARGE

@@ -113,10 +113,13 @@ async def test_a_whole_that_broke_off_is_compared(connect: Connect, tmp_path: Pa
     assert (tmp_path / "to").read_bytes() == data
 
 
+@pytest.mark.parametrize("algorithm", ["crc32", "sha256"])
 @pytest.mark.parametrize("wrong", [0, 1])
-async def test_parts_of_a_killed_process_are_compared(connect: Connect, tmp_path: Path, wrong: int) -> None:
+async def test_parts_of_a_killed_process_are_compared(
+    connect: Connect, tmp_path: Path, wrong: int, algorithm: str
+) -> None:
     """What an earlier process wrote is read again before the file gets its name; wrong bytes of it are not kept."""
-    async with connect("crc32") as (store, session):
+    async with connect(algorithm) as (store, session):
         store.wrong = wrong
         program = Program(
             tmp_path / "home", settings_of(store), part_size=5 * MiB, max_concurrency=1, max_bandwidth=10 * MiB
