@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO, Literal, Unpack, overload
@@ -11,6 +12,7 @@ from typing import BinaryIO, Literal, Unpack, overload
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.compute import UnitStorage
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers
+from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
 from dxflow_async.blocking.item_stream import ItemStream
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
@@ -18,6 +20,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
+from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
@@ -95,6 +98,64 @@ class LocationCalls:
         )
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
+    def upload(
+        self,
+        src: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        dst: Written,
+        *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[SelectionOptions],
+    ) -> TransferReport:
+        """Twin: `AsyncLocationCalls.upload`."""
+        call = functools.partial(
+            self._session.upload,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            **where,
+        )
+        return self._calls.run("upload", on_progress, lambda show: call(on_progress=show))
+
+    def download(
+        self,
+        src: Written | Sequence[Written],
+        dst: str | os.PathLike[str] = ".",
+        *,
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
+        storage_type: str = "private",
+        options: ObjectOptions | None = None,
+        overwrite: Overwrite = True,
+        symlinks: Symlinks = "follow",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[SelectionOptions],
+    ) -> TransferReport:
+        """Twin: `AsyncLocationCalls.download`."""
+        call = functools.partial(
+            self._session.download,
+            src,
+            dst,
+            storage_type=storage_type,
+            options=options,
+            overwrite=overwrite,
+            symlinks=symlinks,
+            include=include if isinstance(include, str) else tuple(include),
+            exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            **where,
+        )
+        return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
+
     @overload
     def sync(
         self, src: Written, dst: Written, *, dry_run: Literal[False] = False, **options: Unpack[SyncOptions]
@@ -169,6 +230,44 @@ class LocationCalls:
     ) -> bytes:
         """Twin: `AsyncLocationCalls.read_bytes`."""
         return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
+
+    @overload
+    def open(
+        self,
+        location: Written,
+        mode: Literal["rb"] = "rb",
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> io.BufferedReader: ...
+    @overload
+    def open(
+        self,
+        location: Written,
+        mode: Literal["wb", "xb"],
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> FileWriter: ...
+    @overload
+    def open(
+        self, location: Written, mode: Literal["r"], *, storage_type: str = "private", **options: Unpack[OpenOptions]
+    ) -> io.TextIOWrapper: ...
+    @overload
+    def open(
+        self,
+        location: Written,
+        mode: Literal["w", "x"],
+        *,
+        storage_type: str = "private",
+        **options: Unpack[OpenOptions],
+    ) -> TextWriter: ...
+    def open(
+        self, location: Written, mode: FileMode = "rb", *, storage_type: str = "private", **options: Unpack[OpenOptions]
+    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
+        """Twin: `AsyncLocationCalls.open`."""
+        twin = functools.partial(self._session.open, location, storage_type=storage_type)
+        return open_file(twin, mode, self._portal, self, options)
 
     def write(
         self,
