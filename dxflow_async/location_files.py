@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from itertools import groupby
 from typing import Any, Literal, Unpack, overload
@@ -12,6 +13,7 @@ from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.glob_patterns import has_magic
 from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
@@ -51,12 +53,15 @@ class AsyncLocationFiles:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
 
-    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    async def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -66,8 +71,8 @@ class AsyncLocationFiles:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        if not has_magic(path):
-            return await storage.list(path, recursive=recursive)
+        if versions or not has_magic(path):
+            return await storage.list(path, recursive=recursive, versions=versions)
         found = ItemList([item async for item in storage.glob(path)])
         if not found:
             raise NotFoundError(
@@ -81,14 +86,26 @@ class AsyncLocationFiles:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(location, recursive, storage_type), self._transfers.resources.owner)
 
-    async def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    async def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AsyncAreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.stat(path)
+        return await storage.stat(path, version=version, encryption=encryption)
 
     async def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
@@ -96,13 +113,29 @@ class AsyncLocationFiles:
         return await storage.exists(path)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does."""
-        return AsyncItemStream(self._read(location, start, end, storage_type), self._transfers.resources.owner)
+        options = {"version": version, "encryption": encryption}
+        chunks = self._read(location, (start, end), storage_type, options)
+        return AsyncItemStream(chunks, self._transfers.resources.owner)
 
     async def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -115,8 +148,9 @@ class AsyncLocationFiles:
             ...     async with AsyncSession() as session:
             ...         header = await session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        async with self.read(location, start, end, storage_type=storage_type) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+        options = {"version": version, "encryption": encryption}
+        async with aclosing(self._read(location, (start, end), storage_type, options)) as batches:
+            return b"".join([chunk async for batch in batches for chunk in batch])
 
     @overload
     def open(
@@ -185,6 +219,9 @@ class AsyncLocationFiles:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
@@ -195,27 +232,53 @@ class AsyncLocationFiles:
             data: bytes, an open binary file, or an iterable of bytes, asynchronous or not.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `AsyncAreaStorage.write`: `True`, `False` or `"skip"`.
+            if_match: replace only the object with this etag.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
 
         Example:
             >>> async def main() -> None:
             ...     async with AsyncSession() as session:
-            ...         await session.write("aws:/bucket/hello.txt", b"hello")
+            ...         await session.write("aws:/bucket/hello.txt", b"hello", overwrite=False)
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
-    async def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        storage_type: str = "private",
+    ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
+
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AsyncAreaStorage.delete`.
+            storage_type: the area of remotes.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         single = isinstance(location, str) or hasattr(location, "__fspath__")
@@ -225,17 +288,19 @@ class AsyncLocationFiles:
         for _, group in groupby(found, key=lambda each: each[0].id):
             members = [*group]
             storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
-            count += await storage.delete([path for _, path, _ in members])
+            paths = [path for _, path, _ in members]
+            alone = paths[0] if len(found) == 1 else paths
+            count += await storage.delete(alone, if_match=if_match, version=version)
         return count
 
     async def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             location: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
             storage_type: the area of remotes.
 
@@ -254,9 +319,13 @@ class AsyncLocationFiles:
                 yield batch
 
     async def _read(
-        self, location: Written, start: int | None, end: int | None, storage_type: str
+        self,
+        location: Written,
+        span: tuple[int | None, int | None],
+        storage_type: str,
+        options: Mapping[str, Any],
     ) -> AsyncGenerator[Sequence[bytes], None]:
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        async with storage.read(path, start, end) as chunks:
+        async with storage.read(path, *span, **options) as chunks:
             async for batch in chunks.batches():
                 yield batch

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
-import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import BinaryIO, Literal, Unpack, overload
+from collections.abc import Iterable, Sequence
+from typing import Literal, Unpack, overload
 
-from dxflow_async.blocking.area_storage import AreaStorage
-from dxflow_async.blocking.compute import UnitStorage
-from dxflow_async.blocking.feeding import BATCH_BYTES, buffers
-from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
-from dxflow_async.blocking.item_stream import ItemStream
+from dxflow_async.blocking.location_files import LocationFiles
 from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
+from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
-from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.items.overwriting import Overwrite
@@ -33,7 +25,7 @@ from dxflow_async.transfer.sync.sync import SyncOptions
 __all__ = ["LocationCalls"]
 
 
-class LocationCalls:
+class LocationCalls(LocationFiles):
     """The part of `Session` whose calls are given locations; the blocking twin of `AsyncLocationCalls`."""
 
     _session: AsyncSession
@@ -54,7 +46,41 @@ class LocationCalls:
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
     ) -> TransferReport:
-        """Twin: `AsyncLocationCalls.copy`."""
+        """Copies a file, an object, or a directory with everything in it, between any two locations.
+
+        Locations are written `aws:/bucket/key`, with the name of any remote, `unit:/Demo/dir/file`, as a URL such as
+        `s3://bucket/key`, or as a local path. Within a provider the provider copies; between two of them the bytes
+        stream through memory, large objects in parallel parts, and are compared with the checksums of both sides.
+
+        Args:
+            src: the source, which may be a glob pattern, or several sources in one place. Of a directory with a
+                trailing slash only the content is copied.
+            dst: with a trailing slash (or an existing local directory) the directory to copy into, else exactly the new
+                name.
+            include, exclude: which names are copied, as for `sync`.
+            storage_type: the area of remotes, `"private"` or `"public"`.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite, symlinks: as for `AreaStorage.upload` and `download`.
+            on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
+
+        Raises:
+            ExecutorError: the workers cannot go on.
+            ConfigurationError: `src` or `dst` is not a location.
+            NotFoundError: there is no such source.
+            UnsupportedError: the source is a pipe, a socket or a device.
+            UnsafePathError: the destination is the source, or lies in it, or is a pipe, a socket, a device or a broken
+                link. A link to a file stays, and that file is replaced.
+            TransferError: some item failed; the others are stored.
+
+        Example:
+            >>> def main() -> None:
+            ...     with Session() as session:
+            ...         session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
+        """
         call = functools.partial(
             self._session.copy,
             src,
@@ -83,7 +109,11 @@ class LocationCalls:
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
     ) -> TransferReport:
-        """Twin: `AsyncLocationCalls.move`."""
+        """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
+
+        On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
+        source with a trailing slash. Files behind a symbolic link are copied, and stay.
+        """
         call = functools.partial(
             self._session.move,
             src,
@@ -112,7 +142,21 @@ class LocationCalls:
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
     ) -> TransferReport:
-        """Twin: `AsyncLocationCalls.upload`."""
+        """Copies local files and directories to any location: `copy` whose sources are paths of this machine.
+
+        Args:
+            src: the path of a file or a directory, a pattern, or several of them, as for `copy`.
+            dst: the destination, as for `copy`.
+            include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
+            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+
+        Raises as `copy`.
+
+        Example:
+            >>> def main() -> None:
+            ...     with Session() as session:
+            ...         session.upload("results/", "aws:/bucket/results/")
+        """
         call = functools.partial(
             self._session.upload,
             src,
@@ -141,7 +185,21 @@ class LocationCalls:
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
     ) -> TransferReport:
-        """Twin: `AsyncLocationCalls.download`."""
+        """Copies files and directories from any location to this machine: `copy` whose destination is a local path.
+
+        Args:
+            src: the source, a pattern, or several sources in one place, as for `copy`.
+            dst: the path of the new file, or of a directory to copy into; by default the working directory.
+            include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
+            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+
+        Raises as `copy`.
+
+        Example:
+            >>> def main() -> None:
+            ...     with Session() as session:
+            ...         session.download("aws:/bucket/results/", "results/")
+        """
         call = functools.partial(
             self._session.download,
             src,
@@ -178,7 +236,28 @@ class LocationCalls:
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
-        """Twin: `AsyncLocationCalls.sync`."""
+        """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
+
+        Both are directories, with or without a trailing slash; a `dst` that does not exist is made. Memory does not
+        grow with the directories.
+
+        Args:
+            src: the directory to read, as for `copy`.
+            dst: the directory to change.
+            delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
+            dry_run: whether only to return the plan, which this process makes.
+            processes, executor, credentials, shared: as for `copy`.
+
+        Returns:
+            The copied and the deleted items; with `dry_run` the plan.
+
+        Raises:
+            ConfigurationError: a pattern or a comparison is invalid.
+            NotFoundError: there is no such source; nothing is deleted.
+            UnsafePathError: one of the directories lies in the other one.
+            TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
+                or deleted at `dst`, and everything else was done.
+        """
         call = functools.partial(
             self._session.sync,
             src,
@@ -194,116 +273,6 @@ class LocationCalls:
             return self._portal.call(call, dry_run=True)
         return self._calls.run("sync", on_progress, lambda show: call(on_progress=show))
 
-    def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AreaStorage, str]:
-        """Twin: `AsyncLocationCalls.storage_at`."""
-        twin, path = self._portal.call(self._session.storage_at, location, storage_type=storage_type)
-        if isinstance(twin, AsyncUnitStorage):
-            return UnitStorage(self, self._calls, twin), path
-        return AreaStorage(self, self._calls, twin), path
-
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
-        """Twin: `AsyncLocationCalls.list`."""
-        return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
-
-    def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
-        """Twin: `AsyncLocationCalls.scan`."""
-        scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
-        return ItemStream(self._portal.iterate(scan))
-
-    def stat(self, location: Written, *, storage_type: str = "private") -> Item:
-        """Twin: `AsyncLocationCalls.stat`."""
-        return self._portal.call(self._session.stat, location, storage_type=storage_type)
-
-    def exists(self, location: Written, *, storage_type: str = "private") -> bool:
-        """Twin: `AsyncLocationCalls.exists`."""
-        return self._portal.call(self._session.exists, location, storage_type=storage_type)
-
-    def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
-    ) -> ItemStream[bytes]:
-        """Twin: `AsyncLocationCalls.read`."""
-        chunks = functools.partial(self._session.read, location, start, end, storage_type=storage_type)
-        return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
-
-    def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
-    ) -> bytes:
-        """Twin: `AsyncLocationCalls.read_bytes`."""
-        return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
-
-    @overload
-    def open(
-        self,
-        location: Written,
-        mode: Literal["rb"] = "rb",
-        *,
-        storage_type: str = "private",
-        **options: Unpack[OpenOptions],
-    ) -> io.BufferedReader: ...
-    @overload
-    def open(
-        self,
-        location: Written,
-        mode: Literal["wb", "xb"],
-        *,
-        storage_type: str = "private",
-        **options: Unpack[OpenOptions],
-    ) -> FileWriter: ...
-    @overload
-    def open(
-        self, location: Written, mode: Literal["r"], *, storage_type: str = "private", **options: Unpack[OpenOptions]
-    ) -> io.TextIOWrapper: ...
-    @overload
-    def open(
-        self,
-        location: Written,
-        mode: Literal["w", "x"],
-        *,
-        storage_type: str = "private",
-        **options: Unpack[OpenOptions],
-    ) -> TextWriter: ...
-    def open(
-        self, location: Written, mode: FileMode = "rb", *, storage_type: str = "private", **options: Unpack[OpenOptions]
-    ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Twin: `AsyncLocationCalls.open`."""
-        twin = functools.partial(self._session.open, location, storage_type=storage_type)
-        return open_file(twin, mode, self._portal, self, options)
-
-    def write(
-        self,
-        location: Written,
-        data: bytes | BinaryIO | Iterable[bytes],
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        storage_type: str = "private",
-        on_progress: OnProgress | None = None,
-    ) -> TransferReport:
-        """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
-
-        Twin: `AsyncLocationCalls.write`.
-
-        Raises:
-            TypeError: text was given; encode it, or open the file in binary mode.
-        """
-        call = functools.partial(
-            self._session.write, location, content_type=content_type, metadata=metadata, storage_type=storage_type
-        )
-        return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
-
-    def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
-        """Twin: `AsyncLocationCalls.delete`."""
-        given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(self._session.delete, given, storage_type=storage_type)
-
-    def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
-    ) -> str:
-        """Twin: `AsyncLocationCalls.presign`."""
-        return self._portal.call(
-            self._session.presign, location, expires=expires, method=method, storage_type=storage_type
-        )
-
     def check(
         self,
         a: Written,
@@ -315,7 +284,23 @@ class LocationCalls:
         storage_type: str = "private",
         **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
-        """Twin: `AsyncLocationCalls.check`."""
+        """Compares two directories, and changes nothing.
+
+        Args:
+            a: a directory, as for `sync`.
+            b: the other one.
+            compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
+
+        Raises:
+            NotFoundError: one of the directories does not exist.
+
+        Example:
+            >>> def main() -> None:
+            ...     with Session() as session:
+            ...         report = session.check("results/", "aws:/bucket/results/")
+            ...         print(report.ok, report.differing, report.missing, report.extra)
+        """
         return self._portal.call(
             self._session.check,
             a,

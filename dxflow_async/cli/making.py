@@ -8,9 +8,9 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.sizes import seconds_of
 from dxflow_async.cli.status import Failures
 from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, StorageError
 from dxflow_async.session import AsyncSession
 
@@ -64,7 +64,7 @@ def presign(
         json: Print a JSON object.
         public: The location is in the account's public storage.
     """
-    seconds = seconds_of(expires, "--expires")
+    seconds = to_seconds("--expires", expires)
     if method not in ("GET", "PUT"):
         raise ConfigurationError(f"--method = {method!r} is not allowed; it must be GET or PUT")
 

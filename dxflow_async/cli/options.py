@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from dxflow_async.cli.run import Flag
 from dxflow_async.cli.sizes import time_of
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.config.loader import parse_size
+from dxflow_async.config.quantities import to_size
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import ObjectOptions
@@ -171,10 +171,7 @@ def listed_names(file: str) -> tuple[str, ...]:
 
 
 def _size(text: str, option: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError:
-        raise ConfigurationError(f"{option} = {text!r} is not allowed; write a size such as 50MiB") from None
+    return to_size(option, text)
 
 
 def _encryption(text: str | None) -> Encryption | None:

@@ -16,11 +16,11 @@ from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Writing
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.preview import preview
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.sizes import seconds_of
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.streaming import copy_stream
 from dxflow_async.cli.watching import check_watched, sync_again
 from dxflow_async.cli.workers import OnWorkers
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.security.redaction import printable
@@ -166,7 +166,7 @@ def sync(
         return report
 
     if watch:
-        seconds = None if interval is None else max(1.0, seconds_of(interval, "--interval"))
+        seconds = None if interval is None else max(1.0, to_seconds("--interval", interval))
         return _watch(src, dst, transfer, seconds, output, account, workers, pace)
     return run_transfer(
         transfer,
@@ -314,7 +314,13 @@ def _summary(report: TransferReport) -> str:
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
     notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}{notices}"
+    return f"{moved}, {_verified(report)}, {report.retries} retries{gone}{rule}{skipped}{notices}"
+
+
+def _verified(report: TransferReport) -> str:
+    if report.unverified or not report.verified:
+        return printable(report.verification)
+    return f"{report.verified} verified ({report.verification})"
 
 
 def _by_age(count: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from dxflow_async.config.loader import parse_size
+from dxflow_async.config.quantities import parse_size
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.executor.options import ExecutorOptions
