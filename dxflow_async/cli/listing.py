@@ -25,7 +25,8 @@ __all__ = ["Human", "Recursive", "du", "ls", "stat"]
 
 _DIRECT, _ALL = Account(), Choice()
 
-Recursive = Annotated[Flag, Parameter(name=["--recursive", "-r"])]
+Recursive = Annotated[Flag, Parameter(name=["--recursive", "-r", "-R"])]
+Long = Annotated[Flag, Parameter(name=["--long", "-l"])]
 Human = Annotated[Flag, Parameter(name=["--human", "-h"])]
 
 
@@ -33,6 +34,7 @@ def ls(
     *locations: str,
     recursive: Recursive = False,
     human: Human = False,
+    long: Long = False,
     total: Flag = False,
     choice: Choice = _ALL,
     json: Flag = False,
@@ -45,10 +47,12 @@ def ls(
         locations: Directories, objects and patterns; by default the current directory.
         recursive: List everything below the directories.
         human: Print sizes for people: 1.5Ki.
+        long: Accepted, and not needed: the list is always long.
         total: Print the number of objects and the sum of their sizes at the end.
         json: Print a JSON object on each line.
         public: The locations are in the account's public storage.
     """
+    assert long is not None
     given, selection = locations or (".",), choice.selection()
 
     async def show(session: AsyncSession) -> int:
