@@ -341,13 +341,15 @@ class StorageManager(StorageListing):
             encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
             content_type: the media type of a written object; by default the name's ending decides.
             metadata: stored with a written object.
+            options, if_match: of a written object, as for `AreaStorage.write`.
+            version, encryption: of an object that is read, as for `AreaStorage.stat`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
         Raises:
             ConfigurationError: there is no such mode.
             NotFoundError: the object to read does not exist.
-            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
+            AlreadyExistsError: the object to create exists; closing the file raises it if it was created meanwhile.
 
         Example:
             >>> def count_lines(storage: "AreaStorage") -> int:
