@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.foreign_locations import without_secrets
+from dxflow_async.glob_patterns import matches
 
-__all__ = ["LocationPath", "compile_glob"]
+__all__ = ["LocationPath"]
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9+.@_-]+)://?")
-_GLOB_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 _HOSTLESS = ("s3", "gs", "az")
 """URL schemes that a bucket follows, not a host."""
@@ -149,8 +149,8 @@ class LocationPath:
 
     def match(self, pattern: str) -> bool:
         """Returns whether the last segments match a glob pattern."""
-        count = len([each for each in pattern.split("/") if each])
-        return compile_glob(pattern).fullmatch("/".join(self._segments[-count:])) is not None
+        wanted = [each for each in pattern.split("/") if each]
+        return matches(self._segments[-len(wanted) :], wanted)
 
     def __truediv__(self, name: str) -> Self:
         return self.joinpath(name)
@@ -197,37 +197,6 @@ class LocationPath:
 
     def _made(self, text: str) -> Self:
         return type(self)(text)
-
-
-def compile_glob(pattern: str) -> re.Pattern[str]:
-    """Compiles a glob pattern for names with slashes: `*` and `?` match within a segment, `**` any segments.
-
-    Example:
-        >>> bool(compile_glob("**/*.csv").fullmatch("a/b/c.csv")), bool(compile_glob("*.csv").fullmatch("a/c.csv"))
-        (True, False)
-    """
-    parts = [each for each in pattern.split("/") if each]
-    regex = ""
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        if part == "**":
-            regex += ".*" if last else "(?:[^/]+/)*"
-        else:
-            regex += _segment(part) + ("" if last else "/")
-    return re.compile(regex, re.DOTALL)
-
-
-def _segment(pattern: str) -> str:
-    """Returns the regular expression of one segment of a glob pattern."""
-    return _GLOB_TOKEN.sub(_token, pattern)
-
-
-def _token(found: re.Match[str]) -> str:
-    token = found.group()
-    if len(token) > 1:
-        inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
-        return f"[^/{inner[1:]}]" if inner.startswith("!") else f"(?!/)[{inner}]"
-    return {"*": "[^/]*", "?": "[^/]"}.get(token) or re.escape(token)
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ __all__ = [
     "PROVIDERS",
     "URL",
     "Location",
+    "check_is_path",
     "check_key",
     "fold_name",
     "is_local_path",
@@ -54,6 +55,9 @@ _CLOUD_SCHEMES = {"s3": "AWS", "gs": "GCP", "az": "AZURE"}
 
 _SCHEME = re.compile(r"[A-Za-z0-9+.@_-]+")
 """A word before a colon that no slash follows, if it is written like a scheme."""
+
+_WITH_REMOTE = re.compile(r"(aws|azure|gcp|s3|gs|az|unit|local|https?|sftp|file):/", re.IGNORECASE)
+_SPLIT = re.compile(r"(?:([A-Za-z0-9+.@_-]+):)?/(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,35 @@ def provider_name(provider: str, remotes: Collection[str] = ()) -> str:
     if name in PROVIDERS or (isinstance(provider, str) and provider.lower() in remotes):
         return name
     known = ", ".join((*PROVIDERS, *(each.upper() for each in sorted(remotes))))
-    raise ConfigurationError(f"provider = {provider!r} is not allowed; it must be one of {known}")
+    advice = f"it must be one of {known}"
+    if isinstance(provider, str) and (found := _SPLIT.fullmatch(provider)) is not None:
+        remote, path = found.groups()
+        advice = f"it is a path: write path={provider!r}"
+        if remote is not None:
+            advice = f"it is a location: write provider={remote!r} and path='/{path.lstrip('/')}', or call the session"
+    elif isinstance(provider, str):
+        import difflib
+
+        names = (*PROVIDERS, *(each.upper() for each in remotes))
+        near = difflib.get_close_matches(provider.upper(), names, 1)
+        advice += f"; did you mean {near[0]}?" if near else ""
+    raise ConfigurationError(f"provider = {without_secrets(repr(provider))} is not allowed; {advice}")
+
+
+def check_is_path(path: str) -> str:
+    """Returns a path at a remote, if it is not written as a location. A slash in front makes any text a path.
+
+    Raises:
+        ConfigurationError: it is a location, such as `aws:/bucket/key`, and names the remote itself.
+    """
+    if path.startswith("/") or (found := _WITH_REMOTE.match(path)) is None:
+        return path
+    rest = path[found.end() :].lstrip("/")
+    raise ConfigurationError(
+        f"path = {without_secrets(repr(path))} is not allowed: it is a location; give it to the session, as in "
+        f"session.stat(...), or write path='/{without_secrets(rest)}' and provider={found[1].upper()!r}; a path of "
+        "that name begins with a slash"
+    )
 
 
 def parse_location(text: str, remotes: Collection[str] = (), schemes: Collection[str] = ()) -> Location:

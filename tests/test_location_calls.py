@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -89,3 +90,60 @@ def test_the_blocking_twin(tmp_path: Path) -> None:
         assert session.check(f"{tmp_path}/copy", "aws:/bucket/dir").ok
         assert session.delete("aws:/bucket/dir/one") == 1
         assert not session.check(f"{tmp_path}/copy", "aws:/bucket/dir").ok
+
+
+async def test_uploads_and_downloads_know_which_side_is_local(session: AsyncSession, tmp_path: Path) -> None:
+    """A local name that reads like a remote is a file; slashes at the end mean what they do for copies."""
+    tree = tmp_path / "aws:"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "a.txt").write_bytes(b"hello")
+    with contextlib.chdir(tmp_path):
+        assert len(await session.upload("aws:/", "aws:/bucket/up/")) == 1
+        assert await session.read_bytes("aws:/bucket/up/sub/a.txt") == b"hello"
+        await session.upload(["aws:/sub/a.txt", Path("aws:/sub")], "aws:/bucket/several/", larger="1B")
+        assert [item.name for item in await session.list("aws:/bucket/several/")] == ["a.txt", "sub"]
+        await session.download("aws:/bucket/up/sub/", "gcp:/")
+        assert await session.read_bytes(tmp_path / "gcp:" / "a.txt") == b"hello"
+        await session.download("aws:/bucket/up/sub/a.txt")
+        assert await session.read_bytes(tmp_path / "a.txt") == b"hello"
+
+
+async def test_files_are_opened_by_their_location(session: AsyncSession, tmp_path: Path) -> None:
+    """To write and to read, as bytes and as text, at a remote and on this machine."""
+    for place in ("aws:/bucket/opened", str(tmp_path / "opened")):
+        async with session.open(place, "w") as file:
+            await file.write("grün")
+        async with session.open(place, "r") as text:
+            assert await text.read() == "grün"
+        async with session.open(place) as data:
+            assert await data.read() == "grün".encode()
+
+
+def test_files_are_opened_by_their_location_in_blocking_sessions(tmp_path: Path) -> None:
+    """The same, as files of io."""
+    with Session("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
+        with session.open("aws:/bucket/opened", "w") as file:
+            file.write("grün")
+        with session.open("aws:/bucket/opened", "r") as text:
+            assert text.read() == "grün"
+        (tmp_path / "a").write_bytes(b"hello")
+        assert session.upload(tmp_path / "a", "aws:/bucket/").bytes == 5
+        assert session.download("aws:/bucket/a", tmp_path / "b").bytes == 5
+
+
+async def test_a_location_instead_of_a_path_says_what_to_write(session: AsyncSession) -> None:
+    """The calls of one remote take paths: nothing is looked up or stored under a name that is a location."""
+    storage = session.get_storage_manager()
+    with pytest.raises(ConfigurationError, match="path='/x' and provider='AWS'"):
+        await storage.stat("aws:/x")
+    for call in (storage.write("s3://x/y", _chunks()), storage.delete("gcp:/x"), storage.exists("unit:/Demo/x")):
+        with pytest.raises(ConfigurationError, match="it is a location"):
+            await call
+    with pytest.raises(ConfigurationError, match="write path='/data/'"):
+        await storage.list("/data/")
+    with pytest.raises(ConfigurationError, match="provider='aws' and path='/x/'"):
+        await storage.list("aws:/x/")
+    with pytest.raises(ConfigurationError, match="did you mean AZURE"):
+        await storage.list("azrue")
+    await storage.write("/bucket/aws:/x", _chunks())
+    assert (await storage.stat("bucket/aws:/x")).size == len(DATA)

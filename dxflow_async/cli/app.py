@@ -77,6 +77,7 @@ def run_app(arguments: Sequence[str]) -> int:
 def _usage_error(error: CycloptsError) -> str:
     """Returns the message of the parser as one line that says what to do."""
     text = " ".join(str(error).replace(STREAM, "-").split()).rstrip(".")
+    text = re.sub(r"\.? Available commands: .*", "", text)
     text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)
     text = re.sub(
         r"Invalid value (.*) for (\S+): unable to convert (.*) into (\S+)",

@@ -13,7 +13,7 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
 from dxflow_async.cli.options import Choice
-from dxflow_async.cli.places import Place, found_places, location_of
+from dxflow_async.cli.places import Place, check_locations, found_places, location_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, admits, selected
 from dxflow_async.cli.status import FAILED, NOT_FOUND, Failures, status_of
@@ -71,6 +71,7 @@ def rm(
     selection = choice.selection()
 
     async def delete(session: AsyncSession) -> int:
+        await check_locations(session, locations, public=public)
         targets = [
             each
             for location in locations

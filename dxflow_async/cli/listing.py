@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.json_lines import item_fields, print_json
 from dxflow_async.cli.options import Choice
-from dxflow_async.cli.places import Place, found_places, location_of
+from dxflow_async.cli.places import Place, location_of, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, selected
 from dxflow_async.cli.sizes import human_size, shown_size
@@ -25,7 +25,8 @@ __all__ = ["Human", "Recursive", "du", "ls", "stat"]
 
 _DIRECT, _ALL = Account(), Choice()
 
-Recursive = Annotated[Flag, Parameter(name=["--recursive", "-r"])]
+Recursive = Annotated[Flag, Parameter(name=["--recursive", "-r", "-R"])]
+Long = Annotated[Flag, Parameter(name=["--long", "-l"])]
 Human = Annotated[Flag, Parameter(name=["--human", "-h"])]
 
 
@@ -33,6 +34,7 @@ def ls(
     *locations: str,
     recursive: Recursive = False,
     human: Human = False,
+    long: Long = False,
     total: Flag = False,
     choice: Choice = _ALL,
     json: Flag = False,
@@ -45,17 +47,19 @@ def ls(
         locations: Directories, objects and patterns; by default the current directory.
         recursive: List everything below the directories.
         human: Print sizes for people: 1.5Ki.
+        long: Accepted, and not needed: the list is always long.
         total: Print the number of objects and the sum of their sizes at the end.
         json: Print a JSON object on each line.
         public: The locations are in the account's public storage.
     """
+    assert long is not None
     given, selection = locations or (".",), choice.selection()
 
     async def show(session: AsyncSession) -> int:
         count = size = 0
         failures = Failures(json=json)
         titled = len(given) > 1 and not json
-        async for place in found_places(session, given, public=public):
+        async for place in places_of(session, given, failures, public=public):
             try:
                 if titled and place.path.endswith("/"):
                     write_line(f"{printable(place.location)}:")
@@ -106,7 +110,7 @@ def du(
 
     async def add_up(session: AsyncSession) -> int:
         failures = Failures(json=json)
-        async for place in found_places(session, given, public=public):
+        async for place in places_of(session, given, failures, public=public):
             try:
                 sums: dict[str, list[int]] = {}
                 total = [0, 0]
@@ -138,7 +142,7 @@ def stat(*locations: str, json: Flag = False, public: Flag = False, account: Acc
 
     async def show(session: AsyncSession) -> int:
         failures = Failures(json=json)
-        async for place in found_places(session, locations, public=public):
+        async for place in places_of(session, locations, failures, public=public):
             try:
                 item = await place.storage.stat(place.path)
             except (StorageError, UnitNotFoundError) as error:

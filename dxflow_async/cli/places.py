@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from dxflow_async.exceptions import ConfigurationError, NotFoundError
+from dxflow_async.cli.status import Failures
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
+from dxflow_async.glob_patterns import has_magic
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
-from dxflow_async.transfer.planning.globbing import has_magic
 
-__all__ = ["Place", "area_name", "check_given", "found_places", "location_of"]
+__all__ = ["Place", "area_name", "check_given", "check_locations", "found_places", "location_of", "places_of"]
 
 
 class Place(NamedTuple):
@@ -57,6 +59,39 @@ async def found_places(
                 operation="list",
                 path=path,
             )
+
+
+async def places_of(
+    session: AsyncSession, locations: Sequence[str], failures: Failures, *, public: bool = False
+) -> AsyncIterator[Place]:
+    """Yields the places of several locations as `found_places`. One that cannot be found is a failure of its own.
+
+    Raises:
+        ConfigurationError: no location was given, or one is not a location; nothing was looked up before.
+    """
+    await check_locations(session, locations, public=public)
+    for location in locations:
+        places = found_places(session, (location,), public=public)
+        while True:
+            try:
+                place = await anext(places)
+            except StopAsyncIteration:
+                break
+            except (StorageError, UnitNotFoundError) as error:
+                failures.add(error)
+                break
+            yield place
+
+
+async def check_locations(session: AsyncSession, locations: Sequence[str], *, public: bool = False) -> None:
+    """Checks what can be said of locations before one of them is used.
+
+    Raises:
+        ConfigurationError: none was given, or one is not a location.
+    """
+    for location in check_given(locations):
+        with suppress(StorageError, UnitNotFoundError):
+            await session.storage_at(location, storage_type=area_name(public=public))
 
 
 def check_given(locations: Sequence[str]) -> Sequence[str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.options import Choice
-from dxflow_async.cli.places import Place, found_places, location_of
+from dxflow_async.cli.places import Place, location_of, places_of
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.selecting import add_missing, admits
 from dxflow_async.cli.sizes import human_size
@@ -39,16 +39,16 @@ def preview(
     async def look(session: AsyncSession) -> int:
         await session.storage_at(dst)  # says what is wrong with it
         count, size, failures = 0, 0, Failures(json=json)
-        try:
-            async for place in found_places(session, sources, public=public):
+        async for place in places_of(session, sources, failures, public=public):
+            try:
                 async for shown, bytes_ in _objects(place, selection):
                     count, size = count + 1, size + bytes_
                     if json:
                         print_json("action", {"kind": "copy", "path": shown, "size": bytes_, "reason": "dry run"})
                     elif not quiet:
                         write_line(f"would transfer {bytes_:>12} {printable(shown)}")
-        except StorageError as error:
-            failures.add(error)
+            except StorageError as error:
+                failures.add(error)
         add_missing(failures, selection)
         if json:
             print_json("total", {"objects": count, "size": size})

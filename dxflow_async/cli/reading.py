@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dxflow_async.cli.json_lines import print_json
-from dxflow_async.cli.places import Place, check_given, found_places
+from dxflow_async.cli.places import Place, found_places, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import Failures, complain
 from dxflow_async.exceptions import (
@@ -54,10 +54,9 @@ def cat(
 
     async def show(session: AsyncSession) -> int:
         failures = Failures(json=json)
-        for location in check_given(locations):
+        async for place in places_of(session, locations, failures, public=public):
             try:
-                async for place in found_places(session, (location,), public=public):
-                    await _print(place, start, end, json=json)
+                await _print(place, start, end, json=json)
             except (StorageError, UnitNotFoundError) as error:
                 failures.add(error)
         sys.stdout.buffer.flush()

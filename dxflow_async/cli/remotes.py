@@ -181,7 +181,7 @@ def _known(option: str, known: Mapping[str, Field]) -> Field:
     name = option.lstrip("-").replace("-", "_").lower()
     if name not in known:
         names = ", ".join(f"--{each.replace('_', '-')}" for each in known)
-        near = nearest(name, known).replace("_", "-")
+        near = nearest(f"--{name}", [f"--{each}" for each in known], shared="--").replace("_", "-")
         raise ConfigurationError(f"unknown option --{option.replace('_', '-')}{near}; this type has {names}")
     return known[name]
 

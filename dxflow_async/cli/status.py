@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import error_line
@@ -71,16 +72,31 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
     except asyncio.CancelledError:
         return _ended("terminated", TERMINATED, json=json)
     except BrokenPipeError:
-        # The reader of our output has ended. The interpreter's own last flush would fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # its reader has ended
         return FAILED
     except (DxflowError, OSError) as error:
-        status = status_of(error)
+        return _failed(error, json=json)
+    return status
+
+
+def _failed(error: Exception, *, json: bool) -> int:
+    """Reports the failure of a command; returns the exit status. That output cannot be written is no other failure."""
+    status = status_of(error)
+    try:
         if json:
             write_line(error_line(error, status))
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+    with suppress(OSError):
         report_failure(error)
-        return status
     return status
+
+
+def _give_up_output() -> None:
+    """Sends further output nowhere. Otherwise the interpreter's own last flush would fail."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:

@@ -36,6 +36,10 @@ def copy_stream(
     if dst == STREAM:
         if STREAM in sources:
             raise ConfigurationError("cp - - copies nothing; give a place on one side")
+        if json:
+            raise ConfigurationError(
+                "--json prints lines where the bytes go; cat --json prints the bytes in JSON lines"
+            )
         return with_session(account, lambda session: _print(session, sources, area), pace, places=sources)
     if len(sources) > 1:
         raise ConfigurationError("standard input can be the only source")

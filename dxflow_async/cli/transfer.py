@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
+from dxflow_async.cli.listing import Recursive
 from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Writing
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.preview import preview
@@ -54,6 +55,7 @@ Transfer = Callable[[AsyncSession, OnProgress | None, ExecutorOptions], Awaitabl
 
 def cp(
     *places: str,
+    recursive: Recursive = False,
     choice: Choice = _ALL,
     writing: Writing = _REPLACE,
     dry_run: DryRun = False,
@@ -70,9 +72,11 @@ def cp(
             pattern, or - for standard input; of a directory with a slash at its end only the content is copied. The
             destination is with a slash at its end the directory to copy into, else the new name, or - for standard
             output. An existing local directory counts as written with the slash.
+        recursive: Accepted, and not needed: directories are copied with everything in them.
         dry_run: Only print what would be copied.
         public: Remote locations are in the account's public storage.
     """
+    assert recursive is not None
     sources, dst = _ends(places)
     if STREAM in (*sources, dst):
         area = area_name(public=public)
@@ -84,6 +88,7 @@ def cp(
 
 def mv(
     *places: str,
+    recursive: Recursive = False,
     choice: Choice = _ALL,
     writing: Writing = _REPLACE,
     dry_run: DryRun = False,
@@ -97,9 +102,11 @@ def mv(
 
     Args:
         places: The sources, and at the end the destination, as for cp.
+        recursive: Accepted, and not needed: directories are moved with everything in them.
         dry_run: Only print what would be moved.
         public: Remote locations are in the account's public storage.
     """
+    assert recursive is not None
     sources, dst = _ends(places)
     if STREAM in (*sources, dst):
         raise ConfigurationError("mv has no use for -; cp reads standard input and writes standard output")

@@ -177,7 +177,7 @@ class HTTP:
         try:
             return await self.client.send(method, url, headers, body, repeatable=repeatable, throttle=self.throttle)
         except NetError as error:
-            raise _translated(call, error, self) from error
+            raise _translated(call, error, self, authority_of(url)) from error
 
     async def aclose(self) -> None:
         """Closes every connection, also those in use."""
@@ -277,23 +277,33 @@ async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -
 
 # The first row that fits. Whether the call may be tried again, the error itself says.
 _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
-    (CertificateError, NetworkError, "the certificate is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE)"),
-    (TLSError, NetworkError, "the encrypted connection failed ({error})"),
+    (
+        CertificateError,
+        NetworkError,
+        "the certificate of {host} is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE)",
+    ),
+    (TLSError, NetworkError, "the encrypted connection with {host} failed ({error})"),
     (TooSlowError, StallTimeoutError, "{error}; check the network, or set min_speed to a smaller value"),
-    (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s"),
-    (ConnectTimeoutError, StallTimeoutError, "no connection within {connect_timeout} s"),
+    (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s between this machine and {host}"),
+    (
+        ConnectTimeoutError,
+        StallTimeoutError,
+        "no connection with {host} within {connect_timeout} s; check the endpoint, the network and the proxy",
+    ),
     (HostNotFoundError, NetworkError, "{error}; check the endpoint and the network"),
-    (ConnectionRefusedByHostError, NetworkError, "the connection was refused; check the endpoint"),
-    (ConnectError, NetworkError, "could not connect ({error})"),
+    (ConnectionRefusedByHostError, NetworkError, "{host} refused the connection; check the endpoint"),
+    (ConnectError, NetworkError, "could not connect to {host} ({error})"),
     (ProxyError, NetworkError, "{error}"),
     (ConnectionBrokenError, NetworkError, "{error}"),
     (InvalidRequestError, NetworkError, "the request is not valid ({error})"),
 )
 
 
-def _translated(call: Call, error: NetError, http: HTTP) -> StorageError:
+def _translated(call: Call, error: NetError, http: HTTP, host: str = "the service") -> StorageError:
     for foreign, ours, text in _ERRORS:
         if isinstance(error, foreign):
-            said = text.format(error=error, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout)
+            said = text.format(
+                error=error, host=host, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout
+            )
             return call.error(ours, said, retryable=error.retryable, max_attempts=error.max_attempts)
     raise TypeError(f"no row for {type(error).__name__}") from error

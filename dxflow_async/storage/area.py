@@ -9,7 +9,7 @@ from dxflow_async.checksum import label
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item
-from dxflow_async.paths import key_of, parse_location
+from dxflow_async.paths import check_is_path, key_of, parse_location
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import AreaId
@@ -61,7 +61,7 @@ class Area:
 
     def key(self, path: str) -> str:
         """Returns the provider's key of a remote path."""
-        return self.prefix + key_of(path)
+        return self.prefix + key_of(check_is_path(path))
 
     def path(self, key: str) -> str:
         """Returns the remote path of a provider's key."""
@@ -143,7 +143,7 @@ class UnitArea(Area):
 
     def key(self, path: str) -> str:
         """Returns the provider's key of a path on the unit."""
-        key = key_of(path)
+        key = key_of(check_is_path(path))
         first, _, rest = key.partition("/")
         return key_of(rest) if first == _VOLUME else key
 

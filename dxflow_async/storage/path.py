@@ -9,7 +9,8 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
-from dxflow_async.location_path import LocationPath, compile_glob
+from dxflow_async.glob_patterns import has_magic, matches
+from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item, SyncPlan, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
@@ -22,8 +23,6 @@ from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncStoragePath"]
-
-_MAGIC = frozenset("*?[")
 
 
 class AsyncStoragePath(LocationPath):
@@ -219,14 +218,13 @@ class AsyncStoragePath(LocationPath):
 
     async def _matches(self, pattern: str) -> AsyncGenerator[Sequence[Self], None]:
         parts = [part for part in pattern.split("/") if part]
-        fixed = next((n for n, part in enumerate(parts) if not _MAGIC.isdisjoint(part)), len(parts))
+        fixed = next((n for n, part in enumerate(parts) if has_magic(part)), len(parts))
         top = self._with((*self._segments, *parts[:fixed]))
         if fixed == len(parts):
             if await top.exists():
                 yield (top,)
             return
         rest = "/".join(parts[fixed:])
-        matches = compile_glob(rest).fullmatch
         storage, path = await top._at()
         before: list[str] = []
         if set(parts[fixed:]) == {"**"}:
@@ -241,7 +239,7 @@ class AsyncStoragePath(LocationPath):
                     same = _shared(before, names)
                     before = names
                     below = [names[:length] for length in range(same + 1, len(names) + 1)]
-                    if found := [self._below(top, each) for each in below if matches("/".join(each))]:
+                    if found := [self._below(top, each) for each in below if matches(each, parts[fixed:])]:
                         yield found
         except NotFoundError:
             return

@@ -33,7 +33,7 @@ from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.planning.destination import LocalPlaces
 from dxflow_async.transfer.resources import Resources
 
-__all__ = ["Areas", "LocationResolver", "ResolvedLocation", "Written"]
+__all__ = ["Areas", "LocalText", "LocationResolver", "ResolvedLocation", "Written"]
 
 _log = logging.getLogger("dxflow_async.session")
 
@@ -42,6 +42,21 @@ Written = str | os.PathLike[str]
 
 Any other path object is a local path.
 """
+
+
+class LocalText(os.PathLike[str]):
+    """A local path as its caller wrote it: no text of it is a remote, and a slash at its end stays.
+
+    Args:
+        path: the path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._text = os.fspath(path)
+
+    def __fspath__(self) -> str:
+        return self._text
+
 
 Areas = tuple[Area | None, Area | None]
 """The areas of a source and a destination; None stands for this machine's disks."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from dxflow_async.exceptions import NotFoundError, TransferError
+from dxflow_async.glob_patterns import has_magic
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
@@ -47,7 +48,7 @@ from dxflow_async.transfer.planning.destination import (
 )
 from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.globbing import has_magic, matching
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listed_names import with_missing
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.planning.several import relocate_each

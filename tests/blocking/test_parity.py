@@ -50,6 +50,7 @@ _ANNOTATIONS = {
     (StorageManager, "download_many", "pairs"): "an iterable only, which the calling thread iterates",
     (Session, "storage_at", "return"): "the other twin",
     (StorageManager, "at", "return"): "the other twin",
+    (Session, "open", "return"): "a file of io",
     (Session, "read", "return"): "an iterator of the other kind",
     (Session, "scan", "return"): "an iterator of the other kind",
     (Session, "write", "data"): "bytes, a file or an iterable instead of an asynchronous one",

@@ -173,3 +173,12 @@ def test_a_job_of_several_sources_is_resumed(command: Command, tmp_path: Path) -
     (job,) = [json.loads(line)["id"] for line in command("jobs", "list", "--json").stdout.splitlines()]
     assert command("jobs", "resume", job).status == 0
     assert sorted(path.name for path in (tmp_path / "goal").rglob("*") if path.is_file()) == ["a", "b"]
+
+
+def test_the_flags_of_other_commands_are_accepted(command: Command, tree: Path) -> None:
+    """`cp -r` and `mv -r` do what they do without it, and `ls -l` and `ls -R` what users of ls expect."""
+    assert command("cp", "-r", "-q", f"{tree}/", "copied/").status == 0
+    assert command("mv", "-r", "-q", "copied/", "moved/").status == 0
+    assert command("ls", "-l", "-R", "moved/").stdout == command("ls", "-r", "moved/").stdout != ""
+    outcome = command("cp", "moved/", "-", "--json")
+    assert (outcome.status, "cat --json" in outcome.stderr) == (2, True)

@@ -1,29 +1,20 @@
 """Keys that match a glob pattern. Listings begin at the last directory before the first wildcard.
 
-`*` and `?` match within one component, `[a-z]` and `[!a-z]` match a set, and a component `**` matches any number of
-directories, as in Python's `glob`. `[*]` matches a star. A pattern that ends in a slash matches directories only.
+`glob_patterns` has the rules. A pattern that ends in a slash matches directories only.
 """
 
 from __future__ import annotations
 
-import glob
 from collections.abc import AsyncIterator, Sequence
-from fnmatch import fnmatchcase
 
 from dxflow_async.exceptions import NotFoundError
+from dxflow_async.glob_patterns import ANY, has_magic, matches, matches_component
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.listing import pages, stat
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["has_magic", "matches", "matching"]
-
-_ANY = "**"
-
-
-def has_magic(key: str) -> bool:
-    """Returns whether a key may be a pattern: it has one of the characters `*`, `?` and `[`."""
-    return glob.has_magic(key)
+__all__ = ["matching"]
 
 
 async def matching(
@@ -51,28 +42,6 @@ async def matching(
             yield entry
 
 
-def matches(components: Sequence[str], pattern: Sequence[str], *, hidden: bool = True) -> bool:
-    """Returns whether the components of a path match those of a pattern.
-
-    Example:
-        >>> matches(["a", "b", "c.csv"], ["**", "*.csv"]), matches(["a", "b"], ["*"])
-        (True, False)
-    """
-    reached = {0}
-    for component in components:
-        step = set()
-        for place in _with_empty(reached, pattern):
-            if place == len(pattern):
-                continue
-            if pattern[place] == _ANY:
-                if hidden or not component.startswith("."):
-                    step.add(place)
-            elif _matches_one(component, pattern[place], hidden=hidden):
-                step.add(place + 1)
-        reached = step
-    return len(pattern) in _with_empty(reached, pattern)
-
-
 class _Walk:
     def __init__(self, provider: Provider, *, hidden: bool, limits: Limits, policy: RetryPolicy) -> None:
         self._provider, self._hidden = provider, hidden
@@ -85,7 +54,7 @@ class _Walk:
             found = self.below(f"{base}{first}/", rest)
         elif not has_magic(first):
             found = self._named(base + first)
-        elif _ANY in pattern:
+        elif ANY in pattern:
             found = self._anywhere(base, pattern)
         else:
             found = self._component(base, first, rest)
@@ -100,7 +69,7 @@ class _Walk:
     async def _component(self, base: str, first: str, rest: Sequence[str]) -> AsyncIterator[Entry]:
         async for entry in self._list(base, recursive=False):
             name = entry.key[len(base) :].removesuffix("/")
-            if not name or not _matches_one(name, first, hidden=self._hidden):
+            if not name or not matches_component(name, first, hidden=self._hidden):
                 continue
             if not rest:
                 yield entry
@@ -122,20 +91,3 @@ class _Walk:
                     yield entry
         except NotFoundError:
             return  # nothing is below a directory that does not exist
-
-
-def _matches_one(name: str, pattern: str, *, hidden: bool) -> bool:
-    if not hidden and name.startswith(".") and not pattern.startswith("."):
-        return False
-    return fnmatchcase(name, pattern)
-
-
-def _with_empty(places: set[int], pattern: Sequence[str]) -> set[int]:
-    """Adds the places behind each `**`, which may match no directory at all."""
-    found = set(places)
-    for place in sorted(places):
-        following = place
-        while following < len(pattern) and pattern[following] == _ANY:
-            following += 1
-            found.add(following)
-    return found

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
+from dxflow_async.glob_patterns import has_magic
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
@@ -13,7 +14,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import Destination
-from dxflow_async.transfer.planning.globbing import has_magic, matching
+from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.relocate import check_single, look_up, relocate_found
 
 __all__ = ["relocate_each"]
