@@ -19,10 +19,10 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.globbing import has_magic
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions, RunOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.filters import NameFilter
@@ -55,7 +55,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -73,8 +73,8 @@ class AsyncLocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
 
         Raises:
             ExecutorError: the workers cannot go on.
@@ -93,7 +93,7 @@ class AsyncLocationCalls:
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
         names = _names(include, exclude)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), rules=rules, names=names
+            src, dst, storage_type, on_progress, RunOptions.of(**where), rules=rules, names=names
         )
 
     async def move(
@@ -108,7 +108,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -118,7 +118,7 @@ class AsyncLocationCalls:
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
         names = _names(include, exclude)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules, names=names
+            src, dst, storage_type, on_progress, RunOptions.of(**where), move=True, rules=rules, names=names
         )
 
     @overload
@@ -141,7 +141,7 @@ class AsyncLocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -153,7 +153,7 @@ class AsyncLocationCalls:
             dst: the directory to change.
             delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
-            processes, executor, credentials, shared: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The copied and the deleted items; with `dry_run` the plan.
@@ -165,10 +165,10 @@ class AsyncLocationCalls:
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
+        rules, running = Rules.of(compare, include, exclude, delete=delete), RunOptions.of(**where)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
-        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
+        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, running)
 
     async def storage_at(self, location: Written, *, storage_type: str = "private") -> tuple[AsyncAreaStorage, str]:
         """Returns the storage that a location is in, and the path there.
@@ -287,7 +287,14 @@ class AsyncLocationCalls:
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
 
-    async def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
+    ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
         Returns:
@@ -303,7 +310,8 @@ class AsyncLocationCalls:
         for _, group in groupby(found, key=lambda each: each[0].id):
             members = [*group]
             storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
-            count += await storage.delete([path for _, path, _ in members])
+            paths = [path for _, path, _ in members]
+            count += await storage.delete(paths, on_progress=on_progress, **where)
         return count
 
     async def presign(

@@ -143,6 +143,11 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             raise ConfigurationError("this report cannot be tried again: the call kept no journal; make the call again")
         return self._again()
 
+    @property
+    def again(self) -> Callable[[], Any] | None:
+        """The function that `retry_failed` calls."""
+        return self._again
+
     def may_retry(self, again: Callable[[], Any] | None) -> None:
         """Sets the function that `retry_failed` calls."""
         self._again = again

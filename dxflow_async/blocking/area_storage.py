@@ -20,9 +20,9 @@ from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AreaStorage"]
 
@@ -98,7 +98,7 @@ class AreaStorage:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload`."""
         call = functools.partial(
@@ -125,7 +125,7 @@ class AreaStorage:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst
@@ -150,7 +150,7 @@ class AreaStorage:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
         call = functools.partial(
@@ -171,7 +171,7 @@ class AreaStorage:
         *,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
         call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
@@ -262,12 +262,12 @@ class AreaStorage:
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.copy`."""
-        return self._calls.call(
-            functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
-        )
+        call = functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
+        return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
         self,
@@ -276,12 +276,12 @@ class AreaStorage:
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncAreaStorage.move`."""
-        return self._calls.call(
-            functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
-        )
+        call = functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
+        return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:
         """Twin: `AsyncAreaStorage.mkdir`."""
@@ -293,13 +293,13 @@ class AreaStorage:
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Twin: `AsyncAreaStorage.delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(
-            functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
-        )
+        call = functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def try_delete(
         self,
@@ -307,13 +307,13 @@ class AreaStorage:
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> DeleteResult:
         """Twin: `AsyncAreaStorage.try_delete`."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(
-            functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
-        )
+        call = functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Twin: `AsyncAreaStorage.endpoint_facts`."""

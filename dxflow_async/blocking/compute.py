@@ -17,9 +17,9 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
@@ -179,7 +179,7 @@ class UnitStorage(AreaStorage):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
         path = working_directory() if dst is None else dst

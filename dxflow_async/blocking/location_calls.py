@@ -20,9 +20,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.sync import SyncOptions
@@ -49,7 +49,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncLocationCalls.copy`."""
         call = functools.partial(
@@ -78,7 +78,7 @@ class LocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncLocationCalls.move`."""
         call = functools.partial(
@@ -115,7 +115,7 @@ class LocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport | SyncPlan:
         """Twin: `AsyncLocationCalls.sync`."""
         call = functools.partial(
@@ -192,10 +192,18 @@ class LocationCalls:
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
-    def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
+    ) -> int:
         """Twin: `AsyncLocationCalls.delete`."""
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(self._session.delete, given, storage_type=storage_type)
+        call = functools.partial(self._session.delete, given, storage_type=storage_type, **where)
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def presign(
         self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"

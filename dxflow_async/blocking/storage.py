@@ -17,9 +17,9 @@ from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
@@ -138,7 +138,7 @@ class StorageManager:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload`."""
         storage = self._at(provider, utype)
@@ -167,7 +167,7 @@ class StorageManager:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
         return self._at(provider, storage_type).download(
@@ -192,7 +192,7 @@ class StorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
         storage = self._at(provider, utype)
@@ -214,7 +214,7 @@ class StorageManager:
         storage_type: str = "private",
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
         return self._at(provider, storage_type).download_many(
@@ -340,10 +340,13 @@ class StorageManager:
         storage_type: str = "private",
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Twin: `AsyncStorageManager.delete`."""
-        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
+        return self._at(provider, storage_type).delete(
+            path, if_match=if_match, version=version, on_progress=on_progress, **where
+        )
 
     def copy(
         self,
@@ -354,10 +357,13 @@ class StorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.copy`."""
-        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
+        return self._at(provider, storage_type).copy(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def move(
         self,
@@ -368,10 +374,13 @@ class StorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Twin: `AsyncStorageManager.move`."""
-        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
+        return self._at(provider, storage_type).move(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Twin: `AsyncStorageManager.endpoint_facts`."""

@@ -7,6 +7,7 @@ stored, and a report with failures gets its `retry_failed`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.early_totals import early_totals
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
@@ -53,11 +55,14 @@ from dxflow_async.transfer.planning.several import relocate_each
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
+
+_HERE = RunOptions()
 
 _HANGS, _LEAST_HANG_SECONDS = 2, 5.0
 """A worker that is not heard of for so many stall timeouts, and at least for so many seconds, hangs."""
@@ -91,7 +96,7 @@ class TransferService:
         dst: Written,
         storage_type: str,
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
@@ -100,14 +105,14 @@ class TransferService:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source = await self.resolver.resolve_sources(src, storage_type)
         destination = await self.resolver.resolve(dst, storage_type, new=True)
-        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules, names=names)
+        return await self.relocate(source, destination, on_progress, running, move=move, rules=rules, names=names)
 
     async def relocate(
         self,
         source: ResolvedLocation,
         destination: ResolvedLocation,
         on_progress: OnProgress | None = None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
@@ -122,7 +127,7 @@ class TransferService:
             arguments |= {"include": list(names.include), "exclude": list(names.exclude)}
         if source.more:
             arguments["more"] = [replace(source, path=path).shown for path in source.more]
-        return await self.run(operation, source, destination, arguments, on_progress, workers, rules=rules)
+        return await self.run(operation, source, destination, arguments, on_progress, running, rules=rules)
 
     async def sync(
         self,
@@ -131,11 +136,11 @@ class TransferService:
         rules: Rules,
         storage_type: str,
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
     ) -> TransferReport:
         """Syncs; see `AsyncSession.sync`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.run("sync", source, destination, asdict(rules), on_progress, workers)
+        return await self.run("sync", source, destination, asdict(rules), on_progress, running)
 
     async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
         """Returns the actions that `sync` would take."""
@@ -157,7 +162,7 @@ class TransferService:
         destination: ResolvedLocation,
         arguments: Mapping[str, Any],
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         pairs: Pairs | None = None,
         rules: WriteRules | None = None,
@@ -170,7 +175,7 @@ class TransferService:
             destination: the destination; of a call that is given pairs, its area.
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
-            workers: where the call runs; None: in this process.
+            running: how the call runs.
             pairs: the items of `upload_many` and `download_many`.
             rules: what is stored with the objects, and which objects are replaced.
 
@@ -185,30 +190,30 @@ class TransferService:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
         else:
             spec = JobSpec(operation, None, None, arguments, areas, account)
-        return await self._run(spec, source, destination, pairs or (), on_progress, workers)
+        return await self._run(spec, source, destination, pairs or (), on_progress, running)
 
     async def resume(
-        self, job_id: str, on_progress: OnProgress | None = None, workers: Workers | None = None
+        self, job_id: str, on_progress: OnProgress | None = None, running: RunOptions = _HERE
     ) -> TransferReport:
         """Resumes a job; see `AsyncSession.resume`."""
         self.resources.check_open()
         run = self.resources.threads.run
         file = await run(open_job, self.resources, job_id)
         try:
-            return await self._resume(file, on_progress, workers)
+            return await self._resume(file, on_progress, running)
         finally:
             await run(file.close)
 
     async def repeat(
-        self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], workers: Workers | None
+        self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], running: RunOptions
     ) -> TransferReport:
         """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
         if job_id is not None:
-            return await self.resume(job_id, None, workers)
+            return await self.resume(job_id, None, running)
         areas = await self.resolver.areas_of(spec)
-        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, workers)
+        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, running)
 
-    async def _resume(self, file: JobFile, on_progress: OnProgress | None, workers: Workers | None) -> TransferReport:
+    async def _resume(self, file: JobFile, on_progress: OnProgress | None, running: RunOptions) -> TransferReport:
         run = self.resources.threads.run
         spec = await run(lambda: file.spec)
         with file.reading():
@@ -219,7 +224,7 @@ class TransferService:
         await job.warn_when_incomplete()
         ends = resolved_ends(spec, job.areas)
         try:
-            return await self._run(spec, *ends, job.pairs(), on_progress, workers, job.journal())
+            return await self._run(spec, *ends, job.pairs(), on_progress, running, job.journal())
         except NotFoundError:
             if not moved:
                 raise
@@ -233,11 +238,43 @@ class TransferService:
         destination: ResolvedLocation,
         pairs: Pairs,
         on_progress: OnProgress | None,
-        workers: Workers | None,
+        running: RunOptions,
         journal: Journal | None = None,
     ) -> TransferReport:
-        call = self.resources.begin(spec, on_progress, journal, self._placement(workers, spec))
-        again = partial(self._may_repeat, call, spec, workers)
+        call = self.resources.begin(spec, on_progress, journal, self._placement(running.workers, spec), running)
+        again = partial(self._may_repeat, call, spec, running)
+        meter = call.context.meter
+        meter.start()
+        try:
+            async with asyncio.timeout(running.timeout) as limit:
+                if not (meter.watched and await self._is_local_tree(spec, source)):
+                    return await self._transfer(call, again, source, destination, pairs)
+                async with early_totals(self.resources.threads, source.paths, meter):
+                    return await self._transfer(call, again, source, destination, pairs)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise call.timed_out() from None
+        finally:
+            meter.stop()
+
+    async def _is_local_tree(self, spec: JobSpec, source: ResolvedLocation) -> bool:
+        """Returns whether a call transfers everything below local directories."""
+        chooses = spec.operation == "sync" or spec.source is None or _chooses(spec.arguments)
+        if chooses or source.area is not None:
+            return False
+        paths = source.paths
+        return await self.resources.threads.run(lambda: all(os.path.isdir(path) for path in paths))
+
+    async def _transfer(
+        self,
+        call: TransferCall,
+        again: Callable[[TransferReport, bool], None],
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+    ) -> TransferReport:
+        spec = call.spec
         if spec.operation == "sync":
             sync = await self._sync(source, destination, Rules(**spec.arguments))
             return await self._finish(again, source, destination, sync.run(call))
@@ -363,10 +400,10 @@ class TransferService:
         return report
 
     def _may_repeat(
-        self, call: TransferCall, spec: JobSpec, workers: Workers | None, report: TransferReport, failed: bool
+        self, call: TransferCall, spec: JobSpec, running: RunOptions, report: TransferReport, failed: bool
     ) -> None:
         if spec.operation == "sync" or (failed and call.recorded):
-            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs, workers))
+            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs, running))
 
     async def _resolve(
         self, src: Written, dst: Written, storage_type: str
@@ -411,6 +448,11 @@ class TransferService:
         place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
+
+
+def _chooses(arguments: Mapping[str, Any]) -> bool:
+    """Returns whether a call leaves out some of what is below its source."""
+    return any(arguments.get(name) for name in ("include", "exclude", "files_from", "conditions"))
 
 
 def _is_public(area: Area | None) -> bool:

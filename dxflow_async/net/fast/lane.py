@@ -115,6 +115,6 @@ class FastLane:
                         raise
                     connection = await connect(origin.host, origin.port, make, tls)
         except OSError as error:
-            raise connect_error(error, origin.host) from error
+            raise connect_error(error, origin.host, origin.port) from error
         self._all.add(connection)
         return connection

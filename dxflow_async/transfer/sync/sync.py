@@ -18,7 +18,6 @@ from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferRe
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
@@ -27,6 +26,7 @@ from dxflow_async.transfer.planning.directories import DirectoryModes, make_dire
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
+from dxflow_async.transfer.run_options import CallOptions
 from dxflow_async.transfer.sync.compare import Compare, Comparison
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
@@ -38,8 +38,8 @@ __all__ = ["Rules", "Sync", "SyncOptions"]
 T = TypeVar("T")
 
 
-class SyncOptions(ExecutorOptions, total=False):
-    """The options of `AsyncSession.sync` and `Session.sync`, with those of `ExecutorOptions`.
+class SyncOptions(CallOptions, total=False):
+    """The options of `AsyncSession.sync` and `Session.sync`, with those of `CallOptions`.
 
     Attributes:
         delete: whether to delete what only `dst` has; by default False. It is deleted at the end, and only when both
@@ -204,6 +204,8 @@ class Sync:
         return plan
 
     async def _run(self, joined: MergeJoin, call: TransferCall) -> TransferReport:
+        meter = call.context.meter
+        meter.compares = True
         started, differences = monotonic(), self._differences(joined)
         deleting = self._deleting(joined, differences)
         aside: list[TransferResult] = []
@@ -218,8 +220,11 @@ class Sync:
         for result in aside:
             report.append(result)
         if self._rules.delete and not kept:
+            meter.deletes = True
             async for result in deleting.run():
                 report.append(result)
+                meter.deleted_one()
+            meter.close()
         report.seconds = monotonic() - started
         report.compared_by_age = differences.by_age
         return raise_failures(report)
