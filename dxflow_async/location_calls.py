@@ -9,7 +9,7 @@ from typing import Literal, Unpack, overload
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import UnitArea
@@ -23,9 +23,9 @@ from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.globbing import has_magic
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions, RunOptions
+from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncLocationCalls"]
@@ -55,7 +55,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[CallOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -73,6 +73,8 @@ class AsyncLocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
             timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
                 `CallOptions`.
 
@@ -91,9 +93,9 @@ class AsyncLocationCalls:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, running = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, RunOptions.of(**where), rules=rules, names=names
+            src, dst, storage_type, on_progress, running, rules=rules, selection=selection
         )
 
     async def move(
@@ -108,7 +110,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[CallOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -116,9 +118,9 @@ class AsyncLocationCalls:
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, running = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, RunOptions.of(**where), move=True, rules=rules, names=names
+            src, dst, storage_type, on_progress, running, move=True, rules=rules, selection=selection
         )
 
     @overload
@@ -141,7 +143,7 @@ class AsyncLocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[CallOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -165,7 +167,8 @@ class AsyncLocationCalls:
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules, running = Rules.of(compare, include, exclude, delete=delete), RunOptions.of(**where)
+        chosen, places = split_options(where)
+        rules, running = Rules.of(compare, include, exclude, delete=delete, **chosen), RunOptions.of(**places)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress, running)
@@ -315,13 +318,13 @@ class AsyncLocationCalls:
         return count
 
     async def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             location: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
             storage_type: the area of remotes.
 
@@ -340,6 +343,7 @@ class AsyncLocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Compares two directories, and changes nothing.
 
@@ -347,6 +351,7 @@ class AsyncLocationCalls:
             a: a directory, as for `sync`.
             b: the other one.
             compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
             NotFoundError: one of the directories does not exist.
@@ -357,7 +362,11 @@ class AsyncLocationCalls:
             ...         report = await session.check("results/", "aws:/bucket/results/")
             ...         print(report.ok, report.differing, report.missing, report.extra)
         """
-        return await self._transfers.check(a, b, Rules.of(compare, include, exclude, delete=True), storage_type)
+        chosen, where = split_options(conditions)
+        if where:
+            raise ConfigurationError(f"check has no option {', '.join(where)}; leave it out")
+        rules = Rules.of(compare, include, exclude, delete=True, **chosen)
+        return await self._transfers.check(a, b, rules, storage_type)
 
     async def _scan(
         self, location: Written, recursive: bool, storage_type: str
@@ -376,6 +385,10 @@ class AsyncLocationCalls:
                 yield batch
 
 
-def _names(include: str | Iterable[str], exclude: str | Iterable[str]) -> NameFilter | None:
-    found = NameFilter(include, exclude)
-    return found if found.include or found.exclude else None
+def _selected(
+    include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
+) -> tuple[Selection | None, RunOptions]:
+    """Returns which items a call takes (None: all), and how it runs."""
+    chosen, where = split_options(options)
+    selection = Selection.of(include, exclude, **chosen)
+    return None if selection.takes_all else selection, RunOptions.of(**where)

@@ -200,7 +200,7 @@ class Leftover:
 Phase = Literal["listing", "comparing", "moving", "deleting"]
 """What a call does now."""
 
-_SMALL = 1 << 20
+_SMALL = 256 << 10
 """Files that are smaller on average, in bytes, are better measured in files a second."""
 
 

@@ -75,7 +75,7 @@ def bar_lines(progress: Progress, width: int, *, label: str = "moving", ascii_on
             break
     space = min(room - len(before) - len(after) - 3, _MOST_BAR)
     done = rest = ""
-    if space >= _LEAST_BAR and progress.fraction is not None:
+    if space >= _LEAST_BAR and progress.fraction is not None and progress.phase != "deleting":
         filled = int(space * progress.fraction)
         done, rest = (
             (("#", "-") if ascii_only else ("━", "─"))[0] * filled,
@@ -132,8 +132,8 @@ def _rate(progress: Progress) -> str:
 
     size, items = progress.rate
     if progress.small_files or progress.phase == "deleting":
-        return f"{items:,.0f} files/s" if items >= 10 else f"{items:.1f} files/s"
-    return f"{decimal(int(size))}/s" if progress.bytes_done else ""
+        return f"{items:,.0f} files/s" if items >= 10 else f"{items:.1f} files/s" if items >= 0.05 else ""
+    return f"{decimal(int(size))}/s" if size >= 1 else ""
 
 
 def _rest(progress: Progress) -> list[str]:

@@ -34,6 +34,7 @@ FOUNDATION = {
     "location_path",
     "checksum",
     "digests",
+    "presumed_digests",
     "streams",
     "durability",
     "modes",
@@ -64,7 +65,17 @@ ROOMS = {
     "config": {"security", "exceptions"},
     "server": FOUNDATION - {"net", "control"},
     "testing": {"providers", "concurrency", "checksum", "exceptions"},
-    "providers": {"net", "streams", "concurrency", "security", "checksum", "digests", "durability", "modes"}
+    "providers": {
+        "net",
+        "streams",
+        "concurrency",
+        "security",
+        "checksum",
+        "digests",
+        "presumed_digests",
+        "durability",
+        "modes",
+    }
     | {"exceptions", "models", "config"},
 }
 """What else a room may import, where it is less than all that lies below it."""

@@ -37,6 +37,7 @@ __all__ = [
     "Failures",
     "common_status",
     "complain",
+    "log_more",
     "report_failure",
     "reported",
     "status_of",
@@ -62,7 +63,7 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
         call: the command.
         json: whether an error is also printed as a JSON line on standard output.
     """
-    logging.basicConfig(format="dxflow-async: %(message)s")
+    logging.basicConfig(format="dxflow-async: %(message)s", handlers=[_AboveBar()])
     try:
         status = call()
         sys.stdout.flush()
@@ -81,6 +82,24 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
         report_failure(error)
         return status
     return status
+
+
+class _AboveBar(logging.Handler):
+    """Writes log lines to the standard error of the moment: while a bar is shown, that puts them above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_line(printable(self.format(record)), sys.stderr)
+        except Exception:  # noqa: BLE001 - as every handler of `logging` does
+            self.handleError(record)
+
+
+def log_more(verbosity: int) -> None:
+    """Logs a line for each item that is moved (1), also what is retried and why (2), and everything (3)."""
+    if verbosity:
+        logging.getLogger("dxflow_async.items").setLevel(logging.INFO)
+    if verbosity > 1:
+        logging.getLogger("dxflow_async").setLevel(logging.INFO if verbosity == 2 else logging.DEBUG)
 
 
 def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:
@@ -136,6 +155,11 @@ class Failures:
             write_line(error_line(error, status))
         report_failure(error, most=None)
         self._statuses.append(status)
+
+    @property
+    def count(self) -> int:
+        """The number of failures."""
+        return len(self._statuses)
 
     @property
     def status(self) -> int:

@@ -22,11 +22,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from time import monotonic
 
 import anyio
-from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import (
     AuthenticationError,
     ChecksumMismatchError,
@@ -37,6 +37,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import CopyRefusedError, Part, PartLimitError, RangeIgnoredError
+from dxflow_async.security.redaction import printable
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.executor.shard import ItemRecord
 from dxflow_async.transfer.failures import failure_of
@@ -46,6 +47,8 @@ from dxflow_async.transfer.progress import Meter
 __all__ = ["Engine", "TransferItem", "close_items"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
+
+_items_log = logging.getLogger("dxflow_async.items")
 
 _PLANNED = 256
 """Items that the plan may be ahead of the workers. While the plan catches up, it is the only thing that runs."""
@@ -197,6 +200,7 @@ class Engine:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
+        self._logs_items = _items_log.isEnabledFor(logging.INFO)
 
     async def run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         """Transfers all items and reports on each of them.
@@ -235,6 +239,8 @@ class Engine:
         """Notes the result of an item that a worker of an executor moved."""
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
+        if self._logs_items:
+            _log_item(result)
         self.report.append(result)
         self._meter.done(result)
         if self._journal is not None:
@@ -383,8 +389,7 @@ class Engine:
                 running.parts, running.error, running.mends = parts, None, running.mends + 1
                 self._open.appendleft(running)
                 return
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                await self._quietly(running.item.abort, running.item)
+            await clean_up(self._quietly(running.item.abort, running.item), _ABORT_SECONDS)
             if (anew := running.anew(failure)) is not None:
                 await self._start_anew(running, anew, failure)
                 return
@@ -449,13 +454,16 @@ class Engine:
 
     async def _abort_all(self) -> None:
         """Removes what open items have left when the call is cancelled, or leaves what a later call resumes."""
+        keeps = self._keeps()
+
+        async def abort() -> None:
+            async with open_task_group() as group:
+                for running in self._running:
+                    item = running.item
+                    group.start_soon(self._quietly, item.suspend if keeps else item.abort, item)
+
         if self._running:
-            keeps = self._keeps()
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                async with open_task_group() as group:
-                    for running in self._running:
-                        item = running.item
-                        group.start_soon(self._quietly, item.suspend if keeps else item.abort, item)
+            await clean_up(abort(), _ABORT_SECONDS)
 
     async def _quietly(self, release: Callable[[], Awaitable[None]], item: TransferItem) -> None:
         # Nothing more can be done, and the caller is to see the reason for the abort.
@@ -467,11 +475,20 @@ class Engine:
             failure_of(error, item.ends, "clean-up")
 
 
+def _log_item(result: TransferResult) -> None:
+    if result.error is not None:
+        _items_log.info("failed %s", result.error)
+    elif result.skipped is not None:
+        _items_log.info("skipped %s: %s", printable(result.source), printable(result.skipped))
+    else:
+        ends = printable(result.source), printable(result.destination)
+        _items_log.info("%s -> %s: %d bytes in %.2f s", *ends, result.bytes, result.seconds)
+
+
 async def close_items(items: AsyncIterator[TransferItem]) -> None:
     """Closes the plan now, instead of whenever it is garbage collected."""
     if isinstance(items, AsyncGenerator):
-        with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-            await items.aclose()
+        await clean_up(items.aclose(), _ABORT_SECONDS)
 
 
 def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""Counts what a call has done, and reports it at most ten times a second, and at least once a second."""
+"""Counts what a call has done, and reports it at most ten times a second, and at least twice a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OnProgress = Callable[[Progress], None]
 
 _INTERVAL = 0.1
 
-_QUIET_SECONDS = 1.0
+_QUIET_SECONDS = 0.5
 """Seconds after which the counters are reported although nothing moved: what is waited for may have changed."""
 
 _SAMPLE_SECONDS = 0.25
@@ -88,7 +88,7 @@ class Meter:
         return self._files_planned - self._files_done + self.others_left
 
     def start(self) -> None:
-        """Begins to report the counters once a second, also while nothing moves. `stop` ends it."""
+        """Begins to report the counters twice a second, also while nothing moves. `stop` ends it."""
         if self._on_progress is not None:
             self._timer = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._tick)
 

@@ -185,6 +185,7 @@ def _receipt(item: TransferItem, result: TransferResult) -> ItemReceipt:
         result.skipped,
         failure,
         item.version,
+        unverified=result.unverified,
     )
 
 

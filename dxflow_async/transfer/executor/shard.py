@@ -175,6 +175,7 @@ class ItemReceipt(NamedTuple):
     failure: Failure | None = None
     version: str | None = None
     in_parts: bool = False
+    unverified: str | None = None
 
 
 class MovedPart(NamedTuple):

@@ -204,4 +204,5 @@ def _result(item: TransferItem, receipt: ItemReceipt) -> TransferResult:
         receipt.verified,
         receipt.skipped,
         failure,
+        unverified=receipt.unverified,
     )
