@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from itertools import groupby
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.resolver import LocationResolver, Written
@@ -192,12 +193,15 @@ class AsyncLocationCalls:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
 
-    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    async def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -207,8 +211,8 @@ class AsyncLocationCalls:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        if not has_magic(path):
-            return await storage.list(path, recursive=recursive)
+        if versions or not has_magic(path):
+            return await storage.list(path, recursive=recursive, versions=versions)
         found = ItemList([item async for item in storage.glob(path)])
         if not found:
             raise NotFoundError(
@@ -222,14 +226,26 @@ class AsyncLocationCalls:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(location, recursive, storage_type), self._transfers.resources.owner)
 
-    async def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    async def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AsyncAreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.stat(path)
+        return await storage.stat(path, version=version, encryption=encryption)
 
     async def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
@@ -237,13 +253,29 @@ class AsyncLocationCalls:
         return await storage.exists(path)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does."""
-        return AsyncItemStream(self._read(location, start, end, storage_type), self._transfers.resources.owner)
+        options = {"version": version, "encryption": encryption}
+        chunks = self._read(location, (start, end), storage_type, options)
+        return AsyncItemStream(chunks, self._transfers.resources.owner)
 
     async def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -256,8 +288,9 @@ class AsyncLocationCalls:
             ...     async with AsyncSession() as session:
             ...         header = await session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        async with self.read(location, start, end, storage_type=storage_type) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+        options = {"version": version, "encryption": encryption}
+        async with aclosing(self._read(location, (start, end), storage_type, options)) as batches:
+            return b"".join([chunk async for batch in batches for chunk in batch])
 
     async def write(
         self,
@@ -266,6 +299,9 @@ class AsyncLocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
@@ -276,34 +312,55 @@ class AsyncLocationCalls:
             data: bytes, an open binary file, or an iterable of bytes, asynchronous or not.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `AsyncAreaStorage.write`: `True`, `False` or `"skip"`.
+            if_match: replace only the object with this etag.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
 
         Example:
             >>> async def main() -> None:
             ...     async with AsyncSession() as session:
-            ...         await session.write("aws:/bucket/hello.txt", b"hello")
+            ...         await session.write("aws:/bucket/hello.txt", b"hello", overwrite=False)
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
     async def delete(
         self,
         location: Written | Iterable[Written],
         *,
+        if_match: str | None = None,
+        version: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AsyncAreaStorage.delete`.
+            storage_type: the area of remotes.
+
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         single = isinstance(location, str) or hasattr(location, "__fspath__")
@@ -314,7 +371,8 @@ class AsyncLocationCalls:
             members = [*group]
             storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
             paths = [path for _, path, _ in members]
-            count += await storage.delete(paths, on_progress=on_progress, **where)
+            alone = paths[0] if len(found) == 1 else paths
+            count += await storage.delete(alone, if_match=if_match, version=version, on_progress=on_progress, **where)
         return count
 
     async def presign(
@@ -377,10 +435,14 @@ class AsyncLocationCalls:
                 yield batch
 
     async def _read(
-        self, location: Written, start: int | None, end: int | None, storage_type: str
+        self,
+        location: Written,
+        span: tuple[int | None, int | None],
+        storage_type: str,
+        options: Mapping[str, Any],
     ) -> AsyncGenerator[Sequence[bytes], None]:
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        async with storage.read(path, start, end) as chunks:
+        async with storage.read(path, *span, **options) as chunks:
             async for batch in chunks.batches():
                 yield batch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -257,3 +258,31 @@ class UnitStorage(AreaStorage):
             **where,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
+
+    def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
+    ) -> int:
+        """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
+
+        Args:
+            path: the file, the directory, or several of them.
+            if_match: delete a single file only if it has this etag.
+            version: as for `AreaStorage.delete`; units keep none.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Returns:
+            The number of files whose deletion was requested. A file that does not exist is no error. A directory
+            counts as one.
+
+        Raises:
+            TransferError: some files could not be deleted; the report has them. The others are gone.
+            StorageError: the only file could not be deleted.
+        """
+        return super().delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)

@@ -16,7 +16,7 @@ from dxflow_async.blocking.portal import Portal
 from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
@@ -213,12 +213,15 @@ class LocationCalls:
             return UnitStorage(self, self._calls, twin), path
         return AreaStorage(self, self._calls, twin), path
 
-    def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -227,34 +230,72 @@ class LocationCalls:
         Raises:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
-        return self._portal.call(self._session.list, location, recursive=recursive, storage_type=storage_type)
+        return self._portal.call(
+            self._session.list, location, recursive=recursive, versions=versions, storage_type=storage_type
+        )
 
     def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
         return ItemStream(self._portal.iterate(scan))
 
-    def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
-        return self._portal.call(self._session.stat, location, storage_type=storage_type)
+        return self._portal.call(
+            self._session.stat, location, version=version, encryption=encryption, storage_type=storage_type
+        )
 
     def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> ItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AreaStorage.read` does."""
-        chunks = functools.partial(self._session.read, location, start, end, storage_type=storage_type)
+        chunks = functools.partial(
+            self._session.read,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
     def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -267,7 +308,15 @@ class LocationCalls:
             ...     with Session() as session:
             ...         header = session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        return self._portal.call(self._session.read_bytes, location, start, end, storage_type=storage_type)
+        return self._portal.call(
+            self._session.read_bytes,
+            location,
+            start,
+            end,
+            version=version,
+            encryption=encryption,
+            storage_type=storage_type,
+        )
 
     def write(
         self,
@@ -276,23 +325,25 @@ class LocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
-
-        Raises:
-            TypeError: text was given; encode it, or open the file in binary mode.
 
         Args:
             location: the new object.
             data: bytes, an open binary file, or an iterable of bytes, which the calling thread iterates.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options, overwrite, if_match: as for `AreaStorage.write`.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            TypeError: text was given; encode it, or open the file in binary mode.
             StorageError: the object could not be stored.
 
         Example:
@@ -301,7 +352,14 @@ class LocationCalls:
             ...         session.write("aws:/bucket/hello.txt", b"hello")
         """
         call = functools.partial(
-            self._session.write, location, content_type=content_type, metadata=metadata, storage_type=storage_type
+            self._session.write,
+            location,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            storage_type=storage_type,
         )
         return self._portal.feed(lambda stream: call(stream, on_progress=on_progress), buffers(data))
 
@@ -309,20 +367,30 @@ class LocationCalls:
         self,
         location: Written | Iterable[Written],
         *,
+        if_match: str | None = None,
+        version: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AreaStorage.delete`.
+            storage_type: the area of remotes.
+
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        call = functools.partial(self._session.delete, given, storage_type=storage_type, **where)
+        call = functools.partial(
+            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type, **where
+        )
         return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def presign(

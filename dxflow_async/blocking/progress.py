@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["ProgressMode", "progress_bar", "restore_terminal", "shown", "shows_ascii_only"]
+__all__ = ["ProgressMode", "contained", "end_at_once", "progress_bar", "raising_callbacks", "shown", "shows_ascii_only"]
 
 ProgressMode = Literal["auto", "bar", "lines", "none"]
 """`"auto"` is a bar on a terminal, and lines elsewhere."""
@@ -124,12 +124,13 @@ def shows_ascii_only() -> bool:
     return "utf-8" not in named.lower().replace("utf8", "utf-8")
 
 
-def restore_terminal() -> None:
-    """Shows the cursor again, for a program that ends without leaving `progress_bar`."""
+def end_at_once(status: int) -> None:
+    """Ends the process without any clean-up but that of the terminal, whose cursor is shown again."""
     stream = sys.__stderr__
     if _screen.locked() and stream is not None and stream.isatty():
         stream.write("\x1b[?25h\n")
         stream.flush()
+    os._exit(status)
 
 
 def _line_writer() -> Callable[[Progress], None]:

@@ -328,11 +328,7 @@ class StorageManager(StorageListing):
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[OpenOptions],
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
         """Opens an object as a file of `io`, which other libraries take.
 
@@ -345,28 +341,22 @@ class StorageManager(StorageListing):
             encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
             content_type: the media type of a written object; by default the name's ending decides.
             metadata: stored with a written object.
+            options, if_match: of a written object, as for `AreaStorage.write`.
+            version, encryption: of an object that is read, as for `AreaStorage.stat`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
         Raises:
             ConfigurationError: there is no such mode.
             NotFoundError: the object to read does not exist.
-            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
+            AlreadyExistsError: the object to create exists; closing the file raises it if it was created meanwhile.
 
         Example:
             >>> def count_lines(storage: "AreaStorage") -> int:
             ...     with storage.open("/bucket/log.txt", "r") as file:
             ...         return len([line for line in file])
         """
-        return self._at(provider, storage_type).open(
-            path,
-            mode,
-            encoding=encoding,
-            errors=errors,
-            newline=newline,
-            content_type=content_type,
-            metadata=metadata,
-        )
+        return self._at(provider, storage_type).open(path, mode, **options)
 
     def delete(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import signal
 import sys
 import threading
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from cyclopts import Parameter
 
 from dxflow_async.blocking.portal import loop_factory
-from dxflow_async.blocking.progress import restore_terminal
+from dxflow_async.blocking.progress import end_at_once
 from dxflow_async.cli.status import INTERRUPTED
 from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.control.stored_login import StoredLogin
@@ -186,8 +185,7 @@ async def _until_terminated(work: Callable[[], Awaitable[T]]) -> T:
     def interrupt(*_: object) -> None:
         nonlocal pressed
         if pressed:
-            restore_terminal()
-            os._exit(INTERRUPTED)
+            end_at_once(INTERRUPTED)
         pressed = True
         loop.call_soon_threadsafe(task.cancel)
 

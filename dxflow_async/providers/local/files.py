@@ -28,9 +28,9 @@ from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.local.kept_checksums import keep_checksum, kept_checksum
-from dxflow_async.providers.local.new_names import rename_new
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
+from dxflow_async.security.new_names import rename_new
 
 __all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
 

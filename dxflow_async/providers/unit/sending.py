@@ -134,6 +134,8 @@ class Sending:
                 if checked.crc32c is None or not await self._arrived():
                     raise
         self.complete = True
+        if not self._gone:
+            self._tus.creation.note(self._new[1], self.headers)
         assert checked.crc32c is not None
         if self._gone:
             await self._find_file(checked.crc32c)

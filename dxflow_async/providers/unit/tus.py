@@ -20,6 +20,7 @@ from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.body_limit import BodyLimit
+from dxflow_async.providers.unit.creation import Creation
 from dxflow_async.providers.unit.protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import Looks
@@ -45,6 +46,7 @@ class Tus:
         limit: the largest body of a request.
         looks: looks at stored files.
         checksum_of: returns the CRC32C of a file, which it reads if it must.
+        creation: whether the server checks that a file replaces nothing.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Tus:
         limit: BodyLimit,
         looks: Looks,
         checksum_of: Callable[[Entry], Awaitable[int]],
+        creation: Creation,
     ) -> None:
         self.announced = announced
+        self.creation = creation
         self.limit = limit
         self._requests = requests
         self._looks = looks
@@ -82,6 +86,8 @@ class Tus:
             pairs["mode"] = format_mode(options.mode)
         if crc32c is not None and self.announced.checks_files:
             pairs["checksum"] = checksum_text(crc32c)
+        if self.creation.wanted(options):
+            pairs["absent"] = "true"
         return pairs
 
     async def create(self, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool = False) -> str:
@@ -163,8 +169,8 @@ class Tus:
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
         checked = None if given else VerifiedBody(call, body)
-        # Repeating it gives the same file.
-        again = bool(given) or None
+        # Repeating it gives the same file, unless the first file stands in its way then.
+        again = (bool(given) and "absent" not in metadata) or None
         answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
         offset = offset_of(call, answer.headers)
         if offset < body.size and self.limit.whole:
@@ -176,6 +182,7 @@ class Tus:
             raise error
         if offset != body.size:
             raise call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
+        self.creation.note(metadata, answer.headers)
         return answer, crc32c if checked is None else checked.crc32c
 
     async def offset(self, call: Call, address: str) -> tuple[int, Mapping[str, str]]:
@@ -239,7 +246,9 @@ class Tus:
     async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> TusAnswer:
         """Makes a file of partial uploads."""
         headers = {"upload-concat": f"final;{' '.join(parts)}", "upload-metadata": metadata_header(metadata)}
-        return await self._requests.tus(call, "POST", None, headers)
+        answer = await self._requests.tus(call, "POST", None, headers)
+        self.creation.note(metadata, answer.headers)
+        return answer
 
     async def confirm(self, call: Call, key: str, size: int, *, certain: bool) -> None:
         """Looks up a stored file, unless the response was certain.

@@ -52,6 +52,11 @@ class BaseItem:
     def ends(self) -> tuple[str, str]:
         return self._source.shown, self._destination.shown
 
+    @property
+    def _is_view(self) -> bool:
+        """Whether a side has a customer's key, or a version, which no worker gets."""
+        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
+
     async def seen(self) -> str | None:
         place = self._source
         return (await self._try(lambda: place.provider.stat(place.key), place)).etag

@@ -166,11 +166,6 @@ class CopyItem(Multipart, TransferItem):
         shared = self._context.part_mover is not None and self._destination.provider.features.resumable
         return shared and not self._is_view
 
-    @property
-    def _is_view(self) -> bool:
-        """Whether a side has a customer's key, or a version, which no worker gets."""
-        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
-
     async def _move_elsewhere(self, part: Part, upload: Upload) -> PartReceipt:
         """Has a worker of an executor move a part. This process does it where the part shows another limit."""
         mover, entry = self._context.part_mover, self._reads.entry

@@ -39,7 +39,8 @@ class ResumedReader(Reader):
     The object must be the one that was looked up. If an answer has another version or size than `listed`, a new `stat`
     decides: an object that was replaced since is accepted, and an answer about another object is not.
 
-    The read holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits for a retry.
+    The read holds one place of the endpoint's limit from `open` until its last byte has arrived, or to `aclose`, but
+    not while it waits for a retry. From the last byte on it counts as landing: the endpoint has no more to do.
 
     Args:
         provider: where the object is.
@@ -84,6 +85,8 @@ class ResumedReader(Reader):
         self._inner: Reader | None = None
         self._known = listed
         self._permit: Permit | None = None
+        self._last = -1
+        self._is_landing = False
 
     @property
     def unverified(self) -> str | None:
@@ -112,6 +115,7 @@ class ResumedReader(Reader):
             raise
         self.entry = inner.entry
         self.size = inner.size
+        self._last = self._position + inner.size
         self.crc32c = inner.crc32c
         self._etag = inner.entry.etag or self._etag
         self._known = inner.entry
@@ -126,7 +130,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += len(chunk)
+                self._arrived(len(chunk))
                 return chunk
 
     async def readinto(self, buffer: memoryview) -> int:
@@ -139,7 +143,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += size
+                self._arrived(size)
                 return size
 
     async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
@@ -152,7 +156,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += size
+                self._arrived(size)
                 return size
 
     async def buffer_or_reopen(self) -> Body:
@@ -167,6 +171,16 @@ class ResumedReader(Reader):
                 await inner.aclose()
         finally:
             self._release()
+            if self._is_landing and self._limit is not None:
+                self._is_landing = False
+                self._limit.landing.count -= 1
+
+    def _arrived(self, size: int) -> None:
+        self._position += size
+        if self._position == self._last and self._permit is not None and self._limit is not None:
+            self._release()
+            self._limit.landing.count += not self._is_landing
+            self._is_landing = True
 
     async def _open(self) -> Reader:
         while True:

@@ -88,10 +88,13 @@ class ServerCopyItem(Multipart, TransferItem):
         options = replace(
             given, content_type=given.content_type or seen.content_type, metadata=given.metadata or seen.metadata
         )
+        return self._relayed_item(options)
+
+    def _relayed_item(self, options: ObjectOptions) -> CopyItem:
         return CopyItem(self._context, self._source, self._destination, options, self._entry, delete_source=self._moves)
 
     def record(self) -> ItemRecord | None:
-        if self.size > self._source.provider.features.max_copy_size:
+        if self.size > self._source.provider.features.max_copy_size or self._is_view:
             return None
         ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
         return ItemRecord("server", *ends, self._entry, self._options, self._moves, self._keeps_time)
