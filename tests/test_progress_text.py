@@ -28,14 +28,14 @@ def shown(progress: Progress, width: int, label: str = "copying") -> str:
         (
             LARGE,
             80,
-            "copying 25% #####--------------- 3.0 GB of 12.0 GB  80.0 MB/s  1:52 left\n2 of 5 files, 64 at a time",
+            "copying 25% ######-------------------- 3.0 GB of 12.0 GB  80.0 MB/s  1:52 left\n2 of 5 files, 64 at a time",
         ),
         (SMALL, 40, "copying 25% 12,000 of 48,000 files\n60.0 MB of 240.0 MB, 128 at a time, 7\nretries, 3 failed"),
         (
             WAITING,
             40,
             (
-                "copying 0% ---------------- 0 of 21 files\n0 bytes of 16.0 MB, 12 retries\n"
+                "copying 0% 0 bytes of 16.0 MB\n0 of 21 files, 12 retries\n"
                 "waits: 127.0.0.1:41999 refuses; try 4\nof 10 in 2 s"
             ),
         ),

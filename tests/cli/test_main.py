@@ -96,7 +96,7 @@ def _interrupted_copy(server: SeaweedFS, tmp_path: Path, bucket: str, *, termina
 def test_ctrl_c_and_sigterm_clean_up(
     server: SeaweedFS, tmp_path: Path, terminate: bool, status: int, word: str
 ) -> None:
-    """With --discard, the upload in parts is aborted at the server; the status says why it ended, without a traceback."""
+    """With --discard, the upload in parts is aborted; the status says why it ended, without a traceback."""
     bucket = server.create_bucket(word)
     ended, errors = _interrupted_copy(server, tmp_path, bucket, terminate=terminate)
     # Before that it may say which job is left to go on with, when there was time to begin one.

@@ -81,7 +81,6 @@ async def test_a_later_call_begins_anew() -> None:
     for _ in range(2):
         attempts = Attempts()
         await attempts.failed(refusal(), policy)
-        clock.now += 20
         with pytest.raises(NetworkError):
             await attempts.failed(refusal(), policy)
     assert policy.waits.text() is None
