@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import inspect
 import os
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -307,3 +308,15 @@ def test_started_calls_have_the_parameters_of_the_calls(blocking: Session, verb:
             assert named[0][:2] == named[1][:2]
         else:
             assert named[0] == named[1]
+
+
+async def test_a_traceback_ends_in_a_summary(slow: AsyncSession, tmp_path: Path, bucket: str) -> None:
+    """Equal failures are grouped with their number, below the message and with what to do."""
+    pairs = [(str(tmp_path / f"missing-{number}"), f"/{bucket}/x{number}") for number in range(7)]
+    with pytest.raises(TransferError) as raised:
+        await slow.get_storage_manager().upload_many(pairs)
+    text = "".join(traceback.format_exception(raised.value)).splitlines()
+    assert text[-2].startswith("7 x ")
+    assert "such as" in text[-2]
+    assert "retry_failed()" in text[-1]
+    assert [len(items) for _, items in raised.value.report.failure_groups()] == [7]

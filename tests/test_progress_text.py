@@ -28,7 +28,8 @@ def shown(progress: Progress, width: int, label: str = "copying") -> str:
         (
             LARGE,
             80,
-            "copying 25% ######-------------------- 3.0 GB of 12.0 GB  80.0 MB/s  1:52 left\n2 of 5 files, 64 at a time",
+            "copying 25% ######-------------------- 3.0 GB of 12.0 GB  80.0 MB/s  1:52 left\n"  # noqa: ISC004
+            "2 of 5 files, 64 at a time",
         ),
         (SMALL, 40, "copying 25% 12,000 of 48,000 files\n60.0 MB of 240.0 MB, 128 at a time, 7\nretries, 3 failed"),
         (

@@ -55,6 +55,9 @@ STATUSES = (
 
 _MAX_ITEMS_SHOWN = 20
 
+_FEW_EQUAL = 3
+"""So many equal errors are printed one by one; more are printed once, with their number."""
+
 
 def reported(call: Callable[[], int], *, json: bool = False) -> int:
     """Returns the exit status of `call`. Its errors become messages on standard error and an exit status.
@@ -113,6 +116,12 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
     if not isinstance(error, TransferError):
         return
     failed = error.report.failed
+    many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
+    if many and most is not None:
+        for text, items in many:
+            write_line(f"  {len(items)} x {text} (such as {printable(items[0].source)})", sys.stderr)
+        grouped = {id(item) for _, items in many for item in items}
+        failed = [each for each in failed if id(each) not in grouped]
     for result in failed[:most]:
         write_line(f"  {printable(str(result.error))}", sys.stderr)
     if most is not None and len(failed) > most:

@@ -18,6 +18,7 @@ from dxflow_async.models import TransferReport
 from dxflow_async.net import ProxyRules, TLSOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
+from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import PartMover, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
@@ -32,6 +33,10 @@ from dxflow_async.transfer.running_call import running_call
 from dxflow_async.transfer.waits import Waits
 
 __all__ = ["Resources", "TransferCall", "raise_failures"]
+
+
+_MOST_GROUPS = 5
+"""How many reasons the end of a traceback names."""
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -294,7 +299,7 @@ def raise_failures(report: TransferReport) -> TransferReport:
         first = failed[0].error
         assert first is not None
         message = str(first) if len(report) == 1 else f"{len(failed)} of {len(report)} items failed; the first: {first}"
-        raise TransferError(
+        failure = TransferError(
             message,
             report=report,
             provider=first.provider,
@@ -303,5 +308,20 @@ def raise_failures(report: TransferReport) -> TransferReport:
             status=first.status,
             code=first.code,
             request_id=first.request_id,
-        ) from first
+        )
+        if len(report) > 1:
+            for note in _summary(report):
+                failure.add_note(note)
+        raise failure from first
     return report
+
+
+def _summary(report: TransferReport) -> list[str]:
+    """Returns the lines that end a traceback: what failed how often, and how to go on."""
+    groups = report.failure_groups()
+    lines = [f"{len(items)} x {text} (such as {printable(items[0].source)})" for text, items in groups[:_MOST_GROUPS]]
+    if len(groups) > _MOST_GROUPS:
+        lines.append(f"and {len(groups) - _MOST_GROUPS} other reasons")
+    if report.job_id is not None:
+        lines.append(f"error.report.retry_failed() tries these items again, and so does resume({report.job_id!r})")
+    return lines
