@@ -131,6 +131,7 @@ def test_a_bar_fits_the_terminal(tree: Path, bucket: str, columns: int) -> None:
     assert started.raw.count("\x1b[?25l") == started.raw.count("\x1b[?25h")
 
 
+@pytest.mark.long
 def test_ascii_and_no_color(tree: Path, bucket: str) -> None:
     """The locale C gets ASCII, and NO_COLOR no colors."""
     arguments = "cp", f"{tree}/", f"aws:/{bucket}/a/", "--bandwidth", "16MiB"
@@ -141,6 +142,7 @@ def test_ascii_and_no_color(tree: Path, bucket: str) -> None:
     assert not re.search(r"\x1b\[3\dm", started.raw)
 
 
+@pytest.mark.long
 def test_a_dumb_terminal_gets_no_bar(tree: Path, bucket: str) -> None:
     """It could not be updated; -v logs a line for each item."""
     started = run("cp", f"{tree}/", f"aws:/{bucket}/a/", "-v", TERM="dumb")
@@ -174,6 +176,7 @@ def test_ctrl_c_keeps_finished_parts_and_says_so(tree: Path, bucket: str, config
     assert unfinished_uploads(configured, bucket) == []
 
 
+@pytest.mark.long
 def test_discard_removes_them(tree: Path, bucket: str, configured: SeaweedFS) -> None:
     """`--discard` cleans up after Ctrl-C, as a cancelled call does."""
     arguments = "--bandwidth", "4MiB", "--part-size", "5MiB", "--discard"
@@ -205,6 +208,7 @@ def test_a_refused_endpoint_is_shown_and_waited_for_once(tree: Path, bucket: str
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.long
 def test_rm_asks_and_shows_its_progress(tree: Path, bucket: str) -> None:
     """More than a thousand objects are deleted after a question; no is an answer."""
     for number in range(1001):
