@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from dxflow_async.blocking.handles import TransferJob
     from dxflow_async.blocking.item_stream import ItemStream
     from dxflow_async.blocking.path import StoragePath
     from dxflow_async.blocking.session import Session
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
         StorageError,
         ThrottledError,
         TransferError,
+        TransferTimeoutError,
         UnitNotFoundError,
         UnsafePathError,
         UnsupportedError,
     )
+    from dxflow_async.handles import AsyncTransferJob
     from dxflow_async.models import (
         DeleteResult,
         Item,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
         JobList,
         Leftover,
         Progress,
+        Rate,
         SyncAction,
         SyncPlan,
         TransferReport,
@@ -84,6 +88,7 @@ __all__ = [
     "AsyncSession",
     "AsyncStorageManager",
     "AsyncStoragePath",
+    "AsyncTransferJob",
     "AsyncUnitStorage",
     "AuthenticationError",
     "AzureSettings",
@@ -111,6 +116,7 @@ __all__ = [
     "ObjectOptions",
     "PreconditionFailedError",
     "Progress",
+    "Rate",
     "S3Settings",
     "SASToken",
     "ServiceError",
@@ -126,8 +132,10 @@ __all__ = [
     "SyncPlan",
     "ThrottledError",
     "TransferError",
+    "TransferJob",
     "TransferReport",
     "TransferResult",
+    "TransferTimeoutError",
     "Unit",
     "UnitNotFoundError",
     "UnsafePathError",
@@ -168,6 +176,9 @@ _HOMES = {
     "JobList": "models",
     "Leftover": "models",
     "Progress": "models",
+    "Rate": "models",
+    "AsyncTransferJob": "handles",
+    "TransferJob": "blocking.handles",
     "SyncAction": "models",
     "SyncPlan": "models",
     "TransferReport": "models",

@@ -23,6 +23,7 @@
        ├─ SourceChangedError
        ├─ UnsafePathError(ValueError)        a name that must not become a path
        └─ TransferError                      a call of many items: `.report` has every result
+          └─ TransferTimeoutError(TimeoutError)   a call took longer than its `timeout`
 
 Retries depend on `StorageError.retryable`. Above the providers, no foreign exceptions occur.
 """
@@ -57,6 +58,7 @@ __all__ = [
     "StorageError",
     "ThrottledError",
     "TransferError",
+    "TransferTimeoutError",
     "UnitNotFoundError",
     "UnsafePathError",
     "UnsupportedError",
@@ -142,10 +144,12 @@ class StorageError(DxflowError):
         progressed: the failed attempt moved the call forward: bytes were stored, or the next attempt differs from this
             one. The first 100 such attempts in a row do not count towards `max_attempts`.
         max_attempts: the most attempts that are made, where fewer than usual are worthwhile.
+        refused_by: the host and port that refused the connection.
     """
 
     default_retryable = False
     progressed = False
+    refused_by: str | None = None
 
     def __init__(
         self,
@@ -252,3 +256,7 @@ class TransferError(StorageError):
     def __init__(self, message: str, *, report: TransferReport, **context: Any) -> None:
         super().__init__(message, **context)
         self.report = report
+
+
+class TransferTimeoutError(TransferError, TimeoutError):
+    """A call took longer than its `timeout`; `report` has the items that had ended, and the job that continues it."""

@@ -13,9 +13,9 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.resolver import LocalText, Written
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
@@ -65,8 +65,8 @@ class AsyncLocationCalls(AsyncLocationFiles):
             on_progress: called with a `Progress` at most ten times a second.
             files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
                 `SelectionOptions`.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
 
         Raises:
             ExecutorError: the workers cannot go on.
@@ -83,9 +83,9 @@ class AsyncLocationCalls(AsyncLocationFiles):
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        selection, workers = _selected(include, exclude, where)
+        selection, running = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, workers, rules=rules, selection=selection
+            src, dst, storage_type, on_progress, running, rules=rules, selection=selection
         )
 
     async def move(
@@ -108,9 +108,9 @@ class AsyncLocationCalls(AsyncLocationFiles):
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        selection, workers = _selected(include, exclude, where)
+        selection, running = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, workers, move=True, rules=rules, selection=selection
+            src, dst, storage_type, on_progress, running, move=True, rules=rules, selection=selection
         )
 
     async def upload(
@@ -230,7 +230,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
             dst: the directory to change.
             delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
-            processes, executor, credentials, shared: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The copied and the deleted items; with `dry_run` the plan.
@@ -243,10 +243,10 @@ class AsyncLocationCalls(AsyncLocationFiles):
                 or deleted at `dst`, and everything else was done.
         """
         chosen, places = split_options(where)
-        rules, workers = Rules.of(compare, include, exclude, delete=delete, **chosen), Workers.of(**places)
+        rules, running = Rules.of(compare, include, exclude, delete=delete, **chosen), RunOptions.of(**places)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
-        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
+        return await self._transfers.sync(src, dst, rules, storage_type, on_progress, running)
 
     async def check(
         self,
@@ -285,8 +285,8 @@ class AsyncLocationCalls(AsyncLocationFiles):
 
 def _selected(
     include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
-) -> tuple[Selection | None, Workers | None]:
-    """Returns which items a call takes (None: all), and where it runs."""
+) -> tuple[Selection | None, RunOptions]:
+    """Returns which items a call takes (None: all), and how it runs."""
     chosen, where = split_options(options)
     selection = Selection.of(include, exclude, **chosen)
-    return None if selection.takes_all else selection, Workers.of(**where)
+    return None if selection.takes_all else selection, RunOptions.of(**where)

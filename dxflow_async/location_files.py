@@ -24,6 +24,7 @@ from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.written_data import WrittenData
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AsyncLocationFiles"]
 
@@ -288,6 +289,8 @@ class AsyncLocationFiles:
         if_match: str | None = None,
         version: str | None = None,
         storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
@@ -312,7 +315,7 @@ class AsyncLocationFiles:
             storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
             paths = [path for _, path, _ in members]
             alone = paths[0] if len(found) == 1 else paths
-            count += await storage.delete(alone, if_match=if_match, version=version)
+            count += await storage.delete(alone, if_match=if_match, version=version, on_progress=on_progress, **where)
         return count
 
     async def presign(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.reports import SyncAction, SyncPlan, TransferReport, TransferResult
@@ -17,7 +17,9 @@ __all__ = [
     "JobInfo",
     "JobList",
     "Leftover",
+    "Phase",
     "Progress",
+    "Rate",
     "SyncAction",
     "SyncPlan",
     "TransferReport",
@@ -195,12 +197,50 @@ class Leftover:
     place: str
 
 
+Phase = Literal["listing", "comparing", "moving", "deleting"]
+"""What a call does now."""
+
+_SMALL = 256 << 10
+"""Files that are smaller on average, in bytes, are better measured in files a second."""
+
+
+class Rate(NamedTuple):
+    """How fast a call is now, over the last few seconds.
+
+    Attributes:
+        bytes: bytes a second.
+        items: items a second.
+    """
+
+    bytes: float = 0.0
+    items: float = 0.0
+
+
+_STILL = Rate()
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a call. Totals are None until the plan is complete.
+    """The progress of a call.
 
-    `seconds` counts from the start of the call; sizes are in bytes. `concurrency` is how many requests may be in flight
-    to the service that the session is busiest with; 0 between disks.
+    Attributes:
+        files_done, bytes_done: items that ended, and bytes that moved; also called `items` and `bytes`.
+        files_total, bytes_total: all of the call; None until they are known. For local directories they are an estimate
+            until everything is planned.
+        failed: items that failed.
+        retries: attempts that failed and were repeated.
+        seconds: since the start of the call.
+        concurrency: how many requests may be in flight to the service that the session is busiest with; 0 between
+            disks.
+        phase: what the call does now: `"listing"`, `"comparing"`, `"moving"` or `"deleting"`.
+        rate: bytes and items a second, over the last few seconds.
+        waiting_for: what the call waits for, such as `"127.0.0.1:9000 refuses; try 4 of 10 in 2 s"`; None for nothing.
+        deleted: items that a sync has deleted.
+
+    Example:
+        >>> progress = Progress(3, 10, 2048, 8192, 0, 0, 2.0, rate=Rate(1024.0, 1.5))
+        >>> progress.fraction, progress.items, progress.bytes, progress.eta
+        (0.25, 3, 2048, 6.0)
     """
 
     files_done: int
@@ -211,6 +251,49 @@ class Progress:
     retries: int
     seconds: float
     concurrency: int = 0
+    phase: Phase = "moving"
+    rate: Rate = _STILL
+    waiting_for: str | None = None
+    deleted: int = 0
+
+    @property
+    def items(self) -> int:
+        """The items that ended."""
+        return self.files_done
+
+    @property
+    def items_total(self) -> int | None:
+        """All items of the call; None until their number is known."""
+        return self.files_total
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that moved."""
+        return self.bytes_done
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, from 0 to 1; None until the totals are known."""
+        done, total = (self.bytes_done, self.bytes_total) if self.bytes_total else (self.files_done, self.files_total)
+        return None if total is None else min(max(done / total, 0.0), 1.0) if total else 1.0
+
+    @property
+    def small_files(self) -> bool:
+        """Whether files a second tell more than bytes a second."""
+        size, count = (
+            (self.bytes_done, self.files_done) if self.bytes_total is None else (self.bytes_total, self.files_total)
+        )
+        return size < _SMALL * (count or 0)
+
+    @property
+    def eta(self) -> float | None:
+        """The seconds that are left, by the rate of the last seconds; None while they cannot be told."""
+        if self.files_total is None or self.bytes_total is None:
+            return None
+        left, rate = self.bytes_total - self.bytes_done, self.rate.bytes
+        if self.small_files:
+            left, rate = self.files_total - self.files_done, self.rate.items
+        return 0.0 if left <= 0 else left / rate if rate > 0 else None
 
     @property
     def goodput(self) -> float:

@@ -148,6 +148,21 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         """Bytes a second over the whole call."""
         return self.bytes / self.seconds if self.seconds > 0 else 0.0
 
+    def failure_groups(self) -> list[tuple[str, list[TransferResult]]]:
+        """Returns the failed items by what went wrong, the most frequent first.
+
+        Returns:
+            Pairs of a reason, in which `…` stands for the names of the item, and the items.
+        """
+        groups: dict[str, list[TransferResult]] = {}
+        for result in self._failed:
+            assert result.error is not None
+            text = str(result.error)
+            for name in sorted((result.error.path, result.source, result.destination), key=len, reverse=True):
+                text = text.replace(name, "…") if name else text
+            groups.setdefault(text, []).append(result)
+        return sorted(groups.items(), key=lambda each: -len(each[1]))
+
     def retry_failed(self) -> Any:
         """Repeats the failed items only, and returns their report.
 
@@ -161,6 +176,11 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         if self._again is None:
             raise ConfigurationError("this report cannot be tried again: the call kept no journal; make the call again")
         return self._again()
+
+    @property
+    def again(self) -> Callable[[], Any] | None:
+        """The function that `retry_failed` calls."""
+        return self._again
 
     def may_retry(self, again: Callable[[], Any] | None) -> None:
         """Sets the function that `retry_failed` calls."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self, Unpack
 
 from anyio import CancelScope
@@ -13,6 +14,7 @@ from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobList, Leftover, TransferReport
+from dxflow_async.starting import AsyncStarter
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
@@ -20,9 +22,9 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import LocationResolver, Written
 from dxflow_async.storage.transfer_service import TransferService
-from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.run_options import CallOptions, RunOptions
 
 __all__ = ["AsyncSession"]
 
@@ -73,7 +75,13 @@ class AsyncSession(AsyncLocationCalls):
         self._transfers = TransferService(self._resources, self._resolver, cache)
         self._jobs = Jobs(self._resources, self._resolver)
         self._storage = AsyncStorageManager(self._transfers)
+        self._starter = AsyncStarter(self, self._storage, self.resume, partial(self.clean_jobs, dry_run=False))
         self._compute = AsyncComputeManager(self._account, self._transfers)
+
+    @property
+    def start(self) -> AsyncStarter:
+        """Starts bulk calls as handles: `session.start.copy(...)` has the parameters of `copy`."""
+        return self._starter
 
     @property
     def closed(self) -> bool:
@@ -119,7 +127,7 @@ class AsyncSession(AsyncLocationCalls):
         return await self._jobs.unfinished(job_ids)
 
     async def resume(
-        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[CallOptions]
     ) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 
@@ -130,7 +138,7 @@ class AsyncSession(AsyncLocationCalls):
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
         """
-        return await self._transfers.resume(job_id, on_progress, Workers.of(**where))
+        return await self._transfers.resume(job_id, on_progress, RunOptions.of(**where))
 
     async def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
         """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.
@@ -177,6 +185,7 @@ class AsyncSession(AsyncLocationCalls):
         the session's event loop has ended, everything is closed that does not need that loop.
         """
         check_asyncio()
+        await self._starter.aclose()
         await close_session(self._resources, self._resolver)
 
     async def __aenter__(self) -> Self:

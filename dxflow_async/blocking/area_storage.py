@@ -18,9 +18,9 @@ from dxflow_async.models import DeleteResult, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AreaStorage"]
 
@@ -44,7 +44,7 @@ class AreaStorage(AreaListing):
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -60,8 +60,8 @@ class AreaStorage(AreaListing):
             symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
                 `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
 
         Returns:
             The result of each file.
@@ -95,7 +95,7 @@ class AreaStorage(AreaListing):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -109,7 +109,7 @@ class AreaStorage(AreaListing):
                 if they lead to a place inside the destination.
             version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -142,7 +142,7 @@ class AreaStorage(AreaListing):
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -154,7 +154,7 @@ class AreaStorage(AreaListing):
             metadata: as for `upload`.
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
         call = functools.partial(
             self._twin.upload_many,
@@ -174,7 +174,7 @@ class AreaStorage(AreaListing):
         *,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`. `pairs` is iterated in the calling thread.
 
@@ -182,7 +182,7 @@ class AreaStorage(AreaListing):
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             overwrite: as for `download`.
             on_progress: as for `download`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
         call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
         return self._calls.feed(
@@ -308,7 +308,8 @@ class AreaStorage(AreaListing):
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
@@ -317,11 +318,11 @@ class AreaStorage(AreaListing):
             dst: with a trailing slash the directory to copy into, else exactly the new name.
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite: what happens to objects that are there already; as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
-        return self._calls.call(
-            functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
-        )
+        call = functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
+        return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
 
     def move(
         self,
@@ -330,12 +331,12 @@ class AreaStorage(AreaListing):
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        return self._calls.call(
-            functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
-        )
+        call = functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
+        return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
@@ -351,7 +352,8 @@ class AreaStorage(AreaListing):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
@@ -359,6 +361,8 @@ class AreaStorage(AreaListing):
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
             version: delete this version of a single object, for good.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error. A real
@@ -370,9 +374,8 @@ class AreaStorage(AreaListing):
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(
-            functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
-        )
+        call = functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def try_delete(
         self,
@@ -380,13 +383,13 @@ class AreaStorage(AreaListing):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         paths = path if isinstance(path, str) else builtins.list(path)
-        return self._portal.call(
-            functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
-        )
+        call = functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what this session learned of the service: pairs of a fact and its value, with the reason.

@@ -18,9 +18,9 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session
@@ -226,7 +226,7 @@ class UnitStorage(AreaStorage):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
 
@@ -239,7 +239,7 @@ class UnitStorage(AreaStorage):
             symlinks: as for `AreaStorage.download`.
             version, encryption: as for `AreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
@@ -265,7 +265,8 @@ class UnitStorage(AreaStorage):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
@@ -273,6 +274,8 @@ class UnitStorage(AreaStorage):
             path: the file, the directory, or several of them.
             if_match: delete a single file only if it has this etag.
             version: as for `AreaStorage.delete`; units keep none.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The number of files whose deletion was requested. A file that does not exist is no error. A directory
@@ -282,4 +285,4 @@ class UnitStorage(AreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return super().delete(path, if_match=if_match, version=version, **where)
+        return super().delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)

@@ -64,8 +64,8 @@ class LocationCalls(LocationFiles):
             on_progress: called with a `Progress` at most ten times a second.
             files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
                 `SelectionOptions`.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
 
         Raises:
             ExecutorError: the workers cannot go on.
@@ -246,7 +246,7 @@ class LocationCalls(LocationFiles):
             dst: the directory to change.
             delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
-            processes, executor, credentials, shared: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The copied and the deleted items; with `dry_run` the plan.

@@ -23,6 +23,7 @@ from dxflow_async.session import AsyncSession
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["LocationFiles"]
 
@@ -292,6 +293,8 @@ class LocationFiles:
         if_match: str | None = None,
         version: str | None = None,
         storage_type: str = "private",
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
 
@@ -308,9 +311,10 @@ class LocationFiles:
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
-        return self._portal.call(
-            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type
+        call = functools.partial(
+            self._session.delete, given, if_match=if_match, version=version, storage_type=storage_type, **where
         )
+        return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
 
     def presign(
         self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Self, Unpack
 
 from dxflow_async.blocking.compute import ComputeManager
+from dxflow_async.blocking.handles import Starter
 from dxflow_async.blocking.location_calls import LocationCalls
 from dxflow_async.blocking.path import StoragePath
 from dxflow_async.blocking.portal import Portal
@@ -18,8 +19,8 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.models import JobList, Leftover, TransferReport
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["Session"]
 
@@ -80,6 +81,11 @@ class Session(LocationCalls):
         return self._session.settings
 
     @property
+    def start(self) -> Starter:
+        """Starts bulk calls as handles: `session.start.copy(...)` has the parameters of `copy`."""
+        return Starter(self._session, self._calls)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called, or the session belongs to the parent process."""
         return self._portal.closing
@@ -122,7 +128,7 @@ class Session(LocationCalls):
         return self._portal.call(self._session.jobs, *job_ids)
 
     def resume(
-        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
+        self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[CallOptions]
     ) -> TransferReport:
         """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
 

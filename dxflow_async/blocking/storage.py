@@ -14,9 +14,9 @@ from dxflow_async.models import TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["StorageManager"]
 
@@ -43,7 +43,7 @@ class StorageManager(StorageListing):
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -59,8 +59,8 @@ class StorageManager(StorageListing):
             symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
                 `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
             provider: the remote's name, in any case.
             utype: the area, `"private"` or `"public"`.
 
@@ -98,7 +98,7 @@ class StorageManager(StorageListing):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -112,7 +112,7 @@ class StorageManager(StorageListing):
                 if they lead to a place inside the destination.
             version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
@@ -147,7 +147,7 @@ class StorageManager(StorageListing):
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -159,7 +159,7 @@ class StorageManager(StorageListing):
             metadata: as for `upload`.
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             utype: the area, `"private"` or `"public"`.
         """
@@ -182,7 +182,7 @@ class StorageManager(StorageListing):
         storage_type: str = "private",
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`. `pairs` is iterated in the calling thread.
 
@@ -190,7 +190,7 @@ class StorageManager(StorageListing):
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             overwrite: as for `download`.
             on_progress: as for `download`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
         """
@@ -366,7 +366,8 @@ class StorageManager(StorageListing):
         storage_type: str = "private",
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
@@ -374,6 +375,8 @@ class StorageManager(StorageListing):
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
             version: delete this version of a single object, for good.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
@@ -386,7 +389,9 @@ class StorageManager(StorageListing):
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        return self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
+        return self._at(provider, storage_type).delete(
+            path, if_match=if_match, version=version, on_progress=on_progress, **where
+        )
 
     def copy(
         self,
@@ -397,7 +402,8 @@ class StorageManager(StorageListing):
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
@@ -406,11 +412,14 @@ class StorageManager(StorageListing):
             dst: with a trailing slash the directory to copy into, else exactly the new name.
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite: what happens to objects that are there already; as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
         """
-        return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
+        return self._at(provider, storage_type).copy(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def move(
         self,
@@ -421,7 +430,8 @@ class StorageManager(StorageListing):
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
 
@@ -429,7 +439,9 @@ class StorageManager(StorageListing):
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
         """
-        return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
+        return self._at(provider, storage_type).move(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
         """Returns what this session learned of the service: pairs of a fact and its value, with the reason.

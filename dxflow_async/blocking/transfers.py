@@ -34,7 +34,7 @@ class TransferCalls:
 
     def call(self, function: Callable[..., Awaitable[TransferReport]], *args: str) -> TransferReport:
         """Returns or raises the outcome of `await function(*args)`, without a bar."""
-        return self._report(lambda: self.portal.call(function, *args))
+        return self.report(lambda: self.portal.call(function, *args))
 
     def run(
         self,
@@ -50,7 +50,14 @@ class TransferCalls:
             function: the asynchronous call.
         """
         with shown(label, on_progress, enabled=self._progress) as show:
-            return self._report(lambda: self.portal.call(function, show))
+            return self.report(lambda: self.portal.call(function, show))
+
+    def watch(
+        self, label: str, on_progress: OnProgress | None, function: Callable[[OnProgress | None], Awaitable[T]]
+    ) -> T:
+        """Does what `run` does for a call that returns something other than a report."""
+        with shown(label, on_progress, enabled=self._progress) as show:
+            return self.portal.call(function, show)
 
     def feed(
         self,
@@ -64,9 +71,9 @@ class TransferCalls:
         The stream yields the elements of `items`, which is iterated in the calling thread.
         """
         with shown(label, on_progress, enabled=self._progress) as show:
-            return self._report(lambda: self.portal.feed(lambda stream: function(stream, show), items))
+            return self.report(lambda: self.portal.feed(lambda stream: function(stream, show), items))
 
-    def _report(self, call: Callable[[], TransferReport]) -> TransferReport:
+    def report(self, call: Callable[[], TransferReport]) -> TransferReport:
         try:
             report = call()
         except TransferError as error:
@@ -76,4 +83,4 @@ class TransferCalls:
         return report
 
     def _retry(self, again: Callable[[], Awaitable[TransferReport]]) -> TransferReport:
-        return self._report(partial(self.portal.call, again))
+        return self.report(partial(self.portal.call, again))

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
-from dxflow_async.cli.options import Choice
+from dxflow_async.cli.options import Choice, Shown
 from dxflow_async.cli.places import Place, check_locations, found_places, location_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, admits, selected
@@ -28,11 +28,13 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Item
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
 
 __all__ = ["rm"]
 
 _DIRECT, _ALL = Account(), Choice()
+_SHOWN = Shown()
 
 Force = Annotated[Flag, Parameter(name=["--force", "-f"])]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
@@ -52,6 +54,7 @@ def rm(
     quiet: Quiet = False,
     public: Flag = False,
     account: Account = _DIRECT,
+    shown: Shown = _SHOWN,
 ) -> int:
     """Delete objects. An object that does not exist is an error; the others are deleted all the same.
 
@@ -82,7 +85,8 @@ def rm(
         if not force and _asks() and not await _confirmed(targets, selection):
             write_line("nothing was deleted", sys.stderr)
             return FAILED
-        count, status = await _delete_each(targets, selection, force=force, json=json)
+        with shown.bar("deleting", json=json, quiet=quiet) as show:
+            count, status = await _delete_each(targets, selection, show, force=force, json=json)
         if json:
             print_json("total", {"deleted": count})
         elif not quiet:
@@ -142,7 +146,7 @@ async def _target(place: Place, *, recursive: bool) -> _Target:
 
 
 async def _delete_each(
-    targets: Sequence[_Target], selection: Selection | None, *, force: bool, json: bool
+    targets: Sequence[_Target], selection: Selection | None, show: OnProgress | None, *, force: bool, json: bool
 ) -> tuple[int, int]:
     """Deletes every target, and reports each failure; returns the number of deleted objects, and the exit status."""
     total, failures = 0, Failures(json=json)
@@ -153,7 +157,7 @@ async def _delete_each(
                 raise target.error
             assert target.place is not None
             async for paths in _paths(target, selection):
-                result = await target.place.storage.try_delete(paths)
+                result = await target.place.storage.try_delete(paths, on_progress=show)
                 deleted += result.deleted
                 if result.error is not None:
                     raise result.error

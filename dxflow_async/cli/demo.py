@@ -16,7 +16,7 @@ from time import monotonic
 
 from rich.filesize import decimal
 
-from dxflow_async.blocking.progress import progress_bar, progress_line
+from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
 from dxflow_async.cli.json_lines import print_report, say
@@ -25,6 +25,7 @@ from dxflow_async.cli.status import FAILED, complain
 from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.models import Progress, TransferReport
+from dxflow_async.progress_text import progress_text
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.manager import AsyncStorageManager
@@ -153,7 +154,7 @@ def _lines(label: str) -> Callable[[Progress], None]:
         nonlocal due
         if monotonic() >= due or progress.files_done == progress.files_total:
             due = monotonic() + _LINE_SECONDS
-            write_line(f"{label}: {progress_line(progress)}")
+            write_line(f"{label}: {progress_text(progress)}")
 
     return show
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from dxflow_async.blocking.progress import ProgressMode
 from dxflow_async.cli.run import Flag
 from dxflow_async.cli.sizes import time_of
 from dxflow_async.cli.standard_streams import STREAM
+from dxflow_async.cli.status import log_more
 from dxflow_async.config.quantities import to_size
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.encryption import Encryption
+from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
 
-__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Writing", "listed_names"]
+__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Shown", "Writing", "listed_names"]
 
 Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
@@ -119,6 +124,36 @@ class Writing:
             encryption=_encryption(self.sse),
         )
         return None if found == ObjectOptions() else found
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a command shows while it works.
+
+    Attributes:
+        progress: Show a bar, or a line every 30 seconds, or nothing; auto is a bar on a terminal, and lines elsewhere.
+        verbose: Log a line for each item that is moved; -vv also logs retries, and -vvv everything.
+    """
+
+    progress: ProgressMode = "auto"
+    verbose: Annotated[int, Parameter(name=["--verbose", "-v"], count=True, show_default=False)] = 0
+
+    @contextmanager
+    def bar(self, label: str, *, json: bool, quiet: bool) -> Iterator[OnProgress | None]:
+        """Shows progress while the block runs; yields the callback that updates it.
+
+        Args:
+            label: what the command does.
+            json: it prints JSON lines. On a terminal they would overwrite the bar.
+            quiet: nothing is shown.
+        """
+        from dxflow_async.blocking.progress import progress_bar
+
+        log_more(self.verbose)
+        enabled = not quiet and not (json and sys.stdout.isatty())
+        with progress_bar(label, enabled=enabled, mode=self.progress, stays=False, lines=True) as show:
+            yield show
 
 
 @Parameter(name="*")

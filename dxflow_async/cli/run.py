@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 from cyclopts import Parameter
 
 from dxflow_async.blocking.portal import loop_factory
+from dxflow_async.blocking.progress import end_at_once
+from dxflow_async.cli.status import INTERRUPTED
 from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
@@ -175,7 +178,26 @@ def _new_session(account: Account, settings: Settings) -> AsyncSession:
 
 
 async def _until_terminated(work: Callable[[], Awaitable[T]]) -> T:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await work()
+    """Awaits `work()`. The first Ctrl-C cancels it, and the second one ends the process at once."""
+    task, loop, pressed = asyncio.current_task(), asyncio.get_running_loop(), False
+    assert task is not None
+
+    def interrupt(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            end_at_once(INTERRUPTED)
+        pressed = True
+        loop.call_soon_threadsafe(task.cancel)
+
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if in_main else None
+    try:
+        return await work()
+    except asyncio.CancelledError:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)

@@ -38,6 +38,7 @@ __all__ = [
     "Failures",
     "common_status",
     "complain",
+    "log_more",
     "report_failure",
     "reported",
     "status_of",
@@ -55,6 +56,9 @@ STATUSES = (
 
 _MAX_ITEMS_SHOWN = 20
 
+_FEW_EQUAL = 3
+"""So many equal errors are printed one by one; more are printed once, with their number."""
+
 
 def reported(call: Callable[[], int], *, json: bool = False) -> int:
     """Returns the exit status of `call`. Its errors become messages on standard error and an exit status.
@@ -63,7 +67,7 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
         call: the command.
         json: whether an error is also printed as a JSON line on standard output.
     """
-    logging.basicConfig(format="dxflow-async: %(message)s")
+    logging.basicConfig(format="dxflow-async: %(message)s", handlers=[_AboveBar()])
     try:
         status = call()
         sys.stdout.flush()
@@ -99,6 +103,24 @@ def _give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _AboveBar(logging.Handler):
+    """Writes log lines to the standard error of the moment: while a bar is shown, that puts them above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_line(printable(self.format(record)), sys.stderr)
+        except Exception:  # noqa: BLE001 - as every handler of `logging` does
+            self.handleError(record)
+
+
+def log_more(verbosity: int) -> None:
+    """Logs a line for each item that is moved (1), also what is retried and why (2), and everything (3)."""
+    if verbosity:
+        logging.getLogger("dxflow_async.items").setLevel(logging.INFO)
+    if verbosity > 1:
+        logging.getLogger("dxflow_async").setLevel(logging.INFO if verbosity == 2 else logging.DEBUG)
+
+
 def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:
     """Prints an error on standard error, with the items that failed.
 
@@ -110,6 +132,12 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
     if not isinstance(error, TransferError):
         return
     failed = error.report.failed
+    many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
+    if many and most is not None:
+        for text, items in many:
+            write_line(f"  {len(items)} x {text} (such as {printable(items[0].source)})", sys.stderr)
+        grouped = {id(item) for _, items in many for item in items}
+        failed = [each for each in failed if id(each) not in grouped]
     for result in failed[:most]:
         write_line(f"  {printable(str(result.error))}", sys.stderr)
     if most is not None and len(failed) > most:

@@ -9,11 +9,10 @@ from itertools import groupby
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.listing import Recursive
-from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Writing
+from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Shown, Writing
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.preview import preview
 from dxflow_async.cli.run import Account, Flag, with_session
@@ -28,9 +27,13 @@ from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 from dxflow_async.transfer.sync.compare import Compare
 
 __all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
+
+
+_SHOWN = Shown()
 
 
 @Parameter(name="*")
@@ -41,16 +44,20 @@ class Output:
     Attributes:
         json: Print a JSON object for each item, and one with the sums.
         quiet: Print nothing but errors.
+        discard: Remove the finished parts of large files on Ctrl-C, instead of keeping them for jobs resume.
+        shown: what is shown meanwhile.
     """
 
     json: Flag = False
     quiet: Quiet = False
+    discard: Flag = False
+    shown: Shown = _SHOWN
 
 
 _DIRECT, _PLAIN, _HERE = Account(), Output(), OnWorkers()
 _ALL, _REPLACE, _FREE = Choice(), Writing(), Pace()
 
-Transfer = Callable[[AsyncSession, OnProgress | None, ExecutorOptions], Awaitable[TransferReport]]
+Transfer = Callable[[AsyncSession, OnProgress | None, CallOptions], Awaitable[TransferReport]]
 
 
 def cp(
@@ -166,7 +173,7 @@ def sync(
         _print_plan(plan, output)
         return 0
 
-    async def transfer(session: AsyncSession, show: OnProgress | None, where: ExecutorOptions) -> TransferReport:
+    async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         report: TransferReport = await session.sync(
             src, dst, delete=delete, compare=compare, storage_type=area, on_progress=show, **chosen, **where
         )
@@ -208,7 +215,12 @@ def _watch(
     async def call(session: AsyncSession) -> int:
         async with workers.options() as where:
             return await sync_again(
-                session, src, lambda one: transfer(one, None, where), interval, show, json=output.json
+                session,
+                src,
+                lambda one: transfer(one, None, _call_options(where, discard=output.discard)),
+                interval,
+                show,
+                json=output.json,
             )
 
     return with_session(account, call, pace, places=(src, dst))
@@ -233,11 +245,12 @@ def _relocate(
         return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
     arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
 
-    async def transfer(session: AsyncSession, show: OnProgress | None, where: ExecutorOptions) -> TransferReport:
+    async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         call = session.move if move else session.copy
         return await _each_place(sources, lambda group: call(group, dst, on_progress=show, **arguments, **where))
 
-    return run_transfer(transfer, output, account, workers, pace, places=(*sources, dst))
+    label = "moving" if move else "copying"
+    return run_transfer(transfer, output, account, workers, pace, places=(*sources, dst), label=label)
 
 
 def _ends(places: Sequence[str]) -> tuple[list[str], str]:
@@ -282,6 +295,13 @@ def _place_of(source: str) -> str:
     return scheme.lower()
 
 
+def _call_options(where: ExecutorOptions, *, discard: bool) -> CallOptions:
+    """Returns how a call of a command runs: what Ctrl-C interrupts can be resumed."""
+    options: CallOptions = {"on_cancel": "discard" if discard else "keep"}
+    options.update(where)  # type: ignore[typeddict-item]
+    return options
+
+
 def run_transfer(
     transfer: Transfer,
     output: Output,
@@ -290,14 +310,16 @@ def run_transfer(
     pace: Pace = _FREE,
     *,
     places: Sequence[str] = (),
+    label: str = "copying",
 ) -> int:
     """Makes a call with a progress bar, and prints its report."""
     try:
-        with progress_bar("copying", enabled=not output.quiet) as show:
+        with output.shown.bar(label, json=output.json, quiet=output.quiet) as show:
 
             async def call(session: AsyncSession) -> TransferReport:
                 async with workers.options() as where:
-                    return await transfer(session, show, where)
+                    how = _call_options(where, discard=output.discard)
+                    return await transfer(session, show, how)
 
             report = with_session(account, call, pace, places=places)
     except TransferError as error:

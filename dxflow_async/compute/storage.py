@@ -13,11 +13,11 @@ from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AsyncUnitStorage"]
 
@@ -82,7 +82,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads a file, or a directory with everything in it, into a local directory.
 
@@ -95,7 +95,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             symlinks: as for `AsyncAreaStorage.download`.
             version, encryption: as for `AsyncAreaStorage.stat`; units have neither.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
@@ -122,7 +122,8 @@ class AsyncUnitStorage(AsyncAreaStorage):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
 
@@ -130,6 +131,8 @@ class AsyncUnitStorage(AsyncAreaStorage):
             path: the file, the directory, or several of them.
             if_match: delete a single file only if it has this etag.
             version: as for `AsyncAreaStorage.delete`; units keep none.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The number of files whose deletion was requested. A file that does not exist is no error. A directory
@@ -139,7 +142,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
         """
-        return await super().delete(path, if_match=if_match, version=version, **where)
+        return await super().delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)
 
     async def try_delete(
         self,
@@ -147,12 +150,13 @@ class AsyncUnitStorage(AsyncAreaStorage):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
-        return await super().try_delete(path, if_match=if_match, version=version, **where)
+        return await super().try_delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)
 
     async def _is_directory(self, path: str) -> bool:
         try:

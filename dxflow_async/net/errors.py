@@ -84,7 +84,16 @@ class HostNotFoundError(ConnectError):
 
 
 class ConnectionRefusedByHostError(ConnectError):
-    """The host refused the connection: nothing listens at that port."""
+    """The host refused the connection: nothing listens at that port.
+
+    Args:
+        reason: the message.
+        endpoint: the host and port, if they are known.
+    """
+
+    def __init__(self, reason: str, endpoint: str | None = None) -> None:
+        super().__init__(reason)
+        self.endpoint = endpoint
 
 
 class ConnectTimeoutError(ConnectError, TimeoutError):
@@ -136,12 +145,13 @@ class TooSlowError(StalledError):
     max_attempts = FEW_ATTEMPTS
 
 
-def connect_error(error: OSError, host: str) -> NetError:
+def connect_error(error: OSError, host: str, port: int | None = None) -> NetError:
     """Returns the error of ours for one that was raised while connecting.
 
     Args:
         error: raised by the resolver, the socket or TLS.
         host: the host, for the message.
+        port: the port, for the message.
     """
     if isinstance(error, NetError):
         return error
@@ -156,5 +166,5 @@ def connect_error(error: OSError, host: str) -> NetError:
         temporary = error.errno == socket.EAI_AGAIN
         return HostNotFoundError(f"could not find the host {host} ({error.strerror})", temporary=temporary)
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionRefusedByHostError(str(error))
+        return ConnectionRefusedByHostError(str(error), host if port is None else f"{host}:{port}")
     return ConnectError(ADVICE if error.errno in OUT_OF_DESCRIPTORS else str(error))

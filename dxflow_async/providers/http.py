@@ -305,5 +305,8 @@ def _translated(call: Call, error: NetError, http: HTTP, host: str = "the servic
             said = text.format(
                 error=error, host=host, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout
             )
-            return call.error(ours, said, retryable=error.retryable, max_attempts=error.max_attempts)
+            found = call.error(ours, said, retryable=error.retryable, max_attempts=error.max_attempts)
+            if isinstance(error, ConnectionRefusedByHostError):
+                found.refused_by = error.endpoint
+            return found
     raise TypeError(f"no row for {type(error).__name__}") from error

@@ -29,12 +29,12 @@ from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions, RunOptions
 
 __all__ = ["AsyncAreaStorage"]
 
@@ -66,7 +66,7 @@ class AsyncAreaStorage(AreaFiles):
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
 
@@ -82,8 +82,8 @@ class AsyncAreaStorage(AreaFiles):
             symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
                 `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: run the call on several processes or machines; see
-                `ExecutorOptions`.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
 
         Returns:
             The result of each file.
@@ -93,10 +93,10 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
         """
-        workers, area = Workers.of(**where), await self._find()
+        running, area = RunOptions.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite, symlinks=symlinks)
         source, destination = ResolvedLocation(os.fspath(src)), ResolvedLocation(area.path_of(dst), area)
-        return await self._transfers.run("upload", source, destination, {}, on_progress, workers, rules=rules)
+        return await self._transfers.run("upload", source, destination, {}, on_progress, running, rules=rules)
 
     async def download(
         self,
@@ -108,7 +108,7 @@ class AsyncAreaStorage(AreaFiles):
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads an object, or a directory with everything in it, into a local directory.
 
@@ -122,7 +122,7 @@ class AsyncAreaStorage(AreaFiles):
                 if they lead to a place inside the destination.
             version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
             on_progress: called with a `Progress` at most ten times a second.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The result of each object.
@@ -133,12 +133,12 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
         """
-        workers, area = Workers.of(**where), reading_area(await self._find(), src, None, encryption)
+        running, area = RunOptions.of(**where), reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
         rules, source = WriteRules(overwrite=overwrite, symlinks=symlinks), ResolvedLocation(area.path_of(src), area)
         given = {"version": version, "keyed": None if encryption is None else True}
         arguments = {name: value for name, value in given.items() if value is not None}
-        return await self._transfers.run("download", source, destination, arguments, on_progress, workers, rules=rules)
+        return await self._transfers.run("download", source, destination, arguments, on_progress, running, rules=rules)
 
     async def upload_many(
         self,
@@ -149,7 +149,7 @@ class AsyncAreaStorage(AreaFiles):
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. Otherwise like `upload`.
 
@@ -159,13 +159,13 @@ class AsyncAreaStorage(AreaFiles):
             metadata: as for `upload`.
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
-        workers, area = Workers.of(**where), await self._find()
+        running, area = RunOptions.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, overwrite=overwrite)
         source, destination = ResolvedLocation(""), ResolvedLocation("", area)
         return await self._transfers.run(
-            "upload_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
+            "upload_many", source, destination, {}, on_progress, running, pairs=pairs, rules=rules
         )
 
     async def download_many(
@@ -174,7 +174,7 @@ class AsyncAreaStorage(AreaFiles):
         *,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads objects to files. Otherwise like `download`.
 
@@ -182,12 +182,12 @@ class AsyncAreaStorage(AreaFiles):
             pairs: pairs of a remote and a local path; read as fast as the objects arrive.
             overwrite: as for `download`.
             on_progress: as for `download`.
-            processes, executor, credentials, shared: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
-        workers, area = Workers.of(**where), await self._find()
+        running, area = RunOptions.of(**where), await self._find()
         source, destination, rules = ResolvedLocation("", area), ResolvedLocation(""), WriteRules(overwrite=overwrite)
         return await self._transfers.run(
-            "download_many", source, destination, {}, on_progress, workers, pairs=pairs, rules=rules
+            "download_many", source, destination, {}, on_progress, running, pairs=pairs, rules=rules
         )
 
     async def write(
@@ -275,7 +275,8 @@ class AsyncAreaStorage(AreaFiles):
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
 
@@ -284,11 +285,12 @@ class AsyncAreaStorage(AreaFiles):
             dst: with a trailing slash the directory to copy into, else exactly the new name.
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite: what happens to objects that are there already; as for `upload`.
-            processes, executor, credentials, shared: as for `upload`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
-        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
+        running, area, rules = RunOptions.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination, None, workers, rules=rules)
+        return await self._transfers.relocate(source, destination, on_progress, running, rules=rules)
 
     async def move(
         self,
@@ -297,12 +299,13 @@ class AsyncAreaStorage(AreaFiles):
         *,
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
-        workers, area, rules = Workers.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
+        running, area, rules = RunOptions.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
-        return await self._transfers.relocate(source, destination, None, workers, move=True, rules=rules)
+        return await self._transfers.relocate(source, destination, on_progress, running, move=True, rules=rules)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
@@ -327,7 +330,8 @@ class AsyncAreaStorage(AreaFiles):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
 
@@ -335,6 +339,8 @@ class AsyncAreaStorage(AreaFiles):
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
             version: delete this version of a single object, for good.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error. A real
@@ -345,7 +351,7 @@ class AsyncAreaStorage(AreaFiles):
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
         """
-        result = await self.try_delete(path, if_match=if_match, version=version, **where)
+        result = await self.try_delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)
         if result.error is not None:
             raise result.error
         return result.asked
@@ -356,17 +362,19 @@ class AsyncAreaStorage(AreaFiles):
         *,
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
-        workers, area = Workers.of(**where), await self._find()
+        running, area = RunOptions.of(**where), await self._find()
         if if_match is not None:
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
         if version is not None:
             area = reading_area(area, single_path(path, "version"), version, None)
-        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, workers)
-        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator)
-        return await deletion.run((path,) if isinstance(path, str) else path)
+        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, running.workers)
+        meter = self._resources.context(on_progress).meter
+        deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator, meter)
+        return await deletion.run((path,) if isinstance(path, str) else path, running.timeout)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
         return keys_to_delete(self._resources, area, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from dxflow_async.concurrency.pool import for_each
@@ -11,6 +12,7 @@ from dxflow_async.exceptions import (
     PreconditionFailedError,
     StorageError,
     TransferError,
+    TransferTimeoutError,
     UnsafePathError,
 )
 from dxflow_async.models import DeleteResult, TransferReport, TransferResult
@@ -22,6 +24,7 @@ from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.transfer.executor.coordinator import Coordinator
 from dxflow_async.transfer.planning.listing import pages_to_delete
+from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import may_have_happened
@@ -125,6 +128,7 @@ class Deletion:
         area: the area of the objects.
         keys_of: yields the keys that deleting a path deletes.
         coordinator: has the workers of an executor delete; None: this process does.
+        meter: counts the objects for the caller's progress.
     """
 
     def __init__(
@@ -134,12 +138,14 @@ class Deletion:
         area: Area,
         keys_of: Callable[[str], AsyncIterator[str]],
         coordinator: Coordinator | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._resources = resources
         self._cache = cache
         self._area = area
         self._keys_of = keys_of
         self._coordinator = coordinator
+        self._meter = meter or Meter()
         self._keys: list[str] = []
         self._tried: dict[str, None] = {}  # keys that are being deleted
         self._asked = 0
@@ -148,8 +154,34 @@ class Deletion:
         self._path = ""
         self._paths: list[str] = []
 
-    async def run(self, paths: Iterable[str]) -> DeleteResult:
-        """Deletes the objects of these paths. After 10,000 failures the rest is not tried."""
+    async def run(self, paths: Iterable[str], seconds: float | None = None) -> DeleteResult:
+        """Deletes the objects of these paths. After 10,000 failures the rest is not tried.
+
+        Args:
+            paths: objects, and directories.
+            seconds: how long it may take at most.
+
+        Raises:
+            TransferTimeoutError: it took longer.
+        """
+        meter = self._meter
+        meter.deletes = True
+        meter.start()
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                result = await self._run(paths)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"the deletion took longer than {seconds:g} s, and {self._asked} items were tried"
+            raise TransferTimeoutError(text, report=self._report, operation="delete") from None
+        finally:
+            meter.stop()
+        meter.plan_ended()
+        meter.close()
+        return result
+
+    async def _run(self, paths: Iterable[str]) -> DeleteResult:
         try:
             if self._coordinator is None:
                 async for keys, done in self._batches(paths):
@@ -196,6 +228,7 @@ class Deletion:
             resources = self._resources
             failed = await delete_keys(self._area.provider, keys, limits=resources.limits, policy=resources.policy)
         self._asked += len(keys)
+        self._meter.done_together(len(keys), len(failed))
         for path in paths:
             self._cache.removed(self._area.cache_key, path)
         for key, error in failed.items():

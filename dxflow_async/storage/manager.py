@@ -18,9 +18,9 @@ from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AsyncStorageManager"]
 
@@ -147,7 +147,7 @@ class AsyncStorageManager:
         if_match: str | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
         storage = self._at(provider, utype)
@@ -176,7 +176,7 @@ class AsyncStorageManager:
         encryption: Encryption | None = None,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
         return await self._at(provider, storage_type).download(
@@ -201,7 +201,7 @@ class AsyncStorageManager:
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
         storage = self._at(provider, utype)
@@ -223,7 +223,7 @@ class AsyncStorageManager:
         storage_type: str = "private",
         overwrite: Overwrite = True,
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
         return await self._at(provider, storage_type).download_many(
@@ -280,10 +280,13 @@ class AsyncStorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
-        return await self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
+        return await self._at(provider, storage_type).copy(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     async def move(
         self,
@@ -294,10 +297,13 @@ class AsyncStorageManager:
         storage_type: str = "private",
         options: ObjectOptions | None = None,
         overwrite: Overwrite = True,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> TransferReport:
         """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
-        return await self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
+        return await self._at(provider, storage_type).move(
+            src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
+        )
 
     # Deleting, sharing
 
@@ -361,10 +367,13 @@ class AsyncStorageManager:
         storage_type: str = "private",
         if_match: str | None = None,
         version: str | None = None,
-        **where: Unpack[ExecutorOptions],
+        on_progress: OnProgress | None = None,
+        **where: Unpack[CallOptions],
     ) -> int:
         """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
-        return await self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
+        return await self._at(provider, storage_type).delete(
+            path, if_match=if_match, version=version, on_progress=on_progress, **where
+        )
 
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"

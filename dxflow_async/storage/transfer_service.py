@@ -7,6 +7,7 @@ stored, and a report with failures gets its `retry_failed`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.early_totals import early_totals
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
@@ -55,14 +57,20 @@ from dxflow_async.transfer.planning.several import relocate_each
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
 
+_HERE = RunOptions()
+
 _HANGS, _LEAST_HANG_SECONDS = 2, 5.0
 """A worker that is not heard of for so many stall timeouts, and at least for so many seconds, hangs."""
+
+_CHOOSING = ("include", "exclude", "files", "newer", "older", "larger", "smaller")
+"""Arguments of a call that leave something out."""
 
 Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
 """Pairs of source and destination paths, as `upload_many` and `download_many` take them."""
@@ -93,7 +101,7 @@ class TransferService:
         dst: Written,
         storage_type: str,
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
@@ -103,7 +111,7 @@ class TransferService:
         source = await self.resolver.resolve_sources(src, storage_type)
         destination = await self.resolver.resolve(dst, storage_type, new=True)
         return await self.relocate(
-            source, destination, on_progress, workers, move=move, rules=rules, selection=selection
+            source, destination, on_progress, running, move=move, rules=rules, selection=selection
         )
 
     async def relocate(
@@ -111,7 +119,7 @@ class TransferService:
         source: ResolvedLocation,
         destination: ResolvedLocation,
         on_progress: OnProgress | None = None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         move: bool = False,
         rules: WriteRules | None = None,
@@ -126,7 +134,7 @@ class TransferService:
             arguments |= selection.to_json()
         if source.more:
             arguments["more"] = [replace(source, path=path).shown for path in source.more]
-        return await self.run(operation, source, destination, arguments, on_progress, workers, rules=rules)
+        return await self.run(operation, source, destination, arguments, on_progress, running, rules=rules)
 
     async def sync(
         self,
@@ -135,11 +143,11 @@ class TransferService:
         rules: Rules,
         storage_type: str,
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
     ) -> TransferReport:
         """Syncs; see `AsyncSession.sync`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.run("sync", source, destination, rules.to_json(), on_progress, workers)
+        return await self.run("sync", source, destination, rules.to_json(), on_progress, running)
 
     async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
         """Returns the actions that `sync` would take."""
@@ -161,7 +169,7 @@ class TransferService:
         destination: ResolvedLocation,
         arguments: Mapping[str, Any],
         on_progress: OnProgress | None,
-        workers: Workers | None = None,
+        running: RunOptions = _HERE,
         *,
         pairs: Pairs | None = None,
         rules: WriteRules | None = None,
@@ -174,7 +182,7 @@ class TransferService:
             destination: the destination; of a call that is given pairs, its area.
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
-            workers: where the call runs; None: in this process.
+            running: how the call runs.
             pairs: the items of `upload_many` and `download_many`.
             rules: what is stored with the objects, and which objects are replaced.
 
@@ -189,30 +197,30 @@ class TransferService:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
         else:
             spec = JobSpec(operation, None, None, arguments, areas, account)
-        return await self._run(spec, source, destination, pairs or (), on_progress, workers)
+        return await self._run(spec, source, destination, pairs or (), on_progress, running)
 
     async def resume(
-        self, job_id: str, on_progress: OnProgress | None = None, workers: Workers | None = None
+        self, job_id: str, on_progress: OnProgress | None = None, running: RunOptions = _HERE
     ) -> TransferReport:
         """Resumes a job; see `AsyncSession.resume`."""
         self.resources.check_open()
         threads = self.resources.threads
         file = await threads.acquire(open_job, self.resources, job_id, release=JobFile.close)
         try:
-            return await self._resume(file, on_progress, workers)
+            return await self._resume(file, on_progress, running)
         finally:
             await threads.finish(file.close)
 
     async def repeat(
-        self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], workers: Workers | None
+        self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], running: RunOptions
     ) -> TransferReport:
         """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
         if job_id is not None:
-            return await self.resume(job_id, None, workers)
+            return await self.resume(job_id, None, running)
         areas = await self.resolver.areas_of(spec)
-        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, workers)
+        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, running)
 
-    async def _resume(self, file: JobFile, on_progress: OnProgress | None, workers: Workers | None) -> TransferReport:
+    async def _resume(self, file: JobFile, on_progress: OnProgress | None, running: RunOptions) -> TransferReport:
         run = self.resources.threads.run
         spec = await run(lambda: file.spec)
         with file.reading():
@@ -223,7 +231,7 @@ class TransferService:
         await job.warn_when_incomplete()
         ends = resolved_ends(spec, job.areas)
         try:
-            return await self._run(spec, *ends, job.pairs(), on_progress, workers, job.journal())
+            return await self._run(spec, *ends, job.pairs(), on_progress, running, job.journal())
         except NotFoundError:
             if not moved:
                 raise
@@ -237,11 +245,43 @@ class TransferService:
         destination: ResolvedLocation,
         pairs: Pairs,
         on_progress: OnProgress | None,
-        workers: Workers | None,
+        running: RunOptions,
         journal: Journal | None = None,
     ) -> TransferReport:
-        call = self.resources.begin(spec, on_progress, journal, self._placement(workers, spec))
-        again = partial(self._may_repeat, call, spec, workers)
+        call = self.resources.begin(spec, on_progress, journal, self._placement(running.workers, spec), running)
+        again = partial(self._may_repeat, call, spec, running)
+        meter = call.context.meter
+        meter.start()
+        try:
+            async with asyncio.timeout(running.timeout) as limit:
+                if not (meter.watched and await self._is_local_tree(spec, source)):
+                    return await self._transfer(call, again, source, destination, pairs)
+                async with early_totals(self.resources.threads, source.paths, meter):
+                    return await self._transfer(call, again, source, destination, pairs)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise call.timed_out() from None
+        finally:
+            meter.stop()
+
+    async def _is_local_tree(self, spec: JobSpec, source: ResolvedLocation) -> bool:
+        """Returns whether a call transfers everything below local directories."""
+        chooses = spec.operation == "sync" or spec.source is None or _chooses(spec.arguments)
+        if chooses or source.area is not None:
+            return False
+        paths = source.paths
+        return await self.resources.threads.run(lambda: all(os.path.isdir(path) for path in paths))
+
+    async def _transfer(
+        self,
+        call: TransferCall,
+        again: Callable[[TransferReport, bool], None],
+        source: ResolvedLocation,
+        destination: ResolvedLocation,
+        pairs: Pairs,
+    ) -> TransferReport:
+        spec = call.spec
         if spec.operation == "sync":
             sync = await self._sync(source, destination, Rules(**spec.arguments))
             return await self._finish(again, source, destination, sync.run(call))
@@ -370,10 +410,10 @@ class TransferService:
         return report
 
     def _may_repeat(
-        self, call: TransferCall, spec: JobSpec, workers: Workers | None, report: TransferReport, failed: bool
+        self, call: TransferCall, spec: JobSpec, running: RunOptions, report: TransferReport, failed: bool
     ) -> None:
         if spec.operation == "sync" or (failed and call.recorded):
-            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs, workers))
+            report.may_retry(partial(self.repeat, spec, report.job_id, call.pairs, running))
 
     async def _resolve(
         self, src: Written, dst: Written, storage_type: str
@@ -418,6 +458,11 @@ class TransferService:
         place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
+
+
+def _chooses(arguments: Mapping[str, Any]) -> bool:
+    """Returns whether a call leaves out some of what is below its source."""
+    return any(arguments.get(name) for name in _CHOOSING)
 
 
 def _is_public(area: Area | None) -> bool:

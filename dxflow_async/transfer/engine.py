@@ -18,7 +18,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 
 import anyio
@@ -37,6 +37,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import CopyRefusedError, Part, PartLimitError, RangeIgnoredError
+from dxflow_async.security.redaction import printable
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.executor.shard import ItemRecord
 from dxflow_async.transfer.failures import failure_of
@@ -46,6 +47,8 @@ from dxflow_async.transfer.progress import Meter
 __all__ = ["Engine", "TransferItem", "close_items"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
+
+_items_log = logging.getLogger("dxflow_async.items")
 
 _PLANNED = 256
 """Items that the plan may be ahead of the workers. While the plan catches up, it is the only thing that runs."""
@@ -117,6 +120,10 @@ class TransferItem(ABC):
     async def abort(self) -> None:
         """Removes everything that is stored so far. The item will not be finished."""
 
+    async def suspend(self) -> None:
+        """Frees what the item holds in this process. What a later call can continue with stays stored."""
+        await self.abort()
+
     @abstractmethod
     def result(self, error: StorageError | None) -> TransferResult:
         """Returns the item's result."""
@@ -158,6 +165,10 @@ class Engine:
         max_finishing: items that may wait for the disk beside those that workers move. Each of them holds a file open.
         out_of_descriptors: called when an item failed because too many files are open.
         ended: called with each item that ended, and its result.
+        keeps: returns whether a cancellation leaves what a call that resumes this one continues with.
+
+    Attributes:
+        report: the items that have ended.
     """
 
     def __init__(
@@ -168,6 +179,7 @@ class Engine:
         max_finishing: int = 256,
         out_of_descriptors: Callable[[], None] = lambda: None,
         ended: Callable[[TransferItem, TransferResult], None] | None = None,
+        keeps: Callable[[], bool] = lambda: False,
     ) -> None:
         self._max_workers = max_workers
         self._meter = meter
@@ -175,7 +187,7 @@ class Engine:
         self._new: deque[_Running] = deque()
         self._open: deque[_Running] = deque()
         self._running: set[_Running] = set()
-        self._report = TransferReport()
+        self.report = TransferReport()
         self._planned = False
         self._plan_error: DxflowError | None = None
         self._workers = 0
@@ -183,10 +195,12 @@ class Engine:
         self._max_finishing = max_finishing
         self._out_of_descriptors = out_of_descriptors
         self._ended = ended
+        self._keeps = keeps
         self._noted: set[TransferItem] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
+        self._logs_items = _items_log.isEnabledFor(logging.INFO)
 
     async def run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         """Transfers all items and reports on each of them.
@@ -197,7 +211,7 @@ class Engine:
         """
         if self._watch is None:
             return await self._run(items)
-        with self._watch.call(self._report):
+        with self._watch.call(self.report):
             return await self._run(items)
 
     @property
@@ -225,7 +239,9 @@ class Engine:
         """Notes the result of an item that a worker of an executor moved."""
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
-        self._report.append(result)
+        if self._logs_items:
+            _log_item(result)
+        self.report.append(result)
         self._meter.done(result)
         if self._journal is not None:
             await self._journal.ended(result, version)
@@ -240,13 +256,13 @@ class Engine:
         if self._meter.raised is not None:  # a CancelledError of the callback's ends a worker, and no more
             raise self._meter.raised
         if self._plan_error is not None:
-            if not self._report:
+            if not self.report:
                 raise self._plan_error
             error = failure_of(self._plan_error, ("its items", ""))
-            self._report.append(TransferResult(error.path, "", error=error))
+            self.report.append(TransferResult(error.path, "", error=error))
         self._raise_shared_reason()
-        self._report.seconds = monotonic() - started
-        return self._report
+        self.report.seconds = monotonic() - started
+        return self.report
 
     async def _plan(self, items: AsyncIterator[TransferItem], group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -373,7 +389,7 @@ class Engine:
                 running.parts, running.error, running.mends = parts, None, running.mends + 1
                 self._open.appendleft(running)
                 return
-            await clean_up(self._abort_quietly(running.item), _ABORT_SECONDS)
+            await clean_up(self._quietly(running.item.abort, running.item), _ABORT_SECONDS)
             if (anew := running.anew(failure)) is not None:
                 await self._start_anew(running, anew, failure)
                 return
@@ -423,9 +439,9 @@ class Engine:
 
     def _raise_shared_reason(self) -> None:
         """Raises the one reason if every item failed because of the same wrong setting or sign-in."""
-        failed = self._report.failed
+        failed = self.report.failed
         reason = failed[0].error.__cause__ if failed and failed[0].error is not None else None
-        if len(failed) == len(self._report) and isinstance(reason, (ConfigurationError, AuthenticationError)):
+        if len(failed) == len(self.report) and isinstance(reason, (ConfigurationError, AuthenticationError)):
             reasons = {str(each.error.__cause__) for each in failed if each.error is not None}
             if len(reasons) == 1:
                 raise reason
@@ -437,24 +453,36 @@ class Engine:
                 waiter.set_result(None)
 
     async def _abort_all(self) -> None:
-        """Removes what open items have left when the call is cancelled."""
+        """Removes what open items have left when the call is cancelled, or leaves what a later call resumes."""
+        keeps = self._keeps()
 
         async def abort() -> None:
             async with open_task_group() as group:
                 for running in self._running:
-                    group.start_soon(self._abort_quietly, running.item)
+                    item = running.item
+                    group.start_soon(self._quietly, item.suspend if keeps else item.abort, item)
 
         if self._running:
             await clean_up(abort(), _ABORT_SECONDS)
 
-    async def _abort_quietly(self, item: TransferItem) -> None:
+    async def _quietly(self, release: Callable[[], Awaitable[None]], item: TransferItem) -> None:
         # Nothing more can be done, and the caller is to see the reason for the abort.
         try:
-            await item.abort()
+            await release()
         except StorageError as error:
             _log.info("%s", error, extra={"fields": error.fields()})
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
             failure_of(error, item.ends, "clean-up")
+
+
+def _log_item(result: TransferResult) -> None:
+    if result.error is not None:
+        _items_log.info("failed %s", result.error)
+    elif result.skipped is not None:
+        _items_log.info("skipped %s: %s", printable(result.source), printable(result.skipped))
+    else:
+        ends = printable(result.source), printable(result.destination)
+        _items_log.info("%s -> %s: %d bytes in %.2f s", *ends, result.bytes, result.seconds)
 
 
 async def close_items(items: AsyncIterator[TransferItem]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dxflow_async.concurrency.descriptors import Descriptors
@@ -13,11 +13,12 @@ from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.sdk_configuration import aws_bundles
 from dxflow_async.config.settings import Settings
-from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError
+from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError, TransferTimeoutError
 from dxflow_async.models import TransferReport
 from dxflow_async.net import ProxyRules, TLSOptions
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
+from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import PartMover, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
@@ -27,8 +28,15 @@ from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
 from dxflow_async.transfer.retry import RetryPolicy
+from dxflow_async.transfer.run_options import RunOptions
+from dxflow_async.transfer.running_call import running_call
+from dxflow_async.transfer.waits import Waits
 
 __all__ = ["Resources", "TransferCall", "raise_failures"]
+
+
+_MOST_GROUPS = 5
+"""How many reasons the end of a traceback names."""
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -124,10 +132,11 @@ class Resources:
     ) -> TransferContext:
         """Returns a context for the items of one call."""
         self.check_open()
+        policy = replace(self.policy, waits=Waits(gives_up_once=True))
         return TransferContext(
             self.limits,
-            self.policy,
-            Meter(on_progress, self.limits.concurrency),
+            policy,
+            Meter(on_progress, self.limits.concurrency, [policy.waits.text, self.policy.waits.text]),
             self.settings.part_size,
             self.threads,
             journal,
@@ -140,6 +149,7 @@ class Resources:
         on_progress: OnProgress | None,
         journal: Journal | None = None,
         placement: Placement | None = None,
+        options: RunOptions | None = None,
     ) -> TransferCall:
         """Begins a call that transfers items.
 
@@ -148,12 +158,14 @@ class Resources:
             on_progress: called with a `Progress` at most ten times a second.
             journal: the journal of an earlier call that is resumed; by default a new one, where the settings say so.
             placement: where the call runs; None: in this process.
+            options: how the call runs.
         """
         self.check_open()
         if journal is None and self.settings.journal:
             journal = Journal(self.settings.home, self.threads, spec)
         coordinator = None if placement is None else Coordinator(placement, journal, self.threads)
-        return TransferCall(self.context(on_progress, journal, coordinator), journal, coordinator)
+        context = self.context(on_progress, journal, coordinator)
+        return TransferCall(context, spec, journal, coordinator, options or RunOptions())
 
     def abandon(self) -> None:
         """Closes connections and threads once the session's event loop does not run any more."""
@@ -183,10 +195,23 @@ class TransferCall:
 
     Attributes:
         context: what its items share.
+        spec: the call, for its journal.
+        report: the items that have ended.
     """
 
-    def __init__(self, context: TransferContext, journal: Journal | None, coordinator: Coordinator | None) -> None:
+    def __init__(
+        self,
+        context: TransferContext,
+        spec: JobSpec,
+        journal: Journal | None,
+        coordinator: Coordinator | None,
+        options: RunOptions,
+    ) -> None:
         self.context = context
+        self.spec = spec
+        self.report = TransferReport()
+        self._options = options
+        self._handle = running_call.get()
         self._journal = journal
         self._coordinator = coordinator
 
@@ -209,7 +234,10 @@ class TransferCall:
         """
         journal, meter, limits = self._journal, self.context.meter, self.context.limits
         workers = limits.workers if self._coordinator is None else partial(self._coordinator.most_parts, limits.workers)
-        engine = Engine(workers, meter, journal, limits.max_finishing, limits.out_of_descriptors)
+        engine = Engine(workers, meter, journal, limits.max_finishing, limits.out_of_descriptors, keeps=self._keeps)
+        self.report = engine.report
+        if self._handle is not None:
+            self._handle.report = self.report
         limits.calls += 1
         try:
             report = await (self._run(engine, items) if journal is None else self._recorded(journal, engine, items))
@@ -218,6 +246,18 @@ class TransferCall:
         report.concurrency = limits.concurrency()
         meter.close()
         return raise_failures(report)
+
+    def timed_out(self) -> TransferTimeoutError:
+        """Returns the error of a call that took longer than its timeout."""
+        report, job_id = self.report, None if self._journal is None else self._journal.job_id
+        report.seconds, report.job_id = self.context.meter.seconds, job_id
+        rest = "" if job_id is None else f"; resume job {job_id} to continue"
+        text = f"the {self.spec.operation} took longer than {self._options.timeout:g} s, and {len(report)} items ended"
+        return TransferTimeoutError(f"{text}{rest}", report=report, operation=self.spec.operation)
+
+    def _keeps(self) -> bool:
+        """Returns whether a cancellation leaves the finished parts of large items."""
+        return self._options.on_cancel == "keep" or (self._handle is not None and self._handle.pauses)
 
     async def _run(self, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
         if self._coordinator is None:
@@ -233,7 +273,13 @@ class TransferCall:
             failure = error
             raise
         finally:
-            await journal.close(succeeded=succeeded)
+            pauses = self._handle is not None and self._handle.pauses
+            await journal.close(succeeded=succeeded, pauses=pauses)
+            if self._handle is not None:
+                self._handle.job_id, self._handle.planned = (
+                    journal.job_id,
+                    journal.spec.source is not None or self.context.meter.complete,
+                )
             if failure is not None and journal.job_id is not None:
                 failure.job_id = journal.job_id
                 failure.args = (f"{failure.args[0]}; then resume job {journal.job_id}",)
@@ -253,7 +299,7 @@ def raise_failures(report: TransferReport) -> TransferReport:
         first = failed[0].error
         assert first is not None
         message = str(first) if len(report) == 1 else f"{len(failed)} of {len(report)} items failed; the first: {first}"
-        raise TransferError(
+        failure = TransferError(
             message,
             report=report,
             provider=first.provider,
@@ -262,5 +308,20 @@ def raise_failures(report: TransferReport) -> TransferReport:
             status=first.status,
             code=first.code,
             request_id=first.request_id,
-        ) from first
+        )
+        if len(report) > 1:
+            for note in _summary(report):
+                failure.add_note(note)
+        raise failure from first
     return report
+
+
+def _summary(report: TransferReport) -> list[str]:
+    """Returns the lines that end a traceback: what failed how often, and how to go on."""
+    groups = report.failure_groups()
+    lines = [f"{len(items)} x {text} (such as {printable(items[0].source)})" for text, items in groups[:_MOST_GROUPS]]
+    if len(groups) > _MOST_GROUPS:
+        lines.append(f"and {len(groups) - _MOST_GROUPS} other reasons")
+    if report.job_id is not None:
+        lines.append(f"error.report.retry_failed() tries these items again, and so does resume({report.job_id!r})")
+    return lines

@@ -15,6 +15,7 @@ import anyio
 
 from dxflow_async.exceptions import StallTimeoutError, StorageError, ThrottledError
 from dxflow_async.transfer import telemetry
+from dxflow_async.transfer.waits import Waits
 
 __all__ = ["MAX_SMALL_STEPS", "SUBSTANTIAL_PROGRESS", "Attempts", "RetryPolicy", "retry", "retry_after"]
 
@@ -33,6 +34,7 @@ class RetryPolicy:
             with each failure, up to `longest_wait`.
         longest_retry_after: a server's Retry-After is honoured up to this, plus the random wait.
         sleep: waits. Tests give their own.
+        waits: what is waited for now.
     """
 
     max_attempts: int = 10
@@ -40,6 +42,7 @@ class RetryPolicy:
     longest_wait: float = 10.0
     longest_retry_after: float = 120.0
     sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
+    waits: Waits = field(default_factory=Waits, repr=False, compare=False)
 
     def wait(self, failures: int, retry_after: float | None) -> float:
         """Returns the seconds to wait before the next attempt, after `failures` failures in a row."""
@@ -48,6 +51,9 @@ class RetryPolicy:
         # The random part keeps clients that were told the same time from coming back together.
         return requested + random.uniform(0, bound)
 
+
+_SPREAD = 0.1
+"""Seconds over which requests spread that wait for the same endpoint."""
 
 SUBSTANTIAL_PROGRESS = 64 << 10
 """Bytes that have to move before the budget of attempts starts anew without limit."""
@@ -65,11 +71,13 @@ class Attempts:
         retries: counts all of them.
         failures: counts those since the last progress.
         position: the offset that was reached.
+        refused_by: the endpoint that refused the last attempt; None if another error, or none, occurred.
     """
 
     retries: int = 0
     failures: int = 0
     position: int = 0
+    refused_by: str | None = None
     _moved: int = 0
     _small_steps: int = 0
 
@@ -88,14 +96,22 @@ class Attempts:
         progressed = self._starts_anew(error)
         self.failures = 1 if progressed else self.failures + 1
         most = min(policy.max_attempts, error.max_attempts or policy.max_attempts)
-        if not error.retryable or (self.failures >= most and not (progressed and error.progressed)):
+        outage, failures = None, self.failures
+        if error.refused_by is not None and error.retryable:
+            outage = policy.waits.refused(error.refused_by, most, lambda count: policy.wait(count, None))
+            failures, self.refused_by = outage.failures, error.refused_by
+        if not error.retryable or (failures >= most and not (progressed and error.progressed)):
             raise error
         self.retries += 1
-        seconds = policy.wait(self.failures, error.retry_after)
-        fields = {**error.fields(), "attempt": self.failures + 1, "wait": round(seconds, 3)}
-        _log.info("%s; attempt %d follows in %.2f s", error, self.failures + 1, seconds, extra={"fields": fields})
+        if outage is None:
+            seconds = policy.wait(failures, error.retry_after)
+        else:  # those that wait for the same moment spread a little
+            seconds = policy.waits.seconds_until(outage) + random.uniform(0, _SPREAD)
+        fields = {**error.fields(), "attempt": failures + 1, "wait": round(seconds, 3)}
+        _log.info("%s; attempt %d follows in %.2f s", error, failures + 1, seconds, extra={"fields": fields})
         telemetry.retried(error, seconds)
-        await policy.sleep(seconds)
+        with policy.waits.waiting(error, failures + 1, most, seconds, outage):
+            await policy.sleep(seconds)
 
     def _starts_anew(self, error: StorageError) -> bool:
         """Returns whether the attempt that failed with `error` made enough progress for a new budget."""
@@ -119,9 +135,13 @@ async def retry(operation: Callable[[], Awaitable[T]], policy: RetryPolicy, atte
     attempts = attempts or Attempts()
     while True:
         try:
-            return await operation()
+            result = await operation()
         except StorageError as error:
             await attempts.failed(error, policy)
+            continue
+        if attempts.refused_by is not None:
+            policy.waits.recovered(attempts.refused_by)
+        return result
 
 
 async def retry_after(

@@ -11,7 +11,7 @@ from typing import Any, Self
 from dxflow_async.config.quantities import parse_size
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import Entry
-from dxflow_async.transfer.executor.options import ExecutorOptions
+from dxflow_async.transfer.run_options import CallOptions
 from dxflow_async.transfer.sync.filters import NameFilter
 
 __all__ = ["Selection", "SelectionOptions", "split_options"]
@@ -22,8 +22,8 @@ Time = float | datetime
 _CONDITIONS = ("files", "newer", "older", "larger", "smaller")
 
 
-class SelectionOptions(ExecutorOptions, total=False):
-    """The options that select items beside `include` and `exclude`, with those of `ExecutorOptions`.
+class SelectionOptions(CallOptions, total=False):
+    """The options that select items beside `include` and `exclude`, with those of `CallOptions`.
 
     Only objects and files meet a condition on age or size, and only if their listing tells their age or size. Empty
     directories are then left out.
@@ -164,8 +164,8 @@ class Selection:
         return False
 
 
-def split_options(options: SelectionOptions) -> tuple[dict[str, Any], ExecutorOptions]:
-    """Splits the options of a call into those of `Selection.of` and those of the executor."""
+def split_options(options: SelectionOptions) -> tuple[dict[str, Any], CallOptions]:
+    """Splits the options of a call into those of `Selection.of` and how it runs."""
     chosen: dict[str, Any] = {name: value for name, value in options.items() if name in _CONDITIONS}
     where: Any = {name: value for name, value in options.items() if name not in _CONDITIONS}
     return chosen, where

@@ -70,6 +70,7 @@ _ANNOTATIONS = {
     (ComputeManager, "register", "return"): "the other twin",
     (ComputeUnit, "storage", "return"): "the other twin",
     (Session, "path", "return"): "the other twin",
+    (Session, "start", "return"): "the other twin",
     (StoragePath, "iterdir", "return"): "an iterator of the other kind",
     (StoragePath, "glob", "return"): "an iterator of the other kind",
     (StoragePath, "rglob", "return"): "an iterator of the other kind",

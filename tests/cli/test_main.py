@@ -81,7 +81,7 @@ def _interrupted_copy(server: SeaweedFS, tmp_path: Path, bucket: str, *, termina
     with large.open("wb") as file:
         file.truncate(256 << 20)
     environment = clean_environment(tmp_path / "home", **s3_variables(server), DXFLOW_MAX_BANDWIDTH="8MiB")
-    module = ("dxflow_async.cli", "cp", str(large), f"aws:/{bucket}/")
+    module = ("dxflow_async.cli", "cp", "--discard", str(large), f"aws:/{bucket}/")
     with RunningScript("", environment, module=module, strict=False) as script:
         while "Uploads" not in server.client.list_multipart_uploads(Bucket=bucket):
             assert script.running
@@ -96,7 +96,7 @@ def _interrupted_copy(server: SeaweedFS, tmp_path: Path, bucket: str, *, termina
 def test_ctrl_c_and_sigterm_clean_up(
     server: SeaweedFS, tmp_path: Path, terminate: bool, status: int, word: str
 ) -> None:
-    """The upload in parts is aborted at the server; the status says why it ended, without a traceback."""
+    """With --discard, the upload in parts is aborted; the status says why it ended, without a traceback."""
     bucket = server.create_bucket(word)
     ended, errors = _interrupted_copy(server, tmp_path, bucket, terminate=terminate)
     # Before that it may say which job is left to go on with, when there was time to begin one.

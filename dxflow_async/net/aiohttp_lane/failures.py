@@ -66,7 +66,7 @@ _ROWS: tuple[tuple[type[BaseException], Callable[[Any], NetError]], ...] = (
     (aiohttp.ConnectionTimeoutError, lambda _: ConnectTimeoutError("no connection within the connect timeout")),
     (aiohttp.ClientConnectorCertificateError, lambda error: CertificateError(str(error.certificate_error))),
     (aiohttp.ClientConnectorSSLError, lambda error: TLSError(str(error.os_error))),
-    (aiohttp.ClientConnectorError, lambda error: connect_error(error.os_error, error.host)),
+    (aiohttp.ClientConnectorError, lambda error: connect_error(error.os_error, error.host, error.port)),
     (aiohttp.ClientResponseError, _not_http),
     (aiohttp.ServerDisconnectedError, _disconnected),
     (aiohttp.ClientPayloadError, lambda _: ConnectionBrokenError("the connection was closed before the body ended")),

@@ -122,7 +122,7 @@ class FastLane:
                         raise
                     connection = await self._open(origin, make, tls)
         except OSError as error:
-            raise connect_error(error, origin.host) from error
+            raise connect_error(error, origin.host, origin.port) from error
         self._all.add(connection)
         return connection
 

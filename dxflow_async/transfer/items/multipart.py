@@ -175,6 +175,12 @@ class Multipart(BaseItem):
             self._forget_upload(upload.id)
         await self._remove_unknown()
 
+    async def suspend(self) -> None:
+        """Frees what the item holds in this process. The parts that are stored stay, if the journal knows them."""
+        if self._context.journal is not None and self._destination.provider.features.resumable:
+            self._upload = None  # so `abort` leaves it
+        await self.abort()
+
     def _forget_upload(self, upload_id: str) -> None:
         """Notes that an upload is gone."""
         if self._context.journal is not None:

@@ -218,11 +218,12 @@ class Journal:
             self._report(error)
             return None
 
-    async def close(self, *, succeeded: bool) -> None:
+    async def close(self, *, succeeded: bool, pauses: bool = False) -> None:
         """Ends the journal with its call.
 
         Args:
             succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
+            pauses: the same handle resumes the call, so nobody has to be told how.
         """
         self._closed = True  # what is still noted is written here, and not by a task that outlives the call
         if self._timer is not None:
@@ -237,7 +238,7 @@ class Journal:
                 await self._flush()
             if self._file is not None:
                 try:
-                    await self._close(self._file, succeeded=succeeded, left=left)
+                    await self._close(self._file, succeeded=succeeded, left=left, pauses=pauses)
                 except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
                     self._report(error)
 
@@ -363,10 +364,14 @@ class Journal:
         _log.log(level, text, type(error).__name__, error)
         _log.debug("where the journal failed", exc_info=error)
 
-    async def _close(self, file: JobFile, *, succeeded: bool, left: bool) -> None:
+    async def _close(self, file: JobFile, *, succeeded: bool, left: bool, pauses: bool) -> None:
         if not succeeded:
             await self._threads.finish(file.close)
-            _log.warning("job %s is not finished: dxflow-async jobs resume %s continues it", file.id, file.id)
+            text = (
+                "job %s is not finished: dxflow-async jobs resume %s continues it, "
+                "and dxflow-async jobs clean %s --yes removes it"
+            )
+            _log.log(logging.DEBUG if pauses else logging.WARNING, text, *[file.id] * 3)
             return
         if self._earlier and self._discard is not None:
             left = True

@@ -236,6 +236,8 @@ class Sync:
         return plan
 
     async def _run(self, joined: MergeJoin, call: TransferCall) -> TransferReport:
+        meter = call.context.meter
+        meter.compares = True
         started, differences = monotonic(), self._differences(joined)
         source, target = self._source, self._target
         deleting = self._deleting(joined, differences)
@@ -251,8 +253,11 @@ class Sync:
         for result in (*aside, *missing_results(self._selection, source.shown, target.shown)):
             report.append(result)
         if self._rules.delete and not kept:
+            meter.deletes = True
             async for result in deleting.run():
                 report.append(result)
+                meter.deleted_one()
+            meter.close()
         report.seconds = monotonic() - started
         report.compared_by_age = differences.by_age
         return raise_failures(report)
