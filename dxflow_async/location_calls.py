@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from itertools import groupby
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import UnitArea
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.resolver import LocationResolver, Written
@@ -19,13 +20,13 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
+from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.globbing import has_magic
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncLocationCalls"]
@@ -55,7 +56,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -73,6 +74,8 @@ class AsyncLocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
 
@@ -91,9 +94,9 @@ class AsyncLocationCalls:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, workers = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), rules=rules, names=names
+            src, dst, storage_type, on_progress, workers, rules=rules, selection=selection
         )
 
     async def move(
@@ -108,7 +111,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -116,9 +119,9 @@ class AsyncLocationCalls:
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, workers = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules, names=names
+            src, dst, storage_type, on_progress, workers, move=True, rules=rules, selection=selection
         )
 
     @overload
@@ -141,7 +144,7 @@ class AsyncLocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -165,7 +168,8 @@ class AsyncLocationCalls:
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
+        chosen, places = split_options(where)
+        rules, workers = Rules.of(compare, include, exclude, delete=delete, **chosen), Workers.of(**places)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
@@ -189,12 +193,15 @@ class AsyncLocationCalls:
         storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
         return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
 
-    async def list(self, location: Written, *, recursive: bool = False, storage_type: str = "private") -> ItemList:
+    async def list(
+        self, location: Written, *, recursive: bool = False, versions: bool = False, storage_type: str = "private"
+    ) -> ItemList:
         """Lists a directory, the one object of that name, or the objects and directories that match a pattern.
 
         Args:
             location: the directory, the object, or a pattern such as `aws:/bucket/run-*/**/*.csv`.
             recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
             storage_type: the area of remotes.
 
         Returns:
@@ -204,8 +211,8 @@ class AsyncLocationCalls:
             NotFoundError: there is no such directory or object, or nothing matches.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        if not has_magic(path):
-            return await storage.list(path, recursive=recursive)
+        if versions or not has_magic(path):
+            return await storage.list(path, recursive=recursive, versions=versions)
         found = ItemList([item async for item in storage.glob(path)])
         if not found:
             raise NotFoundError(
@@ -219,14 +226,26 @@ class AsyncLocationCalls:
         """Yields the items below a directory in the order of their names. It holds two pages in memory."""
         return AsyncItemStream(self._scan(location, recursive, storage_type), self._transfers.resources.owner)
 
-    async def stat(self, location: Written, *, storage_type: str = "private") -> Item:
+    async def stat(
+        self,
+        location: Written,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
+    ) -> Item:
         """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            location: the object or the directory.
+            version, encryption: as for `AsyncAreaStorage.stat`.
+            storage_type: the area of remotes.
 
         Raises:
             NotFoundError: there is no such object or directory.
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.stat(path)
+        return await storage.stat(path, version=version, encryption=encryption)
 
     async def exists(self, location: Written, *, storage_type: str = "private") -> bool:
         """Returns whether there is an object or a directory at a location."""
@@ -234,13 +253,29 @@ class AsyncLocationCalls:
         return await storage.exists(path)
 
     def read(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> AsyncItemStream[bytes]:
         """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does."""
-        return AsyncItemStream(self._read(location, start, end, storage_type), self._transfers.resources.owner)
+        options = {"version": version, "encryption": encryption}
+        chunks = self._read(location, (start, end), storage_type, options)
+        return AsyncItemStream(chunks, self._transfers.resources.owner)
 
     async def read_bytes(
-        self, location: Written, start: int | None = None, end: int | None = None, *, storage_type: str = "private"
+        self,
+        location: Written,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+        storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
 
@@ -253,8 +288,9 @@ class AsyncLocationCalls:
             ...     async with AsyncSession() as session:
             ...         header = await session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        async with self.read(location, start, end, storage_type=storage_type) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+        options = {"version": version, "encryption": encryption}
+        async with aclosing(self._read(location, (start, end), storage_type, options)) as batches:
+            return b"".join([chunk async for batch in batches for chunk in batch])
 
     async def write(
         self,
@@ -263,6 +299,9 @@ class AsyncLocationCalls:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
@@ -273,27 +312,53 @@ class AsyncLocationCalls:
             data: bytes, an open binary file, or an iterable of bytes, asynchronous or not.
             content_type: the media type; by default the name's ending decides.
             metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `AsyncAreaStorage.write`: `True`, `False` or `"skip"`.
+            if_match: replace only the object with this etag.
             storage_type: the area of remotes.
             on_progress: called with a `Progress` at most ten times a second.
 
         Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
 
         Example:
             >>> async def main() -> None:
             ...     async with AsyncSession() as session:
-            ...         await session.write("aws:/bucket/hello.txt", b"hello")
+            ...         await session.write("aws:/bucket/hello.txt", b"hello", overwrite=False)
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        return await storage.write(path, data, content_type=content_type, metadata=metadata, on_progress=on_progress)
+        return await storage.write(
+            path,
+            data,
+            content_type=content_type,
+            metadata=metadata,
+            options=options,
+            overwrite=overwrite,
+            if_match=if_match,
+            on_progress=on_progress,
+        )
 
-    async def delete(self, location: Written | Iterable[Written], *, storage_type: str = "private") -> int:
+    async def delete(
+        self,
+        location: Written | Iterable[Written],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        storage_type: str = "private",
+    ) -> int:
         """Deletes an object, several objects, or (a location that ends in a slash) a directory with everything in it.
+
+        Args:
+            location: the object, the directory, or several of them.
+            if_match, version: of a single object, as for `AsyncAreaStorage.delete`.
+            storage_type: the area of remotes.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
 
         Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
         """
         single = isinstance(location, str) or hasattr(location, "__fspath__")
@@ -303,17 +368,19 @@ class AsyncLocationCalls:
         for _, group in groupby(found, key=lambda each: each[0].id):
             members = [*group]
             storage, _ = await self.storage_at(members[0][2], storage_type=storage_type)
-            count += await storage.delete([path for _, path, _ in members])
+            paths = [path for _, path, _ in members]
+            alone = paths[0] if len(found) == 1 else paths
+            count += await storage.delete(alone, if_match=if_match, version=version)
         return count
 
     async def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             location: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
             storage_type: the area of remotes.
 
@@ -332,6 +399,7 @@ class AsyncLocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Compares two directories, and changes nothing.
 
@@ -339,6 +407,7 @@ class AsyncLocationCalls:
             a: a directory, as for `sync`.
             b: the other one.
             compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
             NotFoundError: one of the directories does not exist.
@@ -349,7 +418,11 @@ class AsyncLocationCalls:
             ...         report = await session.check("results/", "aws:/bucket/results/")
             ...         print(report.ok, report.differing, report.missing, report.extra)
         """
-        return await self._transfers.check(a, b, Rules.of(compare, include, exclude, delete=True), storage_type)
+        chosen, where = split_options(conditions)
+        if where:
+            raise ConfigurationError(f"check has no option {', '.join(where)}; leave it out")
+        rules = Rules.of(compare, include, exclude, delete=True, **chosen)
+        return await self._transfers.check(a, b, rules, storage_type)
 
     async def _scan(
         self, location: Written, recursive: bool, storage_type: str
@@ -360,14 +433,22 @@ class AsyncLocationCalls:
                 yield batch
 
     async def _read(
-        self, location: Written, start: int | None, end: int | None, storage_type: str
+        self,
+        location: Written,
+        span: tuple[int | None, int | None],
+        storage_type: str,
+        options: Mapping[str, Any],
     ) -> AsyncGenerator[Sequence[bytes], None]:
         storage, path = await self.storage_at(location, storage_type=storage_type)
-        async with storage.read(path, start, end) as chunks:
+        async with storage.read(path, *span, **options) as chunks:
             async for batch in chunks.batches():
                 yield batch
 
 
-def _names(include: str | Iterable[str], exclude: str | Iterable[str]) -> NameFilter | None:
-    found = NameFilter(include, exclude)
-    return found if found.include or found.exclude else None
+def _selected(
+    include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
+) -> tuple[Selection | None, Workers | None]:
+    """Returns which items a call takes (None: all), and where it runs."""
+    chosen, where = split_options(options)
+    selection = Selection.of(include, exclude, **chosen)
+    return None if selection.takes_all else selection, Workers.of(**where)

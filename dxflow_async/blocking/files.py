@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from dxflow_async.storage.files.opening import OpenOptions, check_mode
+from dxflow_async.storage.files.opening import OpenOptions, OpenRules, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
 __all__ = [
+    "READ_BUFFER",
+    "WRITE_BUFFER",
     "Calls",
     "FileReader",
     "FileWriter",
@@ -31,8 +33,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-_READ_BUFFER = 128 << 10
-_WRITE_BUFFER = 256 << 10
+READ_BUFFER = 128 << 10
+WRITE_BUFFER = 256 << 10
+"""Bytes that the buffered files of `io` hold."""
 
 
 class Calls(Protocol):
@@ -189,12 +192,12 @@ class FileReader(io.BufferedReader):
 
 def reader(file: AsyncFileReader, calls: Calls, keep: object = None) -> FileReader:
     """Returns a buffered file for reading."""
-    return FileReader(RawReader(file, calls, keep), _READ_BUFFER)
+    return FileReader(RawReader(file, calls, keep), READ_BUFFER)
 
 
 def writer(file: AsyncFileWriter, calls: Calls, keep: object = None) -> FileWriter:
     """Returns a buffered file for writing."""
-    return FileWriter(RawWriter(file, calls, keep), _WRITE_BUFFER)
+    return FileWriter(RawWriter(file, calls, keep), WRITE_BUFFER)
 
 
 def text_writer(file: FileWriter, encoding: str, errors: str, newline: str | None) -> TextWriter:
@@ -215,19 +218,18 @@ def open_file(
         options: the other arguments of `AsyncAreaStorage.open`.
     """
     kind, text = check_mode(mode)
-    stored = {name: value for name, value in options.items() if name in ("content_type", "metadata")}
+    rules = OpenRules(**options)
+    rules.check(kind)
 
     async def begin() -> Any:
-        return await open_twin(f"{kind}b", **stored)
+        return await open_twin(f"{kind}b", **rules.of_binary(kind))
 
     twin = calls.call(begin)
-    encoding, errors = options.get("encoding", "utf-8"), options.get("errors", "strict")
-    newline = options.get("newline")
     if kind == "r":
         file = reader(twin, calls, keep)
-        return io.TextIOWrapper(file, encoding, errors, newline) if text else file
+        return io.TextIOWrapper(file, rules.encoding, rules.errors, rules.newline) if text else file
     written = writer(twin, calls, keep)
-    return text_writer(written, encoding, errors, newline) if text else written
+    return text_writer(written, rules.encoding, rules.errors, rules.newline) if text else written
 
 
 def _raw(file: Any) -> RawWriter:

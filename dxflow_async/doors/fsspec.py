@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from fsspec.asyn import AsyncFileSystem, sync, sync_wrapper
+from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.spec import AbstractBufferedFile
+from fsspec.core import has_magic
 
-from dxflow_async.blocking.files import FileWriter, reader, writer
 from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter
 from dxflow_async.doors.loop_sessions import LoopSessions
 from dxflow_async.exceptions import (
     AlreadyExistsError,
     ConfigurationError,
     NotFoundError,
+    PreconditionFailedError,
     TransferError,
     UnsupportedError,
 )
 from dxflow_async.models import Item, Progress, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
@@ -37,9 +39,10 @@ from dxflow_async.storage.path import AsyncStoragePath
 
 __all__ = ["DxflowFileSystem"]
 
-T = TypeVar("T")
-
 _PART_SIZE = 1 << 20
+
+_STORED = {field.name for field in fields(ObjectOptions)} - {"public", "modified", "mode", "copied_from", "if_absent"}
+"""The keyword arguments of writing calls that are stored with objects, and `if_match`."""
 
 
 class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
@@ -50,7 +53,9 @@ class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
     """
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        if any(options.get(name) is not None for name in ("settings", "remotes", "session", "secrets")):
+        if any(
+            options.get(name) is not None for name in ("settings", "remotes", "session", "secrets", "object_options")
+        ):
             options.setdefault("skip_instance_cache", True)
         return super().__call__(*args, **options)
 
@@ -62,6 +67,8 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         session: an open session of the caller's event loop, with `asynchronous=True`; by default sessions are made.
         email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
         storage_type: the area of remotes, `"private"` or `"public"`.
+        object_options: what is stored with every object that is written. The fields of `ObjectOptions` are also keyword
+            arguments of `open`, `pipe_file` and `put_file`, and win.
         options: those of every fsspec file system, such as `asynchronous` and `skip_instance_cache`.
 
     Example:
@@ -80,6 +87,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         *,
         session: AsyncSession | None = None,
         storage_type: str = "private",
+        object_options: ObjectOptions | None = None,
         email: str | None = None,
         password: str | None = None,
         namespace: str = "diphyx",
@@ -91,6 +99,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     ) -> None:
         super().__init__(**options)
         self._storage_type = storage_type
+        self._object_options = object_options or ObjectOptions()
         self._sessions = LoopSessions(
             session,
             email=email,
@@ -178,6 +187,23 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
 
+    async def _expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        maxdepth: int | None = None,
+        assume_literal: bool = False,  # noqa: FBT002 - as fsspec has it
+    ) -> Any:
+        """Expands patterns. A path that exists as it is written is not a pattern."""
+        paths = self._strip_protocol([path] if isinstance(path, str | os.PathLike) else list(path))
+        literal = [each for each in paths if assume_literal or (has_magic(each) and await self._exists(each))]
+        patterns = [each for each in paths if each not in literal]
+        found: set[str] = set()
+        for some, as_written in ((literal, True), (patterns, False)):
+            if some:
+                found.update(await super()._expand_path(some, recursive, maxdepth, assume_literal=as_written))
+        return sorted(found)
+
     def created(self, path: str) -> datetime:
         """Raises `UnsupportedError`: storage keeps the time of the last modification only."""
         raise UnsupportedError(f"the creation time of {path} is not known; use modified()", operation="created")
@@ -193,15 +219,21 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         if (start is not None and start < 0) or (end is not None and end < 0):
             start, end = slice(start, end).indices((await self._info(path))["size"])[:2]
             end = max(start, end)
+        if end is not None and end <= (start or 0):
+            await self._info(path)
+            return b""
         storage, inner = await self._at(path)
-        chunks = [chunk async for chunk in storage.read(inner, start, end)]
+        try:
+            chunks = [chunk async for chunk in storage.read(inner, start, end)]
+        except PreconditionFailedError:
+            if (await self._info(path))["size"] > (start or 0):
+                raise
+            return b""  # the file ends before the range
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
-        path = self._strip_protocol(path)
-        await self._check_new(path, mode)
-        storage, inner = await self._at(path)
-        await storage.write(inner, _chunks(value), **_write_options(options))
+        storage, inner = await self._at(self._strip_protocol(path))
+        await storage.write(inner, _chunks(value), overwrite=mode != "create", **self._write_options(options))
 
     async def _put_file(
         self,
@@ -215,10 +247,13 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         if os.path.isdir(lpath):  # noqa: ASYNC240 - one look
             await self._makedirs(rpath, exist_ok=True)
             return
-        await self._check_new(rpath, mode)
         storage, inner = await self._at(rpath)
+        stored = self._write_options(options)
+        if stored.pop("if_match", None) is not None:
+            raise UnsupportedError("put_file takes no if_match; use pipe_file or open, which do", operation="put")
         report = _following(callback)
-        await _one(storage.upload_many([(os.fspath(lpath), inner)], on_progress=report, **_write_options(options)))
+        pairs = [(os.fspath(lpath), inner)]
+        await _one(storage.upload_many(pairs, on_progress=report, overwrite=mode != "create", **stored))
 
     async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
         rpath = self._strip_protocol(rpath)
@@ -243,6 +278,8 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     async def _mv_file(self, path1: str, path2: str) -> None:
         await self._path(self._strip_protocol(path1)).rename(self._path(self._strip_protocol(path2)))
+
+    mv_file = sync_wrapper(_mv_file)
 
     # Deleting, and directories
 
@@ -304,23 +341,33 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     # Opening
 
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> io.BufferedReader | FileWriter | _CachedFile:
-        if options.get("autocommit") is False:
-            raise UnsupportedError("dxflow has no transactions; an object appears when its file is closed")
-        calls = _Calls(self)
-        file = calls.call(partial(self.open_async, path, mode, **_write_options(options)))
-        if isinstance(file, AsyncFileReader):
-            if options.get("cache_type") is not None:
-                return _CachedFile(self, path, file, calls, options)
-            return reader(file, calls, self)
-        return writer(file, calls, self)
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> OpenedReader | OpenedWriter | CachedFile:
+        calls = FileSystemCalls(self)
+        path = self._strip_protocol(path)
+        file = calls.call(partial(self.open_async, path, mode, **options))
+        if isinstance(file, AsyncFileWriter):
+            return OpenedWriter(file, calls, self, path, waits=options.get("autocommit") is False)
+        if options.get("cache_type") is not None:
+            return CachedFile(self, path, file, calls, options)
+        return OpenedReader(file, calls, self, path)
 
     async def open_async(self, path: str, mode: str = "rb", **options: Any) -> AsyncFileReader | AsyncFileWriter:
-        """Opens a file for asynchronous callers, in the mode `"rb"`, `"wb"` or `"xb"`."""
+        """Opens a file for asynchronous callers, in the mode `"rb"`, `"wb"` or `"xb"`.
+
+        Args:
+            path: the file.
+            mode: `"xb"` writes a new file.
+            options: the fields of `ObjectOptions` and `if_match` for a file that is written; `version` and `encryption`
+                for one that is read. Other options, such as those of fsspec's caches, are ignored.
+        """
         if mode not in ("rb", "wb", "xb"):
             raise ConfigurationError(f"mode = {mode!r} is not allowed; it must be rb, wb or xb")
         storage, inner = await self._at(self._strip_protocol(path))
-        opened: Any = storage.open(inner, mode, **_write_options(options))
+        if mode == "rb":
+            rules = {name: options[name] for name in ("version", "encryption") if options.get(name) is not None}
+        else:
+            rules = self._write_options(options)
+        opened: Any = storage.open(inner, mode, **rules)
         file: AsyncFileReader | AsyncFileWriter = await opened
         return file
 
@@ -352,54 +399,12 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         storage, inner = await self._at(path)
         await AsyncUnitStorage(storage._transfers, storage._find).mkdir(inner)
 
-    async def _check_new(self, path: str, mode: str) -> None:
-        if mode == "create" and await self._exists(path):
-            raise AlreadyExistsError(f"{path} exists; choose another name, or overwrite it", operation="create")
-
-
-class _CachedFile(AbstractBufferedFile):  # type: ignore[misc]
-    """A file open for reading with one of the caches of fsspec, as its caching file systems ask for it."""
-
-    def __init__(
-        self, filesystem: Any, path: str, file: AsyncFileReader, calls: _Calls, options: Mapping[str, Any]
-    ) -> None:
-        self._file = file
-        self._calls = calls
-        block_size = options.get("block_size")
-        super().__init__(
-            filesystem,
-            path,
-            "rb",
-            **({} if block_size is None else {"block_size": block_size}),
-            cache_type=options["cache_type"],
-            cache_options=options.get("cache_options"),
-            size=file.size,
-        )
-
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        end = min(end, self._file.size)
-        return bytes(self._calls.call(self._file._ranges.read, start, end)) if start < end else b""
-
-
-class _Calls:
-    """Runs coroutines in the file system's event loop."""
-
-    def __init__(self, filesystem: Any) -> None:
-        self._loop = filesystem.loop
-
-    def call(self, function: Callable[..., Awaitable[T]], /, *args: Any) -> T:
-        """See `Calls.call`."""
-        result: T = sync(self._loop, function, *args)
-        return result
-
-    def release(self, function: Callable[[], Awaitable[object]], /) -> None:
-        """See `Calls.release`."""
-
-        async def run() -> None:
-            await function()
-
-        if not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(run(), self._loop)
+    def _write_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of a call that writes."""
+        given = {name: options[name] for name in _STORED if options.get(name) is not None}
+        condition = given.pop("if_match", None)
+        stored: dict[str, Any] = {"options": replace(self._object_options, **given)}
+        return stored if condition is None else stored | {"if_match": condition}
 
 
 async def _one(transfer: Awaitable[TransferReport]) -> None:
@@ -440,10 +445,6 @@ def _add_directories(found: dict[str, dict[str, Any]], top: str, name: str) -> N
     while len(above) > len(top) and above not in found:
         found[above] = {"name": above, "size": 0, "type": "directory"}
         above = above.rpartition("/")[0]
-
-
-def _write_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("content_type", "metadata") if options.get(name) is not None}
 
 
 def _following(callback: Any) -> Callable[[Progress], None] | None:

@@ -1,25 +1,34 @@
 """The protocols of obspec, the interface of object stores, over any location of a session.
 
 Libraries that ask for the asynchronous protocols of obspec, such as `GetRangesAsync` or `ListAsync`, take an
-`ObspecStore`. It needs no package: the protocols are structural.
+`ObspecStore`; `BlockingObspecStore` has the blocking ones. Neither needs a package: the protocols are structural.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dxflow_async.concurrency.pool import results_of
-from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError
-from dxflow_async.models import Item
+from dxflow_async.doors.obspec_results import (
+    GotObjectAsync,
+    PreconditionError,
+    check_conditions,
+    object_options,
+    range_of,
+    rules_of_mode,
+)
+from dxflow_async.exceptions import ConfigurationError, PreconditionFailedError, TransferError
+from dxflow_async.models import Item, TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.path import AsyncStoragePath
 
 if TYPE_CHECKING:
-    from obspec import ListResult, ObjectMeta
+    from obspec import Attributes, GetOptions, ListResult, ObjectMeta, PutMode, PutResult
 
 __all__ = ["ObspecStore"]
 
@@ -32,8 +41,8 @@ _PAGE = 1000
 class ObspecStore:
     """The objects below a path, by names without a slash at the beginning.
 
-    It implements `GetRangeAsync`, `GetRangesAsync`, `HeadAsync`, `ListAsync`, `ListWithDelimiterAsync`, `DeleteAsync`,
-    `CopyAsync` and `RenameAsync`.
+    It implements all asynchronous protocols: `GetAsync`, `GetRangeAsync`, `GetRangesAsync`, `PutAsync`, `HeadAsync`,
+    `ListAsync`, `ListWithDelimiterAsync`, `DeleteAsync`, `CopyAsync` and `RenameAsync`.
 
     Args:
         top: a path of `AsyncSession.path`.
@@ -46,6 +55,69 @@ class ObspecStore:
 
     def __init__(self, top: AsyncStoragePath) -> None:
         self._top = top
+
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> GotObjectAsync:
+        """Opens an object. Its bytes are read, in one version, when they are asked for.
+
+        Args:
+            path: the object.
+            options: a range, a version, and conditions, which the store compares itself.
+
+        Raises:
+            NotFoundError: there is no such object.
+            PreconditionError, NotModifiedError: a condition does not hold.
+            ConfigurationError: the range has no byte of the object.
+        """
+        given = options or {}
+        storage, top = await self._place()
+        file = await storage.open(top + path, version=given.get("version"))
+        entry = file._ranges.entry
+        check_conditions(given, entry, path)
+        span = (0, 0) if given.get("head") else range_of(given, file.size)
+        area = await storage._find()
+        return GotObjectAsync(file, _meta(area.item(entry), top), entry, span)
+
+    async def put_async(
+        self,
+        path: str,
+        file: Any,
+        *,
+        attributes: Attributes | None = None,
+        tags: dict[str, str] | None = None,
+        mode: PutMode | None = None,
+        use_multipart: bool | None = None,
+        chunk_size: int = 0,
+        max_concurrency: int = 0,
+    ) -> PutResult:
+        """Stores an object.
+
+        Args:
+            path: the object.
+            file: an open binary file, a `Path`, a buffer, or an iterable of buffers, asynchronous or not.
+            attributes: the media type, other HTTP headers, and metadata.
+            tags: stored with the object, where the service can.
+            mode: `"overwrite"`, `"create"`, or the etag of the object to replace.
+            use_multipart, chunk_size, max_concurrency: ignored; the session's settings and the size decide.
+
+        Raises:
+            AlreadyExistsError: the object exists, and the mode is `"create"`.
+            PreconditionError: the object does not have the etag of the mode.
+            UnsupportedError: the service keeps no such attribute or tag.
+        """
+        del use_multipart, chunk_size, max_concurrency
+        storage, top = await self._place()
+        rules = rules_of_mode(mode)
+        options = object_options(attributes, tags)
+        try:
+            if isinstance(file, Path):
+                await _only(storage.upload(file, top + path, options=options, **rules))
+            else:
+                data = file if isinstance(file, AsyncIterable) else _data(file)
+                await storage.write(top + path, data, options=options, **rules)
+        except PreconditionFailedError as error:
+            raise PreconditionError(str(error), operation="put", path=path) from error
+        stored = await storage.stat(top + path)
+        return {"e_tag": stored.etag, "version": stored.version}
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
@@ -116,28 +188,20 @@ class ObspecStore:
         """Copies an object.
 
         Raises:
-            AlreadyExistsError: `overwrite` is not set, and the target exists when the copy begins.
+            NotFoundError: there is no such object.
+            AlreadyExistsError: `overwrite` is not set, and the target exists.
         """
-        await self._check(to, overwrite=overwrite)
         storage, top = await self._place()
-        await storage.copy(top + from_, top + to)
+        await _only(storage.copy(top + from_, top + to, overwrite=overwrite))
 
     async def rename_async(self, from_: str, to: str, *, overwrite: bool = True) -> None:
         """Moves an object. Raises as `copy_async`."""
-        await self._check(to, overwrite=overwrite)
         storage, top = await self._place()
-        await storage.move(top + from_, top + to)
+        await _only(storage.move(top + from_, top + to, overwrite=overwrite))
 
     async def _place(self) -> tuple[AsyncAreaStorage, str]:
         storage, path = await self._top._at()
         return storage, f"{path.rstrip('/')}/"
-
-    async def _check(self, path: str, *, overwrite: bool) -> None:
-        storage, top = await self._place()
-        if not overwrite and await storage.exists(top + path):
-            raise AlreadyExistsError(
-                f"{path} exists; choose another name, or set overwrite", operation="copy", path=path
-            )
 
     async def _pages(self, prefix: str, offset: str | None) -> AsyncIterator[Sequence[ObjectMeta]]:
         storage, top = await self._place()
@@ -154,6 +218,25 @@ class ObspecStore:
             yield page
 
 
+async def _only(transfer: Awaitable[TransferReport]) -> None:
+    """Awaits the transfer of one item, and raises its own error."""
+    try:
+        await transfer
+    except TransferError as error:
+        failed = error.report.failed
+        raise (failed[0].error or error if failed else error) from None
+
+
+def _data(file: Any) -> Any:
+    """Returns what `write` takes: buffers of other libraries become views of bytes."""
+    if hasattr(file, "read") or isinstance(file, bytes | bytearray | memoryview):
+        return file
+    try:
+        return memoryview(file).cast("B")
+    except TypeError:
+        return (bytes(memoryview(each).cast("B")) for each in file)
+
+
 def _directory(top: str, prefix: str) -> str:
     name = prefix.strip("/")
     return f"{top}{name}/" if name else top
@@ -165,5 +248,5 @@ def _meta(item: Item, top: str) -> ObjectMeta:
         "last_modified": datetime.fromtimestamp(item.modification, tz=UTC),
         "size": item.size,
         "e_tag": item.etag,
-        "version": None,
+        "version": item.version,
     }

@@ -19,8 +19,9 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.doors.loop_sessions import LoopSessions
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError
 from dxflow_async.location_path import LocationPath
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 
@@ -31,6 +32,8 @@ _RANGES = 32
 
 _CHUNK = 1 << 20
 
+_VALUES = ObjectOptions("application/octet-stream")
+
 
 class DxflowStore(Store):
     """Keeps the chunks and the metadata of arrays below a location.
@@ -40,6 +43,7 @@ class DxflowStore(Store):
         session: the session to use, in its own event loop; by default a session is made in zarr's.
         read_only: whether writes are refused.
         storage_type: the area of remotes, `"private"` or `"public"`.
+        object_options: what is stored with every value that is written.
         options: the arguments of `AsyncSession` for a session that is made.
     """
 
@@ -54,11 +58,13 @@ class DxflowStore(Store):
         session: AsyncSession | None = None,
         read_only: bool = False,
         storage_type: str = "private",
+        object_options: ObjectOptions | None = None,
         **options: Any,
     ) -> None:
         super().__init__(read_only=read_only)
         self._top = LocationPath(location)
         self._storage_type = storage_type
+        self._object_options = object_options or _VALUES
         self._session = session
         self._options = options
         self._sessions = LoopSessions(session, **options)
@@ -71,6 +77,7 @@ class DxflowStore(Store):
             session=self._session,
             read_only=read_only,
             storage_type=self._storage_type,
+            object_options=self._object_options,
             **self._options,
         )
 
@@ -86,7 +93,8 @@ class DxflowStore(Store):
         return f"DxflowStore({self._top!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._top.text, self.read_only, self._storage_type, self._options, self._is_open)
+        options = {**self._options, "storage_type": self._storage_type, "object_options": self._object_options}
+        return _restored, (self._top.text, self.read_only, options, self._is_open)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Returns a value, or a range of it; None if there is none."""
@@ -108,7 +116,7 @@ class DxflowStore(Store):
         except NotFoundError:
             return None
         except PreconditionFailedError:
-            if start == 0 or (await storage.stat(path)).size > start:
+            if (await storage.stat(path)).size > start:
                 raise
             chunks = []  # the value ends before the range
         return prototype.buffer.from_bytes(chunks[0] if len(chunks) == 1 else b"".join(chunks))
@@ -130,13 +138,21 @@ class DxflowStore(Store):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Stores a value; readers see the old one or the new one."""
+        await self._set(key, value, overwrite=True)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Stores a value unless there is one. Of two writers one wins, where the storage itself can tell."""
+        with contextlib.suppress(AlreadyExistsError):
+            await self._set(key, value, overwrite=False)
+
+    async def _set(self, key: str, value: Buffer, *, overwrite: bool) -> None:
         if not self._is_open:
             await self._open()
         self._check_writable()
         if not isinstance(value, Buffer):
             raise TypeError(f"DxflowStore.set(): `value` must be a Buffer instance. Got a {type(value)} instead.")
         storage, top = await self._place()
-        await storage.write(top + key, _chunks(value), content_type="application/octet-stream")
+        await storage.write(top + key, _chunks(value), options=self._object_options, overwrite=overwrite)
 
     async def delete(self, key: str) -> None:
         """Deletes a value; one that is not there is no error."""
@@ -202,7 +218,7 @@ class DxflowStore(Store):
 
     @property
     def _identity(self) -> tuple[Any, ...]:
-        return self._top, self.read_only, self._storage_type, self._options
+        return self._top, self.read_only, self._storage_type, self._object_options, self._options
 
     async def _place(self) -> tuple[AsyncAreaStorage, str]:
         """Returns the storage, and the path of the store there with a slash at its end."""
@@ -218,11 +234,10 @@ class DxflowStore(Store):
 def _restored(
     location: str,
     read_only: bool,
-    storage_type: str,
     options: dict[str, Any],
     is_open: bool,
 ) -> DxflowStore:
-    store = DxflowStore(location, read_only=read_only, storage_type=storage_type, **options)
+    store = DxflowStore(location, read_only=read_only, **options)
     store._is_open = is_open
     return store
 

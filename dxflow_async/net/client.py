@@ -43,6 +43,7 @@ class Client:
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
         max_connections: idle connections are closed before a lane has more than these open.
+        unix_socket: the path of a Unix socket that every connection leads to, whatever its URL says; POSIX only.
 
     Example:
         >>> async def get(url: str, host: str, threads: Threads) -> bytes:
@@ -64,6 +65,7 @@ class Client:
         tls: TLSOptions | None = None,
         proxies: ProxyRules | None = None,
         max_connections: int = 1024,
+        unix_socket: str | None = None,
     ) -> None:
         if transport not in TRANSPORTS:
             raise ConfigurationError(f"transport = {transport!r} is not allowed: it must be auto, fast or aiohttp")
@@ -74,6 +76,9 @@ class Client:
         self._tls_options = TLSOptions() if tls is None else tls
         self._tls: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
+        self._unix_socket = unix_socket
+        if unix_socket is not None:
+            proxies = ProxyRules()
         self._proxies = ProxyRules.from_system(os.environ) if proxies is None else proxies
         self._origins: dict[tuple[str, str], Origin] = {}
         self._reached = ReachedOrigins()
@@ -238,7 +243,9 @@ class Client:
         if fast:
             from dxflow_async.net.fast.lane import FastLane
 
-            self._fast = lane = FastLane(self.timeouts, self.tls_context, self._max_connections)
+            self._fast = lane = FastLane(
+                self.timeouts, self.tls_context, self._max_connections, unix_socket=self._unix_socket
+            )
         else:
             from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
 

@@ -9,12 +9,16 @@ from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError
 from dxflow_async.models import TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_listing import AreaListing
 from dxflow_async.storage.files.object_ranges import ObjectRanges
-from dxflow_async.storage.files.opening import AnyFile, FileMode, Opening, OpenOptions, as_text, check_mode
+from dxflow_async.storage.files.opening import AnyFile, FileMode, Opening, OpenOptions, OpenRules, as_text, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
+from dxflow_async.storage.object_views import reading_area
+from dxflow_async.storage.resolver import ResolvedLocation
+from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.request import request
 
 __all__ = ["AreaFiles"]
@@ -31,6 +35,9 @@ class AreaFiles(AreaListing, ABC):
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        options: ObjectOptions | None = None,
+        overwrite: bool | Literal["skip"] = True,
+        if_match: str | None = None,
     ) -> TransferReport:
         """See `AsyncAreaStorage.write`."""
 
@@ -46,17 +53,7 @@ class AreaFiles(AreaListing, ABC):
     def open(self, path: str, mode: Literal["r"], **options: Unpack[OpenOptions]) -> Opening[AsyncTextReader]: ...
     @overload
     def open(self, path: str, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> Opening[AsyncTextWriter]: ...
-    def open(
-        self,
-        path: str,
-        mode: FileMode = "rb",
-        *,
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Opening[Any]:
+    def open(self, path: str, mode: FileMode = "rb", **options: Unpack[OpenOptions]) -> Opening[Any]:
         """Opens an object as a file. Use it with `async with`, or await it and close the file yourself.
 
         A file that is read seeks freely, reads ahead when it is read in order, and keeps the version that it was opened
@@ -68,11 +65,17 @@ class AreaFiles(AreaListing, ABC):
             encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
             content_type: the media type of a written object; by default the name's ending decides.
             metadata: stored with a written object.
+            options: everything that is stored with a written object; the two arguments above win.
+            if_match: replace only the object with this etag.
+            version, encryption: of an object that is read; as for `stat`.
 
         Raises:
-            ConfigurationError: there is no such mode.
+            ConfigurationError: there is no such mode, or an option does not belong to it.
             NotFoundError: the object to read does not exist.
-            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
+            AlreadyExistsError: the object to create exists. If another writer creates it while the file is open,
+                closing the file raises it, as `write` does with `overwrite=False`.
+            ChecksumMismatchError: a file was read from its start to its end, and its bytes have another checksum than
+                the object.
 
         Example:
             >>> async def count_lines(storage: "AsyncAreaStorage") -> int:
@@ -80,23 +83,32 @@ class AreaFiles(AreaListing, ABC):
             ...         return len([line async for line in file])
         """
         kind, text = check_mode(mode)
+        rules = OpenRules(**options)
+        rules.check(kind)
 
         async def begin() -> AnyFile:
             self._resources.check_open()
             if kind == "r":
-                file: AsyncFileReader | AsyncFileWriter = await self._open_to_read(path)
+                file: AsyncFileReader | AsyncFileWriter = await self._open_to_read(path, rules)
             else:
-                if kind == "x":
-                    await self._check_new(path)
-                write = partial(self.write, path, content_type=content_type, metadata=metadata)
-                (await self._find()).place(path).check_target("write")
-                file = AsyncFileWriter(write, path, self._resources.owner, f"{kind}b")
-            return as_text(file, encoding, errors, newline) if text else file
+                file = await self._open_to_write(path, kind, rules)
+            return as_text(file, rules.encoding, rules.errors, rules.newline) if text else file
 
         return Opening(begin)
 
-    async def _open_to_read(self, path: str) -> AsyncFileReader:
-        area = await self._find()
+    async def _open_to_write(self, path: str, kind: str, rules: OpenRules) -> AsyncFileWriter:
+        stored = rules.of_binary("w")
+        checked = WriteRules.of(**stored, overwrite=kind != "x")
+        area = checked.applied_to(ResolvedLocation(path, await self._find()), "write").area
+        assert area is not None
+        area.place(path).check_target("write")
+        if kind == "x":
+            await self._check_new(path)
+        write = partial(self.write, path, **stored, overwrite=kind != "x")
+        return AsyncFileWriter(write, path, self._resources.owner, f"{kind}b")
+
+    async def _open_to_read(self, path: str, rules: OpenRules) -> AsyncFileReader:
+        area = reading_area(await self._find(), path, rules.version, rules.encryption)
         limits, policy = self._resources.limits, self._resources.policy
         entry = await request(lambda: area.provider.stat(area.key(path)), area.provider, limits=limits, policy=policy)
         if entry.directory:

@@ -336,23 +336,10 @@ class AsyncStorageManager:
         provider: str = "AWS",
         *,
         storage_type: str = "private",
-        encoding: str = "utf-8",
-        errors: str = "strict",
-        newline: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        **options: Unpack[OpenOptions],
     ) -> Opening[Any]:
         """Opens an object as a file. See `AsyncAreaStorage.open`."""
-        storage = self._at(provider, storage_type)
-        return storage.open(
-            path,
-            mode,
-            encoding=encoding,
-            errors=errors,
-            newline=newline,
-            content_type=content_type,
-            metadata=metadata,
-        )
+        return self._at(provider, storage_type).open(path, mode, **options)
 
     async def delete(
         self,
@@ -376,7 +363,7 @@ class AsyncStorageManager:
     async def presign(
         self,
         path: str,
-        expires: float = 3600.0,
+        expires: float | str = 3600.0,
         provider: str = "AWS",
         *,
         storage_type: str = "private",

@@ -13,9 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async import checksum
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
@@ -50,6 +49,7 @@ from dxflow_async.providers.contract import (
 from dxflow_async.providers.http import HTTP, Call, Response
 from dxflow_async.providers.unit.body_limit import BodyLimit, is_proxy_limit
 from dxflow_async.providers.unit.copying import PlainCopies
+from dxflow_async.providers.unit.creation import Creation
 from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
 from dxflow_async.providers.unit.items import entry_of
 from dxflow_async.providers.unit.listing import (
@@ -104,6 +104,7 @@ def _features(endpoint: str, announced: Announced) -> Features:
         max_copy_size=_NO_LIMIT,
         versions="stat" in ours,
         conditions=True,
+        atomic_create="absent" in ours,
         checksum_told="sum" in ours,
         endpoint=endpoint,
     )
@@ -146,7 +147,8 @@ class UnitProvider(Provider):
         self._requests.echoes = "echo" in announced.ours
         self._looks = Looks(self._requests, announced)
         self._copies = PlainCopies(self._requests, self._looks, self._checksum_of)
-        self._tus = Tus(self._requests, announced, self._limit, self._looks, self._checksum_of)
+        self._creation = Creation(announced="absent" in announced.ours, on_ignored=self._creates_with_a_look)
+        self._tus = Tus(self._requests, announced, self._limit, self._looks, self._checksum_of, self._creation)
         self.features = _features(self._requests.endpoint.url, announced)
 
     async def connect(self) -> None:
@@ -233,7 +235,8 @@ class UnitProvider(Provider):
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)
-        await check_condition(self, call, key, options)
+        if not self._creation.decided_there(options):
+            await check_condition(self, call, key, options)
         crc = body.crc32c
         if crc is None and self.features.checksum_first:
             crc = await self._measure(body)
@@ -249,8 +252,12 @@ class UnitProvider(Provider):
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = self._call("write", key)
         if options.conditional:
-            upload = await self.start_upload(key, size, replace(options, if_absent=False, if_match=None))
-            return ConditionalUpload(self, call, key, upload, options)
+            upload = await self._start_upload(call, key, size, options)
+            decided = self._creation.decided_there(options)
+            return upload if decided else ConditionalUpload(self, call, key, upload, options)
+        return await self._start_upload(call, key, size, options)
+
+    async def _start_upload(self, call: Call, key: str, size: int | None, options: ObjectOptions) -> Upload:
         if self._announced.in_parts:
             if "group" not in self._announced.ours:
                 most = min(FEW_PARTS, await self._tus.most_parts(call))
@@ -269,10 +276,14 @@ class UnitProvider(Provider):
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = self._call("write", key)
-        if options.conditional:
-            plain = replace(options, if_absent=False, if_match=None)
-            upload, kept = await self.resume_upload(key, upload_id, receipts, plain)
+        upload, kept = await self._resume_upload(call, key, upload_id, receipts, options)
+        if options.conditional and not self._creation.decided_there(options):
             return ConditionalUpload(self, call, key, upload, options), kept
+        return upload, kept
+
+    async def _resume_upload(
+        self, call: Call, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
+    ) -> tuple[Upload, Sequence[PartReceipt]]:
         if self._announced.in_parts:
             upload = PartsUpload(self._tus, call, key, options, self.features.max_parts, upload_id=upload_id)
             return upload, await upload.go_on(receipts)
@@ -300,17 +311,24 @@ class UnitProvider(Provider):
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = self._call("copy", source.key)
-        await check_condition(self, call, key, options)
+        if not self._creation.decided_there(options):
+            await check_condition(self, call, key, options)
         if not self._requests.echoes:
             await self._copies.copy(call, source, key)
             await check_unchanged(self, call, source)
             return Entry(key, source.size, crc32c=source.crc32c)
         condition = if_match(source.etag)
         headers = None if condition is None else {"if-match": condition}
-        response = await self._requests.ask(call, "PUT", "transfer", source.key, headers, destination=key, slow=True)
+        new = self._creation.wanted(options)
+        query = "&absent=true" if new else ""
+        response = await self._requests.ask(
+            call, "PUT", "transfer", source.key, headers, destination=key, query=query, slow=True
+        )
         check_status(call, response, 200)
         item = await self._requests.document(call, response)
         stored = entry_of(call, item, "", times=self.features.mtime, modes=self.features.modes, key=key)
+        if new:
+            self._creation.answered(kept=item.get("absent") is True)
         if source.etag is not None and stored.size != source.size:
             raise contradiction(call, f"the copy has {stored.size} bytes, its source {source.size}")
         return stored if stored.crc32c is not None else replace(stored, crc32c=source.crc32c)
@@ -364,6 +382,9 @@ class UnitProvider(Provider):
         """Notes that bodies are sent in pieces from now on, each of which is in memory meanwhile."""
         self.features = replace(self.features, buffered_size=self._limit.piece_size)
 
+    def _creates_with_a_look(self) -> None:
+        self.features = replace(self.features, atomic_create=False)
+
     def _knows_ranges(self) -> None:
         if not self.features.ranges:
             self.features = replace(self.features, ranges=True)
@@ -405,14 +426,15 @@ class UnitProvider(Provider):
         self, call: Call, key: str, metadata: Mapping[str, str], body: Body
     ) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending, known = Sending(self._tus, call, body.size, metadata, partial=False, key=key), self._limit.size
+        known = self._limit.size
+        sending = Sending(self._tus, call, body.size, metadata, partial=False, key=key, once=is_streamed(body))
         try:
             crc = await sending.write(body)
         except BaseException as error:
             if isinstance(error, StorageError):  # bytes that were stored are removed; only a new limit remains
                 error.progressed = error.retryable and self._limit.size != known
-            with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
-                await sending.remove()
+            with suppress(StorageError):
+                await clean_up(sending.remove(), _UNDO_SECONDS)
             raise
         return TusAnswer(sending.headers, sending.certain), crc
 

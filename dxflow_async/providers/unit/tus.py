@@ -11,14 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, ServiceError, StorageError
 from dxflow_async.modes import format_mode
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
+from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.unit.body_limit import BodyLimit
+from dxflow_async.providers.unit.creation import Creation
 from dxflow_async.providers.unit.protocol import Announced, checksum_text, file_metadata, metadata_header
 from dxflow_async.providers.unit.requests import Requests, TusAnswer
 from dxflow_async.providers.unit.stat import Looks
@@ -44,6 +46,7 @@ class Tus:
         limit: the largest body of a request.
         looks: looks at stored files.
         checksum_of: returns the CRC32C of a file, which it reads if it must.
+        creation: whether the server checks that a file replaces nothing.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Tus:
         limit: BodyLimit,
         looks: Looks,
         checksum_of: Callable[[Entry], Awaitable[int]],
+        creation: Creation,
     ) -> None:
         self.announced = announced
+        self.creation = creation
         self.limit = limit
         self._requests = requests
         self._looks = looks
@@ -81,6 +86,8 @@ class Tus:
             pairs["mode"] = format_mode(options.mode)
         if crc32c is not None and self.announced.checks_files:
             pairs["checksum"] = checksum_text(crc32c)
+        if self.creation.wanted(options):
+            pairs["absent"] = "true"
         return pairs
 
     async def create(self, call: Call, size: int, metadata: Mapping[str, str], *, partial: bool = False) -> str:
@@ -104,7 +111,8 @@ class Tus:
         unit's origin, and the place where it was found is remembered. No other origin is ever asked.
 
         Raises:
-            ServiceError: it is not there. The upload was removed, if it could be reached.
+            ServiceError: it is not there. Its removal was requested where something else than 404 was answered, also of
+                a server that does not advertise it.
         """
         location = Secret(answer.headers.get("location", "").strip())
         endpoint = self._requests.endpoint
@@ -113,7 +121,7 @@ class Tus:
             error.retryable = not answer.certain
             raise error
         own = endpoint.own_address(location)
-        if own is not None:
+        if own is not None and endpoint.is_usual(own):
             return own
         places = endpoint.likely_addresses(location)
         if self._place is not None and self._place < len(places):
@@ -124,15 +132,17 @@ class Tus:
                 offset, headers = await self.offset(call, place)
             except NotFoundError:
                 continue
-            except StorageError:
+            except StorageError as error:
+                if place == own and (isinstance(error, NetworkError) or (error.status or 0) >= 500):
+                    return place  # which later requests show
                 unclear.append(place)
                 continue
             if not offset and headers.get("upload-length", str(size)) == str(size):
                 self._place = number
                 return place
-        for place in unclear:
+        for place in (each for each in unclear if not each.endswith("/")):
             with suppress(StorageError):
-                await self.remove(call, place, patiently=False)
+                await self._requests.tus(call, "DELETE", place, {})
         raise _elsewhere(call, location)
 
     async def most_parts(self, call: Call) -> int:
@@ -159,8 +169,8 @@ class Tus:
         headers = {**_BYTES, "upload-length": str(body.size), "upload-metadata": metadata_header(metadata)}
         given = self._sum(crc32c)
         checked = None if given else VerifiedBody(call, body)
-        # Repeating it gives the same file.
-        again = bool(given) or None
+        # Repeating it gives the same file, unless the first file stands in its way then.
+        again = (bool(given) and "absent" not in metadata) or None
         answer = await self._requests.tus(call, "POST", None, headers | given, checked or body, repeatable=again)
         offset = offset_of(call, answer.headers)
         if offset < body.size and self.limit.whole:
@@ -172,13 +182,14 @@ class Tus:
             raise error
         if offset != body.size:
             raise call.error(ServiceError, f"the server took {offset} of {body.size} bytes; try again")
+        self.creation.note(metadata, answer.headers)
         return answer, crc32c if checked is None else checked.crc32c
 
     async def offset(self, call: Call, address: str) -> tuple[int, Mapping[str, str]]:
         """Returns the offset of an upload, and the other headers.
 
         Raises:
-            NotFoundError: the upload no longer exists.
+            NotFoundError: the upload no longer exists, or has expired.
         """
         try:
             answer = await self._requests.tus(call, "HEAD", address, {})
@@ -188,7 +199,10 @@ class Tus:
             raise
         if not answer.certain:
             raise not_the_service(call, "it does not say where the upload is")
-        return offset_of(call, answer.headers), answer.headers
+        offset = offset_of(call, answer.headers)
+        if _has_expired(offset, answer.headers):
+            raise call.error(NotFoundError, "the upload has expired; start it again")
+        return offset, answer.headers
 
     async def claim(self, call: Call, address: str, offset: int) -> None:
         """Asks for the right to continue at an offset, so that no bytes are sent in vain.
@@ -232,7 +246,9 @@ class Tus:
     async def concatenate(self, call: Call, parts: Sequence[str], metadata: Mapping[str, str]) -> TusAnswer:
         """Makes a file of partial uploads."""
         headers = {"upload-concat": f"final;{' '.join(parts)}", "upload-metadata": metadata_header(metadata)}
-        return await self._requests.tus(call, "POST", None, headers)
+        answer = await self._requests.tus(call, "POST", None, headers)
+        self.creation.note(metadata, answer.headers)
+        return answer
 
     async def confirm(self, call: Call, key: str, size: int, *, certain: bool) -> None:
         """Looks up a stored file, unless the response was certain.
@@ -318,6 +334,18 @@ class Tus:
 def _may_be_gone(error: AccessDeniedError) -> bool:
     """Returns whether a refusal may be that of an upload that is gone: 403 is one of the statuses for it."""
     return error.status == 403 and error.code is None
+
+
+def _has_expired(offset: int, headers: Mapping[str, str]) -> bool:
+    """Returns whether an upload is past its `Upload-Expires`, by the server's own clock.
+
+    A server may keep such an upload until it next cleans up, and still accept no bytes for it. An upload that became a
+    file does not expire.
+    """
+    if headers.get("upload-length") == str(offset) and headers.get("upload-concat", "").strip() != "partial":
+        return False
+    expires, now = (timestamp_of(headers.get(name, "")) for name in ("upload-expires", "date"))
+    return 0 < expires <= now
 
 
 def offset_of(call: Call, headers: Mapping[str, str]) -> int:

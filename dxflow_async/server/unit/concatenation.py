@@ -54,7 +54,7 @@ def concatenate(uploads: Uploads, final: Upload, parts: Sequence[str]) -> Status
         expected = parse_expected(final.checksum) if final.checksum else None
         if expected is not None and not expected.matches(crc.to_bytes(4, "big")):
             raise mismatch(final.path)
-        workspace.check_target(final.path)
+        workspace.check_target(final.path, new=final.absent)
         final = replace(final, length=sum(each.offset for each in statuses))
         _assemble(uploads, directory, final, [each.upload for each in statuses])
         write_info(directory, final, final.length, crc, durable=workspace.volume.durable)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.server.unit.copying import copy
@@ -28,24 +29,28 @@ class Copies:
         # The version that each copy stored, by source, destination and the source's version.
         self._made: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
-    def copy(self, unit: Unit, path: str, destination: str, etag: str | None) -> asyncio.Future[Found]:
+    def copy(
+        self, unit: Unit, path: str, destination: str, etag: str | None, *, new: bool = False
+    ) -> asyncio.Future[Found]:
         """Starts or joins a copy; the arguments are those of `copying.copy`."""
-        return self._running.join((path, destination, etag), lambda: self._copy(unit, path, destination, etag))
+        key = path, destination, etag, new
+        return self._running.join(key, lambda: self._copy(unit, path, destination, etag, new=new))
 
     async def aclose(self) -> None:
         """Waits for the copies that run."""
         await self._running.aclose()
 
-    async def _copy(self, unit: Unit, path: str, destination: str, etag: str | None) -> Found:
+    async def _copy(self, unit: Unit, path: str, destination: str, etag: str | None, *, new: bool) -> Found:
+        run = partial(copy, unit.workspace, path, destination, etag, new=new)
         if etag is None:
-            return await unit.run_long(copy, unit.workspace, path, destination, None)
+            return await unit.run_long(run)
         key = path, destination, etag
         made = self._made.get(key)
         if made is not None and (found := await self._look(unit, destination)) is not None and found.etag == made:
             source = await self._look(unit, path)
             if source is not None and source.etag == etag:
                 return found
-        found = await unit.run_long(copy, unit.workspace, path, destination, etag)
+        found = await unit.run_long(run)
         if found.etag is not None:
             self._made.pop(key, None)
             self._made[key] = found.etag

@@ -15,7 +15,7 @@ from dxflow_async.server.unit.workspace import Workspace
 __all__ = ["copy"]
 
 
-def copy(workspace: Workspace, path: str, destination: str, etag: str | None = None) -> Found:
+def copy(workspace: Workspace, path: str, destination: str, etag: str | None = None, *, new: bool = False) -> Found:
     """Copies a file, or a directory with its content. Existing files are replaced, each of them atomically.
 
     Args:
@@ -23,15 +23,16 @@ def copy(workspace: Workspace, path: str, destination: str, etag: str | None = N
         path: what is copied, with its time and checksum.
         destination: the path of the copy. Missing directories above it are created.
         etag: the version of a file to copy.
+        new: the copy of a file replaces nothing.
 
     Raises:
         AlreadyExistsError: a directory is in the place of a file or a file in the place of a directory, or the copy
-            would lie within its source.
+            would lie within its source; or a file exists, and the copy must be `new`.
         PreconditionFailedError: the source has another version, or was changed meanwhile.
     """
     volume = workspace.volume
     if not volume.stat(path).directory:
-        _copy_file(workspace, path, destination, etag)
+        _copy_file(workspace, path, destination, etag, new=new)
         return volume.stat(destination)
     if not path or f"{destination}/".startswith(f"{path}/"):
         raise AlreadyExistsError(f"/{shown(path)} cannot be copied into itself; choose another place", path=path)
@@ -75,17 +76,19 @@ class _Directories:
         self._volume.sync_names(f"{self._destination}/{self._current}/".rstrip("/") + "/any name")
 
 
-def _copy_file(workspace: Workspace, path: str, destination: str, etag: str | None, *, sync_name: bool = True) -> None:
+def _copy_file(
+    workspace: Workspace, path: str, destination: str, etag: str | None, *, new: bool = False, sync_name: bool = True
+) -> None:
     source = workspace.volume.open_file(path)
     try:
         before = os.fstat(source)
         if etag not in (None, etag_of(before)):
             raise PreconditionFailedError(f"/{shown(path)} no longer has that version; look again", path=path)
-        workspace.check_target(destination)
+        workspace.check_target(destination, new=new)
         with workspace.directory() as directory, workspace.temporary_file(directory) as (target, name):
             copy_file(source, target, before, workspace.stopping)
             if etag_of(os.fstat(source)) != etag_of(before):
                 raise PreconditionFailedError(f"/{shown(path)} was changed meanwhile; try again", path=path)
-            workspace.place(directory, name, target, destination, before.st_mode, sync_name=sync_name)
+            workspace.place(directory, name, target, destination, before.st_mode, new=new, sync_name=sync_name)
     finally:
         os.close(source)

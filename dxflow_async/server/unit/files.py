@@ -9,8 +9,9 @@ Paths follow `names.py`. An item is `{"name", "directory", "size", "modification
   slash. Recursive names are relative to `path`.
 - `DELETE /storage/items/?path=`: 200. A directory is removed with its content; with `recursive=false`, only if it is
   empty. With `kind=file` or `kind=directory`, only what is of that kind is removed.
-- `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file. A repeated request joins
-  the copy that an earlier one began.
+- `PUT /storage/transfer/?path=&destination=`: copies; with `If-Match`, that version of a file; with
+  `absent=true`, only where nothing has the name, which the item then confirms with `"absent": true`. A repeated request
+  joins the copy that an earlier one began.
 
 These routes are announced as extensions (`Dx-Extension`, in the answer to `OPTIONS /storage/upload/`):
 
@@ -124,8 +125,9 @@ async def copy_item(request: web.Request) -> web.StreamResponse:
     unit = request.app[UNIT]
     path, destination = path_parameter(request), path_parameter(request, "destination")
     etag = request.headers.get("If-Match", "*").strip('"')
-    copying = request.app[COPIES].copy(unit, path, destination, None if etag == "*" else etag)
-    return await answer_slowly(request, copying, Found.to_dict)
+    new = _flag(parse_query(request.rel_url.raw_query_string).get("absent", "false"), "absent")
+    copying = request.app[COPIES].copy(unit, path, destination, None if etag == "*" else etag, new=new)
+    return await answer_slowly(request, copying, lambda found: found.to_dict() | ({"absent": True} if new else {}))
 
 
 async def rename_item(request: web.Request) -> web.Response:

@@ -5,6 +5,8 @@ name. Our client may add more, all of it text:
 
 - `mtime`: the source's time in decimal seconds since the epoch, which becomes the file's time;
 - `mode`: permission bits in octal (`0640`), which a new file gets before its name;
+- `absent` (`true`): the file replaces nothing. A name that exists, also one that was made in the meantime, is 409 with
+  the code `already_exists`; answers about such an upload have `Dx-Absent: true`, which confirms the condition;
 - `checksum` (`crc32c <base64>`): of the whole file, compared before it gets its name;
 - `group`, for partial uploads: 16 to 64 letters or digits, the same for all parts of a file and of no other file, with
   `start`, where the part begins in bytes. Such parts are put together without copying.
@@ -55,7 +57,7 @@ _PROTOCOL = {
     "Tus-Version": _VERSION,
     "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "mode", "checksum", "group", "digest", "echo")),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "mode", "checksum", "group", "digest", "absent", "echo")),
 }
 _BODY_TYPE = "application/offset+octet-stream"
 _MAX_PARTS = 2000
@@ -183,6 +185,8 @@ def _progress(status: Status) -> dict[str, str]:
     headers = {"Tus-Resumable": _VERSION, "Upload-Offset": str(status.offset), "Repr-Digest": digest(status.crc32c)}
     if not status.complete:
         headers["Upload-Expires"] = formatdate(status.expires, usegmt=True)
+    if status.upload.absent:
+        headers["Dx-Absent"] = "true"
     if status.found is not None and status.found.etag is not None:
         headers["ETag"] = f'"{status.found.etag}"'
     return headers

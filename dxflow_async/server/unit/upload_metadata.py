@@ -75,6 +75,7 @@ class UploadMetadata:
             modified_ns=self._modified_ns(),
             checksum=self._checksum(),
             mode=self._mode(),
+            absent=not partial and self._absent(),
         )
 
     def _path(self) -> str:
@@ -107,6 +108,12 @@ class UploadMetadata:
         if text and (expected is None or expected.algorithm != "crc32c"):
             raise _invalid("checksum must be crc32c and its base64")
         return text
+
+    def _absent(self) -> bool:
+        text = self.pairs.get("absent", "false")
+        if text not in ("true", "false"):
+            raise _invalid("absent must be true or false")
+        return text == "true"
 
     def _mode(self) -> int | None:
         text = self.pairs.get("mode")

@@ -72,6 +72,7 @@ class Upload:
         modified_ns: the file's time in nanoseconds since the epoch.
         checksum: of the whole file, as `parse_expected` takes it.
         mode: the permission bits of a new file; None for the default.
+        absent: the file replaces nothing.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Upload:
     modified_ns: int | None = None
     checksum: str = ""
     mode: int | None = None
+    absent: bool = False
 
     @property
     def partial(self) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.server.unit import checksums
 from dxflow_async.server.unit.checksums import Buffer, Expected, Hashing, parse_expected
 from dxflow_async.server.unit.removing import TRASH, empty_trash
@@ -61,7 +61,7 @@ class Uploads:
             StorageError: 507, the volume has no space for it.
         """
         if not upload.partial:
-            self.workspace.check_target(upload.path)
+            self.workspace.check_target(upload.path, new=upload.absent)
         self._check_room(upload.length)
         with self.workspace.directory() as directory:
             create_files(directory, upload, durable=self.workspace.volume.durable)
@@ -148,6 +148,7 @@ class Uploads:
 
         Raises:
             ChecksumMismatchError: they are not what was expected. The upload is removed.
+            AlreadyExistsError: the name exists, and must not be replaced. The upload is removed.
         """
         expected = parse_expected(upload.checksum) if upload.checksum else None
         if expected is not None and not expected.matches(crc.to_bytes(4, "big")):
@@ -157,7 +158,12 @@ class Uploads:
         if upload.modified_ns is not None:
             os.utime(data, ns=(upload.modified_ns, upload.modified_ns))
         checksums.keep(data, crc, upload.length, os.fstat(data).st_mtime_ns)
-        status = self.workspace.place(directory, name, data, upload.path, upload.mode)
+        try:
+            status = self.workspace.place(directory, name, data, upload.path, upload.mode, new=upload.absent)
+        except AlreadyExistsError:
+            if upload.absent:
+                self.forget(directory, upload)
+            raise
         return found_of(upload.path.rpartition("/")[2], status, crc32c=crc)
 
     def forget(self, directory: int, upload: Upload) -> None:

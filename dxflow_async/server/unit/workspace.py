@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dxflow_async.durability import sync_file
 from dxflow_async.exceptions import AlreadyExistsError
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
+from dxflow_async.security.new_names import rename_new
 from dxflow_async.server.common.names import UPLOADS_DIRECTORY, shown
 from dxflow_async.server.unit.reflink import copy_file
 from dxflow_async.server.unit.volume import Volume
@@ -60,11 +61,11 @@ class Workspace:
         finally:
             os.close(directory)
 
-    def check_target(self, path: str) -> None:
+    def check_target(self, path: str, *, new: bool = False) -> None:
         """Refuses early what `place` would refuse late.
 
         Raises:
-            AlreadyExistsError: the path is a directory, or a part above it is a file.
+            AlreadyExistsError: the path is a directory, or a part above it is a file; or it exists, and must be `new`.
         """
         try:
             found = self.volume.stat(path)
@@ -74,6 +75,8 @@ class Workspace:
             raise AlreadyExistsError(f"a part of /{shown(path)} is a file, not a directory", path=path) from error
         if found.directory:
             raise AlreadyExistsError(f"/{shown(path)} is a directory; choose another name", path=path)
+        if new:
+            raise _exists(path)
 
     @contextlib.contextmanager
     def temporary_file(self, directory: int) -> Iterator[tuple[int, str]]:
@@ -89,7 +92,15 @@ class Workspace:
                 os.unlink(name, dir_fd=directory)
 
     def place(
-        self, directory: int, name: str, descriptor: int, path: str, mode: int | None = None, *, sync_name: bool = True
+        self,
+        directory: int,
+        name: str,
+        descriptor: int,
+        path: str,
+        mode: int | None = None,
+        *,
+        new: bool = False,
+        sync_name: bool = True,
     ) -> os.stat_result:
         """Gives a finished file its name in the volume, replacing what has it, with the mode of `mode_for`.
 
@@ -101,24 +112,28 @@ class Workspace:
             descriptor: the file.
             path: its new name.
             mode: the permission bits of its source.
+            new: nothing is replaced. Of two files that get one name at the same time, one is refused.
             sync_name: False leaves its name to be brought to disk later.
 
         Returns:
             The file under its new name.
 
         Raises:
-            AlreadyExistsError: a directory has that name, or a part above it is a file.
+            AlreadyExistsError: a directory has that name, or a part above it is a file; or the name exists, and must be
+                `new`.
         """
         with self.volume.parent(path, make=True) as (target, last):
             self._complete(descriptor, mode_for(target, last, mode))
             try:
-                os.rename(name, last, src_dir_fd=directory, dst_dir_fd=target)
+                _rename(directory, name, target, last, new=new)
             except IsADirectoryError as error:
                 raise AlreadyExistsError(f"/{shown(path)} is a directory; choose another name", path=path) from error
+            except FileExistsError as error:
+                raise _exists(path) from error
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                placed = self._place_copy(descriptor, target, last)
+                placed = self._place_copy(descriptor, target, last, new=new)
                 os.unlink(name, dir_fd=directory)
             else:
                 placed = os.fstat(descriptor)
@@ -131,10 +146,24 @@ class Workspace:
         if self.volume.durable:
             sync_file(descriptor)
 
-    def _place_copy(self, source: int, target: int, last: str) -> os.stat_result:
+    def _place_copy(self, source: int, target: int, last: str, *, new: bool) -> os.stat_result:
         with self.temporary_file(target) as (descriptor, beside):
             before = os.fstat(source)
             copy_file(source, descriptor, before, self.stopping)
             self._complete(descriptor, before.st_mode & PERMISSIONS)
-            os.rename(beside, last, src_dir_fd=target, dst_dir_fd=target)
+            try:
+                _rename(target, beside, target, last, new=new)
+            except FileExistsError as error:
+                raise _exists(last) from error
             return os.fstat(descriptor)
+
+
+def _rename(directory: int, name: str, target: int, last: str, *, new: bool) -> None:
+    if new:
+        rename_new(directory, name, last, target_directory=target)
+    else:
+        os.rename(name, last, src_dir_fd=directory, dst_dir_fd=target)
+
+
+def _exists(path: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"/{shown(path)} exists, and must not be replaced; choose another name", path=path)

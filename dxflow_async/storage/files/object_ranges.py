@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.pool import for_each
-from dxflow_async.exceptions import ServiceError
+from dxflow_async.exceptions import ChecksumMismatchError, ServiceError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.storage.area import Area
+from dxflow_async.streams import Buffer
 from dxflow_async.transfer.failures import translated
+from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
+from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
 
@@ -21,6 +25,9 @@ T = TypeVar("T")
 
 _PIECE_SIZE = 8 << 20
 """Larger ranges are read in pieces of so many bytes, several at a time."""
+
+_SUMMED_HERE = 1 << 20
+"""Larger buffers are summed in a worker thread."""
 
 _PIECES = 8
 """How many pieces of one range are read at a time."""
@@ -72,6 +79,11 @@ class ObjectRanges:
         self._entry = entry
 
     @property
+    def entry(self) -> Entry:
+        """The version, as `stat` described it."""
+        return self._entry
+
+    @property
     def size(self) -> int:
         """The object's size in bytes."""
         return self._entry.size
@@ -80,6 +92,39 @@ class ObjectRanges:
     def etag(self) -> str | None:
         """The version's tag, unquoted; None where the provider has none."""
         return self._entry.etag
+
+    @property
+    def comparable(self) -> bool:
+        """Whether `compare` can compare the bytes with anything."""
+        known = self._entry.crc32c is not None or self._area.provider.features.checksum_told
+        return known and self._entry.size > 0
+
+    async def sum(self, data: Buffer, crc: int) -> int:
+        """Returns the CRC32C of the bytes before `data`, whose checksum is `crc`, and of `data`."""
+        if len(data) <= _SUMMED_HERE:
+            return crc32c(data, crc)
+        return await self._resources.threads.run(crc32c, data, crc)
+
+    async def compare(self, crc: int) -> None:
+        """Compares the checksum of all bytes with that of the object.
+
+        Raises:
+            ChecksumMismatchError: they differ.
+            StorageError: the object's checksum could not be looked up.
+        """
+        provider, limits, policy = self._area.provider, self._resources.limits, self._resources.policy
+        told = await stored_checksum(
+            provider, self._entry, lambda ask: request(ask, provider, limits=limits, policy=policy)
+        )
+        if told not in (None, crc):
+            path = self._area.path(self._entry.key)
+            raise ChecksumMismatchError(
+                f"{self._area.name} read of {path} failed: the bytes that arrived have another checksum than the "
+                "object; do not use them, and read it again",
+                provider=self._area.name,
+                operation="read",
+                path=path,
+            )
 
     async def read(self, start: int, end: int) -> bytearray:
         """Returns the bytes `[start, end)`, which must lie within the object.

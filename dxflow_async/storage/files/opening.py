@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
-__all__ = ["AnyFile", "FileMode", "OpenOptions", "Opening", "as_text", "check_mode"]
+__all__ = ["AnyFile", "FileMode", "OpenOptions", "OpenRules", "Opening", "as_text", "check_mode"]
 
 FileMode = Literal["rb", "wb", "xb", "r", "w", "x"]
 """How a file may be opened: to read, to write, or to create; as bytes or as text."""
@@ -27,6 +29,45 @@ class OpenOptions(TypedDict, total=False):
     newline: str | None
     content_type: str | None
     metadata: Mapping[str, str] | None
+    options: ObjectOptions | None
+    if_match: str | None
+    version: str | None
+    encryption: Encryption | None
+
+
+_READING, _WRITING = ("version", "encryption"), ("content_type", "metadata", "options", "if_match")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRules:
+    """The values of `OpenOptions`, with the defaults."""
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    newline: str | None = None
+    content_type: str | None = None
+    metadata: Mapping[str, str] | None = None
+    options: ObjectOptions | None = None
+    if_match: str | None = None
+    version: str | None = None
+    encryption: Encryption | None = None
+
+    def check(self, kind: str) -> None:
+        """Checks that each option belongs to a file that is read, or to one that is written.
+
+        Raises:
+            ConfigurationError: one does not.
+        """
+        refused = ("options", "if_match") if kind == "r" else _READING
+        for name in refused:
+            if getattr(self, name) is not None:
+                verb = "read" if kind == "r" else "written"
+                raise ConfigurationError(f"{name} is not allowed for a file that is {verb}; leave it out")
+
+    def of_binary(self, kind: str) -> dict[str, Any]:
+        """Returns the options of the binary file below."""
+        names = _READING if kind == "r" else _WRITING
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
 
 
 class _File(Protocol):

@@ -3,6 +3,9 @@
 Sequential reads fetch windows that double from 256 KiB up to 8 MiB; from the second window on, the next one is fetched
 while the caller works. Reads at other positions fetch at least 256 KiB, and the last 256 KiB of the object in one go:
 a format with its index at the end costs one request for it. What was fetched is kept, up to 16 MiB a file.
+
+The windows of a file that is read from its start to its end are summed as they arrive, and their checksum is compared
+with that of the object, where the provider tells it.
 """
 
 from __future__ import annotations
@@ -64,6 +67,8 @@ class AsyncFileReader:
         self._windows = 0  # how many windows of the sequential read were fetched
         self._kept: OrderedDict[int, bytearray] = OrderedDict()
         self._ahead: tuple[int, int, _Ahead] | None = None
+        self._summed = 0 if ranges.comparable else -1  # how many bytes from the start on are in the checksum
+        self._crc = 0
 
     def readable(self) -> bool:
         """Returns True."""
@@ -106,6 +111,8 @@ class AsyncFileReader:
 
         Raises:
             PreconditionFailedError: the object was replaced since the file was opened.
+            ChecksumMismatchError: these are the last bytes, all bytes before were read, too, and the checksum of all of
+                them is not that of the object.
             StorageError: it could not be read.
             ValueError: the file is closed.
         """
@@ -127,6 +134,8 @@ class AsyncFileReader:
         done = 0
         while position + done < end:
             done += await self._copy(position + done, view[done : end - position])
+        if done and end == self.size == self._summed:
+            await self._compare()
         self._position = self._expected = position + done
         return done
 
@@ -145,6 +154,8 @@ class AsyncFileReader:
             self._position = self._expected = start + stop
             if line.endswith(b"\n"):
                 break
+        if line and self._position == self.size == self._summed:
+            await self._compare()
         return bytes(line)
 
     async def aclose(self) -> None:
@@ -197,6 +208,7 @@ class AsyncFileReader:
         """Copies bytes from `position` on, and returns how many."""
         if len(view) > _MAX_WINDOW and self._find(position) is None and not self._is_coming(position):
             await self._ranges.readinto(position, view)
+            await self._sum(position, view)
             return len(view)
         start, data = await self._span(position, position + len(view))
         piece = memoryview(data)[position - start : position - start + len(view)]
@@ -213,9 +225,21 @@ class AsyncFileReader:
             data = await self._ranges.read(start, stop)
             self._keep(start, data)
             found = start, data
+        if found[0] <= self._summed < found[0] + len(found[1]):
+            await self._sum(*found)
         if self._windows > 1:
             self._read_ahead(found[0] + len(found[1]))
         return found
+
+    async def _sum(self, start: int, data: Buffer) -> None:
+        """Adds bytes to the checksum, if they follow those that are in it."""
+        if start <= self._summed < start + len(data):
+            self._crc = await self._ranges.sum(memoryview(data)[self._summed - start :], self._crc)
+            self._summed = start + len(data)
+
+    async def _compare(self) -> None:
+        await self._ranges.compare(self._crc)
+        self._summed = -1
 
     def _range(self, position: int, end: int) -> tuple[int, int]:
         """Returns which bytes to fetch for `[position, end)`."""

@@ -9,7 +9,8 @@ from dxflow_async.providers.common.verified_reader import VerifiedReader
 from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, RangeIgnoredError, Reader, Run, Write
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
-from dxflow_async.transfer.retry import Attempts, RetryPolicy
+from dxflow_async.transfer.items.ordered_digest import whole_digest
+from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
 __all__ = ["ResumedReader", "look_again"]
 
@@ -51,6 +52,7 @@ class ResumedReader(Reader):
         listed: the object as a listing or `stat` described it before.
         is_part: the read is one of several of the object. If the service ignores ranges, `RangeIgnoredError` says so;
             other reads are opened again, and the provider then passes over the bytes before `start`.
+        again: the caller reads the object again after a `ChecksumMismatchError`.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class ResumedReader(Reader):
         listed: Entry | None = None,
         *,
         is_part: bool = False,
+        again: bool = False,
     ) -> None:
+        self._again = again
         self._listed = listed
         self._gives_up_ranges = not is_part
         self._provider = provider
@@ -85,6 +89,12 @@ class ResumedReader(Reader):
         self._is_landing = False
 
     @property
+    def unverified(self) -> str | None:
+        """Why the bytes that were read prove nothing; None if there is no reason to tell."""
+        entry = self._inner.entry if self._inner is not None else self._known
+        return None if entry is None or entry.presumed is None else entry.presumed.reason
+
+    @property
     def verified(self) -> bool:  # type: ignore[override]
         """See `Reader.verified`."""
         return self._inner is not None and self._inner.verified
@@ -97,8 +107,11 @@ class ResumedReader(Reader):
         """
         try:
             inner = await self._open()
+            if inner.entry.presumed is not None and inner.size == inner.entry.size and inner.size:
+                inner = await self._verified_by_presumed(inner)
         except BaseException as error:
             self._release(error)
+            await self.aclose()
             raise
         self.entry = inner.entry
         self.size = inner.size
@@ -182,6 +195,19 @@ class ResumedReader(Reader):
                     await self._attempts.failed(error, self._policy)
             else:
                 return self._inner
+
+    async def _verified_by_presumed(self, inner: Reader) -> Reader:
+        """Returns a reader that compares the digest that the object probably has."""
+        entry = inner.entry = await retry(
+            lambda: self._provider.complete_digest(inner.entry), self._policy, self._attempts
+        )
+        inner.crc32c = entry.crc32c
+        expected = whole_digest(entry)
+        if expected is not None:
+            call = Call(self._provider.name, "read", f"/{self._key}")
+            inner = VerifiedReader(inner, expected, call, again=self._again)
+        self._inner = inner
+        return inner
 
     async def _read(self) -> Reader:
         """Opens one read of the object that was looked up."""

@@ -39,7 +39,9 @@ async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     assert extensions == {"creation", "creation-with-upload", "concatenation", "checksum", "termination", "expiration"}
     assert {"crc32c", "sha256", "sha1"} <= set(answer.headers["Tus-Checksum-Algorithm"].split(","))
     routes = {"rename", "directory", "stat", "order", "prune", "range", "sum", "echo"}
-    assert routes | {"mtime", "mode", "checksum", "group", "digest"} == set(answer.headers["Dx-Extension"].split(","))
+    assert routes | {"mtime", "mode", "checksum", "group", "digest", "absent"} == set(
+        answer.headers["Dx-Extension"].split(",")
+    )
 
 
 async def test_core(unit: RunningUnit) -> None:

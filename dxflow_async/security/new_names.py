@@ -20,41 +20,43 @@ _RENAME_NOREPLACE = 1
 _UNABLE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
 
 
-def rename_new(directory: int, name: str, target: str) -> None:
-    """Renames a file in a directory to a name that nothing has.
+def rename_new(directory: int, name: str, target: str, *, target_directory: int | None = None) -> None:
+    """Renames a file to a name that nothing has.
 
     Args:
         directory: the directory's descriptor.
         name: the file's old name.
         target: its new name.
+        target_directory: the descriptor of the directory that it moves to; by default the same one.
 
     Raises:
         FileExistsError: something has that name; it stays.
     """
-    if _rename_without_replacing(directory, name, target):
+    to = directory if target_directory is None else target_directory
+    if _rename_without_replacing(directory, name, to, target):
         return
     try:
-        os.link(name, target, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        os.link(name, target, src_dir_fd=directory, dst_dir_fd=to, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _UNABLE:
             raise
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory))
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=to))
         try:
-            os.replace(name, target, src_dir_fd=directory, dst_dir_fd=directory)
+            os.replace(name, target, src_dir_fd=directory, dst_dir_fd=to)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(target, dir_fd=directory)
+                os.unlink(target, dir_fd=to)
             raise
     else:
         os.unlink(name, dir_fd=directory)
 
 
-def _rename_without_replacing(directory: int, name: str, target: str) -> bool:
+def _rename_without_replacing(directory: int, name: str, to: int, target: str) -> bool:
     """Renames in one step; returns False where the system or the file system cannot."""
     function = _renameat2()
     if function is None:
         return False
-    if not function(directory, os.fsencode(name), directory, os.fsencode(target), _RENAME_NOREPLACE):
+    if not function(directory, os.fsencode(name), to, os.fsencode(target), _RENAME_NOREPLACE):
         return True
     number = ctypes.get_errno()
     if number in _UNABLE:
