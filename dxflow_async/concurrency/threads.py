@@ -6,8 +6,9 @@ threads run than there are processors, because more of them would only compete f
 wait, the disk is slow or a call hangs; then more threads are started.
 
 A thread that is woken takes the interpreter away from the loop, which costs more than opening a file. So short calls
-go to a thread together (`run_short`): those that are made in one turn of the loop, or while the thread is busy with
-others. On a slow disk, where a call takes long, the rest of its batch is handed out call by call to any free thread.
+go to one thread together (`run_short`): those that are made in one turn of the loop, or while the thread is busy with
+others. A second thread would only take the interpreter away from the first one. On a slow disk, where a call takes
+long, the rest of its batch is handed out call by call to any free thread.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ __all__ = ["Threads", "is_live_owner"]
 _PATIENCE = 0.03
 """Seconds that a call waits before another thread is started. On a fast disk the longest calls take a third of it."""
 
-_BATCH = 16
-"""The most short calls that a thread takes at a time."""
+_BATCH = 64
+"""The most short calls that a thread takes at a time: their callers wait until all of them are made."""
 
 _SLOW = 0.02
 """Seconds after which a thread gives up the rest of its batch. A fast disk takes a twentieth of it for a whole
@@ -123,9 +124,7 @@ class Threads:
         call = self._new_call(function, args)
         gathered = self._gathered
         gathered.append(call)
-        if len(gathered) >= _BATCH:
-            self._send_gathered()
-        elif not self._batches and not self._gathering:
+        if not self._batches and not self._gathering:
             self._gathering = True
             call.future.get_loop().call_soon(self._end_turn)
         self._watch(call)
@@ -183,7 +182,11 @@ class Threads:
 
     def _send_gathered(self) -> None:
         """Hands the gathered calls to a thread."""
-        batch, self._gathered = self._gathered, deque()
+        gathered = self._gathered
+        if len(gathered) <= _BATCH:
+            batch, self._gathered = gathered, deque()
+        else:
+            batch = deque([gathered.popleft() for _ in range(_BATCH)])
         self._batches[id(batch)] = batch
         self._calls.put(batch)
 

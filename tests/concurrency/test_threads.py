@@ -66,19 +66,19 @@ async def test_short_calls_from_many_tasks(threads: Threads) -> None:
 
 
 async def test_short_calls_share_a_thread(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls of one turn of the loop are handed to a thread together, sixteen at most."""
+    """Calls of one turn of the loop are handed to one thread together, a limited number of them at a time."""
     handed: list[int] = []
     send = threads._send_gathered
 
     def count() -> None:
-        handed.append(len(threads._gathered))
+        before = len(threads._gathered)
         send()
+        handed.append(before - len(threads._gathered))
 
     monkeypatch.setattr(threads, "_send_gathered", count)
-    await asyncio.gather(*(threads.run_short(int) for _ in range(40)))
-    assert sum(handed) == 40
-    assert len(handed) <= 5
-    assert max(handed) == 16
+    await asyncio.gather(*(threads.run_short(int) for _ in range(200)))
+    assert handed[0] == max(handed) == 64
+    assert len(handed) <= 8
 
 
 @pytest.mark.parametrize("hangs", [0, 5, 15])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -184,19 +185,38 @@ def _decoded(names: Sequence[str], prefix: str, *, encoded: bool) -> Sequence[st
     text = "/".join(names)
     if "%" not in text and "+" not in text:
         return None
-    ways: list[Callable[[str], str]] = [lambda name: _unquote(name.replace("+", " ")), _unquote]
+    ways: list[Callable[[Sequence[str]], Sequence[str]]] = [partial(_unquote_each, plus=True), _unquote_each]
     if "%20" in text and "%2b" not in text.lower():  # plus signs may stand for themselves
         last = any("%20" in name.rstrip("/").rpartition("/")[2] for name in names)
-        ways = [_unquote] if last else [_unquote_by_segment, _unquote]
+        ways = [_unquote_each] if last else [_unquote_each_by_segment, _unquote_each]
     plain = _NOT_ENCODED.search(text) is not None
     order = [None, *ways] if plain or not encoded else [*ways, None]
     first: Sequence[str] | None = None
     for number, way in enumerate(order):
-        decoded = names if way is None else [way(name) for name in names]
+        decoded = names if way is None else way(names)
         if all(name.startswith(prefix) for name in decoded):
             return decoded
         first = decoded if not number else first
     return first
+
+
+def _unquote_each(names: Sequence[str], *, plus: bool = False) -> Sequence[str]:
+    """Decodes the names of a page, all at once unless one of them has a line feed or other bytes than UTF-8.
+
+    Args:
+        names: as they stand in the page.
+        plus: whether a plus sign stands for a space.
+    """
+    text = "\n".join(names)
+    if plus:
+        text = text.replace("+", " ")
+    try:
+        decoded = _ESCAPES.sub(_unescape, text).split("\n")
+    except UnicodeDecodeError:
+        decoded = []
+    if len(decoded) == len(names):
+        return decoded
+    return [_unquote(name.replace("+", " ") if plus else name) for name in names]
 
 
 def _unquote(name: str) -> str:
@@ -209,6 +229,10 @@ def _unquote(name: str) -> str:
 
 def _unescape(escapes: re.Match[str]) -> str:
     return bytes.fromhex(escapes[0].replace("%", "")).decode()
+
+
+def _unquote_each_by_segment(names: Sequence[str]) -> Sequence[str]:
+    return [_unquote_by_segment(name) for name in names]
 
 
 def _unquote_by_segment(name: str) -> str:

@@ -164,6 +164,8 @@ def page(prefix: str, names: list[str], prefixes: Sequence[str] = (), *, said: b
         ("a+b/", ["a+b/c"], ["a+b/c"]),
         ("a+b/", ["a%2Bb/c+d"], ["a+b/c d"]),
         ("", ["%ff", "a%20b"], ["%ff", "a b"]),
+        ("", ["a%0Ab", "c%20d"], ["a\nb", "c d"]),
+        ("", ["%C3%A9+%E4%B8%AD", "%C3%A9/%F0%9F%98%80"], ["é 中", "é/😀"]),
     ],
 )
 def test_only_what_is_proven_to_be_encoded_is_decoded(prefix: str, sent: list[str], meant: list[str]) -> None:
