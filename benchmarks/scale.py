@@ -33,7 +33,6 @@ from dxflow_async.transfer.executor.shard import (
     Shard,
     ShardPlace,
     ShardReceipt,
-    package_version,
 )
 from dxflow_async.transfer.progress import Meter
 
@@ -93,7 +92,6 @@ async def _plan(count: int) -> None:
     threads, meter = Threads(1), Meter()
     executor = _Idle()
     template = Shard(
-        version=package_version(),
         number=0,
         operation="copy",
         areas=(None, None),

@@ -13,22 +13,44 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from dxflow_async.checksum import CRC32, CRC64NVME, joined
+from dxflow_async.checksum import CRC32, CRC32C, CRC64NVME, crc32c, joined
 from dxflow_async.streams import Buffer
 
-__all__ = ["ExpectedDigest", "RunningDigest", "is_combinable", "joiner", "md5_expected", "s3_expected"]
+__all__ = [
+    "ExpectedDigest",
+    "RunningDigest",
+    "decoded",
+    "digest_of",
+    "is_combinable",
+    "joiner",
+    "md5_expected",
+    "s3_expected",
+]
 
 
 class ExpectedDigest(NamedTuple):
     """The digest that an object must have.
 
     Attributes:
-        algorithm: `"sha256"`, `"sha1"`, `"md5"`, `"crc64nvme"` or `"crc32"`.
+        algorithm: `"sha256"`, `"sha1"`, `"md5"`, `"crc64nvme"`, `"crc32"` or `"crc32c"`.
         value: its bytes, the highest first.
     """
 
     algorithm: str
     value: bytes
+
+    @property
+    def shown(self) -> str:
+        """The digest's name, as errors show it."""
+        return self.algorithm.upper()
+
+    def running(self) -> RunningDigest:
+        """Returns a digest without bytes that computes this one."""
+        return RunningDigest(self.algorithm)
+
+    def judge(self, key: str, found: bytes, *, again: bool = False) -> bool | None:
+        """Returns whether a computed digest is this one; see `PresumedDigest.judge`."""
+        return found == self.value
 
 
 class _CRC:
@@ -55,14 +77,15 @@ def _crc64nvme() -> _CRC:
 _NEW: dict[str, Callable[[], _CRC | hashlib._Hash]] = {
     "crc64nvme": _crc64nvme,
     "crc32": lambda: _CRC(zlib.crc32, 4),
+    "crc32c": lambda: _CRC(crc32c, 4),
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha256": hashlib.sha256,
     "md5": lambda: hashlib.md5(usedforsecurity=False),
 }
 
-_FIELDS = {"crc64nvme": CRC64NVME, "crc32": CRC32}
+_FIELDS = {"crc64nvme": CRC64NVME, "crc32": CRC32, "crc32c": CRC32C}
 
-_SIZES = {"crc64nvme": 8, "crc32": 4, "sha1": 20, "sha256": 32, "md5": 16}
+_SIZES = {"crc64nvme": 8, "crc32": 4, "crc32c": 4, "sha1": 20, "sha256": 32, "md5": 16}
 
 
 class RunningDigest:
@@ -88,6 +111,13 @@ class RunningDigest:
         return self._state.digest()
 
 
+def digest_of(algorithm: str, data: Buffer) -> bytes:
+    """Returns the digest of bytes in memory."""
+    running = RunningDigest(algorithm)
+    running.update(data)
+    return running.value
+
+
 def is_combinable(algorithm: str) -> bool:
     """Returns whether the digest of a whole can be computed from those of its parts."""
     return algorithm in _FIELDS
@@ -111,7 +141,7 @@ def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:
     if headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE":
         return None
     for algorithm in ("crc64nvme", "crc32", "sha256", "sha1"):
-        expected = _decoded(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
+        expected = decoded(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
         if expected is not None:
             return expected
     return None
@@ -119,10 +149,12 @@ def s3_expected(headers: Mapping[str, str]) -> ExpectedDigest | None:
 
 def md5_expected(text: str | None) -> ExpectedDigest | None:
     """Returns the MD5 of a whole object from `Content-MD5` and similar headers; None if there is none."""
-    return _decoded("md5", text)
+    return decoded("md5", text)
 
 
-def _decoded(algorithm: str, text: str | None) -> ExpectedDigest | None:
+def decoded(algorithm: str, text: str | None) -> ExpectedDigest | None:
+    """Returns the digest of a whole object from base64; None for anything else, such as a digest of digests."""
+    text = (text or "").strip().strip('"')
     if not text or "-" in text:  # `...-3` is a checksum of the checksums of three parts
         return None
     try:

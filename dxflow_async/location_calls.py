@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.exceptions import NotFoundError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item, ItemList, SyncPlan, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import UnitArea
@@ -20,13 +20,13 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.executor.options import ExecutorOptions, Workers
+from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.planning.globbing import has_magic
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, SyncOptions
 
 __all__ = ["AsyncLocationCalls"]
@@ -56,7 +56,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Copies a file, an object, or a directory with everything in it, between any two locations.
 
@@ -74,6 +74,8 @@ class AsyncLocationCalls:
             options: what is stored with each copy, instead of what is stored with its source.
             overwrite, symlinks: as for `AsyncAreaStorage.upload` and `download`.
             on_progress: called with a `Progress` at most ten times a second.
+            files, newer, older, larger, smaller: which items are copied, by a list of names, by age and by size; see
+                `SelectionOptions`.
             processes, executor, credentials, shared: run the call on several processes or machines; see
                 `ExecutorOptions`.
 
@@ -92,9 +94,9 @@ class AsyncLocationCalls:
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, workers = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), rules=rules, names=names
+            src, dst, storage_type, on_progress, workers, rules=rules, selection=selection
         )
 
     async def move(
@@ -109,7 +111,7 @@ class AsyncLocationCalls:
         overwrite: Overwrite = True,
         symlinks: Symlinks = "follow",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport:
         """Moves, with the rules of `copy`. Each source is deleted once its copy is known to be stored.
 
@@ -117,9 +119,9 @@ class AsyncLocationCalls:
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        names = _names(include, exclude)
+        selection, workers = _selected(include, exclude, where)
         return await self._transfers.copy(
-            src, dst, storage_type, on_progress, Workers.of(**where), move=True, rules=rules, names=names
+            src, dst, storage_type, on_progress, workers, move=True, rules=rules, selection=selection
         )
 
     @overload
@@ -142,7 +144,7 @@ class AsyncLocationCalls:
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
-        **where: Unpack[ExecutorOptions],
+        **where: Unpack[SelectionOptions],
     ) -> TransferReport | SyncPlan:
         """Syncs a directory: copies everything that is new or changed at `src` to `dst`.
 
@@ -166,7 +168,8 @@ class AsyncLocationCalls:
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
         """
-        rules, workers = Rules.of(compare, include, exclude, delete=delete), Workers.of(**where)
+        chosen, places = split_options(where)
+        rules, workers = Rules.of(compare, include, exclude, delete=delete, **chosen), Workers.of(**places)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress, workers)
@@ -371,13 +374,13 @@ class AsyncLocationCalls:
         return count
 
     async def presign(
-        self, location: Written, *, expires: float = 3600.0, method: str = "GET", storage_type: str = "private"
+        self, location: Written, *, expires: float | str = 3600.0, method: str = "GET", storage_type: str = "private"
     ) -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             location: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
             storage_type: the area of remotes.
 
@@ -396,6 +399,7 @@ class AsyncLocationCalls:
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         storage_type: str = "private",
+        **conditions: Unpack[SelectionOptions],
     ) -> CheckReport:
         """Compares two directories, and changes nothing.
 
@@ -403,6 +407,7 @@ class AsyncLocationCalls:
             a: a directory, as for `sync`.
             b: the other one.
             compare, include, exclude, storage_type: see `SyncOptions`; by default checksums are compared.
+            files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
             NotFoundError: one of the directories does not exist.
@@ -413,7 +418,11 @@ class AsyncLocationCalls:
             ...         report = await session.check("results/", "aws:/bucket/results/")
             ...         print(report.ok, report.differing, report.missing, report.extra)
         """
-        return await self._transfers.check(a, b, Rules.of(compare, include, exclude, delete=True), storage_type)
+        chosen, where = split_options(conditions)
+        if where:
+            raise ConfigurationError(f"check has no option {', '.join(where)}; leave it out")
+        rules = Rules.of(compare, include, exclude, delete=True, **chosen)
+        return await self._transfers.check(a, b, rules, storage_type)
 
     async def _scan(
         self, location: Written, recursive: bool, storage_type: str
@@ -436,6 +445,10 @@ class AsyncLocationCalls:
                 yield batch
 
 
-def _names(include: str | Iterable[str], exclude: str | Iterable[str]) -> NameFilter | None:
-    found = NameFilter(include, exclude)
-    return found if found.include or found.exclude else None
+def _selected(
+    include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
+) -> tuple[Selection | None, Workers | None]:
+    """Returns which items a call takes (None: all), and where it runs."""
+    chosen, where = split_options(options)
+    selection = Selection.of(include, exclude, **chosen)
+    return None if selection.takes_all else selection, Workers.of(**where)

@@ -29,6 +29,7 @@ class TransferResult:
         skipped: why the item was skipped, else None.
         error: why it failed, else None.
         deleted: nothing was transferred: a sync deleted an item that existed only at the destination.
+        unverified: why the bytes that were transferred are not `verified`; None if they are, or if there were none.
     """
 
     source: str
@@ -41,6 +42,7 @@ class TransferResult:
     skipped: str | None = None
     error: StorageError | None = None
     deleted: bool = False
+    unverified: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as plain JSON types."""
@@ -57,6 +59,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         bytes: transferred by the items that succeeded.
         retries: attempts beyond the first, over all items.
         verified: how many items were compared with the other side's own checksum.
+        unverified: how many items were transferred without that, by the reason.
         concurrency: how many requests may be in flight, as the call found it, to the service that the session is
             busiest with; 0 between disks.
         job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
@@ -82,6 +85,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         "notices",
         "retries",
         "seconds",
+        "unverified",
         "verified",
     )
 
@@ -90,6 +94,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         self.bytes = 0
         self.retries = 0
         self.verified = 0
+        self.unverified: dict[str, int] = {}
         self.concurrency = 0
         self.job_id: str | None = None
         self.compared_by_age = 0
@@ -123,6 +128,20 @@ class TransferReport(CompressedSequence[TransferResult], Table):
     def ok(self) -> bool:
         """Whether nothing failed."""
         return not self._failed
+
+    @property
+    def verification(self) -> str:
+        """A summary of the verification, such as `"all verified"` or `"2 verified, 1 not (the reason)"`.
+
+        Example:
+            >>> TransferReport([TransferResult("a", "/b/a", verified=True)]).verification
+            'all verified'
+        """
+        missing = sum(self.unverified.values())
+        if not missing:
+            return "all verified" if self.verified else "nothing to verify"
+        reasons = ", ".join(f"{count} not: {reason}" for reason, count in self.unverified.items())
+        return f"{self.verified} verified, {reasons}"
 
     @property
     def goodput(self) -> float:
@@ -165,6 +184,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             "deleted": self._deleted,
             "retries": self.retries,
             "verified": self.verified,
+            "unverified": dict(self.unverified),
             "compared_by_age": self.compared_by_age,
             "notices": list(self.notices),
             "items": [result.to_dict() for result in self],
@@ -179,6 +199,8 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             self._failed.append(item)
         self.retries += item.attempts - 1
         self.verified += item.verified
+        if item.unverified is not None:
+            self.unverified[item.unverified] = self.unverified.get(item.unverified, 0) + 1
         self._skipped += item.skipped is not None
         self._deleted += item.deleted
 
@@ -204,6 +226,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             ("seconds", f"{self.seconds:.2f}"),
             ("goodput", f"{size_text(self.goodput)}/s"),
             ("concurrency", str(self.concurrency)),
+            ("verification", self.verification),
         ]
 
     def _row(self, item: TransferResult) -> Sequence[Any] | None:
@@ -224,6 +247,7 @@ _RESULT_COLUMNS = {
     "skipped": "text",
     "error": "text",
     "deleted": "bool",
+    "unverified": "text",
 }
 
 

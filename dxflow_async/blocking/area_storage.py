@@ -9,15 +9,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO, Literal, Unpack, overload
 
+from dxflow_async.blocking.area_listing import AreaListing
 from dxflow_async.blocking.feeding import BATCH_BYTES, buffers, groups
 from dxflow_async.blocking.files import FileWriter, TextWriter, open_file
 from dxflow_async.blocking.item_stream import ItemStream
-from dxflow_async.blocking.tables import print_items
-from dxflow_async.blocking.transfers import TransferCalls
 from dxflow_async.config.working_directory import working_directory
-from dxflow_async.models import DeleteResult, Item, ItemList, TransferReport
+from dxflow_async.models import DeleteResult, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
-from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
@@ -27,64 +25,12 @@ from dxflow_async.transfer.progress import OnProgress
 __all__ = ["AreaStorage"]
 
 
-class AreaStorage:
+class AreaStorage(AreaListing):
     """One storage area; the blocking twin of `AsyncAreaStorage`.
 
     `StorageManager.at` and `Session.storage_at` return it. Every method takes the arguments of its twin, and raises the
     same errors. Transfers show a progress bar on a terminal, unless `on_progress` is given.
     """
-
-    def __init__(self, session: object, calls: TransferCalls, twin: AsyncAreaStorage) -> None:
-        self._session = session  # a session that nobody holds is closed
-        self._calls = calls
-        self._portal = calls.portal
-        self._twin = twin
-
-    @overload
-    def list(
-        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[False] = False
-    ) -> None: ...
-    @overload
-    def list(
-        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: Literal[True]
-    ) -> ItemList: ...
-    def list(
-        self, path: str = "/", *, recursive: bool = False, versions: bool = False, return_info: bool = False
-    ) -> ItemList | None:
-        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncAreaStorage.list`."""
-        items = self._portal.call(self._twin.list, path, recursive=recursive, versions=versions)
-        if return_info:
-            return items
-        print_items(items, below=path if recursive else None)
-        return None
-
-    def scan(self, path: str = "/", *, recursive: bool = True) -> ItemStream[Item]:
-        """Twin: `AsyncAreaStorage.scan`."""
-        return ItemStream(self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive)))
-
-    def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
-        """Twin: `AsyncAreaStorage.stat`."""
-        return self._portal.call(self._twin.stat, path, version=version, encryption=encryption)
-
-    def exists(self, path: str) -> bool:
-        """Twin: `AsyncAreaStorage.exists`."""
-        return self._portal.call(self._twin.exists, path)
-
-    def glob(self, pattern: str) -> ItemStream[Item]:
-        """Twin: `AsyncAreaStorage.glob`."""
-        return ItemStream(self._portal.iterate(functools.partial(self._twin.glob, pattern)))
-
-    def is_bucket(self, path: str) -> bool:
-        """Twin: `AsyncAreaStorage.is_bucket`."""
-        return self._portal.call(self._twin.is_bucket, path)
-
-    def update_path_items(self, path: str = "/") -> ItemList:
-        """Twin: `AsyncAreaStorage.update_path_items`."""
-        return self._portal.call(self._twin.update_path_items, path)
-
-    def update_all(self, path: str = "/") -> None:
-        """Twin: `AsyncAreaStorage.update_all`."""
-        self._portal.call(self._twin.update_all, path)
 
     def upload(
         self,
@@ -100,7 +46,31 @@ class AreaStorage:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.upload`."""
+        """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
+
+        Args:
+            src: the local path. Of a directory with a trailing slash only the content is uploaded.
+            dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
+            content_type: the media type; by default each name's ending decides.
+            metadata: stored with each object.
+            options: everything that is stored with each object, such as its storage class; the two arguments above win.
+            overwrite: what happens to an object that exists: `True` replaces it, `False` is an `AlreadyExistsError` of
+                the item, `"skip"` skips it, `"if-newer"` replaces an older object, `"if-different"` a different one.
+            if_match: replace only the object with this etag; for a single file.
+            symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
+                `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
+            on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
+
+        Returns:
+            The result of each file.
+
+        Raises:
+            NotFoundError: there is no such file, and nothing matches.
+            TransferError: some file failed; the others are stored.
+            UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+        """
         call = functools.partial(
             self._twin.upload,
             src,
@@ -127,7 +97,29 @@ class AreaStorage:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.download`; by default `dst` is the caller's current directory."""
+        """Downloads an object, or a directory with everything in it, into a local directory.
+
+        Args:
+            src: the remote path; with a trailing slash everything under it.
+            dst: the local directory, which is made when it is missing; by default the current one. When its last
+                component is the source's name (and not a directory), it is the new file itself; where that is a
+                symbolic link, the file that the link leads to is replaced.
+            overwrite: what happens to files that are there already; as for `upload`.
+            symlinks: with `"preserve"`, objects named `NAME.rclonelink` below a directory become symbolic links again,
+                if they lead to a place inside the destination.
+            version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
+            on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
+
+        Returns:
+            The result of each object.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+            UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
+            TransferError: some object failed, for example because a link or a pipe has its name; the others are
+                stored.
+        """
         path = working_directory() if dst is None else dst
         call = functools.partial(
             self._twin.download,
@@ -152,7 +144,18 @@ class AreaStorage:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.upload_many`; `pairs` is iterated in the calling thread."""
+        """Uploads files under names of their own. Otherwise like `upload`.
+
+        `pairs` is iterated in the calling thread.
+
+        Args:
+            pairs: pairs of a local and a remote path; read as fast as the files are sent.
+            content_type: as for `upload`.
+            metadata: as for `upload`.
+            options, overwrite: as for `upload`.
+            on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
+        """
         call = functools.partial(
             self._twin.upload_many,
             content_type=content_type,
@@ -173,7 +176,14 @@ class AreaStorage:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.download_many`; `pairs` is iterated in the calling thread."""
+        """Downloads objects to files. Otherwise like `download`. `pairs` is iterated in the calling thread.
+
+        Args:
+            pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            overwrite: as for `download`.
+            on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
+        """
         call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
         return self._calls.feed(
             "download", on_progress, lambda stream, show: call(stream, on_progress=show), groups(pairs)
@@ -193,10 +203,23 @@ class AreaStorage:
     ) -> TransferReport:
         """Stores bytes, the rest of an open binary file, or an iterable of bytes (iterated in the calling thread).
 
-        Twin: `AsyncAreaStorage.write`.
-
         Raises:
             TypeError: text was given; encode it, or open the file in binary mode.
+
+        Args:
+            path: the new object.
+            data: bytes, an open binary file, or an iterable of bytes, which the calling thread iterates. An
+                exception that it raises passes through.
+            content_type: the media type; by default the name's ending decides.
+            metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `upload`: `True`, `False`, or `"skip"`, which reads nothing from `data`.
+            if_match: replace only the object with this etag.
+            on_progress: called with a `Progress` at most ten times a second.
+
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
+            StorageError: the object could not be stored.
         """
         call = functools.partial(
             self._twin.write,
@@ -218,7 +241,26 @@ class AreaStorage:
         version: str | None = None,
         encryption: Encryption | None = None,
     ) -> ItemStream[bytes]:
-        """Twin: `AsyncAreaStorage.read`."""
+        r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+
+        Where not all of them are read, use `with`, which gives the connection back.
+
+        Args:
+            path: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `stat`.
+
+        Raises:
+            NotFoundError: there is no such object.
+            PreconditionFailedError: the object has no byte at `start`, or was replaced while it was read.
+            ChecksumMismatchError: a whole object was read, and its checksum is not the provider's; raised after the
+                last bytes.
+
+        Example:
+            >>> def first_line(storage: AreaStorage) -> bytes:
+            ...     with storage.read("/bucket/results.csv") as chunks:
+            ...         return (next(chunks, b"")).partition(b"\n")[0]
+        """
         chunks = functools.partial(self._twin.read, path, start, end, version=version, encryption=encryption)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
 
@@ -233,10 +275,29 @@ class AreaStorage:
     def open(
         self, path: str, mode: FileMode = "rb", **options: Unpack[OpenOptions]
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Opens an object as a file of `io`, which other libraries take. Twin: `AsyncAreaStorage.open`.
+        """Opens an object as a file of `io`, which other libraries take.
 
         A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
         without being closed, nothing is stored.
+
+        Args:
+            path: the object.
+            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
+            encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
+            content_type: the media type of a written object; by default the name's ending decides.
+            metadata: stored with a written object.
+            options, if_match: of a written object, as for `AreaStorage.write`.
+            version, encryption: of an object that is read, as for `AreaStorage.stat`.
+
+        Raises:
+            ConfigurationError: there is no such mode.
+            NotFoundError: the object to read does not exist.
+            AlreadyExistsError: the object to create exists; closing the file raises it if it was created meanwhile.
+
+        Example:
+            >>> def count_lines(storage: "AreaStorage") -> int:
+            ...     with storage.open("/bucket/log.txt", "r") as file:
+            ...         return len([line for line in file])
         """
         return open_file(functools.partial(self._twin.open, path), mode, self._portal, self._session, options)
 
@@ -249,7 +310,15 @@ class AreaStorage:
         overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.copy`."""
+        """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
+
+        Args:
+            src: the source. Of a directory with a trailing slash only the content is copied.
+            dst: with a trailing slash the directory to copy into, else exactly the new name.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that are there already; as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
+        """
         return self._calls.call(
             functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
         )
@@ -263,13 +332,17 @@ class AreaStorage:
         overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncAreaStorage.move`."""
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
         return self._calls.call(
             functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
         )
 
     def mkdir(self, path: str) -> None:
-        """Twin: `AsyncAreaStorage.mkdir`."""
+        """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Raises:
+            UnsupportedError: directories are not real there: a directory is what names of objects begin with.
+        """
         self._portal.call(self._twin.mkdir, path)
 
     def delete(
@@ -280,7 +353,22 @@ class AreaStorage:
         version: str | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> int:
-        """Twin: `AsyncAreaStorage.delete`."""
+        """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Args:
+            path: the object, the directory, or several of them.
+            if_match: delete a single object only if it has this etag.
+            version: delete this version of a single object, for good.
+
+        Returns:
+            The number of objects whose deletion was requested. An object that does not exist is no error. A real
+            directory counts as one.
+
+        Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
+            TransferError: some objects could not be deleted; the report has them. The others are gone.
+            StorageError: the only object could not be deleted, or the objects could not be listed.
+        """
         paths = path if isinstance(path, str) else builtins.list(path)
         return self._portal.call(
             functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
@@ -294,16 +382,29 @@ class AreaStorage:
         version: str | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> DeleteResult:
-        """Twin: `AsyncAreaStorage.try_delete`."""
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
         paths = path if isinstance(path, str) else builtins.list(path)
         return self._portal.call(
             functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
         )
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
-        """Twin: `AsyncAreaStorage.endpoint_facts`."""
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+        """
         return self._portal.call(self._twin.endpoint_facts)
 
-    def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
-        """Twin: `AsyncAreaStorage.presign`."""
+    def presign(self, path: str, expires: float | str = 3600.0, *, method: str = "GET") -> str:
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
+            method: the HTTP method that it allows.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+        """
         return self._portal.call(self._twin.presign, path, expires, method=method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -44,7 +45,14 @@ class ComputeManager:
     @overload
     def list(self, return_info: Literal[True]) -> builtins.list[Unit]: ...
     def list(self, return_info: bool = False) -> builtins.list[Unit] | None:
-        """Prints a table of the units; with `return_info` returns them instead. Twin: `AsyncComputeManager.list`."""
+        """Prints a table of the units; with `return_info` returns them instead.
+
+        Args:
+            return_info: for the blocking twin, which prints the units unless it is set. This method returns them
+
+        Raises:
+            NetworkError: the hub cannot be reached.
+        """
         units = self._portal.call(self._twin.list, return_info)
         if return_info:
             return units
@@ -52,7 +60,18 @@ class ComputeManager:
         return None
 
     def get_unit(self, name: str | None = None, ip_address: str | None = None) -> ComputeUnit:
-        """Twin: `AsyncComputeManager.get_unit`."""
+        """Returns the unit of that name, or at that address; without either, the account's only unit.
+
+        A terminated unit is found only when no other unit matches.
+
+        Args:
+            name: the name that its owner gave it.
+            ip_address: its host, with or without the port.
+
+        Raises:
+            UnitNotFoundError: no unit matches; the message lists the units that there are.
+            ComputeUnitError: several units match; the message lists them.
+        """
         return self._unit(self._portal.call(self._twin.get_unit, name, ip_address))
 
     def register(
@@ -67,7 +86,22 @@ class ComputeManager:
         memory: float = 1,
         disk: float = 1,
     ) -> ComputeUnit:
-        """Twin: `AsyncComputeManager.register`."""
+        """Registers a unit that you serve (`dxflow-async unit serve`) with the account's hub.
+
+        Args:
+            name: a name of your choice; none of your other units may have it.
+            url: the address of the unit's server: `https://host[:port]`.
+            rw_secret: the server's secret for reading and writing; `unit serve` names the file that has it.
+            ro_secret: the server's secret for reading.
+            cluster_type: the kind of machine, as `provider:name`.
+            cpu: the number of processors.
+            memory: in GB.
+            disk: in GB.
+
+        Raises:
+            ConfigurationError: the hub does not allow a value; the message names it.
+            ComputeUnitError: you have a unit of that name.
+        """
         twin = self._portal.call(
             self._twin.register,
             name,
@@ -95,42 +129,42 @@ class ComputeUnit:
 
     @property
     def name(self) -> str:
-        """Twin: `AsyncComputeUnit.name`."""
+        """The name that its owner gave it."""
         return self._twin.name
 
     @property
     def status(self) -> str:
-        """Twin: `AsyncComputeUnit.status`."""
+        """Its state when the hub last reported it: `"READY"`, `"STOPPED"`, `"TERMINATED"`. See `get_status`."""
         return self._twin.status
 
     @property
     def detail(self) -> Unit:
-        """Twin: `AsyncComputeUnit.detail`."""
+        """The hub's last description of it."""
         return self._twin.detail
 
     @property
     def storage(self) -> UnitStorage:
-        """Twin: `AsyncComputeUnit.storage`."""
+        """Its storage."""
         return self._storage
 
     def get_status(self) -> str:
-        """Twin: `AsyncComputeUnit.get_status`."""
+        """Returns its state now."""
         return self._portal.call(self._twin.get_status)
 
     def start(self) -> Unit:
-        """Twin: `AsyncComputeUnit.start`."""
+        """Starts it; a unit that runs is left alone."""
         return self._portal.call(self._twin.start)
 
     def stop(self) -> Unit:
-        """Twin: `AsyncComputeUnit.stop`."""
+        """Stops it: its storage does not answer until it is started again."""
         return self._portal.call(self._twin.stop)
 
     def troubleshoot(self) -> dict[str, Any]:
-        """Twin: `AsyncComputeUnit.troubleshoot`."""
+        """Returns the hub's diagnosis of it."""
         return self._portal.call(self._twin.troubleshoot)
 
     def terminate(self) -> Unit:
-        """Twin: `AsyncComputeUnit.terminate`."""
+        """Terminates it, for good."""
         return self._portal.call(self._twin.terminate)
 
     def __repr__(self) -> str:
@@ -157,7 +191,20 @@ class UnitStorage(AreaStorage):
     def list(
         self, path: str = "/", recursive: bool = False, return_info: bool = False, *, versions: bool = False
     ) -> ItemList | None:
-        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncUnitStorage.list`."""
+        """Prints the items at a path; with `return_info` returns them instead.
+
+        Args:
+            path: the directory or file.
+            recursive: whether to list everything below the directory.
+            return_info: return the items, and print nothing.
+            versions: as for `AreaStorage.list`; units keep none.
+
+        Returns:
+            The items; without `recursive` in the order in which the unit sends them.
+
+        Raises:
+            NotFoundError: there is no such file or directory.
+        """
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info, versions=versions)
         if return_info:
             return items
@@ -165,7 +212,7 @@ class UnitStorage(AreaStorage):
         return None
 
     def ls(self, path: str = "/", recursive: bool = False) -> None:
-        """Prints the items at a path. Twin: `AsyncUnitStorage.ls`."""
+        """Prints the items at a path."""
         self.list(path, recursive)
 
     def download(
@@ -181,7 +228,23 @@ class UnitStorage(AreaStorage):
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncUnitStorage.download`; by default `dst` is the caller's current directory."""
+        """Downloads a file, or a directory with everything in it, into a local directory.
+
+        Args:
+            src: the path on the unit; with a trailing slash everything under it.
+            dst: the local directory; by default the current one. When its last component is the source's name (and not
+                a directory), it is the new file itself.
+            create_dir: whether to make a directory that is missing.
+            overwrite: what happens to files that are there already; as for `AreaStorage.upload`.
+            symlinks: as for `AreaStorage.download`.
+            version, encryption: as for `AreaStorage.stat`; units have neither.
+            on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
+
+        Raises:
+            NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
+            TransferError: some file failed; the others are stored.
+        """
         path = working_directory() if dst is None else dst
         call = functools.partial(
             self._unit_twin.download,
@@ -195,3 +258,28 @@ class UnitStorage(AreaStorage):
             **where,
         )
         return self._calls.run("download", on_progress, lambda show: call(on_progress=show))
+
+    def delete(
+        self,
+        path: str | Iterable[str],
+        *,
+        if_match: str | None = None,
+        version: str | None = None,
+        **where: Unpack[ExecutorOptions],
+    ) -> int:
+        """Deletes a file, or a directory with everything in it; of several paths, a directory's ends in a slash.
+
+        Args:
+            path: the file, the directory, or several of them.
+            if_match: delete a single file only if it has this etag.
+            version: as for `AreaStorage.delete`; units keep none.
+
+        Returns:
+            The number of files whose deletion was requested. A file that does not exist is no error. A directory
+            counts as one.
+
+        Raises:
+            TransferError: some files could not be deleted; the report has them. The others are gone.
+            StorageError: the only file could not be deleted.
+        """
+        return super().delete(path, if_match=if_match, version=version, **where)

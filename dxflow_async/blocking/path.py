@@ -46,47 +46,64 @@ class StoragePath(LocationPath):
         self._storage_type = storage_type
 
     def stat(self) -> Item:
-        """Twin: `AsyncStoragePath.stat`."""
+        """Returns the object, or the directory.
+
+        Raises:
+            NotFoundError: there is neither.
+        """
         return self._call(self._twin.stat)
 
     def exists(self) -> bool:
-        """Twin: `AsyncStoragePath.exists`."""
+        """Returns whether there is an object or a directory."""
         return self._call(self._twin.exists)
 
     def is_dir(self) -> bool:
-        """Twin: `AsyncStoragePath.is_dir`."""
+        """Returns whether it is a directory, or something lies below it."""
         return self._call(self._twin.is_dir)
 
     def is_file(self) -> bool:
-        """Twin: `AsyncStoragePath.is_file`."""
+        """Returns whether it is an object."""
         return self._call(self._twin.is_file)
 
     def iterdir(self) -> ItemStream[Self]:
-        """Twin: `AsyncStoragePath.iterdir`."""
+        """Yields the paths in this directory, in the order of their names.
+
+        Raises:
+            NotFoundError: there is no such directory. Where directories are not real, nothing is yielded instead.
+        """
         return self._stream(self._twin.iterdir)
 
     def glob(self, pattern: str) -> ItemStream[Self]:
-        """Twin: `AsyncStoragePath.glob`."""
+        """Yields the objects and directories below this one that match a pattern, in order.
+
+        An empty directory is found by its name only where the pattern has no `**` and one segment.
+
+        Args:
+            pattern: such as `"*.csv"`, `"*/x?.dat"` or `"**/*.csv"`; `**` stands for any number of directories.
+
+        Raises:
+            ConfigurationError: the pattern is empty, or begins with a slash.
+        """
         return self._stream(partial(self._twin.glob, pattern))
 
     def rglob(self, pattern: str) -> ItemStream[Self]:
-        """Twin: `AsyncStoragePath.rglob`."""
+        """Yields what matches a pattern in this directory and all those below it: `glob` with `**/` before it."""
         return self._stream(partial(self._twin.rglob, pattern))
 
     def read_bytes(self) -> bytes:
-        """Twin: `AsyncStoragePath.read_bytes`."""
+        """Returns all bytes of the object."""
         return self._call(self._twin.read_bytes)
 
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Twin: `AsyncStoragePath.read_text`."""
+        """Returns the object as text."""
         return self._call(self._twin.read_text, encoding, errors)
 
     def write_bytes(self, data: bytes) -> int:
-        """Twin: `AsyncStoragePath.write_bytes`."""
+        """Stores an object, and returns its size."""
         return self._call(self._twin.write_bytes, data)
 
     def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
-        """Twin: `AsyncStoragePath.write_text`."""
+        """Stores a text, and returns its length. Line feeds stay as they are."""
         return self._call(self._twin.write_text, text, encoding, errors)
 
     @overload
@@ -100,19 +117,42 @@ class StoragePath(LocationPath):
     def open(
         self, mode: FileMode = "rb", **options: Unpack[OpenOptions]
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Twin: `AsyncStoragePath.open`."""
+        """Opens an object as a file of `io`, which other libraries take.
+
+        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
+        without being closed, nothing is stored.
+
+        Args:
+            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
+            options: `encoding`, `errors` and `newline` of text, as for the built-in `open`, and `content_type` and
+                `metadata`, which are stored with a written object.
+
+        Raises:
+            ConfigurationError: there is no such mode.
+            NotFoundError: the object to read does not exist.
+            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
+
+        Example:
+            >>> def count_lines(path: StoragePath) -> int:
+            ...     with path.open("r") as file:
+            ...         return len([line for line in file])
+        """
         return open_file(self._twin.open, mode, self._bound._portal, self._bound, options)
 
     def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT002 - as `pathlib` has it
-        """Twin: `AsyncStoragePath.unlink`."""
+        """Deletes the object. A directory stays.
+
+        Raises:
+            NotFoundError: there is no such object, and `missing_ok` is not set.
+        """
         self._call(self._twin.unlink, missing_ok)
 
     def rename(self, target: Written) -> Self:
-        """Twin: `AsyncStoragePath.rename`."""
+        """Moves the object or directory, with the rules of `Session.move`, and returns the new path."""
         return self._made(self._call(self._twin.rename, target).text)
 
     def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
-        """Twin: `AsyncStoragePath.copy_to`."""
+        """Copies the object or directory, with the rules of `Session.copy`."""
         return self._bound.copy(self, dst, storage_type=self._storage_type, on_progress=on_progress)
 
     @overload
@@ -124,7 +164,7 @@ class StoragePath(LocationPath):
     def sync_to(
         self, dst: Written, *, dry_run: bool = False, **options: Unpack[SyncOptions]
     ) -> TransferReport | SyncPlan:
-        """Twin: `AsyncStoragePath.sync_to`."""
+        """Syncs the directory to another one, with the rules and options of `Session.sync`."""
         options.setdefault("storage_type", self._storage_type)
         if dry_run:
             return self._bound.sync(self, dst, dry_run=True, **options)

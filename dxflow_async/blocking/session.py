@@ -76,62 +76,101 @@ class Session(LocationCalls):
 
     @property
     def settings(self) -> Settings:
-        """Twin: `AsyncSession.settings`."""
+        """The settings of the session."""
         return self._session.settings
 
     @property
     def closed(self) -> bool:
-        """Twin: `AsyncSession.closed`."""
+        """Whether `close` was called, or the session belongs to the parent process."""
         return self._portal.closing
 
     @property
     def secrets(self) -> dict[str, Any] | None:
-        """Twin: `AsyncSession.secrets`."""
+        """The secrets of the sign-in, to be passed as `secrets=` later; None before it, and without an account.
+
+        Reading them lets the sign-in outlive the session.
+        """
         return self._session.secrets
 
     def get_storage_manager(self) -> StorageManager:
-        """Twin: `AsyncSession.get_storage_manager`."""
+        """Returns the storage at every remote.
+
+        Raises:
+            SessionClosedError: the session was closed.
+            SessionLoopError: the session belongs to another event loop.
+        """
         twin = self._portal.call_soon(self._session.get_storage_manager)
         return StorageManager(self, self._calls, twin)
 
     def get_compute_manager(self) -> ComputeManager:
-        """Twin: `AsyncSession.get_compute_manager`."""
+        """Returns the account's compute units.
+
+        Raises:
+            ConfigurationError: the session has no account.
+            SessionClosedError: the session was closed.
+            SessionLoopError: the session belongs to another event loop.
+        """
         twin = self._portal.call_soon(self._session.get_compute_manager)
         return ComputeManager(self, self._calls, twin)
 
     def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
-        """Twin: `AsyncSession.path`."""
+        """Returns any location as a path like those of `pathlib`, without looking at it."""
         return StoragePath(location, self, storage_type)
 
     def jobs(self, *job_ids: str) -> JobList:
-        """Twin: `AsyncSession.jobs`."""
+        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
         return self._portal.call(self._session.jobs, *job_ids)
 
     def resume(
         self, job_id: str, *, on_progress: OnProgress | None = None, **where: Unpack[ExecutorOptions]
     ) -> TransferReport:
-        """Twin: `AsyncSession.resume`."""
+        """Resumes a job: transfers the items that are not done, and large items from where they were interrupted.
+
+        Sources that have changed since are transferred again. The report has the items that were not done.
+
+        Raises:
+            ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
+            JobBusyError: another process works on it.
+            TransferError: some item failed; the job is kept.
+        """
         call = functools.partial(self._session.resume, job_id, **where)
         return self._calls.run("resume", on_progress, lambda show: call(on_progress=show))
 
     def clean_jobs(self, *job_ids: str, dry_run: bool = True) -> list[Leftover]:
-        """Twin: `AsyncSession.clean_jobs`."""
+        """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.
+
+        With `dry_run=False` it is removed, too, and the jobs cannot be resumed. Running jobs are left alone.
+
+        Raises:
+            ConfigurationError: as for `resume`.
+            StorageError: an upload could not be removed.
+        """
         return self._portal.call(self._session.clean_jobs, *job_ids, dry_run=dry_run)
 
     def provider_settings(self) -> dict[str, list[str]]:
-        """Twin: `AsyncSession.provider_settings`."""
+        """Lists the settings that the account's hub keeps: their names (no values), by provider."""
         return self._portal.call(self._session.provider_settings)
 
     def keep_provider_settings(self, provider: str) -> list[str]:
-        """Twin: `AsyncSession.keep_provider_settings`."""
+        """Stores this machine's settings of a provider, credentials included, at the hub; returns their names.
+
+        The account's sessions use them on every machine that has no settings of that provider.
+
+        Raises:
+            ConfigurationError: this machine has no settings of that provider, or the hub does not allow them.
+        """
         return self._portal.call(self._session.keep_provider_settings, provider)
 
     def forget_provider_settings(self, provider: str) -> bool:
-        """Twin: `AsyncSession.forget_provider_settings`."""
+        """Deletes the settings of a provider at the account's hub; returns whether there were any."""
         return self._portal.call(self._session.forget_provider_settings, provider)
 
     def close(self) -> None:
-        """Cancels the calls of all threads, and closes everything. Twin: `AsyncSession.aclose`."""
+        """Closes connections, threads and the embedded hub, and ends a sign-in whose `secrets` were not read.
+
+        Running calls fail. A second call does nothing, nor does one in a process forked from the session's own. After
+        the session's event loop has ended, everything is closed that does not need that loop.
+        """
         self._portal.close()
 
     def __enter__(self) -> Self:

@@ -2,127 +2,32 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
+from typing import BinaryIO, Literal, Unpack, overload
 
-from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.files import FileWriter, TextWriter
 from dxflow_async.blocking.item_stream import ItemStream
-from dxflow_async.blocking.transfers import TransferCalls
-from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.blocking.storage_listing import StorageListing
+from dxflow_async.models import TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
-from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
-if TYPE_CHECKING:
-    from dxflow_async.blocking.session import Session
-
 __all__ = ["StorageManager"]
 
 
-class StorageManager:
+class StorageManager(StorageListing):
     """The session's storage at every remote; the blocking twin of `AsyncStorageManager`.
 
     `Session.get_storage_manager` returns it. `at` returns the storage of one remote. Every other method takes the
     arguments of its twin, and raises the same errors. Transfers show a progress bar on a terminal, unless `on_progress`
     is given.
     """
-
-    def __init__(self, session: Session, calls: TransferCalls, twin: AsyncStorageManager) -> None:
-        self._session = session  # a session that nobody holds is closed
-        self._calls = calls
-        self._portal = calls.portal
-        self._twin = twin
-
-    def at(self, provider: str = "AWS", *, storage_type: str = "private") -> AreaStorage:
-        """Twin: `AsyncStorageManager.at`."""
-        twin = self._portal.call_soon(self._twin.at, provider, storage_type=storage_type)
-        return AreaStorage(self._session, self._calls, twin)
-
-    @overload
-    def list(
-        self,
-        provider: str = "AWS",
-        path: str = "/",
-        *,
-        storage_type: str = "private",
-        recursive: bool = False,
-        versions: bool = False,
-        return_info: Literal[False] = False,
-    ) -> None: ...
-    @overload
-    def list(
-        self,
-        provider: str = "AWS",
-        path: str = "/",
-        *,
-        storage_type: str = "private",
-        recursive: bool = False,
-        versions: bool = False,
-        return_info: Literal[True],
-    ) -> ItemList: ...
-    def list(
-        self,
-        provider: str = "AWS",
-        path: str = "/",
-        *,
-        storage_type: str = "private",
-        recursive: bool = False,
-        versions: bool = False,
-        return_info: bool = False,
-    ) -> ItemList | None:
-        """Prints the items at a path; with `return_info` returns them instead. Twin: `AsyncStorageManager.list`."""
-        storage = self._at(provider, storage_type)
-        if return_info:
-            return storage.list(path, recursive=recursive, versions=versions, return_info=True)
-        storage.list(path, recursive=recursive, versions=versions)
-        return None
-
-    def scan(
-        self,
-        provider: str = "AWS",
-        path: str = "/",
-        *,
-        storage_type: str = "private",
-        recursive: bool = True,
-    ) -> ItemStream[Item]:
-        """Twin: `AsyncStorageManager.scan`."""
-        return self._at(provider, storage_type).scan(path, recursive=recursive)
-
-    def stat(
-        self,
-        path: str,
-        provider: str = "AWS",
-        *,
-        storage_type: str = "private",
-        version: str | None = None,
-        encryption: Encryption | None = None,
-    ) -> Item:
-        """Twin: `AsyncStorageManager.stat`."""
-        return self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
-
-    def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
-        """Twin: `AsyncStorageManager.exists`."""
-        return self._at(provider, storage_type).exists(path)
-
-    def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
-        """Twin: `AsyncStorageManager.update_path_items`."""
-        self._at(provider, storage_type).update_path_items(path)
-
-    def update_all(self, provider: str = "AWS", path: str = "/") -> None:
-        """Twin: `AsyncStorageManager.update_all`."""
-        self._at(provider, "private").update_all(path)
-
-    def _get_content_from_path(self, provider: str, path: str) -> builtins.list[dict[str, Any]] | None:
-        """Twin: `AsyncStorageManager._get_content_from_path`."""
-        return self._portal.call_soon(self._twin._get_content_from_path, provider, path)
 
     def upload(
         self,
@@ -140,7 +45,33 @@ class StorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.upload`."""
+        """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
+
+        Args:
+            src: the local path. Of a directory with a trailing slash only the content is uploaded.
+            dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
+            content_type: the media type; by default each name's ending decides.
+            metadata: stored with each object.
+            options: everything that is stored with each object, such as its storage class; the two arguments above win.
+            overwrite: what happens to an object that exists: `True` replaces it, `False` is an `AlreadyExistsError` of
+                the item, `"skip"` skips it, `"if-newer"` replaces an older object, `"if-different"` a different one.
+            if_match: replace only the object with this etag; for a single file.
+            symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
+                `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
+            on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: run the call on several processes or machines; see
+                `ExecutorOptions`.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+
+        Returns:
+            The result of each file.
+
+        Raises:
+            NotFoundError: there is no such file, and nothing matches.
+            TransferError: some file failed; the others are stored.
+            UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+        """
         storage = self._at(provider, utype)
         return storage.upload(
             src,
@@ -169,7 +100,31 @@ class StorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.download`; `dst` is the current directory of the caller by default."""
+        """Downloads an object, or a directory with everything in it, into a local directory.
+
+        Args:
+            src: the remote path; with a trailing slash everything under it.
+            dst: the local directory, which is made when it is missing; by default the current one. When its last
+                component is the source's name (and not a directory), it is the new file itself; where that is a
+                symbolic link, the file that the link leads to is replaced.
+            overwrite: what happens to files that are there already; as for `upload`.
+            symlinks: with `"preserve"`, objects named `NAME.rclonelink` below a directory become symbolic links again,
+                if they lead to a place inside the destination.
+            version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
+            on_progress: called with a `Progress` at most ten times a second.
+            processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Returns:
+            The result of each object.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+            UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
+            TransferError: some object failed, for example because a link or a pipe has its name; the others are
+                stored.
+        """
         return self._at(provider, storage_type).download(
             src,
             dst,
@@ -194,7 +149,20 @@ class StorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.upload_many`; `pairs` is iterated in the calling thread."""
+        """Uploads files under names of their own. Otherwise like `upload`.
+
+        `pairs` is iterated in the calling thread.
+
+        Args:
+            pairs: pairs of a local and a remote path; read as fast as the files are sent.
+            content_type: as for `upload`.
+            metadata: as for `upload`.
+            options, overwrite: as for `upload`.
+            on_progress: as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+        """
         storage = self._at(provider, utype)
         return storage.upload_many(
             pairs,
@@ -216,7 +184,16 @@ class StorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.download_many`; `pairs` is iterated in the calling thread."""
+        """Downloads objects to files. Otherwise like `download`. `pairs` is iterated in the calling thread.
+
+        Args:
+            pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            overwrite: as for `download`.
+            on_progress: as for `download`.
+            processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         return self._at(provider, storage_type).download_many(
             pairs, overwrite=overwrite, on_progress=on_progress, **where
         )
@@ -237,10 +214,25 @@ class StorageManager:
     ) -> TransferReport:
         """Stores bytes, an open binary file's rest, or what an iterable of bytes yields in the calling thread.
 
-        Twin: `AsyncStorageManager.write`.
-
         Raises:
             TypeError: text was given; encode it, or open the file in binary mode.
+
+        Args:
+            path: the new object.
+            data: bytes, an open binary file, or an iterable of bytes, which the calling thread iterates. An
+                exception that it raises passes through.
+            content_type: the media type; by default the name's ending decides.
+            metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `upload`: `True`, `False`, or `"skip"`, which reads nothing from `data`.
+            if_match: replace only the object with this etag.
+            on_progress: called with a `Progress` at most ten times a second.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
+            StorageError: the object could not be stored.
         """
         storage = self._at(provider, utype)
         return storage.write(
@@ -265,7 +257,28 @@ class StorageManager:
         version: str | None = None,
         encryption: Encryption | None = None,
     ) -> ItemStream[bytes]:
-        """Twin: `AsyncStorageManager.read`."""
+        r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+
+        Where not all of them are read, use `with`, which gives the connection back.
+
+        Args:
+            path: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `stat`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            NotFoundError: there is no such object.
+            PreconditionFailedError: the object has no byte at `start`, or was replaced while it was read.
+            ChecksumMismatchError: a whole object was read, and its checksum is not the provider's; raised after the
+                last bytes.
+
+        Example:
+            >>> def first_line(storage: AreaStorage) -> bytes:
+            ...     with storage.read("/bucket/results.csv") as chunks:
+            ...         return (next(chunks, b"")).partition(b"\n")[0]
+        """
         return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     @overload
@@ -317,7 +330,32 @@ class StorageManager:
         storage_type: str = "private",
         **options: Unpack[OpenOptions],
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Twin: `AsyncStorageManager.open`."""
+        """Opens an object as a file of `io`, which other libraries take.
+
+        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
+        without being closed, nothing is stored.
+
+        Args:
+            path: the object.
+            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
+            encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
+            content_type: the media type of a written object; by default the name's ending decides.
+            metadata: stored with a written object.
+            options, if_match: of a written object, as for `AreaStorage.write`.
+            version, encryption: of an object that is read, as for `AreaStorage.stat`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            ConfigurationError: there is no such mode.
+            NotFoundError: the object to read does not exist.
+            AlreadyExistsError: the object to create exists; closing the file raises it if it was created meanwhile.
+
+        Example:
+            >>> def count_lines(storage: "AreaStorage") -> int:
+            ...     with storage.open("/bucket/log.txt", "r") as file:
+            ...         return len([line for line in file])
+        """
         return self._at(provider, storage_type).open(path, mode, **options)
 
     def delete(
@@ -330,7 +368,24 @@ class StorageManager:
         version: str | None = None,
         **where: Unpack[ExecutorOptions],
     ) -> int:
-        """Twin: `AsyncStorageManager.delete`."""
+        """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Args:
+            path: the object, the directory, or several of them.
+            if_match: delete a single object only if it has this etag.
+            version: delete this version of a single object, for good.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Returns:
+            The number of objects whose deletion was requested. An object that does not exist is no error. A real
+            directory counts as one.
+
+        Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
+            TransferError: some objects could not be deleted; the report has them. The others are gone.
+            StorageError: the only object could not be deleted, or the objects could not be listed.
+        """
         return self._at(provider, storage_type).delete(path, if_match=if_match, version=version, **where)
 
     def copy(
@@ -344,7 +399,17 @@ class StorageManager:
         overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.copy`."""
+        """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
+
+        Args:
+            src: the source. Of a directory with a trailing slash only the content is copied.
+            dst: with a trailing slash the directory to copy into, else exactly the new name.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that are there already; as for `upload`.
+            processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         return self._at(provider, storage_type).copy(src, dst, options=options, overwrite=overwrite, **where)
 
     def move(
@@ -358,24 +423,45 @@ class StorageManager:
         overwrite: Overwrite = True,
         **where: Unpack[ExecutorOptions],
     ) -> TransferReport:
-        """Twin: `AsyncStorageManager.move`."""
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
+
+        Args:
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         return self._at(provider, storage_type).move(src, dst, options=options, overwrite=overwrite, **where)
 
     def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
-        """Twin: `AsyncStorageManager.endpoint_facts`."""
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+
+        Args:
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         return self._at(provider, storage_type).endpoint_facts()
 
     def presign(
         self,
         path: str,
-        expires: float = 3600.0,
+        expires: float | str = 3600.0,
         provider: str = "AWS",
         *,
         storage_type: str = "private",
         method: str = "GET",
     ) -> str:
-        """Twin: `AsyncStorageManager.presign`."""
-        return self._at(provider, storage_type).presign(path, expires, method=method)
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
 
-    def _at(self, provider: str, storage_type: str) -> AreaStorage:
-        return AreaStorage(self._session, self._calls, self._twin.at(provider, storage_type=storage_type))
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
+            method: the HTTP method that it allows.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+        """
+        return self._at(provider, storage_type).presign(path, expires, method=method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dxflow_async.cli.help_pages import find_page, print_page
 from dxflow_async.cli.standard_streams import open_closed_streams
 from dxflow_async.concurrency.descriptors import raise_limit
 
@@ -24,9 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     open_closed_streams()
     raise_limit()
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        if (page := find_page(given)) is not None:
+            return print_page(page)
         from dxflow_async.cli.app import run_app
 
-        return run_app(sys.argv[1:] if arguments is None else arguments)
+        return run_app(given)
     except KeyboardInterrupt:
         return _INTERRUPTED

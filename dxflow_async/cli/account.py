@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.config.settings import Settings
 from dxflow_async.control.stored_login import Secrets, StoredLogin
@@ -19,13 +19,14 @@ from dxflow_async.session import AsyncSession
 __all__ = ["login", "logout", "whoami"]
 
 
-def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> int:
+def login(email: str, *, hub: str | None = None, namespace: str = "diphyx", json: Flag = False) -> int:
     """Sign in to a hub, and store the login for later commands and sessions.
 
     Args:
         email: The account. Its password is read from the terminal, or from the first line of standard input.
         hub: The hub's URL; by default the setting (DXFLOW_HUB).
         namespace: The namespace to work in.
+        json: Print a JSON object.
     """
     settings = Settings.load()
     url = hub or settings.hub
@@ -35,14 +36,18 @@ def login(email: str, *, hub: str | None = None, namespace: str = "diphyx") -> i
     session = AsyncSession(email, password, namespace=namespace, hub=url, settings=settings)
     secrets = Secrets.from_dict(run_loop(partial(_secrets, session)))
     StoredLogin(url, secrets).save(settings.home)
-    write_line(f"signed in to {printable(url)} as {printable(email)}")
+    say(f"signed in to {printable(url)} as {printable(email)}", json=json)
     return 0
 
 
-def logout() -> int:
-    """Delete the stored login."""
+def logout(*, json: Flag = False) -> int:
+    """Delete the stored login.
+
+    Args:
+        json: Print a JSON object.
+    """
     StoredLogin.forget(Settings.load().home)
-    write_line("signed out: there is no stored login")
+    say("signed out: there is no stored login", json=json)
     return 0
 
 

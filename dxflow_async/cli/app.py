@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Parameter
 
+from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.status import STATUSES, USAGE, reported
-from dxflow_async.cli.summaries import HEADLINE, SUMMARIES, examples_of
+from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
+from dxflow_async.cli.summaries import HEADLINE, SUMMARIES
+from dxflow_async.exceptions import ConfigurationError
 
 __all__ = ["run_app"]
 
@@ -55,7 +58,7 @@ def run_app(arguments: Sequence[str]) -> int:
     app = make_app()
     given = [STREAM if each == "-" else each for each in arguments]
     if given[:1] == ["help"]:
-        given = [*given[1:], "--help"]
+        given = [*given[1:], "--help"]  # of no known command
 
     def call() -> int:
         return app(given) or 0
@@ -63,10 +66,25 @@ def run_app(arguments: Sequence[str]) -> int:
     json = wants_json(given)
     try:
         return reported(call, json=json)
-    except CycloptsError as error:  # cyclopts has printed it
+    except CycloptsError as error:
+        text = _usage_error(error)
         if json:
-            print(error_line(error, USAGE))
+            write_line(error_line(ConfigurationError(text), USAGE))
+        complain(text)
         return USAGE
+
+
+def _usage_error(error: CycloptsError) -> str:
+    """Returns the message of the parser as one line that says what to do."""
+    text = " ".join(str(error).replace(STREAM, "-").split()).rstrip(".")
+    text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)
+    text = re.sub(
+        r"Invalid value (.*) for (\S+): unable to convert (.*) into (\S+)",
+        r"\2 = \3 is not allowed; it must be \4",
+        text,
+    )
+    command = " ".join(("dxflow-async help", *(error.command_chain or ())))
+    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} {command} explains it"
 
 
 def make_app() -> App:
@@ -79,13 +97,13 @@ def make_app() -> App:
         help_flags=("--help",),
         result_action="return_value",
         exit_on_error=False,
+        print_error=False,
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
         default_parameter=Parameter(negative=()),
     )
     for name, (module, function) in _COMMANDS.items():
-        text = f"{SUMMARIES[name]}\n\n{examples_of(name)}\n\n{STATUSES}"
-        app.command(f"dxflow_async.cli.{module}:{function}", name=name, help=text)
+        app.command(f"dxflow_async.cli.{module}:{function}", name=name, help=SUMMARIES[name])
     return app
 
 

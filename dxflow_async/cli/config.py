@@ -1,23 +1,28 @@
-"""The commands `config show`, `config path`, `config set` and `config unset`."""
+"""The commands `config show`, `config path`, `config set`, `config unset` and `config test`."""
 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import print_json
-from dxflow_async.cli.run import Flag
-from dxflow_async.cli.status import NOT_FOUND, complain
+from dxflow_async.cli.json_lines import print_json, say
+from dxflow_async.cli.places import area_name
+from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.status import Failures, complain
 from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest
 from dxflow_async.config.settings import Settings, config_path
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.security.redaction import printable
+from dxflow_async.session import AsyncSession
 
 __all__ = ["config"]
+
+_DIRECT = Account()
 
 config = App(
     name="config", help="Show the settings and where each is from, and change them.", result_action="return_value"
@@ -49,19 +54,24 @@ def show(*, json: Flag = False) -> int:
 
 
 @config.command
-def path() -> int:
-    """Print the path of the configuration file, which need not exist."""
-    write_line(printable(str(config_path())))
+def path(*, json: Flag = False) -> int:
+    """Print the path of the configuration file, which need not exist.
+
+    Args:
+        json: Print a JSON object.
+    """
+    say(printable(str(config_path())), json=json)
     return 0
 
 
 @config.command(name="set")
-def set_value(name: str, value: str) -> int:
+def set_value(name: str, value: str, *, json: Flag = False) -> int:
     """Change a setting in the configuration file.
 
     Args:
         name: The setting, such as part_size.
         value: Its value, such as 16MiB.
+        json: Print a JSON object.
     """
     field = _known(name)
     converted = convert(field.name, "", field, value)
@@ -70,7 +80,7 @@ def set_value(name: str, value: str) -> int:
 
     plain = converted if isinstance(converted, bool | int | float) else value
     put_setting(config_path(), field.name, plain)
-    write_line(f"{field.name} = {printable(value)} in {printable(str(config_path()))}")
+    say(f"{field.name} = {printable(value)} in {printable(str(config_path()))}", json=json)
     variable = f"DXFLOW_{field.name.upper()}"
     if variable in os.environ:
         complain(f"{variable} is set in the environment, and replaces it")
@@ -78,20 +88,53 @@ def set_value(name: str, value: str) -> int:
 
 
 @config.command
-def unset(name: str) -> int:
+def unset(name: str, *, json: Flag = False) -> int:
     """Remove a setting from the configuration file, so that its default counts.
 
     Args:
         name: The setting.
+        json: Print a JSON object.
     """
     field = _known(name)
     from dxflow_async.cli.config_file import remove_setting
 
     if remove_setting(config_path(), field.name):
-        write_line(f"removed {field.name} from {printable(str(config_path()))}")
+        say(f"removed {field.name} from {printable(str(config_path()))}", json=json)
         return 0
-    complain(f"{config_path()} has no {field.name}")
-    return NOT_FOUND
+    failures = Failures(json=json)
+    failures.add(NotFoundError(f"{config_path()} has no {field.name}", operation="read"))
+    return failures.status
+
+
+@config.command(name="test")
+def check(*locations: str, json: Flag = False, public: Flag = False, account: Account = _DIRECT) -> int:
+    """Check the settings, and that places answer.
+
+    Args:
+        locations: Places to make a request to, such as aws:/bucket/; by default only the settings are checked.
+        json: Print a JSON object on each line.
+        public: The locations are in the account's public storage.
+    """
+    if not locations:
+        Settings.load()
+        say(f"the settings are valid: {printable(str(config_path()))} and the environment", json=json)
+        return 0
+
+    async def look(session: AsyncSession) -> int:
+        failures = Failures(json=json)
+        for location in locations:
+            started = time.monotonic()
+            try:
+                storage, path = await session.storage_at(location, storage_type=area_name(public=public))
+                found = await storage.stat(path)
+            except (StorageError, UnitNotFoundError) as error:
+                failures.add(error)
+                continue
+            kind = "a directory" if found.directory else f"{found.size} bytes"
+            say(f"{printable(location)} answers: {kind}, in {time.monotonic() - started:.2f} s", json=json)
+        return failures.status
+
+    return with_session(account, look, places=locations)
 
 
 def _settings() -> list[_Shown]:

@@ -12,8 +12,10 @@ from cyclopts import Parameter
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
+from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, found_places, location_of
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.selecting import add_missing, admits, selected
 from dxflow_async.cli.status import FAILED, NOT_FOUND, Failures, status_of
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -26,10 +28,11 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Item
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.selection import Selection
 
 __all__ = ["rm"]
 
-_DIRECT = Account()
+_DIRECT, _ALL = Account(), Choice()
 
 Force = Annotated[Flag, Parameter(name=["--force", "-f"])]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
@@ -43,6 +46,7 @@ def rm(
     *locations: str,
     recursive: Recursive = False,
     force: Force = False,
+    choice: Choice = _ALL,
     dry_run: DryRun = False,
     json: Flag = False,
     quiet: Quiet = False,
@@ -64,6 +68,8 @@ def rm(
     if not locations:
         raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
 
+    selection = choice.selection()
+
     async def delete(session: AsyncSession) -> int:
         targets = [
             each
@@ -71,18 +77,18 @@ def rm(
             for each in await _targets(session, location, public=public, recursive=recursive)
         ]
         if dry_run:
-            return await _preview(targets, json=json, quiet=quiet, force=force)
-        if not force and _asks() and not await _confirmed(targets):
+            return await _preview(targets, selection, json=json, quiet=quiet, force=force)
+        if not force and _asks() and not await _confirmed(targets, selection):
             write_line("nothing was deleted", sys.stderr)
             return FAILED
-        count, status = await _delete_each(targets, force=force, json=json)
+        count, status = await _delete_each(targets, selection, force=force, json=json)
         if json:
             print_json("total", {"deleted": count})
         elif not quiet:
             write_line(f"{count} deleted")
         return status
 
-    return with_session(account, delete)
+    return with_session(account, delete, places=locations)
 
 
 class _Target(NamedTuple):
@@ -134,7 +140,9 @@ async def _target(place: Place, *, recursive: bool) -> _Target:
     return _Target(location, place, (path, f"{path}/") if both else (path,))
 
 
-async def _delete_each(targets: Sequence[_Target], *, force: bool, json: bool) -> tuple[int, int]:
+async def _delete_each(
+    targets: Sequence[_Target], selection: Selection | None, *, force: bool, json: bool
+) -> tuple[int, int]:
     """Deletes every target, and reports each failure; returns the number of deleted objects, and the exit status."""
     total, failures = 0, Failures(json=json)
     for target in targets:
@@ -143,12 +151,12 @@ async def _delete_each(targets: Sequence[_Target], *, force: bool, json: bool) -
             if target.error is not None:
                 raise target.error
             assert target.place is not None
-            for path in target.paths:
-                result = await target.place.storage.try_delete(path)
+            async for paths in _paths(target, selection):
+                result = await target.place.storage.try_delete(paths)
                 deleted += result.deleted
                 if result.error is not None:
                     raise result.error
-            if not deleted:
+            if not deleted and selection is None:
                 raise NotFoundError(f"delete of {target.location} failed: there is nothing in it; check the path")
         except (StorageError, UnitNotFoundError) as failure:
             if not (force and status_of(failure) == NOT_FOUND):
@@ -157,21 +165,43 @@ async def _delete_each(targets: Sequence[_Target], *, force: bool, json: bool) -
             total += deleted
         if json:
             print_json("deleted", {"location": target.location, "deleted": deleted})
+    if not force:
+        add_missing(failures, selection)
     return total, failures.status
 
 
-async def _preview(targets: Sequence[_Target], *, json: bool, quiet: bool, force: bool) -> int:
+async def _paths(target: _Target, selection: Selection | None) -> AsyncGenerator[Sequence[str], None]:
+    """Yields the paths to delete of a target, up to a thousand at a time. Selected objects leave their directories."""
+    if selection is None:
+        yield target.paths
+        return
+    paths: list[str] = []
+    async with aclosing(_objects(target, selection)) as objects:
+        async for _, item in objects:
+            paths.append(item.path)
+            if len(paths) == _MANY:
+                yield paths
+                paths = []
+    if paths:
+        yield paths
+
+
+async def _preview(
+    targets: Sequence[_Target], selection: Selection | None, *, json: bool, quiet: bool, force: bool
+) -> int:
     """Prints what would be deleted; returns the exit status."""
     count, size, failures = 0, 0, Failures(json=json)
     for target in targets:
         if target.error is not None and not (force and status_of(target.error) == NOT_FOUND):
             failures.add(target.error)
-        async for shown, item in _objects(target):
+        async for shown, item in _objects(target, selection):
             count, size = count + 1, size + item.size
             if json:
                 print_json("action", {"kind": "delete", "path": shown, "size": item.size, "reason": "dry run"})
             elif not quiet:
                 write_line(f"would delete {item.size:>12} {printable(shown)}")
+    if not force:
+        add_missing(failures, selection)
     if json:
         print_json("total", {"objects": count, "size": size})
     elif not quiet:
@@ -179,17 +209,19 @@ async def _preview(targets: Sequence[_Target], *, json: bool, quiet: bool, force
     return failures.status
 
 
-async def _objects(target: _Target) -> AsyncGenerator[tuple[str, Item], None]:
+async def _objects(target: _Target, selection: Selection | None) -> AsyncGenerator[tuple[str, Item], None]:
     """Yields the objects that deleting a target deletes, each with its location."""
     if target.place is None:
         return
     location, storage, start = target.place
     for path in target.paths:
         if not path.endswith("/"):
-            yield location, await storage.stat(path)
+            item = await storage.stat(path)
+            if selection is None or admits(selection, item.name, item):
+                yield location, item
             continue
         async with storage.scan(path) as items:
-            async for item in items:
+            async for item in selected(items, target.place, selection):
                 if not item.directory:
                     yield location_of(location, start, item.path), item
 
@@ -198,11 +230,11 @@ def _asks() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
 
 
-async def _confirmed(targets: Sequence[_Target]) -> bool:
+async def _confirmed(targets: Sequence[_Target], selection: Selection | None) -> bool:
     """Asks before more than a thousand objects are deleted; returns whether to go on."""
     count = 0
     for target in targets:
-        async with aclosing(_objects(target)) as objects:
+        async with aclosing(_objects(target, selection)) as objects:
             async for _ in objects:
                 count += 1
                 if count > _MANY:

@@ -19,7 +19,8 @@ from rich.filesize import decimal
 from dxflow_async.blocking.progress import progress_bar, progress_line
 from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.demo_tree import Comparison, compare_trees, make_tree
-from dxflow_async.cli.run import run_loop
+from dxflow_async.cli.json_lines import print_report, say
+from dxflow_async.cli.run import Flag, run_loop
 from dxflow_async.cli.status import FAILED, complain
 from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
@@ -34,7 +35,7 @@ _ROWS_SHOWN = 12
 _LINE_SECONDS = 2.0
 
 
-def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None) -> int:
+def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None, json: Flag = False) -> int:
     """Upload, list, download and compare a tree of unusual files, with an account of its own. Nothing is left behind.
 
     Args:
@@ -42,30 +43,34 @@ def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None) -> int:
         seed: The same seed makes the same tree.
         bucket: A bucket of the configured S3 service; it is cleaned up. By default a temporary directory stands in
             for a bucket.
+        json: Print a JSON object for each item, and the sums.
     """
     if files < 3:
         raise ConfigurationError(f"files = {files} is not allowed; it must be at least 3")
     with _temporary_directory() as directory:
         settings = _settings(directory / "home", bucket)
         top = f"/{bucket or 'demo'}/dxflow-demo-{secrets.token_hex(4)}/"
-        write_line(f"making {files} small files, some large ones and odd names in {printable(str(directory))}")
+        say(f"making {files} small files, some large ones and odd names in {printable(str(directory))}", json=json)
         made = make_tree(directory / "tree", files, seed)
-        write_line(f"made {made.files} files, {decimal(made.bytes)}")
-        up, down = run_loop(partial(_there_and_back, settings, directory, top))
+        say(f"made {made.files} files, {decimal(made.bytes)}", json=json)
+        up, down = run_loop(partial(_there_and_back, settings, directory, top, json=json))
         started = monotonic()
         compared = compare_trees(directory / "tree", directory / "back")
-        return _conclude(made, compared, monotonic() - started, up, down)
+        return _conclude(made, compared, monotonic() - started, up, down, json=json)
 
 
-async def _there_and_back(settings: Settings, directory: Path, top: str) -> tuple[TransferReport, TransferReport]:
+async def _there_and_back(
+    settings: Settings, directory: Path, top: str, *, json: bool
+) -> tuple[TransferReport, TransferReport]:
     session = AsyncSession("demo@example.com", secrets.token_urlsafe(24), settings=settings)
     async with contextlib.aclosing(session):
         storage = session.get_storage_manager()
         async with _deleted_at_end(storage, top):
-            with _progress("upload") as show:
+            with _progress("upload", json=json) as show:
                 up = await storage.upload(f"{directory / 'tree'}/", top, on_progress=show)
-            await _show_listing(storage, top)
-            with _progress("download") as show:
+            if not json:
+                await _show_listing(storage, top)
+            with _progress("download", json=json) as show:
                 down = await storage.download(top, directory / "back", on_progress=show)
     return up, down
 
@@ -100,7 +105,24 @@ def _settings(home: Path, bucket: str | None) -> Settings:
     return dataclasses.replace(settings, aws=dataclasses.replace(settings.aws, private=None))
 
 
-def _conclude(made: Comparison, compared: Comparison, seconds: float, up: TransferReport, down: TransferReport) -> int:
+def _conclude(
+    made: Comparison, compared: Comparison, seconds: float, up: TransferReport, down: TransferReport, *, json: bool
+) -> int:
+    if json:
+        for report in (up, down):
+            print_report(report)
+    else:
+        _print_table(made, compared, seconds, up, down)
+    if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
+        complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")
+        return FAILED
+    say(f"all {compared.files} files came back with the same names and the same {compared.bytes} bytes", json=json)
+    return 0
+
+
+def _print_table(
+    made: Comparison, compared: Comparison, seconds: float, up: TransferReport, down: TransferReport
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -114,18 +136,13 @@ def _conclude(made: Comparison, compared: Comparison, seconds: float, up: Transf
     verified = f"{compared.files} of {made.files}"
     table.add_row("compare", str(made.files), str(compared.bytes), f"{seconds:.2f}", goodput, "", verified)
     Console(file=sys.stdout).print(table)
-    if compared.different or (compared.files, compared.bytes) != (made.files, made.bytes):
-        complain(f"{len(compared.different)} names differ: {', '.join(compared.different[:20])}")
-        return FAILED
-    write_line(f"all {compared.files} files came back with the same names and the same {compared.bytes} bytes")
-    return 0
 
 
 @contextlib.contextmanager
-def _progress(label: str) -> Iterator[Callable[[Progress], None]]:
-    """Shows a bar on a terminal, else a plain line every two seconds."""
-    with progress_bar(label) as show:
-        yield show or _lines(label)
+def _progress(label: str, *, json: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Shows a bar on a terminal, else a plain line every two seconds; nothing between JSON lines."""
+    with progress_bar(label, enabled=not json) as show:
+        yield show if show is not None or json else _lines(label)
 
 
 def _lines(label: str) -> Callable[[Progress], None]:

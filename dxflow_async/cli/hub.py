@@ -9,6 +9,7 @@ from typing import TypeVar
 from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
@@ -42,6 +43,7 @@ def serve(
     trusted_proxy: list[str] | None = None,
     sign_in_idle_days: float = 30,
     sign_in_max_days: float = 365,
+    json: Flag = False,
 ) -> int:
     """Run a hub until SIGTERM or Ctrl-C. Running requests then have 30 s to end.
 
@@ -59,6 +61,7 @@ def serve(
             client; may be given several times. Without it all requests through a proxy count as one client's.
         sign_in_idle_days: Days after which an unused sign-in ends.
         sign_in_max_days: Days after which every sign-in ends.
+        json: Print a JSON object when it listens.
     """
     listening = Listening(
         host=host,
@@ -72,72 +75,80 @@ def serve(
     home = _home(data)
     limits = SignInLimits(idle=sign_in_idle_days * 86_400, age=sign_in_max_days * 86_400)
     server = Server(create_app(home, sign_up=sign_up, limits=limits), listening)
-    return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}")
+    return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}", json=json)
 
 
 @user.command
-def add(email: str, *, data: Path | None = None) -> int:
+def add(email: str, *, data: Path | None = None, json: Flag = False) -> int:
     """Create an account.
 
     Args:
         email: The account. Its password is read from the terminal, or from the first line of standard input.
         data: The hub's directory.
+        json: Print a JSON object.
     """
     given = Credentials(email, read_password(f"Password of {email}: "), "diphyx")
     _administer(data, lambda accounts: accounts.create(given))
-    write_line(f"made the account {printable(email)}")
+    say(f"made the account {printable(email)}", json=json)
     return 0
 
 
 @user.command
-def password(email: str, *, data: Path | None = None) -> int:
+def password(email: str, *, data: Path | None = None, json: Flag = False) -> int:
     """Change the password of an account. Everyone who is signed in to it must sign in again.
 
     Args:
         email: The account. Its new password is read from the terminal, or from the first line of standard input.
         data: The hub's directory.
+        json: Print a JSON object.
     """
     given = Credentials(email, read_password(f"New password of {email}: "), "diphyx")
     _administer(data, lambda accounts: accounts.change_password(given))
-    write_line(f"changed the password of {printable(email)}")
+    say(f"changed the password of {printable(email)}", json=json)
     return 0
 
 
 @user.command
-def disable(email: str, *, data: Path | None = None) -> int:
+def disable(email: str, *, data: Path | None = None, json: Flag = False) -> int:
     """Disable an account: end its sign-ins, and refuse new ones.
 
     Args:
         email: The account.
         data: The hub's directory.
+        json: Print a JSON object.
     """
     _administer(data, lambda accounts: accounts.disable(email))
-    write_line(f"disabled {printable(email)}")
+    say(f"disabled {printable(email)}", json=json)
     return 0
 
 
 @user.command
-def enable(email: str, *, data: Path | None = None) -> int:
+def enable(email: str, *, data: Path | None = None, json: Flag = False) -> int:
     """Enable a disabled account again.
 
     Args:
         email: The account.
         data: The hub's directory.
+        json: Print a JSON object.
     """
     _administer(data, lambda accounts: accounts.enable(email))
-    write_line(f"enabled {printable(email)}")
+    say(f"enabled {printable(email)}", json=json)
     return 0
 
 
 @user.command(name="list")
-def list_users(*, data: Path | None = None) -> int:
+def list_users(*, data: Path | None = None, json: Flag = False) -> int:
     """List the accounts.
 
     Args:
         data: The hub's directory.
+        json: Print a JSON object.
     """
     for each in _administer(data, lambda accounts: accounts.accounts()):
-        write_line(f"{'disabled' if each.disabled else 'active':8} {printable(each.email)}")
+        if json:
+            print_json("user", {"email": each.email, "disabled": each.disabled})
+        else:
+            write_line(f"{'disabled' if each.disabled else 'active':8} {printable(each.email)}")
     return 0
 
 

@@ -13,7 +13,7 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.exceptions import DxflowError, StorageError
 from dxflow_async.models import Item, SyncPlan, TransferReport, TransferResult
 
-__all__ = ["VERSION", "error_line", "item_fields", "print_json", "print_plan", "print_report", "wants_json"]
+__all__ = ["VERSION", "error_line", "item_fields", "print_json", "print_plan", "print_report", "say", "wants_json"]
 
 VERSION = 1
 """The version of the form. It rises when a field is removed or changes its meaning; new fields may come at any time."""
@@ -33,6 +33,14 @@ def print_json(kind: str, fields: Mapping[str, Any]) -> None:
         fields: the other fields, in plain JSON types.
     """
     write_line(_line(kind, fields))
+
+
+def say(text: str, *, json: bool) -> None:
+    """Prints what a command has done, as a text or as a JSON line."""
+    if json:
+        print_json("message", {"message": text})
+    else:
+        write_line(text)
 
 
 def error_line(error: Exception | str, status: int) -> str:

@@ -10,8 +10,10 @@ from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import format_item, write_line
 from dxflow_async.cli.json_lines import item_fields, print_json
+from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, found_places, location_of
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.selecting import add_missing, selected
 from dxflow_async.cli.sizes import human_size, shown_size
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import NotFoundError, StorageError, UnitNotFoundError
@@ -21,7 +23,7 @@ from dxflow_async.session import AsyncSession
 
 __all__ = ["Human", "Recursive", "du", "ls", "stat"]
 
-_DIRECT = Account()
+_DIRECT, _ALL = Account(), Choice()
 
 Recursive = Annotated[Flag, Parameter(name=["--recursive", "-r"])]
 Human = Annotated[Flag, Parameter(name=["--human", "-h"])]
@@ -32,6 +34,7 @@ def ls(
     recursive: Recursive = False,
     human: Human = False,
     total: Flag = False,
+    choice: Choice = _ALL,
     json: Flag = False,
     public: Flag = False,
     account: Account = _DIRECT,
@@ -46,7 +49,7 @@ def ls(
         json: Print a JSON object on each line.
         public: The locations are in the account's public storage.
     """
-    given = locations or (".",)
+    given, selection = locations or (".",), choice.selection()
 
     async def show(session: AsyncSession) -> int:
         count = size = 0
@@ -56,7 +59,7 @@ def ls(
             try:
                 if titled and place.path.endswith("/"):
                     write_line(f"{printable(place.location)}:")
-                async for item in _listed(place, recursive=recursive):
+                async for item in selected(_listed(place, recursive=recursive), place, selection):
                     count, size = count + (not item.directory), size + item.size
                     if json:
                         print_json("item", item_fields(location_of(place.location, place.path, item.path), item))
@@ -65,19 +68,21 @@ def ls(
                         write_line(format_item(item, below=below, size=human_size(item.size) if human else None))
             except (StorageError, UnitNotFoundError) as error:
                 failures.add(error)
+        add_missing(failures, selection)
         if total and json:
             print_json("total", {"objects": count, "size": size})
         elif total:
             write_line(f"total {count} objects, {shown_size(size, human=human)} bytes")
         return failures.status
 
-    return with_session(account, show)
+    return with_session(account, show, places=given)
 
 
 def du(
     *locations: str,
     depth: int = 0,
     human: Human = False,
+    choice: Choice = _ALL,
     json: Flag = False,
     public: Flag = False,
     account: Account = _DIRECT,
@@ -91,7 +96,7 @@ def du(
         json: Print a JSON object on each line.
         public: The locations are in the account's public storage.
     """
-    given = locations or (".",)
+    given, selection = locations or (".",), choice.selection()
 
     def show(location: str, objects: int, size: int) -> None:
         if json:
@@ -105,7 +110,7 @@ def du(
             try:
                 sums: dict[str, list[int]] = {}
                 total = [0, 0]
-                async for item in _listed(place, recursive=True):
+                async for item in selected(_listed(place, recursive=True), place, selection):
                     if item.directory:
                         continue
                     for each in (total, *(sums.setdefault(above, [0, 0]) for above in _above(place, item, depth))):
@@ -116,9 +121,10 @@ def du(
                 show(place.location, *total)
             except (StorageError, UnitNotFoundError) as error:
                 failures.add(error)
+        add_missing(failures, selection)
         return failures.status
 
-    return with_session(account, add_up)
+    return with_session(account, add_up, places=given)
 
 
 def stat(*locations: str, json: Flag = False, public: Flag = False, account: Account = _DIRECT) -> int:
@@ -145,7 +151,7 @@ def stat(*locations: str, json: Flag = False, public: Flag = False, account: Acc
                 _print_fields(fields)
         return failures.status
 
-    return with_session(account, show)
+    return with_session(account, show, places=locations)
 
 
 async def _listed(place: Place, *, recursive: bool) -> AsyncIterator[Item]:

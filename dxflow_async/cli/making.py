@@ -8,9 +8,10 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.sizes import seconds_of
+from dxflow_async.cli.status import Failures
 from dxflow_async.compute.storage import AsyncUnitStorage
-from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
+from dxflow_async.config.quantities import to_seconds
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, StorageError
 from dxflow_async.session import AsyncSession
 
 __all__ = ["mkdir", "presign"]
@@ -18,23 +19,31 @@ __all__ = ["mkdir", "presign"]
 _DIRECT = Account()
 
 
-def mkdir(*locations: str, public: Flag = False, account: Account = _DIRECT) -> int:
+def mkdir(*locations: str, json: Flag = False, public: Flag = False, account: Account = _DIRECT) -> int:
     """Make directories, and those above them, where directories are real. One that exists is no error.
 
     Args:
         locations: The directories, written unit:/NAME/path, sftp://host/path or ./path.
+        json: Print a JSON object for each directory.
         public: The locations are in the account's public storage.
     """
     if not locations:
         raise ConfigurationError("no directory was given; write ./path or unit:/NAME/path")
 
     async def make(session: AsyncSession) -> int:
+        failures = Failures(json=json)
         for location in locations:
             storage, path = await session.storage_at(location, storage_type=area_name(public=public))
-            await storage.mkdir(path)
-        return 0
+            try:
+                await storage.mkdir(path)
+            except StorageError as error:
+                failures.add(error)
+                continue
+            if json:
+                print_json("message", {"message": f"made {location}"})
+        return failures.status
 
-    return with_session(account, make)
+    return with_session(account, make, places=locations)
 
 
 def presign(
@@ -55,7 +64,7 @@ def presign(
         json: Print a JSON object.
         public: The location is in the account's public storage.
     """
-    seconds = seconds_of(expires, "--expires")
+    seconds = to_seconds("--expires", expires)
     if method not in ("GET", "PUT"):
         raise ConfigurationError(f"--method = {method!r} is not allowed; it must be GET or PUT")
 
@@ -74,4 +83,4 @@ def presign(
             write_line(url)
         return 0
 
-    return with_session(account, make)
+    return with_session(account, make, places=(location,))

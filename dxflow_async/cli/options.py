@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from dxflow_async.cli.run import Flag
-from dxflow_async.config.loader import parse_size
+from dxflow_async.cli.sizes import time_of
+from dxflow_async.cli.standard_streams import STREAM
+from dxflow_async.config.quantities import to_size
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.encryption import Encryption
+from dxflow_async.transfer.selection import Selection
 
-__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Writing"]
+__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Writing", "listed_names"]
 
 Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
@@ -23,19 +28,47 @@ Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which names are transferred.
+    """Which items are taken.
 
     Attributes:
         include: Only names that match this pattern, such as *.csv or raw/**; may be given several times.
         exclude: No names that match this pattern; may be given several times.
+        files_from: Only the names in this file, one a line, relative to the directory; - is standard input.
+        newer: Only what changed since then: an age such as 2d, or a date such as 2026-11-30.
+        older: Only what has not changed since then.
+        larger: Only objects of at least this size, such as 1GiB.
+        smaller: Only objects of less than this size.
     """
 
     include: Patterns = ()
     exclude: Patterns = ()
+    files_from: str | None = None
+    newer: str | None = None
+    older: str | None = None
+    larger: str | None = None
+    smaller: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the arguments of a call."""
-        return {"include": self.include, "exclude": self.exclude}
+        """Returns the arguments of a call.
+
+        Raises:
+            ConfigurationError: a value is invalid, or the file of names cannot be read.
+        """
+        found: dict[str, Any] = {"include": self.include, "exclude": self.exclude}
+        if self.files_from is not None:
+            found["files"] = listed_names(self.files_from)
+        for name in ("newer", "older"):
+            if (text := getattr(self, name)) is not None:
+                found[name] = time_of(text, f"--{name}")
+        for name in ("larger", "smaller"):
+            if (text := getattr(self, name)) is not None:
+                found[name] = _size(text, f"--{name}")
+        return found
+
+    def selection(self) -> Selection | None:
+        """Returns the items that are taken; None: all of them. Raises as `arguments`."""
+        found = Selection.of(**self.arguments())
+        return None if found.takes_all else found
 
 
 @Parameter(name="*")
@@ -49,6 +82,7 @@ class Writing:
         content_type: The media type; by default each name's ending decides.
         cache_control: The header Cache-Control of the new objects.
         storage_class: The storage class, such as STANDARD_IA.
+        sse: Encrypt at the service: AES256 with its own key, aws:kms or aws:kms:KEY with one of its key management.
         meta: Metadata, written name=value; may be given several times.
         tag: A tag, written name=value; may be given several times.
     """
@@ -58,6 +92,7 @@ class Writing:
     content_type: str | None = None
     cache_control: str | None = None
     storage_class: str | None = None
+    sse: str | None = None
     meta: Patterns = ()
     tag: Patterns = ()
 
@@ -81,6 +116,7 @@ class Writing:
             cache_control=self.cache_control,
             storage_class=self.storage_class,
             tags=_pairs(self.tag, "--tag") or None,
+            encryption=_encryption(self.sse),
         )
         return None if found == ObjectOptions() else found
 
@@ -112,11 +148,42 @@ class Pace:
         return replace(settings, **changes) if changes else settings
 
 
-def _size(text: str, option: str) -> int:
+def listed_names(file: str) -> tuple[str, ...]:
+    """Reads names from a file, one on each line, or separated by NUL characters if it has any.
+
+    Args:
+        file: its path; `-` is standard input.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
     try:
-        return parse_size(text)
-    except ValueError:
-        raise ConfigurationError(f"{option} = {text!r} is not allowed; write a size such as 50MiB") from None
+        if file in (STREAM, "-"):
+            data = sys.stdin.buffer.read()
+        else:
+            with open(file, "rb") as opened:
+                data = opened.read()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigurationError(f"--files-from {file} cannot be read: {reason}; check the path") from error
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return tuple(line.decode("utf-8", "surrogateescape") for line in lines if line.strip())
+
+
+def _size(text: str, option: str) -> int:
+    return to_size(option, text)
+
+
+def _encryption(text: str | None) -> Encryption | None:
+    """Returns the encryption that `--sse` names, as the AWS CLI spells it, or as `kms` and `kms:KEY`."""
+    if text is None:
+        return None
+    kind, _, key = text.removeprefix("aws:").partition(":")
+    if kind == "AES256" and not key:
+        return Encryption.service()
+    if kind == "kms":
+        return Encryption.managed(key or None)
+    raise ConfigurationError(f"--sse = {text!r} is not allowed; it must be AES256, aws:kms or aws:kms:KEY")
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.planning.globbing import has_magic
 
-__all__ = ["Place", "area_name", "found_places", "location_of"]
+__all__ = ["Place", "area_name", "check_given", "found_places", "location_of"]
 
 
 class Place(NamedTuple):
@@ -41,9 +41,7 @@ async def found_places(
         ConfigurationError: no location was given, or one is not a location.
         NotFoundError: nothing matches a pattern.
     """
-    if not locations:
-        raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
-    for location in locations:
+    for location in check_given(locations):
         storage, path = await session.storage_at(location, storage_type=area_name(public=public))
         if not has_magic(path):
             yield Place(location, storage, path)
@@ -59,6 +57,17 @@ async def found_places(
                 operation="list",
                 path=path,
             )
+
+
+def check_given(locations: Sequence[str]) -> Sequence[str]:
+    """Returns the locations of a command.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if not locations:
+        raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
+    return locations
 
 
 def location_of(location: str, path: str, other: str) -> str:

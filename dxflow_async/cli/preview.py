@@ -9,12 +9,13 @@ from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, found_places, location_of
 from dxflow_async.cli.run import Account, with_session
+from dxflow_async.cli.selecting import add_missing, admits
 from dxflow_async.cli.sizes import human_size
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import StorageError
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
-from dxflow_async.transfer.sync.filters import NameFilter
+from dxflow_async.transfer.selection import Selection
 
 __all__ = ["preview"]
 
@@ -33,14 +34,14 @@ def preview(
         json: print JSON lines.
         quiet: print nothing.
     """
-    names = NameFilter(choice.include, choice.exclude)
+    selection = choice.selection()
 
     async def look(session: AsyncSession) -> int:
         await session.storage_at(dst)  # says what is wrong with it
         count, size, failures = 0, 0, Failures(json=json)
         try:
             async for place in found_places(session, sources, public=public):
-                async for shown, bytes_ in _objects(place, names):
+                async for shown, bytes_ in _objects(place, selection):
                     count, size = count + 1, size + bytes_
                     if json:
                         print_json("action", {"kind": "copy", "path": shown, "size": bytes_, "reason": "dry run"})
@@ -48,24 +49,25 @@ def preview(
                         write_line(f"would transfer {bytes_:>12} {printable(shown)}")
         except StorageError as error:
             failures.add(error)
+        add_missing(failures, selection)
         if json:
             print_json("total", {"objects": count, "size": size})
         elif not quiet:
             write_line(f"{count} objects, {human_size(size)} bytes, to {printable(dst)}; nothing was transferred")
         return failures.status
 
-    return with_session(account, look)
+    return with_session(account, look, places=(*sources, dst))
 
 
-async def _objects(place: Place, names: NameFilter) -> AsyncIterator[tuple[str, int]]:
+async def _objects(place: Place, selection: Selection | None) -> AsyncIterator[tuple[str, int]]:
     """Yields the location and the size of each object that a source has."""
     item = await place.storage.stat(place.path)
     if not item.directory:
-        if names.admits(item.name):
+        if selection is None or admits(selection, item.name, item):
             yield place.location, item.size
         return
     start = place.path.rstrip("/") + "/"
     async with place.storage.scan(start) as items:
         async for each in items:
-            if not each.directory and names.admits(each.path[len(start) :]):
+            if not each.directory and (selection is None or admits(selection, each.path[len(start) :], each)):
                 yield location_of(place.location, place.path, each.path), each.size

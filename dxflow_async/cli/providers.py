@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import FAILED, complain
 from dxflow_async.paths import provider_name
@@ -36,29 +36,31 @@ def list_providers(*, json: Flag = False, account: Account = _DIRECT) -> int:
 
 
 @providers.command
-def keep(provider: str, *, account: Account = _DIRECT) -> int:
+def keep(provider: str, *, json: Flag = False, account: Account = _DIRECT) -> int:
     """Store this machine's settings of a provider, credentials included, with the account at its hub.
 
     The account's sessions use them on every machine that has no settings of that provider.
 
     Args:
         provider: AWS, AZURE or GCP.
+        json: Print a JSON object.
     """
     kept = with_session(account, lambda session: session.keep_provider_settings(provider))
-    write_line(f"kept for {provider_name(provider)}: {', '.join(kept)}")
+    say(f"kept for {provider_name(provider)}: {', '.join(kept)}", json=json)
     return 0
 
 
 @providers.command
-def forget(provider: str, *, account: Account = _DIRECT) -> int:
+def forget(provider: str, *, json: Flag = False, account: Account = _DIRECT) -> int:
     """Delete the settings of a provider at the account's hub.
 
     Args:
         provider: AWS, AZURE or GCP.
+        json: Print a JSON object.
     """
     name = provider_name(provider)
     if not with_session(account, lambda session: session.forget_provider_settings(name)):
         complain(f"the account has nothing for {name}")
         return FAILED
-    write_line(f"deleted the settings of {name}")
+    say(f"deleted the settings of {name}", json=json)
     return 0

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from base64 import b64encode
 from contextlib import suppress
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from dxflow_async.cli.places import Place, found_places
+from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.places import Place, check_given, found_places
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.status import complain
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.cli.status import Failures, complain
+from dxflow_async.exceptions import (
+    ConfigurationError,
+    NotFoundError,
+    PreconditionFailedError,
+    StorageError,
+    UnitNotFoundError,
+)
 from dxflow_async.session import AsyncSession
 
 __all__ = ["cat", "tail"]
@@ -30,6 +38,7 @@ def cat(
     *locations: str,
     start: int | None = None,
     end: int | None = None,
+    json: Flag = False,
     public: Flag = False,
     account: Account = _DIRECT,
 ) -> int:
@@ -39,26 +48,32 @@ def cat(
         locations: Objects and patterns.
         start: The first byte of each, counted from 0.
         end: The byte before which to stop.
+        json: Print JSON objects with the bytes in base64.
         public: The locations are in the account's public storage.
     """
 
     async def show(session: AsyncSession) -> int:
-        async for place in found_places(session, locations, public=public):
+        failures = Failures(json=json)
+        for location in check_given(locations):
             try:
-                async with place.storage.read(place.path, start, end) as chunks:
-                    async for chunk in chunks:
-                        sys.stdout.buffer.write(chunk)
-            except NotFoundError:
-                await _check_no_directory(place)
-                raise
+                async for place in found_places(session, (location,), public=public):
+                    await _print(place, start, end, json=json)
+            except (StorageError, UnitNotFoundError) as error:
+                failures.add(error)
         sys.stdout.buffer.flush()
-        return 0
+        return failures.status
 
-    return with_session(account, show)
+    return with_session(account, show, places=locations)
 
 
 def tail(
-    location: str, *, lines: Lines = 10, follow: Follow = False, public: Flag = False, account: Account = _DIRECT
+    location: str,
+    *,
+    lines: Lines = 10,
+    follow: Follow = False,
+    json: Flag = False,
+    public: Flag = False,
+    account: Account = _DIRECT,
 ) -> int:
     """Print the last lines of an object, and follow it as it grows.
 
@@ -67,6 +82,7 @@ def tail(
         lines: How many lines to print.
         follow: Go on printing what is appended, until Ctrl-C. A file that became shorter is printed from its
             beginning.
+        json: Print JSON objects with the bytes in base64.
         public: The location is in the account's public storage.
     """
     if lines < 0:
@@ -76,12 +92,22 @@ def tail(
         async for place in found_places(session, (location,), public=public):
             await _check_no_directory(place)
             size = (await place.storage.stat(place.path)).size
-            _write(await _last_lines(place, size, lines))
+            _write(place, await _last_lines(place, size, lines), json=json)
             if follow:
-                await _follow(place, size)
+                await _follow(place, size, json=json)
         return 0
 
-    return with_session(account, show)
+    return with_session(account, show, places=(location,))
+
+
+async def _print(place: Place, start: int | None, end: int | None, *, json: bool) -> None:
+    try:
+        async with place.storage.read(place.path, start, end) as chunks:
+            async for chunk in chunks:
+                _write(place, chunk, json=json)
+    except NotFoundError:
+        await _check_no_directory(place)
+        raise
 
 
 async def _check_no_directory(place: Place) -> None:
@@ -104,7 +130,7 @@ async def _last_lines(place: Place, size: int, lines: int) -> bytes:
         wanted *= 4
 
 
-async def _follow(place: Place, size: int) -> None:
+async def _follow(place: Place, size: int, *, json: bool) -> None:
     wait = _FIRST_WAIT
     while True:
         await asyncio.sleep(wait)
@@ -118,7 +144,7 @@ async def _follow(place: Place, size: int) -> None:
                 # Pieces keep memory small, whatever was appended.
                 while size < found:
                     end = min(found, size + 16 * _TAIL_BYTES)
-                    _write(await _range(place, size, end))
+                    _write(place, await _range(place, size, end), json=json)
                     size = end
                 wait = _FIRST_WAIT
         except (NotFoundError, PreconditionFailedError):
@@ -130,6 +156,10 @@ async def _range(place: Place, start: int, end: int) -> bytes:
         return b"".join([chunk async for chunk in chunks])
 
 
-def _write(data: bytes) -> None:
+def _write(place: Place, data: bytes, *, json: bool) -> None:
+    if json:
+        print_json("data", {"location": place.location, "base64": b64encode(data).decode()})
+        sys.stdout.flush()
+        return
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_secret, run_loop
-from dxflow_async.cli.status import NOT_FOUND, complain
+from dxflow_async.cli.status import NOT_FOUND, Failures, complain
 from dxflow_async.config.kinds import UnusableSettings, kind_name, settings_class
 from dxflow_async.config.loader import ConfigFile, Field, Found, convert, fields_of, nearest
 from dxflow_async.config.remotes import BUILT_IN, build, remote_name, variable_start
 from dxflow_async.config.sdk_configuration import configured_by
 from dxflow_async.config.settings import Settings, config_path
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
@@ -33,7 +33,7 @@ remotes = App(
 )
 
 Options = Annotated[str, Parameter(negative=())]
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=())]
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 
 
 @remotes.command(name="list")
@@ -152,11 +152,12 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
 
 
 @remotes.command
-def remove(name: str) -> int:
+def remove(name: str, *, json: Flag = False) -> int:
     """Remove a remote from the configuration file. What is stored there stays.
 
     Args:
         name: The remote.
+        json: Print a JSON object.
     """
     lower = name.lower()
     if lower in BUILT_IN:
@@ -166,11 +167,13 @@ def remove(name: str) -> int:
     removed = remove_remote(config_path(), lower)
     defined = f"{variable_start(lower)}TYPE" in os.environ
     if removed:
-        write_line(f"removed {printable(lower)}")
+        say(f"removed {printable(lower)}", json=json)
     if defined:
         complain(f"{variable_start(lower)}TYPE defines {lower} in the environment; unset it")
     elif not removed:
-        complain(f"{config_path()} has no remote {lower!r}")
+        failures = Failures(json=json)
+        known = [*ConfigFile.read(config_path()).table("remotes")]
+        failures.add(NotFoundError(f"{config_path()} has no remote {lower!r}{nearest(lower, known)}", operation="read"))
     return 0 if removed and not defined else NOT_FOUND
 
 

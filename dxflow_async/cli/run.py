@@ -6,20 +6,20 @@ import asyncio
 import getpass
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol, TypeVar
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.portal import loop_factory
-from dxflow_async.config.settings import Settings
+from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 
-__all__ = ["Account", "Flag", "read_password", "read_secret", "run_loop", "with_session"]
+__all__ = ["Account", "Flag", "read_password", "read_secret", "run_loop", "with_account_flags", "with_session"]
 
 T = TypeVar("T")
 
@@ -34,10 +34,18 @@ class Account:
     Attributes:
         email: Sign in with this e-mail. The password is read from the terminal, or from standard input.
         hub: The hub to sign in to.
+        direct: Use no account: work directly with the clouds.
+        profile: The profile of the one S3 remote in the command.
+        endpoint: The endpoint of the one S3 remote in the command, such as https://minio.example.org.
+        anonymous: Send unsigned requests to the one S3 remote in the command, as for public buckets.
     """
 
     email: str | None = None
     hub: str | None = None
+    direct: Flag = False
+    profile: str | None = None
+    endpoint: str | None = None
+    anonymous: Flag = False
 
 
 def run_loop(work: Callable[[], Awaitable[T]]) -> T:
@@ -59,10 +67,24 @@ class Adjusts(Protocol):
         ...
 
 
-def with_session(account: Account, call: Callable[[AsyncSession], Awaitable[T]], options: Adjusts | None = None) -> T:
-    """Returns the result of `call` with a session of the account."""
+def with_session(
+    account: Account,
+    call: Callable[[AsyncSession], Awaitable[T]],
+    options: Adjusts | None = None,
+    *,
+    places: Sequence[str] = (),
+) -> T:
+    """Returns the result of `call` with a session of the account.
+
+    Args:
+        account: the account.
+        call: what to do with the session.
+        options: options that change settings.
+        places: the locations in the command, of which `--endpoint` and the like mean the one S3 remote.
+    """
     settings = Settings.load()
-    session = _new_session(account, settings if options is None else options.applied_to(settings))
+    settings = settings if options is None else options.applied_to(settings)
+    session = _new_session(account, with_account_flags(settings, account, places))
 
     async def work() -> T:
         async with aclosing(session):
@@ -98,7 +120,50 @@ def read_secret(prompt: str, name: str) -> str:
     return secret
 
 
+def with_account_flags(settings: Settings, account: Account, places: Sequence[str]) -> Settings:
+    """Returns the settings with `--profile`, `--endpoint` and `--anonymous` set for the one S3 remote in a command.
+
+    Raises:
+        ConfigurationError: there is no such remote, or there are two; or a value is invalid.
+    """
+    given: dict[str, Any] = {
+        name: getattr(account, name) for name in ("profile", "endpoint", "anonymous") if getattr(account, name)
+    }
+    if not given:
+        return settings
+    options = " and ".join(f"--{name}" for name in given)
+    found = sorted({name for place in places if (name := _s3_remote(place, settings)) is not None})
+    if not found:
+        raise ConfigurationError(f"{options}: there is no S3 remote in the command; write aws:/bucket/key")
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{options}: it is not clear for which remote, {' or '.join(found)}; give each its settings with "
+            "dxflow-async remotes add NAME --type s3, and use their names"
+        )
+    (name,) = found
+    own = settings.aws if name == "aws" else settings.remotes[name]
+    if "profile" in given or "anonymous" in given:  # they take the place of keys
+        given |= dict.fromkeys(("access_key", "secret_key", "session_token", "credentials"))
+    changed = replace(own, **given)
+    if name == "aws":
+        return replace(settings, aws=changed)
+    return replace(settings, remotes={**settings.remotes, name: changed})
+
+
+def _s3_remote(place: str, settings: Settings) -> str | None:
+    """Returns the name of the S3 remote that a location is at; None if it is somewhere else."""
+    scheme = place.partition(":")[0].lower() if ":" in place else ""
+    if scheme in ("aws", "s3"):
+        return "aws"
+    own = settings.remotes.get(scheme)
+    return scheme if isinstance(own, S3Settings) else None
+
+
 def _new_session(account: Account, settings: Settings) -> AsyncSession:
+    if account.direct and (account.email is not None or account.hub is not None):
+        raise ConfigurationError("--direct uses no account; leave out --email and --hub")
+    if account.direct:
+        return AsyncSession(settings=replace(settings, hub=None))
     if account.email is not None:
         password = read_password(f"Password of {account.email}: ")
         return AsyncSession(account.email, password, hub=account.hub, settings=settings)

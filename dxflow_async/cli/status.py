@@ -138,6 +138,11 @@ class Failures:
         self._statuses.append(status)
 
     @property
+    def count(self) -> int:
+        """The number of failures."""
+        return len(self._statuses)
+
+    @property
     def status(self) -> int:
         """The exit status."""
         return common_status(self._statuses)

@@ -36,12 +36,12 @@ def copy_stream(
     if dst == STREAM:
         if STREAM in sources:
             raise ConfigurationError("cp - - copies nothing; give a place on one side")
-        return with_session(account, lambda session: _print(session, sources, area), pace)
+        return with_session(account, lambda session: _print(session, sources, area), pace, places=sources)
     if len(sources) > 1:
         raise ConfigurationError("standard input can be the only source")
     if dst.endswith("/"):
         raise ConfigurationError(f"standard input has no name; write one after {dst}")
-    report = with_session(account, lambda session: _store(session, dst, area, writing), pace)
+    report = with_session(account, lambda session: _store(session, dst, area, writing), pace, places=(dst,))
     if json:
         print_report(report)
     elif not quiet:

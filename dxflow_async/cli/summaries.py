@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EXAMPLES", "HEADLINE", "SUMMARIES", "examples_of"]
+__all__ = ["EXAMPLES", "HEADLINE", "SUMMARIES"]
 
 HEADLINE = (
     "Move files between this machine, cloud storage, servers and compute units. A place is written aws:/bucket/key or "
@@ -47,10 +47,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "sync": (
         "sync results/ aws:/bucket/results/ --dry-run",
         "sync aws:/bucket/results/ ./results-copy --delete --exclude '*.tmp'",
+        "sync results/ aws:/bucket/results/ --watch",
     ),
     "check": (
         "check results/ aws:/bucket/results/",
-        "check results/ aws:/bucket/results/ --compare checksum --json",
+        "check results/ aws:/bucket/results/ --compare size+mtime --json",
+        "check aws:/bucket/results/ --manifest SHA256SUMS",
     ),
     "ls": ("ls aws:/bucket/", "ls -r -h --total aws:/bucket/run-1/", "ls ."),
     "du": ("du -h aws:/bucket/", "du --depth 1 aws:/bucket/ ./results"),
@@ -61,25 +63,57 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mkdir": ("mkdir ./new/directory", "mkdir unit:/Demo/results"),
     "presign": ("presign aws:/bucket/a.csv --expires 7d", "presign aws:/bucket/new.csv --method PUT"),
     "jobs": ("jobs list", "jobs resume JOB", "jobs clean"),
-    "login": ("login you@example.com --hub https://hub.example.com",),
-    "logout": ("logout",),
-    "whoami": ("whoami",),
+    "jobs list": ("jobs list", "jobs list --json"),
+    "jobs show": ("jobs show JOB", "jobs show JOB --json"),
+    "jobs resume": ("jobs resume JOB", "jobs resume JOB --json --quiet"),
+    "jobs clean": ("jobs clean", "jobs clean --yes", "jobs clean JOB --yes"),
+    "login": ("login you@example.com --hub https://hub.example.com", "login you@example.com < password.txt"),
+    "logout": ("logout", "logout --json"),
+    "whoami": ("whoami", "whoami --json"),
     "units": ("units list", "units status Demo"),
-    "providers": ("providers list",),
+    "units list": ("units list", "units list --json"),
+    "units status": ("units status", "units status Demo --json"),
+    "units start": ("units start Demo", "units start Demo --ip 10.0.0.7"),
+    "units stop": ("units stop Demo", "units stop Demo --ip 10.0.0.7"),
+    "units troubleshoot": ("units troubleshoot Demo", "units troubleshoot Demo --ip 10.0.0.7"),
+    "units terminate": ("units terminate Demo", "units terminate Demo --ip 10.0.0.7"),
+    "units register": (
+        "units register Mine https://host:8790 --secrets unit-secrets.json",
+        "units register Mine https://host:8790 --secrets unit-secrets.json --cpu 8",
+    ),
+    "providers": ("providers list", "providers keep AWS"),
+    "providers list": ("providers list", "providers list --json"),
+    "providers keep": ("providers keep AWS", "providers keep AZURE"),
+    "providers forget": ("providers forget AWS", "providers forget AZURE"),
     "remotes": (
         "remotes list",
         "remotes add minio --type s3 --endpoint https://minio.example.org --access-key ME",
         "remotes test minio",
     ),
+    "remotes list": ("remotes list", "remotes list --json"),
+    "remotes add": (
+        "remotes add minio --type s3 --endpoint https://minio.example.org --access-key ME",
+        "remotes add nas --type local --root /mnt/nas",
+    ),
+    "remotes test": ("remotes test aws", "remotes test minio /bucket/"),
+    "remotes remove": ("remotes remove minio", "remotes remove minio --json"),
     "config": ("config show", "config path", "config set part_size 16MiB"),
-    "hub": ("hub serve --port 8787",),
-    "unit": ("unit serve ./directory",),
-    "demo": ("demo --files 30",),
-    "completion": ("completion bash",),
+    "config show": ("config show", "config show --json"),
+    "config path": ("config path", "config path --json"),
+    "config set": ("config set part_size 16MiB", "config set max_bandwidth 50MiB"),
+    "config unset": ("config unset part_size", "config unset max_bandwidth"),
+    "config test": ("config test", "config test aws:/bucket/", "config test ./results --json"),
+    "hub": ("hub serve --port 8787", "hub user list"),
+    "hub serve": ("hub serve --port 8787", "hub serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"),
+    "hub user": ("hub user list", "hub user add you@example.com"),
+    "hub user add": ("hub user add you@example.com", "hub user add you@example.com --data ./hub"),
+    "hub user password": ("hub user password you@example.com", "hub user password you@example.com --data ./hub"),
+    "hub user disable": ("hub user disable you@example.com", "hub user disable you@example.com --data ./hub"),
+    "hub user enable": ("hub user enable you@example.com", "hub user enable you@example.com --data ./hub"),
+    "hub user list": ("hub user list", "hub user list --json"),
+    "unit": ("unit serve --root ./directory", "unit serve --root ./directory --port 0"),
+    "unit serve": ("unit serve --root ./directory", "unit serve --root ./directory --port 0"),
+    "demo": ("demo --files 30", "demo --files 30 --bucket project"),
+    "completion": ("completion bash", "completion zsh > _dxflow-async"),
 }
-"""Examples of each command, without the name of the program. The first ones run in the tests as they stand."""
-
-
-def examples_of(command: str) -> str:
-    """Formats the examples of a command, for its help."""
-    return "\n\n".join(["For example:", *(f"dxflow-async {each}" for each in EXAMPLES[command])])
+"""Examples of each command, without the name of the program."""

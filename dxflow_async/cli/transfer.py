@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,13 +12,15 @@ from cyclopts import Parameter
 from dxflow_async.blocking.progress import progress_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
-from dxflow_async.cli.options import Choice, DryRun, Pace, Patterns, Quiet, Writing
+from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Writing
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.preview import preview
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.streaming import copy_stream
+from dxflow_async.cli.watching import check_watched, sync_again
 from dxflow_async.cli.workers import OnWorkers
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.security.redaction import printable
@@ -111,9 +114,10 @@ def sync(
     *,
     delete: Flag = False,
     compare: Compare = "size+mtime",
-    include: Patterns = (),
-    exclude: Patterns = (),
+    choice: Choice = _ALL,
     dry_run: DryRun = False,
+    watch: Flag = False,
+    interval: str | None = None,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
@@ -128,12 +132,16 @@ def sync(
         delete: Delete what only the destination has, at the end, if all copies succeeded. What is in the way of a copy
             is deleted before it. What cannot be read at the source is kept, and is a failure.
         compare: When files count as the same: equal size and time, checksum, or size.
-        include: Sync only names that match this pattern, such as *.csv or raw/**; may be given several times.
-        exclude: Skip names that match this pattern, on both sides; may be given several times.
         dry_run: Only print the plan.
+        watch: Sync again whenever a file at the source changes, until Ctrl-C.
+        interval: With --watch, sync again after this time instead, such as 60s; for remote sources.
         public: Remote locations are in the account's public storage.
     """
-    area = area_name(public=public)
+    area, chosen = area_name(public=public), choice.arguments()
+    if dry_run and watch:
+        raise ConfigurationError("--dry-run and --watch exclude each other: give one of them")
+    if interval is not None and not watch:
+        raise ConfigurationError("--interval needs --watch: give both")
     if dry_run:
         plan = with_session(
             account,
@@ -142,31 +150,61 @@ def sync(
                 dst,
                 delete=delete,
                 compare=compare,
-                include=include,
-                exclude=exclude,
+                **chosen,
                 dry_run=True,
                 storage_type=area,
             ),
+            places=(src, dst),
         )
         _print_plan(plan, output)
         return 0
+
+    async def transfer(session: AsyncSession, show: OnProgress | None, where: ExecutorOptions) -> TransferReport:
+        report: TransferReport = await session.sync(
+            src, dst, delete=delete, compare=compare, storage_type=area, on_progress=show, **chosen, **where
+        )
+        return report
+
+    if watch:
+        seconds = None if interval is None else max(1.0, to_seconds("--interval", interval))
+        return _watch(src, dst, transfer, seconds, output, account, workers, pace)
     return run_transfer(
-        lambda session, show, where: session.sync(
-            src,
-            dst,
-            delete=delete,
-            compare=compare,
-            include=include,
-            exclude=exclude,
-            storage_type=area,
-            on_progress=show,
-            **where,
-        ),
+        transfer,
         output,
         account,
         workers,
         pace,
+        places=(src, dst),
     )
+
+
+def _watch(
+    src: str,
+    dst: str,
+    transfer: Transfer,
+    interval: float | None,
+    output: Output,
+    account: Account,
+    workers: OnWorkers,
+    pace: Pace,
+) -> int:
+    """Syncs again and again; returns when it is cancelled."""
+    check_watched(src, interval)
+
+    def show(report: TransferReport) -> None:
+        if output.json:
+            print_report(report)
+        elif not output.quiet:
+            write_line(_summary(report))
+        sys.stdout.flush()
+
+    async def call(session: AsyncSession) -> int:
+        async with workers.options() as where:
+            return await sync_again(
+                session, src, lambda one: transfer(one, None, where), interval, show, json=output.json
+            )
+
+    return with_session(account, call, pace, places=(src, dst))
 
 
 def _relocate(
@@ -192,7 +230,7 @@ def _relocate(
         call = session.move if move else session.copy
         return await _each_place(sources, lambda group: call(group, dst, on_progress=show, **arguments, **where))
 
-    return run_transfer(transfer, output, account, workers, pace)
+    return run_transfer(transfer, output, account, workers, pace, places=(*sources, dst))
 
 
 def _ends(places: Sequence[str]) -> tuple[list[str], str]:
@@ -237,7 +275,15 @@ def _place_of(source: str) -> str:
     return scheme.lower()
 
 
-def run_transfer(transfer: Transfer, output: Output, account: Account, workers: OnWorkers, pace: Pace = _FREE) -> int:
+def run_transfer(
+    transfer: Transfer,
+    output: Output,
+    account: Account,
+    workers: OnWorkers,
+    pace: Pace = _FREE,
+    *,
+    places: Sequence[str] = (),
+) -> int:
     """Makes a call with a progress bar, and prints its report."""
     try:
         with progress_bar("copying", enabled=not output.quiet) as show:
@@ -246,7 +292,7 @@ def run_transfer(transfer: Transfer, output: Output, account: Account, workers: 
                 async with workers.options() as where:
                     return await transfer(session, show, where)
 
-            report = with_session(account, call, pace)
+            report = with_session(account, call, pace, places=places)
     except TransferError as error:
         if output.json:
             print_report(error.report)
@@ -268,7 +314,13 @@ def _summary(report: TransferReport) -> str:
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
     notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
-    return f"{moved}, {report.verified} verified, {report.retries} retries{gone}{rule}{skipped}{notices}"
+    return f"{moved}, {_verified(report)}, {report.retries} retries{gone}{rule}{skipped}{notices}"
+
+
+def _verified(report: TransferReport) -> str:
+    if report.unverified or not report.verified:
+        return printable(report.verification)
+    return f"{report.verified} verified ({report.verification})"
 
 
 def _by_age(count: int) -> str:

@@ -33,6 +33,7 @@ def serve(
     allow_host: list[str] | None = None,
     trusted_proxy: list[str] | None = None,
     not_durable: Flag = False,
+    json: Flag = False,
 ) -> int:
     """Serve a directory until SIGTERM or Ctrl-C. Running uploads then have 30 s to end.
 
@@ -51,6 +52,7 @@ def serve(
             client; may be given several times.
         not_durable: Answer before uploads are on disk: faster, but a power failure may lose them. The setting
             durable = false does the same.
+        json: Print a JSON object when it listens.
     """
     settings = Settings.load()
     listening = Listening(
@@ -71,5 +73,5 @@ def serve(
     app = create_unit_app(root, unit_secrets, durable=settings.durable and not not_durable)
     server = Server(app, listening, CONNECTION_OPTIONS)
     return serve_until_told(
-        server, f"serving {printable(str(root))} at {{url}}; the secrets are in {printable(str(file))}"
+        server, f"serving {printable(str(root))} at {{url}}; the secrets are in {printable(str(file))}", json=json
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
+from json import dumps
 from pathlib import Path
 from typing import TypeVar
 
 from cyclopts import App
 
 from dxflow_async.blocking.tables import print_units, write_line
-from dxflow_async.cli.json_lines import print_json
+from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.compute.unit import AsyncComputeUnit
 from dxflow_async.security.redaction import printable
@@ -46,60 +46,71 @@ def list_units(*, json: Flag = False, account: Account = _DIRECT) -> int:
 
 
 @units.command
-def status(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+def status(name: str | None = None, *, ip: str | None = None, json: Flag = False, account: Account = _DIRECT) -> int:
     """Print the state of a unit: READY, STOPPED, TERMINATED.
 
     Args:
         name: The unit; may be left out if there is only one.
         ip: Its address, if several units have that name.
+        json: Print a JSON object.
     """
-    write_line(printable(_with_unit(account, name, ip, lambda unit: unit.get_status())))
+    say(printable(_with_unit(account, name, ip, lambda unit: unit.get_status())), json=json)
     return 0
 
 
 @units.command
-def start(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+def start(name: str | None = None, *, ip: str | None = None, json: Flag = False, account: Account = _DIRECT) -> int:
     """Start a unit.
 
     Args:
         name: The unit; may be left out if there is only one.
         ip: Its address, if several units have that name.
+        json: Print a JSON object.
     """
-    return _changed(account, name, ip, lambda unit: unit.start())
+    return _changed(account, name, ip, lambda unit: unit.start(), json=json)
 
 
 @units.command
-def stop(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+def stop(name: str | None = None, *, ip: str | None = None, json: Flag = False, account: Account = _DIRECT) -> int:
     """Stop a unit: its storage does not answer until it is started again.
 
     Args:
         name: The unit; may be left out if there is only one.
         ip: Its address, if several units have that name.
+        json: Print a JSON object.
     """
-    return _changed(account, name, ip, lambda unit: unit.stop())
+    return _changed(account, name, ip, lambda unit: unit.stop(), json=json)
 
 
 @units.command
-def troubleshoot(name: str | None = None, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+def troubleshoot(
+    name: str | None = None, *, ip: str | None = None, json: Flag = False, account: Account = _DIRECT
+) -> int:
     """Print the hub's diagnosis of a unit as JSON.
 
     Args:
         name: The unit; may be left out if there is only one.
         ip: Its address, if several units have that name.
+        json: Print a JSON object.
     """
-    write_line(json.dumps(_with_unit(account, name, ip, lambda unit: unit.troubleshoot())))
+    found = _with_unit(account, name, ip, lambda unit: unit.troubleshoot())
+    if json:
+        print_json("diagnosis", {"diagnosis": found})
+    else:
+        write_line(dumps(found))
     return 0
 
 
 @units.command
-def terminate(name: str, *, ip: str | None = None, account: Account = _DIRECT) -> int:
+def terminate(name: str, *, ip: str | None = None, json: Flag = False, account: Account = _DIRECT) -> int:
     """Terminate a unit, for good.
 
     Args:
         name: The unit.
         ip: Its address, if several units have that name.
+        json: Print a JSON object.
     """
-    return _changed(account, name, ip, lambda unit: unit.terminate())
+    return _changed(account, name, ip, lambda unit: unit.terminate(), json=json)
 
 
 @units.command
@@ -112,6 +123,7 @@ def register(
     cpu: int = 1,
     memory: float = 1,
     disk: float = 1,
+    json: Flag = False,
     account: Account = _DIRECT,
 ) -> int:
     """Register a unit that you serve with `unit serve`.
@@ -124,6 +136,7 @@ def register(
         cpu: The number of processors.
         memory: Its memory in GB.
         disk: Its disk in GB.
+        json: Print a JSON object.
     """
     given = UnitSecrets.load(secrets)
 
@@ -140,19 +153,24 @@ def register(
         )
 
     made = with_session(account, make_known)
-    write_line(f"registered {printable(made.name)}, at {made.detail.ip}: {printable(made.status)}")
+    say(f"registered {printable(made.name)}, at {made.detail.ip}: {printable(made.status)}", json=json)
     return 0
 
 
 def _changed(
-    account: Account, name: str | None, ip: str | None, call: Callable[[AsyncComputeUnit], Awaitable[object]]
+    account: Account,
+    name: str | None,
+    ip: str | None,
+    call: Callable[[AsyncComputeUnit], Awaitable[object]],
+    *,
+    json: bool,
 ) -> int:
     async def change(unit: AsyncComputeUnit) -> AsyncComputeUnit:
         await call(unit)
         return unit
 
     unit = _with_unit(account, name, ip, change)
-    write_line(f"{printable(unit.name)}: {printable(unit.status)}")
+    say(f"{printable(unit.name)}: {printable(unit.status)}", json=json)
     return 0
 
 

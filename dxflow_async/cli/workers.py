@@ -35,7 +35,7 @@ class OnWorkers:
     processes: str | None = None
     dask: str | None = None
     dask_scheduler_file: Path | None = None
-    shared: Annotated[tuple[Path, ...], Parameter(consume_multiple=False, show_default=False)] = ()
+    shared: Annotated[tuple[Path, ...], Parameter(consume_multiple=False, negative=(), show_default=False)] = ()
 
     @asynccontextmanager
     async def options(self) -> AsyncIterator[ExecutorOptions]:

@@ -36,8 +36,9 @@ _PATIENCE = 0.03
 _BATCH = 16
 """The most short calls that a thread takes at a time."""
 
-_SLOW = 0.002
-"""Seconds after which a thread gives up the rest of its batch. On a fast disk the longest batch takes half of it."""
+_SLOW = 0.02
+"""Seconds after which a thread gives up the rest of its batch. A fast disk takes a twentieth of it for a whole
+batch, but a busy event loop keeps the interpreter for some milliseconds at a time."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from dxflow_async.config.quantities import parse_seconds, parse_size
 from dxflow_async.config.texts import trim
 from dxflow_async.config.validation import SECRETS, key_for_path, not_allowed
 from dxflow_async.exceptions import ConfigurationError
@@ -34,7 +35,9 @@ __all__ = [
 
 _log = logging.getLogger("dxflow_async.config")
 
-_SIZES = {"max_memory_bytes", "max_bandwidth", "part_size"}
+_KINDS = {"Size": "int", "OptionalSize": "int | None", "Seconds": "float"}
+_SIZE = re.compile(r"(^|_)(size|bytes|bandwidth|speed)$")
+"""What the names of settings in bytes end with."""
 
 
 class Found(NamedTuple):
@@ -190,6 +193,7 @@ def fields_of(cls: type) -> list[Field]:
         if not isinstance(each.type, str | type):
             kind = str(each.type)
         kind = re.sub(r"\b(pathlib|typing|t)\.", "", kind).removeprefix("Optional[")
+        kind = _KINDS.get(kind, kind)
         if each.init and re.match(r"(str|bool|int|float|Path)\b", kind):
             found.append(Field(each.name, kind, each.name in SECRETS or not each.repr))
     return found
@@ -206,27 +210,6 @@ def nearest(name: str, known: Iterable[str], *, shared: str = "") -> str:
     rests = {each.removeprefix(shared): each for each in known}
     near = difflib.get_close_matches(name.removeprefix(shared), rests, 1)
     return f"; did you mean {rests[near[0]]}?" if near else ""
-
-
-def parse_size(text: str) -> int:
-    """Parses `"8MiB"`, `"1.5GiB"`, `"64k"` or a plain number into bytes; a bare k, M, G or T is binary.
-
-    Raises:
-        ValueError: not a size.
-
-    Example:
-        >>> parse_size("8MiB"), parse_size("64k"), parse_size("10MB")
-        (8388608, 65536, 10000000)
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?[bB]?)|[bB])?\s*", text)
-    if match is None:
-        raise ValueError(f"not a size: {text!r}")
-    number, letter, suffix = match.groups()
-    power = 0 if letter is None else " KMGT".index(letter.upper())
-    base = 1000 if suffix in ("B", "b") else 1024
-    whole, _, fraction = number.partition(".")
-    size: int = int(whole + fraction) * base**power // 10 ** len(fraction)
-    return size
 
 
 def convert(where: str, prefix: str, field: Field, value: Any) -> Any:
@@ -258,14 +241,14 @@ def warn_when_readable(path: Path) -> None:
 
 def _parser(field: Field) -> tuple[Callable[[str], Any], str]:
     """The function that converts a setting's text, and a description of what is allowed."""
-    if field.name in _SIZES:
-        return parse_size, "a size such as 8MiB"
     if field.kind.startswith("bool"):
         return _boolean, "true or false"
+    if field.kind.startswith("int") and _SIZE.search(field.name):
+        return parse_size, "a size such as 8MiB"
     if field.kind.startswith("int"):
         return int, "a whole number"
     if field.kind.startswith("float"):
-        return float, "a number of seconds"
+        return parse_seconds, "a duration such as 90s, 2h or a number of seconds"
     if field.kind.startswith("Path"):
         return Path, "a path"
     return Secret if field.secret else str, "text"

@@ -17,6 +17,7 @@ from typing import Any, Self
 from dxflow_async.config.clouds import AWSSettings, AzureSettings, GCPSettings, GCSSettings, S3Settings
 from dxflow_async.config.environment import warn_of_unknown
 from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
+from dxflow_async.config.quantities import OptionalSize, Seconds, Size
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
 from dxflow_async.config.texts import trim_texts
 from dxflow_async.config.validation import check_file, expanded, not_allowed, to_path
@@ -62,9 +63,11 @@ def config_path(home: str | os.PathLike[str] | None = None) -> Path:
     return (expanded("home", Path(given)) if given else default_home()) / "config.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of a session. Sizes are in bytes, times in seconds.
+    """All settings of a session.
+
+    Sizes are in bytes and times in seconds; both may be given as text, such as `"64MiB"` and `"90s"`.
 
     Attributes:
         home: the directory of logins, jobs, the embedded hub and its local storage.
@@ -111,13 +114,13 @@ class Settings:
     hub: str | None = None
     embedded: bool = True
     max_concurrency: int = 512
-    max_memory_bytes: int = 256 * MiB
-    max_bandwidth: int | None = None
-    part_size: int = 8 * MiB
+    max_memory_bytes: Size = Size(256 * MiB)
+    max_bandwidth: OptionalSize = OptionalSize(None)
+    part_size: Size = Size(8 * MiB)
     max_attempts: int = 10
-    connect_timeout: float = 10.0
-    stall_timeout: float = 60.0
-    min_speed: int = 64
+    connect_timeout: Seconds = Seconds(10.0)
+    stall_timeout: Seconds = Seconds(60.0)
+    min_speed: Size = Size(64)
     disk_threads: int = 4
     journal: bool = True
     durable: bool = True

@@ -43,6 +43,7 @@ class Client:
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
         max_connections: idle connections are closed before a lane has more than these open.
+        unix_socket: the path of a Unix socket that every connection leads to, whatever its URL says; POSIX only.
 
     Example:
         >>> async def get(url: str, host: str, threads: Threads) -> bytes:
@@ -64,6 +65,7 @@ class Client:
         tls: TLSOptions | None = None,
         proxies: ProxyRules | None = None,
         max_connections: int = 1024,
+        unix_socket: str | None = None,
     ) -> None:
         if transport not in TRANSPORTS:
             raise ConfigurationError(f"transport = {transport!r} is not allowed: it must be auto, fast or aiohttp")
@@ -74,6 +76,9 @@ class Client:
         self._tls_options = TLSOptions() if tls is None else tls
         self._tls: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
+        self._unix_socket = unix_socket
+        if unix_socket is not None:
+            proxies = ProxyRules()
         self._proxies = ProxyRules.from_system(os.environ) if proxies is None else proxies
         self._origins: dict[tuple[str, str], Origin] = {}
         self._reached = ReachedOrigins()
@@ -116,7 +121,12 @@ class Client:
             raise error.with_traceback(None) from None  # the frames have parts of the URL in them
         lane = self._loaded_lane(request.origin) or await self._load_lane(request.origin)
         try:
-            response = await self._send(lane, request, repeatable=repeatable)
+            try:
+                response = await lane.send(request)
+            except ConnectionBrokenError as error:
+                if not _is_lost(error, request, repeatable=repeatable):
+                    raise
+                response = await lane.send(request, fresh=True)
         except NetError as error:
             self._reached.failed(request.origin, error)
             raise
@@ -170,16 +180,6 @@ class Client:
                 if self._tls is None:
                     self._tls = await self._threads.run(make_context, self._tls_options)
         return self._tls
-
-    async def _send(self, lane: Lane, request: Request, *, repeatable: bool | None) -> Response:
-        """Sends a request, and once more over a new connection if the server had closed an idle one."""
-        try:
-            return await lane.send(request)
-        except ConnectionBrokenError as error:
-            again = request.method != "POST" if repeatable is None else repeatable
-            if not error.stale or not again or _is_gone(request.body):
-                raise
-        return await lane.send(request, fresh=True)
 
     def _prepare(
         self,
@@ -243,7 +243,9 @@ class Client:
         if fast:
             from dxflow_async.net.fast.lane import FastLane
 
-            self._fast = lane = FastLane(self.timeouts, self.tls_context, self._max_connections)
+            self._fast = lane = FastLane(
+                self.timeouts, self.tls_context, self._max_connections, unix_socket=self._unix_socket
+            )
         else:
             from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
 
@@ -257,6 +259,12 @@ def _import_fast() -> None:
 
 def _import_aiohttp() -> None:
     import dxflow_async.net.aiohttp_lane.lane  # noqa: F401
+
+
+def _is_lost(error: ConnectionBrokenError, request: Request, *, repeatable: bool | None) -> bool:
+    """Whether a server had closed an idle connection, and the request may be sent once more over a new one."""
+    again = request.method != "POST" if repeatable is None else repeatable
+    return error.stale and again and not _is_gone(request.body)
 
 
 def _is_gone(body: Body | bytes | None) -> bool:

@@ -11,7 +11,7 @@ not in `__all__` may change in any release.
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
   answers
 - building blocks: SpooledUpload, VerifiedBody, VerifiedReader, WholeObjects, delete_each, delete_batches, for_each,
-  finish_or_undo, XMLParser
+  finish_or_undo, clean_up, XMLParser
 - errors: those of `dxflow_async` that a provider raises; CopyRefusedError, PartLimitError and RangeIgnoredError, by
   which the engine begins an object anew
 
@@ -98,6 +98,7 @@ __all__ = [
     "check_status",
     "check_unchanged",
     "check_version",
+    "clean_up",
     "content_length",
     "contradiction",
     "crc32c",
@@ -141,7 +142,7 @@ __all__ = [
 if TYPE_CHECKING:
     from dxflow_async.checksum import crc32c
     from dxflow_async.concurrency.pool import for_each
-    from dxflow_async.concurrency.shielded import finish_or_undo
+    from dxflow_async.concurrency.shielded import clean_up, finish_or_undo
     from dxflow_async.concurrency.threads import Threads
     from dxflow_async.config.texts import trim_texts
     from dxflow_async.config.validation import check_endpoint
@@ -245,7 +246,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "dxflow_async.checksum": ("crc32c",),
     "dxflow_async.concurrency.pool": ("for_each",),
-    "dxflow_async.concurrency.shielded": ("finish_or_undo",),
+    "dxflow_async.concurrency.shielded": ("clean_up", "finish_or_undo"),
     "dxflow_async.concurrency.threads": ("Threads",),
     "dxflow_async.config.texts": ("trim_texts",),
     "dxflow_async.config.validation": ("check_endpoint",),

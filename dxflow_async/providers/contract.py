@@ -301,6 +301,16 @@ class Provider(ABC):
         """
         raise TypeError(f"{self.name} tells no checksums: Features.checksum_told is not set ({entry.key})")
 
+    async def complete_digest(self, entry: Entry) -> Entry:
+        """Returns an object with everything that its presumed digest needs, such as the sizes of its parts.
+
+        Called for objects with `Entry.presumed` before their bytes are compared.
+
+        Raises:
+            StorageError: the service did not answer.
+        """
+        return entry
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """Copies an object within the provider, with its metadata, where `Features.copy` is set.
 

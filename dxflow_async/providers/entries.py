@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.presumed_digests import PresumedDigest
 from dxflow_async.providers.encryption import Encryption
 
 __all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectOptions", "Page"]
@@ -36,10 +37,12 @@ class Entry:
             `"ENOENT"` for a link to nothing.
         mode: the permission bits of a file or a directory, where there are any.
         digest: a checksum of the whole object of another kind, where the provider reports one and no CRC32C.
+        presumed: a digest that the object probably has, where nothing certain is reported.
         system: the values of `SYSTEM_OPTIONS` that are stored with it, where `stat` or `read` reports them.
         version: identifies the version among those that the bucket keeps, where the provider reports it.
         link: the target of a symbolic link that a listing does not follow; see `LocalDisk.mark_links`.
         latest: False for an older version, and for one that a deletion hides, in a listing of versions.
+        tag_count: how many tags are stored with it, where the provider reports that and copies do not take them over.
     """
 
     key: str
@@ -59,6 +62,8 @@ class Entry:
     version: str | None = None
     latest: bool = True
     link: str | None = None
+    tag_count: int = 0
+    presumed: PresumedDigest | None = None
 
 
 @dataclass(frozen=True, slots=True)

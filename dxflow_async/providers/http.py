@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,6 +182,18 @@ class HTTP:
     async def aclose(self) -> None:
         """Closes every connection, also those in use."""
         await self.client.aclose()
+
+    def over_socket(self, path: str) -> HTTP:
+        """Returns a client with the same timeouts and throttle whose connections all lead to one Unix socket.
+
+        The URLs of its requests are `http://` and any host. It has to be closed, too.
+
+        Args:
+            path: of the socket.
+        """
+        other = copy(self)
+        other.client = Client(self.threads, timeouts=self._timeouts, unix_socket=path)
+        return other
 
     async def tls_context(self) -> ssl.SSLContext:
         """Returns the TLS context that all connections share.

@@ -52,6 +52,7 @@ CONTRACT_VERSION = 1
 
 _OURS = {
     "azure": "dxflow_async.providers.azure.kind:KIND",
+    "engine": "dxflow_async.providers.engine.kind:KIND",
     "gcs": "dxflow_async.providers.gcp.kind:KIND",
     "https": "dxflow_async.providers.http_source.kind:KIND",
     "local": "dxflow_async.providers.local.kind:KIND",

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.entries import Entry
 from dxflow_async.streams import Body
 
@@ -102,6 +104,15 @@ class Upload(ABC):
             algorithm: as in `ExpectedDigest`.
         """
         return None
+
+    async def add_to_digest(self, digest: RunningDigest | PartsDigest, offset: int, size: int) -> bool:
+        """Adds stored bytes to a digest; returns False where reading them again would cost.
+
+        Args:
+            digest: has the bytes before.
+            offset, size: the bytes, which are stored.
+        """
+        return False
 
     async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
         """Fills one part from another object of this provider, where `Features.copy` is set."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import DeleteResult, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
@@ -380,21 +381,21 @@ class AsyncAreaStorage(AreaFiles):
         """
         return (await self._find()).provider.endpoint_facts()
 
-    async def presign(self, path: str, expires: float = 3600.0, *, method: str = "GET") -> str:
+    async def presign(self, path: str, expires: float | str = 3600.0, *, method: str = "GET") -> str:
         """Returns a URL of one object that works without credentials. Treat it as a secret.
 
         Args:
             path: the object.
-            expires: how long the URL works, in seconds.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
             method: the HTTP method that it allows.
 
         Raises:
             UnsupportedError: the provider has no such URLs.
         """
-        area = await self._find()
+        seconds, area = to_seconds("expires", expires), await self._find()
         if not area.provider.features.presign:
             stands_in = area.provider.name != area.name
             advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
             raise unsupported(area, "presign", path, f"{area.provider.name} storage has no URLs; {advice}")
         with translated(area.provider):
-            return await area.provider.presign(area.key(path), expires, method=method)
+            return await area.provider.presign(area.key(path), seconds, method=method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.storage.resolver import LocationResolver
 from dxflow_async.transfer.resources import Resources
 
@@ -12,6 +13,9 @@ __all__ = ["close_session"]
 
 _STEP_SECONDS = 5.0
 """How long each step may take of closing a session whose event loop has ended."""
+
+_CLOSE_SECONDS = 10.0
+"""How long closing a session may go on after it was cancelled."""
 
 
 async def close_session(resources: Resources, resolver: LocationResolver) -> None:
@@ -29,15 +33,23 @@ async def close_session(resources: Resources, resolver: LocationResolver) -> Non
     async def close() -> None:
         try:
             await resolver.account.sign_out()
-            await resolver.aclose()
         finally:
-            await resources.aclose()
-            await resolver.account.aclose()
+            await clean_up(_close_all(resources, resolver), _CLOSE_SECONDS, after_cancellation=True)
 
     if not owner.elsewhere:
         await close()
     elif not await owner.run_at_home(close):
         await _close_without_loop(resources, resolver)
+
+
+async def _close_all(resources: Resources, resolver: LocationResolver) -> None:
+    try:
+        await resolver.aclose()
+    finally:
+        try:
+            await resources.aclose()
+        finally:
+            await resolver.account.aclose()
 
 
 async def _close_without_loop(resources: Resources, resolver: LocationResolver) -> None:

@@ -363,7 +363,7 @@ class AsyncStorageManager:
     async def presign(
         self,
         path: str,
-        expires: float = 3600.0,
+        expires: float | str = 3600.0,
         provider: str = "AWS",
         *,
         storage_type: str = "private",

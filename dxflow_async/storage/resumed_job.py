@@ -17,7 +17,7 @@ from dxflow_async.transfer.journal.jobfile import JobFile
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync.filters import NameFilter
+from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.sync import Rules
 
 __all__ = ["ResumedJob", "check_arguments", "check_key_known", "given_pairs", "open_job", "resolved_ends"]
@@ -94,9 +94,9 @@ def check_arguments(spec: JobSpec) -> None:
     known = {"content_type", "metadata", "overwrite", "if_match", "options", "symlinks", "version", "keyed"}
     if spec.operation in ("copy", "move"):
         assert spec.arguments["into"] in (True, False, None)
-        known |= {"into", "more", "include", "exclude"}
+        known |= {"into", "more", "include", "exclude", "files", "newer", "older", "larger", "smaller"}
         assert all(isinstance(each, str) for each in spec.arguments.get("more") or ())
-        assert NameFilter(spec.arguments.get("include") or (), spec.arguments.get("exclude") or ())
+        assert Selection.from_json(spec.arguments)
     if spec.arguments.keys() - known:
         raise ValueError(f"arguments that {spec.operation} does not have")
     assert WriteRules.from_json(spec.arguments)

@@ -14,8 +14,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.util import Finalize
 from typing import Any, TypeVar
@@ -28,12 +29,14 @@ from dxflow_async.providers.registry import local_provider
 from dxflow_async.storage.resolver import Areas, LocationResolver
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
+from dxflow_async.transfer.executor.dask import task_dropped
 from dxflow_async.transfer.executor.runner import run_shard
+from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.shard import Shard, ShardPlace, ShardReceipt, package_version
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 
-__all__ = ["WorkerSetup", "do_shard", "initialize", "settings_that_matter"]
+__all__ = ["WorkerSetup", "do_shard", "end_shards", "initialize", "settings_that_matter"]
 
 _log = logging.getLogger("dxflow_async.transfer.executor")
 
@@ -54,6 +57,12 @@ _MATTER = (
 """Settings that travel with each shard: they are not secret, and a worker's own would make another transfer."""
 
 _MAX_DISKS = 1000
+_MAX_SESSIONS = 8
+"""Sessions that a worker keeps open. The one that was used least recently is closed for another one."""
+
+_MAX_CALLS = 1000
+"""Cancelled calls that a worker remembers."""
+
 _CLOSE_SECONDS = 5.0
 _ORPHAN_SECONDS = 15.0
 """Time for the shards of a worker whose coordinator is gone to end."""
@@ -79,49 +88,74 @@ def settings_that_matter(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in _MATTER}
 
 
-def initialize(setup: WorkerSetup) -> None:
+def initialize(setup: Sealed) -> None:
     """Prepares a process of a session's own pool: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _process.given = setup
+    _process.given = setup.opened()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="dxflow-parent", daemon=True).start()
 
 
-def do_shard(shard: Shard, setup: WorkerSetup | None) -> ShardReceipt:
+def do_shard(version: str, sealed: Sealed, setup: Sealed | None) -> ShardReceipt:
     """Does a shard, and returns its receipt. It is what an executor calls in a worker.
 
     Args:
-        shard: the shard.
-        setup: what the coordinator sent; None where `initialize` got it, and where the worker finds it by itself.
+        version: the version of this package at the coordinator.
+        sealed: the `Shard`.
+        setup: the `WorkerSetup` that the coordinator sent; None where `initialize` got it, and where the worker finds
+            credentials by itself.
 
     Raises:
         ConfigurationError: the worker has another version, does not find the areas of the call, or does not see local
             paths of the coordinator's machine.
         ShardCancelledError: the call has ended.
     """
-    if shard.version != (own := package_version()):
+    if version != (own := package_version()):
         raise ConfigurationError(
-            f"a worker has dxflow-async {own}, and the call was made with {shard.version}; "
+            f"a worker has dxflow-async {own}, and the call was made with {version}; "
             "install the same version for all workers"
         )
-    return _process.worker_for(setup, shard).do(shard)
+    shard: Shard = sealed.opened()
+    given: WorkerSetup | None = None if setup is None else setup.opened()
+    dropped = task_dropped()
+    with _process.worker_for(given, shard) as worker:
+        return worker.do(shard, lambda: shard.channel in _process.ended or dropped())
+
+
+def end_shards(channel: str) -> None:
+    """Ends the shards of a cancelled call in this process, also those that have not begun.
+
+    Args:
+        channel: the path of the call's channel.
+    """
+    _process.ended[channel] = None
+    while len(_process.ended) > _MAX_CALLS:
+        _process.ended.popitem(last=False)
 
 
 class _Process:
-    """The sessions of this process: one for each session of a coordinator that it works for, usually one."""
+    """The sessions of this process: one for each session of a coordinator that it works for, usually one.
+
+    Attributes:
+        given: what `initialize` got.
+        ended: the channels of cancelled calls.
+    """
 
     def __init__(self) -> None:
         self.given: WorkerSetup | None = None
+        self.ended: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._pid = 0
-        self._workers: dict[tuple[str, bool], _Worker] = {}
+        self._workers: OrderedDict[tuple[Any, ...], _Worker] = OrderedDict()
 
-    def worker_for(self, setup: WorkerSetup | None, shard: Shard) -> _Worker:
-        """Returns the worker for a shard, which the first shard starts."""
+    @contextmanager
+    def worker_for(self, setup: WorkerSetup | None, shard: Shard) -> Iterator[_Worker]:
+        """Yields the worker for a shard, which the first shard of a session starts."""
         setup = setup or self.given
         # The data plane has a throttle or none.
-        key = ("" if setup is None else setup.id, shard.budget.max_bandwidth is not None)
+        throttled = shard.budget.max_bandwidth is not None
+        key = ("" if setup is None else setup.id, throttled, *sorted(shard.settings.items()))
         with self._lock:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
@@ -131,7 +165,22 @@ class _Process:
             worker = self._workers.get(key)
             if worker is None:
                 worker = self._workers[key] = _Worker(setup, shard)
-            return worker
+            self._workers.move_to_end(key)
+            worker.shards += 1
+            unused = self._surplus()
+        for each in unused:
+            each.close()
+        try:
+            yield worker
+        finally:
+            with self._lock:
+                worker.shards -= 1
+
+    def _surplus(self) -> list[_Worker]:
+        """Takes out sessions beyond those that are kept, unless they are in use."""
+        surplus = len(self._workers) - _MAX_SESSIONS
+        idle = [key for key, each in self._workers.items() if not each.shards]
+        return [self._workers.pop(key) for key in idle[: max(surplus, 0)]]
 
     def close(self) -> None:
         """Closes all sessions."""
@@ -151,6 +200,9 @@ class _Worker:
     Args:
         setup: what the coordinator sent; None: it is found.
         shard: the first shard, which has settings of the coordinator.
+
+    Attributes:
+        shards: how many shards it does now.
     """
 
     def __init__(self, setup: WorkerSetup | None, shard: Shard) -> None:
@@ -163,6 +215,7 @@ class _Worker:
             max_concurrency=budget.max_concurrency,
             max_bandwidth=budget.max_bandwidth,
         )
+        self.shards = 0
         self._setup = setup
         self._disks: dict[tuple[str, bool], Provider] = {}
         self._loop = _new_loop()
@@ -172,9 +225,9 @@ class _Worker:
         self._resolver: LocationResolver
         self._call(self._open())
 
-    def do(self, shard: Shard) -> ShardReceipt:
-        """Does a shard."""
-        return self._call(self._do(shard))
+    def do(self, shard: Shard, dropped: Callable[[], bool]) -> ShardReceipt:
+        """Does a shard, unless its call is cancelled."""
+        return self._call(self._do(shard, dropped))
 
     def close(self) -> None:
         """Closes the session and its loop."""
@@ -202,10 +255,10 @@ class _Worker:
             return AccountConnection(resources)
         return AccountConnection.of_sign_in(resources, self._setup.account)
 
-    async def _do(self, shard: Shard) -> ShardReceipt:
+    async def _do(self, shard: Shard, dropped: Callable[[], bool]) -> ShardReceipt:
         resources = self._resources
         resources.limits.change_budget(*shard.budget)
-        channel = WorkerChannel(shard.channel, shard.number, resources.threads.owner_id)
+        channel = WorkerChannel(shard.channel, shard.number, resources.threads.owner_id, dropped)
         if shard.same_machine and not channel.visible:
             raise ShardCancelledError("the call has ended")
         if not channel.visible:

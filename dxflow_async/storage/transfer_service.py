@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -48,13 +48,14 @@ from dxflow_async.transfer.planning.destination import (
 from dxflow_async.transfer.planning.directories import remove_emptied
 from dxflow_async.transfer.planning.download import download, download_each
 from dxflow_async.transfer.planning.globbing import has_magic, matching
+from dxflow_async.transfer.planning.listed_names import with_missing
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.planning.several import relocate_each
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
+from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.check_report import CheckReport
-from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.sync import Rules, Sync
 
 __all__ = ["Pairs", "TransferService"]
@@ -95,12 +96,14 @@ class TransferService:
         *,
         move: bool = False,
         rules: WriteRules | None = None,
-        names: NameFilter | None = None,
+        selection: Selection | None = None,
     ) -> TransferReport:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source = await self.resolver.resolve_sources(src, storage_type)
         destination = await self.resolver.resolve(dst, storage_type, new=True)
-        return await self.relocate(source, destination, on_progress, workers, move=move, rules=rules, names=names)
+        return await self.relocate(
+            source, destination, on_progress, workers, move=move, rules=rules, selection=selection
+        )
 
     async def relocate(
         self,
@@ -111,15 +114,15 @@ class TransferService:
         *,
         move: bool = False,
         rules: WriteRules | None = None,
-        names: NameFilter | None = None,
+        selection: Selection | None = None,
     ) -> TransferReport:
         """Copies or moves between locations that are resolved."""
         into = (await self._destination(destination)).into
         destination = replace(destination, into=into)
         operation = "move" if move else "copy"
         arguments: dict[str, Any] = {"into": into}
-        if names is not None:
-            arguments |= {"include": list(names.include), "exclude": list(names.exclude)}
+        if selection is not None:
+            arguments |= selection.to_json()
         if source.more:
             arguments["more"] = [replace(source, path=path).shown for path in source.more]
         return await self.run(operation, source, destination, arguments, on_progress, workers, rules=rules)
@@ -135,7 +138,7 @@ class TransferService:
     ) -> TransferReport:
         """Syncs; see `AsyncSession.sync`."""
         source, destination = await self._resolve(src, dst, storage_type)
-        return await self.run("sync", source, destination, asdict(rules), on_progress, workers)
+        return await self.run("sync", source, destination, rules.to_json(), on_progress, workers)
 
     async def plan_sync(self, src: Written, dst: Written, rules: Rules, storage_type: str) -> SyncPlan:
         """Returns the actions that `sync` would take."""
@@ -277,8 +280,8 @@ class TransferService:
         if operation == "upload_many":
             assert destination.area is not None
             place = destination.area.place
-            items = ((os.fspath(s), place(d)) async for s, d in _each(pairs))
-            return upload_each(context, LocalPlaces(threads), items, options, overwrite=overwrite)
+            sent = ((os.fspath(s), place(d)) async for s, d in _each(pairs))
+            return upload_each(context, LocalPlaces(threads), sent, options, overwrite=overwrite)
         if operation == "download_many":
             assert source.area is not None
             place = source.area.place
@@ -290,10 +293,11 @@ class TransferService:
             area = reading_area(source.area, source.path, arguments.get("version"), None)
             return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
-        if arguments.get("include") or arguments.get("exclude"):
-            context = replace(context, names=NameFilter(arguments.get("include") or (), arguments.get("exclude") or ()))
+        selection = Selection.from_json(arguments)
+        if not selection.takes_all:
+            context = replace(context, selection=selection)
         if source.area is None:
-            return upload(
+            items = upload(
                 context,
                 LocalPlaces(threads, marks_links=rules.symlinks != "follow"),
                 source.paths,
@@ -303,15 +307,17 @@ class TransferService:
                 move=move,
                 overwrite=overwrite,
             )
-        return relocate_each(
-            context,
-            [source.area.place(path) for path in source.paths],
-            end,
-            options,
-            operation=operation,
-            move=move,
-            overwrite=overwrite,
-        )
+        else:
+            items = relocate_each(
+                context,
+                [source.area.place(path) for path in source.paths],
+                end,
+                options,
+                operation=operation,
+                move=move,
+                overwrite=overwrite,
+            )
+        return items if selection.files is None else with_missing(items, selection, source.shown, destination.shown)
 
     async def _move(
         self,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import pickle
 import secrets
+import time
 from concurrent.futures import Executor
 from typing import Any
 
 from dxflow_async.account_connection import AccountConnection
-from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.storage.shard_worker import WorkerSetup, do_shard, initialize, settings_that_matter
-from dxflow_async.transfer.executor.dask import DaskExecutor, is_dask_client
+from dxflow_async.exceptions import ConfigurationError, ExecutorError
+from dxflow_async.storage.shard_worker import (
+    WorkerSetup,
+    do_shard,
+    end_shards,
+    initialize,
+    settings_that_matter,
+)
+from dxflow_async.transfer.executor.dask import DaskExecutor, dask_client
 from dxflow_async.transfer.executor.options import Workers
+from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import FuturesExecutor, OwnedPoolExecutor, ProcessPool, ShardExecutor
-from dxflow_async.transfer.executor.shard import Budget, Shard, package_version
+from dxflow_async.transfer.executor.shard import Budget, Shard
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 
@@ -53,7 +60,6 @@ class WorkerPools:
         """Returns a shard of a call without its work."""
         settings = self._resources.settings
         return Shard(
-            version=package_version(),
             number=0,
             operation=spec.operation,
             areas=spec.places,
@@ -63,6 +69,7 @@ class WorkerPools:
             channel=channel,
             same_machine=executor.same_machine,
             shared=workers.shared,
+            began=time.time(),
         )
 
     def _pool(self, count: int) -> ProcessPool:
@@ -71,23 +78,22 @@ class WorkerPools:
             pools[count] = ProcessPool(count, do_shard, initialize, self._setup())
         return pools[count]
 
-    def _setup(self) -> WorkerSetup:
+    def _setup(self) -> Sealed:
         setup = WorkerSetup(self._id, self._resources.settings, self._account.signed_in())
         try:
-            pickle.dumps(setup)
-        except Exception as error:  # noqa: BLE001 - whatever a setting of the user's raises
+            return Sealed.of(setup)
+        except ExecutorError as error:
             # No cause: its frames hold the settings, secrets among them.
-            reason = type(error).__name__
+            reason = type(error.__cause__).__name__
             raise ConfigurationError(
                 f"the settings cannot be sent to workers ({reason}): a setting is a function of this program; "
                 "configure the credentials in another way"
             ) from None
-        return setup
 
 
-def _adapted(executor: Any, setup: WorkerSetup | None) -> ShardExecutor:
-    if is_dask_client(executor):
-        return DaskExecutor(executor, do_shard, setup)
+def _adapted(executor: Any, setup: Sealed | None) -> ShardExecutor:
+    if (found := dask_client(executor)) is not None:
+        return DaskExecutor(*found, do_shard, end_shards, setup)
     if isinstance(executor, Executor) or (callable(getattr(executor, "submit", None)) and _is_futures(executor)):
         return FuturesExecutor(executor, do_shard, setup)
     raise ConfigurationError(

@@ -176,9 +176,13 @@ class CapabilityTests(ContractTests):
         await subject.put("a b+c%?ü", b"signed")
         url = await subject.provider.presign(subject / "a b+c%?ü", 60)
         assert await asyncio.to_thread(_fetch, url) == (200, b"signed")
-        assert (await asyncio.to_thread(_fetch, url[:-1] + ("0" if url[-1] != "0" else "1")))[0] == 403
-        assert (await asyncio.to_thread(_fetch, url.replace("a%20b", "other")))[0] == 403
-        target = await subject.provider.presign(subject / "put", 60, method="PUT")
+        assert (await asyncio.to_thread(_fetch, url[:-1] + ("0" if url[-1] != "0" else "1")))[0] in (401, 403)
+        if "a%20b" in url:
+            assert (await asyncio.to_thread(_fetch, url.replace("a%20b", "other")))[0] == 403
+        try:
+            target = await subject.provider.presign(subject / "put", 60, method="PUT")
+        except UnsupportedError:
+            return  # the service has links for reading only
         assert (await asyncio.to_thread(_fetch, target, b"from outside"))[0] in (200, 201)
         assert await subject.read("put") == b"from outside"
 

@@ -28,7 +28,7 @@ from dxflow_async.exceptions import ThrottledError
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.concurrency_law import ConcurrencyLaw
 
-__all__ = ["INITIAL", "LARGE_INITIAL", "LARGE_SIZE", "AdaptiveLimit", "Gate", "Permit"]
+__all__ = ["INITIAL", "LARGE_INITIAL", "LARGE_SIZE", "AdaptiveLimit", "Gate", "Landing", "Permit"]
 
 _log = logging.getLogger("dxflow_async.transfer.limits")
 
@@ -115,6 +115,15 @@ class Gate:
             if not waiter.done():
                 self.inside += 1
                 waiter.set_result(None)
+
+
+class Landing:
+    """How many reads are landing: all of their bytes have arrived, and are being written."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 class Permit(NamedTuple):
@@ -329,6 +338,7 @@ class AdaptiveLimit:
         endpoint: the endpoint's name in logs and metrics.
         on_change: called when a limit has changed.
         clock: returns the time in seconds.
+        landing: counts the reads that are being written; several endpoints may share it.
     """
 
     def __init__(
@@ -340,7 +350,9 @@ class AdaptiveLimit:
         on_change: Callable[[], None] = lambda: None,
         large_initial: int = LARGE_INITIAL,
         clock: Callable[[], float] = monotonic,
+        landing: Landing | None = None,
     ) -> None:
+        self.landing = Landing() if landing is None else landing
         self._endpoint = endpoint
         self._on_change = on_change
         self._clock = clock

@@ -14,7 +14,7 @@ from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
-from dxflow_async.transfer.sync.filters import NameFilter
+from dxflow_async.transfer.selection import Selection
 
 __all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
 
@@ -90,7 +90,7 @@ class TransferContext:
         journal: notes what is done; None without a journal.
         symlinks: what becomes of symbolic links below local directories.
         part_mover: writes the parts of large objects; None: this process does.
-        names: the names below directories that are transferred; None: all of them.
+        selection: the items that are transferred; None: all of them.
     """
 
     limits: Limits
@@ -101,4 +101,4 @@ class TransferContext:
     journal: Journal | None = None
     part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"
-    names: NameFilter | None = None
+    selection: Selection | None = None

@@ -22,11 +22,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from time import monotonic
 
 import anyio
-from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import (
     AuthenticationError,
     ChecksumMismatchError,
@@ -373,8 +373,7 @@ class Engine:
                 running.parts, running.error, running.mends = parts, None, running.mends + 1
                 self._open.appendleft(running)
                 return
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                await self._abort_quietly(running.item)
+            await clean_up(self._abort_quietly(running.item), _ABORT_SECONDS)
             if (anew := running.anew(failure)) is not None:
                 await self._start_anew(running, anew, failure)
                 return
@@ -439,11 +438,14 @@ class Engine:
 
     async def _abort_all(self) -> None:
         """Removes what open items have left when the call is cancelled."""
+
+        async def abort() -> None:
+            async with open_task_group() as group:
+                for running in self._running:
+                    group.start_soon(self._abort_quietly, running.item)
+
         if self._running:
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                async with open_task_group() as group:
-                    for running in self._running:
-                        group.start_soon(self._abort_quietly, running.item)
+            await clean_up(abort(), _ABORT_SECONDS)
 
     async def _abort_quietly(self, item: TransferItem) -> None:
         # Nothing more can be done, and the caller is to see the reason for the abort.
@@ -458,8 +460,7 @@ class Engine:
 async def close_items(items: AsyncIterator[TransferItem]) -> None:
     """Closes the plan now, instead of whenever it is garbage collected."""
     if isinstance(items, AsyncGenerator):
-        with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-            await items.aclose()
+        await clean_up(items.aclose(), _ABORT_SECONDS)
 
 
 def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

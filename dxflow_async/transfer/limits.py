@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.providers.contract import Provider
-from dxflow_async.transfer.adaptive_limit import INITIAL, LARGE_INITIAL, AdaptiveLimit
+from dxflow_async.transfer.adaptive_limit import INITIAL, LARGE_INITIAL, AdaptiveLimit, Landing
 from dxflow_async.transfer.bandwidth import Bandwidth
 from dxflow_async.transfer.memory_budget import MemoryBudget
 
@@ -32,6 +32,7 @@ class Limits:
     Attributes:
         calls: how many calls transfer items now. They share the workers.
         stream_memory: how much of the memory streams of unknown length may reserve.
+        landing: counts the reads that are being written.
     """
 
     max_concurrency: int
@@ -43,6 +44,7 @@ class Limits:
     stream_memory: MemoryBudget = field(init=False)
     bandwidth: Bandwidth | None = field(init=False)
     endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
+    landing: Landing = field(init=False, default_factory=Landing)
     _workers: int = field(init=False)
     _most_workers: int = field(init=False)
 
@@ -54,11 +56,17 @@ class Limits:
         self.bandwidth = None if self.max_bandwidth is None else Bandwidth(self.max_bandwidth)
 
     def workers(self) -> int:
-        """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead."""
+        """Returns how many parts are worth moving at a time: as many as requests, and a few to read ahead.
+
+        Reads that are being written take no place among the requests, so as many others move beside them.
+        """
+        workers, landing = self._workers, self.landing.count
+        if landing:
+            workers = min(workers + min(landing, workers, _MAX_FINISHING), self._most_workers)
         if self.calls < 2:
-            return self._workers
+            return workers
         # Each call has a journal of its own, which holds as many files as a worker.
-        return min(self._workers, max(1, (self._most_workers - self.calls + 1) // self.calls))
+        return min(workers, max(1, (self._most_workers - self.calls + 1) // self.calls))
 
     @property
     def max_finishing(self) -> int:
@@ -108,6 +116,6 @@ class Limits:
         limit = self.endpoints.get(endpoint)
         if limit is None:
             limit = self.endpoints[endpoint] = AdaptiveLimit(
-                self._most_requests, endpoint=endpoint, on_change=self.count_workers
+                self._most_requests, endpoint=endpoint, on_change=self.count_workers, landing=self.landing
             )
         return limit

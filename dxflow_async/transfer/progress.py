@@ -156,6 +156,11 @@ class MeteredReader(MeteredBody):
         super().__init__(reading, count)
         self._reading = reading
 
+    async def read(self) -> Buffer:
+        chunk = await self._reading.read()
+        self._moved(len(chunk))
+        return chunk
+
     async def readinto(self, buffer: memoryview) -> int:
         return self._moved(await self._reading.readinto(buffer))
 

@@ -168,10 +168,14 @@ class Resources:
         self.closed = True
         pools = list(self.pools.values())
         self.pools.clear()
-        for pool in pools:
-            await self.threads.run(pool.close)
-        await self.http.aclose()
-        self.threads.close()
+        try:
+            for pool in pools:
+                await self.threads.run(pool.close)
+        finally:
+            try:
+                await self.http.aclose()
+            finally:
+                self.threads.close()
 
 
 class TransferCall:

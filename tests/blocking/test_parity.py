@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import get_type_hints
@@ -22,6 +23,7 @@ from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
+from tests.blocking.twin_docstrings import blocking_lines
 
 _RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 """The language's own words for the same."""
@@ -143,15 +145,41 @@ def test_signatures_agree(facade: type, name: str, twin: Callable[..., object], 
     assert {key for key in annotations if annotations[key] != others[key]} == listed
 
 
+_OWN_WORDS = {"list", "ls", "write", "open", "close", "upload_many", "download_many"}
+"""Methods that print, or that take or return something else than their twin: their docstrings differ in some lines."""
+
+_PLACE = {
+    "    provider: the remote's name, in any case.",
+    '    storage_type: `"private"` or `"public"`.',
+    '    utype: the area, `"private"` or `"public"`.',
+}
+"""What the documentation of `StorageManager` adds to that of `AreaStorage`."""
+
+
 @pytest.mark.parametrize(("facade", "name", "twin", "ours"), _methods())
-def test_every_delegate_names_its_twin(
+def test_docstrings_are_whole(
     facade: type, name: str, twin: Callable[..., object], ours: Callable[..., object]
 ) -> None:
-    """The docstring says where the contract stands."""
-    if name.startswith("__"):
+    """Every blocking method is documented where it stands, in the same words as the asynchronous one."""
+    if name.startswith("_"):
         return
-    declaring = next(cls for cls in facade.__mro__ if name in vars(cls))
-    assert f"`Async{declaring.__name__}.{twin.__name__}`" in (ours.__doc__ or "")
+    documented = getattr(AsyncAreaStorage, name, twin) if facade is StorageManager else twin
+    documented = documented.fget if isinstance(documented, property) else documented
+    assert callable(documented)
+    mine, theirs = (inspect.getdoc(ours) or "").splitlines(), blocking_lines(documented)
+    assert mine
+    assert not any(phrase in line for line in mine for phrase in ("Twin:", "See `Async", "await ", " async def"))
+    if name not in _OWN_WORDS:
+        added = {*_PLACE, "Args:", ""} if facade is StorageManager else set()
+        assert [line for line in mine if line not in added] == [line for line in theirs if line not in added]
+        return
+    for section in ("Args:", "Returns:", "Raises:", "Example:"):
+        assert section not in theirs or section in mine
+    shared = inspect.signature(ours).parameters.keys() & inspect.signature(twin).parameters.keys()
+    named = [line for line in theirs if line.startswith("    ") and line[4:5] != " " and ":" in line]
+    for parameter in shared:
+        told = any(re.search(rf"\b{parameter}\b", line.partition(":")[0]) for line in named)
+        assert not told or any(re.search(rf"\b{parameter}\b", line.partition(":")[0]) for line in mine)
 
 
 def test_the_documented_import_name_has_the_facade_only() -> None:

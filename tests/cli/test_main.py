@@ -130,4 +130,4 @@ def test_ctrl_c_before_anything_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dxflow_async.cli.app.run_app", interrupt)
-    assert main(["--help"]) == 130
+    assert main(["jobs", "list"]) == 130

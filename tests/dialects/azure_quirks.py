@@ -23,7 +23,10 @@ class AzureQuirks:
         mark: listings begin with a byte order mark and white space.
         html_errors: errors are pages, and have no header with a code.
         page_size: entries in a page of a listing, at most.
-        denied: the rights that the credentials lack: `read`, `list`, `write`, `delete`.
+        soft_delete: deleted blobs stay, and are listed as such, unasked.
+        no_tags: the account keeps no index tags.
+        denied: the rights that the credentials lack: `read`, `list`, `write`, `delete`,
+            `tags`.
         no_etags: responses to writes have no ETag.
         no_copies: status and code of the service for reading the source with which copies are refused.
         failing_copies: why each copy fails after it began.
@@ -44,6 +47,8 @@ class AzureQuirks:
     mark: bool = False
     html_errors: bool = False
     page_size: int = 5000
+    soft_delete: bool = False
+    no_tags: bool = False
     denied: frozenset[str] = frozenset()
     no_etags: bool = False
     no_copies: tuple[int, str] | None = None

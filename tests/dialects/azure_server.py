@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.utils import formatdate
+from xml.sax.saxutils import escape
 
 from aiohttp import web
 
 from tests.dialects.azure_quirks import AzureQuirks
-from tests.servers.hierarchical_azure import HierarchicalAzure
+from tests.servers.hierarchical_azure import Blob, HierarchicalAzure
 
 __all__ = ["AzureServer"]
 
@@ -29,6 +31,7 @@ class AzureServer(HierarchicalAzure):
         quirks: see above.
         versions: the version of the protocol of each request.
         copies: how many copies were refused.
+        deleted: the blobs that were deleted, and are kept for a while.
     """
 
     def __init__(self, quirks: AzureQuirks | None = None) -> None:
@@ -36,6 +39,7 @@ class AzureServer(HierarchicalAzure):
         super().__init__(page_size=self.quirks.page_size)
         self.versions: list[str] = []
         self.copies = 0
+        self.deleted: dict[str, Blob] = {}
         self.answer = self._refuse
 
     @property
@@ -90,7 +94,11 @@ class AzureServer(HierarchicalAzure):
         if (of_container and quirks.no_container_rights) or (comp == "list" and quirks.no_list):
             text = "This request is not authorized to perform this operation."
             return _refusal(403, "AuthorizationFailure", text)
-        if _right(request.method, comp) in quirks.denied:
+        if quirks.no_tags and (comp == "tags" or "x-ms-tags" in request.headers):
+            text = "Blob tags are only supported on General Purpose v2 storage accounts."
+            return _refusal(400, "BlobTagsNotSupportedForAccountType", text)
+        tagged = "tags" in quirks.denied and "x-ms-tags" in request.headers
+        if _right(request.method, comp) in quirks.denied or tagged:
             text = "This request is not authorized to perform this operation using this permission."
             return _refusal(403, "AuthorizationPermissionMismatch", text)
         return None
@@ -122,6 +130,24 @@ class AzureServer(HierarchicalAzure):
             response.headers.update({"x-ms-copy-status": "failed", **reason})
         return response
 
+    def _delete(self, name: str) -> web.Response:
+        blob, response = self.content.get(name), super()._delete(name)
+        if self.quirks.soft_delete and blob is not None and response.status == 202:
+            self.deleted[name] = blob
+        return response
+
+    def _deleted_rows(self, query: Mapping[str, str]) -> str:
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
+        names = [name for name in self.deleted if name.startswith(prefix)]
+        return "".join(
+            f"<Blob><Name>{escape(name)}</Name><Deleted>true</Deleted><Properties><Last-Modified>"
+            f"{formatdate(0, usegmt=True)}</Last-Modified><Etag>0x0</Etag>"
+            f"<Content-Length>{len(self.deleted[name].data)}</Content-Length><BlobType>BlockBlob</BlobType>"
+            "<RemainingRetentionDays>7</RemainingRetentionDays></Properties><Metadata /></Blob>"
+            for name in names
+            if not delimiter or delimiter not in name[len(prefix) :]
+        )
+
     def _list(self, query: Mapping[str, str]) -> web.Response:
         quirks, marker = self.quirks, query.get("marker", "")
         if quirks.empty_pages and not marker.startswith(_EMPTY):
@@ -133,6 +159,8 @@ class AzureServer(HierarchicalAzure):
         text = response.text or ""
         if quirks.snapshots:
             text = re.sub(r"<Blob>(<Name>.*?</Name>)(.*?)</Blob>", _with_earlier_states, text)
+        if quirks.soft_delete and not marker:
+            text = text.replace("<Blobs>", f"<Blobs>{self._deleted_rows(query)}", 1)
         if quirks.mark:
             text = "\ufeff" + text
         return web.Response(text=text, content_type="application/xml")
@@ -154,8 +182,8 @@ def _with_earlier_states(found: re.Match[str]) -> str:
 
 def _right(method: str, comp: str) -> str:
     """The right that a request needs."""
-    if comp in ("list", "batch"):
-        return "list" if comp == "list" else "delete"
+    if comp in ("list", "batch", "tags"):
+        return {"list": "list", "batch": "delete"}.get(comp, "tags")
     return {"GET": "read", "HEAD": "read", "PUT": "write"}.get(method, "delete")
 
 

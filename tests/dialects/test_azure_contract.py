@@ -24,6 +24,8 @@ QUIRKS = {
     "no container rights": AzureQuirks(no_container_rights=True),
     "no checksums": AzureQuirks(no_checksums=True),
     "snapshots": AzureQuirks(snapshots=True),
+    "soft delete": AzureQuirks(soft_delete=True),
+    "no tags": AzureQuirks(no_tags=True),
     "empty pages": AzureQuirks(empty_pages=True),
     "byte order mark": AzureQuirks(mark=True),
 }

@@ -135,7 +135,7 @@ def test_kind_of_another_package(install: Install) -> None:
 
 def test_unknown_kind_names_the_known_ones(http: HTTP, threads: Threads) -> None:
     """A kind that is not there is an error that lists those that are."""
-    known = "azure, gcs, https, local, s3, sftp"
+    known = "azure, engine, gcs, https, local, s3, sftp"
     with pytest.raises(ConfigurationError, match=rf"type = 'b2' is not allowed.*{known}$"):
         create_provider("b2", None, ProviderResources("B2", http, threads))
     assert "b2" not in kinds()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -36,6 +36,7 @@ class Blob:
     modified: float = 0.0
     blob_type: str = "BlockBlob"
     md5: str = ""
+    tags: str = ""
 
 
 class HierarchicalAzure:
@@ -117,7 +118,8 @@ class HierarchicalAzure:
             return self._delete(name)
         if request.method == "PUT":
             return self._put(request, comp, name, data)
-        return self._block_list(name) if comp == "blocklist" else self._read(name, request.headers)
+        lists = {"tags": self._tags, "blocklist": self._block_list}
+        return lists[comp](name) if comp in lists else self._read(name, request.headers)
 
     def _put(self, request: web.Request, comp: str, name: str, data: bytes) -> web.Response:
         headers = request.headers
@@ -166,7 +168,8 @@ class HierarchicalAzure:
         return (
             f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{formatdate(blob.modified, usegmt=True)}"
             f"</Last-Modified><Etag>{blob.etag}</Etag>{kind}<Content-Length>{len(blob.data)}</Content-Length>"
-            f"<Content-Type>{blob.content_type}</Content-Type><BlobType>{blob.blob_type}</BlobType></Properties>"
+            f"<Content-Type>{blob.content_type}</Content-Type><BlobType>{blob.blob_type}</BlobType>{_count(blob)}"
+            "</Properties>"
             f"<Metadata>{values}</Metadata></Blob>"
         )
 
@@ -182,6 +185,8 @@ class HierarchicalAzure:
             "Last-Modified": formatdate(blob.modified, usegmt=True),
             "x-ms-blob-type": blob.blob_type,
         }
+        if blob.tags:
+            headers["x-ms-tag-count"] = str(len(parse_qsl(blob.tags)))
         if blob.md5:
             headers["x-ms-blob-content-md5" if "x-ms-range" in asked else "Content-MD5"] = blob.md5
         headers |= {_METADATA + key: value for key, value in blob.metadata.items()}
@@ -206,6 +211,14 @@ class HierarchicalAzure:
         text = f"<BlockList><UncommittedBlocks>{rows}</UncommittedBlocks></BlockList>"
         return web.Response(text=text, content_type="application/xml")
 
+    def _tags(self, name: str) -> web.Response:
+        if name not in self.content:
+            return _refusal(404, "BlobNotFound", "The specified blob does not exist.")
+        pairs = parse_qsl(self.content[name].tags, keep_blank_values=True)
+        rows = "".join(f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>" for key, value in pairs)
+        text = f'<?xml version="1.0" encoding="utf-8"?><Tags><TagSet>{rows}</TagSet></Tags>'
+        return web.Response(text=text, content_type="application/xml")
+
     # Writing
 
     def _write(self, name: str, data: bytes, headers: Mapping[str, str]) -> web.Response:
@@ -218,7 +231,7 @@ class HierarchicalAzure:
         if any(each in self.content and not self.content[each].directory for each in _above(name)):
             return _refusal(409, "PathConflict", "A file is in the path.")
         kind = headers.get("x-ms-blob-content-type", "application/octet-stream")
-        blob = self._store(name, Blob(data, metadata, directory, kind))
+        blob = self._store(name, Blob(data, metadata, directory, kind, tags=headers.get("x-ms-tags", "")))
         return web.Response(status=201, headers={"ETag": f'"{blob.etag}"', **_told(headers)})
 
     def _store(self, name: str, blob: Blob) -> Blob:
@@ -236,7 +249,8 @@ class HierarchicalAzure:
         if headers.get("x-ms-source-if-match", f'"{source.etag}"') != f'"{source.etag}"':
             return _refusal(412, "SourceConditionNotMet", "The source is another one.")
         given = _metadata(headers) or source.metadata
-        response = self._write(name, source.data, {"x-ms-blob-content-type": source.content_type})
+        told = {"x-ms-blob-content-type": source.content_type, "x-ms-tags": headers.get("x-ms-tags", "")}
+        response = self._write(name, source.data, told)  # tags are not taken over
         if response.status != 201:
             return response
         copied = self.content[name]
@@ -272,6 +286,10 @@ class HierarchicalAzure:
             )
         headers = {"Content-Type": "multipart/mixed; boundary=b"}
         return web.Response(status=202, text="".join(parts) + "--b--", headers=headers)
+
+
+def _count(blob: Blob) -> str:
+    return f"<TagCount>{len(parse_qsl(blob.tags))}</TagCount>" if blob.tags else ""
 
 
 def _order(name: str) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -28,6 +30,7 @@ class Stored:
     name: str
     data: bytearray = field(default_factory=bytearray)
     parts: bool = False
+    expires: float | None = None
 
 
 @dataclass
@@ -50,6 +53,8 @@ class OddTus:
         overrides: whether it knows X-HTTP-Method-Override.
         loses: how many answers to the requests that finish a file are lost, after the file was stored.
         replaces: how many files get other bytes of the same size when their answer is lost.
+        expires: seconds after which an upload that was not written to is told to expire (`Upload-Expires`). It remains
+            then, and refuses bytes.
         drops_finished: uploads are gone once they are files, and parts once they were put together.
         options: the answer to OPTIONS, if it is not that of the protocol: status, headers and text.
         gone_status: the status of uploads that are gone.
@@ -81,6 +86,7 @@ class OddTus:
     loses: int = 0
     replaces: int = 0
     drops_finished: bool = False
+    expires: float | None = None
     offset_unsaid: bool = False
     options: tuple[int, dict[str, str], str] | None = None
     gone_status: int = 410
@@ -173,7 +179,9 @@ class OddTus:
         lengths = {"Upload-Offset": str(len(upload.data))}
         if not self.length_unsaid:
             lengths["Upload-Length"] = str(upload.length)
-        return web.Response(headers={**_TUS, **lengths})
+        if upload.parts:
+            lengths["Upload-Concat"] = "partial"
+        return web.Response(headers={**_TUS, **lengths, **_expires(upload)})
 
     async def _create(self, request: web.Request) -> web.Response:
         pairs = dict(pair.split(" ") for pair in request.headers.get("Upload-Metadata", "").split(",") if pair)
@@ -202,19 +210,22 @@ class OddTus:
 
     async def _receive(self, request: web.Request, name: str, upload: Stored) -> web.Response:
         data = await request.read()
+        if upload.expires is not None and upload.expires <= time.time():
+            return web.Response(status=410)
         if int(request.headers["Upload-Offset"]) != len(upload.data):
             return web.Response(status=409, text="mismatched offset\n")
         refused = self._refused_body(request, name)
         if refused is not None:
             return refused
         self._store(upload, data)
+        upload.expires = None if self.expires is None else time.time() + self.expires
         if len(upload.data) == upload.length and not upload.parts:
             if self.drops_finished:
                 del self.uploads[name]
             self._finished(request, upload.name)
         if self.offset_unsaid:
             return web.Response()
-        return web.Response(status=204, headers={**_TUS, "Upload-Offset": str(len(upload.data))})
+        return web.Response(status=204, headers={**_TUS, "Upload-Offset": str(len(upload.data)), **_expires(upload)})
 
     def _refused_body(self, request: web.Request, name: str) -> web.Response | None:
         """Returns the answer to a body that is not stored."""
@@ -237,6 +248,10 @@ class OddTus:
         upload.data += data[: self.stores]
         if len(upload.data) == upload.length and not upload.parts:
             self.files[upload.name] = bytes(upload.data)
+
+
+def _expires(upload: Stored) -> dict[str, str]:
+    return {} if upload.expires is None else {"Upload-Expires": formatdate(upload.expires, usegmt=True)}
 
 
 def _item(name: str, data: bytes) -> dict[str, object]:

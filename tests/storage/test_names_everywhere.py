@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from dxflow_async.models import TransferReport
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
+from tests.providers.http_source.file_server import FileServer
 from tests.servers import Azurite, GCSServer
 from tests.servers.ssh import SSHServer
 from tests.storage.odd_file_names import KEPT_EVERYWHERE, NOT_IN_XML, REFUSED_AT_AZURE, UNENCODABLE
@@ -72,6 +75,7 @@ async def world(
             aws=aws_settings(s3),
             azure=AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key),
             gcp=GCPSettings(endpoint=gcs.endpoint),
+            max_bandwidth=1 << 20 if "killed" in request.node.name else None,
         )
         lab = {"lab": ssh.settings(path=str(area))}
         async with AsyncSession("me@example.com", "correct horse", settings=settings, remotes=lab) as session:
@@ -160,6 +164,89 @@ async def test_listed_looked_up_presigned_and_deleted(world: World, place: str) 
     for name in sorted(listed)[:-1]:
         await area.delete(listed[name].path)
     assert [item.path async for item in area.scan(f"{path}/") if not item.directory] == [listed[last].path]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_from_a_web_server(world: World, place: str, tmp_path: Path) -> None:
+    """A URL that ends in an escaped name gives the file that name, which is kept or refused as from a disk."""
+    session, top = world.session, world.tops[place]
+    names = [name for name in content_of(world.tree) if b"/" not in name]
+    async with FileServer() as server:
+        for name in names:
+            server.put(f"/top/{os.fsdecode(name)}", b"bytes of " + name)
+        for name in names:
+            url = server.url_of(f"/top/{os.fsdecode(name)}")
+            report = await transfer(session.copy(url, f"{top}/"))
+            assert [bool(result.error) for result in report] == [name not in kept_at(place)], name
+    await session.copy(f"{top}/", f"{tmp_path}/back/")
+    expected = {name: b"bytes of " + name for name in kept_at(place) if b"/" not in name}
+    assert content_of(tmp_path / "back") == expected
+
+
+@pytest.mark.parametrize("place", PLACES[:-1])
+async def test_killed_and_resumed(world: World, place: str, tmp_path: Path) -> None:
+    """A copy whose process was killed is resumed from its journal, and ends with every name in its place.
+
+    A copy of the journal, taken while the call runs, is what the disk has after a kill.
+    """
+    session, top = world.session, world.tops[place]
+    (world.tree / "~large").write_bytes(bytes(1 << 20))
+    jobs = tmp_path / "home/jobs"
+    running = asyncio.ensure_future(transfer(session.copy(f"{world.tree}/", f"{top}/")))
+    while not (found := list(jobs.glob("*.sqlite3")) if jobs.exists() else []):
+        assert not running.done()
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+    with closing(sqlite3.connect(found[0])) as journal, closing(sqlite3.connect(tmp_path / "killed")) as copy:
+        journal.backup(copy)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    for file in jobs.iterdir():
+        file.unlink()
+    os.rename(tmp_path / "killed", found[0])
+    assert len(await transfer(session.resume(found[0].stem))) > 0
+    (world.tree / "~large").unlink()
+    await session.delete(f"{top}/~large")
+    await session.copy(f"{top}/", f"{tmp_path}/back/")
+    assert content_of(tmp_path / "back") == {name: b"bytes of " + name for name in kept_at(place)}
+
+
+LONG_KEYS = [
+    "k" * 1024,
+    "/".join(["d" * 199] * 5 + ["e" * 24]),
+    "\u00e9" * 512,
+    "/".join(["%20" * 66] * 5 + ["+" * 29]),
+]
+"""Keys of 1,024 bytes, the most that object storage keeps."""
+
+
+async def test_keys_of_1024_bytes(world: World, tmp_path: Path) -> None:
+    """They are listed, looked up, read, copied between services, synced, moved and deleted; a disk refuses some."""
+    session, storage = world.session, world.session.get_storage_manager()
+    for key in LONG_KEYS:
+        assert len(key.encode()) == 1024
+        world.s3.store(key, key[:5].encode())
+    google = world.tops["GCP"].removesuffix("/top")
+    assert (await session.copy("aws:/bucket/", f"{google}/")).ok
+    assert len(await session.sync("aws:/bucket", google)) == 0
+    listed = {
+        item.path.partition("/")[2].partition("/")[2]: item async for item in storage.scan("GCP", f"{google[4:]}/")
+    }
+    assert set(listed) == set(LONG_KEYS)
+    for key, item in listed.items():
+        assert (await storage.stat(item.path, provider="GCP")).size == item.size
+        assert b"".join([chunk async for chunk in storage.read(item.path, provider="GCP")]) == key[:5].encode()
+    azure = world.tops["AZURE"].removesuffix("/top")
+    assert (await session.move(f"{google}/", f"{azure}/")).ok
+    assert [item async for item in storage.scan("GCP", f"{google[4:]}/")] == []
+    with pytest.raises(TransferError) as refused:
+        await session.copy(f"{azure}/", f"{tmp_path}/disk/")
+    for result in refused.value.report.failed:
+        assert isinstance(result.error, UnsafePathError)
+        assert result.source.partition("/")[2].partition("/")[2] in (LONG_KEYS[0], LONG_KEYS[2])
+    assert set(content_of(tmp_path / "disk")) == {os.fsencode(LONG_KEYS[1]), os.fsencode(LONG_KEYS[3])}
+    await storage.delete("/bucket/", provider="AWS")
+    assert world.s3.objects() == {}
 
 
 async def area_of(session: AsyncSession, remote: str, path: str) -> tuple[AsyncAreaStorage, str]:

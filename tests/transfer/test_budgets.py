@@ -56,3 +56,24 @@ async def test_few_requests_in_flight_are_enough(weed: SeaweedFS, bucket: str, t
         assert len(await storage.download(f"/{bucket}/copied{most}/", str(tmp_path / "down"))) == 9
         assert [*session._resources.limits.endpoints.values()] == [found]
         assert session._resources.http.client.open_connections <= most
+
+
+async def test_reads_ask_the_limits_that_transfers_ask(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """A read waits for a place of its endpoint, at its beginning and for its bytes, and holds none in between."""
+    weed.client.put_object(Bucket=bucket, Key="object", Body=bytes(8 * MiB))
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "home", max_concurrency=1)) as session:
+        storage = session.get_storage_manager()
+        assert await storage.exists(f"/{bucket}/object")
+        (limit,) = session._resources.limits.endpoints.values()
+        reading, size = storage.read(f"/{bucket}/object"), 0
+        for _ in range(2):
+            permit = await limit.acquire()
+            waiting = asyncio.ensure_future(anext(reading))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            limit.release(permit)
+            size += len(await waiting)
+            assert limit.in_flight == 0
+        async for chunk in reading:
+            size += len(chunk)
+        assert size == 8 * MiB

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ServiceError, StorageError, ThrottledError
 from dxflow_async.providers.local.provider import LocalProvider
@@ -364,3 +365,16 @@ def test_workers_follow_the_endpoints() -> None:
     """There are as many workers as requests may be in flight, and a few to read ahead, within the maximum."""
     assert Limits(4, 1 << 20).workers() == 8
     assert Limits(64, 1 << 20).workers() == 58
+
+
+def test_reads_that_are_written_leave_their_workers_to_others() -> None:
+    """Reads that are landing take no place among the requests, so as many workers more run; bounded all the same."""
+    limits = Limits(64, 1 << 20)
+    limits.landing.count = 10
+    assert limits.workers() == 68
+    limits.landing.count = 10_000
+    assert limits.workers() == 2 * 58
+    tight = Limits(64, 1 << 20, descriptors=Descriptors(workers=8, finishing=4, connections=17))
+    before = tight.workers()
+    tight.landing.count = 10
+    assert tight.workers() == before

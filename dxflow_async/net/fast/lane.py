@@ -11,7 +11,7 @@ from time import monotonic
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.net.errors import ConnectionBrokenError, connect_error
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
-from dxflow_async.net.fast.transport import TLSSocket, connect
+from dxflow_async.net.fast.transport import TLSSocket, connect, connect_unix
 from dxflow_async.net.request import Origin, Request, Timeouts
 from dxflow_async.net.response import Response
 
@@ -25,11 +25,18 @@ class FastLane:
         timeouts: shared with the client.
         tls_context: returns the TLS context.
         max_connections: idle connections are closed before more than these are open.
+        unix_socket: the path of a Unix socket that every connection leads to.
     """
 
     def __init__(
-        self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]], max_connections: int
+        self,
+        timeouts: Timeouts,
+        tls_context: Callable[[], Awaitable[ssl.SSLContext]],
+        max_connections: int,
+        *,
+        unix_socket: str | None = None,
     ) -> None:
+        self._unix_socket = unix_socket
         self._max_connections = max_connections
         self._timeouts = timeouts
         self._tls_context = tls_context
@@ -109,12 +116,17 @@ class FastLane:
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 try:
-                    connection = await connect(origin.host, origin.port, make, tls)
+                    connection = await self._open(origin, make, tls)
                 except OSError as error:
                     if not (is_out_of_descriptors(error) and self._close_idle()):
                         raise
-                    connection = await connect(origin.host, origin.port, make, tls)
+                    connection = await self._open(origin, make, tls)
         except OSError as error:
             raise connect_error(error, origin.host) from error
         self._all.add(connection)
         return connection
+
+    async def _open(self, origin: Origin, make: Callable[[], Connection], tls: ssl.SSLContext | None) -> Connection:
+        if self._unix_socket is not None:
+            return await connect_unix(self._unix_socket, make)
+        return await connect(origin.host, origin.port, make, tls)

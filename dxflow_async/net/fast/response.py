@@ -16,7 +16,7 @@ __all__ = ["FastResponse"]
 class FastResponse(Response):
     """The response to one request, read from its connection.
 
-    The connection is given up at the body's end: from then on it may serve another request.
+    The connection is given up once all of the body was read: from then on it may serve another request.
     """
 
     __slots__ = ("_connection",)
@@ -29,7 +29,7 @@ class FastResponse(Response):
         if self._connection is None:
             return b""
         chunk = await self._connection.read_body()
-        if not chunk:
+        if not chunk or self._connection.drained:
             self.close()
         return chunk
 
@@ -37,7 +37,7 @@ class FastResponse(Response):
         if self._connection is None:
             return 0
         size = await self._connection.read_body_into(buffer)
-        if not size:
+        if not size or self._connection.drained:
             self.close()
         return size
 

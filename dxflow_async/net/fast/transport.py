@@ -22,7 +22,7 @@ import aiohappyeyeballs
 
 from dxflow_async.streams import Buffer, Write
 
-__all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect"]
+__all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect", "connect_unix"]
 
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -111,6 +111,28 @@ async def connect(
             )
             await _shake_hands(connected)
         made = protocol()
+        SocketTransport(connected, made)
+    except BaseException:
+        connected.close()
+        raise
+    return made
+
+
+async def connect_unix(path: str, make: Callable[[], ProtocolT]) -> ProtocolT:
+    """Connects to a Unix socket.
+
+    Args:
+        path: the socket's.
+        make: makes the protocol.
+
+    Raises:
+        OSError: there is no connection.
+    """
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, path)
+        made = make()
         SocketTransport(connected, made)
     except BaseException:
         connected.close()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from dxflow_async.digests import s3_expected
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
 from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.dialects import Ability
@@ -20,6 +21,7 @@ from dxflow_async.providers.aws.headers import (
     METADATA,
     MTIME,
     copy_headers,
+    crc32c_of,
     describes_object,
     etag_of,
     object_headers,
@@ -38,6 +40,8 @@ from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
+
+_ALGORITHMS = ("crc32c", "crc64nvme", "crc32", "sha256", "sha1")
 
 __all__ = ["copy_object", "refuses_copy", "upload_headers"]
 
@@ -68,7 +72,10 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     etag = parse_etag(document.values.get("ETag"))
     await check_unchanged(_reader(provider), call, source)
     await _check_version(provider, call, source, etag)
-    return Entry(key, source.size, etag=etag)
+    headers = {f"x-amz-checksum-{name}": document.values.get(f"Checksum{name.upper()}", "") for name in _ALGORITHMS}
+    headers["x-amz-checksum-type"] = document.values.get("ChecksumType", "")
+    headers["etag"] = document.values.get("ETag", "")
+    return Entry(key, source.size, etag=etag, crc32c=crc32c_of(headers), digest=s3_expected(headers))
 
 
 async def _stored_with_copy(provider: AWSProvider, call: Call, source: Entry, options: ObjectOptions) -> dict[str, str]:

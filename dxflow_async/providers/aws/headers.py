@@ -96,7 +96,11 @@ def option_headers(options: ObjectOptions) -> dict[str, str]:
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
     """
-    headers = {name: value for option, name in _OPTIONS if (value := getattr(options, option)) is not None}
+    headers: dict[str, str] = {}
+    for option, name in _OPTIONS:
+        value = getattr(options, option)
+        if value is not None:
+            headers[name] = value
     if options.tags is not None:
         headers["x-amz-tagging"] = urlencode(list(options.tags.items()), quote_via=quote)
     encryption = options.stored_encryption()
@@ -195,7 +199,7 @@ def describes_object(headers: Mapping[str, str]) -> bool:
 
 def has_service_headers(headers: Mapping[str, str]) -> bool:
     """Returns whether a response has a header that only S3 and compatible services send."""
-    return any(name.startswith("x-amz-") for name in headers)
+    return "x-amz-request-id" in headers or any(name.startswith("x-amz-") for name in headers)
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError, UnsafePathError, UnsupportedError
+from dxflow_async.presumed_digests import DigestFacts
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.bodies import SentBody, send_body
 from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
@@ -37,6 +38,7 @@ from dxflow_async.providers.aws.headers import (
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_objects, list_objects_after
+from dxflow_async.providers.aws.object_digests import add_digests, complete_digest
 from dxflow_async.providers.aws.odd_names import check_name, confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
@@ -161,6 +163,7 @@ class AWSProvider(Provider):
         self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
+        self._digest_facts = DigestFacts()
         self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
 
@@ -395,6 +398,9 @@ class AWSProvider(Provider):
     async def delete_matching(self, key: str, etag: str) -> None:
         await delete_matching(self, key, etag)
 
+    async def complete_digest(self, entry: Entry) -> Entry:
+        return await complete_digest(self, entry)
+
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
 
@@ -418,6 +424,8 @@ class AWSProvider(Provider):
         entry = entry_of(key, headers, size)
         if not self.dialect.compares:
             entry.crc32c = entry.digest = None
+        else:
+            add_digests(entry, headers, self._digest_facts, amazon=self.dialect.amazon)
         return entry
 
     def _learn_conditions(self) -> None:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
 
-from anyio import CancelScope, move_on_after
-
-from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError
+from dxflow_async.concurrency.shielded import clean_up
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    PreconditionFailedError,
+    ServiceError,
+    StorageError,
+    UnsupportedError,
+)
 from dxflow_async.providers.azure.confirm import look_up, not_azures
 from dxflow_async.providers.azure.errors import UNKNOWN_HEADER_CODES
-from dxflow_async.providers.azure.headers import condition_headers, copied_metadata, etag_of
+from dxflow_async.providers.azure.headers import condition_headers, copied_metadata, etag_of, tags_header
 from dxflow_async.providers.azure.requests import Requests
+from dxflow_async.providers.azure.xml import TagsParser
 from dxflow_async.providers.common.etags import if_match
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
 __all__ = ["copy_blob", "refuses_copy"]
+
+_log = logging.getLogger("dxflow_async.providers.azure")
 
 _UNDO_SECONDS = 10.0
 _UNDO_TRIES = 3
@@ -56,10 +65,27 @@ async def copy_blob(
         headers["x-ms-source-if-match"] = condition
     if options.modified is not None and source.mtime is None:
         headers |= copied_metadata(source, options.modified)
+    if source.tag_count:
+        headers |= await _tags(requests, call, origin)
     headers |= condition_headers(options)
     response = await requests.send(call, "PUT", container, name, headers)
     begun = _begun(call, response)
     return etag_of(await _finish(requests, call, container, name, begun))
+
+
+async def _tags(requests: Requests, call: Call, origin: tuple[str, str]) -> dict[str, str]:
+    """Returns the header with the index tags of a blob, which Copy Blob does not take over by itself.
+
+    Many roles that read and write blobs may not read tags. Then the copy has none.
+    Source: https://learn.microsoft.com/azure/storage/blobs/storage-manage-find-blobs
+    """
+    container, name = origin
+    try:
+        found = await requests.listing(call, container, {"comp": "tags"}, TagsParser(), name)
+    except (AccessDeniedError, UnsupportedError) as error:
+        _log.warning("%s; the copy has no index tags", error, extra={"fields": error.fields()})
+        return {}
+    return tags_header(found.tags) if found.tags else {}
 
 
 def refuses_copy(error: StorageError) -> bool:
@@ -95,8 +121,7 @@ async def _finish(
             if headers.get("x-ms-copy-id") != copy_id:
                 raise call.error(PreconditionFailedError, "the target was replaced in the meantime; start again")
     except BaseException:
-        with CancelScope(shield=True), move_on_after(_UNDO_SECONDS):
-            await _undo(requests, call, container, name, copy_id)
+        await clean_up(_undo(requests, call, container, name, copy_id), _UNDO_SECONDS)
         raise
     if status == "success" and etag_of(headers) is None:
         headers = await look_up(requests, call, container, name)

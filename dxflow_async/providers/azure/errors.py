@@ -116,6 +116,9 @@ _CODES: dict[str, ErrorRow] = {
     "ContainerImmutabilityPolicyLocked": _IMMUTABLE,
     "ContainerProtectedFromDeletion": _IMMUTABLE,
     "ContainerHasLegalHold": _HELD,
+    "BlobTagsNotSupportedForAccountType": ErrorRow(
+        UnsupportedError, "this account keeps no index tags; leave tags out"
+    ),
     "SnapshotsPresent": ErrorRow(StorageError, "it has snapshots; delete them first"),
     "ConditionNotMet": _REPLACED,
     "SourceConditionNotMet": _REPLACED,

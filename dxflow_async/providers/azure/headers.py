@@ -8,7 +8,7 @@ Source: https://learn.microsoft.com/rest/api/storageservices/get-blob
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 
 from dxflow_async import checksum
@@ -92,8 +92,18 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
         if (text := getattr(options, option)) is not None:
             headers[header] = text
     if options.tags is not None:
-        headers["x-ms-tags"] = urlencode(list(options.tags.items()), quote_via=quote)
+        headers |= tags_header(options.tags.items())
     return headers
+
+
+def tags_header(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Returns the header that stores index tags with a blob."""
+    return {"x-ms-tags": urlencode(list(tags), quote_via=quote)}
+
+
+def tag_count_of(text: str) -> int:
+    """Returns the number of index tags of a blob; 0 where the service does not tell it."""
+    return int(text) if re.fullmatch(r"[0-9]{1,2}", text) else 0
 
 
 def encryption_headers(encryption: Encryption | None) -> dict[str, str]:
@@ -158,6 +168,7 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         version=headers.get("x-ms-version-id"),
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
+    entry.tag_count = tag_count_of(headers.get("x-ms-tag-count", ""))
     if not keeps_checksums(headers.get("x-ms-blob-type")):
         entry.crc32c = None
     elif entry.crc32c is None:

@@ -24,7 +24,7 @@ from dxflow_async.providers.azure.errors import (
     parse_error,
 )
 from dxflow_async.providers.azure.headers import checksum_header, encryption_headers
-from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser
+from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser, TagsParser
 from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
 from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
@@ -40,7 +40,7 @@ _SIGNED = Access()
 
 _MAX_BASES = 1000
 
-ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerListParser)
+ListParser = TypeVar("ListParser", BlobListParser, BlockListParser, ContainerListParser, TagsParser)
 
 
 class Requests:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-from dxflow_async.providers.azure.headers import describe, keeps_checksums
+from dxflow_async.providers.azure.headers import describe, keeps_checksums, tag_count_of
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.xml_reader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
@@ -212,6 +212,8 @@ class BlobListParser(_ListParser):
         describe(entry, metadata)
         if not keeps_checksums(values.get("BlobType")):
             entry.crc32c = None
+        if "TagCount" in values:
+            entry.tag_count = tag_count_of(values["TagCount"])
         return entry
 
 
@@ -233,6 +235,26 @@ class BlockListParser(Parser):
         super().close()
         if self.root != "BlockList":
             raise MalformedXMLError(f"<{self.root}> where a list of blocks was expected")
+
+
+class TagsParser(Parser):
+    """Parses the response to Get Blob Tags; `tags` are names and values."""
+
+    def __init__(self) -> None:
+        super().__init__(prefixes=False)
+        self.tags: list[tuple[str, str]] = []
+        self._name = ""
+
+    def leaf(self, name: str, parent: str, text: str) -> None:
+        if parent == "Tag" and name == "Key":
+            self._name = text
+        elif parent == "Tag" and name == "Value":
+            self.tags.append((self._name, text))
+
+    def close(self) -> None:
+        super().close()
+        if self.root != "Tags":
+            raise MalformedXMLError(f"<{self.root}> where tags were expected")
 
 
 _BEYOND_BMP = re.compile("[\U00010000-\U0010ffff]")

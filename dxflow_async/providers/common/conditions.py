@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.providers.http import Call
@@ -49,6 +51,9 @@ class ConditionalUpload(Upload):
 
     async def digest(self, algorithm: str) -> bytes | None:
         return await self._upload.digest(algorithm)
+
+    async def add_to_digest(self, digest: RunningDigest | PartsDigest, offset: int, size: int) -> bool:
+        return await self._upload.add_to_digest(digest, offset, size)
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         await check_condition(self._provider, self._call, self._key, self._options)

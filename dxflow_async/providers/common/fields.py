@@ -40,11 +40,14 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     Raises:
         ValueError: the size is not a number.
     """
-    if is_chunked(headers) or "content-length" not in headers:
+    text = headers.get("content-length")
+    if text is None or ("transfer-encoding" in headers and is_chunked(headers)):
         return None
-    found = _LENGTHS.fullmatch(headers["content-length"].strip())
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    found = _LENGTHS.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"a length of {headers['content-length']!r:.50}")
+        raise ValueError(f"a length of {text!r:.50}")
     return int(found[1])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dxflow_async.digests import ExpectedDigest, RunningDigest
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.net import Response
+from dxflow_async.presumed_digests import PartsDigest, PresumedDigest
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.contract import Buffer, Entry, Reader, Run, Write
@@ -23,7 +24,7 @@ class ChecksummedReader(Reader):
         digest: receives the bytes in order.
     """
 
-    def __init__(self, inner: Reader, digest: RunningDigest) -> None:
+    def __init__(self, inner: Reader, digest: RunningDigest | PartsDigest) -> None:
         self.entry = inner.entry
         self.size = inner.size
         self.crc32c = inner.crc32c
@@ -66,13 +67,21 @@ class VerifiedReader(ChecksummedReader):
         expected: the digest of the whole object that the service reported.
         call: the read, for errors.
         digest: the digest of the bytes before; None if there are none.
+        again: the caller reads the object again after a `ChecksumMismatchError`.
     """
 
     def __init__(
-        self, inner: Reader, expected: ExpectedDigest, call: Call, digest: RunningDigest | None = None
+        self,
+        inner: Reader,
+        expected: ExpectedDigest | PresumedDigest,
+        call: Call,
+        digest: RunningDigest | PartsDigest | None = None,
+        *,
+        again: bool = False,
     ) -> None:
-        super().__init__(inner, RunningDigest(expected.algorithm) if digest is None else digest)
+        super().__init__(inner, expected.running() if digest is None else digest)
         self.expected = expected
+        self._again = again
         self._call = call
         self._left = inner.size
 
@@ -80,7 +89,7 @@ class VerifiedReader(ChecksummedReader):
         """Returns a reader of the same version from where this one broke off that verifies the bytes of both."""
         if isinstance(inner, VerifiedReader) or inner.size != self._left:
             return inner
-        return VerifiedReader(inner, self.expected, self._call, self.digest)
+        return VerifiedReader(inner, self.expected, self._call, self.digest, again=self._again)
 
     def _passed(self, data: Buffer) -> None:
         """Adds bytes to the digest; compares it after the last ones.
@@ -95,10 +104,11 @@ class VerifiedReader(ChecksummedReader):
         self._left -= len(data)
         if self._left:
             return
-        if self.digest.value != self.expected.value:
-            said = f"the bytes that arrived have another {self.expected.algorithm.upper()} than the object; try again"
+        verdict = self.expected.judge(self.entry.key, self.digest.value, again=self._again)
+        if verdict is False:
+            said = f"the bytes that arrived have another {self.expected.shown} than the object; try again"
             raise self._call.error(ChecksumMismatchError, said)
-        self.verified = True
+        self.verified = verdict is True
 
 
 @dataclass(slots=True)

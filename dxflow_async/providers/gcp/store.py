@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async import checksum
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
@@ -105,8 +104,7 @@ class Store:
         try:
             return await self.put_resumable(call, bucket, sending, body)
         except BaseException:
-            with CancelScope(shield=True), move_on_after(_CANCEL_SECONDS):
-                await sending.cancel()
+            await clean_up(sending.cancel(), _CANCEL_SECONDS)
             raise
 
     async def put_resumable(self, call: Call, bucket: str, sending: ResumableUpload, body: Body) -> Sent:

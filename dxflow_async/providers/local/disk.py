@@ -148,8 +148,13 @@ class Disk:
     async def collect(self, body: Body) -> Sequence[Buffer]:
         """Returns the buffers of a small body."""
         if is_streamed(body):
+            first = await body.read()  # all of it, if it arrived ahead of its reader
+            if len(first) >= body.size:
+                return [first]
             buffer = memoryview(bytearray(body.size))
-            return [buffer[: await _fill(body, buffer)]]
+            filled = len(first)
+            buffer[:filled] = first
+            return [buffer[: filled + await _fill(body, buffer[filled:])]]
         return [chunk async for chunk in body]
 
     async def write_at(self, file: TemporaryFile, offset: int, body: Body) -> int:

@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 import threading
 from collections.abc import Sequence
 from time import monotonic
@@ -23,8 +24,10 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
+from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
+from dxflow_async.providers.local.kept_checksums import keep_checksum, kept_checksum
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
 from dxflow_async.security.new_names import rename_new
@@ -120,6 +123,8 @@ class ReadableFile:
         modified = status.st_mtime
         mode = status.st_mode & PERMISSIONS
         self.entry = Entry(self._key, status.st_size, modified, etag=etag_of(status), mtime=modified, mode=mode)
+        if self._root.keeps_checksums:
+            self.entry.crc32c = kept_checksum(self._descriptor, status)
         start, end = self._range
         self._end = status.st_size if end is None else min(end, status.st_size)
         self._position = start
@@ -266,14 +271,17 @@ class TemporaryFile:
             position += size
         return crc
 
-    def update_digest(self, digest: RunningDigest, position: int) -> int:
-        """Adds the bytes from a position on to a digest; returns how many, 0 at the end.
+    def update_digest(self, digest: RunningDigest | PartsDigest, position: int, end: int = sys.maxsize) -> int:
+        """Adds the bytes `[position, end)` to a digest; returns how many, 0 at the end.
 
         It adds a limited number, because a cancelled caller waits until it returns.
         """
         buffer, start = memoryview(bytearray(SCAN_SIZE)), position
-        while position - start < _DIGESTED_SIZE and (size := os.preadv(self._descriptor, [buffer], position)):
-            digest.update(buffer[:size])
+        while position - start < _DIGESTED_SIZE:
+            piece = buffer[: min(end - position, SCAN_SIZE)]
+            if not piece or not (size := os.preadv(self._descriptor, [piece], position)):
+                break
+            digest.update(piece[:size])
             position += size
         return position - start
 
@@ -297,7 +305,7 @@ class TemporaryFile:
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
-        self.complete(options.modified, options.mode)
+        self.complete(options.modified, options.mode, crc)
         return crc
 
     def compare_and_complete(self, crc: int, size: int, expected: int | None, options: ObjectOptions) -> None:
@@ -307,18 +315,23 @@ class TemporaryFile:
             ChecksumMismatchError: it does not; the target is untouched.
         """
         self._compare(os.fstat(self._descriptor).st_size, crc, size, expected)
-        self.complete(options.modified, options.mode)
+        self.complete(options.modified, options.mode, crc)
 
     def _compare(self, arrived: int, crc: int, size: int, expected: int | None) -> None:
         if arrived != size or crc != (crc if expected is None else expected):
             text = f"{arrived} bytes arrived of {size}, or with another checksum than the source's; try again"
             raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
 
-    def complete(self, modified: float | None, mode: int | None) -> None:
-        """Sets the time and the mode of the file after all bytes were written; see `modes.mode_for`."""
+    def complete(self, modified: float | None, mode: int | None, crc: int | None = None) -> None:
+        """Sets the time and the mode of the file after all bytes were written, and keeps its CRC32C (`crc`).
+
+        See `modes.mode_for`.
+        """
         os.fchmod(self._descriptor, mode_of(self._replaced, mode))
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
+        if self._root.keeps_checksums and crc is not None:
+            keep_checksum(self._descriptor, crc)
         if not self._durable:
             self.take_name()
             self.close()
@@ -418,7 +431,7 @@ def copy_file(root: Root, source: Entry, file: TemporaryFile) -> int:
         status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
-        file.complete(status.st_mtime, status.st_mode)
+        file.complete(status.st_mtime, status.st_mode, kept_checksum(descriptor, status))
     finally:
         os.close(descriptor)
     return status.st_size

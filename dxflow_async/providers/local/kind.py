@@ -47,7 +47,11 @@ def _make(settings: LocalSettings, resources: ProviderResources) -> Provider:
     if settings.root is None:
         raise ConfigurationError(f"{resources.name}.root is not set: name the directory")
     return LocalProvider(
-        settings.root, resources.threads, follow_symlinks=settings.follow_symlinks, durable=resources.durable
+        settings.root,
+        resources.threads,
+        follow_symlinks=settings.follow_symlinks,
+        durable=resources.durable,
+        keeps_checksums=True,
     )
 
 

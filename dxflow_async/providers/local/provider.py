@@ -67,6 +67,7 @@ class LocalProvider(Provider):
         root: the directory. It is made when something is first written.
         threads: run the blocking work.
         follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
+        keeps_checksums: whether a CRC32C is kept with each file that is written, and compared when it is read.
         durable: whether a written file must survive a loss of power, if `threads` are durable too.
     """
 
@@ -74,9 +75,16 @@ class LocalProvider(Provider):
     features = _FEATURES
 
     def __init__(
-        self, root: str | Path, threads: Threads, *, follow_symlinks: bool = False, durable: bool = True
+        self,
+        root: str | Path,
+        threads: Threads,
+        *,
+        follow_symlinks: bool = False,
+        durable: bool = True,
+        keeps_checksums: bool = False,
     ) -> None:
-        self.root = Root(root, follow_symlinks=follow_symlinks)
+        self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums)
+        self.features = replace(_FEATURES, checksum=self.root.keeps_checksums)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
 
@@ -188,11 +196,5 @@ class LocalProvider(Provider):
         self._disk.forget_names()
 
     def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
-        return TemporaryFile(
-            self.root,
-            key,
-            self.threads.owner_id,
-            durable=self._disk.durable,
-            if_absent=options.if_absent,
-            if_match=options.if_match,
-        )
+        mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent
+        return TemporaryFile(self.root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)

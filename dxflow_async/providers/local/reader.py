@@ -24,6 +24,7 @@ class LocalReader(Reader):
     def __init__(self, provider: Provider, disk: Disk, file: ReadableFile, start: int, first: Buffer) -> None:
         self.entry = file.entry
         self.size = file.remaining + len(first)
+        self.crc32c = self.entry.crc32c if self.size == self.entry.size else None
         self._start = start
         self._provider = provider
         self._disk = disk

@@ -18,6 +18,7 @@ from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.cached_reads import CachedReads
 from dxflow_async.providers.local.directories import Directories
+from dxflow_async.providers.local.kept_checksums import WORKS, kept_checksum
 from dxflow_async.providers.local.temporary_files import (
     ACCENTED,
     DECOMPOSED,
@@ -41,8 +42,9 @@ class Root:
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
     """
 
-    def __init__(self, path: str | Path, *, follow_symlinks: bool = False) -> None:
+    def __init__(self, path: str | Path, *, follow_symlinks: bool = False, keeps_checksums: bool = False) -> None:
         self.path = Path(absolute_path(path))
+        self.keeps_checksums = keeps_checksums and WORKS
         self.follow_symlinks = follow_symlinks
         self.marks_links = False
         self._prefix = os.path.join(self.path, "")
@@ -168,7 +170,10 @@ class Root:
     def entry(self, key: str) -> Entry:
         """Returns what is under a key."""
         path = self.contained(key)
-        entry = _entry(key, os.stat(path))
+        status = os.stat(path)
+        entry = _entry(key, status)
+        if self.keeps_checksums and not entry.directory:
+            entry.crc32c = kept_checksum(path, status)
         if key.endswith("/") and not entry.directory:
             raise NotADirectoryError(errno.ENOTDIR, "it is a file", path)
         return entry

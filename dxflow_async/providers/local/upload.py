@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dxflow_async.digests import RunningDigest
+from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Staged, Upload
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import TemporaryFile
@@ -59,10 +60,19 @@ class LocalUpload(Upload):
             position += size
         return digest.value
 
+    async def add_to_digest(self, digest: RunningDigest | PartsDigest, offset: int, size: int) -> bool:
+        end = offset + size
+        while offset < end:
+            added = await self._disk.run("read", self._file.key, self._file.update_digest, digest, offset, end)
+            if not added:
+                return False
+            offset += added
+        return True
+
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         key, options = self._file.key, self._options
         if self._file.path:
-            await self._disk.run("write", key, self._file.complete, options.modified, options.mode)
+            await self._disk.run("write", key, self._file.complete, options.modified, options.mode, crc32c)
         await self._disk.commit("write", self._file)
         return Entry(key, sum(receipt.part.size for receipt in receipts), crc32c=crc32c)
 

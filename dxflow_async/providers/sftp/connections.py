@@ -13,10 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async.exceptions import SessionClosedError
-from dxflow_async.providers import Call, StallTimeoutError, StorageError, finish_or_undo
+from dxflow_async.providers import Call, StallTimeoutError, StorageError, clean_up, finish_or_undo
 from dxflow_async.providers.sftp.connector import Connector
 from dxflow_async.providers.sftp.errors import error_of, status_of
 
@@ -145,8 +143,8 @@ class Channel:
     async def close(self, call: Call, file: asyncssh.SFTPClientFile) -> None:
         """Closes a file, also while a cancellation is under way; the server does it where the connection broke."""
         if self.usable:
-            with CancelScope(shield=True), move_on_after(_CLOSE_SECONDS), suppress(StorageError):
-                await self.run(call, file.close)
+            with suppress(StorageError):
+                await clean_up(self.run(call, file.close), _CLOSE_SECONDS)
 
     def abort(self) -> None:
         """Closes the connection at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import stat
@@ -18,6 +17,7 @@ from dxflow_async.providers import (
     Throttle,
     UnsafePathError,
     UnsupportedError,
+    clean_up,
 )
 from dxflow_async.providers.sftp.connections import Channel, Connections
 from dxflow_async.providers.sftp.errors import FULL, is_failure
@@ -186,7 +186,7 @@ class Server:
         try:
             await self.request(call, lambda sftp: sftp.rename(source, target))
         except BaseException:
-            await asyncio.shield(self.request(call, lambda sftp: sftp.rename(old, target)))
+            await clean_up(self.request(call, lambda sftp: sftp.rename(old, target)))
             raise
         await self.remove(call, old)
 

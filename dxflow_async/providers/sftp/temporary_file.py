@@ -6,9 +6,10 @@ import asyncio
 import math
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope, move_on_after
+from anyio import CancelScope
 
 from dxflow_async.providers import (
     EXISTS,
@@ -20,6 +21,7 @@ from dxflow_async.providers import (
     ObjectOptions,
     PreconditionFailedError,
     StorageError,
+    clean_up,
     crc32c,
 )
 from dxflow_async.providers.sftp.connections import Channel
@@ -86,23 +88,27 @@ class TemporaryFile:
         attributes = asyncssh.SFTPAttrs() if learns else asyncssh.SFTPAttrs(permissions=PRIVATE)
         flags = asyncssh.FXF_READ | asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
         self._exists = True
-        looked, opened = await asyncio.gather(
-            server.replaceable(self.call, self._target, channel),
-            self.open(channel, flags, attributes),
-            return_exceptions=True,
-        )
-        if isinstance(opened, asyncssh.SFTPClientFile) and isinstance(looked, BaseException):
-            await channel.close(self.call, opened)
-        if isinstance(looked, BaseException):
-            raise looked
-        self._replaced = looked
-        if isinstance(opened, NotFoundError):
-            await server.make_directories(self.call, self._directory.rstrip(b"/") or b"/")
-            opened = await self.open(channel, flags, attributes)
-        if isinstance(opened, BaseException):
-            raise opened
-        if learns:
-            await self._learn_mode(channel, opened)
+        looking = asyncio.ensure_future(server.replaceable(self.call, self._target, channel))
+        opened = None
+        try:
+            try:
+                opened = await self.open(channel, flags, attributes)
+            except StorageError as error:
+                self._replaced = await looking  # its refusal is the clearer one
+                if not isinstance(error, NotFoundError):
+                    raise
+                await server.make_directories(self.call, self._directory.rstrip(b"/") or b"/")
+                opened = await self.open(channel, flags, attributes)
+            else:
+                self._replaced = await looking
+            if learns:
+                await self._learn_mode(channel, opened)
+        except BaseException:
+            looking.cancel()
+            if opened is not None:
+                await channel.close(self.call, opened)
+            await asyncio.gather(looking, return_exceptions=True)
+            raise
         return opened
 
     async def open(
@@ -241,8 +247,5 @@ class TemporaryFile:
         """Removes the file, also while a cancellation is under way; nothing happens to one that has its name."""
         if self._exists:
             self._exists = False
-            with CancelScope(shield=True), move_on_after(_DISCARD_SECONDS):
-                try:
-                    await self._server.remove(self.call, self.path)
-                except StorageError:
-                    return  # `Server.sweep` tries again
+            with suppress(StorageError):  # `Server.sweep` tries again
+                await clean_up(self._server.remove(self.call, self.path), _DISCARD_SECONDS)

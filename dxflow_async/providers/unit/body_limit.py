@@ -35,6 +35,7 @@ class BodyLimit:
     Attributes:
         size: in bytes; None while no body was refused.
         whole: whether the request that creates an upload may hold a whole file.
+        proven: whether some body arrived.
 
     Args:
         on_lower: called when the limit became known, or smaller.
@@ -44,6 +45,7 @@ class BodyLimit:
         self._on_lower = on_lower
         self.size: int | None = None
         self.whole = True
+        self.proven = False
         self._breaks: dict[str, int] = {}
 
     def allows(self, size: int) -> bool:
@@ -85,6 +87,7 @@ class BodyLimit:
 
     def passed(self, name: str) -> None:
         """Notes that a body arrived."""
+        self.proven = True
         if self._breaks:
             self._breaks.pop(name, None)
 

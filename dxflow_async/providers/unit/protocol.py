@@ -110,11 +110,15 @@ class Endpoint:
         # Below a prefix, the server may not know the prefix.
         return address if address.startswith(f"{self._prefix}/") else None
 
+    def is_usual(self, address: str) -> bool:
+        """Returns whether an address of an upload is below the one that creates uploads."""
+        return address.startswith(f"{self._prefix}/storage/upload/")
+
     def likely_addresses(self, location: str) -> list[Secret]:
-        """Returns paths at this origin where an upload may be whose `Location` is not one of this unit.
+        """Returns paths at this origin where an upload may be whose `Location` is not usual for this unit.
 
         A server that does not know its outer address reports the right path with another scheme, host or port, or a
-        path without the prefix under which a proxy shows it.
+        path without the prefix under which a proxy shows it. Routes for files are never addresses of uploads.
         """
         host, address = _place(f"{self.url}/storage/upload/", location)
         if not _is_address(address):
@@ -126,7 +130,8 @@ class Endpoint:
             found.append(f"{self._prefix}/storage/upload/{name}{mark}{query}")
         if host == self._name:
             found.append(address)
-        return [Secret(each) for each in dict.fromkeys(found)]
+        files = f"{self._prefix}/storage/"
+        return [Secret(each) for each in dict.fromkeys(found) if self.is_usual(each) or not each.startswith(files)]
 
     def url_of(self, address: str) -> str:
         """Returns the URL of a path and query at this origin."""

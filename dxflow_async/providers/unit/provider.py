@@ -13,9 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async import checksum
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.modes import format_mode
@@ -427,14 +426,15 @@ class UnitProvider(Provider):
         self, call: Call, key: str, metadata: Mapping[str, str], body: Body
     ) -> tuple[TusAnswer, int]:
         """Creates a file, then sends its bytes."""
-        sending, known = Sending(self._tus, call, body.size, metadata, partial=False, key=key), self._limit.size
+        known = self._limit.size
+        sending = Sending(self._tus, call, body.size, metadata, partial=False, key=key, once=is_streamed(body))
         try:
             crc = await sending.write(body)
         except BaseException as error:
             if isinstance(error, StorageError):  # bytes that were stored are removed; only a new limit remains
                 error.progressed = error.retryable and self._limit.size != known
-            with CancelScope(shield=True), move_on_after(_UNDO_SECONDS), suppress(StorageError):
-                await sending.remove()
+            with suppress(StorageError):
+                await clean_up(sending.remove(), _UNDO_SECONDS)
             raise
         return TusAnswer(sending.headers, sending.certain), crc
 

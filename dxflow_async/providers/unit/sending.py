@@ -43,6 +43,8 @@ class Sending:
         size, metadata, partial: as for `Tus.create`.
         address: of an upload that was created before.
         key: of the file that it becomes; None for a part.
+        once: whether `write` is called once only. Until the unit is known to accept bodies, they are sent in pieces
+            then, because what it does not accept can be sent again only while it is in memory.
 
     Attributes:
         address: of the upload; None before it is created.
@@ -63,6 +65,7 @@ class Sending:
         partial: bool,
         address: str | None = None,
         key: str | None = None,
+        once: bool = False,
     ) -> None:
         self.address = address
         self.complete = False
@@ -72,6 +75,7 @@ class Sending:
         self.end_unanswered: StorageError | None = None
         self._gone = False
         self._key = key
+        self._once = once
         self._tus = tus
         self._call = call
         self._new = size, metadata, partial
@@ -122,7 +126,7 @@ class Sending:
                 pass
         else:
             try:
-                if self._tus.limit.allows(size - offset):
+                if self._tus.limit.allows(size - offset) and (self._tus.limit.proven or not self._once):
                     await self._send_whole(checked, body.crc32c, offset)
                 else:
                     await self._send_pieces(checked, offset)
@@ -261,7 +265,7 @@ class Sending:
                 error.progressed = error.retryable = limit.refused(body.size)
             elif isinstance(error, NotFoundError):
                 self._restarts += 1
-                error.retryable = True  # the next attempt looks for the upload, and creates another one
+                error.retryable = self._restarts <= _MAX_RESTARTS  # the next attempt creates another upload
             elif error.status == 423 or (error.status == 409 and (error.retryable or error.code is None)):
                 await self._look_after_conflict(error, offset)
             elif isinstance(error.__cause__, ConnectionBrokenError) and error.path == name:
@@ -269,6 +273,8 @@ class Sending:
             raise
         limit.passed(name)
         self.headers, self.certain = answer
+        if reached > self._reached:
+            self._restarts = 0
         self._reached = max(self._reached, reached)
         self._locked_until = None
         return reached

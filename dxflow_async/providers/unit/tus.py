@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, ServiceError, StorageError
 from dxflow_async.modes import format_mode
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
+from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Buffered, Entry, ObjectOptions
@@ -110,7 +111,8 @@ class Tus:
         unit's origin, and the place where it was found is remembered. No other origin is ever asked.
 
         Raises:
-            ServiceError: it is not there. The upload was removed, if it could be reached.
+            ServiceError: it is not there. Its removal was requested where something else than 404 was answered, also of
+                a server that does not advertise it.
         """
         location = Secret(answer.headers.get("location", "").strip())
         endpoint = self._requests.endpoint
@@ -119,7 +121,7 @@ class Tus:
             error.retryable = not answer.certain
             raise error
         own = endpoint.own_address(location)
-        if own is not None:
+        if own is not None and endpoint.is_usual(own):
             return own
         places = endpoint.likely_addresses(location)
         if self._place is not None and self._place < len(places):
@@ -130,15 +132,17 @@ class Tus:
                 offset, headers = await self.offset(call, place)
             except NotFoundError:
                 continue
-            except StorageError:
+            except StorageError as error:
+                if place == own and (isinstance(error, NetworkError) or (error.status or 0) >= 500):
+                    return place  # which later requests show
                 unclear.append(place)
                 continue
             if not offset and headers.get("upload-length", str(size)) == str(size):
                 self._place = number
                 return place
-        for place in unclear:
+        for place in (each for each in unclear if not each.endswith("/")):
             with suppress(StorageError):
-                await self.remove(call, place, patiently=False)
+                await self._requests.tus(call, "DELETE", place, {})
         raise _elsewhere(call, location)
 
     async def most_parts(self, call: Call) -> int:
@@ -185,7 +189,7 @@ class Tus:
         """Returns the offset of an upload, and the other headers.
 
         Raises:
-            NotFoundError: the upload no longer exists.
+            NotFoundError: the upload no longer exists, or has expired.
         """
         try:
             answer = await self._requests.tus(call, "HEAD", address, {})
@@ -195,7 +199,10 @@ class Tus:
             raise
         if not answer.certain:
             raise not_the_service(call, "it does not say where the upload is")
-        return offset_of(call, answer.headers), answer.headers
+        offset = offset_of(call, answer.headers)
+        if _has_expired(offset, answer.headers):
+            raise call.error(NotFoundError, "the upload has expired; start it again")
+        return offset, answer.headers
 
     async def claim(self, call: Call, address: str, offset: int) -> None:
         """Asks for the right to continue at an offset, so that no bytes are sent in vain.
@@ -327,6 +334,18 @@ class Tus:
 def _may_be_gone(error: AccessDeniedError) -> bool:
     """Returns whether a refusal may be that of an upload that is gone: 403 is one of the statuses for it."""
     return error.status == 403 and error.code is None
+
+
+def _has_expired(offset: int, headers: Mapping[str, str]) -> bool:
+    """Returns whether an upload is past its `Upload-Expires`, by the server's own clock.
+
+    A server may keep such an upload until it next cleans up, and still accept no bytes for it. An upload that became a
+    file does not expire.
+    """
+    if headers.get("upload-length") == str(offset) and headers.get("upload-concat", "").strip() != "partial":
+        return False
+    expires, now = (timestamp_of(headers.get(name, "")) for name in ("upload-expires", "date"))
+    return 0 < expires <= now
 
 
 def offset_of(call: Call, headers: Mapping[str, str]) -> int:

@@ -4,17 +4,21 @@ The coordinator holds the lock of the file `call`. A worker keeps a file for eac
 the owner of its temporary files, a counter that it raises while it is alive, and the bytes that it has moved. A worker
 ends a shard when the directory or the lock is gone, which is so as well after the coordinator was killed.
 
-A worker that sees the directory works on the coordinator's machine, so local paths mean the same to both.
+A worker that sees the directory, and runs on the machine that the file `call` names, works on the coordinator's
+machine: local paths mean the same to both. A directory for temporary files that several machines share is not enough.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple, Self
 
 from dxflow_async.exceptions import DxflowError
@@ -27,6 +31,14 @@ _CANCELLED = "cancelled"
 
 class ShardCancelledError(DxflowError):
     """The call of a shard was cancelled, or its coordinator is gone."""
+
+
+@cache
+def machine_id() -> str:
+    """Returns what identifies this machine until it is started again."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+    return f"{platform.node()} {uuid.getnode()}"
 
 
 class Beat(NamedTuple):
@@ -63,6 +75,7 @@ class Channel:
         try:
             descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, machine_id().encode())
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
@@ -108,13 +121,17 @@ class WorkerChannel:
         path: the coordinator's directory.
         number: the shard.
         owner_id: the owner of the worker's temporary files.
+        dropped: returns whether the call was cancelled, as far as the executor tells.
 
     Attributes:
-        visible: the directory can be seen, so the worker is on the coordinator's machine.
+        visible: the worker is on the coordinator's machine.
+        begun: another worker of this machine has begun the shard before, and was lost.
     """
 
-    def __init__(self, path: str, number: int, owner_id: str) -> None:
-        self.visible = os.path.exists(os.path.join(path, _CALL))
+    def __init__(self, path: str, number: int, owner_id: str, dropped: Callable[[], bool] = lambda: False) -> None:
+        self.visible = _names_this_machine(os.path.join(path, _CALL))
+        self.begun = self.visible and os.path.exists(os.path.join(path, str(number)))
+        self._dropped = dropped
         self._path = path
         self._number = number
         self._owner_id = owner_id
@@ -140,19 +157,19 @@ class WorkerChannel:
 
     def ended(self) -> bool:
         """Returns whether the call was cancelled, or its coordinator is gone."""
-        if not self.visible:
-            return False
-        if os.path.exists(os.path.join(self._path, _CANCELLED)):
+        if self._dropped():
             return True
+        return self.visible and (os.path.exists(os.path.join(self._path, _CANCELLED)) or self._is_abandoned())
+
+    def _is_abandoned(self) -> bool:
+        """Returns whether nobody holds the lock of the call."""
         try:
             descriptor = os.open(os.path.join(self._path, _CALL), os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             return True
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
+        except OSError:  # it is held, or the file system has no locks
             return False
         else:
             return True
@@ -164,3 +181,11 @@ class WorkerChannel:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _names_this_machine(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read() == machine_id().encode()
+    except OSError:
+        return False

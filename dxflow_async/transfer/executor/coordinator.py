@@ -134,7 +134,7 @@ class Coordinator:
         except asyncio.CancelledError:
             # The upload is removed next, so no worker may write to it any more.
             with CancelScope(shield=True), move_on_after(_END_SECONDS):
-                self._monitor.cancel()
+                await self._end_shards()
                 await gathered.ended.wait()
             raise
 
@@ -257,8 +257,10 @@ class Coordinator:
             await self._await_cancellation()
             raise
 
-    async def _note(self, result: TransferResult, version: str | None) -> None:
+    async def _note(self, item: TransferItem, result: TransferResult, version: str | None) -> None:
         assert self._engine is not None
+        if result.error is None:
+            self._meter.sized(result.bytes - item.size)  # it was skipped, or its size was not known
         self._meter.moved(result.bytes)
         await self._engine.note_result(result, version)
 
@@ -296,13 +298,13 @@ class Coordinator:
 
     async def _submit(self, work: Work) -> ShardReceipt:
         self._number += 1
-        call, number = self._call, self._number
+        call, number, alone = self._call, self._number, self._alone
         shard = replace(
             self._template,
             number=number,
-            budget=share(call.max_concurrency, call.max_bandwidth, call.executor.workers),
+            budget=share(call.max_concurrency, call.max_bandwidth, call.executor.sessions),
             left=self._left,
-            again=work.losses > 0 or not call.executor.same_machine,
+            again=work.losses > 0,
             **work.fields,
         )
         task = asyncio.ensure_future(call.executor.submit(shard))
@@ -319,7 +321,7 @@ class Coordinator:
             return task.result()
         except asyncio.CancelledError:
             with CancelScope(shield=True), move_on_after(_END_SECONDS):
-                self._monitor.cancel()
+                await self._end_shards()
                 task.cancel()
                 await asyncio.wait([task])
             if not task.done():
@@ -331,13 +333,21 @@ class Coordinator:
                 raise
             owner_id = await self._monitor.lost(number)
             begun = owner_id is not None or not call.executor.same_machine
-            work.losses += error.workers if begun else 0
+            # Only a shard that ran alone is certain to have ended its workers by itself.
+            most = _LOSSES if alone else _LOSSES - 1
+            work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
             if owner_id is not None:
                 await self._sweep(work, owner_id)
             raise
         finally:
             given_up.cancel()
             self._monitor.ended(number)
+
+    async def _end_shards(self) -> None:
+        """Tells all workers that the call is cancelled."""
+        if not self._monitor.cancelled:
+            self._monitor.cancel()
+            await self._call.executor.end_shards(self._template.channel)
 
     @property
     def _left(self) -> int:

@@ -2,21 +2,31 @@
 
 Dask hands a task whose worker was lost to another worker by itself, and gives it up after several workers
 (`distributed.scheduler.allowed-failures`).
+
+Workers on other machines do not see the channel of a call. When the call is cancelled, the coordinator calls
+`end_shards` on all workers. When the coordinator ends, the scheduler drops the tasks of its client, and each worker
+sees that nobody wants its task any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
-from dxflow_async.transfer.executor.seam import RunShard, ShardExecutor, WorkerLostError
-from dxflow_async.transfer.executor.shard import Shard, ShardReceipt
+from dxflow_async.transfer.executor.sealed import Sealed
+from dxflow_async.transfer.executor.seam import RunShard, ShardExecutor, WorkerLostError, failed_worker
+from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
 
-__all__ = ["DaskExecutor", "is_dask_client"]
+__all__ = ["DaskExecutor", "dask_client", "task_dropped"]
+
+_log = logging.getLogger("dxflow_async.transfer.executor")
 
 _LOOK_SECONDS = 0.5
 _GONE_SECONDS = 10.0
@@ -25,13 +35,46 @@ _GONE_SECONDS = 10.0
 _COUNT_SECONDS = 3.0
 """How old the number of workers may be."""
 
-_END_SECONDS = 2.0
-"""Time for workers that see the channel of a cancelled call to end."""
+_END_SECONDS = 5.0
+"""Time for the workers of a cancelled call to end their shards."""
 
 
-def is_dask_client(executor: Any) -> bool:
-    """Returns whether an executor is a client of Dask, without importing Dask."""
-    return any(f"{cls.__module__}.{cls.__name__}" == "distributed.client.Client" for cls in type(executor).__mro__)
+def dask_client(executor: Any) -> tuple[Any, Mapping[str, Any]] | None:
+    """Returns a client of Dask and the options of its tasks, from the client or from its `get_executor`.
+
+    It does not import Dask. Other executors are None.
+    """
+    if _is(executor, "distributed.cfexecutor", "ClientExecutor"):
+        return executor._client, executor._kwargs
+    return (executor, {}) if _is(executor, "distributed.client", "Client") else None
+
+
+def _is(value: Any, module: str, name: str) -> bool:
+    return any((cls.__module__, cls.__name__) == (module, name) for cls in type(value).__mro__)
+
+
+def task_dropped() -> Callable[[], bool]:
+    """Returns a function that says whether Dask has dropped the task that runs in this thread.
+
+    The state of tasks is described at https://distributed.dask.org/en/stable/worker-state.html.
+    """
+    module = sys.modules.get("distributed.worker")
+    if module is None:
+        return _never
+    try:
+        worker, key = module.get_worker(), module.thread_state.key
+    except (ValueError, AttributeError):  # no worker of Dask calls
+        return _never
+
+    def dropped() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return dropped
+
+
+def _never() -> bool:
+    return False
 
 
 class DaskExecutor(ShardExecutor):
@@ -39,21 +82,33 @@ class DaskExecutor(ShardExecutor):
 
     Args:
         client: the client.
+        options: of its tasks, such as `workers`.
         run: does a shard in a worker.
+        end: called on each worker with the channel of a call that is cancelled.
         setup: handed to `run` with each shard. It has secrets.
 
     Raises:
         ConfigurationError: secrets would be sent to a cluster without TLS.
     """
 
-    def __init__(self, client: Any, run: RunShard, setup: Any) -> None:
+    def __init__(
+        self,
+        client: Any,
+        options: Mapping[str, Any],
+        run: RunShard,
+        end: Callable[[str], None],
+        setup: Sealed | None,
+    ) -> None:
         self._client = client
+        self._options = options
         self._run = run
+        self._end = end
         self._setup = setup
         self._workers = 1
         self._counted = 0.0
+        self._none = False
         self._gone_since: float | None = None
-        address = str(self._client.scheduler.address)
+        address = "" if client.scheduler is None else str(client.scheduler.address)
         if setup is not None and not address.startswith(("tls://", "inproc://")):
             raise ConfigurationError(
                 f"credentials='send' is not allowed for {address}: the cluster has no TLS, so others could read them; "
@@ -66,7 +121,7 @@ class DaskExecutor(ShardExecutor):
 
     async def submit(self, shard: Shard) -> ShardReceipt:
         await self._count()
-        future = self._begin(shard)
+        future = self._begin(await asyncio.to_thread(Sealed.of, shard))
         done = asyncio.ensure_future(self._done(future))
         try:
             while not done.done():
@@ -84,15 +139,26 @@ class DaskExecutor(ShardExecutor):
                 if asyncio.iscoroutine(released):
                     await released
 
-    def _begin(self, shard: Shard) -> Any:
+    async def end_shards(self, channel: str) -> None:
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                if self._client.asynchronous:
+                    await self._client.run(self._end, channel, on_error="ignore")
+                else:
+                    await asyncio.to_thread(self._client.run, self._end, channel, on_error="ignore")
+        except Exception as error:  # noqa: BLE001 - the scheduler drops the tasks anyway
+            _log.debug("the workers were not told that the call was cancelled: %s", type(error).__name__)
+
+    def _begin(self, shard: Sealed) -> Any:
         client = self._client
         if client.asynchronous and client.loop.asyncio_loop is not asyncio.get_running_loop():
             raise ConfigurationError(
                 "the Dask client belongs to another event loop; make it where the call is made, or make a synchronous "
                 "client"
             )
+        options = {**self._options, "key": f"dxflow-{secrets.token_hex(8)}", "pure": False}
         try:
-            return client.submit(self._run, shard, self._setup, key=f"dxflow-{secrets.token_hex(8)}", pure=False)
+            return client.submit(self._run, package_version(), shard, self._setup, **options)
         except Exception as error:
             raise ExecutorError(f"the Dask client takes no work: {error}; connect a new client") from error
 
@@ -102,7 +168,9 @@ class DaskExecutor(ShardExecutor):
                 receipt = await future
             else:
                 receipt = await asyncio.to_thread(future.result)
-        except (DxflowError, MemoryError, asyncio.CancelledError):
+        except MemoryError as error:
+            raise WorkerLostError from error
+        except (DxflowError, asyncio.CancelledError):
             if future.cancelled():
                 raise ExecutorError("the Dask cluster lost the call; connect a new client") from None
             raise
@@ -114,7 +182,7 @@ class DaskExecutor(ShardExecutor):
                 raise lost from error
             if future.cancelled() or name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
                 raise ExecutorError(f"the Dask cluster lost the call ({name}); connect a new client") from error
-            raise ExecutorError(f"a worker failed with {name}: {error}; see the log of the worker") from error
+            raise failed_worker(error) from error
         assert isinstance(receipt, ShardReceipt)
         return receipt
 
@@ -145,4 +213,7 @@ class DaskExecutor(ShardExecutor):
             raise ExecutorError(
                 f"the Dask scheduler does not answer ({type(error).__name__}); connect a new client"
             ) from error
+        if not threads and not self._none:
+            _log.warning("the Dask cluster has no workers; the call waits until there are some")
+        self._none = not threads
         self._workers = max(len(threads), 1)

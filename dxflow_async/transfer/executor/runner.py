@@ -23,7 +23,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
 from dxflow_async.transfer.executor.shard import Failure, ItemReceipt, PartRange, Shard, ShardPlace, ShardReceipt
-from dxflow_async.transfer.executor.worker_items import NeedsPartsError, PartsItem, whole_item
+from dxflow_async.transfer.executor.worker_items import NeedsPartsError, PartsItem, Redone, whole_item
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 
@@ -64,7 +64,9 @@ async def run_shard(resources: Resources, places: Places, shard: Shard, channel:
     try:
         async with open_task_group() as group:
             group.start_soon(watch, group.cancel_scope)
-            receipt = await _run(resources, context, places, shard, started)
+            # An executor that this machine does not see may hand a shard out again by itself.
+            redone = Redone(shard.again or channel.begun, not channel.visible, shard.began)
+            receipt = await _run(resources, context, places, shard, redone, started)
             group.cancel_scope.cancel()
     finally:
         channel.close()
@@ -78,13 +80,14 @@ async def _run(
     context: TransferContext,
     places: Places,
     shard: Shard,
+    redone: Redone,
     started: float,
 ) -> ShardReceipt:
     if shard.parts is not None:
         return await _run_parts(resources, context, places, shard.parts, started)
     if shard.keys:
         return await _delete(resources, places(1, ShardPlace("", "")).provider, shard.keys, started)
-    return await _run_items(resources, context, places, shard, started)
+    return await _run_items(resources, context, places, shard, redone, started)
 
 
 async def _run_items(
@@ -92,10 +95,11 @@ async def _run_items(
     context: TransferContext,
     places: Places,
     shard: Shard,
+    redone: Redone,
     started: float,
 ) -> ShardReceipt:
     items = [
-        whole_item(context, places(0, record.source), places(1, record.destination), record, again=shard.again)
+        whole_item(context, places(0, record.source), places(1, record.destination), record, redone)
         for record in shard.items
     ]
     context.meter.others_left = max(shard.left - len(items), 0)
@@ -185,6 +189,7 @@ def _receipt(item: TransferItem, result: TransferResult) -> ItemReceipt:
         result.skipped,
         failure,
         item.version,
+        unverified=result.unverified,
     )
 
 

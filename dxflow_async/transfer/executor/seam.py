@@ -18,10 +18,10 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from threading import Timer
 from time import monotonic
-from typing import Any
 
-from dxflow_async.exceptions import DxflowError, ExecutorError
-from dxflow_async.transfer.executor.shard import Shard, ShardReceipt
+from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
+from dxflow_async.transfer.executor.sealed import Sealed
+from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
 
 __all__ = [
     "FuturesExecutor",
@@ -30,13 +30,17 @@ __all__ = [
     "RunShard",
     "ShardExecutor",
     "WorkerLostError",
+    "failed_worker",
     "result_of",
 ]
 
 _log = logging.getLogger("dxflow_async.transfer.executor")
 
-RunShard = Callable[[Shard, Any], ShardReceipt]
-"""Does a shard in a worker: a function of a module, called with the shard and what the worker gets of the session."""
+RunShard = Callable[[str, Sealed, Sealed | None], ShardReceipt]
+"""Does a shard in a worker: a function of a module.
+
+It is called with the version of this package, the `Shard`, and what the worker gets of the session.
+"""
 
 
 class WorkerLostError(Exception):
@@ -56,6 +60,11 @@ class ShardExecutor(ABC):
     @abstractmethod
     def workers(self) -> int:
         """How many workers there are now."""
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions the workers have, which share the limits of a call: by default, each worker has one."""
+        return self.workers
 
     @property
     def same_machine(self) -> bool:
@@ -79,6 +88,9 @@ class ShardExecutor(ABC):
     def heard(self) -> None:  # noqa: B027 - few executors need it
         """Is called when a worker process of this machine has been heard of."""
 
+    async def end_shards(self, channel: str) -> None:  # noqa: B027 - few executors need it
+        """Is called when a call is cancelled, to tell workers on other machines, which cannot see its channel."""
+
     def check(self, hang_seconds: float) -> None:  # noqa: B027 - few executors need it
         """Is called several times a second while a call runs, to end workers that hang before they begin a shard."""
 
@@ -92,7 +104,7 @@ class FuturesExecutor(ShardExecutor):
         setup: handed to `run` with each shard.
     """
 
-    def __init__(self, executor: Executor, run: RunShard, setup: Any) -> None:
+    def __init__(self, executor: Executor, run: RunShard, setup: Sealed | None) -> None:
         self._executor = executor
         self._run = run
         self._setup = setup
@@ -106,22 +118,27 @@ class FuturesExecutor(ShardExecutor):
         return os.cpu_count() or 1
 
     @property
+    def sessions(self) -> int:
+        return 1 if isinstance(self._executor, ThreadPoolExecutor) else self.workers
+
+    @property
     def same_machine(self) -> bool:
         return isinstance(self._executor, ProcessPoolExecutor | ThreadPoolExecutor)
 
     async def submit(self, shard: Shard) -> ShardReceipt:
-        return await result_of(self._begin(shard))
+        return await result_of(self._begin(await asyncio.to_thread(Sealed.of, shard)))
 
-    def _begin(self, shard: Shard) -> Future[ShardReceipt]:
+    def _begin(self, shard: Sealed) -> Future[ShardReceipt]:
         try:
-            return self._executor.submit(self._run, shard, self._setup)
+            return self._executor.submit(self._run, package_version(), shard, self._setup)
         except BrokenExecutor as error:
             text = f"the executor lost a worker and takes no more work ({type(error).__name__})"
             raise ExecutorError(
                 f"{text}; make a new executor, or use processes=N, whose pool is started again"
             ) from error
-        except RuntimeError as error:
-            raise ExecutorError(f"the executor takes no work: {error}; make a new one") from error
+        except Exception as error:
+            reason = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+            raise ExecutorError(f"the executor takes no work ({reason}); make a new one") from error
 
 
 async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
@@ -141,13 +158,21 @@ async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
             if not waiting.cancelled():
                 waiting.exception()  # nobody is left to see it
         raise
-    except (BrokenExecutor, CancelledError, ConnectionError, EOFError) as error:
+    except (BrokenExecutor, CancelledError, ConnectionError, EOFError, MemoryError) as error:
         raise WorkerLostError from error
-    except (DxflowError, MemoryError):
+    except DxflowError:
         raise
     except Exception as error:
-        text = f"a worker failed with {type(error).__name__}: {error}"
-        raise ExecutorError(f"{text}; see the log of the worker") from error
+        raise failed_worker(error) from error
+
+
+def failed_worker(error: Exception) -> ExecutorError:
+    """Returns the error of a call whose worker failed in another way than a shard can fail."""
+    text = f"a worker failed with {type(error).__name__}: {error}"
+    own = any(getattr(error, name, None) for name in ("name", "obj")) and "dxflow_async" in str(error)
+    if own and isinstance(error, ImportError | AttributeError):
+        return ExecutorError(f"{text}; install dxflow-async {package_version()} where the workers run")
+    return ExecutorError(f"{text}; see the log of the worker")
 
 
 class ProcessPool:
@@ -160,7 +185,7 @@ class ProcessPool:
         setup: what the workers get of the session. It goes through the pipe that starts a process.
     """
 
-    def __init__(self, count: int, run: RunShard, initialize: Callable[[Any], None], setup: Any) -> None:
+    def __init__(self, count: int, run: RunShard, initialize: Callable[[Sealed], None], setup: Sealed) -> None:
         self.count = count
         self._run = run
         self._initialize = initialize
@@ -179,22 +204,32 @@ class ProcessPool:
             self._heard_at = monotonic()
         return self._pool
 
-    def submit(self, shard: Shard) -> Future[ShardReceipt]:
+    def submit(self, shard: Sealed) -> Future[ShardReceipt]:
         """Hands a shard to the pool.
 
         Raises:
-            ExecutorError: its processes end as they start.
+            ConfigurationError: this process may not start any.
         """
         try:
-            future = self.executor().submit(self._run, shard, None)
+            future = self._submit(shard)
         except BrokenExecutor:
             self.drop()
-            future = self.executor().submit(self._run, shard, None)
+            future = self._submit(shard)
         if not self._out:
             self._heard_at = monotonic()
         self._out.add(future)
         future.add_done_callback(self._ended)
         return future
+
+    def _submit(self, shard: Sealed) -> Future[ShardReceipt]:
+        try:
+            return self.executor().submit(self._run, package_version(), shard, None)
+        except AssertionError as error:  # how multiprocessing says it
+            self.drop()
+            raise ConfigurationError(
+                "processes= is not allowed in a daemonic process, such as a worker of Dask or of multiprocessing.Pool, "
+                "because it cannot start processes; make the call without it"
+            ) from error
 
     def heard(self) -> None:
         """Notes that a process has been heard of, in whichever call."""
@@ -285,7 +320,8 @@ class OwnedPoolExecutor(ShardExecutor):
 
     async def submit(self, shard: Shard) -> ShardReceipt:
         self._pool.check()
-        return await result_of(self._pool.submit(shard))
+        sealed = await asyncio.to_thread(Sealed.of, shard)
+        return await result_of(self._pool.submit(sealed))
 
     def heard(self) -> None:
         self._pool.heard()

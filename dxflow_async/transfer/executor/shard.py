@@ -22,12 +22,22 @@ __all__ = [
     "ItemReceipt",
     "ItemRecord",
     "MovedPart",
+    "Overwrite",
     "PartRange",
     "Shard",
     "ShardPlace",
     "ShardReceipt",
     "package_version",
 ]
+
+
+Overwrite = bool | Literal["skip", "if-newer", "if-different"]
+"""What happens to an object that is there already.
+
+`True`: it is replaced. `False`: the item fails with `AlreadyExistsError`. `"skip"`: the item is skipped.
+`"if-newer"`: it is replaced if the source was changed later. `"if-different"`: it is replaced if size, checksum or time
+differ.
+"""
 
 
 @cache
@@ -70,6 +80,7 @@ class ItemRecord(NamedTuple):
         options: what is stored with the copy.
         moves: the source is deleted once its copy is stored.
         keeps_time: as for `ServerCopyItem`.
+        overwrite: what happens to an object that is there already.
     """
 
     kind: Literal["copy", "server"]
@@ -79,6 +90,7 @@ class ItemRecord(NamedTuple):
     options: ObjectOptions
     moves: bool = False
     keeps_time: bool = False
+    overwrite: Overwrite = True
 
 
 class PartRange(NamedTuple):
@@ -112,7 +124,6 @@ class Shard:
     """A piece of a call that one worker does.
 
     Attributes:
-        version: the version of this package at the coordinator.
         number: identifies the shard and the attempt within the call.
         operation: the operation of the call, as in `JobSpec`.
         areas: the areas of source and destination; None for the disks of the coordinator's machine.
@@ -123,13 +134,13 @@ class Shard:
         same_machine: the worker is on the coordinator's machine; where it does not see the channel, the call has ended.
         shared: directories that all workers see.
         left: how many items of the call have not ended.
-        again: another worker may have done a part of it already.
+        again: a worker that was lost may have done a part of it already.
+        began: when the call began, in seconds since the epoch.
         items: items that move as a whole.
         parts: parts of one object.
         keys: keys of the destination's area to delete.
     """
 
-    version: str
     number: int
     operation: str
     areas: tuple[AreaId | None, AreaId | None]
@@ -141,6 +152,7 @@ class Shard:
     shared: Sequence[str] = ()
     left: int = 0
     again: bool = False
+    began: float = 0.0
     items: Sequence[ItemRecord] = ()
     parts: PartRange | None = None
     keys: Sequence[str] = ()
@@ -175,6 +187,7 @@ class ItemReceipt(NamedTuple):
     failure: Failure | None = None
     version: str | None = None
     in_parts: bool = False
+    unverified: str | None = None
 
 
 class MovedPart(NamedTuple):

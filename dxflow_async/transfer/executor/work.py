@@ -63,7 +63,7 @@ class ItemsWork(Work):
 
     Args:
         items, records: the items, and what a worker gets of them.
-        ended: called with each item's result and the version of its source.
+        ended: called with each item, its result, and the version of its source.
         in_parts: called with each item that has to be cut into parts.
     """
 
@@ -71,7 +71,7 @@ class ItemsWork(Work):
         self,
         items: Sequence[TransferItem],
         records: Sequence[ItemRecord],
-        ended: Callable[[TransferResult, str | None], Awaitable[None]],
+        ended: Callable[[TransferItem, TransferResult, str | None], Awaitable[None]],
         in_parts: Callable[[TransferItem], Awaitable[None]],
     ) -> None:
         self._items = items
@@ -100,11 +100,11 @@ class ItemsWork(Work):
             if each.in_parts:
                 await self._in_parts(item)
             else:
-                await self._ended(_result(item, each), each.version)
+                await self._ended(item, _result(item, each), each.version)
 
     async def fail(self, error: StorageError) -> None:
         for item in self._items:
-            await self._ended(item.result(error), None)
+            await self._ended(item, item.result(error), None)
 
     def halves(self) -> Sequence[Work]:
         middle = len(self._items) // 2
@@ -204,4 +204,5 @@ def _result(item: TransferItem, receipt: ItemReceipt) -> TransferResult:
         receipt.verified,
         receipt.skipped,
         failure,
+        unverified=receipt.unverified,
     )

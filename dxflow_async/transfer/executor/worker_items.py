@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
+from typing import NamedTuple
 
 from dxflow_async.exceptions import NotFoundError, StorageError, UnsupportedError
 from dxflow_async.models import TransferResult
@@ -19,20 +20,40 @@ from dxflow_async.providers.contract import (
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemRecord, MovedPart, PartRange
+from dxflow_async.transfer.items.checksums import checksum_of
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.multipart import Multipart
+from dxflow_async.transfer.items.overwriting import OverwritingItem
+from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.items.verification import Verification
 
-__all__ = ["NeedsPartsError", "PartsItem", "whole_item"]
+__all__ = ["NeedsPartsError", "PartsItem", "Redone", "whole_item"]
+
+_CLOCK_SKEW = 15 * 60.0
+"""Seconds that a service's clock may differ from ours. S3 refuses requests that differ by more."""
 
 
 class NeedsPartsError(StorageError):
     """The object is too large to move as a whole."""
 
 
+class Redone(NamedTuple):
+    """Whether the items of a shard may be done already.
+
+    Attributes:
+        certain: a worker that held the shard was lost.
+        possible: the executor may have handed the shard to another worker by itself.
+        began: when the call began, in seconds since the epoch.
+    """
+
+    certain: bool
+    possible: bool
+    began: float
+
+
 def whole_item(
-    context: TransferContext, source: Place, destination: Place, record: ItemRecord, *, again: bool
+    context: TransferContext, source: Place, destination: Place, record: ItemRecord, redone: Redone
 ) -> TransferItem:
     """Returns the item that moves a whole object.
 
@@ -40,23 +61,65 @@ def whole_item(
         context: what the items of the shard share.
         source, destination: the two places.
         record: what the coordinator planned.
-        again: another worker may have moved it already.
+        redone: whether another worker may have moved it already.
     """
-    if record.kind == "server":
-        assert record.entry is not None
-        return _WholeServerCopy(
-            context,
-            source,
-            destination,
-            record.entry,
-            record.options,
-            delete_source=record.moves,
-            keep_time=record.keeps_time,
-            again=again,
+    again = record.moves and (redone.certain or redone.possible)
+
+    def make(options: ObjectOptions) -> TransferItem:
+        entry, moves = record.entry, record.moves
+        if record.kind == "copy":
+            return _WholeCopy(context, source, destination, options, entry, delete_source=moves, again=again)
+        assert entry is not None
+        keep_time = record.keeps_time
+        copied = _WholeServerCopy(
+            context, source, destination, entry, options, delete_source=moves, keep_time=keep_time, again=again
         )
-    return _WholeCopy(
-        context, source, destination, record.options, record.entry, delete_source=record.moves, again=again
-    )
+        return RelayedCopyItem(copied)
+
+    if record.overwrite is True:
+        return make(record.options)
+    return _WholeOverwriting(context, source, destination, record, make, redone)
+
+
+class _WholeOverwriting(OverwritingItem):
+    """Stores an object if its destination may be replaced. What a lost worker of the call stored may be replaced."""
+
+    def __init__(
+        self,
+        context: TransferContext,
+        source: Place,
+        destination: Place,
+        record: ItemRecord,
+        make: Callable[[ObjectOptions], TransferItem],
+        redone: Redone,
+    ) -> None:
+        super().__init__(context, source, destination, record.entry, record.options, record.overwrite, make)
+        self._redone = redone
+        self._moves = record.moves
+
+    async def _decide(self) -> None:
+        if not await self._is_stored():
+            await super()._decide()
+
+    async def _is_stored(self) -> bool:
+        """Returns whether the object at the destination is certainly what another worker of this call has stored."""
+        redone = self._redone
+        if not (redone.certain or redone.possible):
+            return False
+        found = await self._look()
+        planned = await self._look(self._source)
+        if planned is None:
+            return self._moves  # the item itself looks whether it was moved
+        if found is None or found.directory or found.size != planned.size:
+            return False
+        if not redone.certain and found.modified < redone.began - _CLOCK_SKEW:
+            return False
+        sums = [each.crc32c for each in (found, planned)]
+        if None in sums:
+            limits, policy = self._context.limits, self._context.policy
+            places = ((self._destination.provider, found), (self._source.provider, planned))
+            sums = [await checksum_of(provider, entry, limits=limits, policy=policy) for provider, entry in places]
+        return sums[0] == sums[1]
 
 
 async def _moved_before(source: Place, destination: Place, entry: Entry | None) -> Entry | None:
@@ -117,7 +180,7 @@ class _WholeCopy(_MovedOnce, CopyItem):
     ) -> None:
         super().__init__(context, source, destination, options, entry, delete_source=delete_source)
         self._planned = entry
-        self._again = again and delete_source
+        self._again = again
 
 
 class _WholeServerCopy(_MovedOnce, ServerCopyItem):
@@ -135,7 +198,11 @@ class _WholeServerCopy(_MovedOnce, ServerCopyItem):
     ) -> None:
         super().__init__(context, source, destination, entry, options, delete_source=delete_source, keep_time=keep_time)
         self._planned = entry
-        self._again = again and delete_source
+        self._again = again
+
+    def _relayed_item(self, options: ObjectOptions) -> CopyItem:
+        ends = self._source, self._destination
+        return _WholeCopy(self._context, *ends, options, self._entry, delete_source=self._moves, again=self._again)
 
 
 class PartsItem(CopyItem):

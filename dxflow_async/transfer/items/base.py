@@ -42,6 +42,7 @@ class BaseItem:
         self._retries = 0
         self._crc32c: int | None = None
         self._verified = False
+        self._unverified: str | None = "no checksum was compared"
         self._moved = 0
         self.version: str | None = None
         self._source_limit = context.limits.requests(source.provider)
@@ -50,6 +51,11 @@ class BaseItem:
     @property
     def ends(self) -> tuple[str, str]:
         return self._source.shown, self._destination.shown
+
+    @property
+    def _is_view(self) -> bool:
+        """Whether a side has a customer's key, or a version, which no worker gets."""
+        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
 
     async def seen(self) -> str | None:
         place = self._source
@@ -79,6 +85,8 @@ class BaseItem:
             self._verified and error is None,
             None,
             error,
+            False,
+            None if self._verified or error is not None else self._unverified,
         )
 
     async def _delete_source(self, moved: Entry, stored: Entry | None, *, by_service: bool = False) -> None:

@@ -6,7 +6,10 @@ import re
 from collections.abc import Awaitable, Callable
 
 from dxflow_async.checksum import combine, crc32c
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import ChecksumMismatchError
+from dxflow_async.presumed_digests import PresumedDigest
 from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
@@ -15,12 +18,14 @@ from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
-__all__ = ["checksum_of", "has_md5", "stored_checksum"]
+__all__ = ["checksum_of", "digest_of_object", "has_md5", "stored_checksum"]
 
 Attempt = Callable[[Callable[[], Awaitable[int | None]]], Awaitable[int | None]]
 """Makes a request, as often as its caller's retry policy allows."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+
+_STEP = 1 << 20
 
 _PIECE_SIZE = 32 << 20
 """Bytes of a local file that a thread reads in one go: few enough to wait for when the call is cancelled."""
@@ -69,6 +74,34 @@ async def checksum_of(provider: Provider, entry: Entry, *, limits: Limits, polic
                 ChecksumMismatchError, "the bytes that arrived have another checksum than the object; try again"
             )
         return crc
+
+    return await retry(read, policy, attempts)
+
+
+async def digest_of_object(
+    provider: Provider,
+    entry: Entry,
+    digest: ExpectedDigest | PresumedDigest,
+    *,
+    limits: Limits,
+    policy: RetryPolicy,
+    threads: Threads,
+) -> bytes:
+    """Reads an object in the version of `entry`, and returns its digest of the kind of another one.
+
+    Raises:
+        StorageError: the object could not be read, or was replaced.
+    """
+    limit, attempts = limits.requests(provider), Attempts()
+
+    async def read() -> bytes:
+        running, buffer = digest.running(), memoryview(bytearray(_STEP))
+        reading = ResumedReader(provider, entry.key, 0, None, entry.etag, limit, policy, attempts, entry)
+        await reading.open()
+        async with reading:
+            while await reading.stream_to(buffer, running.update, threads.run):
+                pass
+        return running.value
 
     return await retry(read, policy, attempts)
 

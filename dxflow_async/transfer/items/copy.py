@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError, StorageError
@@ -95,6 +96,9 @@ class CopyItem(Multipart, TransferItem):
             return iter((Part(1, 0, entry.size),))
         self._decide()  # the answer may have taught the provider something
         await self._reads.aclose()
+        if entry.presumed is not None:
+            provider = self._source.provider
+            entry = self._reads.entry = await self._try(partial(provider.complete_digest, entry), self._source)
         self._checks.begin_parts(entry)
         self.waits_for_disk = self._destination.provider.features.stages
         return await self._begin_parts(entry, self._policy.wanted_size(entry.size), self._completed_options())
@@ -130,10 +134,13 @@ class CopyItem(Multipart, TransferItem):
         upload, provider, key = self._upload, self._destination.provider, self._destination.key
         if self._checks.rereads:
             await self._read_again(part)
-        elif upload is not None and self._shares_parts:
-            await self._keep(await self._move_elsewhere(part, upload))
         elif upload is not None:
-            await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
+            if self._shares_parts:
+                await self._keep(await self._move_elsewhere(part, upload))
+            else:
+                await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
+            if self._checks.ordered is not None:
+                await self._checks.ordered.stored(part, upload)
         elif provider.features.stages:
             self._staged = await self._send(part, lambda body: provider.stage(key, body, self._completed_options()))
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
@@ -158,11 +165,6 @@ class CopyItem(Multipart, TransferItem):
     def _shares_parts(self) -> bool:
         shared = self._context.part_mover is not None and self._destination.provider.features.resumable
         return shared and not self._is_view
-
-    @property
-    def _is_view(self) -> bool:
-        """Whether a side has a customer's key, or a version, which no worker gets."""
-        return any(place.provider.origin is not place.provider for place in (self._source, self._destination))
 
     async def _move_elsewhere(self, part: Part, upload: Upload) -> PartReceipt:
         """Has a worker of an executor move a part. This process does it where the part shows another limit."""
@@ -219,17 +221,22 @@ class CopyItem(Multipart, TransferItem):
     async def _compare_digest(self, upload: Upload, entry: Entry) -> bool:
         """Returns whether all bytes are known to have the digest that the source reports instead of a CRC32C.
 
-        Where the parts' digests do not tell, the destination reads what it stored again, if that costs little. This is
-        done for moves, and where an earlier process moved some of the parts.
+        Where the parts' digests do not tell, the destination reads what it stored again, if that costs little.
 
         Raises:
             ChecksumMismatchError: they have another digest.
         """
-        expected, digests = entry.digest, self._checks.digests
+        expected, digests, ordered = entry.digest, self._checks.digests, self._checks.ordered
+        if ordered is not None:
+            computed = await self._try(lambda: ordered.value(upload, self._receipts), kind="digest")
+            verdict = None if computed is None else ordered.expected.judge(entry.key, computed, again=True)
+            if verdict is False:
+                raise self._mismatch()
+            return verdict is True
         if expected is None:
             return False
         found = None if digests is None else digests.combined(self._receipts)
-        if found is None and (self._moves or digests is not None):
+        if found is None and digests is not None:
             found = await self._try(lambda: upload.digest(expected.algorithm), kind="digest")
         if found not in (None, expected.value):
             raise self._mismatch()
@@ -287,7 +294,7 @@ class CopyItem(Multipart, TransferItem):
         verdict = self._checks.verdict(moved, self._reads.entry, self._stored)
         if verdict is False:
             raise self._mismatch()
-        self._verified = verdict is True
+        self._verified, self._unverified = verdict is True, self._checks.unverified
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the retry policy allows."""

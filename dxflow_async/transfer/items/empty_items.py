@@ -21,6 +21,7 @@ class MarkerItem(BaseItem, TransferItem):
         self, context: TransferContext, source: Place, destination: Place, *, delete_source: bool = False
     ) -> None:
         super().__init__(context, source, destination)
+        self._unverified = None  # no bytes move
         self._moves = delete_source
 
     async def open(self) -> Iterator[Part]:

@@ -39,6 +39,7 @@ class KeptLinkItem(BaseItem, TransferItem):
         delete_source: bool,
     ) -> None:
         super().__init__(context, source, destination)
+        self._unverified = None  # no bytes move
         self._target = target
         self._options = options
         self._moves = delete_source
@@ -86,6 +87,7 @@ class RestoredLinkItem(BaseItem, TransferItem):
         delete_source: bool,
     ) -> None:
         super().__init__(context, source, destination)
+        self._unverified = None  # no bytes move
         self._options = options
         self._moves = delete_source
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Literal, get_args
+from typing import get_args
 
 from dxflow_async.exceptions import (
     AlreadyExistsError,
@@ -25,18 +25,11 @@ from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import ItemRecord, Overwrite
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.sync.compare import TOLERANCE, Comparison, Seen
 
 __all__ = ["Overwrite", "OverwritingItem", "check_overwrite"]
-
-Overwrite = bool | Literal["skip", "if-newer", "if-different"]
-"""What happens to an object that is there already.
-
-`True`: it is replaced. `False`: the item fails with `AlreadyExistsError`. `"skip"`: the item is skipped.
-`"if-newer"`: it is replaced if the source was changed later. `"if-different"`: it is replaced if size, checksum or time
-differ.
-"""
 
 _WORDS = get_args(get_args(Overwrite)[1])
 
@@ -94,6 +87,10 @@ class OverwritingItem(TransferItem):
 
     async def seen(self) -> str | None:
         return await self._item.seen()
+
+    def record(self) -> ItemRecord | None:
+        record = None if self._condition.if_match is not None else self._item.record()
+        return None if record is None else record._replace(overwrite=self._overwrite)
 
     async def open(self) -> Iterator[Part]:
         if not self._decided:

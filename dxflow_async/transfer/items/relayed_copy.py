@@ -8,6 +8,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import CopyRefusedError, Part
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import ItemRecord
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
 
@@ -33,6 +34,9 @@ class RelayedCopyItem(TransferItem):
 
     async def seen(self) -> str | None:
         return await self._item.seen()
+
+    def record(self) -> ItemRecord | None:
+        return self._copied.record()
 
     async def open(self) -> Iterator[Part]:
         try:

@@ -19,6 +19,7 @@ class RenameItem(BaseItem, TransferItem):
 
     def __init__(self, context: TransferContext, source: Place, destination: Place, entry: Entry) -> None:
         super().__init__(context, source, destination, entry.size)
+        self._unverified = None  # no bytes move
         self._entry = entry
         self._failed_before = False
 

@@ -9,7 +9,8 @@ from dxflow_async.providers.common.verified_reader import VerifiedReader
 from dxflow_async.providers.contract import Body, Buffer, Entry, Provider, RangeIgnoredError, Reader, Run, Write
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
-from dxflow_async.transfer.retry import Attempts, RetryPolicy
+from dxflow_async.transfer.items.ordered_digest import whole_digest
+from dxflow_async.transfer.retry import Attempts, RetryPolicy, retry
 
 __all__ = ["ResumedReader", "look_again"]
 
@@ -38,7 +39,8 @@ class ResumedReader(Reader):
     The object must be the one that was looked up. If an answer has another version or size than `listed`, a new `stat`
     decides: an object that was replaced since is accepted, and an answer about another object is not.
 
-    The read holds one place of the endpoint's limit from `open` to `aclose`, but not while it waits for a retry.
+    The read holds one place of the endpoint's limit from `open` until its last byte has arrived, or to `aclose`, but
+    not while it waits for a retry. From the last byte on it counts as landing: the endpoint has no more to do.
 
     Args:
         provider: where the object is.
@@ -50,6 +52,7 @@ class ResumedReader(Reader):
         listed: the object as a listing or `stat` described it before.
         is_part: the read is one of several of the object. If the service ignores ranges, `RangeIgnoredError` says so;
             other reads are opened again, and the provider then passes over the bytes before `start`.
+        again: the caller reads the object again after a `ChecksumMismatchError`.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class ResumedReader(Reader):
         listed: Entry | None = None,
         *,
         is_part: bool = False,
+        again: bool = False,
     ) -> None:
+        self._again = again
         self._listed = listed
         self._gives_up_ranges = not is_part
         self._provider = provider
@@ -80,6 +85,14 @@ class ResumedReader(Reader):
         self._inner: Reader | None = None
         self._known = listed
         self._permit: Permit | None = None
+        self._last = -1
+        self._is_landing = False
+
+    @property
+    def unverified(self) -> str | None:
+        """Why the bytes that were read prove nothing; None if there is no reason to tell."""
+        entry = self._inner.entry if self._inner is not None else self._known
+        return None if entry is None or entry.presumed is None else entry.presumed.reason
 
     @property
     def verified(self) -> bool:  # type: ignore[override]
@@ -94,11 +107,15 @@ class ResumedReader(Reader):
         """
         try:
             inner = await self._open()
+            if inner.entry.presumed is not None and inner.size == inner.entry.size and inner.size:
+                inner = await self._verified_by_presumed(inner)
         except BaseException as error:
             self._release(error)
+            await self.aclose()
             raise
         self.entry = inner.entry
         self.size = inner.size
+        self._last = self._position + inner.size
         self.crc32c = inner.crc32c
         self._etag = inner.entry.etag or self._etag
         self._known = inner.entry
@@ -113,7 +130,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += len(chunk)
+                self._arrived(len(chunk))
                 return chunk
 
     async def readinto(self, buffer: memoryview) -> int:
@@ -126,7 +143,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += size
+                self._arrived(size)
                 return size
 
     async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
@@ -139,7 +156,7 @@ class ResumedReader(Reader):
             except StorageError as error:
                 await self._resume(error)
             else:
-                self._position += size
+                self._arrived(size)
                 return size
 
     async def buffer_or_reopen(self) -> Body:
@@ -154,6 +171,16 @@ class ResumedReader(Reader):
                 await inner.aclose()
         finally:
             self._release()
+            if self._is_landing and self._limit is not None:
+                self._is_landing = False
+                self._limit.landing.count -= 1
+
+    def _arrived(self, size: int) -> None:
+        self._position += size
+        if self._position == self._last and self._permit is not None and self._limit is not None:
+            self._release()
+            self._limit.landing.count += not self._is_landing
+            self._is_landing = True
 
     async def _open(self) -> Reader:
         while True:
@@ -168,6 +195,19 @@ class ResumedReader(Reader):
                     await self._attempts.failed(error, self._policy)
             else:
                 return self._inner
+
+    async def _verified_by_presumed(self, inner: Reader) -> Reader:
+        """Returns a reader that compares the digest that the object probably has."""
+        entry = inner.entry = await retry(
+            lambda: self._provider.complete_digest(inner.entry), self._policy, self._attempts
+        )
+        inner.crc32c = entry.crc32c
+        expected = whole_digest(entry)
+        if expected is not None:
+            call = Call(self._provider.name, "read", f"/{self._key}")
+            inner = VerifiedReader(inner, expected, call, again=self._again)
+        self._inner = inner
+        return inner
 
     async def _read(self) -> Reader:
         """Opens one read of the object that was looked up."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from dxflow_async.exceptions import SourceChangedError
+from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.common.etags import same_etag
+from dxflow_async.providers.common.etags import opaque_tag, same_etag
 from dxflow_async.providers.common.mtime import changed_at
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
@@ -21,6 +22,7 @@ from dxflow_async.transfer.items.own_writes import OwnWrites
 __all__ = ["ServerCopyItem"]
 
 _COPY_PART_SIZE = 1 << 30
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class ServerCopyItem(Multipart, TransferItem):
@@ -86,10 +88,13 @@ class ServerCopyItem(Multipart, TransferItem):
         options = replace(
             given, content_type=given.content_type or seen.content_type, metadata=given.metadata or seen.metadata
         )
+        return self._relayed_item(options)
+
+    def _relayed_item(self, options: ObjectOptions) -> CopyItem:
         return CopyItem(self._context, self._source, self._destination, options, self._entry, delete_source=self._moves)
 
     def record(self) -> ItemRecord | None:
-        if self.size > self._source.provider.features.max_copy_size:
+        if self.size > self._source.provider.features.max_copy_size or self._is_view:
             return None
         ends = ShardPlace.of(*self._source), ShardPlace.of(*self._destination)
         return ItemRecord("server", *ends, self._entry, self._options, self._moves, self._keeps_time)
@@ -117,6 +122,49 @@ class ServerCopyItem(Multipart, TransferItem):
         if self._upload is not None:
             self._whole()
             self._stored = await self._finish_parts(self._upload, None)
+        await self._compare_stored()
         if self._moves:
             await self._delete_source(self._entry, self._stored, by_service=True)
         return self.result(None)
+
+    async def _compare_stored(self) -> None:
+        """Compares the checksums that the service reports of both objects; looks them up where it reports them at all.
+
+        Raises:
+            ChecksumMismatchError: the copy has another checksum.
+        """
+        source, destination = self._source.provider, self._destination.provider
+        entry, stored = self._entry, self._stored
+        if not entry.size:
+            self._verified = True
+            return
+        if not source.features.checksum or stored is None:
+            self._unverified = "the file system copied it, and keeps no checksum"
+            return
+        same = _same_bytes(entry, stored)
+        if same is None and not _has_checksum(stored):
+            stored = await self._try(lambda: destination.stat(self._destination.key))
+            same = _same_bytes(entry, stored)
+        if same is None and _has_checksum(stored) and not _has_checksum(entry):
+            same = _same_bytes(await self._look(), stored)
+        if same is False:
+            raise self._failed(ChecksumMismatchError, "the copy has another checksum than its source; copy it again")
+        self._verified = same is True
+        self._unverified = "the service copied it, and reports no checksum of both that can be compared"
+
+
+def _same_bytes(entry: Entry, stored: Entry) -> bool | None:
+    """Returns whether two objects of one service have the same checksum; None if that cannot be told."""
+    if None not in (entry.crc32c, stored.crc32c):
+        return entry.crc32c == stored.crc32c
+    one, other = entry.digest, stored.digest
+    if one is not None and other is not None and one.algorithm == other.algorithm:
+        return one.value == other.value
+    etag = opaque_tag(entry.etag or "")
+    if _MD5.fullmatch(etag) and etag == opaque_tag(stored.etag or ""):
+        return True  # equal MD5s; other ones may be those of encrypted bytes
+    return None
+
+
+def _has_checksum(entry: Entry) -> bool:
+    return entry.crc32c is not None or entry.digest is not None

@@ -124,7 +124,17 @@ class SourceReads:
             again = partial(provider.read, key, start, end, etag=etag, listed=whole)
             return await retry_after(failure, again, self._context.policy, attempts)
         reading = ResumedReader(
-            provider, key, start, end, etag, self._limit, self._context.policy, attempts, listed, is_part=is_part
+            provider,
+            key,
+            start,
+            end,
+            etag,
+            self._limit,
+            self._context.policy,
+            attempts,
+            listed,
+            is_part=is_part,
+            again=True,
         )
         await reading.open()
         return reading

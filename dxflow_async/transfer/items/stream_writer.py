@@ -12,10 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from contextlib import aclosing
 from functools import partial
 
-from anyio import CancelScope, move_on_after
-
 from dxflow_async.checksum import combine, crc32c
 from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import ChecksumMismatchError, UnsupportedError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Buffered, Entry, ObjectOptions, Part, PartLimitError, PartReceipt, Upload
@@ -75,6 +74,7 @@ class StreamWriter(BaseItem):
             if stored.crc32c != self._crc32c:
                 raise ChecksumMismatchError(f"write of {self._destination.shown} failed: other bytes were stored")
             self._verified = True
+        self._unverified = None if self._verified else "the destination reports no checksum"
         return self.result(None)
 
     async def _write(self, data: AsyncIterable[bytes]) -> Entry:
@@ -209,11 +209,10 @@ class StreamWriter(BaseItem):
 
     async def _clean_up(self) -> None:
         if self._upload is not None:
-            with CancelScope(shield=True), move_on_after(_ABORT_SECONDS):
-                try:
-                    await self._try(self._upload.abort)
-                except Exception as error:  # noqa: BLE001 - the reason for the abort is what the caller is to see
-                    failure_of(error, self.ends, "clean-up")
+            try:
+                await clean_up(self._try(self._upload.abort), _ABORT_SECONDS)
+            except Exception as error:  # noqa: BLE001 - the reason for the abort is what the caller is to see
+                failure_of(error, self.ends, "clean-up")
 
 
 def _body(buffer: Buffer) -> Buffered:

@@ -17,6 +17,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.digests import ExpectedDigest, RunningDigest, is_combinable, joiner
 from dxflow_async.providers.common.verified_reader import ChecksummedReader
 from dxflow_async.providers.contract import Body, Entry, Features, PartReceipt, Reader
+from dxflow_async.transfer.items.ordered_digest import OrderedDigest, whole_digest
 from dxflow_async.transfer.items.repair import Join, PartChecksums, whole_of
 
 __all__ = ["PartDigests", "Verification"]
@@ -32,23 +33,29 @@ class Verification:
 
     Attributes:
         digests: the parts' digests, where the source reports another digest than a CRC32C.
+        ordered: the digest of the whole in the order of the bytes, where those of the parts do not make it.
         compared: all bytes that were read have the other digest that the source reports.
+        unverified: why not everything could be compared; None if it was.
         rereads: parts are being read again only for their checksums; nothing is written.
     """
 
-    __slots__ = ("_destination", "_readings", "_source", "compared", "digests", "rereads")
+    __slots__ = ("_destination", "_readings", "_source", "compared", "digests", "ordered", "rereads", "unverified")
 
     def __init__(self, source: Features, destination: Features) -> None:
         self._source = source.checksum
         self._destination = destination.checksum
         self.digests: PartDigests | None = None
+        self.ordered: OrderedDigest | None = None
         self.compared = False
+        self.unverified: str | None = None
         self.rereads = False
         self._readings: PartChecksums | None = None
 
     def begin_parts(self, entry: Entry) -> None:
         """Prepares for parts of the object."""
         self.digests = PartDigests.of(entry)
+        expected = whole_digest(entry)
+        self.ordered = None if expected is None or self.digests is not None else OrderedDigest(expected)
 
     def verdict(self, moved: int | None, entry: Entry, stored: Entry) -> bool | None:
         """Compares the CRC32C of the bytes that moved with what both sides report.
@@ -61,18 +68,34 @@ class Verification:
         Returns:
             True if everything that can be compared is equal, False if anything differs, None if too little is known.
         """
-        known = moved is not None and (self._source or self._destination)
+        self.unverified = None
+        if not entry.size and not moved and _may_be_empty(entry):
+            return stored.crc32c in (None, 0)
+        if moved is None:
+            self.unverified = "an earlier process moved a part whose checksum is not known"
         if self._source and not self.compared:
             if entry.crc32c is None:
-                known = False
-            elif entry.crc32c != moved:
+                self.unverified = self._why_not(entry)
+            elif moved is not None and entry.crc32c != moved:
                 return False
         if self._destination:
             if stored.crc32c is None:
-                known = False
-            elif stored.crc32c != moved:
+                self.unverified = self.unverified or "the destination reports no checksum"
+            elif moved is not None and stored.crc32c != moved:
                 return False
-        return True if known else None
+        if not (self._source or self._destination or self.compared):
+            self.unverified = "neither side keeps checksums"
+        return True if self.unverified is None else None
+
+    def _why_not(self, entry: Entry) -> str:
+        """Returns why a source without a CRC32C was not compared."""
+        if entry.digest is not None:
+            return f"the {entry.digest.shown} of the source cannot be computed from parts that move side by side"
+        if entry.presumed is not None:
+            whole = self.ordered is None or self.ordered.computed
+            reason = f"the {entry.presumed.shown} of the source cannot be computed from parts that move side by side"
+            return entry.presumed.reason if whole or not entry.presumed.computable else reason
+        return "the source reports no checksum"
 
     def wrong_parts(self, receipts: Sequence[PartReceipt], entry: Entry) -> list[PartReceipt] | None:
         """Finds the parts that make the whole wrong.
@@ -107,6 +130,12 @@ class Verification:
         if self._readings is None:
             self._readings = PartChecksums()
         self._readings.add(number, crc)
+
+
+def _may_be_empty(entry: Entry) -> bool:
+    """Returns whether everything that is reported of an object is right for no bytes at all."""
+    digest = entry.digest
+    return entry.crc32c in (None, 0) and (digest is None or digest.value == digest.running().value)
 
 
 class PartDigests:

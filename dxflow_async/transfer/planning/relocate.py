@@ -86,7 +86,7 @@ async def relocate_found(
 ) -> AsyncIterator[TransferItem]:
     """Yields the items of `relocate` for a source that was looked up. Raises as `relocate`."""
     name = source.key.rpartition("/")[2]
-    if context.names is not None and not found.directory and not context.names.admits(name):
+    if context.selection is not None and not found.directory and not context.selection.admits(name, found):
         return
     if found.directory:
         content_only = not name
@@ -100,7 +100,7 @@ async def relocate_found(
         target = resolved
         destination.claim(source, target, operation)
     # A rename replaces what has the new name, without a look at it, and takes everything with it.
-    renames = move and overwrite is True and context.symlinks == "follow" and context.names is None
+    renames = move and overwrite is True and context.symlinks == "follow" and context.selection is None
     if renames and source.provider is target.provider and source.provider.features.rename:
         destination.check(target, operation, marker=found.directory)
         yield RenameItem(context, source, target, found)

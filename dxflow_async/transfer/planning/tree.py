@@ -52,7 +52,7 @@ async def copy_tree(
             name = entry.key[len(source.key) :]
             if not name and not target.key:
                 continue  # the marker of a local destination itself, which is made anyway
-            if context.names is not None and not context.names.admits(name):
+            if context.selection is not None and not context.selection.admits(name, entry):
                 continue
             if entry.unreadable is None:
                 await modes.make_above(name)

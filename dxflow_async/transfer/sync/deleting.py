@@ -16,6 +16,7 @@ from dxflow_async.transfer.planning.destination import below as place_below
 from dxflow_async.transfer.planning.listing import stat
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.merge_join import DESTINATION, MergeJoin, Pair
 
 __all__ = ["Deleting"]
@@ -32,16 +33,24 @@ class Deleting:
         source, destination: the two directories.
         joined: holds what only the destination has.
         kept: directories that stay even if they become empty.
+        selection: what it leaves out at the destination stays.
     """
 
     def __init__(
-        self, resources: Resources, source: Place, destination: Place, joined: MergeJoin, kept: set[str]
+        self,
+        resources: Resources,
+        source: Place,
+        destination: Place,
+        joined: MergeJoin,
+        kept: set[str],
+        selection: Selection,
     ) -> None:
         self._resources = resources
         self._source = source
         self._destination = destination
         self._joined = joined
         self._kept = kept
+        self._selection = selection
         self._unresolved: dict[str, Entry] = {}
         self._removed: set[str] = set()
 
@@ -111,10 +120,13 @@ class Deleting:
         run = self._resources.threads.run
         left = self._joined.left(DESTINATION, reverse=True, below=below)
         while (pairs := await run(next, left, None)) is not None:
-            superfluous = [pair for pair in pairs if not self._is_protected(pair.name)]
+            superfluous = [pair for pair in pairs if self._is_taken(pair) and not self._is_protected(pair.name)]
             doubtful = [pair.name for pair in superfluous if self._doubtful(pair.name)]
             there = await self._at_source(doubtful) if doubtful else set()
             yield [pair for pair in superfluous if pair.name not in there]
+
+    def _is_taken(self, pair: Pair) -> bool:
+        return pair.destination is None or self._selection.admits_entry(pair.destination)
 
     def _is_protected(self, name: str) -> bool:
         entry = self._joined.protected.covers(name)

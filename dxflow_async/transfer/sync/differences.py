@@ -19,15 +19,17 @@ from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageEr
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.failures import failure_of, is_failure
-from dxflow_async.transfer.items.checksums import checksum_of, has_md5
+from dxflow_async.transfer.items.checksums import has_md5
 from dxflow_async.transfer.items.choose import is_marker
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.planning.destination import below
 from dxflow_async.transfer.planning.listing import pages
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
+from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.compare import Comparison, Seen
 from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair
+from dxflow_async.transfer.sync.same_bytes import SameBytes
 
 __all__ = ["Difference", "Differences"]
 
@@ -70,6 +72,7 @@ class Differences:
         source, destination: directories; their keys end in a slash or are empty.
         comparison: how two entries are compared.
         joined: pairs the listings, and keeps what only the destination has.
+        selection: entries of the source that it leaves out are not compared.
         replaces: obstacles at the destination may be removed.
 
     Attributes:
@@ -85,6 +88,7 @@ class Differences:
         destination: Place,
         comparison: Comparison,
         joined: MergeJoin,
+        selection: Selection,
         *,
         replaces: bool,
     ) -> None:
@@ -95,6 +99,7 @@ class Differences:
         self._places = source, destination
         self._comparison = comparison
         self._joined = joined
+        self._selection = selection
         self._replaces = replaces
         self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
@@ -175,6 +180,9 @@ class Differences:
 
     def _compared(self, pairs: Sequence[Pair]) -> _Sorted:
         """Sorts pairs by what is to be done. Runs in a thread."""
+        if self._selection.has_conditions:
+            admits = self._selection.admits_entry
+            pairs = [pair for pair in pairs if pair.source is None or admits(pair.source)]
         found: list[Difference] = []
         unclear: list[Pair] = []
         by_age = 0
@@ -279,11 +287,10 @@ class Differences:
         comparison = self._comparison
         if not comparison.decided(source, destination):
             await self._learn(SOURCE, source)
-        reason = comparison.difference(source, destination)
-        if reason is not None and comparison.is_close(source, destination):
-            for side, seen in enumerate((source, destination)):
-                await self._learn_checksum(side, seen)
-            reason = comparison.difference(source, destination)
+        by_bytes = comparison.by == "checksum" and source.size == destination.size
+        reason = None if by_bytes else comparison.difference(source, destination)
+        if by_bytes or (reason is not None and comparison.is_close(source, destination)):
+            reason = await self._difference_of_bytes(source, destination)
         self.by_age += reason is None and comparison.by_age(source, destination)
         return Difference("copy", pair.name, pair.source, reason) if reason else None
 
@@ -304,13 +311,20 @@ class Differences:
             seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
 
     async def _learn_checksum(self, side: int, seen: Seen) -> None:
-        """Finds the checksum of one side: the stored one, or else that of its bytes."""
+        """Looks up the checksum that one side reports, unless the listing did."""
         if seen.features.checksum and seen.stat is None and seen.crc32c is None:
             seen.looked_up(await self._stat(side, seen.listed.key, seen.listed))
-        if seen.crc32c is None:
-            limits, policy = self._resources.limits, self._resources.policy
-            provider = self._places[side].provider
-            seen.crc32c = await checksum_of(provider, seen.stat or seen.listed, limits=limits, policy=policy)
+
+    async def _difference_of_bytes(self, source: Seen, destination: Seen) -> str | None:
+        """Compares two objects of one size by their checksums, or by the bytes of those that report none."""
+        for side, seen in enumerate((source, destination)):
+            await self._learn_checksum(side, seen)
+        if source.size != destination.size:
+            return "size differs"
+        resources, (here, there) = self._resources, self._places
+        compare = SameBytes(resources.limits, resources.policy, resources.threads).compare
+        sides = (here.provider, source.stat or source.listed), (there.provider, destination.stat or destination.listed)
+        return None if await compare(*sides) else "checksum differs"
 
     async def _stat(self, side: int, key: str, listed: Entry | None = None) -> Entry:
         provider = self._places[side].provider

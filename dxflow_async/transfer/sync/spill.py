@@ -112,10 +112,13 @@ def _among(side: int, below: bytes) -> tuple[str, tuple[int | bytes, ...]]:
 def _text(entry: Entry) -> str:
     """Returns an entry as text, without its metadata, which a sync does not use."""
     values = (entry.key, entry.size, entry.modified, entry.directory, entry.etag, entry.crc32c, entry.content_type)
-    return json.dumps((*values, None, entry.unreadable, entry.mtime, entry.read_error, entry.mode))
+    kept = (*values, None, entry.unreadable, entry.mtime, entry.read_error, entry.mode)
+    return json.dumps((kept, entry.tag_count) if entry.tag_count else (kept,))
 
 
 def _entry(text: str) -> Entry:
-    entry = Entry(*json.loads(text))
+    values, *tag_count = json.loads(text)
+    entry = Entry(*values)
     entry.metadata = {}
+    entry.tag_count = tag_count[0] if tag_count else 0
     return entry

@@ -18,19 +18,19 @@ from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferRe
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.failures import read_failure
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directories import DirectoryModes, make_directory
+from dxflow_async.transfer.planning.listed_names import missing_results
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
+from dxflow_async.transfer.selection import Selection, SelectionOptions
 from dxflow_async.transfer.sync.compare import Compare, Comparison
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
-from dxflow_async.transfer.sync.filters import NameFilter
 from dxflow_async.transfer.sync.merge_join import MergeJoin
 
 __all__ = ["Rules", "Sync", "SyncOptions"]
@@ -38,8 +38,10 @@ __all__ = ["Rules", "Sync", "SyncOptions"]
 T = TypeVar("T")
 
 
-class SyncOptions(ExecutorOptions, total=False):
-    """The options of `AsyncSession.sync` and `Session.sync`, with those of `ExecutorOptions`.
+class SyncOptions(SelectionOptions, total=False):
+    """The options of `AsyncSession.sync` and `Session.sync`, with those of `SelectionOptions`.
+
+    A file of the source that a condition leaves out is neither copied, nor is what the destination has of it deleted.
 
     Attributes:
         delete: whether to delete what only `dst` has; by default False. It is deleted at the end, and only when both
@@ -74,6 +76,7 @@ class Rules:
         compare: how two entries are compared.
         include, exclude: the names that the sync touches. Other names are neither copied nor deleted.
         delete: delete what only the destination has.
+        files, newer, older, larger, smaller: as in `Selection`.
 
     Raises:
         ConfigurationError: the comparison or a pattern is invalid.
@@ -83,27 +86,53 @@ class Rules:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     delete: bool = False
+    files: Sequence[str] | None = None
+    newer: float | None = None
+    older: float | None = None
+    larger: int | None = None
+    smaller: int | None = None
 
     @classmethod
     def of(
-        cls, compare: Compare, include: str | Iterable[str], exclude: str | Iterable[str], *, delete: bool = False
+        cls,
+        compare: Compare,
+        include: str | Iterable[str],
+        exclude: str | Iterable[str],
+        *,
+        delete: bool = False,
+        **conditions: Any,
     ) -> Self:
-        """Makes rules from the arguments of a call, in which one pattern may stand alone."""
-        return cls(compare, _patterns(include), _patterns(exclude), delete)
+        """Makes rules from the arguments of a call: those of `Selection.of`, the comparison, and `delete`."""
+        chosen = Selection.of(include, exclude, **conditions)
+        return cls(
+            compare,
+            chosen.include,
+            chosen.exclude,
+            delete,
+            chosen.files,
+            chosen.newer,
+            chosen.older,
+            chosen.larger,
+            chosen.smaller,
+        )
 
     def __post_init__(self) -> None:
         assert self.comparison
-        assert self.names
+        assert self.selection()
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the rules in plain JSON types; `Rules(**rules.to_json())` are the same."""
+        given = {"include": [*self.include], "exclude": [*self.exclude], **self.selection().to_json()}
+        return {"compare": self.compare, "delete": self.delete, **given}
 
     @property
     def comparison(self) -> Comparison:
         """How two entries are compared."""
         return Comparison(self.compare)
 
-    @property
-    def names(self) -> NameFilter:
-        """The names that the sync touches."""
-        return NameFilter(self.include, self.exclude)
+    def selection(self) -> Selection:
+        """Returns the items that the sync touches, none of which was found yet."""
+        return Selection.of(self.include, self.exclude, self.files, self.newer, self.older, self.larger, self.smaller)
 
 
 class Sync:
@@ -131,6 +160,7 @@ class Sync:
         self._target = end.directory()
         self._options = options
         self._rules = rules
+        self._selection = rules.selection()
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
@@ -170,12 +200,12 @@ class Sync:
             )
 
     async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
-        source, target, names = self._source, self._target, self._rules.names
+        source, target, selection = self._source, self._target, self._selection
         joined = MergeJoin(
             (source.key, target.key),
-            names.admits,
+            selection.admits_name,
             (source.provider.features.ordered, target.provider.features.ordered),
-            excludes=names.excludes,
+            excludes=selection.names.excludes,
             keeps=self._rules.delete,
             real=lambda: target.provider.real_directories,
         )
@@ -199,12 +229,15 @@ class Sync:
         if self._rules.delete:
             async for action in deleting.plan():
                 plan.append(action)
+        for result in missing_results(self._selection, "", ""):
+            plan.append(SyncAction("skip", result.source.removeprefix("/"), 0, "listed, and not at the source"))
         plan.unchanged = differences.unchanged
         plan.compared_by_age = differences.by_age
         return plan
 
     async def _run(self, joined: MergeJoin, call: TransferCall) -> TransferReport:
         started, differences = monotonic(), self._differences(joined)
+        source, target = self._source, self._target
         deleting = self._deleting(joined, differences)
         aside: list[TransferResult] = []
         try:
@@ -215,7 +248,7 @@ class Sync:
         except TransferError as error:
             report = error.report
         kept = any(not self._is_unread(result.error) for result in report.failed)
-        for result in aside:
+        for result in (*aside, *missing_results(self._selection, source.shown, target.shown)):
             report.append(result)
         if self._rules.delete and not kept:
             async for result in deleting.run():
@@ -232,10 +265,12 @@ class Sync:
 
     def _differences(self, joined: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
-        return Differences(self._resources, source, target, rules.comparison, joined, replaces=rules.delete)
+        return Differences(
+            self._resources, source, target, rules.comparison, joined, self._selection, replaces=rules.delete
+        )
 
     def _deleting(self, joined: MergeJoin, differences: Differences) -> Deleting:
-        return Deleting(self._resources, self._source, self._target, joined, differences.kept)
+        return Deleting(self._resources, self._source, self._target, joined, differences.kept, self._selection)
 
     async def _items(
         self, context: TransferContext, differences: Differences, deleting: Deleting, aside: list[TransferResult]
@@ -255,10 +290,6 @@ class Sync:
                 end, entry, options = self._end, each.entry, self._options
                 await self._modes.make_above(each.name)
                 yield item_for(context, source, end, target, entry, options, operation="sync", keep_time=True)
-
-
-def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _planned(difference: Difference) -> SyncAction:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -108,7 +108,7 @@ class FileServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append(Seen(request.method, request.raw_path, request.headers.copy()))
-        file = self.files.get(request.path)
+        file = self.files.get(unquote(request.raw_path.partition("?")[0], errors="surrogateescape"))
         if file is None:
             return web.Response(status=404)
         if file.redirect:

@@ -266,6 +266,22 @@ async def test_cancelled_reads_and_writes_leave_nothing(
     assert relay.connections <= 4
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8])
+async def test_cancelled_removals(ssh: SSHServer, area: Path, connect: Connect, turns: int) -> None:
+    """An upload whose removal is cancelled, once or twice, leaves no temporary file."""
+    sftp = connect(ssh.settings(path=str(area)))
+    upload = await sftp.start_upload("parts", None, OPTIONS)
+    assert len(part_files(area)) == 1
+    running = asyncio.create_task(upload.abort())
+    for _ in range(1 + turns):
+        await asyncio.sleep(0)
+    for _ in range(2):
+        running.cancel()
+        await asyncio.sleep(0)
+    await asyncio.gather(running, return_exceptions=True)
+    assert part_files(area) == []
+
+
 async def test_cancelled_while_connecting(
     ssh: SSHServer, relay: TCPRelay, relayed: dict[str, object], connect: Connect
 ) -> None:

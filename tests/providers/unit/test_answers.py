@@ -65,7 +65,7 @@ async def test_uploads_elsewhere_are_refused(connect: Any, location: str) -> Non
         unit = connect(server, Announced())
         with pytest.raises(ServiceError, match=r"puts the upload|where the upload is"):
             await unit.write("a", body(b"x"), OPTIONS)
-        assert {request.method for request in server.requests} <= {"POST", "HEAD"}
+        assert {request.method for request in server.requests} <= {"POST", "HEAD", "DELETE"}
         assert [request.method for request in server.requests].count("POST") == 1
 
 
@@ -100,6 +100,8 @@ def test_addresses_of_uploads(url: str, location: str, expected: str | None) -> 
         ("http://host/base", "/files/1", ["/base/files/1", "/base/storage/upload/1", "/files/1"]),
         ("http://host/base", "http://inner/base/storage/upload/1", ["/base/storage/upload/1"]),
         ("http://host", "http://inner/", ["/"]),
+        ("http://host", "http://inner/storage/items/?path=/a", ["/storage/upload/items?path=/a"]),
+        ("http://host/base", "http://inner/base/storage/download/", ["/base/storage/upload/download"]),
         ("http://host", "http://[/1", []),
     ],
 )
@@ -264,7 +266,7 @@ async def test_bytes_that_a_server_did_not_take(connect: Any, reached: str) -> N
 
 async def test_an_offset_behind_the_end(connect: Any) -> None:
     """An upload that is further than it is long is not gone on with."""
-    created = answer("201 Created", Location="/u")
+    created = answer("201 Created", Location="/storage/upload/u")
     async with ScriptedServer(created, hang_up, answer("200 OK", Upload_Offset="99")) as server:
         upload = await connect(server).start_upload("a", 5, OPTIONS)
         with pytest.raises(NetworkError):

@@ -11,7 +11,7 @@ import pytest
 
 from dxflow_async import Settings
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import StorageError
+from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.contract import ObjectOptions, Part
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.unit.provider import UnitProvider
@@ -201,6 +201,57 @@ async def test_an_upload_elsewhere_is_removed(connected: Connected) -> None:
             await client.send(b"abc")
         assert server.methods() == ["POST", "HEAD", "DELETE"]
         assert server.uploads == {}
+
+
+async def test_an_upload_elsewhere_is_removed_unasked(connected: Connected) -> None:
+    """So is one of a server that does not advertise it, by one upload that is refused."""
+    server = OddTus(extensions="creation", location="http://10.0.0.5:1080{path}{id}", hidden=1)
+    async with connected(server) as client:
+        with pytest.raises(StorageError, match=r"10\.0\.0\.5:1080"):
+            await client.send(DATA[: 100 * KiB])
+    assert server.numbers == 1
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize("location", ["http://{host}/elsewhere/", "/storage/items/?path=/{id}", "/elsewhere/"])
+async def test_addresses_at_the_unit_that_are_none(connected: Connected, location: str) -> None:
+    """An upload that is at the unit's own host, but not at the address that it tells, is an error at once."""
+    server = OddTus(location=location)
+    async with connected(server) as client:
+        with pytest.raises(StorageError, match="Location"):
+            await client.send(b"abc")
+        assert set(server.methods()) <= {"POST", "HEAD"}
+        assert server.numbers == 1
+
+
+async def test_another_address_at_the_unit(connected: Connected) -> None:
+    """One that is found at its usual address is sent to that."""
+    server = OddTus(location="http://{host}/elsewhere/{id}")
+    async with connected(server) as client:
+        for name in ("one", "two"):
+            await client.send(b"abc", name)
+        assert server.files == {"one": b"abc", "two": b"abc"}
+        assert server.methods().count("POST") == 2
+        assert server.methods().count("HEAD") == 2  # of the first upload only
+
+
+async def test_uploads_that_are_always_gone(connected: Connected) -> None:
+    """A server that forgets each upload gets a few of them, and then it is an error."""
+    server = OddTus(forgets=1000)
+    async with connected(server) as client:
+        with pytest.raises(NotFoundError):
+            await client.send(b"abc")
+        assert server.numbers <= 5
+
+
+@pytest.mark.parametrize("size", [MiB // 2, 3 * MiB, 5 * MiB])
+async def test_small_files_that_are_stored_in_part(connected: Connected, size: int) -> None:
+    """A small file, too, goes on where the server got to, in one upload."""
+    server = OddTus(stores=300 * KiB)
+    async with connected(server) as client:
+        await client.send(DATA[:size])
+        assert server.files["file"] == DATA[:size]
+        assert server.numbers == 1
 
 
 @pytest.mark.parametrize("refused", [{"PATCH"}, {"HEAD"}, {"DELETE"}, {"PATCH", "HEAD", "DELETE"}])

@@ -80,6 +80,35 @@ async def test_uploads_that_are_gone(tmp_path: Path, status: int, extensions: st
                 await client.unit.resume_upload("file", upload.id, [], OPTIONS)
 
 
+@pytest.mark.parametrize("extensions", ["creation,expiration", PARTS])
+async def test_uploads_that_have_expired(tmp_path: Path, extensions: str) -> None:
+    """An upload that is past its `Upload-Expires` is begun anew and gets no bytes, and one that is not goes on."""
+    server = OddTus(extensions=extensions, stores=2, expires=3600)
+    async with connected(server, tmp_path) as client:
+        upload = await client.unit.start_upload("file", 5, OPTIONS)
+        begun = server.numbers
+        receipt = await upload.write_part(Part(1, 0, 5), body(b"12345"))
+        assert server.numbers - begun == (extensions == PARTS)
+        other = await client.unit.start_upload("other", 5, OPTIONS)
+        server.errors = [(400, "refused")]
+        with pytest.raises(StorageError):
+            await other.write_part(Part(1, 0, 5), body(b"12345"))
+        for stored in server.uploads.values():
+            stored.expires = 1.0
+        if extensions == PARTS:
+            _, kept = await client.unit.resume_upload("file", upload.id, [receipt], OPTIONS)
+            assert list(kept) == []
+        else:
+            with pytest.raises(NotFoundError, match="expired"):
+                await client.unit.resume_upload("other", other.id, [], OPTIONS)
+        server.requests.clear()
+        server.stores = None
+        receipt = await other.write_part(Part(1, 0, 5), body(b"67890"))
+        assert server.methods() == ["HEAD", "POST", "PATCH"]
+        await other.finish([receipt], None)
+        assert server.files["other"] == b"67890"
+
+
 @pytest.mark.parametrize("extensions", ["creation,termination", PARTS])
 async def test_lengths_that_are_not_told(tmp_path: Path, extensions: str) -> None:
     """HEAD without a length, as for a deferred one, is enough to go on; a stream of unknown length is begun anew."""

@@ -8,7 +8,12 @@ from random import Random
 import pytest
 
 from dxflow_async import AsyncSession
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NetworkError, PreconditionFailedError, TransferError
+from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
+from dxflow_async.transfer.items.resumed_reader import ResumedReader
+from dxflow_async.transfer.retry import Attempts, RetryPolicy
 from tests.faults.proxy import FaultProxy
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for
@@ -38,6 +43,23 @@ async def test_download_goes_on_where_it_broke(weed: SeaweedFS, bucket: str, tmp
             (result,) = await session.get_storage_manager().download(f"/{bucket}/cut", tmp_path)
     assert (tmp_path / "cut").read_bytes() == data
     assert (result.bytes, result.attempts) == (len(data), 7)
+
+
+async def test_a_read_gives_its_place_back_with_its_last_byte(threads: Threads, tmp_path: Path) -> None:
+    """While the bytes are written, another request takes the place; until then the read counts as landing."""
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    limit = AdaptiveLimit(4)
+    provider = LocalProvider(tmp_path, threads)
+    reading = ResumedReader(provider, "file", 0, None, None, limit, RetryPolicy(), Attempts())
+    await reading.open()
+    assert (limit.in_flight, limit.landing.count) == (1, 0)
+    buffer = memoryview(bytearray(600))
+    assert await reading.readinto(buffer) == 600
+    assert (limit.in_flight, limit.landing.count) == (1, 0)
+    assert await reading.readinto(buffer) == 400
+    assert (limit.in_flight, limit.landing.count) == (0, 1)
+    await reading.aclose()
+    assert (limit.in_flight, limit.landing.count) == (0, 0)
 
 
 async def test_read_gives_up_without_progress(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Machines that run a dxflow engine: its artifact storage as a provider."""

@@ -1,0 +1,157 @@
+"""What an engine has: its directories, one at a time, and single names.
+
+An engine is never asked for a tree, a page or a pattern that has to be believed: a directory is requested whole, and
+the answer has to be complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dxflow_async.providers import Call, Entry, NotFoundError, ServiceError, not_the_service
+from dxflow_async.providers.engine.names import Found, found_in, has_glob, is_temporary, path_of
+from dxflow_async.providers.engine.requests import Requests
+
+__all__ = ["Artifacts"]
+
+_CAPS = 500
+"""A number of entries that is a multiple of it may be a page that was cut off."""
+
+_LOOKS = (0.0, 0.1, 0.3, 0.6, 1.2)
+"""Seconds before each look for a name that was just written: some engines show it late."""
+
+
+class _Page(NamedTuple):
+    """One answer to a listing.
+
+    Attributes:
+        found: the names.
+        received: how many entities it had, the directory itself included.
+        total: how many there are, as the engine tells it.
+    """
+
+    found: list[Found]
+    received: int
+    total: int | None
+
+
+class Artifacts:
+    """Looks at directories and names.
+
+    Args:
+        requests: sends the requests.
+
+    Attributes:
+        volume: the engine's own path of its volume, where it is known.
+        patterns: whether the engine obeys `pattern`; None: not known yet.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self.volume: str | None = None
+        self.patterns: bool | None = None
+        self._requests = requests
+
+    async def directory(self, call: Call, directory: str, *, temporary: bool = False) -> list[Entry]:
+        """Returns all entries of a directory, in the order of the bytes of their keys.
+
+        Args:
+            call: the storage call.
+            directory: its key: `""`, or with a slash at its end.
+            temporary: whether to return the files of unfinished uploads, too.
+
+        Raises:
+            NotFoundError: there is no such directory.
+            ServiceError: the answer is not complete.
+        """
+        found = await self._all(call, directory)
+        if not found and directory:
+            # Some engines answer so where there is nothing, or a file.
+            parent, name = _split(directory)
+            above = await self._all(call, parent)
+            if not any(each.name == name and each.entry.directory for each in above):
+                raise call.error(NotFoundError, "there is no such directory; check the path")
+        entries = [each.entry for each in found if temporary or not is_temporary(each.name)]
+        return sorted(entries, key=lambda entry: entry.key.encode("utf-8", "surrogateescape"))
+
+    async def find(self, call: Call, key: str) -> Entry | None:
+        """Returns what has a name, file or directory; None where nothing has."""
+        if not key.strip("/"):
+            return Entry("", directory=True)
+        parent, name = _split(key)
+        guess = None
+        if self.patterns is not False and not has_glob(name):
+            try:
+                guess = (await self._page(call, parent, (("pattern", name),))).found
+            except NotFoundError:
+                return None
+            hit = next((each.entry for each in guess if each.name == name), None)
+            if hit is not None or self.patterns:
+                return hit
+        try:
+            every = await self._all(call, parent)
+        except NotFoundError:
+            return None
+        hit = next((each.entry for each in every if each.name == name), None)
+        if guess is not None and len(every) > len(guess):
+            if hit is not None:
+                self.patterns = False  # it missed a name that is there
+            elif parent:
+                self.patterns = True
+        return hit
+
+    async def stat(self, call: Call, key: str) -> Entry:
+        """Returns what has a name.
+
+        Raises:
+            NotFoundError: nothing has, or a file has the name of a directory that was asked for.
+        """
+        entry = await self.find(call, key)
+        if entry is None or (key.endswith("/") and not entry.directory):
+            raise call.error(NotFoundError, "there is no such file or directory; check the path")
+        return entry
+
+    async def written(self, call: Call, key: str, size: int) -> Entry | None:
+        """Looks for a file that was just written, a few times; returns what has its name at last."""
+        entry = None
+        for delay in _LOOKS:
+            await asyncio.sleep(delay)
+            entry = await self.find(call, key)
+            if entry is not None and (entry.directory or entry.size == size):
+                return entry
+        return entry
+
+    async def _all(self, call: Call, directory: str) -> list[Found]:
+        """Returns all names in a directory. Where the engine sends them in pages, it requests all of these."""
+        page = await self._page(call, directory, ())
+        found, received, announced = page.found, page.received, page.total
+        while received < (announced or 0) or (found and received % _CAPS == 0):
+            names = {each.name for each in found}
+            more = await self._page(call, directory, (("offset", str(received)), ("limit", "1000")))
+            new = [each for each in more.found if each.name not in names]
+            if not new:
+                break
+            found += new
+            received += len(new)
+        if announced is not None and received < announced:
+            raise not_the_service(call, f"a listing has {received} entries where {announced} were announced")
+        readable = [each.name for each in found if each.entry.unreadable is None]
+        if len(set(readable)) < len(readable):
+            raise not_the_service(call, "a listing has a name twice")
+        return found
+
+    async def _page(self, call: Call, directory: str, query: Sequence[tuple[str, str]]) -> _Page:
+        asked = (("directory", path_of(call, directory)), ("all", "true"), ("depth", "0"), *query)
+        answer = await self._requests.artifacts(call, "GET", query=asked)
+        try:
+            found = [found_in(directory, payload, self.volume) for payload in answer.payloads]
+        except ValueError as error:
+            raise call.error(ServiceError, f"the engine's listing has {error}; try again") from error
+        return _Page([each for each in found if each is not None], len(found), answer.total)
+
+
+def _split(key: str) -> tuple[str, str]:
+    """Returns the key of the directory that a key is in, and the key's own name."""
+    parent, slash, name = key.removesuffix("/").rpartition("/")
+    return parent + slash, name

@@ -1,0 +1,213 @@
+"""Sends requests to an engine, signed in, and reads the envelopes of its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from dxflow_async.providers import (
+    HTTP,
+    Body,
+    Buffered,
+    Call,
+    Entry,
+    HTTPReader,
+    Response,
+    StorageError,
+    Threads,
+    UnsafePathError,
+    UnsupportedError,
+    not_the_service,
+    read_error_body,
+)
+from dxflow_async.providers.engine.envelope import Answer, BrokenEnvelopeError, EnvelopeParser, is_success
+from dxflow_async.providers.engine.errors import error_of, message_of
+from dxflow_async.providers.engine.settings import Access
+from dxflow_async.providers.engine.sign_in import Session
+
+__all__ = ["NEW", "OLD", "Query", "Requests"]
+
+NEW, OLD = "/api/artifact/", "/api/object/fs/"
+"""The prefixes of the storage routes of the two generations of engines."""
+
+Query = Sequence[tuple[str, str]]
+
+_MAX_ENTITIES = 1_000_000
+_STREAM = "application/stream+json"
+
+
+class Requests:
+    """Sends the requests of a provider.
+
+    Args:
+        access: the engine.
+        http: sends them.
+        threads: sign nonces.
+
+    Attributes:
+        prefix: of the storage routes; the engine's generation decides.
+        session: the sign-in.
+    """
+
+    def __init__(self, access: Access, http: HTTP, threads: Threads) -> None:
+        self.access = access
+        self.http = http
+        self.prefix = NEW
+        self.session = Session(access, threads, self._document)
+        self._host = urlsplit(access.address).netloc
+
+    async def artifacts(
+        self, call: Call, method: str, route: str = "", *, query: Query = (), document: Any = None
+    ) -> Answer:
+        """Sends a request to a storage route, and returns the whole answer."""
+        return await self.answer(call, method, self.prefix + route, query=query, document=document)
+
+    async def answer(
+        self, call: Call, method: str, path: str, *, query: Query = (), document: Any = None, repeatable: bool = False
+    ) -> Answer:
+        """Sends a request, and returns the whole answer.
+
+        Raises:
+            StorageError: the engine refused it, or reports a failure in its answer.
+            ServiceError: the answer is not an envelope, or breaks off.
+        """
+        body = None if document is None else _encoded(document)
+        headers = {"accept": _STREAM}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        response = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
+        return await self.read(call, response)
+
+    async def read(self, call: Call, response: Response) -> Answer:
+        """Returns the envelope of a successful response, whole."""
+        parser = EnvelopeParser()
+        try:
+            async for piece in _pieces(call, response, self.http):
+                parser.feed(piece)
+                if len(parser.answer.entities) > _MAX_ENTITIES:
+                    text = f"the answer has over {_MAX_ENTITIES} entries"
+                    raise call.error(UnsupportedError, text)
+            parser.close()
+        except BrokenEnvelopeError as error:
+            if (failure := parser.answer.failure) is None:
+                raise not_the_service(call, str(error), response.status) from error
+            raise error_of(call, *_with_headers(failure, response)) from error
+        if (failure := parser.answer.failure) is not None:
+            raise error_of(call, *_with_headers(failure, response))
+        return parser.answer
+
+    async def send(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        repeatable: bool | None = None,
+        rereadable: bool = True,
+    ) -> Response:
+        """Sends a request; returns a response with a status of success, whose body is still to be read.
+
+        A token that is refused is renewed once, and the request is sent again if its body is `rereadable`.
+
+        Raises:
+            StorageError: the engine refused the request.
+            KeyRefusedError: it refuses the key.
+        """
+        url = self._url(call, path, query)
+        token = await self.session.token(call)
+        response = await self._attempt(call, method, url, headers, body, token, repeatable=repeatable)
+        if response.status == 401 and token is not None:
+            refusal = await self._refusal(call, response)
+            renewed = await self.session.renew(call, token, refusal)
+            if not rereadable:
+                refusal.retryable = refusal.progressed = True
+                raise refusal
+            response = await self._attempt(call, method, url, headers, body, renewed, repeatable=repeatable)
+            if response.status == 401:
+                raise self.session.refused(call, await self._refusal(call, response))
+        if is_success(response.status):
+            return response
+        if response.status < 400:
+            response.close()
+            raise not_the_service(call, f"status {response.status}", response.status)
+        raise await self._refusal(call, response)
+
+    async def _attempt(
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: Body | None,
+        token: str | None,
+        *,
+        repeatable: bool | None,
+    ) -> Response:
+        sent = {"host": self._host, **(headers or {})}
+        if token is not None:
+            sent["authorization"] = token
+        return await self.http.send(call, method, url, sent, body, repeatable=repeatable)
+
+    async def _document(self, call: Call, method: str, path: str, document: Any) -> Answer:
+        """Sends a request of the sign-in, which has no token."""
+        body = None if document is None else _encoded(document)
+        headers = {"accept": "application/json"} | ({} if body is None else {"content-type": "application/json"})
+        url = self._url(call, path, ())
+        response = await self._attempt(call, method, url, headers, body, None, repeatable=False)
+        if not is_success(response.status):
+            raise await self._refusal(call, response)
+        return await self.read(call, response)
+
+    async def _refusal(self, call: Call, response: Response) -> StorageError:
+        body = await read_error_body(response)
+        code, message = message_of(response.headers, body)
+        status = response.status if code is None or code < 400 else code
+        if code is None and response.status in (404, 405, 400) and _is_page(response.headers, body):
+            return not_the_service(call, f"a web page with status {response.status}", response.status)
+        return error_of(call, status, response.headers, message)
+
+    def _url(self, call: Call, path: str, query: Query) -> str:
+        try:
+            told = "&".join(f"{name}={quote(value, safe='')}" for name, value in query)
+        except UnicodeEncodeError as error:
+            text = "engines take only names that are valid Unicode; rename it"
+            raise call.error(UnsafePathError, text) from error
+        return f"{self.access.address}{path}?{told}" if told else f"{self.access.address}{path}"
+
+
+async def confirm_stored(call: Call, response: Response, http: HTTP) -> None:
+    """Reads the answer to an upload, of which only the status is documented, and raises a failure that it reports."""
+    if response.headers.get("content-length") == "0":
+        response.close()
+        return
+    data = bytearray()
+    async for piece in _pieces(call, response, http):
+        if len(data) < 64 << 10:
+            data += piece
+    code, message = message_of(response.headers, bytes(data))
+    if code is not None and not is_success(code):
+        raise error_of(call, code, response.headers, message)
+
+
+async def _pieces(call: Call, response: Response, http: HTTP) -> AsyncIterator[bytes]:
+    async with HTTPReader(Entry(""), -1, http, call, response) as reading:
+        while piece := await reading.read():
+            yield bytes(piece)
+
+
+def _with_headers(failure: tuple[int, str], response: Response) -> tuple[int, Mapping[str, str], str]:
+    return failure[0], response.headers, failure[1]
+
+
+def _encoded(document: Any) -> Buffered:
+    data = json.dumps(document, ensure_ascii=True).encode()
+    return Buffered((data,), len(data))
+
+
+def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    return "html" in headers.get("content-type", "").lower() or body.lstrip()[:1] == b"<"

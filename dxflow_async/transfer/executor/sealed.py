@@ -1,0 +1,44 @@
+"""Values that a worker unpickles only after it has compared versions.
+
+A worker with another version of this package may not be able to read a shard. So a shard travels as bytes, beside the
+version that wrote them. This module and `dxflow_async.storage.shard_worker.do_shard` keep their names and arguments.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Self
+
+from dxflow_async.exceptions import ExecutorError
+
+__all__ = ["Sealed"]
+
+
+class Sealed(bytes):
+    """A pickled value. Its repr shows nothing of it, since executors log the arguments of a call that failed."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Returns a pickled value.
+
+        Raises:
+            ExecutorError: it cannot be pickled.
+        """
+        try:
+            return cls(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+        except Exception as error:
+            raise ExecutorError(
+                f"the work cannot be sent to workers, because something in it cannot be pickled ({error}); make this "
+                "call without workers"
+            ) from error
+
+    def opened(self) -> Any:
+        """Returns the value."""
+        return pickle.loads(self)  # noqa: S301 - it comes from the coordinator, who may run any function here
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} sealed bytes>"
+
+    __str__ = __repr__

@@ -1,0 +1,87 @@
+"""What is unknown of engines, as switches of the test server. The first value of each is its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+__all__ = ["FAULTS", "QUIRKS", "Switches"]
+
+
+def _one_of(*values: Any, fault: bool = False) -> Any:
+    return field(default=values[0], metadata={"values": values, "fault": fault})
+
+
+def _fault(*values: Any) -> Any:
+    return _one_of(*values, fault=True)
+
+
+@dataclass(kw_only=True)
+class Switches:
+    """How an engine behaves. A *fault* is something that a call cannot succeed under, or that breaks an answer."""
+
+    generation: str = _one_of("artifact", "object", "both")
+    controllers_told: bool = _one_of(True, False)
+    total: str = _one_of("value", "bare", "absent")
+    kind_key: str = _one_of("kind", "type")
+    framing: str = _one_of("lines", "ndjson", "one_line", "split", "bytes")
+    stream_end: str = _fault("bracket", "none", "reset", "late_500", "silence")
+    error_http: str = _one_of("code", "200")
+    error_body: str = _one_of("envelope", "header", "text", "object")
+    error_code_exists: int = _one_of(409, 400, 500)
+    error_code_missing: int = _one_of(404, 400, 500)
+    error_code_denied: int = _one_of(403, 401, 500)
+    challenge_reusable: bool = _one_of(False, True)
+    challenge_lifetime: str | int = _one_of("1m0s", 300)
+    nonce: str = _one_of("ascii", "non_ascii", "long")
+    nonce_key: str = _one_of("nonce", "nounce")
+    token_seconds: float = _one_of(3600.0, 1.0)
+    expires_at: str = _one_of("s", "ms", "absent", "past", "future")
+    permissions: str = _one_of("all", "absent", "master_alone")
+    transport: str = _one_of("keep_alive", "close")
+    queued: int = _one_of(0, 2)
+    identity_form: str = _one_of("a/b", "./a/b", "/a/b", "absolute")
+    list_hidden: str = _one_of("by_all", "always", "never")
+    list_self: bool = _one_of(False, True)
+    list_order: str = _one_of("name", "changing")
+    list_total: str = _one_of("all", "page")
+    paging: str = _one_of("honoured", "ignored", "capped")
+    depth: str = _one_of("honoured", "ignored")
+    pattern: str = _one_of("name", "path", "case_blind", "ignored")
+    list_file: str = _one_of("missing", "itself", "empty")
+    list_missing: str = _one_of("missing", "empty")
+    time: str = _one_of("s", "ms", "ns", "text")
+    permission: str = _one_of("go", "ls", "octal")
+    directory_size: int = _one_of(4096, 0)
+    upload_force: str = _one_of("replaces", "refused")
+    upload_write: str = _one_of("in_place", "renamed")
+    upload_broken: str = _one_of("stays", "removed")
+    upload_answer: str = _one_of("envelope", "empty", "created", "no_content", "late")
+    upload_stores_half: bool = _fault(False, True)
+    upload_limit: int = _fault(0, 4096)
+    upload_parents: str = _one_of("created", "missing")
+    upload_dot_names: str = _one_of("kept", "refused")
+    download_range: str = _one_of("ignored", "served", "416")
+    download_range_wrong: bool = _fault(False, True)
+    download_length: str = _one_of("told", "chunked")
+    download_shorter: bool = _fault(False, True)
+    download_headers: str = _one_of("disposition", "none", "validators")
+    download_error: str = _one_of("status", "envelope")
+    rename_exists: str = _one_of("replaces", "refused", "nothing")
+    rename_parents: str = _one_of("missing", "created")
+    delete_missing: str = _one_of("missing", "done")
+    delete_filled: str = _one_of("recursive", "refused")
+    batch: str = _one_of("json", "refused", "partial", "error_absent")
+    create_existing: str = _one_of("error", "entity")
+    create_parents: bool = _one_of(False, True)
+    share_signature: str = _one_of("plain", "escaped")
+    read_only: bool = _fault(False, True)
+    rate_limit: str = _fault("none", "429", "503")
+
+
+FAULTS = {each.name for each in fields(Switches) if each.metadata.get("fault")}
+
+QUIRKS = [
+    (each.name, value) for each in fields(Switches) if each.name not in FAULTS for value in each.metadata["values"][1:]
+]
+"""Each value of a switch that is not its default, and under which every call still has to succeed."""

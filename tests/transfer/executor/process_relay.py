@@ -1,0 +1,139 @@
+"""A relay before an HTTP server that knows which process of this test sends each request, and can kill it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import active_children
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
+from yarl import URL
+
+__all__ = ["ProcessRelay", "Sent"]
+
+_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
+
+
+class Sent(NamedTuple):
+    """A request.
+
+    Attributes:
+        pid: the process that sent it.
+        method: its method.
+        path: its path and query.
+    """
+
+    pid: int
+    method: str
+    path: str
+
+
+class ProcessRelay:
+    """Passes requests on to a server of this machine.
+
+    Args:
+        upstream: the server's URL.
+
+    Attributes:
+        sent: all requests.
+        kills_before: says whether the process that sends a request is killed before the request is passed on.
+        kills_after: the same, once the server has done what was asked, and before it is answered.
+        kills: how many processes were killed.
+        endpoint: its URL.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._owners: dict[int, int] = {}
+        self.sent: list[Sent] = []
+        self.kills = 0
+        self.endpoint = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the requests, and kills nobody."""
+        self.sent.clear()
+        self.kills = 0
+        self.kills_before: Callable[[Sent], bool] = lambda _: False
+        self.kills_after: Callable[[Sent], bool] = lambda _: False
+
+    async def __aenter__(self) -> Self:
+        connector = TCPConnector(limit=0, force_close=False)
+        self._client = ClientSession(connector=connector, auto_decompress=False, cookie_jar=DummyCookieJar())
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", self._pass)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+        await self._client.close()
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        sent = Sent(self._owner_of(request), request.method, request.raw_path)
+        self.sent.append(sent)
+        if self.kills_before(sent):
+            return self._kill(sent)
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        url = URL(self._upstream + request.raw_path, encoded=True)
+        async with self._client.request(
+            request.method,
+            url,
+            headers=headers,
+            data=io.BytesIO(body),
+            allow_redirects=False,
+            skip_auto_headers=("User-Agent",),
+        ) as found:
+            content = await found.read()
+            if self.kills_after(sent):
+                return self._kill(sent)
+            kept = {name: value for name, value in found.headers.items() if name.lower() not in _HOP}
+            if request.method == "HEAD" and "Content-Length" in found.headers:
+                kept["Content-Length"] = found.headers["Content-Length"]
+            return web.Response(status=found.status, headers=kept, body=content or None)
+
+    def _kill(self, sent: Sent) -> web.Response:
+        assert sent.pid not in {0, os.getpid()}
+        self.kills += 1
+        with suppress(ProcessLookupError):
+            os.kill(sent.pid, signal.SIGKILL)
+        return web.Response(status=500)
+
+    def _owner_of(self, request: web.Request) -> int:
+        """Returns the process that holds the other end of a request's connection."""
+        assert request.transport is not None
+        port = int(request.transport.get_extra_info("peername")[1])
+        key = id(request.transport)
+        if key not in self._owners:
+            self._owners[key] = _process_with(_inode_of(port))
+        return self._owners[key]
+
+
+def _inode_of(port: int) -> str:
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rpartition(":")[2], 16) == port and fields[9] != "0":
+                return fields[9]
+    return ""
+
+
+def _process_with(inode: str) -> int:
+    for pid in (os.getpid(), *(child.pid for child in active_children() if child.pid is not None)):
+        with suppress(OSError):
+            if any(os.readlink(each) == f"socket:[{inode}]" for each in Path(f"/proc/{pid}/fd").iterdir()):
+                return pid
+    return 0
