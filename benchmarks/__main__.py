@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import copy, journal, listing, memory, net, report, scale, sync, transfer, units, world
+from benchmarks import copy, doors, journal, listing, memory, net, report, scale, sync, transfer, units, world
 from benchmarks.race import RaceError
 
 
@@ -26,6 +26,7 @@ def main() -> None:
         (memory, "the peak memory of ours"),
         (journal, "the cost of the record of a job"),
         (scale, "several processes against one"),
+        (doors, "the adapters for fsspec and zarr, against s3fs and obstore"),
     ):
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=title, description=module.__doc__)
         module.add_arguments(command)

@@ -134,3 +134,16 @@ def test_an_error_stores_nothing(storage: AreaStorage, top: str) -> None:
         del dropped_text
         gc.collect()
     assert not storage.exists(f"{top}/x")
+
+
+def test_h5py(storage: AreaStorage, top: str) -> None:
+    """A file of HDF5 is read at any position."""
+    h5py = pytest.importorskip("h5py")
+    numpy = pytest.importorskip("numpy")
+    data, made = numpy.arange(500_000, dtype="f8").reshape(1000, 500), io.BytesIO()
+    with h5py.File(made, "w") as file:
+        file.create_dataset("group/x", data=data, chunks=(100, 100))
+    with storage.open(f"{top}/x.h5", "wb") as written:
+        written.write(made.getvalue())
+    with storage.open(f"{top}/x.h5") as read, h5py.File(read, "r") as file:
+        assert numpy.array_equal(file["group/x"][150:160, 20:280], data[150:160, 20:280])

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from dxflow_async import AzureSettings, GCPSettings, Settings
-from tests.servers import Azurite, GCSServer, MotoServer
+from tests.servers import Azurite, GCSServer, MotoServer, SeaweedFS
 from tests.sessions import settings_for
 
 Tops = Callable[[str], str]
@@ -21,6 +21,9 @@ Tops = Callable[[str], str]
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings for the remote that the test's parameter names."""
     remote = request.node.callspec.params.get("remote", "local") if hasattr(request.node, "callspec") else "local"
+    if remote == "weed":
+        weed: SeaweedFS = request.getfixturevalue("weed")
+        return settings_for(weed, tmp_path / "home")
     if remote == "aws":
         moto: MotoServer = request.getfixturevalue("moto")
         return settings_for(moto, tmp_path / "home")
@@ -50,12 +53,13 @@ def moto_bucket(moto: MotoServer) -> str:
 @pytest.fixture
 def tops(request: pytest.FixtureRequest, tmp_path: Path) -> Tops:
     """Makes a directory of the test's own at a remote, written without a scheme: `aws/bucket/directory`."""
-    buckets = {"aws": "moto_bucket", "azure": "container", "gcp": "gcs_bucket"}
+    buckets = {"aws": "moto_bucket", "azure": "container", "gcp": "gcs_bucket", "weed": "bucket"}
 
     def top(remote: str) -> str:
         name = uuid4().hex[:8]
         if remote in buckets:
-            return f"{remote}/{request.getfixturevalue(buckets[remote])}/{name}"
+            start = "aws" if remote == "weed" else remote
+            return f"{start}/{request.getfixturevalue(buckets[remote])}/{name}"
         if remote == "unit":
             return f"unit/Demo/{name}"
         return f"local{tmp_path}/{name}"

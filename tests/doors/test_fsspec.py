@@ -14,8 +14,18 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import AsyncSession, ConfigurationError, GCPSettings, NotFoundError, Settings
-from dxflow_async.exceptions import AlreadyExistsError
+from dxflow_async import (
+    AlreadyExistsError,
+    AsyncSession,
+    ConfigurationError,
+    GCPSettings,
+    NotFoundError,
+    ObjectOptions,
+    PreconditionFailedError,
+    Settings,
+)
+from tests.servers import SeaweedFS
+from tests.sessions import settings_for
 
 pytest.importorskip("fsspec", reason="the file system is fsspec's")
 
@@ -23,6 +33,15 @@ import fsspec
 
 from dxflow_async.doors.fsspec import DxflowFileSystem
 from dxflow_async.storage.files.reader import AsyncFileReader
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(params=["local", "weed"])
+def remote(request: pytest.FixtureRequest) -> str:
+    """A disk, and a real object store."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
@@ -32,9 +51,9 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 @pytest.fixture
-def top(tops: Callable[[str], str]) -> str:
-    """A directory on this machine, as a URL."""
-    return f"dxflow://{tops('local')}"
+def top(remote: str, tops: Callable[[str], str]) -> str:
+    """A directory of the test's own, as a URL."""
+    return f"dxflow://{tops(remote)}"
 
 
 def test_pandas(top: str, options: dict[str, Any]) -> None:
@@ -142,7 +161,7 @@ def test_errors_and_facts(top: str, settings: Settings) -> None:
     with pytest.raises(IsADirectoryError):
         filesystem.rm(f"{path}/d")
     filesystem.rm(path, recursive=True)
-    assert not filesystem.exists(path)
+    assert not filesystem.exists(f"{path}/d/x")
     assert {"aws", "azure", "gcp", "local", "unit"} <= set(filesystem.ls("", detail=False))
     with pytest.raises(ConfigurationError):
         filesystem.ls("no-such-remote/bucket")
@@ -173,3 +192,120 @@ def test_the_interpreter_ends(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": str(tmp_path)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("b'x'\n", "", 0)
+
+
+def test_ranges_and_empty_files(top: str, settings: Settings) -> None:
+    """Ranges are those of slices, also behind the end and of an empty file, and seeks go anywhere."""
+    filesystem, path, data = DxflowFileSystem(settings=settings), top.removeprefix("dxflow://"), bytes(range(100))
+    filesystem.pipe({f"{path}/x": data, f"{path}/empty": b""})
+    for span in ((0, 10), (-10, None), (-10, -5), (None, -90), (90, 200), (100, 200), (150, None), (50, 20), (-200, 5)):
+        assert filesystem.cat_file(f"{path}/x", *span) == data[slice(*span)]
+        assert filesystem.cat_file(f"{path}/empty", *span) == b""
+    with filesystem.open(f"{path}/x") as file:
+        assert file.seek(1 << 40) == 1 << 40
+        assert file.read(5) == b""
+        file.seek(-5, 2)
+        assert (file.read(), file.size) == (data[-5:], 100)
+        copied = pickle.loads(pickle.dumps(file))
+        copied.seek(3)
+        assert copied.read(2) == data[3:5]
+        copied.close()
+
+
+def test_odd_names(top: str, settings: Settings, tmp_path: Path) -> None:
+    """A path that exists as it is written is not a pattern, and every name survives each call."""
+    filesystem, path = DxflowFileSystem(settings=settings), top.removeprefix("dxflow://")
+    names = ["a[1].txt", "a1.txt", "q?.txt", "s*r.txt", "h#x %41+&=.txt", "ün ï", "~t", "-dash", "x;y", "q'\""]
+    filesystem.pipe({f"{path}/d/{name}": name.encode() for name in names})
+    filesystem.get(f"{path}/d", str(tmp_path / "got"), recursive=True)
+    assert sorted(os.listdir(tmp_path / "got")) == sorted(names)
+    filesystem.put(str(tmp_path / "got"), f"{path}/put", recursive=True)
+    filesystem.cp(f"{path}/put", f"{path}/copied", recursive=True)
+    filesystem.mv_file(f"{path}/copied/a[1].txt", f"{path}/moved[1]")
+    assert filesystem.cat(f"{path}/moved[1]") == b"a[1].txt"
+    filesystem.rm(f"{path}/copied/s*r.txt")
+    left = sorted(set(names) - {"a[1].txt", "s*r.txt"})
+    assert sorted(name.rpartition("/")[2] for name in filesystem.find(f"{path}/copied")) == left
+    assert filesystem.glob(f"{path}/d/a?.txt") == [f"{path}/d/a1.txt"]
+
+
+def test_creation_and_conditions(top: str, settings: Settings, remote: str, tmp_path: Path) -> None:
+    """A file that must be new replaces nothing, also one that appears while it is open; an etag is a condition."""
+    filesystem, path = DxflowFileSystem(settings=settings), top.removeprefix("dxflow://")
+    filesystem.pipe_file(f"{path}/x", b"old")
+    (tmp_path / "new").write_bytes(b"new")
+    calls: list[Callable[[], object]] = [
+        lambda: filesystem.pipe_file(f"{path}/x", b"new", mode="create"),
+        lambda: filesystem.put_file(str(tmp_path / "new"), f"{path}/x", mode="create"),
+        lambda: filesystem.open(f"{path}/x", "xb"),
+    ]
+    for call in calls:
+        with pytest.raises(AlreadyExistsError):
+            call()
+    file = filesystem.open(f"{path}/y", "xb")
+    file.write(b"mine")
+    filesystem.pipe_file(f"{path}/y", b"theirs")
+    with pytest.raises(AlreadyExistsError):
+        file.close()
+    assert filesystem.cat([f"{path}/x", f"{path}/y"]) == {f"{path}/x": b"old", f"{path}/y": b"theirs"}
+    if remote == "weed":
+        etag = filesystem.info(f"{path}/x")["ETag"]
+        filesystem.pipe_file(f"{path}/x", b"newer", if_match=etag, cache_control="max-age=60")
+        with pytest.raises(PreconditionFailedError):
+            filesystem.pipe_file(f"{path}/x", b"lost", if_match=etag)
+        assert filesystem.cat_file(f"{path}/x") == b"newer"
+
+
+def test_transactions(top: str, settings: Settings) -> None:
+    """Files of a transaction appear at its end, or not at all; others are read meanwhile."""
+    filesystem, path = DxflowFileSystem(settings=settings), top.removeprefix("dxflow://")
+    filesystem.pipe_file(f"{path}/x", b"old")
+    with filesystem.transaction:
+        with filesystem.open(f"{path}/a", "wb") as file:
+            file.write(b"a")
+        assert not filesystem.exists(f"{path}/a")
+        with filesystem.open(f"{path}/x") as read:
+            assert read.read() == b"old"
+    assert filesystem.cat_file(f"{path}/a") == b"a"
+
+    def fail() -> None:
+        with filesystem.transaction, filesystem.open(f"{path}/b", "wb") as file:
+            file.write(b"b")
+            file.close()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not filesystem.exists(f"{path}/b")
+
+
+def test_options_of_objects(tmp_path: Path, bucket: str, weed: SeaweedFS) -> None:
+    """What the file system and a call store with objects reaches the service, and the call wins."""
+    options = ObjectOptions(cache_control="no-cache", metadata={"run": "7"})
+    filesystem = DxflowFileSystem(settings=settings_for(weed, tmp_path / "home"), object_options=options)
+    with filesystem.open(f"aws/{bucket}/opened", "wb", content_type="text/csv") as file:
+        file.write(b"x")
+    filesystem.pipe_file(f"aws/{bucket}/piped", b"x", cache_control="max-age=60")
+    (tmp_path / "file").write_bytes(b"x")
+    filesystem.put_file(str(tmp_path / "file"), f"aws/{bucket}/put")
+    for name, control in (("opened", "no-cache"), ("piped", "max-age=60"), ("put", "no-cache")):
+        head = weed.client.head_object(Bucket=bucket, Key=name)
+        assert (head["CacheControl"], head["Metadata"]["run"]) == (control, "7")
+    assert weed.client.head_object(Bucket=bucket, Key="opened")["ContentType"] == "text/csv"
+
+
+def test_forked_processes(top: str, settings: Settings) -> None:
+    """A child makes its own file system; the parent's goes on."""
+    filesystem, path = DxflowFileSystem(settings=settings), top.removeprefix("dxflow://")
+    filesystem.pipe_file(f"{path}/x", b"parent")
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            other = DxflowFileSystem(settings=settings)
+            other.pipe_file(f"{path}/y", other.cat_file(f"{path}/x") + b" and child")
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert filesystem.cat_file(f"{path}/y") == b"parent and child"

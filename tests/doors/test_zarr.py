@@ -16,6 +16,7 @@ pytest.importorskip("zarr", reason="the suite is zarr's")
 
 import numpy as np
 import zarr
+from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import Buffer, cpu
 from zarr.testing.store import StoreTests
 
@@ -99,6 +100,25 @@ def test_an_array(where: tuple[str, Settings]) -> None:
         assert np.array_equal(np.asarray(read[150:160, 20:280]), data[150:160, 20:280])
     group = zarr.open_group(DxflowStore(location, settings=settings), mode="a")
     assert sorted(name for name, _ in group.arrays()) == ["plain", "sharded"]
+
+
+async def test_creation_and_empty_values(tmp_path: Path) -> None:
+    """Of many that set one key if it does not exist one wins, and ranges of an empty value are empty."""
+    import asyncio
+
+    store = DxflowStore(tmp_path / "store", settings=Settings(home=tmp_path / "home"))
+    values = [cpu.Buffer.from_bytes(bytes([number])) for number in range(8)]
+    await asyncio.gather(*(store.set_if_not_exists("key", value) for value in values))
+    won = await store.get("key", cpu.buffer_prototype)
+    assert won is not None
+    await store.set_if_not_exists("key", cpu.Buffer.from_bytes(b"later"))
+    again = await store.get("key", cpu.buffer_prototype)
+    assert again is not None
+    assert again.to_bytes() == won.to_bytes()
+    await store.set("empty", cpu.Buffer.from_bytes(b""))
+    empty = await store.get("empty", cpu.buffer_prototype, RangeByteRequest(0, 10))
+    assert empty is not None
+    assert len(empty) == 0
 
 
 def test_the_stateful_suite(tmp_path: Path) -> None:

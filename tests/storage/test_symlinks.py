@@ -98,3 +98,29 @@ async def test_existing_names(everywhere: AsyncSession, bucket: str, tmp_path: P
     assert (tmp_path / "name.rclonelink").read_bytes() == b"other"
     with pytest.raises(ConfigurationError, match="symlinks = 'keep' is not allowed"):
         await storage.upload(tmp_path, top, symlinks="keep")  # type: ignore[arg-type]
+
+
+async def test_chains_and_loops(everywhere: AsyncSession, bucket: str, tmp_path: Path) -> None:
+    """Chains and loops inside the destination are restored; no chain of links leads out of it, whatever their order."""
+    storage, top = everywhere.get_storage_manager().at("aws"), f"/{bucket}/chains"
+    good = {"a": "b", "b": "a", "self": "self", "chain1": "chain2", "chain2": "s/up/file", "s/up": "..", "z": "s/up/s"}
+    bad = {
+        "s/up2": "../..",
+        "s/t/up3": "../../..",
+        "through": "s/up/../../outside",
+        "absolute": str(tmp_path / "out/file"),
+        "dots": "./.././outside",
+    }
+    for name, target in (good | bad).items():
+        await storage.write(f"{top}/{name}.rclonelink", _stream(target.encode()))
+    await storage.write(f"{top}/file", _stream(b"content"))
+    (tmp_path / "outside").write_bytes(b"mine")
+    for _ in range(2):  # the second time, all links that were made are there already
+        with pytest.raises(TransferError) as raised:
+            await storage.download(f"{top}/", f"{tmp_path}/out/", symlinks="preserve")
+        failed = raised.value.report.failed
+        assert {type(each.error) for each in failed} == {UnsafePathError}
+        assert len(failed) == len(bad)
+        assert _links(tmp_path / "out") == good
+    assert (tmp_path / "out/chain1").read_bytes() == b"content"
+    assert (tmp_path / "outside").read_bytes() == b"mine"
