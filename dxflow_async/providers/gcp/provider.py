@@ -179,6 +179,13 @@ class GCPProvider(LooksFirst):
     def features(self, features: Features) -> None:
         self._known.features = features
 
+    async def connect(self) -> None:
+        await self._identity.find_endpoint()
+        if self._identity.endpoint != self.features.endpoint:
+            self.features = replace(
+                self.features, endpoint=self._identity.endpoint, atomic_create=False, atomic_replace=False
+            )
+
     @property
     def origin(self) -> Provider:
         return self._origin or self
