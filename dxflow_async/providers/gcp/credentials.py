@@ -122,14 +122,15 @@ class CloudCredentials:
         self._loading = asyncio.Lock()
         self._renewing = asyncio.Lock()
 
-    async def find_endpoint(self) -> None:
-        """Reads the credentials file if only it may name the universe, and with it the endpoint.
+    async def find_endpoint(self) -> str | None:
+        """Reads the credentials file if only it may name the universe. Returns the endpoint of that, if it does.
 
         Raises:
             ConfigurationError: the file is not valid.
         """
         if self._universe_of_file and self._renewed is None and not (self.anonymous or self.unsigned):
             await self._threads.run(self._read_file)
+        return None if self.endpoint == GOOGLE or not self._universe_of_file else self.endpoint
 
     async def grant(self) -> Grant:
         """Returns the token for the next request, renewed well before its end, once for all callers.

@@ -180,11 +180,8 @@ class GCPProvider(LooksFirst):
         self._known.features = features
 
     async def connect(self) -> None:
-        await self._identity.find_endpoint()
-        if self._identity.endpoint != self.features.endpoint:
-            self.features = replace(
-                self.features, endpoint=self._identity.endpoint, atomic_create=False, atomic_replace=False
-            )
+        if found := await self._identity.find_endpoint():
+            self.features = replace(self.features, endpoint=found, atomic_create=False, atomic_replace=False)
 
     @property
     def origin(self) -> Provider:
