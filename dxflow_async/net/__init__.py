@@ -20,7 +20,7 @@ from dxflow_async.net.errors import (
     TLSError,
     TooSlowError,
 )
-from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host
+from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host, metadata_hosts_of
 from dxflow_async.net.proxy import Proxy, ProxyRules
 from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts
 from dxflow_async.net.response import Headers, Response
@@ -52,4 +52,5 @@ __all__ = [
     "TooSlowError",
     "is_metadata_host",
     "make_context",
+    "metadata_hosts_of",
 ]

@@ -48,6 +48,7 @@ class Quirks:
         files: DELETE of `name/` removes the object `name` where there is no marker (MinIO's older backends, JuiceFS).
         folds_slashes: `a//b` is the same key as `a/b`.
         requester_pays: requests that do not agree to pay are AccessDenied.
+        denied: the operations that the credentials have no right to, such as `"ListObjects"`.
         refuses_head: HEAD of an object fails with this status.
         tagging: whether tags may be read and written; `"denied"` is 403, `"missing"` 501, and where they are
             `"ignored"`, `?tagging` is answered with the object.
@@ -87,6 +88,7 @@ class Quirks:
     files: bool = False
     folds_slashes: bool = False
     requester_pays: bool = False
+    denied: frozenset[str] = frozenset()
     refuses_head: int | None = None
     tagging: Literal["kept", "denied", "missing", "ignored"] = "kept"
     page_size: int = 1000

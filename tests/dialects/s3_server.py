@@ -198,6 +198,8 @@ class S3Server:
         pays = {ask.headers.get("x-amz-request-payer"), ask.query.get("x-amz-request-payer")}
         if quirks.requester_pays and "requester" not in pays:
             raise S3Error(403, "AccessDenied", "Access Denied")
+        if operation.name in quirks.denied:
+            raise S3Error(403, "AccessDenied", "Access Denied")
         if quirks.refuses_checksums is not None and any(
             name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode" for name in ask.headers
         ):

@@ -215,12 +215,34 @@ _TABLE = ErrorTable(
 )
 
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_NEEDED = {
+    "list": "s3:ListBucket",
+    "read": "s3:GetObject",
+    "stat": "s3:GetObject",
+    "write": "s3:PutObject",
+    "copy": "s3:GetObject and s3:PutObject",
+    "delete": "s3:DeleteObject",
+    "list uploads": "s3:ListBucketMultipartUploads",
+}
+"""The rights that each storage call needs."""
+
+
 def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
     """Returns the error for a response with that status, code and message."""
     row = _TABLE.row(status, code, message, headers)
     if code == "NoSuchBucket":
         message = f'bucket "{call.path.split("/")[1]}" does not exist'
+    if row.cls is AccessDeniedError and row.advice.endswith(_RIGHTS) and (right := _right_for(call)):
+        row = row._replace(advice=f"this needs the right {right}: {row.advice}")
     return _TABLE.error(call, status, code, message, headers, row)
+
+
+def _right_for(call: Call) -> str | None:
+    """Returns the right that a call needs; None if it is not known."""
+    if call.operation == "list" and call.path == "/":
+        return "s3:ListAllMyBuckets"
+    return _NEEDED.get(call.operation)
 
 
 def parse_error(data: bytes) -> tuple[str, str]:

@@ -31,14 +31,14 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 from dxflow_async.providers.common.server_clock import ServerClock
-from dxflow_async.providers.gcp.credentials_file import read_credentials_file
+from dxflow_async.providers.gcp.credentials_file import UNIVERSE, CredentialsFile, is_domain, read_credentials_file
 from dxflow_async.providers.gcp.google_auth_token import TYPES as GOOGLE_AUTH_TYPES
 from dxflow_async.providers.gcp.google_auth_token import GoogleAuthToken
 from dxflow_async.providers.gcp.service_account import ServiceAccountToken
 from dxflow_async.providers.gcp.signing import sign
 from dxflow_async.providers.gcp.token_transport import TOKEN_SECONDS, TokenTransport, sign_in_error
 from dxflow_async.providers.http import HTTP, Call
-from dxflow_async.security.redaction import Secret, holds_key
+from dxflow_async.security.redaction import Secret, holds_key, printable, redacted
 
 __all__ = ["GOOGLE", "CloudCredentials", "Grant"]
 
@@ -81,7 +81,8 @@ class CloudCredentials:
         name: the remote's name, as messages show it.
 
     Attributes:
-        endpoint: the service's URL, without a trailing slash.
+        endpoint: the service's URL, without a trailing slash. Where nothing else names one, it is that of the universe
+            of the credentials file, once the file is read: after `find_endpoint` or `grant`.
         anonymous: whether requests carry no token: for an emulator, on this machine or named by
             `STORAGE_EMULATOR_HOST`, without given credentials.
         unsigned: whether the settings want requests without a token.
@@ -101,7 +102,11 @@ class CloudCredentials:
         emulated = settings.endpoint is None and self.endpoint != GOOGLE and own is None
         self.anonymous = self._in_clear and (emulated or (self._loopback and not given))
         self.unsigned = settings.anonymous
-        self._is_google = self.endpoint == GOOGLE
+        self._universe_of_file = (
+            settings.endpoint is None
+            and self.endpoint == GOOGLE
+            and not os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip()
+        )
         self._settings = settings
         self._threads = threads
         self._wire = TokenTransport(http)
@@ -116,6 +121,16 @@ class CloudCredentials:
         # The first requests of a session arrive together; they share one lookup.
         self._loading = asyncio.Lock()
         self._renewing = asyncio.Lock()
+
+    async def find_endpoint(self) -> str | None:
+        """Reads the credentials file if only it may name the universe. Returns the endpoint of that, if it does.
+
+        Raises:
+            ConfigurationError: the file is not valid.
+        """
+        if self._universe_of_file and self._renewed is None and not (self.anonymous or self.unsigned):
+            await self._threads.run(self._read_file)
+        return None if self.endpoint == GOOGLE or not self._universe_of_file else self.endpoint
 
     async def grant(self) -> Grant:
         """Returns the token for the next request, renewed well before its end, once for all callers.
@@ -212,7 +227,7 @@ class CloudCredentials:
                 old.renew_at = now + _AGAIN_SECONDS
                 return old
             if isinstance(error, (NetworkError, StallTimeoutError)) and not sdk.service_data:
-                raise ConfigurationError(_NONE_FOUND) from error  # there is no metadata server
+                raise _none_found() from error  # there is no metadata server
             if isinstance(error, StorageError):
                 # Without the SDK's frames, which hold the signed request.
                 raise error.with_traceback(None) from error.__cause__
@@ -230,6 +245,8 @@ class CloudCredentials:
 
         try:
             answer = await self._wire.get(GCE_ENDPOINT_PROJECT, headers=GCE_METADATA_HEADERS)
+        except (NetworkError, StallTimeoutError) as error:
+            raise _none_found() from error  # there are no credentials either
         except StorageError:
             return None
         project = await answer.text()
@@ -246,10 +263,7 @@ class CloudCredentials:
         """Returns the SDK's token object, or one of ours with its methods. Blocks."""
         from gcloud.aio.auth import Token
 
-        file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
-        if file is not None and holds_key(str(file)):
-            raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
-        source = read_credentials_file(None if file is None else str(file), GOOGLE if self._is_google else None)
+        source = self._read_file()
         try:
             if source.kind == "service_account":
                 account = ServiceAccountToken(source.info, _SCOPE, self.clock, self._threads)
@@ -262,6 +276,31 @@ class CloudCredentials:
             reason = f"{source} cannot be used: {type(error).__name__}: {error}"
         # Not from the error, whose frames hold the key.
         raise ConfigurationError(reason)
+
+    def _read_file(self) -> CredentialsFile:
+        """Reads the credentials file, and takes the endpoint of its universe. Blocks."""
+        file = self._settings.service_file or Secret(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")) or None
+        if file is not None and holds_key(str(file)):
+            raise ConfigurationError(key_for_path("GOOGLE_APPLICATION_CREDENTIALS"))
+        setting = "GCP.service_file" if self._settings.service_file else "GOOGLE_APPLICATION_CREDENTIALS"
+        source = read_credentials_file(None if file is None else str(file), setting)
+        if self._universe_of_file and source.universe != UNIVERSE:
+            self.endpoint = _storage_of(source.universe)
+        return source
+
+
+def _none_found() -> ConfigurationError:
+    """Returns the error for a machine without credentials and without a metadata service that answers."""
+    for variable in ("GCE_METADATA_HOST", "GCE_METADATA_ROOT"):
+        host = os.environ.get(variable)
+        if host:
+            said = f"the metadata service that {variable} names, {printable(redacted(host))[:100]}, does not answer"
+            return ConfigurationError(f"{_NONE_FOUND}; {said}: correct or unset the variable")
+    return ConfigurationError(_NONE_FOUND)
+
+
+def _storage_of(universe: str) -> str:
+    return f"https://storage.{universe.lower()}"
 
 
 def _checked(token: Any, seconds: Any) -> tuple[str, float]:
@@ -283,11 +322,11 @@ def _endpoint(settings: GCPSettings) -> str:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST", "").strip()
     if not emulator:
         universe = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip()
-        if not universe or universe == "googleapis.com":
+        if not universe or universe == UNIVERSE:
             return GOOGLE
-        if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", universe):
+        if not is_domain(universe):
             raise ConfigurationError("GOOGLE_CLOUD_UNIVERSE_DOMAIN is not allowed; it must be a domain")
-        return f"https://storage.{universe.lower()}"
+        return _storage_of(universe)
     url = emulator if "://" in emulator else f"http://{emulator}"
     url = re.sub(r"/(storage/v1/?)?$", "", url)  # Google's client for Go takes the URL of the JSON API
     if not re.fullmatch(r"https?://[^/?#\s@]+/?", url):

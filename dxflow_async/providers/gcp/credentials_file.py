@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import printable
 
-__all__ = ["CredentialsFile", "read_credentials_file"]
+__all__ = ["UNIVERSE", "CredentialsFile", "is_domain", "read_credentials_file"]
 
 _TYPES = (
     "authorized_user",
@@ -24,7 +25,7 @@ _TYPES = (
     "impersonated_service_account",
     "service_account",
 )
-_UNIVERSE = "googleapis.com"
+UNIVERSE = "googleapis.com"
 _MAX_SIZE = 1 << 20
 
 
@@ -50,33 +51,39 @@ class CredentialsFile:
         """The type of the credentials; empty if there is no file."""
         return str(self.info.get("type", ""))
 
+    @property
+    def universe(self) -> str:
+        """The domain of Google's services that the credentials belong to."""
+        return str(self.info.get("universe_domain") or UNIVERSE).lower()
 
-def read_credentials_file(path: str | None, endpoint: str | None) -> CredentialsFile:
+
+def read_credentials_file(path: str | None, setting: str) -> CredentialsFile:
     """Reads the file that is given, or the one that `gcloud auth application-default login` wrote. Blocks.
 
     Args:
         path: the file of the settings or of `GOOGLE_APPLICATION_CREDENTIALS`; None: neither is set.
-        endpoint: Google's own endpoint, if requests go there; None: they go elsewhere.
+        setting: the setting or the variable that names the file, for messages.
 
     Raises:
-        ConfigurationError: the file cannot be read, its type is not supported, or it is another universe's.
+        ConfigurationError: the file cannot be read, its type is not supported, or the environment names another
+            universe than the file does.
     """
     if path is not None:
-        named, found = f"GCP.service_file = {path!r}", path
+        named, found = f"{setting} = {path!r}", path
     else:
         found = str(_gcloud_file())
         named = f"the default credentials in {found}"
         if not os.path.isfile(found):
             return CredentialsFile(None, {}, named)
     info = _read(found, named)
-    fault = _fault(info, named, endpoint)
+    fault = _fault(info, named)
     if fault is None:
         return CredentialsFile(found, info, named)
     info.clear()  # the frames of the error keep it
     raise ConfigurationError(fault)
 
 
-def _fault(info: dict[str, Any], named: str, endpoint: str | None) -> str | None:
+def _fault(info: dict[str, Any], named: str) -> str | None:
     """Returns why the content of a file cannot be used; None if it can."""
     kind = info.get("type")
     if kind == "gdch_service_account":
@@ -87,13 +94,23 @@ def _fault(info: dict[str, Any], named: str, endpoint: str | None) -> str | None
     if kind not in _TYPES:
         said = printable(repr(kind)[:60])
         return f"{named} cannot be used: its type is {said}; it must be one of {', '.join(_TYPES)}"
-    universe = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN") or info.get("universe_domain") or _UNIVERSE
-    if endpoint is not None and universe != _UNIVERSE:
+    universe = info.get("universe_domain") or None
+    if universe is None:
+        return None
+    if not isinstance(universe, str) or not is_domain(universe):
+        return f"{named} cannot be used: its universe_domain {printable(repr(universe)[:60])} is not a domain"
+    wanted = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip()
+    if wanted and wanted.lower() != universe.lower():
         return (
-            f"{named} cannot be used at {endpoint}: it belongs to the universe {printable(str(universe))[:100]}; set "
-            f"GCP.endpoint to the storage service of that universe, such as https://storage.{printable(str(universe))[:100]}"
+            f"{named} cannot be used: it belongs to the universe {universe[:100]}, and GOOGLE_CLOUD_UNIVERSE_DOMAIN is "
+            f"{printable(wanted)[:100]}; unset the variable, or use credentials of that universe"
         )
     return None
+
+
+def is_domain(text: str) -> bool:
+    """Returns whether a text is a domain with two labels or more."""
+    return re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", text) is not None
 
 
 def _read(path: str, named: str) -> dict[str, Any]:

@@ -179,6 +179,10 @@ class GCPProvider(LooksFirst):
     def features(self, features: Features) -> None:
         self._known.features = features
 
+    async def connect(self) -> None:
+        if found := await self._identity.find_endpoint():
+            self.features = replace(self.features, endpoint=found, atomic_create=False, atomic_replace=False)
+
     @property
     def origin(self) -> Provider:
         return self._origin or self

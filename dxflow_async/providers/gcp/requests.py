@@ -43,14 +43,19 @@ class Requests:
         self.http = http
         self.remote = remote
         self._identity = identity
-        self._base = identity.endpoint
-        self._headers = {"host": urlsplit(self._base).netloc}
+        self._base = ""
+        self._headers: dict[str, str] = {}
+        self._use(identity.endpoint)
         self._billing = ""
         if user_project is not None:
             self._billing = f"userProject={quote(user_project, safe='')}"
             self._headers["x-goog-user-project"] = user_project
         self._customer: dict[str, str] = {}
         self._source_customer: dict[str, str] = {}
+
+    def _use(self, endpoint: str) -> None:
+        self._base = endpoint
+        self._headers = {**self._headers, "host": urlsplit(endpoint).netloc}
 
     def use_customer_key(self, encryption: Encryption) -> None:
         """Adds a customer's key to every request that reads or writes an object; sources of copies have it, too."""
@@ -93,12 +98,15 @@ class Requests:
                 makes it
                 `retryable`: the next request carries a new one.
         """
-        sent = {**self._headers, **headers} if headers else {**self._headers}
-        if self._customer or self._source_customer:
-            sent |= self._keys_for(method, path)
         grant = None
         if not (self._identity.anonymous or self._identity.unsigned):
             grant = await self._identity.grant()
+        if self._base != self._identity.endpoint:  # the credentials named it
+            self._use(self._identity.endpoint)
+        sent = {**self._headers, **headers} if headers else {**self._headers}
+        if self._customer or self._source_customer:
+            sent |= self._keys_for(method, path)
+        if grant is not None:
             sent["authorization"] = grant.authorization
         # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
         more = {"repeatable": False} if "ifGenerationMatch=" in path and method != "GET" else {}

@@ -3,7 +3,11 @@
 The assertion has a time. A token server refuses one that is too far from its own. Its `Date` tells the difference, and
 the assertion is signed once more, so that a machine whose clock is wrong can sign in.
 
-Source: https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests
+Universes other than Google's public one have no such token server. There the account signs its access tokens itself.
+
+Sources: https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests
+https://developers.google.com/identity/protocols/oauth2/service-account#jwt-auth
+https://google.aip.dev/auth/4111
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from urllib.parse import urlencode
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.common.server_clock import ServerClock
+from dxflow_async.providers.gcp.credentials_file import UNIVERSE
 from dxflow_async.providers.gcp.google_auth_token import FetchedToken
-from dxflow_async.providers.gcp.signing import sign_assertion
+from dxflow_async.providers.gcp.signing import sign_access_token, sign_assertion
 from dxflow_async.providers.gcp.token_transport import TOKEN_SECONDS, Answer, TokenTransport, is_time_refused
 
 __all__ = ["ServiceAccountToken"]
@@ -60,6 +65,9 @@ class ServiceAccountToken:
         Raises:
             StorageError: the token server refuses, fails or cannot be reached.
         """
+        if (self.service_data.get("universe_domain") or UNIVERSE) != UNIVERSE:
+            signing = (self.private_key, self.service_data, self._scope, self._clock.now())
+            return FetchedToken(*await self._threads.run(sign_access_token, *signing))
         offset = self._clock.offset
         answer = await self._request()
         if answer.status >= 300 and is_time_refused(self._clock, answer, offset):

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.providers.common.sigv4 import query_string
 
-__all__ = ["sign", "sign_assertion"]
+__all__ = ["sign", "sign_access_token", "sign_assertion"]
 
 _ASSERTION_SECONDS = 3600
 
@@ -76,6 +76,20 @@ def sign_assertion(private_key: Any, account: Mapping[str, Any], token_uri: str,
         scope: what the access token is for.
         now: the token server's time in seconds since the epoch.
     """
+    return _signed(private_key, account, {"scope": scope, "aud": token_uri}, now)
+
+
+def sign_access_token(private_key: Any, account: Mapping[str, Any], scope: str, now: float) -> tuple[str, int]:
+    """Returns a JSON Web Token that the service accepts as an access token, and its lifetime in seconds.
+
+    Args:
+        private_key, account, scope, now: as for `sign_assertion`.
+    """
+    claims = {"sub": account["client_email"], "scope": scope}
+    return _signed(private_key, account, claims, now), _ASSERTION_SECONDS
+
+
+def _signed(private_key: Any, account: Mapping[str, Any], more: Mapping[str, Any], now: float) -> str:
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -83,8 +97,7 @@ def sign_assertion(private_key: Any, account: Mapping[str, Any], token_uri: str,
     header = {"alg": "RS256", "typ": "JWT", **({"kid": key_id} if key_id else {})}
     claims = {
         "iss": account["client_email"],
-        "scope": scope,
-        "aud": token_uri,
+        **more,
         "iat": int(now),
         "exp": int(now) + _ASSERTION_SECONDS,
     }

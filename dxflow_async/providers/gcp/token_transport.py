@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dxflow_async.exceptions import AccessDeniedError, ServiceError, StallTimeoutError, StorageError, ThrottledError
-from dxflow_async.net import METADATA_SECONDS, is_metadata_host
+from dxflow_async.net import METADATA_SECONDS, is_metadata_host, metadata_hosts_of
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.gcp.errors import parse_error
 from dxflow_async.providers.http import HTTP, Call, read_error_body
@@ -50,7 +51,7 @@ class TokenTransport:
         host = urlsplit(url).netloc
         sent = {"host": host, **{name.lower(): _text(value) for name, value in headers.items()}}
         sent.pop("content-length", None)  # the data plane adds it
-        if is_metadata_host(host):
+        if _is_metadata_service(url):
             seconds = min(seconds, METADATA_SECONDS)
         try:
             async with asyncio.timeout(seconds):
@@ -120,6 +121,12 @@ def is_time_refused(clock: ServerClock, answer: Answer, used: float) -> bool:
         return False
     named = _WRONG_TIME.search(answer.refusal()[1]) is not None
     return clock.corrected(used, answer.headers, named=named)
+
+
+def _is_metadata_service(url: str) -> bool:
+    parts = urlsplit(url)
+    name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return is_metadata_host(name) or (name.rstrip("."), port) in metadata_hosts_of(os.environ)
 
 
 def _text(value: str | bytes) -> str:

@@ -238,13 +238,17 @@ async def test_a_subject_token_that_is_missing(
         ({"type": "external_account", "client_secret": "hush"}, "cannot be used"),
         ({"type": "impersonated_service_account", "source_credentials": {}}, "cannot be used"),
         ({"type": "service_account", "private_key": "hush"}, "cannot be used"),
-        ({**_USER, "universe_domain": "other.example"}, "universe other.example; set GCP.endpoint"),
+        (
+            {**_USER, "universe_domain": "evil.example/path?x"},
+            "universe_domain 'evil.example/path\\?x' is not a domain",
+        ),
+        ({**_USER, "universe_domain": ["other.example"]}, "is not a domain"),
     ],
 )
 async def test_files_that_cannot_be_used(
     connect_gcp: ConnectGCP, write: Write, content: dict[str, Any], text: str
 ) -> None:
-    """A file of another type, with fields missing, or of another universe is refused before any request."""
+    """A file of another type, with fields missing, or of a universe that is no domain is refused before any request."""
     provider = connect_gcp(service_file=write(content))
     with pytest.raises(ConfigurationError, match=text) as raised:
         await provider.list_page("", recursive=False)
@@ -272,3 +276,12 @@ async def test_gclouds_own_file(
     (tmp_path / "variable.json").write_text(json.dumps(content["user"]))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "variable.json"))
     await connect_gcp(accounts.url).list_page("", recursive=False)
+
+
+async def test_missing_file_of_the_variable(
+    connect_gcp: ConnectGCP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the variable that names the file, and not a setting that nobody set."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    with pytest.raises(ConfigurationError, match=r"GOOGLE_APPLICATION_CREDENTIALS = '.*missing\.json' cannot be used"):
+        await connect_gcp("https://127.0.0.1:9").list_page("", recursive=False)

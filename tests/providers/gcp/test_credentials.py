@@ -255,7 +255,22 @@ async def test_no_credentials_at_all(google: ResumableServer) -> None:
     said = await run_on_machine(google.url, "127.0.0.1:9", GOOGLE_CLOUD_PROJECT="project-one")
     assert said.startswith("ConfigurationError no GCP credentials were found: set GCP.service_file")
     said = await run_on_machine(google.url, "127.0.0.1:9")
-    assert said.startswith("ConfigurationError GCP.project is not set")
+    assert said.startswith("ConfigurationError no GCP credentials were found: set GCP.service_file")
+    assert "GCE_METADATA_HOST names, 127.0.0.1:9, does not answer" in said
+
+
+@pytest.mark.parametrize("variables", [{}, {"GOOGLE_CLOUD_PROJECT": "project-one"}])
+async def test_metadata_service_that_hangs(google: ResumableServer, variables: dict[str, str]) -> None:
+    """A metadata service that accepts a connection and never answers is given up soon, and named."""
+
+    async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    async with ScriptedServer(hang) as server:
+        said = await run_on_machine(google.url, server.url.removeprefix("http://"), **variables)
+    assert said.startswith("ConfigurationError no GCP credentials were found: set GCP.service_file")
+    assert "does not answer: correct or unset the variable" in said
+    assert len(server.requests) == 1
 
 
 # Emulators
