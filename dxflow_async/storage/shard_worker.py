@@ -16,6 +16,7 @@ import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.util import Finalize
@@ -64,6 +65,9 @@ _MAX_CALLS = 1000
 """Cancelled calls that a worker remembers."""
 
 _CLOSE_SECONDS = 5.0
+_ALIVE_SECONDS = 5.0
+"""How often a thread that waits for the event loop looks whether it still runs."""
+
 _ORPHAN_SECONDS = 15.0
 """Time for the shards of a worker whose coordinator is gone to end."""
 
@@ -304,9 +308,15 @@ class _Worker:
         """Returns the outcome of a coroutine in the loop. An exception of this thread, such as Ctrl-C, cancels it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result()
+            while True:
+                # A loop that ran out of memory has ended, and answers nobody.
+                wait([future], _ALIVE_SECONDS)
+                if future.done():
+                    return future.result()
+                if not self._thread.is_alive():
+                    raise MemoryError("the event loop of the worker has ended")
         except BaseException:
-            if not future.done():
+            if not future.done() and self._thread.is_alive():
                 future.cancel()
                 with suppress(BaseException):
                     future.result(_CLOSE_SECONDS)

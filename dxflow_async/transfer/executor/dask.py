@@ -164,10 +164,12 @@ class DaskExecutor(ShardExecutor):
 
     async def _done(self, future: Any) -> ShardReceipt:
         try:
-            if self._client.asynchronous:
-                receipt = await future
-            else:
-                receipt = await asyncio.to_thread(future.result)
+            # No thread waits for each shard: the loop's own threads are few.
+            gathered = self._client.gather(future, asynchronous=True)
+            if not self._client.asynchronous:
+                loop = self._client.loop.asyncio_loop
+                gathered = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(gathered, loop))
+            receipt = await gathered
         except MemoryError as error:
             raise WorkerLostError from error
         except (DxflowError, asyncio.CancelledError):

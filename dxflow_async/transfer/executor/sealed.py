@@ -14,10 +14,17 @@ from dxflow_async.exceptions import ExecutorError
 __all__ = ["Sealed"]
 
 
-class Sealed(bytes):
-    """A pickled value. Its repr shows nothing of it, since executors log the arguments of a call that failed."""
+class Sealed:
+    """A pickled value. Its repr shows nothing of it, since executors log the arguments of a call that failed.
 
-    __slots__ = ()
+    Args:
+        content: the pickled bytes.
+    """
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
 
     @classmethod
     def of(cls, value: Any) -> Self:
@@ -36,9 +43,10 @@ class Sealed(bytes):
 
     def opened(self) -> Any:
         """Returns the value."""
-        return pickle.loads(self)  # noqa: S301 - it comes from the coordinator, who may run any function here
+        return pickle.loads(self._content)  # noqa: S301 - the coordinator may run any function here anyway
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._content,)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} sealed bytes>"
-
-    __str__ = __repr__
+        return f"<{len(self._content)} sealed bytes>"

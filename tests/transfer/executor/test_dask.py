@@ -8,12 +8,16 @@ import sys
 import warnings
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress
+from dxflow_async.storage.shard_worker import do_shard
+from dxflow_async.transfer.executor.sealed import Sealed
+from tests.faults.killed_processes import Program
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
@@ -127,3 +131,46 @@ async def test_a_scheduler_that_goes_away(session: AsyncSession, place: str, tmp
     report = await session.resume(caught.value.job_id, processes=1)
     assert not report.failed
     assert len(await session.get_storage_manager().list("AWS", place, recursive=True)) == 3000
+
+
+async def test_more_shards_than_threads(session: AsyncSession, cluster: Any, place: str, tmp_path: Path) -> None:
+    """Waiting for shards takes no thread of the loop: they are few, and others need them."""
+    files = make_files(tmp_path / "files", 700)
+    loop = asyncio.get_running_loop()
+    with distributed.Client(cluster) as client, ThreadPoolExecutor(1) as few:
+        before, loop._default_executor = loop._default_executor, few  # type: ignore[attr-defined]
+        try:
+            report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
+        finally:
+            loop._default_executor = before  # type: ignore[attr-defined]
+    assert (len(report), report.failed) == (700, [])
+
+
+async def test_an_executor_of_a_client(session: AsyncSession, cluster: Any, files: Path, place: str) -> None:
+    """`get_executor` stands for its client: its options are kept, and credentials are not sent without TLS either."""
+    with distributed.Client(cluster) as client:
+        (worker, *_) = client.nthreads()
+        with client.get_executor(workers=[worker]) as executor:
+            with pytest.raises(ConfigurationError, match="no TLS"):
+                await session.copy(f"{files}/", f"aws:{place}", executor=executor, credentials="send")
+            report = await session.copy(f"{files}/00001", f"aws:{place}1", executor=executor)
+        assert (len(report), report.failed) == (1, [])
+
+
+async def test_the_command_line(cluster: Any, weed: SeaweedFS, files: Path, place: str, tmp_path: Path) -> None:
+    """`--dask` takes the scheduler's address, `--dask-scheduler-file` its file."""
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
+    with distributed.Client(cluster) as client:
+        client.write_scheduler_file(str(tmp_path / "scheduler.json"))
+    await program.run("cp", f"{files}/", f"aws:{place}a/", "--dask", cluster.scheduler_address)
+    await program.run("cp", f"aws:{place}a/", f"{tmp_path}/b/", "--dask-scheduler-file", f"{tmp_path}/scheduler.json")
+    assert content(tmp_path / "b") == content(files)
+
+
+async def test_another_version_is_refused(cluster: Any) -> None:
+    """A worker compares versions before it opens a shard, which it might not be able to read."""
+    with (
+        distributed.Client(cluster) as client,
+        pytest.raises(ConfigurationError, match=r"the call was made with 0\.0\.1; install the same version"),
+    ):
+        client.submit(do_shard, "0.0.1", Sealed(b"unreadable"), None, pure=False).result()

@@ -1,0 +1,113 @@
+"""Executors of the user's that are small, shared, broken or misused: the call works, or the error says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress
+from dxflow_async.transfer.executor.sealed import Sealed
+from tests.servers import SeaweedFS
+from tests.sessions import MiB, unfinished_uploads
+from tests.transfer.executor.trees import content, make_files
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files and a large one."""
+    return make_files(tmp_path_factory.mktemp("files") / "tree", 300, large=11 * MiB)
+
+
+async def test_two_calls_on_one_pool_of_threads(session: AsyncSession, files: Path, place: str, tmp_path: Path) -> None:
+    """Two calls at the same time share a pool; one thread is enough for both."""
+    with ThreadPoolExecutor(1) as pool:
+        where: Any = {"executor": pool, "credentials": "send"}
+        targets = [f"aws:{place}{number}/" for number in range(2)]
+        reports = await asyncio.gather(*(session.copy(f"{files}/", each, **where) for each in targets))
+        assert [(len(each), each.failed) for each in reports] == [(301, [])] * 2
+        await session.copy(targets[1], f"{tmp_path}/back/", **where)
+        assert pool.submit(len, "open").result() == 4
+    assert content(tmp_path / "back") == content(files)
+
+
+async def test_a_pool_that_is_shut_down(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str
+) -> None:
+    """A pool that its user shuts down in mid-call ends the call: the job can be resumed, and no upload is left."""
+    pool = ThreadPoolExecutor(1)
+
+    def end(now: Progress) -> None:
+        if now.files_done:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    with pytest.raises(ExecutorError, match=r"takes no work .*then resume job") as caught:
+        await session.copy(f"{files}/", f"aws:{place}", executor=pool, credentials="send", on_progress=end)
+    assert caught.value.job_id is not None
+    assert not (await session.resume(caught.value.job_id)).failed
+    assert not unfinished_uploads(weed, bucket)
+
+
+class _Refusing(Executor):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        raise OSError("no more")
+
+
+class _Failing(Executor):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(KeyError("mine"))
+        return future
+
+
+@pytest.mark.parametrize(
+    ("executor", "text"),
+    [(_Refusing(), r"takes no work \(OSError: no more\)"), (_Failing(), "a worker failed with KeyError: 'mine'")],
+    ids=["refusing", "failing"],
+)
+async def test_executors_that_fail(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str, executor: Executor, text: str
+) -> None:
+    """Whatever an executor raises becomes an error of the library's own, and leaves no upload."""
+    with pytest.raises(ExecutorError, match=text):
+        await session.copy(f"{files}/", f"aws:{place}", executor=executor, credentials="send")
+    assert not unfinished_uploads(weed, bucket)
+
+
+async def test_what_cannot_be_pickled() -> None:
+    """The error says that it cannot be pickled; a sealed value shows nothing of itself."""
+    with pytest.raises(ExecutorError, match="cannot be pickled"):
+        Sealed.of(lambda: None)
+    sealed = Sealed.of("secret-value")
+    assert sealed.opened() == "secret-value"
+    assert "secret" not in f"{sealed} {sealed!r}"
+
+
+def _copy_on_processes(home: str) -> str:
+    from dxflow_async import Session, Settings
+
+    try:
+        with Session(settings=Settings(home=Path(home) / "home"), progress=False) as session:
+            session.copy(f"{home}/file", f"{home}/copy", processes=1)
+    except ConfigurationError as error:
+        return str(error)
+    return "copied"
+
+
+@pytest.mark.long
+async def test_a_call_from_within_a_worker(tmp_path: Path) -> None:
+    """A worker of a process pool may start processes of its own; a daemonic one may not, and the error says so."""
+    (tmp_path / "file").write_text("file")
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert await asyncio.wrap_future(pool.submit(_copy_on_processes, str(tmp_path))) == "copied"
+    with get_context("spawn").Pool(1) as pool:
+        text = await asyncio.to_thread(pool.apply, _copy_on_processes, (str(tmp_path),))
+    assert "daemonic process" in text
+    assert (tmp_path / "copy").read_text() == "file"
