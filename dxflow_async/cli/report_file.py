@@ -55,14 +55,13 @@ class ReportFile:
         self._report = report
 
     def write_now(self, report: TransferReport) -> None:
-        """Writes the page of a report, before the block ends.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
-        self._running = RunningCall()
-        if self._path is not None:
+        """Writes the page of a report; that it cannot be written is only printed."""
+        if self._path is None:
+            return
+        try:
             self._write(self._path, transfer_page(report))
+        except StorageError as error:
+            complain(str(error))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._path is None or (error is not None and isinstance(error, GeneratorExit)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -216,7 +217,6 @@ def _watch(
     page = ReportFile(output.report)
 
     def show(report: TransferReport) -> None:
-        page.write_now(report)
         if output.json:
             print_report(report)
         elif not output.quiet:
@@ -228,13 +228,25 @@ def _watch(
             return await sync_again(
                 session,
                 src,
-                lambda one: transfer(one, None, _call_options(where, discard=output.discard)),
+                lambda one: _reported(page, transfer(one, None, _call_options(where, discard=output.discard))),
                 interval,
                 show,
                 json=output.json,
             )
 
     return with_session(account, call, pace, places=(src, dst))
+
+
+async def _reported(page: ReportFile, call: Awaitable[TransferReport]) -> TransferReport:
+    """Returns the report of a call, once the page shows it."""
+    try:
+        report = await call
+    except TransferError as error:
+        await asyncio.to_thread(page.write_now, error.report)
+        raise
+    if len(report):
+        await asyncio.to_thread(page.write_now, report)
+    return report
 
 
 def _relocate(

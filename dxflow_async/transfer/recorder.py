@@ -113,4 +113,8 @@ def _settings_that_applied(settings: Settings, arguments: Any, options: RunOptio
     found: dict[str, Any] = {name: getattr(settings, name) for name in _SETTINGS}
     found |= {name: arguments[name] for name in _ARGUMENTS if name in arguments}
     found |= {"timeout": options.timeout, "on_cancel": options.on_cancel}
+    if options.workers is not None:
+        executor = options.workers.executor
+        found["processes"] = options.workers.processes
+        found["executor"] = None if executor is None else type(executor).__name__
     return found
