@@ -60,7 +60,7 @@ def transfer_page(report: TransferReport, *, failure: str | None = None, interru
     title = _TITLES.get(timeline.operation, "Transfer")
     parts = [_head(report, timeline, title, failure, interrupted=interrupted)]
     parts.append(_tiles(report, timeline, seconds))
-    cards = [*_over_time(timeline), *_histograms(timeline), _slowest(timeline), _failures(report)]
+    cards = [*_over_time(timeline, seconds), *_histograms(timeline), _slowest(timeline), _failures(report)]
     cards += [_notes(report), _settings(timeline.settings)]
     parts.append(f'<div class="cards">{"".join(cards)}</div>')
     parts.append('<footer class="quiet">A report of dxflow-async. This page needs no network.</footer>')
@@ -130,8 +130,8 @@ def _tiles(report: TransferReport, timeline: Timeline, seconds: float) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _over_time(timeline: Timeline) -> list[str]:
-    """Returns the charts over time; none for a call that was not recorded."""
+def _over_time(timeline: Timeline, seconds: float) -> list[str]:
+    """Returns the charts over time; none for a call that was not recorded. Means are over `seconds`, as elsewhere."""
     end, spans = timeline.seconds, _spans(timeline)
     if not spans or end <= 0:
         return []
@@ -153,10 +153,10 @@ def _over_time(timeline: Timeline) -> list[str]:
 
     if totals.bytes > 0:
         goodput = [(at, bucket.bytes / width) for at, width, bucket in middles]
-        chart("Goodput", goodput, rate, f"mean {rate(totals.bytes / end)}", binary=True)
+        chart("Goodput", goodput, rate, f"mean {rate(totals.bytes / seconds)}", binary=True)
     if totals.items:
         items = [(at, bucket.items / width) for at, width, bucket in middles]
-        chart("Items a second", items, number_text, f"mean {number_text(totals.items / end)}")
+        chart("Items a second", items, number_text, f"mean {number_text(totals.items / seconds)}")
     if totals.concurrency:
         places = [(at, float(bucket.concurrency)) for at, _, bucket in middles]
         chart("Requests at once", places, number_text, f"found: at most {number_text(totals.concurrency)}")

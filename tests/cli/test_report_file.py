@@ -172,7 +172,8 @@ def test_an_interrupted_call_writes_its_page(
     bucket = configured.create_bucket(f"interrupted-{status}")
     source = tmp_path / "source"
     source.mkdir()
-    for number in range(8):
+    (source / "0").write_bytes(b"small")  # once it is done, there is a job
+    for number in range(1, 8):
         (source / str(number)).write_bytes(bytes(2_000_000))
     command = [sys.executable, "-m", "dxflow_async", "cp", "source/", f"aws:/{bucket}/", "--direct", "--quiet"]
     command += ["--bandwidth", "1MiB", "--report", "page.html"]
