@@ -55,7 +55,7 @@ def test_a_difference_is_status_1(command: Command, temporary: Path, monkeypatch
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["making", "made", "upload:"])
+@pytest.mark.parametrize("line", ["making", pytest.param("made", marks=pytest.mark.long), "upload:"])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, line: str) -> None:
     """Status 130 and an empty temporary directory, whenever it comes."""
     environment = clean_environment(tmp_path / "home", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")

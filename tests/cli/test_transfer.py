@@ -142,9 +142,9 @@ def test_equal_failures_are_told_once(signed_in: Command, tmp_path: Path) -> Non
     (tmp_path / "tree" / "fine").write_bytes(b"fine")
     outcome = signed_in("cp", "tree/", "aws:/bucket/", "--json")
     assert outcome.status == 1
-    (line,) = [line for line in outcome.stderr.splitlines() if line.startswith("  ")]
-    assert line.startswith("  25 x ")
-    assert "refused" in line
+    lines = [line for line in outcome.stderr.splitlines() if line.startswith("  ")]
+    assert lines[0].startswith("  25 x ")
+    assert "refused" in lines[0]
     assert "Traceback" not in outcome.stderr
     items = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert sum(item["type"] == "result" and item["state"] == "failed" for item in items) == 25
