@@ -27,7 +27,7 @@ _TITLES = {
     "Writing": "What is written",
     "Pace": "How fast",
     "Output": "Output",
-    "Shown": "Progress",
+    "Shown": "What is shown",
     "Account": "Account",
     "OnWorkers": "Where it runs",
 }

@@ -85,6 +85,8 @@ dl div { display: flex; justify-content: space-between; gap: 12px; border-top: 1
   font-size: 13.5px; }
 dt { color: var(--quiet); } dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 footer { margin-top: 26px; }
+@media (max-width: 960px) { .third .ticks span:nth-child(even) { display: none; } }
+@media (max-width: 720px) { .third .ticks span:nth-child(even) { display: inline; } }
 @media (max-width: 720px) { main { padding: 24px 14px 40px; } .card { grid-column: 1 / -1; }
   h1 { font-size: 23px; } .card { padding: 15px 14px; } .wide .plot svg { height: 150px; }
   .tile { flex-basis: 40%; } .hide { display: none; } }
@@ -93,5 +95,5 @@ footer { margin-top: 26px; }
   --bad-tint: #fbe6e4; --warn-tint: #fdf0dd; color-scheme: light; }
   body { font-size: 11pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; } .card, .tiles, .reason, tr { break-inside: avoid; }
-  .tile { flex-basis: 110px; padding: 8px 10px; } }
+  .tile { flex-basis: 110px; padding: 8px 10px; } .third .ticks span:nth-child(even) { display: none; } }
 """
