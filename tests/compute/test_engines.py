@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,26 +13,14 @@ from dxflow_async.exceptions import ComputeUnitError, ConfigurationError, UnitNo
 from dxflow_async.models import ItemList
 from dxflow_async.providers.engine.settings import EngineSettings
 from tests.servers.engine import EngineServer
+from tests.servers.engine_thread import engine_on_a_thread
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[EngineServer]:
     """An engine on a thread of its own, as it is on another machine."""
-    server, started, ending = EngineServer(tmp_path / "volume"), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with server.serve():
-            started.set()
-            await ending.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert started.wait(10)
-    yield server
-    loop.call_soon_threadsafe(ending.set)
-    thread.join()
-    loop.close()
+    with engine_on_a_thread(tmp_path / "volume") as server:
+        yield server
 
 
 @pytest.fixture
