@@ -27,7 +27,7 @@ _TITLES = {
     "Writing": "What is written",
     "Pace": "How fast",
     "Output": "Output",
-    "Shown": "What is shown",
+    "Shown": "Output",
     "Account": "Account",
     "OnWorkers": "Where it runs",
 }
