@@ -185,7 +185,7 @@ def template(service: S3Service, ask: Ask) -> StoredObject:
         data=b"",
         etag="",
         headers={name: ask.headers[name] for name in (*_SYSTEM, *_ENCRYPTION) if name in ask.headers},
-        metadata=sent_metadata(ask.headers, service.quirks.metadata),
+        metadata={} if service.quirks.no_metadata else sent_metadata(ask.headers, service.quirks.metadata),
         checksums={},
         checksum_type="FULL_OBJECT",
         modified=service.now(),

@@ -37,6 +37,8 @@ class Quirks:
         metadata: how values beyond ASCII are kept. Amazon decodes RFC 2047 and returns it; `"utf8"` keeps the bytes
             as they are (MinIO); `"refused"` fails with 400 InvalidArgument.
         plain_etags: ETags have no quotes.
+        no_etags: there are no ETags, in headers only (a proxy that changes bodies) or everywhere.
+        no_metadata: user metadata is dropped.
         terse_listing: objects in listings have no owner, no storage class and no checksum algorithm.
         v1_only: pages have markers and no tokens: `list-type=2` is ignored, or refused with 501.
         no_next_marker: pages have no `NextMarker`, and what a common prefix stands for is behind it.
@@ -79,6 +81,8 @@ class Quirks:
     html_400_every: int | None = None
     metadata: Literal["rfc2047", "utf8", "refused"] = "rfc2047"
     plain_etags: bool = False
+    no_etags: Literal["headers", "everywhere"] | None = None
+    no_metadata: bool = False
     terse_listing: bool = False
     v1_only: Literal["ignored", "refused"] | None = None
     no_next_marker: bool = False

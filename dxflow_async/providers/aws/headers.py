@@ -238,6 +238,8 @@ def _has_whole(headers: Mapping[str, str]) -> bool:
 
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:
     """Returns the etag of an object assembled from these parts; None if their etags are not MD5s."""
+    if any(receipt.etag is None for receipt in receipts):
+        return None
     try:
         digests = b"".join([bytes.fromhex(opaque_tag(receipt.etag or "")) for receipt in receipts])
     except ValueError:
